@@ -1,0 +1,87 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+PYTHON ?= python3
+VENV ?= .venv
+PIP_ARGS ?=
+PROJECT ?= project.yml
+WORKSPACE ?= workspace
+RUNTIME ?= process
+JOB ?= hospital
+SET ?=
+
+BIN := $(VENV)/bin
+FLAREFLEET := $(BIN)/flarefleet --project $(PROJECT) --workspace $(WORKSPACE)
+
+.PHONY: help install check provision up status logs down submit jobs console demo test test-unit lint format lock images clean
+
+help: ## Say what each target does
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo; echo "  Variables: PROJECT=$(PROJECT) WORKSPACE=$(WORKSPACE) RUNTIME=$(RUNTIME) JOB=$(JOB) SET='rounds=5 ...'"
+
+install: $(VENV)/.installed ## Make the virtual environment .venv, once
+
+# Everything is locked with hashes but torch: its CPU and CUDA wheels carry one version and different hashes.
+$(VENV)/.installed: pyproject.toml requirements/dev.txt requirements/torch.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -r requirements/torch.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+check: install ## Read project.yml and report every mistake
+	$(FLAREFLEET) check
+
+provision: install ## Make or update certificates, startup kits and release files
+	$(FLAREFLEET) provision
+
+up: install ## Start the federation (RUNTIME=process or docker) and wait until it is ready
+	$(FLAREFLEET) up --runtime $(RUNTIME)
+
+status: install ## Show the server and every site
+	$(FLAREFLEET) status
+
+logs: install ## Show the log of one site: make logs SITE=site-1
+	$(FLAREFLEET) logs $(SITE)
+
+down: install ## Stop the federation
+	$(FLAREFLEET) down
+
+submit: install ## Submit a job and watch it: make submit JOB=hospital SET='rounds=5'
+	$(FLAREFLEET) submit $(JOB) $(foreach pair,$(SET),--set $(pair))
+
+jobs: install ## List the federation's jobs
+	$(FLAREFLEET) jobs
+
+console: install ## Open NVFlare's own admin console
+	$(FLAREFLEET) console
+
+demo: install ## A federation of four hospitals on this machine, from project.yml to a report
+	$(BIN)/flarefleet demo
+
+images: install ## Build the runtime image and one image a site (needs a Docker engine)
+	$(FLAREFLEET) images build
+
+test: install ## Run every test that this machine can run; say what was left out and why
+	$(BIN)/python -m pytest
+
+test-unit: install ## Run the tests that need seconds
+	$(BIN)/python -m pytest tests/unit
+
+lint: install ## ruff, mypy, yamllint, shellcheck, hadolint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/yamllint --strict .
+	$(BIN)/shellcheck .ci/run $$(git ls-files '*.sh')
+
+format: install ## Put every file into the house format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: install ## Write the locked requirements anew, from pyproject.toml
+	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --unsafe-package torch --no-emit-index-url \
+	  --no-emit-find-links --extra jobs --extra dev --output-file requirements/dev.txt requirements/torch.txt pyproject.toml
+
+clean: ## Remove the virtual environment and caches; workspace/ stays
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache *.egg-info

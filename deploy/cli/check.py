@@ -1,0 +1,7 @@
+"""Verbs: check."""
+
+from __future__ import annotations
+
+import typer
+
+app = typer.Typer()

@@ -1,0 +1,7 @@
+"""Verbs: jobs."""
+
+from __future__ import annotations
+
+import typer
+
+app = typer.Typer()

@@ -1,0 +1,1 @@
+"""Where a federation runs: one protocol (`protocol.Runtime`), one backend a module."""

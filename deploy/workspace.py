@@ -1,0 +1,48 @@
+"""Where a federation's files lie: workspace/PROJECT/{state,kits,release,removed,run}.
+
+Each folder has one owner: `state`, `kits`, `release` and `removed` are provisioning's, `run/RUNTIME` is that runtime's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folder of one federation.
+
+    Args:
+        root: workspace/PROJECT.
+    """
+
+    root: Path
+
+    @property
+    def state(self) -> Path:
+        """The certificate authority and every key: 0700, never to be handed out."""
+        return self.root / "state"
+
+    @property
+    def kits(self) -> Path:
+        """One startup kit a participant, as NVFlare makes them."""
+        return self.root / "kits"
+
+    @property
+    def release(self) -> Path:
+        """One folder a site: all that its operator needs, and nothing of any other."""
+        return self.root / "release"
+
+    @property
+    def removed(self) -> Path:
+        """Kits of sites that project.yml no longer names."""
+        return self.root / "removed"
+
+    def kit(self, name: str) -> Path:
+        """The startup kit of the participant `name`."""
+        return self.kits / name
+
+    def run(self, runtime: str) -> Path:
+        """What a runtime (process, docker, kubernetes) keeps while the federation is up."""
+        return self.root / "run" / runtime

@@ -1,0 +1,62 @@
+"""The names, ports and paths on which the operator's side (`deploy`) and the sites (`fl_app`) agree.
+
+Nothing here imports anything heavy: both sides read it, and neither needs the other for it.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import PurePosixPath
+
+NVFLARE_VERSION = "2.9.0"
+"""The one NVFlare release whose behaviour the kit relies on."""
+
+FEDERATION_PORT = 8002
+"""Learning and administration, mutual TLS; the only port that leaves a host."""
+PARENT_PORT = 8102
+"""Where the job processes or pods of a site reach their parent."""
+TELEMETRY_PORT = 9464
+"""HTTP: /healthz, /readyz, /metrics, /push."""
+TENSORBOARD_PORT = 6006
+
+CONTAINER_UID = 10001
+WORKSPACE_PATH = PurePosixPath("/var/lib/flare")
+"""The workspace volume of every parent; kits name their storage below it."""
+KIT_PATH = PurePosixPath("/etc/flare/kit")
+KEY_PATH = PurePosixPath("/run/secrets/flare")
+"""A folder that holds the site's private key: server.key or client.key."""
+ANALYTICS_FOLDER = "analytics"
+"""Below the server's workspace: ANALYTICS_FOLDER/JOB-ID/SITE holds TensorBoard's event files."""
+
+KIT_FACTS = "flarefleet.json"
+"""In a kit's local/: who this kit is for. See `fl_app.startup.facts.KitFacts`."""
+
+LABEL_SITE = "flare/site"
+LABEL_ROLE = "flare/role"
+METRIC_PREFIX = "nvflare_"
+
+# Environment of a parent process; each has the constant above as its default.
+ENV_KIT = "FLARE_KIT"
+ENV_KEY = "FLARE_KEY"
+ENV_WORKSPACE = "FLARE_WORKSPACE"
+ENV_SERVER_ADDRESS = "FLARE_SERVER_ADDRESS"
+"""HOST:PORT under which this site reaches the server, where it is not the name in the kit."""
+ENV_PARENT_PORT = "FLARE_PARENT_PORT"
+ENV_TELEMETRY_PORT = "FLARE_TELEMETRY_PORT"
+ENV_TELEMETRY_HOST = "FLARE_TELEMETRY_HOST"
+
+
+def kit_version() -> str:
+    """Flarefleet's own version, as installed."""
+    try:
+        return version("flarefleet")
+    except PackageNotFoundError:
+        return "0+unknown"
+
+
+def installed_nvflare() -> str | None:
+    """NVFlare's version as installed; None without it."""
+    try:
+        return version("nvflare")
+    except PackageNotFoundError:
+        return None
