@@ -63,7 +63,7 @@ images: install ## Build the runtime image and one image a site (needs a Docker 
 	$(FLAREFLEET) images build
 
 test: install ## Run every test that this machine can run; say what was left out and why
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --dist loadgroup
 
 test-unit: install ## Run the tests that need seconds
 	$(BIN)/python -m pytest tests/unit
@@ -74,6 +74,7 @@ lint: install ## ruff, mypy, yamllint, shellcheck, hadolint
 	$(BIN)/mypy
 	$(BIN)/yamllint --strict .
 	$(BIN)/shellcheck .ci/run $$(git ls-files '*.sh')
+	$(BIN)/hadolint images/Dockerfile
 
 format: install ## Put every file into the house format
 	$(BIN)/ruff check --fix .
