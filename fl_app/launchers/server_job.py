@@ -1,0 +1,12 @@
+"""The door of the server's job process; see `fl_app.launchers.door`."""
+
+from __future__ import annotations
+
+import sys
+
+from nvflare.private.fed.app.server.runner_process import main, parse_arguments
+
+from fl_app.launchers.door import run_job
+
+if __name__ == "__main__":
+    sys.exit(run_job(main, parse_arguments))
