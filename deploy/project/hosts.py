@@ -1,0 +1,82 @@
+"""What must hold in `deployment`: the sites it names, and what each of them asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from deploy.project.mistakes import Location, Mistake, meant, shown
+from deploy.project.names import label_fault
+from deploy.project.quantities import amount, quantity_fault
+from deploy.project.rules import entries_of
+
+_LONGEST_DATASET = 50
+_BYTES = ("memory", "ephemeral-storage")
+_RESOURCES = ("cpu", *_BYTES)
+
+
+def deployment_mistakes(document: Mapping[str, Any]) -> Iterator[Mistake]:
+    """What is wrong with `deployment`, beyond the shape of its parts."""
+    deployment = document.get("deployment")
+    if not isinstance(deployment, dict):
+        return
+    sites = _mapping(deployment.get("sites"))
+    parts: dict[Location, object] = {("deployment", "defaults"): deployment.get("defaults")}
+    parts |= {("deployment", "sites", name): site for name, site in sites.items()}
+    yield from _strangers(document, sites)
+    image = _mapping(deployment.get("image"))
+    for at, site in parts.items():
+        yield from _resources(_mapping(_mapping(site).get("resources")), (*at, "resources"))
+        yield from _datasets(_mapping(_mapping(site).get("datasets")), (*at, "datasets"))
+        yield from _gpus(_mapping(site).get("gpus"), image, (*at, "gpus"))
+
+
+def _strangers(document: Mapping[str, Any], sites: Mapping[str, Any]) -> Iterator[Mistake]:
+    entries = entries_of(document)
+    known = [entry.name for entry in entries if entry.type in ("client", "server")]
+    people = {entry.name for entry in entries if entry.type == "admin"}
+    for name in sites:
+        if name in people:
+            yield Mistake(("deployment", "sites", name), "is an administrator, who runs nowhere; take it out")
+        elif name not in known:
+            hint = meant(name, known, "the sites are")
+            yield Mistake(
+                ("deployment", "sites", name), f"no client or server has the name {shown(name)}; {hint}"
+            )
+
+
+def _gpus(gpus: object, image: Mapping[str, Any], at: Location) -> Iterator[Mistake]:
+    if isinstance(gpus, int) and gpus > 0 and image.get("variant", "cpu") == "cpu":
+        yield Mistake(at, "the cpu images use no GPU; write variant: gpu in deployment.image, or gpus: 0")
+
+
+def _resources(resources: Mapping[str, Any], at: Location) -> Iterator[Mistake]:
+    for part in ("requests", "limits"):
+        for name, value in _mapping(resources.get(part)).items():
+            yield from _resource(name, value, (*at, part, name))
+    limits = _mapping(resources.get("limits"))
+    for name, value in _mapping(resources.get("requests")).items():
+        wanted, most = amount(str(value)), amount(str(limits[name])) if name in limits else None
+        if wanted is not None and most is not None and wanted > most:
+            yield Mistake((*at, "requests", name), f"{value} is more than its limit, {limits[name]}")
+
+
+def _resource(name: str, value: object, at: Location) -> Iterator[Mistake]:
+    if name.endswith(("/gpu", ".gpu")):
+        yield Mistake(at, "GPUs are asked for with gpus: NUMBER, beside resources")
+    elif name not in _RESOURCES and "/" not in name and not name.startswith("hugepages-"):
+        yield Mistake(at, f"unknown resource; {meant(name, _RESOURCES)}")
+    elif isinstance(value, str | int | float) and not isinstance(value, bool):
+        fault = quantity_fault(str(value), is_bytes=name in _BYTES or name.startswith("hugepages-"))
+        if fault is not None:
+            yield Mistake(at, f"{shown(value)} {fault}")
+
+
+def _datasets(datasets: Mapping[str, Any], at: Location) -> Iterator[Mistake]:
+    for name in datasets:
+        if (fault := label_fault(name, _LONGEST_DATASET)) is not None:
+            yield Mistake((*at, name), fault)
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}

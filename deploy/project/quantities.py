@@ -1,0 +1,52 @@
+"""Kubernetes quantities: 20Gi, 500m, 1.5."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+_QUANTITY = re.compile(r"(\d{1,18}(?:\.\d{0,9})?|\.\d{1,9})([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d{1,2})?")
+_DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+_UNITS = ("Ki", "Mi", "Gi", "Ti", "Pi", "Ei", "k", "M", "G", "T", "P", "E", "m")
+LEAST_BYTES = 2**20
+"""Below one MiB of storage or memory somebody forgot the unit, or wrote m (a thousandth) for M."""
+
+
+def amount(text: str) -> Decimal | None:
+    """What a quantity is worth in its base unit (bytes, cores); None if it is none."""
+    match = _QUANTITY.fullmatch(text)
+    if match is None:
+        return None
+    number, unit = Decimal(match[1]), match[2] or ""
+    if unit.endswith("i"):
+        return number * Decimal(2) ** (10 * ("KMGTPE".index(unit[0]) + 1))
+    if unit in _DECIMAL:
+        return number.scaleb(_DECIMAL[unit])
+    return number.scaleb(int(unit[1:]))
+
+
+def quantity_fault(text: str, *, is_bytes: bool) -> str | None:
+    """What is wrong with a quantity, and which would do; None if nothing is."""
+    example = "20Gi" if is_bytes else "500m or 2"
+    worth = amount(text)
+    if worth is None:
+        nearest = _nearest(text)
+        return "must be a Kubernetes quantity, such as " + (f"{nearest}" if nearest else example)
+    if worth <= 0:
+        return f"must be more than 0, such as {example}"
+    if is_bytes and worth < LEAST_BYTES:
+        number = re.match(r"[\d.]+", text)
+        return f"is only {worth.normalize():f} bytes; did you mean {number[0] if number else '20'}Gi?"
+    return None
+
+
+def _nearest(text: str) -> str | None:
+    """20GB, 20 gi and 20gib are 20Gi."""
+    match = re.fullmatch(r"\s*(\d{1,18}(?:\.\d{1,9})?)\s*([A-Za-z]{1,4})\s*", text)
+    if match is None:
+        return None
+    first = match[2][0]
+    unit = next((u for u in _UNITS if u.lower() == match[2].lower()), None)
+    if unit is None and first.upper() in "KMGTPE":
+        unit = f"{first.upper()}i"
+    return f"{match[1]}{unit}" if unit else None
