@@ -44,6 +44,10 @@ ENV_SERVER_ADDRESS = "FLARE_SERVER_ADDRESS"
 ENV_PARENT_PORT = "FLARE_PARENT_PORT"
 ENV_TELEMETRY_PORT = "FLARE_TELEMETRY_PORT"
 ENV_TELEMETRY_HOST = "FLARE_TELEMETRY_HOST"
+ENV_SERVER_WAIT = "FLARE_SERVER_WAIT"
+"""Seconds for which a site waits for its server when it starts."""
+ENV_TERMINATION_LOG = "FLARE_TERMINATION_LOG"
+"""A file for the one line that says why a parent did not start, such as Kubernetes' /dev/termination-log."""
 
 
 def kit_version() -> str:

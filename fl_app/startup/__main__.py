@@ -1,0 +1,49 @@
+"""`python -m fl_app.startup`: the program of every server and site. Exit codes: see `fl_app.startup.exits`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+
+from fl_app.startup.exits import StartupError
+from fl_app.startup.settings import Settings
+from fl_app.startup.supervisor import Supervisor
+
+
+def main() -> int:
+    """Start the parent that the environment describes, and stay until it ends."""
+    try:
+        settings = Settings.read(os.environ)
+    except StartupError as error:
+        return _report(error, None)
+    return Supervisor(lambda: _run(settings), lambda: _starts_again(settings)).run()
+
+
+def _run(settings: Settings) -> int:
+    from fl_app.startup.parent import run_parent
+
+    try:
+        return run_parent(settings)
+    except StartupError as error:
+        return _report(error, settings)
+
+
+def _starts_again(settings: Settings) -> bool:
+    from fl_app.startup.parent import starts_again
+
+    return starts_again(settings.workspace)
+
+
+def _report(error: StartupError, settings: Settings | None) -> int:
+    """Say why in one line: on stderr, and where an orchestrator looks for it."""
+    line = f"flarefleet: cannot run: {error} (exit code {int(error.exit_code)}, {error.exit_code.name})"
+    print(line, file=sys.stderr, flush=True)
+    if settings is not None and settings.termination_log is not None:
+        with contextlib.suppress(OSError):
+            settings.termination_log.write_text(line + "\n", encoding="utf-8")
+    return int(error.exit_code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

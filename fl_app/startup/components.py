@@ -1,0 +1,60 @@
+"""The components that local/ names: each must import, or NVFlare ends with a message that blames the wrong file."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fl_app.startup.exits import Exit, StartupError
+from fl_app.startup.layout import read_json
+
+
+def check_components(workspace: Path) -> None:
+    """Import every class that the parent's configuration in `workspace`/local names.
+
+    Raises:
+        StartupError: one cannot be imported.
+    """
+    local = workspace / "local"
+    custom = str(local / "custom")
+    if Path(custom).is_dir() and custom not in sys.path:
+        sys.path.append(custom)  # as NVFlare does
+    for file in sorted(local.iterdir()):
+        if _is_read_by_a_parent(file):
+            for name, path in _components(read_json(file)):
+                _check(file, name, path)
+
+
+def _is_read_by_a_parent(file: Path) -> bool:
+    if file.name == "resources.json.default":
+        return not file.with_name("resources.json").exists()
+    return file.name in ("resources.json", "privacy.json") or file.name.endswith(
+        ("__resources.json", "__p_resources.json")
+    )
+
+
+def _components(document: Any) -> Iterator[tuple[str, str]]:
+    """The id and class path of each component, those in arguments of others included."""
+    if isinstance(document, dict):
+        path = document.get("path")
+        if isinstance(path, str) and "." in path and "/" not in path:
+            yield str(document.get("id", path.rpartition(".")[2])), path
+        for value in document.values():
+            yield from _components(value)
+    elif isinstance(document, list):
+        for value in document:
+            yield from _components(value)
+
+
+def _check(file: Path, name: str, path: str) -> None:
+    module, _, attribute = path.rpartition(".")
+    try:
+        getattr(importlib.import_module(module), attribute)
+    except Exception as error:
+        raise StartupError(
+            Exit.CONFIGURATION,
+            f"{file.name}: the component {name} ({path}) cannot be imported: {type(error).__name__}: {error}",
+        ) from error

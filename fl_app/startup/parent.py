@@ -1,0 +1,127 @@
+"""Becoming NVFlare's parent: prepare, then hand over, and say why NVFlare ended if nobody asked it to."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from fl_app.startup.components import check_components
+from fl_app.startup.credentials import check_credentials, load_certificates
+from fl_app.startup.exits import Exit, StartupError
+from fl_app.startup.kit import Kit
+from fl_app.startup.layout import lay_out
+from fl_app.startup.ports import check_port_free, port_error
+from fl_app.startup.reach import server_address, wait_for_server
+from fl_app.startup.room import check_room, occupy
+from fl_app.startup.settings import Settings
+from fl_app.telemetry.endpoint import Endpoint, open_endpoint
+from fl_app.telemetry.metrics import Identity
+from fl_app.telemetry.view import Starting
+
+RESTART_REQUEST = "restart.fl"
+SHUTDOWN_REQUEST = "shutdown.fl"
+"""NVFlare leaves these in the workspace when an administrator asks for one or the other."""
+
+
+def run_parent(settings: Settings) -> int:
+    """Check everything, lay the workspace out, run NVFlare's parent until it ends.
+
+    Raises:
+        StartupError: it cannot start, or NVFlare ended by itself.
+    """
+    kit = Kit.open(settings.kit, settings.key)
+    check_credentials(kit)
+    check_room(settings.workspace)
+    occupy(settings.workspace)
+    _check_ports(kit, settings)
+    telemetry = _open_telemetry(kit, settings)
+    lay_out(kit, settings)
+    check_components(settings.workspace)
+    if kit.facts.role == "client":
+        _wait_for_server(kit, settings, telemetry)
+    return _run_nvflare(kit, settings.workspace)
+
+
+def starts_again(workspace: Path) -> bool:
+    """Whether an administrator asked for a restart; asking takes the request away."""
+    request = workspace / RESTART_REQUEST
+    if not request.exists():
+        return False
+    request.unlink()
+    return True
+
+
+def _check_ports(kit: Kit, settings: Settings) -> None:
+    check_port_free(settings.parent_port, "of the parent for its jobs")
+    if kit.facts.role == "server":
+        server = kit.facts.server
+        check_port_free(server.fed_learn_port, "of the federation")
+        if server.admin_port != server.fed_learn_port:
+            check_port_free(server.admin_port, "of administration")
+
+
+def _open_telemetry(kit: Kit, settings: Settings) -> Endpoint:
+    try:
+        endpoint = open_endpoint(settings.telemetry_host, settings.telemetry_port)
+    except OSError as error:
+        raise port_error(settings.telemetry_port, "of telemetry", error) from error
+    certificates = {"own": kit.certificate, "root": kit.root_certificate}
+    endpoint.identify(
+        Identity(
+            name=kit.facts.name,
+            role=kit.facts.role,
+            certificate_expiry={
+                name: load_certificates(file)[0].not_valid_after_utc.timestamp()
+                for name, file in certificates.items()
+            },
+            federation_port=kit.facts.server.fed_learn_port if kit.facts.role == "server" else None,
+        )
+    )
+    return endpoint
+
+
+def _wait_for_server(kit: Kit, settings: Settings, telemetry: Endpoint) -> None:
+    def waiting(reason: str) -> None:
+        telemetry.view = Starting(reason)
+
+    wait_for_server(kit, server_address(kit, settings.server_address), settings.server_wait, waiting)
+    telemetry.view = Starting("it registers with the server")
+
+
+def _run_nvflare(kit: Kit, workspace: Path) -> int:
+    from nvflare.fuel.f3.mpm import MainProcessMonitor
+    from nvflare.private.fed.app.utils import version_check
+
+    if kit.facts.role == "server":
+        from nvflare.private.fed.app.server.server_train import main, parse_arguments
+
+        identity = []
+    else:
+        from nvflare.private.fed.app.client.client_train import main, parse_arguments
+
+        identity = [f"uid={kit.facts.name}"]
+    version_check()
+    options = ["secure_train=true", *identity, f"org={kit.facts.org}", "config_folder=config"]
+    sys.argv = [sys.argv[0], "-m", str(workspace), "-s", kit.nvflare_file.name, "--set", *options]
+    code = MainProcessMonitor.run(main_func=main, run_dir=str(workspace), args=parse_arguments())
+    return _judge(code, workspace)
+
+
+def _judge(code: int | None, workspace: Path) -> int:
+    """NVFlare's exit code; it is None or 0 after some failures too."""
+    if not code and any((workspace / request).exists() for request in (SHUTDOWN_REQUEST, RESTART_REQUEST)):
+        return 0
+    raise StartupError(
+        Exit.NVFLARE, f"NVFlare ended by itself{f' (code {code})' if code else ''}: {_last_error(workspace)}"
+    )
+
+
+def _last_error(workspace: Path) -> str:
+    """The last line of NVFlare's log of errors."""
+    try:
+        lines = (
+            (workspace / "error_log.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        )
+    except OSError:
+        lines = []
+    return lines[-1] if lines else "it logged no error; see the lines above"

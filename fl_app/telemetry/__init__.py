@@ -1,0 +1,1 @@
+"""Health and metrics of parents and job processes."""

@@ -1,0 +1,129 @@
+"""The telemetry port of a parent: /healthz, /readyz and /metrics over HTTP."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+
+from fl_app.telemetry.metrics import Identity, ParentCollector
+from fl_app.telemetry.view import Starting, View
+
+REQUEST_TIMEOUT_SECONDS = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+class Endpoint:
+    """Serves one parent's telemetry from the moment it is made.
+
+    Args:
+        host: address to listen on.
+        port: port to listen on; 0 for any.
+
+    Raises:
+        OSError: the port is taken.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self.view: View = Starting()
+        self.identity: Identity | None = None
+        self.registry = CollectorRegistry(auto_describe=False)
+        self._server = _Server((host, port), _Request)
+        self._server.endpoint = self
+        threading.Thread(target=self._server.serve_forever, name="telemetry", daemon=True).start()
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return int(self._server.server_address[1])
+
+    def identify(self, identity: Identity) -> None:
+        """Say whose telemetry this is; from then on there are metrics."""
+        self.identity = identity
+        self.registry.register(ParentCollector(identity, lambda: self.view))
+        ProcessCollector(registry=self.registry)
+
+    def close(self) -> None:
+        """Stop serving and free the port."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+    endpoint: Endpoint
+
+
+class _Request(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = REQUEST_TIMEOUT_SECONDS
+    server_version = "flarefleet"
+    sys_version = ""
+    server: _Server
+
+    def do_GET(self) -> None:  # noqa: N802
+        try:
+            answer = _ANSWERS.get(self.path.partition("?")[0], _not_found)
+            status, kind, body = answer(self.server.endpoint, self.headers.get("Accept", ""))
+        except Exception:
+            _log.exception("Telemetry could not answer %s", self.path)
+            status, kind, body = HTTPStatus.INTERNAL_SERVER_ERROR, "text/plain", b"see the log\n"
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Nothing: somebody asks every few seconds."""
+
+
+_Answer = tuple[HTTPStatus, str, bytes]
+
+
+def _healthz(endpoint: Endpoint, accept: str) -> _Answer:
+    return _verdict("healthy", endpoint.view.unhealthy())
+
+
+def _readyz(endpoint: Endpoint, accept: str) -> _Answer:
+    return _verdict("ready", endpoint.view.not_ready())
+
+
+def _verdict(name: str, objection: str | None) -> _Answer:
+    document = {name: objection is None} | ({"reason": objection} if objection else {})
+    status = HTTPStatus.SERVICE_UNAVAILABLE if objection else HTTPStatus.OK
+    return status, "application/json", (json.dumps(document) + "\n").encode()
+
+
+def _metrics(endpoint: Endpoint, accept: str) -> _Answer:
+    encode, kind = choose_encoder(accept)
+    return HTTPStatus.OK, kind, encode(endpoint.registry)
+
+
+def _not_found(endpoint: Endpoint, accept: str) -> _Answer:
+    return HTTPStatus.NOT_FOUND, "text/plain", b"/healthz, /readyz or /metrics\n"
+
+
+_ANSWERS = {"/healthz": _healthz, "/readyz": _readyz, "/metrics": _metrics}
+
+_endpoint: Endpoint | None = None
+
+
+def open_endpoint(host: str, port: int) -> Endpoint:
+    """Open this process's telemetry, or return it if it is open.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    global _endpoint  # noqa: PLW0603 - a process has one telemetry port; start-up and NVFlare's component share it
+    if _endpoint is None:
+        _endpoint = Endpoint(host, port)
+    return _endpoint
