@@ -11,9 +11,10 @@ JOB ?= hospital
 SET ?=
 
 BIN := $(VENV)/bin
+HELM := $(or $(shell command -v helm),.tools/helm)
 FLAREFLEET := $(BIN)/flarefleet --project $(PROJECT) --workspace $(WORKSPACE)
 
-.PHONY: help install check provision up status logs down submit jobs console demo test test-unit lint format lock images clean
+.PHONY: help install check provision up status logs down submit jobs console demo test test-unit lint format lock images tools charts clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,11 +69,13 @@ test: install ## Run every test that this machine can run; say what was left out
 test-unit: install ## Run the tests that need seconds
 	$(BIN)/python -m pytest tests/unit
 
-lint: install ## ruff, mypy, yamllint, shellcheck, hadolint
+lint: install $(HELM) ## ruff, mypy, yamllint, charts, shellcheck, hadolint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/yamllint --strict .
+	$(BIN)/python helm/generate.py --check
+	for chart in flare-server flare-client; do $(HELM) lint --strict --quiet helm/$$chart -f tests/charts/minimal.yaml || exit 1; done
 	$(BIN)/shellcheck .ci/run $$(git ls-files '*.sh')
 	$(BIN)/hadolint images/Dockerfile
 
@@ -83,6 +86,14 @@ format: install ## Put every file into the house format
 lock: install ## Write the locked requirements anew, from pyproject.toml
 	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --unsafe-package torch --no-emit-index-url \
 	  --no-emit-find-links --extra jobs --extra dev --output-file requirements/dev.txt requirements/torch.txt pyproject.toml
+
+tools: .tools/helm ## Fetch a pinned helm and kubectl into .tools/, for machines that have none
+
+.tools/helm: $(VENV)/.installed deploy/tools.py
+	$(BIN)/python -m deploy.tools
+
+charts: install ## Write the charts' values.yaml, schemas and READMEs anew, from values.schema.yaml
+	$(BIN)/python helm/generate.py
 
 clean: ## Remove the virtual environment and caches; workspace/ stays
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache *.egg-info

@@ -1,0 +1,21 @@
+{{- /*
+What a drain of a node may do to the pod. A pod that is not ready never holds a drain up.
+
+    {{ include "flare-common.podDisruptionBudget" . }}
+*/}}
+
+{{- define "flare-common.podDisruptionBudget" -}}
+{{- if .Values.podDisruptionBudget.enabled -}}
+{{- $role := include "flare-common.role" . -}}
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  {{- include "flare-common.metadata" (list . (include "flare-common.fullname" .) $role) | nindent 2 }}
+spec:
+  maxUnavailable: {{ .Values.podDisruptionBudget.maxUnavailable }}
+  unhealthyPodEvictionPolicy: AlwaysAllow
+  selector:
+    matchLabels:
+      {{- include "flare-common.selectorLabels" (list . $role) | nindent 6 }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,89 @@
+{{- /*
+What a parent with `launcher: pod` reads in /etc/flare/jobs: the pod that NVFlare's launcher makes of each job
+(study_runtime.yaml, NVFlare's own format) and what the launcher itself needs to know (launcher.yaml). The ConfigMap is also
+the owner of the job pods: they go when the release goes.
+
+    {{ include "flare-common.jobs" . }}
+*/}}
+
+{{- define "flare-common.jobs" -}}
+{{- if include "flare-common.launchesPods" . -}}
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  {{- include "flare-common.metadata" (list . (printf "%s-jobs" (include "flare-common.fullname" .)) (include "flare-common.role" .)) | nindent 2 }}
+data:
+  {{- include "flare-common.jobs.files" . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "flare-common.jobs.files" -}}
+launcher.yaml: |
+  {{- include "flare-common.jobs.launcher" . | nindent 2 }}
+study_runtime.yaml: |
+  format_version: 2
+  studies:
+    default:
+      container:
+        image: {{ include "flare-common.image" . }}
+      pod_template:
+        {{- include "flare-common.jobs.pod" . | nindent 8 }}
+{{- end }}
+
+{{- define "flare-common.jobs.launcher" -}}
+namespace: {{ .Release.Namespace }}
+owner: {apiVersion: v1, kind: ConfigMap, name: {{ include "flare-common.fullname" . }}-jobs}
+parent: {host: {{ include "flare-common.headlessName" . }}, port: {{ .Values.ports.parent }}}
+telemetry: {host: {{ include "flare-common.headlessName" . }}, port: {{ .Values.ports.telemetry }}}
+gpus: {{ .Values.gpus }}
+gpu_resource: {{ .Values.gpuResource }}
+ephemeral_storage: {{ .Values.jobPods.ephemeralStorage }}
+pending_timeout_seconds: {{ .Values.jobPods.pendingTimeoutSeconds | default "null" }}
+ttl_seconds_after_finished: {{ .Values.jobPods.ttlSecondsAfterFinished }}
+default_resources:
+  {{- toYaml .Values.jobPods.resources | nindent 2 }}
+{{- end }}
+
+{{- define "flare-common.jobs.pod" -}}
+apiVersion: v1
+kind: Pod
+metadata:
+  labels:
+    {{- include "flare-common.stableLabels" (list . "job") | nindent 4 }}
+    {{- with merge dict .Values.jobPods.labels .Values.commonLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  {{- with merge dict .Values.jobPods.annotations .Values.commonAnnotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+spec:
+  automountServiceAccountToken: false
+  enableServiceLinks: false
+  securityContext:
+    {{- toYaml .Values.podSecurityContext | nindent 4 }}
+  {{- with include "flare-common.imagePullSecrets" . | trim }}{{ . | nindent 2 }}{{ end }}
+  {{- with include "flare-common.scheduling" .Values.jobPods | trim }}{{ . | nindent 2 }}{{ end }}
+  {{- with .Values.hostAliases }}
+  hostAliases:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  containers:
+    - name: nvflare_job
+      imagePullPolicy: {{ .Values.image.pullPolicy }}
+      securityContext:
+        {{- toYaml .Values.securityContext | nindent 8 }}
+      env:
+        - {name: FLARE_TELEMETRY_HOST, value: {{ include "flare-common.headlessName" . }}}
+        - {name: FLARE_TELEMETRY_PORT, value: {{ .Values.ports.telemetry | quote }}}
+        {{- with .Values.extraEnv }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+      terminationMessagePolicy: FallbackToLogsOnError
+      volumeMounts:
+        {{- with include "flare-common.scratch.mounts" . | trim }}{{ . | nindent 8 }}{{ end }}
+        {{- with include "flare-common.datasets.mounts" . | trim }}{{ . | nindent 8 }}{{ end }}
+  volumes:
+    {{- include "flare-common.scratch.volumes" . | nindent 4 }}
+    {{- with include "flare-common.datasets.volumes" . | trim }}{{ . | nindent 4 }}{{ end }}
+{{- end }}

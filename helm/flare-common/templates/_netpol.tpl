@@ -1,0 +1,142 @@
+{{- /*
+Network policies: one for each kind of pod of a release. Whatever no rule names is refused, in both directions. Each rule
+is preceded by who reaches whom, and why.
+
+    {{ include "flare-common.networkPolicy" . }}
+
+A rule's other end is PEERS, a list as in a NetworkPolicy; its ports are those of the pod, since Services are seen through.
+
+    - {{ include "flare-common.netpol.to" (list PEERS PORTS) | nindent 6 }}
+*/}}
+
+{{- define "flare-common.netpol.to" -}}
+to: {{- toYaml (index . 0) | nindent 2 }}
+ports:
+  {{- range index . 1 }}
+  - {protocol: TCP, port: {{ . }}}
+  {{- end }}
+{{- end }}
+
+{{- define "flare-common.netpol.from" -}}
+from: {{- toYaml (index . 0) | nindent 2 }}
+ports:
+  {{- range index . 1 }}
+  - {protocol: TCP, port: {{ . }}}
+  {{- end }}
+{{- end }}
+
+{{- /* The pods of one component of this release, as a list of peers. */}}
+{{- define "flare-common.netpol.own" -}}
+- podSelector:
+    matchLabels:
+      {{- include "flare-common.selectorLabels" . | nindent 6 }}
+{{- end }}
+
+{{- define "flare-common.netpol.dns" -}}
+# any pod --> the cluster's name servers: every connection starts with a name.
+- to: {{- toYaml .Values.networkPolicy.dns.to | nindent 4 }}
+  ports:
+    {{- range .Values.networkPolicy.dns.ports }}
+    - {protocol: UDP, port: {{ . }}}
+    - {protocol: TCP, port: {{ . }}}
+    {{- end }}
+{{- end }}
+
+{{- define "flare-common.netpol.open" -}}
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  {{- include "flare-common.metadata" . | nindent 2 }}
+spec:
+  podSelector:
+    matchLabels:
+      {{- include "flare-common.selectorLabels" (list (index . 0) (index . 2)) | nindent 6 }}
+  policyTypes: [Ingress, Egress]
+{{- end }}
+
+{{- /* The parent's own. */}}
+{{- define "flare-common.networkPolicy" -}}
+{{- if .Values.networkPolicy.enabled -}}
+{{- $policy := .Values.networkPolicy -}}
+{{- $role := include "flare-common.role" . -}}
+{{- $own := .Values.ports -}}
+{{- include "flare-common.netpol.open" (list . (include "flare-common.fullname" .) $role) }}
+  ingress:
+    {{- with $policy.monitoring.from }}
+    # monitoring --> telemetry: Prometheus reads the metrics; nobody else needs them.
+    - {{ include "flare-common.netpol.from" (list . (list $own.telemetry)) | indent 6 | trim }}
+    {{- end }}
+    # helm test --> telemetry{{ if eq $role "server" }} and the federation port{{ end }}: it asks whether this participant is ready.
+    - {{ include "flare-common.netpol.from" (list (include "flare-common.netpol.own" (list . "test") | fromYamlArray) (ternary (list $own.telemetry $own.federation) (list $own.telemetry) (eq $role "server"))) | indent 6 | trim }}
+    {{- if include "flare-common.launchesPods" . }}
+    # job pods of this release --> their parent: they take their work and push their metrics there.
+    - {{ include "flare-common.netpol.from" (list (include "flare-common.netpol.own" (list . "job") | fromYamlArray) (list $own.parent $own.telemetry)) | indent 6 | trim }}
+    {{- end }}
+    {{- if eq $role "server" }}
+    # sites and administrators --> the federation: wherever they are, mutual TLS lets in only who has a certificate of this federation.
+    - ports:
+        {{- range list $own.federation $own.admin | uniq }}
+        - {protocol: TCP, port: {{ . }}}
+        {{- end }}
+      {{- with $policy.federation.from }}
+      from: {{- toYaml . | nindent 8 }}
+      {{- end }}
+    {{- end }}
+    {{- with $policy.extraIngress }}
+    # what the values add (networkPolicy.extraIngress).
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  egress:
+    {{- include "flare-common.netpol.dns" . | nindent 4 }}
+    {{- if eq $role "client" }}
+    # this site --> the federation's server: the only connection that leaves a site, and the site opens it.
+    - {{ include "flare-common.netpol.to" (list $policy.server.to $policy.server.ports) | indent 6 | trim }}
+    {{- end }}
+    {{- if include "flare-common.launchesPods" . }}
+    # this parent --> the Kubernetes API: it starts job pods and follows them.
+    - {{ include "flare-common.netpol.to" (list $policy.apiServer.to $policy.apiServer.ports) | indent 6 | trim }}
+    {{- end }}
+    {{- with $policy.extraEgress }}
+    # what the values add (networkPolicy.extraEgress).
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* Of its job pods. */}}
+{{- define "flare-common.networkPolicy.jobs" -}}
+{{- if and .Values.networkPolicy.enabled (include "flare-common.launchesPods" .) -}}
+{{- $policy := .Values.networkPolicy -}}
+{{- $role := include "flare-common.role" . -}}
+{{- include "flare-common.netpol.open" (list . (printf "%s-jobs" (include "flare-common.fullname" .)) "job") }}
+  # nobody --> a job pod: it opens every connection itself.
+  ingress: []
+  egress:
+    {{- include "flare-common.netpol.dns" . | nindent 4 }}
+    # a job pod --> its parent: it takes its work and pushes its metrics there.
+    - {{ include "flare-common.netpol.to" (list (include "flare-common.netpol.own" (list . $role) | fromYamlArray) (list .Values.ports.parent .Values.ports.telemetry)) | indent 6 | trim }}
+    {{- if eq $role "client" }}
+    # a job pod --> the federation's server: NVFlare lets a site's job exchange models with it without the parent between.
+    - {{ include "flare-common.netpol.to" (list $policy.server.to $policy.server.ports) | indent 6 | trim }}
+    {{- end }}
+    {{- with $policy.extraEgress }}
+    # what the values add (networkPolicy.extraEgress), since jobs are what needs it.
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* Of `helm test`'s pod. */}}
+{{- define "flare-common.networkPolicy.test" -}}
+{{- if .Values.networkPolicy.enabled -}}
+{{- $role := include "flare-common.role" . -}}
+{{- $own := .Values.ports -}}
+{{- include "flare-common.netpol.open" (list . (printf "%s-test" (include "flare-common.fullname" .)) "test") }}
+  # nobody --> the test.
+  ingress: []
+  egress:
+    {{- include "flare-common.netpol.dns" . | nindent 4 }}
+    # the test --> the parent of its release.
+    - {{ include "flare-common.netpol.to" (list (include "flare-common.netpol.own" (list . $role) | fromYamlArray) (ternary (list $own.telemetry $own.federation) (list $own.telemetry) (eq $role "server"))) | indent 6 | trim }}
+{{- end }}
+{{- end }}

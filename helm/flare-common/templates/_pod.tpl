@@ -1,0 +1,141 @@
+{{- /*
+The pod of a parent: one container, the image's own entry point (tini, then `python -m fl_app.startup`).
+
+    template:
+      {{- include "flare-common.pod" . | nindent 4 }}
+*/}}
+
+{{- define "flare-common.pod" -}}
+{{- $role := include "flare-common.role" . -}}
+metadata:
+  labels:
+    {{- include "flare-common.stableLabels" (list . $role) | nindent 4 }}
+    {{- with merge dict .Values.podLabels .Values.commonLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  annotations:
+    {{- include "flare-common.pod.annotations" . | nindent 4 }}
+spec:
+  serviceAccountName: {{ include "flare-common.serviceAccountName" . }}
+  automountServiceAccountToken: {{ eq .Values.launcher "pod" }}
+  enableServiceLinks: false
+  terminationGracePeriodSeconds: {{ .Values.terminationGracePeriodSeconds }}
+  securityContext:
+    {{- toYaml .Values.podSecurityContext | nindent 4 }}
+  {{- with include "flare-common.imagePullSecrets" . | trim }}{{ . | nindent 2 }}{{ end }}
+  {{- with include "flare-common.scheduling" .Values | trim }}{{ . | nindent 2 }}{{ end }}
+  {{- range $key := list "hostAliases" "dnsPolicy" "dnsConfig" "initContainers" }}
+  {{- with get $.Values $key }}
+  {{ $key }}: {{- if kindIs "string" . }} {{ . }}{{ else }}{{ toYaml . | nindent 4 }}{{ end }}
+  {{- end }}
+  {{- end }}
+  containers:
+    - name: parent
+      image: {{ include "flare-common.image" . }}
+      imagePullPolicy: {{ .Values.image.pullPolicy }}
+      securityContext:
+        {{- toYaml .Values.securityContext | nindent 8 }}
+      env:
+        {{- include "flare-common.pod.env" . | nindent 8 }}
+      {{- with .Values.extraEnvFrom }}
+      envFrom:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      ports:
+        - {name: telemetry, containerPort: {{ .Values.ports.telemetry }}}
+        {{- if include "flare-common.launchesPods" . }}
+        - {name: parent, containerPort: {{ .Values.ports.parent }}}
+        {{- end }}
+        {{- if eq $role "server" }}
+        - {name: federation, containerPort: {{ .Values.ports.federation }}}
+        {{- if ne (int .Values.ports.admin) (int .Values.ports.federation) }}
+        - {name: admin, containerPort: {{ .Values.ports.admin }}}
+        {{- end }}
+        {{- end }}
+      resources:
+        {{- include "flare-common.pod.resources" . | nindent 8 }}
+      {{- include "flare-common.probes" . | nindent 6 }}
+      terminationMessagePath: /dev/termination-log
+      terminationMessagePolicy: FallbackToLogsOnError
+      volumeMounts:
+        - name: workspace
+          mountPath: /var/lib/flare
+        - name: key
+          mountPath: /run/secrets/flare
+          readOnly: true
+        {{- with include "flare-common.scratch.mounts" . | trim }}{{ . | nindent 8 }}{{ end }}
+        {{- with include "flare-common.kit.mounts" . | trim }}{{ . | nindent 8 }}{{ end }}
+        {{- with include "flare-common.datasets.mounts" . | trim }}{{ . | nindent 8 }}{{ end }}
+        {{- if include "flare-common.launchesPods" . }}
+        - name: jobs
+          mountPath: /etc/flare/jobs
+          readOnly: true
+        {{- end }}
+        {{- with .Values.extraVolumeMounts }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+    {{- with .Values.extraContainers }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  volumes:
+    {{- with include "flare-common.workspace.volume" . | trim }}{{ . | nindent 4 }}{{ end }}
+    - name: key
+      secret:
+        secretName: {{ .Values.key.existingSecret }}
+        # With fsGroup the kubelet gives the group, the parent's own, read access too.
+        defaultMode: 0400
+    {{- include "flare-common.scratch.volumes" . | nindent 4 }}
+    {{- with include "flare-common.kit.volumes" . | trim }}{{ . | nindent 4 }}{{ end }}
+    {{- with include "flare-common.datasets.volumes" . | trim }}{{ . | nindent 4 }}{{ end }}
+    {{- if include "flare-common.launchesPods" . }}
+    - name: jobs
+      configMap:
+        name: {{ include "flare-common.fullname" . }}-jobs
+    {{- end }}
+    {{- with .Values.extraVolumes }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+{{- end }}
+
+{{- /* Checksums: the pod reads its kit once, at its start, so a changed one must start it again. */}}
+{{- define "flare-common.pod.annotations" -}}
+kubectl.kubernetes.io/default-container: parent
+{{- if eq .Values.kit.source "values" }}
+checksum/kit: {{ .Values.kit.files | toJson | sha256sum }}
+{{- end }}
+{{- if include "flare-common.launchesPods" . }}
+checksum/jobs: {{ include "flare-common.jobs.files" . | sha256sum }}
+{{- end }}
+{{- with merge dict .Values.podAnnotations .Values.commonAnnotations }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- /* fl_app.contract names these. */}}
+{{- define "flare-common.pod.env" -}}
+- {name: FLARE_KIT, value: /etc/flare/kit}
+- {name: FLARE_KEY, value: /run/secrets/flare}
+- {name: FLARE_WORKSPACE, value: /var/lib/flare}
+- {name: FLARE_PARENT_PORT, value: {{ .Values.ports.parent | quote }}}
+- {name: FLARE_TELEMETRY_HOST, value: 0.0.0.0}
+- {name: FLARE_TELEMETRY_PORT, value: {{ .Values.ports.telemetry | quote }}}
+- {name: FLARE_TERMINATION_LOG, value: /dev/termination-log}
+- {name: FLARE_LAUNCHER, value: {{ .Values.launcher }}}
+{{- with (.Values.server | default dict).address }}
+- {name: FLARE_SERVER_ADDRESS, value: {{ . | quote }}}
+{{- end }}
+{{- if include "flare-common.launchesPods" . }}
+- {name: FLARE_JOBS, value: /etc/flare/jobs}
+{{- end }}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "flare-common.pod.resources" -}}
+{{- $resources := deepCopy .Values.resources }}
+{{- if and .Values.gpus (eq .Values.launcher "process") }}
+{{- $resources = mustMergeOverwrite $resources (dict "limits" (dict .Values.gpuResource .Values.gpus)) }}
+{{- end }}
+{{- toYaml $resources }}
+{{- end }}

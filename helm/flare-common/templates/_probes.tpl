@@ -1,0 +1,17 @@
+{{- /*
+Probes on the telemetry endpoint. Liveness asks only what a restart mends; readiness asks whether the participant can work.
+
+    {{- include "flare-common.probes" . | nindent 4 }}
+*/}}
+
+{{- define "flare-common.probes" -}}
+startupProbe:
+  httpGet: {path: /healthz, port: telemetry}
+  {{- toYaml .Values.startupProbe | nindent 2 }}
+livenessProbe:
+  httpGet: {path: /healthz, port: telemetry}
+  {{- toYaml .Values.livenessProbe | nindent 2 }}
+readinessProbe:
+  httpGet: {path: /readyz, port: telemetry}
+  {{- toYaml .Values.readinessProbe | nindent 2 }}
+{{- end }}
