@@ -1,0 +1,290 @@
+"""NVFlare's provisioner, run with builders of ours in the place of three of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager, redirect_stdout
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from nvflare.fuel.utils.class_utils import instantiate_class
+from nvflare.lighter.constants import CertFileBasename, CtxKey, ParticipantType
+from nvflare.lighter.ctx import ProvisionContext
+from nvflare.lighter.entity import Participant
+from nvflare.lighter.entity import Project as FlareProject
+from nvflare.lighter.impl.cert import CertBuilder
+from nvflare.lighter.impl.static_file import StaticFileBuilder
+from nvflare.lighter.impl.workspace import WorkspaceBuilder
+from nvflare.lighter.provision import prepare_project
+from nvflare.lighter.provisioner import Provisioner
+from nvflare.lighter.spec import Builder
+from nvflare.lighter.utils import serialize_cert, serialize_pri_key
+
+from deploy.errors import InputError
+from deploy.project import Project
+from deploy.provision.content import CERT_BUILDER, STATIC_FILE_BUILDER, WORKSPACE_BUILDER, builders_of
+from deploy.provision.files import SECRET_FILE, write_secret
+from deploy.provision.local import LocalBuilder
+from deploy.provision.plan import Plan
+from deploy.provision.state import CERTIFICATES, note_authority, note_issued
+
+CONFIG_FOLDER = "config"
+"""Where a job's configuration lies in it; NVFlare's own template says the same."""
+
+Issued = Callable[[int, int], None]
+"""Called with how many certificates are made, of how many."""
+
+
+def build_kits(project: Project, plan: Plan, state: Path, staging: Path, issued: Issued) -> Path:
+    """Let NVFlare make the kits of `plan`, and cert.json.
+
+    Args:
+        state: where cert.json is; it is replaced, at once, when every kit is made.
+        staging: an empty folder of ours.
+
+    Returns:
+        The folder in `staging` that holds the kits. The server's is always among them.
+
+    Raises:
+        InputError: NVFlare, or a builder of project.yml's own, refuses what it was given.
+    """
+    # NVFlare prints its warnings; stdout is for results.
+    with redirect_stdout(sys.stderr), _importable(project.path.absolute().parent):
+        flare_project = Selection(prepare_project(deepcopy(project.document)))
+        kits = staging / "kits"
+        builders = [
+            Guarded(builder, project.path)
+            for builder in _builders(project, plan, state, flare_project, kits, issued)
+        ]
+        try:
+            Provisioner(str(staging), builders).provision(flare_project, logger=_Silence())
+        except Stopped as stopped:
+            assert stopped.__cause__ is not None
+            raise stopped.__cause__ from None
+    return kits
+
+
+class Selection(FlareProject):
+    """NVFlare's project, of which builders see all participants until some are selected.
+
+    Hierarchies and identities are found from all; kits are made for those selected.
+    """
+
+    def __init__(self, whole: FlareProject) -> None:
+        super().__init__(whole.name, whole.description, whole.get_all_participants(), whole.props)
+        self.selected: frozenset[str] | None = None
+
+    def get_all_participants(self, types: None | str | list[str] = None) -> list[Participant]:
+        """Those selected; all before."""
+        found = super().get_all_participants(types)
+        return [one for one in found if self.selected is None or one.name in self.selected]
+
+
+class Stopped(BaseException):
+    """Carries an error past Provisioner, which would print the traceback of an Exception and go on."""
+
+
+class Guarded(Builder):
+    """Another builder, whose errors end the provisioning."""
+
+    def __init__(self, builder: Builder, project_file: Path) -> None:
+        self._builder = builder
+        self._project_file = project_file
+
+    def initialize(self, project: FlareProject, ctx: ProvisionContext) -> None:
+        """The other builder's."""
+        self._run(self._builder.initialize, project, ctx)
+
+    def build(self, project: FlareProject, ctx: ProvisionContext) -> None:
+        """The other builder's."""
+        self._run(self._builder.build, project, ctx)
+
+    def finalize(self, project: FlareProject, ctx: ProvisionContext) -> None:
+        """The other builder's."""
+        self._run(self._builder.finalize, project, ctx)
+
+    def _run(self, step: Callable[..., None], project: FlareProject, ctx: ProvisionContext) -> None:
+        try:
+            step(project, ctx)
+        except OSError as error:
+            raise Stopped from error
+        except Exception as error:
+            name = type(self._builder).__name__
+            text = f"{self._project_file}: {name} refused it: {error or type(error).__name__}"
+            refusal = InputError(text)
+            refusal.__cause__ = error
+            raise Stopped from refusal
+
+
+class StagingBuilder(WorkspaceBuilder):
+    """Selects whose kits are made, and leaves them in a folder of ours instead of a next prod_NN."""
+
+    def __init__(
+        self, names: Iterable[str], kits: Path, template_file: str | list[str] | None = None
+    ) -> None:
+        super().__init__(template_file)
+        self._names = frozenset(names)
+        self._kits = kits
+
+    def build(self, project: Selection, ctx: ProvisionContext) -> None:
+        """Make the folders of the kits."""
+        project.selected = self._names | {project.get_server().name}
+        super().build(project, ctx)
+
+    def finalize(self, project: Selection, ctx: ProvisionContext) -> None:
+        """Hand the kits over."""
+        Path(ctx.get_wip_dir()).rename(self._kits)
+        ctx.pop(CtxKey.WIP)
+        ctx[CtxKey.CURRENT_PROD_DIR] = str(self._kits)
+
+
+class KitFileBuilder(StaticFileBuilder):
+    """NVFlare's, which looks through all clients once, not once for each of them."""
+
+    def __init__(self, everybody: FlareProject, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._everybody = everybody
+        self._identities: dict[str, str] | None = None
+
+    def initialize(self, project: FlareProject, ctx: ProvisionContext) -> None:
+        """Find the hierarchies, and with them every identity that is not the name."""
+        super().initialize(project, ctx)
+        self._identities = super()._build_auth_identity_map(project, ctx)
+
+    def _build_auth_identity_map(
+        self, project: FlareProject, ctx: ProvisionContext, local_relay: Participant | None = None
+    ) -> dict[str, str]:
+        if local_relay is None and self._identities is not None:
+            return dict(self._identities)
+        return dict(super()._build_auth_identity_map(project, ctx, local_relay))
+
+
+class PooledCertBuilder(CertBuilder):
+    """NVFlare's, with keys made on all cores, stored keys written as they are, and a state of 0600."""
+
+    def __init__(self, plan: Plan, state: Path, issued: Issued, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._plan = plan
+        self._state = state
+        self._issued = issued
+
+    def initialize(self, project: FlareProject, ctx: ProvisionContext) -> None:
+        """Load the authority, unless there is to be a new one, and forget whom it must not know."""
+        if self._plan.new_authority is None:
+            ctx[CtxKey.STATE] = str(self._state)
+        super().initialize(project, ctx)
+        ctx[CtxKey.STATE] = str(self._state)
+        for name in (*self._plan.issue, *self._plan.retire):
+            self.persistent_state.content.pop(name, None)
+
+    def build(self, project: FlareProject, ctx: ProvisionContext) -> None:
+        """Issue what is missing, and write each participant's pair."""
+        self._build_root(project.name, subject_org=None)
+        ctx[CtxKey.ROOT_CERT] = self.root_cert
+        ctx[CtxKey.ROOT_PRI_KEY] = self.pri_key
+        note_authority(self.persistent_state.content, self.root_cert.not_valid_after_utc)
+        participants = project.get_all_participants()
+        self._issue([one for one in participants if not self.persistent_state.has_subject(one.subject)])
+        for participant in participants:
+            self._write(participant, ctx)
+
+    def finalize(self, project: FlareProject, ctx: ProvisionContext) -> None:
+        """Keep every key and certificate, at once."""
+        write_secret(self._state / CERTIFICATES, json.dumps(self.persistent_state.content).encode())
+
+    def _issue(self, participants: Sequence[Participant]) -> None:
+        # OpenSSL makes keys without Python's global lock: threads use every core.
+        pool = ThreadPoolExecutor(max_workers=_cores())
+        try:
+            pending = {pool.submit(self.get_pri_key_cert, one): one for one in participants}
+            for number, future in enumerate(as_completed(pending), start=1):
+                self._remember(pending[future], *future.result())
+                self._issued(number, len(pending))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _remember(self, participant: Participant, key: Any, certificate: Any) -> None:
+        name, state = participant.subject, self.persistent_state
+        state.add_subject_cert(name, serialize_cert(certificate).decode("ascii"))
+        state.add_subject_pri_key(name, serialize_pri_key(key).decode("ascii"))
+        note_issued(state.content, name, self._plan.wanted[name].identity, certificate.not_valid_after_utc)
+
+    def _write(self, participant: Participant, ctx: ProvisionContext) -> None:
+        """Write key and certificate as the state holds them: to load a key is to check it for 30 ms."""
+        folder, name = Path(ctx.get_kit_dir(participant)), participant.subject
+        is_server = participant.type == ParticipantType.SERVER
+        base = CertFileBasename.SERVER if is_server else CertFileBasename.CLIENT
+        (folder / f"{base}.crt").write_text(self.persistent_state.get_subject_cert(name))
+        with open(
+            os.open(folder / f"{base}.key", os.O_WRONLY | os.O_CREAT | os.O_EXCL, SECRET_FILE), "w"
+        ) as key:  # noqa: PTH123
+            key.write(self.persistent_state.get_subject_pri_key(name))
+        if participant.type in (ParticipantType.CLIENT, ParticipantType.RELAY):
+            self._build_internal_listener_cert(participant, ctx)
+        (folder / "rootCA.pem").write_bytes(self.serialized_cert)
+
+
+class _Silence:
+    """What NVFlare says of its progress; what it refuses comes as an error."""
+
+    def debug(self, message: str) -> None: ...
+
+    info = warning = error = debug
+
+
+def _builders(
+    project: Project, plan: Plan, state: Path, flare_project: Selection, kits: Path, issued: Issued
+) -> list[Builder]:
+    """The builders of project.yml in their order, with ours in the place of NVFlare's."""
+
+    def ours(path: str, arguments: dict[str, Any]) -> list[Builder]:
+        if path == WORKSPACE_BUILDER:
+            return [StagingBuilder(plan.make, kits, **arguments)]
+        if path == CERT_BUILDER:
+            return [PooledCertBuilder(plan, state, issued, **arguments)]
+        if path == STATIC_FILE_BUILDER:
+            arguments = {"config_folder": CONFIG_FOLDER, **arguments, "scheme": project.scheme}
+            return [KitFileBuilder(flare_project, **arguments), LocalBuilder(project)]
+        builder = instantiate_class(path, arguments)
+        if isinstance(builder, StaticFileBuilder):
+            return [builder, LocalBuilder(project)]
+        if isinstance(builder, CertBuilder | WorkspaceBuilder):
+            raise InputError(
+                f"{project.path}: builders: {path}: Flarefleet lays out kits and keeps keys by itself; derive it from "
+                "nvflare.lighter.spec.Builder instead"
+            )
+        return [builder]
+
+    named = builders_of(project)
+    paths = [builder["path"] for builder in named]
+    missing = [{"path": path} for path in (WORKSPACE_BUILDER, CERT_BUILDER) if path not in paths]
+    builders = [
+        builder
+        for entry in (*missing, *named)
+        for builder in ours(entry["path"], dict(entry.get("args") or {}))
+    ]
+    if not any(isinstance(builder, LocalBuilder) for builder in builders):
+        raise InputError(
+            f"{project.path}: builders: {STATIC_FILE_BUILDER}, or a class derived from it, is missing"
+        )
+    return builders
+
+
+def _cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _importable(folder: Path) -> Any:
+    """Let builders beside project.yml be found, as `nvflare provision` does."""
+    sys.path.append(str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))

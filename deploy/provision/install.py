@@ -1,0 +1,110 @@
+"""From kits as NVFlare made them to the workspace: modes, release, and each in its place in one step."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+
+from deploy.provision.files import SECRET_FILE, SECRET_FOLDER, exchange
+from deploy.provision.plan import KEY_SUFFIX
+from deploy.provision.state import MadeFile, MadeKit, digest_of
+from deploy.workspace import Workspace
+
+_OWNER_MAY_RUN = 0o100
+RELEASED_KIT = "kit"
+RELEASED_KEY = "key"
+
+
+def finish(kit: Path) -> dict[str, MadeFile]:
+    """Give every file of a kit its mode, whatever the umask, and tell what was made: path in the kit to file."""
+    made = {}
+    for file in _files(kit):
+        found = file.stat()
+        mode = (
+            SECRET_FILE if file.suffix == KEY_SUFFIX else 0o755 if found.st_mode & _OWNER_MAY_RUN else 0o644
+        )
+        if found.st_mode & 0o777 != mode:
+            file.chmod(mode)
+        made[file.relative_to(kit).as_posix()] = MadeFile(
+            size=found.st_size, time=found.st_mtime_ns, digest=digest_of(file.read_bytes())
+        )
+    for folder, _, _ in os.walk(kit):
+        Path(folder).chmod(0o755)
+    return made
+
+
+def install(kit: Path, made: dict[str, MadeFile], last: MadeKit | None, place: Path) -> None:
+    """Put a finished kit in its place; what somebody else put into the old one goes with it."""
+    if place.is_dir():
+        _carry_over(kit, made, last, place)
+    exchange(kit, place)
+
+
+def release(workspace: Workspace, name: str, staging: Path) -> None:
+    """Lay out what the operator of a site is handed: the kit without its key, and the key.
+
+    Both are hard links into the kit: no key has a second copy.
+    """
+    kit, folder = workspace.kit(name), staging / "release" / name
+    for file in _files(kit):
+        path = file.relative_to(kit)
+        if path.parts[0] not in ("startup", "local"):
+            continue
+        secret = file.suffix == KEY_SUFFIX
+        target = folder / RELEASED_KEY / file.name if secret else folder / RELEASED_KIT / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.hardlink_to(file)
+    for where, _, _ in os.walk(folder):
+        Path(where).chmod(SECRET_FOLDER if Path(where) == folder / RELEASED_KEY else 0o755)
+    workspace.release.mkdir(exist_ok=True)
+    exchange(folder, workspace.release / name)
+
+
+def is_released(workspace: Workspace, name: str, made: MadeKit) -> bool:
+    """Whether what is released of a kit is that kit."""
+    kit, folder = workspace.kit(name), workspace.release / name
+    for path in made.files:
+        top, _, file = path.partition("/")
+        if top not in ("startup", "local"):
+            continue
+        target = f"{RELEASED_KEY}/{file}" if path.endswith(KEY_SUFFIX) else f"{RELEASED_KIT}/{path}"
+        try:
+            if not os.path.samefile(f"{kit}/{path}", f"{folder}/{target}"):  # noqa: PTH121 (thousands of files)
+                return False
+        except FileNotFoundError:
+            return False
+    return True
+
+
+def retire(workspace: Workspace, name: str, staging: Path) -> Path:
+    """Move a kit to removed/, and take back what was released of it.
+
+    Returns:
+        Where it lies now.
+    """
+    workspace.removed.mkdir(mode=SECRET_FOLDER, exist_ok=True)
+    place = workspace.removed / f"{name}-{datetime.now(timezone.utc):%Y%m%dT%H%M%S.%fZ}"
+    if (workspace.release / name).exists():
+        (staging / "release").mkdir(exist_ok=True)
+        (workspace.release / name).rename(staging / "release" / name)
+    if workspace.kit(name).exists():
+        workspace.kit(name).rename(place)
+    return place
+
+
+def _carry_over(kit: Path, made: dict[str, MadeFile], last: MadeKit | None, place: Path) -> None:
+    ours = made.keys() | (last.files.keys() if last else set())
+    for file in _files(place):
+        path = file.relative_to(place).as_posix()
+        if path not in ours and not os.path.lexists(kit / path):
+            (kit / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, kit / path, follow_symlinks=False)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for where, _, names in os.walk(folder):
+        for name in names:
+            yield Path(where, name)

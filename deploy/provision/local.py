@@ -1,0 +1,123 @@
+"""The `local/` of each kit: what makes it run in our runtimes, which render only what depends on where they run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+from nvflare.lighter.constants import CommConfigArg, ParticipantType, PropKey, ProvFileName
+from nvflare.lighter.ctx import ProvisionContext
+from nvflare.lighter.entity import Participant
+from nvflare.lighter.entity import Project as FlareProject
+from nvflare.lighter.spec import Builder
+
+from deploy.project import Project, SiteDeployment
+from deploy.provision.content import max_clients
+from fl_app.contract import KIT_FACTS, NVFLARE_VERSION, PARENT_PORT, WORKSPACE_PATH, kit_version
+
+LAUNCHERS = {
+    ParticipantType.SERVER: "fl_app.launchers.process.ServerJobLauncher",
+    ParticipantType.CLIENT: "fl_app.launchers.process.ClientJobLauncher",
+}
+"""What starts the job processes of a parent."""
+ALLOWED_CLASSES = ("fl_app.", "nvflare.metrics.")
+"""Classes that a job may name without the right to bring its own code, besides those that NVFlare allows."""
+CHECK_ENGINE_FREQUENCY = 0.2
+"""Seconds (3 in NVFlare): how soon a server's job process sees that its job is over, and ends."""
+
+PARENT_TELEMETRY = {"id": "flare_telemetry", "path": "fl_app.telemetry.parent.ParentTelemetry", "args": {}}
+JOB_TELEMETRY = {"id": "flare_job_telemetry", "path": "fl_app.telemetry.job.JobTelemetry", "args": {}}
+SCOPE = "default"
+"""NVFlare builds the components of privacy.json only if there is a scope; ours filters nothing."""
+
+
+class LocalBuilder(Builder):
+    """Completes what StaticFileBuilder wrote; runs right after it.
+
+    Args:
+        project: what project.yml says.
+    """
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._deployments = {site.name: site.deployment for site in project.sites}
+        self._deployments[project.server.name] = project.server.deployment
+
+    def build(self, project: FlareProject, ctx: ProvisionContext) -> None:
+        """Write the local/ of the server and of each client."""
+        for participant in [project.get_server(), *project.get_clients()]:
+            local = Path(ctx.get_local_dir(participant))
+            self._complete_resources(participant, local / ProvFileName.RESOURCES_JSON_DEFAULT)
+            _fix_parent_port(participant)
+            _write_json(
+                local / "telemetry__p_resources.json", {"format_version": 2, "components": [PARENT_TELEMETRY]}
+            )
+            _write_json(local / "privacy.json", _privacy())
+            _write_json(local / KIT_FACTS, self._facts(participant))
+            (local / "study_runtime.yaml").write_text(
+                yaml.safe_dump(_study_runtime(self._deployments[participant.name]), sort_keys=False)
+            )
+
+    def _complete_resources(self, participant: Participant, file: Path) -> None:
+        resources = json.loads(file.read_text())
+        resources["class_allow_list"] += [
+            prefix for prefix in ALLOWED_CLASSES if prefix not in resources["class_allow_list"]
+        ]
+        components = {component["id"]: component for component in resources["components"]}
+        components["process_launcher"]["path"] = LAUNCHERS[participant.type]
+        if participant.type == ParticipantType.SERVER:
+            server = resources["servers"][0]
+            server["max_num_clients"] = max_clients(len(self._project.sites))
+            server["check_engine_frequency"] = CHECK_ENGINE_FREQUENCY
+            components["job_manager"]["args"]["uri_root"] = str(WORKSPACE_PATH / "jobs-storage")
+            storage = resources["snapshot_persistor"]["args"]["storage"]
+            storage["args"]["root_dir"] = str(WORKSPACE_PATH / "snapshot-storage")
+        _write_json(file, resources)
+
+    def _facts(self, participant: Participant) -> dict[str, Any]:
+        server = self._project.server
+        return {
+            "project": self._project.name,
+            "name": participant.name,
+            "role": participant.type,
+            "org": participant.org,
+            "nvflare": NVFLARE_VERSION,
+            "flarefleet": kit_version(),
+            "server": {
+                "name": server.name,
+                "host": self._project.server_host,
+                "fed_learn_port": server.fed_learn_port,
+                "admin_port": server.admin_port,
+            },
+        }
+
+
+def _fix_parent_port(participant: Participant) -> None:
+    """Let StaticFileBuilder write comm_config.json with the port on which job processes reach their parent."""
+    arguments = participant.get_prop(PropKey.COMM_CONFIG_ARGS)
+    arguments[CommConfigArg.PORT] = arguments.get(CommConfigArg.PORT) or PARENT_PORT
+
+
+def _privacy() -> dict[str, Any]:
+    return {
+        "scopes": [{"name": SCOPE, "properties": {}}],
+        "default_scope": SCOPE,
+        "components": [JOB_TELEMETRY],
+    }
+
+
+def _study_runtime(deployment: SiteDeployment) -> dict[str, Any]:
+    """What NVFlare's job launchers for pods give to jobs of no study: the site's data."""
+    default: dict[str, Any] = {}
+    if deployment.launcher == "pod" and deployment.datasets:
+        default["datasets"] = {
+            name: {"source": dataset.claim, "mode": dataset.mode}
+            for name, dataset in deployment.datasets.items()
+        }
+    return {"format_version": 2, "studies": {"default": default}}
+
+
+def _write_json(file: Path, document: Any) -> None:
+    file.write_text(json.dumps(document, indent=2) + "\n")
