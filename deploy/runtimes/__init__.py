@@ -1,1 +1,1 @@
-"""Where a federation runs: one protocol (`protocol.Runtime`), one backend a module."""
+"""Where a federation runs: one protocol, and backends that keep it."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def lay_out(kit: Kit, settings: Settings) -> None:
         _write(workspace / name, source.read_bytes())
 
 
-def _replace(folder: Path, fill: Any) -> None:
+def _replace(folder: Path, fill: Callable[[Path], None]) -> None:
     """Fill a new folder and put it in the place of the old one."""
     new, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
     for leftover in (new, old):
@@ -102,18 +103,11 @@ def _relocated(value: Any, workspace: Path) -> Any:
     return value
 
 
-def _files(folder: Path) -> list[Path]:
+def _files(folder: Path) -> Iterator[Path]:
     """Every file below `folder`, but for what Kubernetes keeps beside the files of a mounted ConfigMap."""
-    return [
-        Path(where, name)
-        for where, folders, names in os.walk(folder, followlinks=True)
-        if not _prune(folders)
-        for name in names
-    ]
-
-
-def _prune(folders: list[str]) -> None:
-    folders[:] = [name for name in folders if not name.startswith("..") and name != "__pycache__"]
+    for where, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith("..") and name != "__pycache__"]
+        yield from (Path(where, name) for name in names)
 
 
 def read_json(file: Path) -> Any:

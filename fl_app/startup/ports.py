@@ -29,27 +29,8 @@ def check_port_free(port: int, purpose: str, host: str = "") -> None:
 
 def port_error(port: int, purpose: str, error: OSError) -> StartupError:
     """The error of a port that could not be listened on."""
-    holder = holder_of(port)
+    reason = (error.strerror or str(error)).lower()
     return StartupError(
         Exit.PORT,
-        f"port {port} ({purpose}) cannot be listened on: {error.strerror or error}"
-        + (f"; {holder} has it" if holder else "")
-        + ". Stop what uses it, or choose another port",
+        f"port {port} ({purpose}) cannot be listened on: {reason}. Stop what uses it, or choose another port",
     )
-
-
-def holder_of(port: int) -> str | None:
-    """The process that listens on `port`, as far as this user may know: "nginx (process 123)"."""
-    import psutil
-
-    try:
-        connections = psutil.net_connections(kind="tcp")
-    except psutil.Error:
-        return None
-    for connection in connections:
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
-            try:
-                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
-            except psutil.Error:
-                return f"process {connection.pid}"
-    return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from collections.abc import Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -34,6 +35,7 @@ class Endpoint:
     def __init__(self, host: str, port: int) -> None:
         self.view: View = Starting()
         self.identity: Identity | None = None
+        self.was_ready = False
         self.registry = CollectorRegistry(auto_describe=False)
         self._server = _Server((host, port), _Request)
         self._server.endpoint = self
@@ -69,7 +71,7 @@ class _Request(BaseHTTPRequestHandler):
     sys_version = ""
     server: _Server
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         try:
             answer = _ANSWERS.get(self.path.partition("?")[0], _not_found)
             status, kind, body = answer(self.server.endpoint, self.headers.get("Accept", ""))
@@ -82,7 +84,7 @@ class _Request(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: Any) -> None:
         """Nothing: somebody asks every few seconds."""
 
 
@@ -94,13 +96,19 @@ def _healthz(endpoint: Endpoint, accept: str) -> _Answer:
 
 
 def _readyz(endpoint: Endpoint, accept: str) -> _Answer:
-    return _verdict("ready", endpoint.view.not_ready())
+    objection = endpoint.view.not_ready()
+    endpoint.was_ready |= objection is None
+    return _verdict("ready", objection, {"starting": not endpoint.was_ready})
 
 
-def _verdict(name: str, objection: str | None) -> _Answer:
-    document = {name: objection is None} | ({"reason": objection} if objection else {})
-    status = HTTPStatus.SERVICE_UNAVAILABLE if objection else HTTPStatus.OK
-    return status, "application/json", (json.dumps(document) + "\n").encode()
+def _verdict(name: str, objection: str | None, further: Mapping[str, bool] | None = None) -> _Answer:
+    if objection is None:
+        return HTTPStatus.OK, *_json({name: True})
+    return HTTPStatus.SERVICE_UNAVAILABLE, *_json({name: False, "reason": objection, **(further or {})})
+
+
+def _json(document: Mapping[str, bool | str]) -> tuple[str, bytes]:
+    return "application/json", (json.dumps(document) + "\n").encode()
 
 
 def _metrics(endpoint: Endpoint, accept: str) -> _Answer:
@@ -123,7 +131,7 @@ def open_endpoint(host: str, port: int) -> Endpoint:
     Raises:
         OSError: the port is taken.
     """
-    global _endpoint  # noqa: PLW0603 - a process has one telemetry port; start-up and NVFlare's component share it
+    global _endpoint
     if _endpoint is None:
         _endpoint = Endpoint(host, port)
     return _endpoint

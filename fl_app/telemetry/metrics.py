@@ -18,6 +18,7 @@ LABELS = ("site", "role")
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
+_NONE: list[Metric] = []
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,9 @@ class ParentCollector(Collector):
         yield self._gauge(
             "up", "1 once NVFlare's parent runs, 0 while it starts.", not isinstance(view, Starting)
         )
-        yield self._gauge("ready", "1 if /readyz says so.", self._ask(view.not_ready, "unknown") is None)
+        yield self._gauge("ready", "1 if /readyz says so.", self._is_ready(view))
         yield self._expiry()
-        yield from self._ask(lambda: list(view.metrics()), [])
+        yield from self._ask(lambda: list(view.metrics()), _NONE)
         errors = CounterMetricFamily(
             METRIC_PREFIX + "telemetry_errors", "Metrics that could not be had at a scrape.", labels=LABELS
         )
@@ -100,6 +101,9 @@ class ParentCollector(Collector):
             self._errors += 1
             _log.exception("A metric could not be had")
             return otherwise
+
+    def _is_ready(self, view: View) -> bool:
+        return self._ask(lambda: view.not_ready() is None, False)
 
     def _gauge(self, name: str, help_text: str, value: float) -> Metric:
         family = gauge(name, help_text)
