@@ -1,7 +1,318 @@
-"""Verbs: jobs."""
+"""Verbs: jobs, submit, watch, fetch, abort, export, console."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
+from rich.table import Table
+from rich.text import Text
+
+from deploy.cli.context import Context, JsonOption, context_of, err, out, print_json
+from deploy.errors import Failed, InputError
+
+if TYPE_CHECKING:
+    from deploy.session import AdminKit, AdminSession, Job
+    from deploy.session.failure import SiteError
+    from fl_app.jobs.registry import JobDescription
 
 app = typer.Typer()
+
+AdminKitOption = Annotated[
+    Path | None,
+    typer.Option(help="An administrator's startup kit, for those who have only that and no project.yml."),
+]
+AdminOption = Annotated[
+    str | None,
+    typer.Option(help="Which administrator of project.yml to be; else the first who may submit jobs."),
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="A parameter of the job, NAME=VALUE. See jobs --available.")
+]
+SiteOption = Annotated[
+    list[str] | None, typer.Option("--site", help="A site that takes part, once for each; else all of them.")
+]
+TimeoutOption = Annotated[
+    float | None, typer.Option(min=0, help="Stop watching after so many seconds; the job goes on.")
+]
+
+
+@app.command()
+def jobs(
+    ctx: typer.Context,
+    available: Annotated[
+        bool, typer.Option("--available", help="Describe the jobs that can be submitted.")
+    ] = False,
+    admin: AdminOption = None,
+    admin_kit: AdminKitOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the federation's jobs, or describe those that can be submitted."""
+    if available:
+        _print_available(as_json)
+        return
+    with _session(context_of(ctx), admin, admin_kit) as session:
+        found = session.jobs()
+    if as_json:
+        print_json([_job_document(job) for job in found])
+        return
+    _print_jobs(found)
+
+
+@app.command()
+def submit(
+    ctx: typer.Context,
+    job: Annotated[str, typer.Argument(help="Its name; see jobs --available.")],
+    settings: SetOption = None,
+    site: SiteOption = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Print the job's id and do not watch it.")] = False,
+    timeout: TimeoutOption = None,
+    admin: AdminOption = None,
+    admin_kit: AdminKitOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Submit a job and watch it until it ends; exit code 0 only if it completed."""
+    from deploy.session.parameters import find_job, read_parameters
+    from deploy.session.submission import choose_participants, exporter
+    from deploy.session.submission import submit as submit_exported
+
+    description = find_job(job)
+    parameters = read_parameters(description, settings or ())
+    context = context_of(ctx)
+    with (
+        exporter(description) as making,
+        TemporaryDirectory(prefix="flarefleet-job-") as folder,
+        _session(context, admin, admin_kit) as session,
+    ):
+        registered = session.sites()
+        federation = None if admin_kit else tuple(member.name for member in context.project().sites)
+        participants = choose_participants(registered, federation, site or ())
+        exported = making.export(parameters, participants, Path(folder))
+        job_id = submit_exported(session, exported, registered)
+        if detach:
+            _print_id(job_id, as_json)
+            return
+        err.print(f"{job_id} submitted to {len(participants.names)} sites", markup=False)
+        _watch(session, job_id, timeout, as_json)
+
+
+@app.command()
+def watch(
+    ctx: typer.Context,
+    job_id: Annotated[str, typer.Argument(metavar="ID")],
+    timeout: TimeoutOption = None,
+    admin: AdminOption = None,
+    admin_kit: AdminKitOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Watch a job until it ends; exit code 0 only if it completed."""
+    with _session(context_of(ctx), admin, admin_kit) as session:
+        _watch(session, job_id, timeout, as_json)
+
+
+@app.command()
+def fetch(
+    ctx: typer.Context,
+    job_id: Annotated[str, typer.Argument(metavar="ID")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder for the results.")],
+    admin: AdminOption = None,
+    admin_kit: AdminKitOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Download a finished job's results: model, metrics, tb_events, logs."""
+    from deploy.session import results
+
+    target = folder.absolute()
+    with _session(context_of(ctx), admin, admin_kit) as session:
+        results.fetch(session, job_id, target)
+    files = sorted(file for file in target.rglob("*") if file.is_file())
+    if as_json:
+        print_json({"id": job_id, "folder": target, "files": [file.relative_to(target) for file in files]})
+        return
+    out.print(
+        f"{len(files)} files in {target}: {', '.join(sorted(path.name for path in target.iterdir()))}",
+        markup=False,
+    )
+
+
+@app.command()
+def abort(
+    ctx: typer.Context,
+    job_id: Annotated[str, typer.Argument(metavar="ID")],
+    admin: AdminOption = None,
+    admin_kit: AdminKitOption = None,
+) -> None:
+    """End a job that runs or waits."""
+    with _session(context_of(ctx), admin, admin_kit) as session:
+        job = session.job(job_id)
+        if job.is_finished:
+            raise Failed(f"the job {job_id} has already ended: {job.status}")
+        session.abort(job_id)
+    err.print(f"{job_id} is told to end; see it end: flarefleet watch {job_id}", markup=False)
+
+
+@app.command()
+def export(
+    ctx: typer.Context,
+    job: Annotated[str, typer.Argument(help="Its name; see jobs --available.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the job's folder is made.")],
+    settings: SetOption = None,
+    site: SiteOption = None,
+) -> None:
+    """Write a job as NVFlare's own job folder, without a federation: for nvflare job submit, or to be read."""
+    from deploy.session.parameters import find_job, read_parameters
+    from deploy.session.submission import Participants, exporter
+
+    description = find_job(job)
+    parameters = read_parameters(description, settings or ())
+    everyone = tuple(member.name for member in context_of(ctx).project().sites) if not site else tuple(site)
+    target = folder.absolute() / description.name
+    if target.exists():
+        raise InputError(f"{target}: exists already, and nothing is overwritten")
+    with exporter(description) as making:
+        reply = making.export(parameters, Participants(everyone, chosen=bool(site)), folder.absolute())
+    out.print(str(reply.folder), markup=False)
+
+
+@app.command()
+def console(ctx: typer.Context, admin: AdminOption = None, admin_kit: AdminKitOption = None) -> None:
+    """Open NVFlare's own admin console; commands may also come through a pipe."""
+    from deploy.session.console import run_console
+
+    raise typer.Exit(run_console(_kit(context_of(ctx), admin, admin_kit)))
+
+
+def _kit(context: Context, admin: str | None, admin_kit: Path | None) -> AdminKit:
+    """The startup kit to log in with: the one that is named, or one of the federation that is up."""
+    from deploy.session import AdminKit
+
+    if admin_kit is not None:
+        if admin is not None:
+            raise InputError("--admin and --admin-kit exclude each other: a kit is one administrator's")
+        return AdminKit.read(admin_kit)
+    from deploy.runtimes.choice import current_runtime
+
+    project = context.project()
+    runtime = current_runtime(project, context.workspace(project))
+    return AdminKit.read(runtime.admin_kit(admin or _first_who_may_submit(context)))
+
+
+def _first_who_may_submit(context: Context) -> str:
+    project = context.project()
+    for admin in project.admins:
+        if admin.may_submit:
+            return admin.name
+    raise InputError(
+        f"{project.path}: participants: nobody may submit jobs; "
+        "an admin with role project_admin or lead would, or name one: --admin NAME"
+    )
+
+
+@contextlib.contextmanager
+def _session(context: Context, admin: str | None, admin_kit: Path | None) -> Iterator[AdminSession]:
+    from deploy.session import open_session
+
+    with open_session(_kit(context, admin, admin_kit)) as session:
+        yield session
+
+
+def _watch(session: AdminSession, job_id: str, timeout: float | None, as_json: bool) -> None:
+    """Watch to the end.
+
+    Raises:
+        Failed: it did not complete, with what the sites say.
+    """
+    from deploy.session.display import displaying
+    from deploy.session.failure import explain
+    from deploy.session.session import COMPLETED
+    from deploy.session.watching import watch
+
+    last = None
+    try:
+        with displaying(err) as display:
+            for last in watch(session, job_id, timeout):
+                display.show(last)
+        assert last is not None
+        errors = explain(session, last.job)
+    except KeyboardInterrupt:
+        err.print(f"The job goes on. Watch it again: flarefleet watch {job_id}", markup=False)
+        raise
+    if as_json:
+        print_json({**_job_document(last.job), "errors": {error.site: error.text for error in errors}})
+    elif last.job.status == COMPLETED:
+        out.print(job_id, markup=False)
+    if last.job.status != COMPLETED:
+        raise Failed(_failure_text(last.job, errors))
+
+
+def _failure_text(job: Job, errors: tuple[SiteError, ...]) -> str:
+    text = f"the job {job.id} ({job.name}) ended {job.status}"
+    if not errors:
+        return f"{text}; no site sent an error. Its logs: flarefleet fetch {job.id} DIR"
+    indented = ("\n".join(f"  {line}" for line in error.text.splitlines()) for error in errors)
+    return "\n".join(
+        [text, *(f"{error.site}:\n{lines}" for error, lines in zip(errors, indented, strict=True))]
+    )
+
+
+def _print_id(job_id: str, as_json: bool) -> None:
+    if as_json:
+        print_json({"id": job_id})
+    else:
+        out.print(job_id, markup=False)
+
+
+def _job_document(job: Job) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {**asdict(job), "submitted": job.submitted.isoformat()}
+
+
+def _print_jobs(found: tuple[Job, ...]) -> None:
+    from deploy.session.display import short_duration
+
+    if not found:
+        err.print("No job was submitted yet. See what there is: flarefleet jobs --available")
+        return
+    table = Table("id", "job", "status", "submitted", "duration", "by", box=None, pad_edge=False)
+    for job in found:
+        when = job.submitted.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        table.add_row(job.id, job.name, job.status, when, short_duration(job.duration), job.submitter)
+    out.print(table)
+
+
+def _print_available(as_json: bool) -> None:
+    from fl_app.jobs.registry import available
+
+    if as_json:
+        print_json([_description_document(job) for job in available()])
+        return
+    for job in available():
+        out.print(Text.assemble((job.name, "bold"), f"  {job.description}"))
+        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 2))
+        for row in _parameter_rows(job):
+            table.add_row(*row)
+        out.print(table)
+
+
+def _parameter_rows(job: JobDescription) -> Iterator[tuple[Text, Text, Text]]:
+    from deploy.session.parameters import describe
+
+    for name, field in job.parameters.model_fields.items():
+        yield (
+            Text(name),
+            Text(describe(field), style="dim"),
+            Text(" ".join((field.description or "").split())),
+        )
+
+
+def _description_document(job: JobDescription) -> dict[str, Any]:
+    return {
+        "name": job.name,
+        "description": job.description,
+        "parameters": job.parameters.model_json_schema(),
+    }

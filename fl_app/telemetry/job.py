@@ -97,6 +97,8 @@ class JobTelemetry(Widget):
         result: Shareable | None = fl_ctx.get_prop(FLContextKey.TASK_RESULT)
         code = result.get_return_code() if result is not None else None
         site = _peer(fl_ctx)
+        if site is None:
+            return
         if code not in _OTHER_ANSWERS:
             self._update(site, phase=SitePhase.FAILED, error=str(code))
         else:

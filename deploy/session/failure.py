@@ -1,0 +1,91 @@
+"""Why a job failed: which site, and the last exception there."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+
+from deploy.session.session import COMPLETED, AdminSession, Job
+
+LOGS_WITHIN = 6.0
+"""Seconds in which a site that failed has sent its error log; it does when its part of the job has ended."""
+SHOWN_LINES = 12
+
+_LOG_LINE = re.compile(
+    r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2},\d+ - (?P<logger>\S+) - (?P<level>[A-Z]+) - (?P<text>.*)"
+)
+_CONTEXT = re.compile(r"^\[identity=[^\]]*\] - ")
+_CONSEQUENCES = (
+    "Aborting current RUN", "asked to abort", "FL client execution exception", "Execute exception",
+    "no waiter for req", "abort signal", "job aborted", "request to abort",
+)  # fmt: skip
+"""Errors that only tell that the job ends; what they end it for stands before them."""
+_BLAMED = re.compile(r"Result from (?P<site>\S+) is bad|reported failure from (?P<other>[^\s:]+)")
+
+
+@dataclass(frozen=True)
+class SiteError:
+    """What went wrong at one place."""
+
+    site: str
+    """A site, or `server`."""
+    text: str
+    """The last exception of its log, or the last line that says anything."""
+
+
+def explain(session: AdminSession, job: Job) -> tuple[SiteError, ...]:
+    """What each site says about a job that failed, or else the server; empty if nobody says anything.
+
+    Waits some seconds for the logs of sites, which come in after the job has ended.
+    """
+    if job.status == COMPLETED:
+        return ()
+    server_log = session.server_log(job.id)
+    blamed = {match["site"] or match["other"] for match in _BLAMED.finditer(server_log)}
+    logs = _await_logs(session, job.id, blamed)
+    errors = [SiteError(site, last_error(log)) for site, log in sorted(logs.items()) if last_error(log)]
+    errors.sort(key=lambda error: error.site not in blamed)
+    if not errors and (on_server := last_error(server_log)):
+        errors.append(SiteError("server", on_server))
+    return tuple(errors)
+
+
+def _await_logs(session: AdminSession, job_id: str, blamed: set[str]) -> dict[str, str]:
+    deadline = time.monotonic() + LOGS_WITHIN
+    while True:
+        logs = session.error_logs(job_id)
+        if (logs and blamed <= logs.keys()) or time.monotonic() > deadline:
+            return logs
+        time.sleep(0.5)
+
+
+def last_error(log: str) -> str:
+    """The cause in a log of NVFlare's: its last exception, or its last error that is no mere consequence; else nothing."""
+    causes = [
+        text for text in _errors(log) if not any(mark in text.splitlines()[0] for mark in _CONSEQUENCES)
+    ]
+    with_exception = [text for text in causes if "Traceback (most recent call last)" in text]
+    if with_exception:
+        return _end_of(with_exception[-1])
+    return _end_of(causes[-1]) if causes else ""
+
+
+def _errors(log: str) -> list[str]:
+    """The entries of level ERROR and above, each with its further lines."""
+    found: list[list[str]] = []
+    wanted = False
+    for line in log.splitlines():
+        match = _LOG_LINE.match(line)
+        if match:
+            wanted = match["level"] in ("ERROR", "CRITICAL")
+            if wanted:
+                found.append([_CONTEXT.sub("", match["text"])])
+        elif wanted:
+            found[-1].append(line)
+    return ["\n".join(lines).strip() for lines in found]
+
+
+def _end_of(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip() and set(line.strip()) - set("^~")]
+    return "\n".join(lines[-SHOWN_LINES:])

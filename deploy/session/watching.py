@@ -1,0 +1,61 @@
+"""Follows a job until it ends, from nothing but an administrator's session."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from deploy.errors import Failed
+from deploy.session.session import RUNNING, AdminSession, Job
+from fl_app.jobs.progress import JobProgress
+
+POLL = 0.1
+"""Seconds between two questions for a job's status."""
+PROGRESS_EVERY = 0.5
+"""Seconds between two questions for its progress, which go to the job's own process."""
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A job at one moment."""
+
+    job: Job
+    progress: JobProgress | None
+    """The last that its process told; None before it told any."""
+
+
+def watch(session: AdminSession, job_id: str, timeout: float | None = None) -> Iterator[Sighting]:
+    """See the job each time that anything about it has changed; the last sighting is that of its end.
+
+    Args:
+        session: whose questions these are.
+        job_id: which job.
+        timeout: seconds after which to stop watching; None: until it ends.
+
+    Raises:
+        InputError: there is no such job.
+        Failed: it has not ended in time; it goes on.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    progress: JobProgress | None = None
+    seen: Sighting | None = None
+    asked = 0.0
+    while True:
+        job = session.job(job_id)
+        if job.status == RUNNING and time.monotonic() - asked >= PROGRESS_EVERY:
+            progress = session.progress(job_id) or progress
+            asked = time.monotonic()
+        now = Sighting(job, progress)
+        if now != seen:
+            seen = now
+            yield now
+        if job.is_finished:
+            return
+        if deadline is not None and time.monotonic() > deadline:
+            raise Failed(
+                f"the job {job_id} has not ended within {timeout:.0f} s: it is {job.status}"
+                f"{f' ({job.waits_for})' if job.waits_for else ''}, and goes on. "
+                f"See how it is: flarefleet watch {job_id}"
+            )
+        time.sleep(POLL)

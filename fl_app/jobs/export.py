@@ -1,0 +1,83 @@
+"""Puts a job together in a process of its own: `python -m fl_app.jobs.export JOB`, with the rest on stdin as JSON.
+
+Importing torch and NVFlare's recipes takes longer than logging in to a server, so `flarefleet submit` starts this first and
+asks for its job once it knows the sites. What a recipe imports or prints stays here, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from fl_app.jobs.registry import JobDescription, find
+
+SERVER = "server"
+
+
+class ExportRequest(BaseModel, frozen=True):
+    """What is to be put together."""
+
+    parameters: dict[str, Any]
+    sites: tuple[str, ...]
+    only_these: bool
+    """Whether the job is for these sites alone, although the federation has others."""
+    folder: Path
+    """Where the job's folder is made."""
+
+
+class ExportReply(BaseModel, frozen=True):
+    """What came of it: a folder, or what is wrong."""
+
+    folder: Path | None = None
+    min_clients: int = 0
+    """How many sites must be there for the job to start."""
+    error: str = ""
+
+
+def export(job: JobDescription, request: ExportRequest) -> ExportReply:
+    """Put `job` together into request.folder/JOB.
+
+    Raises:
+        ValueError: its recipe refuses these parameters or sites.
+    """
+    recipe = job.recipe(job.parameters.model_validate(request.parameters), request.sites)
+    recipe.export(str(request.folder))
+    folder = request.folder / recipe.name
+    meta_file = folder / "meta.json"
+    meta = json.loads(meta_file.read_text(encoding="utf-8"))
+    if request.only_these:
+        targets = [SERVER, *request.sites]
+        meta["deploy_map"] = {
+            app: targets if sites == ["@ALL"] else sites for app, sites in meta["deploy_map"].items()
+        }
+        meta_file.write_text(json.dumps(meta, indent=2), encoding="utf-8")
+    return ExportReply(folder=folder, min_clients=int(meta["min_clients"]))
+
+
+def _warm_up() -> None:
+    with contextlib.suppress(ImportError):
+        import fl_app.jobs.recipe  # noqa: F401 - the slow part of nearly every recipe
+
+
+def main() -> None:
+    """Answer one request."""
+    reply_to, sys.stdout = sys.stdout, sys.stderr
+    job = find(sys.argv.pop())
+    _warm_up()
+    line = sys.stdin.readline()
+    if not line:
+        return
+    try:
+        reply = export(job, ExportRequest.model_validate_json(line))
+    except ValueError as error:
+        reply = ExportReply(error=str(error))
+    print(reply.model_dump_json(), file=reply_to, flush=True)
+
+
+if __name__ == "__main__":
+    main()
