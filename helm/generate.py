@@ -1,8 +1,8 @@
 """Write values.yaml, values.schema.json and README.md of each chart from one source: `make charts`.
 
-The source is flare-common/values.schema.yaml (what both charts have) with CHART/values.schema.yaml laid over it: a
-JSON schema in YAML whose properties carry a description and a default. `--check` writes nothing and fails where a
-file drifted.
+The source is flare-common/values.schema.yaml (what both charts have) with CHART/values.schema.yaml laid over
+it: a JSON schema in YAML whose properties carry a description and a default. `--check` writes nothing and
+fails where a file drifted.
 """
 
 from __future__ import annotations

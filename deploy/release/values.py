@@ -1,0 +1,114 @@
+"""values.yaml: what a chart needs to know of a participant, and the public part of its kit."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from functools import cache
+from typing import Any
+
+import yaml
+
+from deploy.release.participant import Participant
+
+VALUES_FILE = "values.yaml"
+
+HEADER = """\
+# {name} of the federation {project}: the values of its release, for the chart {chart}.
+# Written by `flarefleet provision`, and written anew by it: keep settings of your own in a file of your own
+# and give both to helm, -f values.yaml -f own.yaml. The chart's README.md says what can be set.
+"""
+KIT_HEADER = """\
+# The public part of the kit: certificates and settings, no key. A change of it restarts the pod.
+kit:
+  source: values
+  files:
+"""
+_LITERAL = re.compile(r"[\t\n\x20-\x7e]*")
+
+
+def values_text(participant: Participant) -> str:
+    """The whole file."""
+    settings = "".join(
+        yaml.safe_dump({key: value}, sort_keys=False, default_flow_style=False, width=110)
+        for key, value in _settings(participant).items()
+    )
+    header = HEADER.format(name=participant.name, project=participant.project.name, chart=participant.chart)
+    return f"{header}\n{settings}\n{KIT_HEADER}" + "".join(
+        f"    {folder}:\n"
+        + "".join(_file(name, text) for name, text in participant.kit_files(folder).items())
+        for folder in ("startup", "local")
+    )
+
+
+def _settings(participant: Participant) -> dict[str, Any]:
+    project, deployment = participant.project, participant.deployment
+    settings: dict[str, Any] = {
+        "site": {"name": participant.name, "project": project.name},
+        "image": {"registry": project.image.registry, "repository": "runtime", "tag": project.image.tag},
+        "key": {"existingSecret": participant.secret},
+        "launcher": deployment.launcher,
+        "gpus": deployment.gpus,
+        "persistence": {"size": deployment.storage},
+    }
+    if deployment.resources:
+        settings["resources"] = deployment.resources
+    if deployment.datasets:
+        settings["datasets"] = {
+            name: {"claim": data.claim, "mode": data.mode} for name, data in deployment.datasets.items()
+        }
+    return settings | (
+        _server_settings(participant) if participant.is_server else _site_settings(participant)
+    )
+
+
+def _server_settings(participant: Participant) -> dict[str, Any]:
+    server = participant.project.server
+    settings: dict[str, Any] = {
+        "ports": {"federation": server.fed_learn_port, "admin": server.admin_port},
+        "service": {"port": server.fed_learn_port},
+    }
+    if server.admin_port != server.fed_learn_port:
+        settings["service"]["adminPort"] = server.admin_port
+    return settings
+
+
+def _site_settings(participant: Participant) -> dict[str, Any]:
+    project = participant.project
+    rule: dict[str, Any] = {"ports": [project.server.fed_learn_port]}
+    if peers := _server_peers(participant.server_host):
+        rule["to"] = peers
+    settings: dict[str, Any] = {"networkPolicy": {"server": rule}}
+    if participant.server_host != project.server_host:
+        settings["server"] = {"address": participant.server_address}
+    return settings
+
+
+def _server_peers(host: str) -> list[dict[str, Any]]:
+    """Where the server is, as a NetworkPolicy can say it; nothing where only its name is known."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        inside = re.fullmatch(r"[a-z0-9-]+\.([a-z0-9-]+)\.svc(\..*)?", host)
+        if not inside:
+            return []
+        return [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": inside[1]}}}]
+    return [{"ipBlock": {"cidr": f"{address}/{address.max_prefixlen}"}}]
+
+
+@cache
+def _file(name: str, text: str) -> str:
+    """A file of the kit as a YAML entry: as it reads, where YAML can keep it so. Most are every site's."""
+    body = text.removesuffix("\n")
+    as_it_reads = (
+        _LITERAL.fullmatch(text)
+        and body
+        and not body.endswith("\n")
+        and not body.startswith((" ", "\n", "\t"))
+    )
+    if not as_it_reads:
+        return f"      {json.dumps(name)}: {json.dumps(text)}\n"
+    keep = "|" if text.endswith("\n") else "|-"
+    lines = "".join(f"        {line}\n" if line else "\n" for line in body.split("\n"))
+    return f"      {json.dumps(name)}: {keep}\n{lines}"
