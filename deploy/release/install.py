@@ -17,7 +17,7 @@ def install_text(participant: Participant) -> str:
         project=participant.project,
         deployment=participant.deployment,
         nvflare=NVFLARE_VERSION,
-        image=f"{participant.project.image.registry}/runtime:{participant.project.image.tag}",
+        image=participant.image,
         address=participant.server_address,
     )
 

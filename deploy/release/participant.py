@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from deploy.project import Project, SiteDeployment
 
+LARGEST_KIT = 500_000
+"""Characters. A release is kept in a Secret and a kit in ConfigMaps, each of 1 MiB at most."""
 LONGEST_NAME = 52
 """As in the charts: a StatefulSet's name with the hash of a revision must be a label."""
 NOT_NEEDED = (".key", ".sh", ".ipynb", ".sample")
@@ -75,13 +78,30 @@ class Participant:
         """Its private key."""
         return self.kit / "startup" / ("server.key" if self.is_server else "client.key")
 
-    def kit_files(self, folder: str) -> dict[str, str]:
-        """The public files of the kit's `folder` (startup or local), by name."""
-        return {
-            file.name: file.read_text(encoding="utf-8")
-            for file in sorted((self.kit / folder).iterdir())
-            if file.is_file() and file.suffix not in NOT_NEEDED
-        }
+    @cached_property
+    def kit_files(self) -> dict[str, dict[str, str]] | None:
+        """The public files of the kit's startup/ and local/, by name.
+
+        None where values cannot carry them: there is a folder in them, a file that is no text, or too much.
+        """
+        found = {folder: self._texts(folder) for folder in ("startup", "local")}
+        texts = {folder: files for folder, files in found.items() if files is not None}
+        size = sum(len(text) for files in texts.values() for text in files.values())
+        return texts if texts.keys() == found.keys() and size <= LARGEST_KIT else None
+
+    def _texts(self, folder: str) -> dict[str, str] | None:
+        files = [file for file in sorted((self.kit / folder).iterdir()) if file.suffix not in NOT_NEEDED]
+        try:
+            return {file.name: file.read_text(encoding="utf-8") for file in files}
+        except (IsADirectoryError, UnicodeDecodeError):
+            return None
+
+    @property
+    def image(self) -> str:
+        """The image that its pods run: everybody's, or its own where values cannot carry the kit."""
+        image = self.project.image
+        folder = f"{self.project.name}/{self.name}" if self.kit_files is None else "runtime"
+        return f"{image.registry}/{folder}:{image.tag}-{image.variant}"
 
 
 def _is_loopback(host: str) -> bool:

@@ -25,6 +25,11 @@ kit:
   source: values
   files:
 """
+KIT_IN_IMAGE = """\
+# The public part of the kit is in this participant's own image: it holds more than values can carry.
+kit:
+  source: image
+"""
 _LITERAL = re.compile(r"[\t\n\x20-\x7e]*")
 
 
@@ -35,18 +40,29 @@ def values_text(participant: Participant) -> str:
         for key, value in _settings(participant).items()
     )
     header = HEADER.format(name=participant.name, project=participant.project.name, chart=participant.chart)
-    return f"{header}\n{settings}\n{KIT_HEADER}" + "".join(
-        f"    {folder}:\n"
-        + "".join(_file(name, text) for name, text in participant.kit_files(folder).items())
-        for folder in ("startup", "local")
+    return f"{header}\n{settings}\n{_kit(participant)}"
+
+
+def _kit(participant: Participant) -> str:
+    if participant.kit_files is None:
+        return KIT_IN_IMAGE
+    return KIT_HEADER + "".join(
+        f"    {folder}:\n" + "".join(_file(name, text) for name, text in files.items())
+        for folder, files in participant.kit_files.items()
     )
+
+
+def _image(participant: Participant) -> dict[str, str]:
+    registry = participant.project.image.registry
+    name, _, tag = participant.image.rpartition(":")
+    return {"registry": registry, "repository": name.removeprefix(f"{registry}/"), "tag": tag}
 
 
 def _settings(participant: Participant) -> dict[str, Any]:
     project, deployment = participant.project, participant.deployment
     settings: dict[str, Any] = {
         "site": {"name": participant.name, "project": project.name},
-        "image": {"registry": project.image.registry, "repository": "runtime", "tag": project.image.tag},
+        "image": _image(participant),
         "key": {"existingSecret": participant.secret},
         "launcher": deployment.launcher,
         "gpus": deployment.gpus,
