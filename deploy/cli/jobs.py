@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from deploy.cli.context import Context, JsonOption, context_of, err, out, print_json
 from deploy.errors import Failed, InputError
@@ -67,6 +65,7 @@ def jobs(
 def submit(
     ctx: typer.Context,
     job: Annotated[str, typer.Argument(help="Its name; see jobs --available.")],
+    *,
     settings: SetOption = None,
     site: SiteOption = None,
     detach: Annotated[bool, typer.Option("--detach", help="Print the job's id and do not watch it.")] = False,
@@ -83,13 +82,13 @@ def submit(
     description = find_job(job)
     parameters = read_parameters(description, settings or ())
     context = context_of(ctx)
+    federation = None if admin_kit else tuple(member.name for member in context.project().sites)
     with (
         exporter(description) as making,
         TemporaryDirectory(prefix="flarefleet-job-") as folder,
         _session(context, admin, admin_kit) as session,
     ):
         registered = session.sites()
-        federation = None if admin_kit else tuple(member.name for member in context.project().sites)
         participants = choose_participants(registered, federation, site or ())
         exported = making.export(parameters, participants, Path(folder))
         job_id = submit_exported(session, exported, registered)
@@ -104,6 +103,7 @@ def submit(
 def watch(
     ctx: typer.Context,
     job_id: Annotated[str, typer.Argument(metavar="ID")],
+    *,
     timeout: TimeoutOption = None,
     admin: AdminOption = None,
     admin_kit: AdminKitOption = None,
@@ -119,6 +119,7 @@ def fetch(
     ctx: typer.Context,
     job_id: Annotated[str, typer.Argument(metavar="ID")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder for the results.")],
+    *,
     admin: AdminOption = None,
     admin_kit: AdminKitOption = None,
     as_json: JsonOption = False,
@@ -163,7 +164,8 @@ def export(
     settings: SetOption = None,
     site: SiteOption = None,
 ) -> None:
-    """Write a job as NVFlare's own job folder, without a federation: for nvflare job submit, or to be read."""
+    """Write a job as NVFlare's own job folder, without a federation: for nvflare job submit, or to be
+    read."""
     from deploy.session.parameters import find_job, read_parameters
     from deploy.session.submission import Participants, exporter
 
@@ -278,11 +280,11 @@ def _print_jobs(found: tuple[Job, ...]) -> None:
     if not found:
         err.print("No job was submitted yet. See what there is: flarefleet jobs --available")
         return
-    table = Table("id", "job", "status", "submitted", "duration", "by", box=None, pad_edge=False)
+    rows = [("id", "job", "status", "submitted", "duration", "by")]
     for job in found:
         when = job.submitted.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        table.add_row(job.id, job.name, job.status, when, short_duration(job.duration), job.submitter)
-    out.print(table)
+        rows.append((job.id, job.name, job.status, when, short_duration(job.duration), job.submitter))
+    _print_columns(rows)
 
 
 def _print_available(as_json: bool) -> None:
@@ -292,22 +294,24 @@ def _print_available(as_json: bool) -> None:
         print_json([_description_document(job) for job in available()])
         return
     for job in available():
-        out.print(Text.assemble((job.name, "bold"), f"  {job.description}"))
-        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 2))
-        for row in _parameter_rows(job):
-            table.add_row(*row)
-        out.print(table)
+        out.print(f"{job.name}: {job.description}", markup=False)
+        _print_columns(list(_parameter_rows(job)))
 
 
-def _parameter_rows(job: JobDescription) -> Iterator[tuple[Text, Text, Text]]:
+def _parameter_rows(job: JobDescription) -> Iterator[tuple[str, ...]]:
     from deploy.session.parameters import describe
 
     for name, field in job.parameters.model_fields.items():
-        yield (
-            Text(name),
-            Text(describe(field), style="dim"),
-            Text(" ".join((field.description or "").split())),
-        )
+        what = " ".join((field.description or "").split())
+        yield f"  --set {name}={field.default}", f"{what} ({describe(field)})"
+
+
+def _print_columns(rows: Sequence[tuple[str, ...]]) -> None:
+    """Print rows in columns that are never cut: an id is there to be copied."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        out.print(line.rstrip(), markup=False)
 
 
 def _description_document(job: JobDescription) -> dict[str, Any]:

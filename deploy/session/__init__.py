@@ -1,4 +1,5 @@
-"""An administrator's session with a running federation: submit, watch, fetch, abort, over NVFlare's own admin protocol."""
+"""An administrator's session with a running federation: submit, watch, fetch, abort, over NVFlare's own admin
+protocol."""
 
 from deploy.session.connection import open_session
 from deploy.session.kit import AdminKit

@@ -61,7 +61,8 @@ def _await_logs(session: AdminSession, job_id: str, blamed: set[str]) -> dict[st
 
 
 def last_error(log: str) -> str:
-    """The cause in a log of NVFlare's: its last exception, or its last error that is no mere consequence; else nothing."""
+    """The cause in a log of NVFlare's: its last exception, or its last error that is no mere consequence;
+    else nothing."""
     causes = [
         text for text in _errors(log) if not any(mark in text.splitlines()[0] for mark in _CONSEQUENCES)
     ]

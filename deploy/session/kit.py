@@ -91,7 +91,8 @@ class AdminKit:
 
     @contextmanager
     def borrowed(self) -> Iterator[Path]:
-        """A folder that NVFlare may write into and that leads to this kit; gone afterwards, the key is never copied."""
+        """A folder that NVFlare may write into and that leads to this kit; gone afterwards, the key is never
+        copied."""
         with TemporaryDirectory(prefix="flarefleet-admin-") as made:
             kit = Path(made)
             for part in ("startup", "local"):

@@ -31,7 +31,8 @@ def read_parameters(job: JobDescription, settings: Sequence[str]) -> JobParamete
     """The parameters of `job` with these settings, the others at their defaults.
 
     Raises:
-        InputError: with every mistake: a setting without a value, set twice, of a name or value that the job does not take.
+        InputError: with every mistake: a setting without a value, set twice, of a name or value that the job
+            does not take.
     """
     given, mistakes = _split(settings)
     known = job.parameters.model_fields
@@ -82,11 +83,11 @@ def _refused(loc: tuple[int | str, ...], message: str, given: dict[str, str], jo
         return f"--set: {message}"
     name = str(loc[0])
     field = job.parameters.model_fields[name]
-    return f"--set {name}={given.get(name, '')}: {message}; {name} is {describe(field)}"
+    return f"--set {name}={given.get(name, '')}: {message}; {name} is {describe(field)}; default {field.default!r}"
 
 
 def describe(field: FieldInfo) -> str:
-    """What a parameter takes, and its default: `int, at least 1, at most 100, default 20`."""
+    """What a parameter takes: `int, at least 1, at most 100`."""
     kind = getattr(field.annotation, "__name__", str(field.annotation))
     limits = [
         f"{words} {getattr(limit, bound)}"
@@ -94,7 +95,7 @@ def describe(field: FieldInfo) -> str:
         for bound, words in _BOUNDS
         if hasattr(limit, bound)
     ]
-    return ", ".join([kind, *limits, f"default {field.default!r}"])
+    return ", ".join([kind, *limits])
 
 
 _BOUNDS = (("ge", "at least"), ("gt", "above"), ("le", "at most"), ("lt", "below"))

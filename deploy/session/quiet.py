@@ -1,4 +1,5 @@
-"""Keeps NVFlare's prints and log lines, which go wherever they like, off the streams that scripts and people read."""
+"""Keeps NVFlare's prints and log lines, which go wherever they like, off the streams that scripts and people
+read."""
 
 from __future__ import annotations
 

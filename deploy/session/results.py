@@ -17,7 +17,8 @@ _NOT_METRICS = ("meta.json", "fl_app.txt", "stats_pool_summary.json", "config_fe
 def fetch(session: AdminSession, job_id: str, folder: Path) -> Path:
     """Download what job `job_id` left on the server into a new `folder`, and return it.
 
-    It holds `model/`, `metrics/`, `tb_events/SITE/`, `logs/` (the server's, and the error log of each site that has one),
+    It holds `model/`, `metrics/`, `tb_events/SITE/`, `logs/` (the server's, and the error log of each site
+    that has one),
     `job/` (as it was submitted) and `other/`; those that would be empty are left out.
 
     Raises:
@@ -55,7 +56,8 @@ def _lay_out(downloaded: Path, into: Path) -> None:
 
 
 def _place(path: Path) -> Path:
-    """Where a file of NVFlare's result archive goes: it has job/, workspace/ (the run's folder) and meta.json."""
+    """Where a file of NVFlare's result archive goes: it has job/, workspace/ (the run's folder) and
+    meta.json."""
     if path.parts[0] == _SUBMITTED:
         return Path("job", *path.parts[2:])
     if path.parts[0] != "workspace":
@@ -69,7 +71,7 @@ def _place(path: Path) -> Path:
         return Path("logs", f"server.{inner.name}")
     if inner.parts[0].startswith("app_") and "config" in inner.parts:
         return Path("other", inner)
-    if inner.suffix in _METRICS and inner.name not in _NOT_METRICS:
+    if inner.parts[0] == "metrics" or (inner.suffix in _METRICS and inner.name not in _NOT_METRICS):
         return Path("metrics", inner.name)
     return Path("other", inner)
 

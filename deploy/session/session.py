@@ -1,4 +1,5 @@
-"""What an administrator can ask of a running federation; every call survives a lost connection for a while."""
+"""What an administrator can ask of a running federation; every call survives a lost connection for a
+while."""
 
 from __future__ import annotations
 
@@ -142,7 +143,8 @@ class AdminSession:
         return Path(self._ask(lambda api: api.download_job_result(job_id, str(into)), job_id))
 
     def error_logs(self, job_id: str) -> dict[str, str]:
-        """The error log of each site that sent one; sites send theirs when their part of the job has ended."""
+        """The error log of each site that sent one; sites send theirs when their part of the job has
+        ended."""
         names = self._ask(lambda api: api.list_job_components(job_id), job_id)
         if not any(name.startswith("ERRORLOG_") for name in names):
             return {}

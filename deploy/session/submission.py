@@ -27,7 +27,8 @@ class Participants:
 
     Args:
         names: who takes part.
-        chosen: whether somebody chose them among more; a job that nobody chose sites for goes to the whole federation.
+        chosen: whether somebody chose them among more; a job that nobody chose sites for goes to the whole
+            federation.
     """
 
     names: tuple[str, ...]
@@ -135,7 +136,8 @@ def submit(session: AdminSession, exported: ExportReply, registered: Sequence[st
     """Submit an exported job and return its id.
 
     Raises:
-        Failed: it needs more sites than are registered: NVFlare would keep it waiting for ever, without a word.
+        Failed: it needs more sites than are registered: NVFlare would keep it waiting for ever, without a
+            word.
     """
     assert exported.folder is not None
     if exported.min_clients > len(registered):

@@ -1,7 +1,8 @@
-"""Puts a job together in a process of its own: `python -m fl_app.jobs.export JOB`, with the rest on stdin as JSON.
+"""Puts a job together in a process of its own: `python -m fl_app.jobs.export JOB`, with the rest on stdin as
+JSON.
 
-Importing torch and NVFlare's recipes takes longer than logging in to a server, so `flarefleet submit` starts this first and
-asks for its job once it knows the sites. What a recipe imports or prints stays here, too.
+Importing torch and NVFlare's recipes takes longer than logging in to a server, so `flarefleet submit` starts
+this first and asks for its job once it knows the sites. What a recipe imports or prints stays here, too.
 """
 
 from __future__ import annotations

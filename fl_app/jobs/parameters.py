@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict
 class JobParameters(BaseModel):
     """Parameters of a job: every field has a default and a description, and no other name is accepted.
 
-    Subclass it in a job's job.py. `flarefleet submit JOB --set name=value` reads values for its fields from text.
+    Subclass it in a job's job.py. `flarefleet submit JOB --set name=value` reads values for its fields from
+    text.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)

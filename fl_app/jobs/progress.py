@@ -1,4 +1,5 @@
-"""How far a job is: what the server's job process tells an administrator's session, and what that session reads."""
+"""How far a job is: what the server's job process tells an administrator's session, and what that session
+reads."""
 
 from __future__ import annotations
 

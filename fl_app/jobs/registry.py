@@ -1,4 +1,5 @@
-"""Which jobs there are: every folder of fl_app/jobs with a job.py that says PARAMETERS, DESCRIPTION and recipe."""
+"""Which jobs there are: every folder of fl_app/jobs with a job.py that says PARAMETERS, DESCRIPTION and
+recipe."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ class JobDescription:
     description: str
     parameters: type[JobParameters]
     recipe: Callable[[Any, Sequence[str]], Recipe]
-    """Puts the job together from its parameters, for these sites; imports torch and NVFlare only when called."""
+    """Puts the job together from its parameters, for these sites; imports torch and NVFlare only when
+    called."""
 
 
 class UnknownJob(LookupError):  # noqa: N818 - what it is, in the words of whoever reads it

@@ -1,12 +1,14 @@
-"""How a job of the kit trains at a site: one class with `begin`, `train` and `end`, called by NVFlare without polling.
+"""How a job of the kit trains at a site: one class with `begin`, `train` and `end`, called by NVFlare without
+polling.
 
-NVFlare's Client API hands each round to a script through a mailbox that both sides look into twice a second; a job of
-the kit is an Executor instead, so a round costs what its training costs. A client reads like this:
+NVFlare's Client API hands each round to a script through a mailbox that both sides look into twice a second;
+a job of the kit is an Executor instead, so a round costs what its training costs. A client reads like this:
 
     class Hospital(SiteTraining):
         def __init__(self, epochs: int = 1) -> None:
             super().__init__()
-            self.epochs = epochs                      # same name as the argument: it travels in the job's configuration
+            self.epochs = epochs                      # same name as the argument: it travels in the job's
+            configuration
 
         def begin(self, site: Site) -> None:
             self.data = load(site.name)               # torch and the data are imported and loaded here, once
@@ -14,7 +16,8 @@ the kit is an Executor instead, so a round costs what its training costs. A clie
         def train(self, weights: Weights, round: Round) -> LocalResult:
             before = self.evaluate(weights)           # of the global model: by these the best model is kept
             after = self.fit(weights)
-            self.log("train_loss", loss, step=round.number)          # to TensorBoard, MLflow, W&B, whoever listens
+            self.log("train_loss", loss, step=round.number)          # to TensorBoard, MLflow, W&B, whoever
+            listens
             return LocalResult(after, examples=len(self.data), metrics={"accuracy": before})
 """
 
@@ -73,7 +76,8 @@ class LocalResult:
     Args:
         weights: the whole model after training, under the names it was received by and of the same shapes.
         examples: how much this site's part counts in the average.
-        metrics: of the global model as it was received, before training: the server keeps the best model by them.
+        metrics: of the global model as it was received, before training: the server keeps the best model by
+            them.
     """
 
     weights: Weights
@@ -81,7 +85,7 @@ class LocalResult:
     metrics: Mapping[str, float] = field(default_factory=dict)
 
 
-class UnusableResult(ValueError):
+class UnusableResult(ValueError):  # noqa: N818 - read by people, in logs
     """A result that the server would drop in silence, or that would change the model's shape."""
 
 

@@ -1,4 +1,5 @@
-"""What every recipe of the kit gets: polling intervals that fit the number of sites, and code from the image, not the job."""
+"""What every recipe of the kit gets: polling intervals that fit the number of sites, and code from the image,
+not the job."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ if TYPE_CHECKING:
     from nvflare.recipe.spec import Recipe
 
 TASK_CHECK_PERIOD = 0.05
-"""Seconds between two looks of the server's controller whether all sites have answered; costs nothing but a list length."""
+"""Seconds between two looks of the server's controller whether all sites have answered; costs nothing but a
+list length."""
 
 END_CHECK_PERIOD = 0.1
 """Seconds between two looks whether all metrics of the sites have been taken in, when a job ends."""
@@ -18,7 +20,8 @@ _POLLS_PER_SECOND = 200
 """What one server job answers without notice: waiting sites ask for work sites/interval times a second."""
 
 APP_PACKAGES = ["fl_app"]
-"""Code that every image has: jobs name it, and do not carry a copy that would need the right to bring one's own code."""
+"""Code that every image has: jobs name it, and do not carry a copy that would need the right to bring one's
+own code."""
 
 
 def task_request_interval(sites: int) -> float:

@@ -1,4 +1,5 @@
-"""What every job process does before and after NVFlare's own main: it ends with its parent, and it ends quickly."""
+"""What every job process does before and after NVFlare's own main: it ends with its parent, and it ends
+quickly."""
 
 from __future__ import annotations
 
@@ -11,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 EXIT_GRACE = 0.2
-"""Seconds that NVFlare lets pending messages finish once a job's work is done (3 there; all has been acknowledged by then)."""
+"""Seconds that NVFlare lets pending messages finish once a job's work is done (3 there; all has been
+acknowledged by then)."""
 
 PARENT_GRACE = 3.0
-"""Seconds in which NVFlare may end the job by itself once the parent is gone, before the process ends the hard way."""
+"""Seconds in which NVFlare may end the job by itself once the parent is gone, before the process ends the
+hard way."""
 
 _PARENT_GONE = 9
 """The exit code of a job process whose parent died; NVFlare reads 9 as aborted."""
@@ -23,7 +26,8 @@ _PARENT_GONE = 9
 def run_job(main: Callable[..., Any], parse_arguments: Callable[[], Any]) -> int:
     """Run NVFlare's main of a job process and return its exit code.
 
-    The first argument of the command line is the parent's process id, put there by `fl_app.launchers.process`.
+    The first argument of the command line is the parent's process id, put there by
+    `fl_app.launchers.process`.
 
     Args:
         main: NVFlare's main of the server's or a site's job process.
@@ -44,7 +48,8 @@ def run_job(main: Callable[..., Any], parse_arguments: Callable[[], Any]) -> int
 def end_with_parent(parent: int) -> None:
     """End this process soon after process `parent` ends, however it ends.
 
-    Linux's PR_SET_PDEATHSIG would fire when the parent's *thread* that started us ends, so the parent is watched instead.
+    Linux's PR_SET_PDEATHSIG would fire when the parent's *thread* that started us ends, so the parent is
+    watched instead.
     """
     try:
         watch = os.pidfd_open(parent)

@@ -1,6 +1,8 @@
-"""The process launchers of a parent: NVFlare's, but each job process starts through a door of the kit (`site_job`, `server_job`).
+"""The process launchers of a parent: NVFlare's, but each job process starts through a door of the kit
+(`site_job`, `server_job`).
 
-NVFlare's own main waits three seconds before it exits and may outlive a killed parent; neither can be configured.
+NVFlare's own main waits three seconds before it exits and may outlive a killed parent; neither can be
+configured.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The telemetry of a job process, loaded beside every job through the site's privacy.json: it watches, and never harms."""
+"""The telemetry of a job process, loaded beside every job through the site's privacy.json: it watches, and
+never harms."""
 
 from __future__ import annotations
 
@@ -24,9 +25,11 @@ from nvflare.widgets.widget import Widget
 from fl_app.jobs.progress import STATS_GROUP, JobProgress, SitePhase, SiteProgress
 
 LATE_METRICS_GRACE = 0.5
-"""Seconds for which the server waits for metrics that may still come when a job ends, twice (NVFlare: 2 seconds, twice).
+"""Seconds for which the server waits for metrics that may still come when a job ends, twice (NVFlare: 2
+seconds, twice).
 
-A site sends its metrics before its result over the same connection, so they are at the server when the result is.
+A site sends its metrics before its result over the same connection, so they are at the server when the result
+is.
 """
 
 _FED_ANALYTICS = f"fed.{ANALYTIC_EVENT_TYPE}"
@@ -142,7 +145,8 @@ def _peer(fl_ctx: FLContext) -> str | None:
 def shorten_end(engine: Any) -> None:
     """Let a job end without NVFlare's four seconds of waiting for late metrics.
 
-    The two periods are arguments of `FedEventRunner`, which NVFlare constructs without them and offers no setting for.
+    The two periods are arguments of `FedEventRunner`, which NVFlare constructs without them and offers no
+    setting for.
     """
     for handler in getattr(engine.run_manager, "handlers", ()):
         if isinstance(handler, FedEventRunner):
