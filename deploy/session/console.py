@@ -14,22 +14,14 @@ TRANSFER_FOLDER = "transfer"
 def run_console(kit: AdminKit) -> int:
     """Run the console until it is left, and return its exit code.
 
-    The kit's own fl_admin.sh does the same with whatever `python3` comes first; this uses the NVFlare that
-    the kit is
-    made for. Reading from a pipe it takes the user's name as its first line, as NVFlare's does.
+    The kit's own fl_admin.sh does the same with whatever `python3` comes first; this uses the NVFlare that the
+    kit is made for. Reading from a pipe it takes the user's name as its first line, as NVFlare's does.
 
     Raises:
         Failed: no server answers, or the certificate is not valid.
     """
     kit.check()
     (kit.folder / TRANSFER_FOLDER).mkdir(exist_ok=True)
-    command = [
-        sys.executable,
-        "-m",
-        "nvflare.fuel.hci.tools.admin",
-        "-m",
-        str(kit.folder),
-        "-s",
-        "fed_admin.json",
-    ]
+    console = (sys.executable, "-m", "nvflare.fuel.hci.tools.admin")
+    command = [*console, "-m", str(kit.folder), "-s", "fed_admin.json"]
     return subprocess.run(command, check=False).returncode

@@ -15,6 +15,7 @@ SHOWN_LINES = 12
 _LOG_LINE = re.compile(
     r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2},\d+ - (?P<logger>\S+) - (?P<level>[A-Z]+) - (?P<text>.*)"
 )
+_NVFLARE = "/site-packages/nvflare/"
 _CONTEXT = re.compile(r"^\[identity=[^\]]*\] - ")
 _CONSEQUENCES = (
     "Aborting current RUN", "asked to abort", "FL client execution exception", "Execute exception",
@@ -88,5 +89,15 @@ def _errors(log: str) -> list[str]:
 
 
 def _end_of(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip() and set(line.strip()) - set("^~")]
+    """The last exception of an entry, without the frames that are NVFlare's own."""
+    last = text.rpartition("During handling of the above exception")[2]
+    lines: list[str] = []
+    skipping = False
+    for line in last.splitlines():
+        if line.startswith("  File "):
+            skipping = _NVFLARE in line
+        elif not line.startswith("    "):
+            skipping = False
+        if line.strip() and not skipping and set(line.strip()) - set("^~"):
+            lines.append(line)
     return "\n".join(lines[-SHOWN_LINES:])

@@ -85,8 +85,8 @@ class AdminKit:
             )
         if now < certificate.not_valid_before_utc:
             raise Failed(
-                f"the certificate of {self.user} is valid from {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC on, "
-                f"and this machine says it is {now:%Y-%m-%d %H:%M} UTC. Is its clock right?"
+                f"the certificate of {self.user} is valid from "
+                f"{certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC on, and this machine says it is {now:%Y-%m-%d %H:%M} UTC. Is its clock right?"
             )
 
     @contextmanager

@@ -75,7 +75,8 @@ def _value(text: str) -> Any:
 def _unknown(name: str, job: JobDescription) -> str:
     close = get_close_matches(name, job.parameters.model_fields, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
-    return f"--set {name}: the job {job.name} has no such parameter; {hint}It has: {', '.join(job.parameters.model_fields)}"
+    has = ", ".join(job.parameters.model_fields)
+    return f"--set {name}: the job {job.name} has no such parameter; {hint}It has: {has}"
 
 
 def _refused(loc: tuple[int | str, ...], message: str, given: dict[str, str], job: JobDescription) -> str:
@@ -83,7 +84,8 @@ def _refused(loc: tuple[int | str, ...], message: str, given: dict[str, str], jo
         return f"--set: {message}"
     name = str(loc[0])
     field = job.parameters.model_fields[name]
-    return f"--set {name}={given.get(name, '')}: {message}; {name} is {describe(field)}; default {field.default!r}"
+    allowed = f"{name} is {describe(field)}; default {field.default!r}"
+    return f"--set {name}={given.get(name, '')}: {message}; {allowed}"
 
 
 def describe(field: FieldInfo) -> str:

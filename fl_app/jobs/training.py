@@ -184,7 +184,8 @@ def check_result(result: LocalResult, received: Mapping[str, Any]) -> None:
     missing, unknown = received.keys() - result.weights.keys(), result.weights.keys() - received.keys()
     if missing or unknown:
         raise UnusableResult(
-            f"train() must return the weights it received: missing {sorted(missing)}, unknown {sorted(unknown)}"
+            f"train() must return the weights it received: missing {sorted(missing)}, "
+            f"unknown {sorted(unknown)}"
         )
     if result.examples <= 0:
         raise UnusableResult(
@@ -194,7 +195,8 @@ def check_result(result: LocalResult, received: Mapping[str, Any]) -> None:
         after = result.weights[name]
         if type(after) is not type(before):
             raise UnusableResult(
-                f"train() returned {name} as {type(after).__name__}, but received it as {type(before).__name__}"
+                f"train() returned {name} as {type(after).__name__}, but received it as "
+                f"{type(before).__name__}"
             )
         if getattr(after, "shape", None) != getattr(before, "shape", None):
             raise UnusableResult(
