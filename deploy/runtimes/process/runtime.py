@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 STOP_SECONDS = 8.0
 """From SIGTERM to SIGKILL; a parent that is asked to stop takes five at most."""
 START_SECONDS = 30.0
+RECORD_SECONDS = 2.0
 MEMORY_ARENAS = "4"
 """MALLOC_ARENA_MAX, as NVFlare's own start script sets it: fewer of glibc's arenas keep parents small."""
 
@@ -195,10 +196,17 @@ class ProcessRuntime:
         running = [process for name, process in self._running().items() if name in names]
         for process in running:
             _ignoring_ended(process.terminate)
-        _, alive = psutil.wait_procs(running, timeout=STOP_SECONDS)
-        _kill(alive)
+        _kill(_wait_for_end(running))
+        self._wait_for_keeper(names)
         for name in names:
             self.folder.remove_record(name)
+
+    def _wait_for_keeper(self, names: Iterable[str]) -> None:
+        """Let the keeper, if there still is one, write down how they ended before that is forgotten."""
+        deadline = time.monotonic() + RECORD_SECONDS
+        for name in names:
+            while (record := self.folder.record(name)) and record.exit_code is None and time.monotonic() < deadline:
+                time.sleep(0.01)
 
     def _log_end(self, name: str) -> list[str]:
         return tail(self.folder.log(name))
@@ -212,7 +220,25 @@ def _own_environment() -> dict[str, str]:
 def _kill(processes: list[psutil.Process]) -> None:
     for process in processes:
         _ignoring_ended(process.kill)
-    psutil.wait_procs(processes, timeout=STOP_SECONDS)
+    _wait_for_end(processes)
+
+
+def _wait_for_end(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Wait until they have ended, and return those that have not in time.
+
+    A process that has ended and whom nobody has taken leave of counts as ended, other than in psutil.wait_procs.
+    """
+    deadline = time.monotonic() + STOP_SECONDS
+    while (processes := [process for process in processes if _runs(process)]) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return processes
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _ignoring_ended(action: Callable[[], None]) -> None:
