@@ -26,12 +26,12 @@ def provision(
         bool,
         typer.Option(
             "--renew",
-            help="Renew certificates that end within 30 days; if the certificate authority's does, every kit is made anew.",
+            help="Renew certificates that end within 30 days; with the authority's, every kit.",
         ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make or update certificates, startup kits and release files: what project.yml changed, and nothing else."""
+    """Make or update certificates, startup kits and release files; only what project.yml changed."""
     from deploy import provision as provisioning
 
     context = context_of(ctx)
@@ -61,8 +61,8 @@ def _lines(report: ProvisionReport) -> Iterator[str]:
     if report.expiring:
         yield from _what_renewing_means(report)
     yield (
-        f"{report.project}: {len(report.created)} made, {len(report.renewed)} renewed, {len(report.removed)} removed, "
-        f"{report.unchanged} unchanged, in {report.workspace}"
+        f"{report.project}: {len(report.created)} made, {len(report.renewed)} renewed, "
+        f"{len(report.removed)} removed, {report.unchanged} unchanged, in {report.workspace}"
     )
 
 
@@ -72,8 +72,9 @@ def _what_renewing_means(report: ProvisionReport) -> Iterator[str]:
     yield "Renew: flarefleet provision --renew"
     if any(one.name == AUTHORITY for one in report.expiring):
         yield (
-            "The certificate authority itself ends: renewing makes a new one, and no kit of the old one works with it. "
-            "Hand out every kit anew, at one time. An authority lasts as long as CertBuilder's root_valid_days says."
+            "The certificate authority itself ends: renewing makes a new one, and no kit of the old one "
+            "works with it. Hand out every kit anew, at one time. How long an authority lasts is "
+            "CertBuilder's root_valid_days in project.yml."
         )
 
 
@@ -90,7 +91,8 @@ def _progress() -> Iterator[Progress]:
     if not err.is_terminal:
         yield lambda what, _done, of: None if of else err.print(what, markup=False)
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bars, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Bars(*columns, console=err, transient=True) as bars:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, redirect_stdout
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,33 +41,39 @@ Issued = Callable[[int, int], None]
 """Called with how many certificates are made, of how many."""
 
 
-def build_kits(project: Project, plan: Plan, state: Path, staging: Path, issued: Issued) -> Path:
-    """Let NVFlare make the kits of `plan`, and cert.json.
+@dataclass(frozen=True)
+class Order:
+    """What is to be built, and where."""
 
-    Args:
-        state: where cert.json is; it is replaced, at once, when every kit is made.
-        staging: an empty folder of ours.
+    project: Project
+    plan: Plan
+    state: Path
+    """Where cert.json is; it is replaced, at once, when every kit is made."""
+    staging: Path
+    """An empty folder of ours."""
+    issued: Issued
 
-    Returns:
-        The folder in `staging` that holds the kits. The server's is always among them.
+    @property
+    def kits(self) -> Path:
+        """Where the kits lie when they are made; the server's is always among them."""
+        return self.staging / "kits"
+
+
+def build_kits(order: Order) -> None:
+    """Let NVFlare make the kits of the plan, and cert.json.
 
     Raises:
         InputError: NVFlare, or a builder of project.yml's own, refuses what it was given.
     """
     # NVFlare prints its warnings; stdout is for results.
-    with redirect_stdout(sys.stderr), _importable(project.path.absolute().parent):
-        flare_project = Selection(prepare_project(deepcopy(project.document)))
-        kits = staging / "kits"
-        builders = [
-            Guarded(builder, project.path)
-            for builder in _builders(project, plan, state, flare_project, kits, issued)
-        ]
+    with redirect_stdout(sys.stderr), _importable(order.project.path.absolute().parent):
+        flare_project = Selection(prepare_project(deepcopy(order.project.document)))
+        builders = [Guarded(builder, order.project.path) for builder in _builders(order)]
         try:
-            Provisioner(str(staging), builders).provision(flare_project, logger=_Silence())
+            Provisioner(str(order.staging), builders).provision(flare_project, logger=_Silence())
         except Stopped as stopped:
             assert stopped.__cause__ is not None
             raise stopped.__cause__ from None
-    return kits
 
 
 class Selection(FlareProject):
@@ -79,7 +86,7 @@ class Selection(FlareProject):
         super().__init__(whole.name, whole.description, whole.get_all_participants(), whole.props)
         self.selected: frozenset[str] | None = None
 
-    def get_all_participants(self, types: None | str | list[str] = None) -> list[Participant]:
+    def get_all_participants(self, types: str | list[str] | None = None) -> list[Participant]:
         """Those selected; all before."""
         found = super().get_all_participants(types)
         return [one for one in found if self.selected is None or one.name in self.selected]
@@ -124,12 +131,10 @@ class Guarded(Builder):
 class StagingBuilder(WorkspaceBuilder):
     """Selects whose kits are made, and leaves them in a folder of ours instead of a next prod_NN."""
 
-    def __init__(
-        self, names: Iterable[str], kits: Path, template_file: str | list[str] | None = None
-    ) -> None:
+    def __init__(self, order: Order, template_file: str | list[str] | None = None) -> None:
         super().__init__(template_file)
-        self._names = frozenset(names)
-        self._kits = kits
+        self._names = frozenset(order.plan.make)
+        self._kits = order.kits
 
     def build(self, project: Selection, ctx: ProvisionContext) -> None:
         """Make the folders of the kits."""
@@ -146,9 +151,8 @@ class StagingBuilder(WorkspaceBuilder):
 class KitFileBuilder(StaticFileBuilder):
     """NVFlare's, which looks through all clients once, not once for each of them."""
 
-    def __init__(self, everybody: FlareProject, **arguments: Any) -> None:
+    def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self._everybody = everybody
         self._identities: dict[str, str] | None = None
 
     def initialize(self, project: FlareProject, ctx: ProvisionContext) -> None:
@@ -167,11 +171,11 @@ class KitFileBuilder(StaticFileBuilder):
 class PooledCertBuilder(CertBuilder):
     """NVFlare's, with keys made on all cores, stored keys written as they are, and a state of 0600."""
 
-    def __init__(self, plan: Plan, state: Path, issued: Issued, **arguments: Any) -> None:
+    def __init__(self, order: Order, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self._plan = plan
-        self._state = state
-        self._issued = issued
+        self._plan = order.plan
+        self._state = order.state
+        self._issued = order.issued
 
     def initialize(self, project: FlareProject, ctx: ProvisionContext) -> None:
         """Load the authority, unless there is to be a new one, and forget whom it must not know."""
@@ -220,9 +224,8 @@ class PooledCertBuilder(CertBuilder):
         is_server = participant.type == ParticipantType.SERVER
         base = CertFileBasename.SERVER if is_server else CertFileBasename.CLIENT
         (folder / f"{base}.crt").write_text(self.persistent_state.get_subject_cert(name))
-        with open(
-            os.open(folder / f"{base}.key", os.O_WRONLY | os.O_CREAT | os.O_EXCL, SECRET_FILE), "w"
-        ) as key:  # noqa: PTH123
+        descriptor = os.open(folder / f"{base}.key", os.O_WRONLY | os.O_CREAT | os.O_EXCL, SECRET_FILE)
+        with open(descriptor, "w") as key:  # noqa: PTH123
             key.write(self.persistent_state.get_subject_pri_key(name))
         if participant.type in (ParticipantType.CLIENT, ParticipantType.RELAY):
             self._build_internal_listener_cert(participant, ctx)
@@ -237,26 +240,26 @@ class _Silence:
     info = warning = error = debug
 
 
-def _builders(
-    project: Project, plan: Plan, state: Path, flare_project: Selection, kits: Path, issued: Issued
-) -> list[Builder]:
+def _builders(order: Order) -> list[Builder]:
     """The builders of project.yml in their order, with ours in the place of NVFlare's."""
+
+    project = order.project
 
     def ours(path: str, arguments: dict[str, Any]) -> list[Builder]:
         if path == WORKSPACE_BUILDER:
-            return [StagingBuilder(plan.make, kits, **arguments)]
+            return [StagingBuilder(order, **arguments)]
         if path == CERT_BUILDER:
-            return [PooledCertBuilder(plan, state, issued, **arguments)]
+            return [PooledCertBuilder(order, **arguments)]
         if path == STATIC_FILE_BUILDER:
             arguments = {"config_folder": CONFIG_FOLDER, **arguments, "scheme": project.scheme}
-            return [KitFileBuilder(flare_project, **arguments), LocalBuilder(project)]
+            return [KitFileBuilder(**arguments), LocalBuilder(project)]
         builder = instantiate_class(path, arguments)
         if isinstance(builder, StaticFileBuilder):
             return [builder, LocalBuilder(project)]
         if isinstance(builder, CertBuilder | WorkspaceBuilder):
             raise InputError(
-                f"{project.path}: builders: {path}: Flarefleet lays out kits and keeps keys by itself; derive it from "
-                "nvflare.lighter.spec.Builder instead"
+                f"{project.path}: builders: {path}: Flarefleet lays out kits and keeps keys by itself; "
+                "derive it from nvflare.lighter.spec.Builder instead"
             )
         return [builder]
 

@@ -1,6 +1,6 @@
 """From what each kit is made: the parts of project.yml, and of this program, that decide its content.
 
-A kit is made again when one of its parts has changed, and only then; the name of the part is the reason that is reported.
+A kit is made again when one of its parts has changed, and only then; that part is the reason reported.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STATIC_FILE_BUILDER = f"{_LIGHTER}.static_file.StaticFileBuilder"
 CERT_BUILDER = f"{_LIGHTER}.cert.CertBuilder"
 SIGNATURE_BUILDER = f"{_LIGHTER}.signature.SignatureBuilder"
 PER_KIT = (WORKSPACE_BUILDER, STATIC_FILE_BUILDER, CERT_BUILDER, SIGNATURE_BUILDER)
-"""NVFlare's builders that make each kit from its own entry: others may put anything of the federation into any kit."""
+"""Builders that make each kit from its own entry; others may put anything of the federation into any kit."""
 
 REASONS = {
     "release": f"it is now made by NVFlare {NVFLARE_VERSION} and Flarefleet {kit_version()}",
@@ -92,7 +92,7 @@ def builders_of(project: Project) -> list[dict[str, Any]]:
 
 
 def max_clients(sites: int) -> int:
-    """How many clients the server admits: a quarter more than there are, in steps of twice, so that it rarely changes."""
+    """How many clients the server admits: a quarter more than there are, doubled; it rarely changes."""
     admitted = FEWEST_CLIENTS
     while admitted * 4 < sites * 5:
         admitted *= 2
@@ -105,8 +105,7 @@ def _common(project: Project, entries: list[dict[str, Any]]) -> dict[str, str]:
         entry["name"]: entry
         for entry in entries
         if entry["type"] == "relay"
-        or any(key in entry for key in _SHAPES_OTHERS)
-        and entry["type"] == "client"
+        or (entry["type"] == "client" and any(key in entry for key in _SHAPES_OTHERS))
     }
     builders = builders_of(project)
     common = {
@@ -142,14 +141,14 @@ def _contents(project: Project, entry: dict[str, Any]) -> Iterator[bytes]:
             yield Path(named).read_bytes()
         except OSError as error:
             raise InputError(
-                f"{project.path}: custom_ca_cert of {entry['name']}: {named} cannot be read ({error.strerror}); "
-                "the path counts from the folder in which flarefleet runs"
+                f"{project.path}: custom_ca_cert of {entry['name']}: {named} cannot be read "
+                f"({error.strerror}); the path counts from the folder in which flarefleet runs"
             ) from error
 
 
 @cache
 def _program() -> str:
-    """The fingerprint of what writes kits: a change of it reaches every kit, without a version to be raised by hand."""
+    """The fingerprint of what writes kits: its change reaches every kit without a version raised by hand."""
     folder = Path(__file__).parent
     return digest_of(b"".join((folder / name).read_bytes() for name in _MADE_BY))[:16]
 

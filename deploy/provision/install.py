@@ -1,4 +1,4 @@
-"""From kits as NVFlare made them to the workspace: modes, release, and each in its place in one step."""
+"""From kits as NVFlare made them to the workspace: their modes, and each in its place in one step."""
 
 from __future__ import annotations
 
@@ -14,12 +14,10 @@ from deploy.provision.state import MadeFile, MadeKit, digest_of
 from deploy.workspace import Workspace
 
 _OWNER_MAY_RUN = 0o100
-RELEASED_KIT = "kit"
-RELEASED_KEY = "key"
 
 
 def finish(kit: Path) -> dict[str, MadeFile]:
-    """Give every file of a kit its mode, whatever the umask, and tell what was made: path in the kit to file."""
+    """Give every file of a kit its mode, whatever the umask; tell what was made: path in the kit to file."""
     made = {}
     for file in _files(kit):
         found = file.stat()
@@ -41,42 +39,6 @@ def install(kit: Path, made: dict[str, MadeFile], last: MadeKit | None, place: P
     if place.is_dir():
         _carry_over(kit, made, last, place)
     exchange(kit, place)
-
-
-def release(workspace: Workspace, name: str, staging: Path) -> None:
-    """Lay out what the operator of a site is handed: the kit without its key, and the key.
-
-    Both are hard links into the kit: no key has a second copy.
-    """
-    kit, folder = workspace.kit(name), staging / "release" / name
-    for file in _files(kit):
-        path = file.relative_to(kit)
-        if path.parts[0] not in ("startup", "local"):
-            continue
-        secret = file.suffix == KEY_SUFFIX
-        target = folder / RELEASED_KEY / file.name if secret else folder / RELEASED_KIT / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.hardlink_to(file)
-    for where, _, _ in os.walk(folder):
-        Path(where).chmod(SECRET_FOLDER if Path(where) == folder / RELEASED_KEY else 0o755)
-    workspace.release.mkdir(exist_ok=True)
-    exchange(folder, workspace.release / name)
-
-
-def is_released(workspace: Workspace, name: str, made: MadeKit) -> bool:
-    """Whether what is released of a kit is that kit."""
-    kit, folder = workspace.kit(name), workspace.release / name
-    for path in made.files:
-        top, _, file = path.partition("/")
-        if top not in ("startup", "local"):
-            continue
-        target = f"{RELEASED_KEY}/{file}" if path.endswith(KEY_SUFFIX) else f"{RELEASED_KIT}/{path}"
-        try:
-            if not os.path.samefile(f"{kit}/{path}", f"{folder}/{target}"):  # noqa: PTH121 (thousands of files)
-                return False
-        except FileNotFoundError:
-            return False
-    return True
 
 
 def retire(workspace: Workspace, name: str, staging: Path) -> Path:

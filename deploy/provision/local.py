@@ -1,4 +1,4 @@
-"""The `local/` of each kit: what makes it run in our runtimes, which render only what depends on where they run."""
+"""The `local/` of each kit: what makes it run in our runtimes, which render only a few values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,12 @@ LAUNCHERS = {
     ParticipantType.CLIENT: "fl_app.launchers.process.ClientJobLauncher",
 }
 """What starts the job processes of a parent."""
-ALLOWED_CLASSES = ("fl_app.", "nvflare.metrics.")
+ALLOWED_CLASSES = (
+    "fl_app.",
+    "nvflare.metrics.",
+    # NVFlare's own PyTorch recipes name it, and its list has only the locator beside it.
+    "nvflare.app_opt.pt.file_model_persistor.PTFileModelPersistor",
+)
 """Classes that a job may name without the right to bring its own code, besides those that NVFlare allows."""
 CHECK_ENGINE_FREQUENCY = 0.2
 """Seconds (3 in NVFlare): how soon a server's job process sees that its job is over, and ends."""
@@ -95,7 +100,7 @@ class LocalBuilder(Builder):
 
 
 def _fix_parent_port(participant: Participant) -> None:
-    """Let StaticFileBuilder write comm_config.json with the port on which job processes reach their parent."""
+    """Let StaticFileBuilder write comm_config.json with the port on which job processes reach the parent."""
     arguments = participant.get_prop(PropKey.COMM_CONFIG_ARGS)
     arguments[CommConfigArg.PORT] = arguments.get(CommConfigArg.PORT) or PARENT_PORT
 

@@ -119,9 +119,9 @@ def _new_authority(
             return ""
         if not renew:
             raise InputError(
-                f"{workspace.state / CERTIFICATES} is missing, but {workspace.kits} holds kits that it made: restore it "
-                "from a backup; or run `flarefleet provision --renew` for a new certificate authority, after which "
-                "every kit is made anew and no old one works"
+                f"{workspace.state / CERTIFICATES} is missing, but {workspace.kits} holds kits that it made: "
+                "restore it from a backup; or run `flarefleet provision --renew` for a new certificate "
+                "authority, after which every kit is made anew and no old one works"
             )
         return "a new certificate authority: the old one's key was lost"
     if renew and authority.expires <= now + SOON:
@@ -138,8 +138,9 @@ def _check_authority(
 ) -> None:
     if authority and new_authority is None and issue and authority.expires <= now:
         raise InputError(
-            f"the certificate authority of {project.name} ended {authority.expires:%Y-%m-%d}; it can sign nothing for "
-            f"{_some(issue)}. Make a new one, and with it every kit anew: flarefleet provision --renew"
+            f"the certificate authority of {project.name} ended {authority.expires:%Y-%m-%d}; it can sign "
+            f"nothing for {_some(issue)}. Make a new one, and with it every kit anew: "
+            "flarefleet provision --renew"
         )
 
 
@@ -181,13 +182,14 @@ def _damage(workspace: Workspace, name: str, made: MadeKit) -> Iterator[str]:
         yield "its kit was missing"
         return
     for path, file in made.files.items():
-        if problem := _problem(f"{kit}/{path}", file):
-            yield f"{path} {problem}"
+        if wrong := problem(f"{kit}/{path}", file):
+            yield f"{path} {wrong}"
 
 
-def _problem(path: str, made: MadeFile) -> str | None:
+def problem(path: str, made: MadeFile) -> str | None:
+    """What is wrong with a file that was made; None if it is as it was."""
     try:
-        found = os.lstat(path)  # noqa: PTH116 (a Path for each of 16,000 files takes longer than looking at it)
+        found = os.lstat(path)
     except FileNotFoundError:
         return "was missing"
     if not stat.S_ISREG(found.st_mode):

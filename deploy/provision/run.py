@@ -1,4 +1,4 @@
-"""The story of a provisioning: see what has to be done, make it aside, keep the keys, put each kit in its place."""
+"""The story of a provisioning: see what is to do, make it aside, keep the keys, put kits in their place."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from pathlib import Path
 from deploy.errors import InputError, MachineError
 from deploy.project import Project
 from deploy.provision.files import SECRET_FOLDER, locked, make_secret, write_secret
-from deploy.provision.install import finish, install, is_released, release, retire
+from deploy.provision.install import finish, install, retire
 from deploy.provision.plan import Plan, make_plan
+from deploy.provision.released import bring_up_to_date
 from deploy.provision.report import AUTHORITY, ProvisionReport, Removal, Renewal
 from deploy.provision.state import Credentials, MadeKit, write_kits
 from deploy.workspace import Workspace
@@ -39,16 +40,16 @@ def provision(
     progress: Progress | None = None,
     now: datetime | None = None,
 ) -> ProvisionReport:
-    """Make or update the keys, certificates and kits of a federation: what project.yml changed, and nothing else.
+    """Make or update the keys, certificates and kits of a federation: only what project.yml changed.
 
     Args:
-        renew: make certificates anew that end within 30 days; if the authority's does, it too, and so every kit.
+        renew: make certificates anew that end within 30 days; with the authority's, every kit.
         progress: told of what takes long.
         now: by which time certificates are judged; the present if None.
 
     Raises:
-        InputError: NVFlare refuses the project, or the certificate authority has ended and `renew` is not given.
-        MachineError: the workspace cannot be written, is not ours, or is being provisioned by another process.
+        InputError: NVFlare refuses the project, or the authority has ended and `renew` is not given.
+        MachineError: the workspace cannot be written, is not ours, or another process provisions it.
     """
     tell = progress or (lambda _what, _done, _of: None)
     with _explained(workspace.root):
@@ -95,7 +96,7 @@ def _carry_out(
     if not plan.is_done:
         made |= _make(project, workspace, plan, staging, tell)
         removed = {name: retire(workspace, name, staging) for name in plan.retire}
-    _release(project, workspace, made, staging)
+    bring_up_to_date(project, workspace, made, plan.make, staging)
     if made != plan.made:
         write_kits(workspace.state, made)
     return _report(project, workspace, plan, removed)
@@ -104,12 +105,15 @@ def _carry_out(
 def _make(
     project: Project, workspace: Workspace, plan: Plan, staging: Path, tell: Progress
 ) -> dict[str, MadeKit]:
-    """Build the kits aside; from the moment cert.json is replaced, the next run finishes what this one does not."""
-    from deploy.provision.builders import build_kits
+    """Build the kits aside; once cert.json is replaced, the next run finishes what this one does not."""
+    from deploy.provision.builders import Order, build_kits
 
-    kits = build_kits(
-        project, plan, workspace.state, staging, lambda done, of: tell("keys and certificates", done, of)
-    )
+    def issued(done: int, of: int) -> None:
+        tell("keys and certificates", done, of)
+
+    order = Order(project, plan, workspace.state, staging, issued)
+    build_kits(order)
+    kits = order.kits
     credentials = Credentials(workspace.state)
     workspace.kits.mkdir(exist_ok=True)
     made = {}
@@ -131,12 +135,6 @@ def _install_what_is_common(kits: Path, place: Path, names: set[str]) -> None:
             if path.is_dir() and (place / path.name).exists():
                 shutil.rmtree(place / path.name)
             path.rename(place / path.name)
-
-
-def _release(project: Project, workspace: Workspace, made: dict[str, MadeKit], staging: Path) -> None:
-    for name in (project.server.name, *(site.name for site in project.sites)):
-        if not is_released(workspace, name, made[name]):
-            release(workspace, name, staging)
 
 
 def _report(project: Project, workspace: Workspace, plan: Plan, removed: dict[str, Path]) -> ProvisionReport:
@@ -166,8 +164,8 @@ def _claim(workspace: Workspace) -> None:
         path.name for path in root.iterdir() if not path.name.startswith((_OURS, f".{_OURS}"))
     ):
         raise MachineError(
-            f"{root} is not a workspace of Flarefleet (it holds {', '.join(foreign[:3])}); choose another folder: "
-            "flarefleet --workspace FOLDER provision"
+            f"{root} is not a workspace of Flarefleet (it holds {', '.join(foreign[:3])}); choose another "
+            "folder: flarefleet --workspace FOLDER provision"
         )
     document = {"flarefleet": kit_version(), "note": "made by flarefleet provision; holds private keys"}
     write_secret(root / MARKER, (json.dumps(document) + "\n").encode())
@@ -193,5 +191,6 @@ def _explained(root: Path) -> Iterator[None]:
     except OSError as error:
         where = error.filename or root
         raise MachineError(
-            f"{os.fsdecode(where)}: {error.strerror or error}; the workspace {root} is as it was, or the next run completes it"
+            f"{os.fsdecode(where)}: {error.strerror or error}; {root} is as it was, or the next "
+            "run completes it"
         ) from error

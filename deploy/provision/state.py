@@ -1,7 +1,7 @@
-"""What provisioning remembers: the authority and every key (cert.json), and each kit as it was made (kits.json).
+"""What provisioning remembers: the authority and every key (cert.json), each kit as it was made (kits.json).
 
-cert.json is in the format of NVFlare's own CertBuilder, which can go on from it. What a certificate says is noted beside
-it, so that nobody need parse a thousand of them to find that nothing has changed.
+cert.json is in the format of NVFlare's own CertBuilder, which can go on from it. What a certificate says is
+noted beside it, so that nobody need parse a thousand of them to find that nothing has changed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from deploy.errors import MachineError
 from deploy.provision.files import write_secret
@@ -52,8 +52,7 @@ class Authority:
     digest: str
 
 
-@dataclass(frozen=True)
-class MadeFile:
+class MadeFile(NamedTuple):
     """A file of a kit as it was made; time and size tell whether it needs to be read to be compared."""
 
     size: int
@@ -107,7 +106,7 @@ class Credentials:
         )
 
     def certificate(self, name: str) -> Certificate | None:
-        """The certificate of the participant `name`; None if it has none, or one of which nothing is known."""
+        """The certificate of the participant `name`; None if it has none of ours."""
         entry = self._content.get(name)
         if not isinstance(entry, dict) or "cert" not in entry or ISSUED not in entry:
             return None
@@ -135,7 +134,7 @@ def read_kits(folder: Path) -> dict[str, MadeKit]:
             name: MadeKit(
                 parts=kit["parts"],
                 certificate=kit["certificate"],
-                files={path: MadeFile(*made) for path, made in kit["files"].items()},
+                files={path: MadeFile._make(made) for path, made in kit["files"].items()},
             )
             for name, kit in content["kits"].items()
         }
@@ -151,7 +150,7 @@ def write_kits(folder: Path, kits: dict[str, MadeKit]) -> None:
             name: {
                 "parts": kit.parts,
                 "certificate": kit.certificate,
-                "files": {path: [made.size, made.time, made.digest] for path, made in kit.files.items()},
+                "files": kit.files,
             }
             for name, kit in kits.items()
         },
@@ -173,6 +172,6 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _damaged(file: Path, why: str) -> str:
     return (
-        f"{file} is damaged ({why}). It holds the federation's certificate authority: restore it from a backup, or remove "
-        "it and run `flarefleet provision --renew` for a new authority and every kit anew"
+        f"{file} is damaged ({why}). It holds the federation's certificate authority: restore it from a "
+        "backup, or remove it and run `flarefleet provision --renew` for a new authority and every kit anew"
     )

@@ -7,7 +7,7 @@ them is left as it is. Each folder is all that its operator needs and holds noth
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -35,21 +35,30 @@ class ReleaseReport(BaseModel, frozen=True):
     """Participants with a file that is new or another."""
 
 
-def write_release(project: Project, workspace: Workspace) -> ReleaseReport:
+def write_release(
+    project: Project, workspace: Workspace, names: Collection[str] | None = None
+) -> ReleaseReport:
     """Bring every participant's release folder up to date with project.yml and its kit.
+
+    Args:
+        names: of these alone.
 
     Raises:
         InputError: a kit is missing.
     """
     workspace.release.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-    participants = _participants(project, workspace)
+    participants = _participants(project, workspace, names)
     written = [participant.name for participant in participants if _write_one(participant, workspace)]
     return ReleaseReport(written=tuple(written))
 
 
-def _participants(project: Project, workspace: Workspace) -> Iterator[Participant]:
+def _participants(
+    project: Project, workspace: Workspace, names: Collection[str] | None
+) -> Iterator[Participant]:
     everybody: tuple[Server | Site, ...] = (project.server, *project.sites)
     for one in everybody:
+        if names is not None and one.name not in names:
+            continue
         kit = workspace.kit(one.name)
         if not kit.is_dir():
             raise InputError(f"{kit}: there is no kit of {one.name}; make it: flarefleet provision")

@@ -1,0 +1,123 @@
+"""release/NAME: what the operator of a site is handed, brought up to date where kit or settings changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Collection, Iterator
+from functools import cache
+from pathlib import Path
+
+from deploy.project import Project
+from deploy.provision.files import SECRET_FOLDER, exchange, write_secret
+from deploy.provision.plan import KEY_SUFFIX
+from deploy.provision.state import MadeKit, digest_of
+from deploy.workspace import Workspace
+
+RELEASED = "released.json"
+"""In the state: what each release was made from."""
+HANDED_OUT = ("startup", "local")
+"""The folders of a kit that are handed out."""
+KIT, KEY = "kit", "key"
+
+
+def bring_up_to_date(
+    project: Project, workspace: Workspace, kits: dict[str, MadeKit], new: Collection[str], staging: Path
+) -> None:
+    """Lay out kit and key, and let `deploy.release` write the rest, for each site of which something changed.
+
+    Args:
+        kits: every kit as it was made.
+        new: whose kit was made just now.
+    """
+    names = [project.server.name, *(site.name for site in project.sites)]
+    known = _read(workspace)
+    common = _common(project)
+    found = {name: _signature(workspace, name, kits[name], common) for name in names}
+    changed = [name for name in names if name in new or known.get(name) != found[name]]
+    if changed:
+        from deploy.release import write_release
+
+        workspace.release.mkdir(mode=SECRET_FOLDER, exist_ok=True)
+        for name in changed:
+            _lay_out(workspace, name, staging)
+        write_release(project, workspace, changed)
+        found |= {name: _signature(workspace, name, kits[name], common) for name in changed}
+    if found != known:
+        write_secret(workspace.state / RELEASED, json.dumps(found).encode())
+
+
+def _read(workspace: Workspace) -> dict[str, str]:
+    try:
+        content = json.loads((workspace.state / RELEASED).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _lay_out(workspace: Workspace, name: str, staging: Path) -> None:
+    """The kit without its key, and the key: hard links, so that no key has a second copy."""
+    kit, new = workspace.kit(name), staging / "release" / name
+    for top in HANDED_OUT:
+        (new / KIT / top).mkdir(parents=True)
+    (new / KEY).mkdir(mode=SECRET_FOLDER)
+    for file in _files(kit):
+        path = file.relative_to(kit)
+        target = new / KEY / file.name if file.suffix == KEY_SUFFIX else new / KIT / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            target.hardlink_to(file)
+        except PermissionError:  # a file system without hard links
+            shutil.copy2(file, target)
+    folder = workspace.release / name
+    folder.mkdir(mode=SECRET_FOLDER, exist_ok=True)
+    for part in (KIT, KEY):
+        exchange(new / part, folder / part)
+
+
+def _files(kit: Path) -> Iterator[Path]:
+    for top in HANDED_OUT:
+        for where, _, names in os.walk(kit / top):
+            for name in names:
+                yield Path(where, name)
+
+
+def _common(project: Project) -> str:
+    """What every release is made from, besides its kit and its own part of the deployment."""
+    server = project.server
+    return f"{project.image} {server.deployment.namespace} {project.server_host} {_program()}"
+
+
+@cache
+def _program() -> str:
+    """The fingerprint of what writes releases."""
+    folder = Path(__file__).parent.parent / "release"
+    files = sorted(file for file in folder.rglob("*") if file.suffix in (".py", ".j2"))
+    return digest_of(b"".join(file.read_bytes() for file in files))[:16]
+
+
+def _signature(workspace: Workspace, name: str, kit: MadeKit, common: str) -> str:
+    """What a release is made from, and what lies there; the plan has looked at the kit's files."""
+    place, folder = f"{workspace.kits}/{name}", f"{workspace.release}/{name}"
+    seen = [
+        *(entry for top in HANDED_OUT for entry in _listed(f"{place}/{top}", kit, top)),
+        *(entry for top in HANDED_OUT for entry in _listed(f"{folder}/{KIT}/{top}", kit, top)),
+        *_listed(f"{folder}/{KEY}", kit, "startup"),
+        *_listed(folder, None, ""),
+    ]
+    return digest_of(f"{common} {sorted(kit.parts.items())} {kit.certificate} {seen}".encode())[:32]
+
+
+def _listed(folder: str, kit: MadeKit | None, top: str) -> Iterator[tuple[str | int, ...]]:
+    """Name and inode of what the kit holds; time and size too of what only lies there."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        if (kit and f"{top}/{entry.name}" in kit.files) or entry.is_dir():
+            yield entry.name, entry.inode()
+        else:
+            found = entry.stat(follow_symlinks=False)
+            yield entry.name, found.st_size, found.st_mtime_ns, found.st_mode
