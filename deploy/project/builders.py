@@ -10,8 +10,9 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from deploy.project.entries import text_at
 from deploy.project.faults import TextOf, validate
-from deploy.project.mistakes import Location, Mistake, did_you_mean, meant, shown
+from deploy.project.mistakes import Known, Location, Mistake, did_you_mean, meant, shown
 from deploy.project.schema import CertArguments, Section, StaticFilesArguments
 
 _IMPL = "nvflare.lighter.impl"
@@ -19,7 +20,7 @@ WORKSPACE_BUILDER = f"{_IMPL}.workspace.WorkspaceBuilder"
 STATIC_FILE_BUILDER = f"{_IMPL}.static_file.StaticFileBuilder"
 CERT_BUILDER = f"{_IMPL}.cert.CertBuilder"
 NEEDED = (WORKSPACE_BUILDER, STATIC_FILE_BUILDER, CERT_BUILDER)
-_CARRIED = (
+CARRIED = (
     *NEEDED,
     f"{_IMPL}.signature.SignatureBuilder",
     f"{_IMPL}.docker.DockerBuilder",
@@ -34,6 +35,7 @@ _NOT_CARRIED = {
         "its kit; take the builder out"
     ),
 }
+_MOST = 50
 _ARGUMENTS: dict[str, type[Section]] = {
     STATIC_FILE_BUILDER: StaticFilesArguments,
     CERT_BUILDER: CertArguments,
@@ -55,14 +57,18 @@ def builder_mistakes(builders: Sequence[Any], folder: Path, text_of: TextOf) -> 
         builders: as the document holds them.
         folder: where classes of one's own may lie, besides Python's path.
     """
-    paths = [builder.get("path") for builder in builders if isinstance(builder, dict)]
+    if len(builders) > _MOST:
+        yield Mistake(("builders",), f"{len(builders)} builders; a project.yml has four, and {_MOST} at most")
+        return
+    paths = [path for builder in builders if (path := text_at(builder, "path"))]
     for number, builder in enumerate(builders):
         if isinstance(builder, dict) and isinstance(builder.get("path"), str):
             yield from _one(builder, ("builders", number), folder, text_of)
-    own = any(isinstance(path, str) and not path.startswith("nvflare.") for path in paths)
-    for needed in () if own else NEEDED:
-        near = any(isinstance(path, str) and did_you_mean(path, [needed]) for path in paths)
-        if needed not in paths and not near:
+    if any(not path.startswith("nvflare.") for path in paths):
+        return  # a builder of one's own may stand for any of NVFlare's
+    misspelt = {did_you_mean(path, CARRIED) for path in paths if signature_of(path, str(folder)) is None}
+    for needed in NEEDED:
+        if needed not in paths and needed not in misspelt:
             yield Mistake(
                 ("builders",), f"{needed} is missing: without it there are no kits; add it as a path"
             )
@@ -79,14 +85,29 @@ def _one(builder: dict[str, Any], at: Location, folder: Path, text_of: TextOf) -
         return
     signature = signature_of(path, str(folder))
     if signature is None:
-        if likely := did_you_mean(path, _CARRIED):
+        if likely := did_you_mean(path, CARRIED):
             yield Mistake(place, f"there is no class {shown(path)}; did you mean {likely}?")
         else:
             yield Mistake(
                 place, f"there is no class {shown(path)} on Python's path or beside this file; install it"
             )
         return
+    if path == WORKSPACE_BUILDER:
+        yield from _templates(builder.get("args"), (*at, "args", "template_file"))
     yield from _arguments(path, builder.get("args"), signature, (*at, "args"), text_of)
+
+
+def _templates(arguments: object, at: Location) -> Iterator[Mistake]:
+    """NVFlare loads each template from a folder of its own."""
+    written = arguments.get("template_file") if isinstance(arguments, dict) else None
+    package = _origin("nvflare.lighter", "")
+    if written is None or package is None:
+        return
+    known = Known(sorted(file.name for file in (package.parent / "templates").glob("*.yml")))
+    for number, name in enumerate(written if isinstance(written, list) else [written]):
+        if not known.has(name):
+            place = (*at, number) if isinstance(written, list) else at
+            yield Mistake(place, f"NVFlare has no template {shown(name)}; {known.hint(str(name))}")
 
 
 def _arguments(

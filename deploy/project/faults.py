@@ -19,12 +19,14 @@ TextOf = Callable[[Location], str | None]
 NOT_CARRIED = {
     "edge": "Flarefleet carries no edge federation; name the clients among the participants",
     "packager": "Flarefleet makes its own release of each kit; take out the packager",
-    "include": "Flarefleet reads one file; write what the other one holds in this one",
     "cc_config": "Flarefleet carries no confidential computing; take it out",
     "enable_byoc": "NVFlare 2.9 ignores it: who may bring code is in local/authorization.json; take it out",
     "components": "NVFlare 2.9 ignores it; take it out, and write gpus in deployment.sites",
 }
 """Keys that NVFlare or an earlier one knows, and the kit does not carry."""
+
+
+_ARTICLE = {"server": "the server", "client": "a client", "admin": "an administrator"}
 
 
 def validate(
@@ -81,14 +83,14 @@ def unknown_key(key: str, section: type[BaseModel]) -> str:
         kind for kind, entry in PARTICIPANTS.items() if key in entry.model_fields and entry is not section
     ]
     if homes and section in PARTICIPANTS.values():
-        return f"unknown key here: only {' and '.join(f'a {home}' for home in homes)} has it; take it out"
+        return f"unknown key here: only {' and '.join(_ARTICLE[home] for home in homes)} has it; take it out"
     return f"unknown key; {meant(key, known)}"
 
 
 def _not_text(value: object, written: str | None) -> str:
     if isinstance(value, dict | list) or value is None:
         return f"must be text, not {shown(value)}"
-    text = written if written is not None else shown(value)
+    text = (written if written is not None else shown(value))[:60]
     return f'must be text, and YAML reads {text} otherwise; write "{text}"'
 
 

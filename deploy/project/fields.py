@@ -79,7 +79,7 @@ def _claim_fault(value: str) -> str | None:
 
 
 def _registry_fault(value: str) -> str | None:
-    if _REGISTRY.fullmatch(value):
+    if len(value) <= 255 and _REGISTRY.fullmatch(value):
         return None
     return f"must be HOST[:PORT]/PATH in lower case, such as registry.example.org/flare, not {shown(value)}"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from deploy.project.mistakes import Location, Mistake, meant, shown
+from deploy.project.entries import entries_of, mapping_of
+from deploy.project.mistakes import Known, Location, Mistake, meant, shown
 from deploy.project.names import label_fault
 from deploy.project.quantities import amount, quantity_fault
-from deploy.project.rules import entries_of
 
 _LONGEST_DATASET = 50
 _BYTES = ("memory", "ephemeral-storage")
@@ -20,26 +20,27 @@ def deployment_mistakes(document: Mapping[str, Any]) -> Iterator[Mistake]:
     deployment = document.get("deployment")
     if not isinstance(deployment, dict):
         return
-    sites = _mapping(deployment.get("sites"))
+    sites = mapping_of(deployment.get("sites"))
     parts: dict[Location, object] = {("deployment", "defaults"): deployment.get("defaults")}
     parts |= {("deployment", "sites", name): site for name, site in sites.items()}
     yield from _strangers(document, sites)
-    image = _mapping(deployment.get("image"))
+    image = mapping_of(deployment.get("image"))
     for at, site in parts.items():
-        yield from _resources(_mapping(_mapping(site).get("resources")), (*at, "resources"))
-        yield from _datasets(_mapping(_mapping(site).get("datasets")), (*at, "datasets"))
-        yield from _gpus(_mapping(site).get("gpus"), image, (*at, "gpus"))
+        yield from _resources(mapping_of(mapping_of(site).get("resources")), (*at, "resources"))
+        yield from _datasets(mapping_of(mapping_of(site).get("datasets")), (*at, "datasets"))
+        yield from _gpus(mapping_of(site).get("gpus"), image, (*at, "gpus"))
 
 
 def _strangers(document: Mapping[str, Any], sites: Mapping[str, Any]) -> Iterator[Mistake]:
     entries = entries_of(document)
     known = [entry.name for entry in entries if entry.type in ("client", "server")]
+    near = Known(known)
     people = {entry.name for entry in entries if entry.type == "admin"}
     for name in sites:
         if name in people:
             yield Mistake(("deployment", "sites", name), "is an administrator, who runs nowhere; take it out")
         elif name not in known:
-            hint = meant(name, known, "the sites are")
+            hint = near.hint(name, "the sites are")
             yield Mistake(
                 ("deployment", "sites", name), f"no client or server has the name {shown(name)}; {hint}"
             )
@@ -52,10 +53,10 @@ def _gpus(gpus: object, image: Mapping[str, Any], at: Location) -> Iterator[Mist
 
 def _resources(resources: Mapping[str, Any], at: Location) -> Iterator[Mistake]:
     for part in ("requests", "limits"):
-        for name, value in _mapping(resources.get(part)).items():
+        for name, value in mapping_of(resources.get(part)).items():
             yield from _resource(name, value, (*at, part, name))
-    limits = _mapping(resources.get("limits"))
-    for name, value in _mapping(resources.get("requests")).items():
+    limits = mapping_of(resources.get("limits"))
+    for name, value in mapping_of(resources.get("requests")).items():
         wanted, most = amount(str(value)), amount(str(limits[name])) if name in limits else None
         if wanted is not None and most is not None and wanted > most:
             yield Mistake((*at, "requests", name), f"{value} is more than its limit, {limits[name]}")
@@ -69,14 +70,10 @@ def _resource(name: str, value: object, at: Location) -> Iterator[Mistake]:
     elif isinstance(value, str | int | float) and not isinstance(value, bool):
         fault = quantity_fault(str(value), is_bytes=name in _BYTES or name.startswith("hugepages-"))
         if fault is not None:
-            yield Mistake(at, f"{shown(value)} {fault}")
+            yield Mistake(at, fault)
 
 
 def _datasets(datasets: Mapping[str, Any], at: Location) -> Iterator[Mistake]:
     for name in datasets:
         if (fault := label_fault(name, _LONGEST_DATASET)) is not None:
             yield Mistake((*at, name), fault)
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}

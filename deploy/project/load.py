@@ -12,7 +12,7 @@ from deploy.project.faults import validate
 from deploy.project.hosts import deployment_mistakes
 from deploy.project.mistakes import Mistake, key_of
 from deploy.project.models import Admin, Dataset, Image, Project, Server, Site, SiteDeployment
-from deploy.project.rules import loopback_mistakes, participant_mistakes, study_mistakes
+from deploy.project.rules import GONE_TYPES, loopback_mistakes, participant_mistakes
 from deploy.project.schema import (
     PARTICIPANTS,
     AdminEntry,
@@ -26,6 +26,7 @@ from deploy.project.schema import (
     StaticFilesArguments,
 )
 from deploy.project.source import Source, read_source
+from deploy.project.studies import study_mistakes
 
 
 def load_project(path: Path) -> Project:
@@ -58,11 +59,16 @@ def _parts(source: Source) -> tuple[ProjectEntry | None, list[ParticipantEntry],
     listed = source.document.get("participants")
     for number, item in enumerate(listed if isinstance(listed, list) else []):
         kind = item.get("type") if isinstance(item, dict) else None
-        if not isinstance(item, dict) or (isinstance(kind, str) and kind not in PARTICIPANTS):
+        kind = kind if isinstance(kind, str) else ""
+        if not isinstance(item, dict) or kind in GONE_TYPES:
             continue  # deploy.project.rules has the words for these
-        section = PARTICIPANTS[kind] if isinstance(kind, str) else ParticipantEntry
-        entry, found = validate(section, item, ("participants", number), source.text_of)
-        mistakes += [fault for fault in found if isinstance(kind, str) or fault.at[-1] == "type"]
+        entry, found = validate(
+            PARTICIPANTS.get(kind, ParticipantEntry), item, ("participants", number), source.text_of
+        )
+        # Of a participant whose type is not known nobody can say which keys it may have.
+        mistakes += [
+            fault for fault in found if kind in PARTICIPANTS or fault.at[2] in ParticipantEntry.model_fields
+        ]
         participants += [entry] if entry is not None else []
     return top, participants, mistakes
 
@@ -78,7 +84,7 @@ def _messages(source: Source, mistakes: Iterable[Mistake]) -> list[str]:
 
 def _is_below(mistake: Mistake, source: Source) -> bool:
     """Whether it only repeats that something there could not be read."""
-    return any(mistake.at[: len(at)] == at for at in source.unreadable)
+    return any(mistake.at[:length] in source.unreadable for length in range(len(mistake.at) + 1))
 
 
 def _project(source: Source, top: ProjectEntry, participants: list[ParticipantEntry]) -> Project:

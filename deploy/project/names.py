@@ -123,12 +123,12 @@ def _letters(name: str) -> str:
 def _would_do(name: str, taken: Collection[str], *, dots: bool = False, longest: int = LONGEST_SITE) -> str:
     """`NAME would do`: the nearest name that nobody has."""
     allowed = r"[^a-z0-9.-]+" if dots else r"[^a-z0-9-]+"
-    nearest = re.sub(r"-*\.[.-]*", ".", re.sub(allowed, "-", name.lower())).strip("-.")
+    nearest = re.sub(r"-*\.[.-]*", ".", re.sub(allowed, "-", name[:200].lower())).strip("-.")
     if not nearest[:1].isalpha():
         nearest = f"site-{nearest}".strip("-")
     nearest = nearest[:longest].strip("-.")
     number, free = 1, nearest
-    while free in taken:
+    while free in taken and number < 1000:
         number += 1
         free = f"{nearest[: longest - len(str(number)) - 1]}-{number}"
     return f"{free} would do"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
+from deploy.project.mistakes import shown
+
 _QUANTITY = re.compile(r"(\d{1,18}(?:\.\d{0,9})?|\.\d{1,9})([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d{1,2})?")
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _UNITS = ("Ki", "Mi", "Gi", "Ti", "Pi", "Ei", "k", "M", "G", "T", "P", "E", "m")
@@ -31,13 +33,21 @@ def quantity_fault(text: str, *, is_bytes: bool) -> str | None:
     worth = amount(text)
     if worth is None:
         nearest = _nearest(text)
-        return "must be a Kubernetes quantity, such as " + (f"{nearest}" if nearest else example)
+        hint = f"; did you mean {nearest}?" if nearest else ""
+        return f"must be a Kubernetes quantity, such as {example}, not {shown(text)}{hint}"
     if worth <= 0:
-        return f"must be more than 0, such as {example}"
+        return f"must be more than 0, such as {example}, not {shown(text)}"
     if is_bytes and worth < LEAST_BYTES:
-        number = re.match(r"[\d.]+", text)
-        return f"is only {worth.normalize():f} bytes; did you mean {number[0] if number else '20'}Gi?"
+        return f"{text} is only {worth.normalize():f} bytes; {_with_unit(text)}"
     return None
+
+
+def _with_unit(text: str) -> str:
+    """What somebody meant who wrote 512m, or 20."""
+    match = re.fullmatch(r"([\d.]+)(m?)", text)
+    return (
+        f"did you mean {match[1]}{'Mi' if match[2] else 'Gi'}?" if match else "write an amount such as 20Gi"
+    )
 
 
 def _nearest(text: str) -> str | None:

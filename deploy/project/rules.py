@@ -1,44 +1,25 @@
-"""What must hold between the parts of project.yml: names, and who refers to whom.
-
-The rules read the plain document, whatever is in it, so that one mistake never hides another.
-"""
+"""What must hold between the participants of project.yml: names, who must be there, who refers to whom."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-from deploy.project.mistakes import Location, Mistake, meant, shown
+from deploy.project.entries import Entry, entries_of, mapping_of, text_at
+from deploy.project.mistakes import Known, Mistake, meant, shown
 from deploy.project.models import SUBMITTING_ROLES
 from deploy.project.names import admin_name_fault, is_loopback, server_name_fault, site_name_fault
 
-_STUDY = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
+_EACH_ITS_OWN = (
+    " is each site's own machine, and deployment.sites has sites on other hosts; write the name by which "
+    "they reach the server, such as flare.example.org"
+)
 _KNOWN_TYPES = ("server", "client", "admin")
-_GONE_TYPES = {
+GONE_TYPES = {
     "overseer": "NVFlare 2.9 knows no overseer any more; take it out",
     "relay": "Flarefleet carries no relays: every client reaches the server itself; take it out",
 }
-
-
-class Entry(NamedTuple):
-    """A participant as far as it can be made out; a part that is no text is empty."""
-
-    at: Location
-    name: str
-    type: str
-    org: str
-    content: Mapping[str, Any]
-
-
-def entries_of(document: Mapping[str, Any]) -> list[Entry]:
-    """The participants of a document, however broken it is."""
-    return [
-        Entry(("participants", number), _text(item, "name"), _text(item, "type"), _text(item, "org"), item)
-        for number, item in enumerate(_list(document.get("participants")))
-        if isinstance(item, dict)
-    ]
 
 
 def participant_mistakes(document: Mapping[str, Any]) -> Iterator[Mistake]:
@@ -60,9 +41,9 @@ def participant_mistakes(document: Mapping[str, Any]) -> Iterator[Mistake]:
 
 
 def _type(entry: Entry) -> Iterator[Mistake]:
-    if entry.type in _GONE_TYPES:
-        yield Mistake((*entry.at, "type"), _GONE_TYPES[entry.type])
-    elif entry.type and entry.type not in _KNOWN_TYPES:
+    if entry.type in GONE_TYPES:
+        yield Mistake((*entry.at, "type"), GONE_TYPES[entry.type])
+    elif isinstance(entry.content.get("type"), str) and entry.type not in _KNOWN_TYPES:
         yield Mistake(
             (*entry.at, "type"), f"unknown type {shown(entry.type)}; {meant(entry.type, _KNOWN_TYPES)}"
         )
@@ -72,12 +53,7 @@ def _names(entries: list[Entry]) -> Iterator[Mistake]:
     taken = {entry.name for entry in entries}
     first: dict[str, Entry] = {}
     for entry in entries:
-        fault = _name_fault(entry, taken)
-        if fault is not None:
-            yield Mistake((*entry.at, "name"), fault)
-        if not entry.name:
-            continue
-        other = first.setdefault(entry.name.lower(), entry)
+        other = first.setdefault(entry.name.lower(), entry) if entry.name else entry
         if other is not entry:
             same = (
                 "is the name of" if other.name == entry.name else f"differs only in case from {other.name},"
@@ -85,6 +61,8 @@ def _names(entries: list[Entry]) -> Iterator[Mistake]:
             yield Mistake(
                 (*entry.at, "name"), f"{shown(entry.name)} {same} {_place(other)}; give each its own"
             )
+        elif (fault := _name_fault(entry, taken)) is not None:
+            yield Mistake((*entry.at, "name"), fault)
 
 
 def _place(entry: Entry) -> str:
@@ -129,114 +107,58 @@ def _may_submit(entry: Entry) -> bool:
 def _parents(entries: list[Entry]) -> Iterator[Mistake]:
     """NVFlare's hierarchy of clients: each `parent` is a client or the server, and none its own ancestor."""
     servers = {entry.name for entry in entries if entry.type == "server"}
-    above = {entry.name: _text(entry.content, "parent") for entry in entries if entry.type == "client"}
+    above = {entry.name: text_at(entry.content, "parent") for entry in entries if entry.type == "client"}
+    circular = _in_a_circle(above)
+    known = Known(above)
     for entry in entries:
-        parent = _text(entry.content, "parent")
+        parent = text_at(entry.content, "parent")
         if entry.type != "client" or not parent or parent in servers:
             continue
         if parent not in above:
-            yield Mistake(
-                (*entry.at, "parent"), f"there is no client {shown(parent)}; {meant(parent, above)}"
-            )
-        elif _is_own_ancestor(entry.name, above):
+            yield Mistake((*entry.at, "parent"), f"there is no client {shown(parent)}; {known.hint(parent)}")
+        elif entry.name in circular:
             yield Mistake(
                 (*entry.at, "parent"), f"{entry.name} would be its own ancestor; take one parent out"
             )
 
 
-def _is_own_ancestor(name: str, above: Mapping[str, str]) -> bool:
-    seen = set()
-    current = name
-    while current and current not in seen:
-        seen.add(current)
-        current = above.get(current, "")
-    return current == name and bool(current)
+def _in_a_circle(above: Mapping[str, str]) -> set[str]:
+    """Those who reach themselves on the way upwards."""
+    found: set[str] = set()
+    done: set[str] = set()
+    for start in above:
+        way: dict[str, int] = {}
+        name = start
+        while name in above and name not in done and name not in way:
+            way[name] = len(way)
+            name = above[name]
+        if name in way:
+            found.update(list(way)[way[name] :])
+        done.update(way)
+    return found
 
 
 def _ways_to_the_server(entries: list[Entry]) -> Iterator[Mistake]:
     servers = [entry.name for entry in entries if entry.type == "server"]
     for entry in entries:
         way = entry.content.get("connect_to")
-        name = _text(way, "name") if isinstance(way, dict) else ""
+        name = text_at(way, "name") if isinstance(way, dict) else ""
         if name and servers and name not in servers:
             yield Mistake(
                 (*entry.at, "connect_to", "name"), f"must be the server, {servers[0]}, not {shown(name)}"
             )
 
 
-def study_mistakes(document: Mapping[str, Any]) -> Iterator[Mistake]:
-    """Studies: NVFlare's own rules, with the place of what breaks them."""
-    studies = document.get("studies")
-    if not isinstance(studies, dict):
-        return
-    if document.get("api_version") == 3:
-        yield Mistake(("studies",), "needs api_version: 4")
-    entries = entries_of(document)
-    org_of = {entry.name: entry.org for entry in entries if entry.type == "client"}
-    admins = [entry.name for entry in entries if entry.type == "admin"]
-    orgs = {entry.org for entry in entries if entry.org}
-    for name, study in studies.items():
-        at: Location = ("studies", name)
-        if name == "default":
-            yield Mistake(at, "NVFlare keeps the name default for itself; choose another")
-        elif not _STUDY.fullmatch(name):
-            yield Mistake(at, "must be lower-case letters, digits, - and _, at most 63")
-        if isinstance(study, dict):
-            yield from _study_sites(study.get("site_orgs"), (*at, "site_orgs"), org_of, orgs)
-            for number, admin in enumerate(_list(study.get("admins"))):
-                if isinstance(admin, str) and admin not in admins:
-                    yield Mistake(
-                        (*at, "admins", number),
-                        f"there is no administrator {shown(admin)}; {meant(admin, admins)}",
-                    )
-
-
-def _study_sites(
-    site_orgs: object, at: Location, org_of: Mapping[str, str], orgs: set[str]
-) -> Iterator[Mistake]:
-    seen: set[str] = set()
-    for org, sites in (site_orgs if isinstance(site_orgs, dict) else {}).items():
-        if org not in orgs:
-            yield Mistake(
-                (*at, org), f"no participant is of the organization {shown(org)}; {meant(org, sorted(orgs))}"
-            )
-        for number, site in enumerate(_list(sites)):
-            place = (*at, org, number)
-            if not isinstance(site, str):
-                continue
-            if site not in org_of:
-                yield Mistake(place, f"there is no client {shown(site)}; {meant(site, org_of)}")
-            elif org in orgs and org_of[site] != org:
-                yield Mistake(place, f"{site} is of the organization {org_of[site]}; write it there")
-            elif site in seen:
-                yield Mistake(place, f"{site} stands here twice; take one out")
-            seen.add(site)
-
-
 def loopback_mistakes(document: Mapping[str, Any]) -> Iterator[Mistake]:
     """A federation of several hosts whose sites would each look for the server on themselves."""
     entries = entries_of(document)
-    deployment = document.get("deployment")
-    named = deployment.get("sites") if isinstance(deployment, dict) else None
+    named = mapping_of(mapping_of(document.get("deployment")).get("sites"))
     clients = {entry.name for entry in entries if entry.type == "client"}
-    if not isinstance(named, dict) or not clients & named.keys():
+    if not clients & named.keys():
         return
     for entry in entries:
         # By a loopback name NVFlare's server listens on its own machine alone, whatever default_host is.
-        keys = ("default_host", "name") if _text(entry.content, "default_host") else ("name",)
-        loopback = next((key for key in keys if is_loopback(_text(entry.content, key))), None)
+        keys = ("default_host", "name") if text_at(entry.content, "default_host") else ("name",)
+        loopback = next((key for key in keys if is_loopback(text_at(entry.content, key))), None)
         if entry.type == "server" and loopback is not None:
-            yield Mistake(
-                (*entry.at, loopback),
-                f"{_text(entry.content, loopback)} is each site's own machine, and deployment.sites has sites "
-                "on other hosts; write the name by which they reach the server, such as flare.example.org",
-            )
-
-
-def _text(content: object, key: str) -> str:
-    value = content.get(key) if isinstance(content, dict) else None
-    return value if isinstance(value, str) else ""
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
+            yield Mistake((*entry.at, loopback), text_at(entry.content, loopback) + _EACH_ITS_OWN)

@@ -10,7 +10,8 @@ import yaml
 from yaml.reader import Reader
 
 from deploy.errors import InputError
-from deploy.project.mistakes import Location, Mistake, shown
+from deploy.project.inspection import Inspection
+from deploy.project.mistakes import Location, Mistake
 
 # libyaml reads what PyYAML's own parser reads, ten times as fast; some builds of PyYAML lack it.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -20,10 +21,6 @@ MAX_BYTES = 2 * 1024 * 1024
 MAX_NODES = 400_000
 """Keys and values with every alias written out: what ends an alias bomb."""
 MAX_DEPTH = 40
-
-_TAG = "tag:yaml.org,2002:"
-_PLAIN_TAGS = {f"{_TAG}{kind}" for kind in ("str", "null", "bool", "int", "float", "timestamp", "map", "seq")}
-_MERGE = f"{_TAG}merge"
 
 
 @dataclass
@@ -86,19 +83,15 @@ def read_source(path: Path) -> Source:
         _measure(path, text)
         loader = _Loader(text)
         root = loader.get_single_node()
-        if root is None:
+        if root is None or root.tag == "tag:yaml.org,2002:null":
             raise _refuse(path, 1, "the file is empty; `nvflare provision -g` writes one to begin with")
         if not isinstance(root, yaml.MappingNode):
             raise _refuse(path, root.start_mark.line + 1, "the file must be a mapping (KEY: VALUE lines)")
-        found = _Inspection(loader)
+        found = Inspection()
         found.inspect(root)
         return Source(path, loader.construct_document(root), root, found.mistakes, found.unreadable)
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "cannot be read"
-        raise _refuse(
-            path, mark.line + 1 if mark else 1, f"this is no YAML: {problem}{_hint(text, mark)}"
-        ) from None
+        raise _no_yaml(path, text, error) from None
     finally:
         if loader is not None:
             loader.dispose()
@@ -109,14 +102,16 @@ def _refuse(path: Path, line: int, text: str) -> InputError:
 
 
 def _read(path: Path) -> bytes:
-    if not path.exists():
-        raise InputError(
-            f"{path}: there is no such file. Name yours (flarefleet --project FILE), or write one: "
-            "`nvflare provision -g` makes an example"
-        )
-    if not path.is_file():
-        raise InputError(f"{path}: this is no file; name the project.yml itself (flarefleet --project FILE)")
     try:
+        if not path.exists():
+            raise InputError(
+                f"{path}: there is no such file. Name yours (flarefleet --project FILE), or write one: "
+                "`nvflare provision -g` makes an example"
+            )
+        if not path.is_file():
+            raise InputError(
+                f"{path}: this is no file; name the project.yml itself (flarefleet --project FILE)"
+            )
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
@@ -144,12 +139,20 @@ def _decode(path: Path, data: bytes) -> str:
     return text
 
 
-def _hint(text: str, mark: yaml.Mark | None) -> str:
-    """What the usual reasons are: tabs, and a missing quote."""
-    lines = text.splitlines()
-    if mark is None or mark.line >= len(lines):
-        return ""
-    return "; indent with spaces, not tabs" if "\t" in lines[mark.line] else ""
+def _no_yaml(path: Path, text: str, error: Any) -> InputError:
+    """The parser's own words, where they apply, and what the usual reason is."""
+    began = getattr(error, "context_mark", None)
+    mark = getattr(error, "problem_mark", None) or began
+    lines = text.splitlines() or [""]
+    line = min(mark.line, len(lines) - 1) if mark else 0
+    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"
+    where = f" ({error.context}, begun in line {began.line + 1})" if began and began.line < line else ""
+    hint = (
+        "; indent with spaces, not tabs"
+        if "\t" in lines[line]
+        else "; look for a missing colon, quote or bracket"
+    )
+    return _refuse(path, line + 1, f"this is no YAML: {problem}{where}{hint}")
 
 
 @dataclass
@@ -197,89 +200,3 @@ def _measure(path: Path, text: str) -> None:
             raise _refuse(path, line, f"more than {MAX_DEPTH} levels within each other; a project.yml has 8")
         if total > MAX_NODES:
             raise _refuse(path, line, f"more than {MAX_NODES} values once every alias is written out")
-
-
-class _Inspection:
-    """Looks at each node once; takes out what could not be built, so that all else can still be checked."""
-
-    def __init__(self, loader: Any) -> None:
-        self._loader = loader
-        self._seen: set[int] = set()
-        self.mistakes: list[Mistake] = []
-        self.unreadable: set[Location] = set()
-
-    def inspect(self, root: yaml.Node) -> None:
-        self._visit(root, ())
-
-    def _visit(self, node: yaml.Node, at: Location) -> None:
-        if id(node) in self._seen:
-            return
-        self._seen.add(id(node))
-        if node.tag not in _PLAIN_TAGS and node.tag != _MERGE:
-            self._report(
-                node,
-                at,
-                f"the YAML tag {shown(node.tag)} is not for project.yml; remove it, or quote the value",
-            )
-        elif isinstance(node, yaml.MappingNode):
-            self._visit_mapping(node, at)
-        elif isinstance(node, yaml.SequenceNode):
-            for number, item in enumerate(node.value):
-                self._visit(item, (*at, number))
-        else:
-            self._visit_scalar(node, at)
-
-    def _visit_mapping(self, node: yaml.MappingNode, at: Location) -> None:
-        if node.tag != f"{_TAG}map":
-            self._report(node, at, "the YAML tag does not fit a mapping; remove it")
-            return
-        lines: dict[str, int] = {}
-        kept = []
-        for key, value in node.value:
-            if key.tag == _MERGE:
-                self._visit_merge(value, at)
-            elif not isinstance(key, yaml.ScalarNode) or key.tag != f"{_TAG}str":
-                self._report_key(key, at)
-                continue
-            elif key.value in lines:
-                first = lines[key.value]
-                self._report(
-                    key, (*at, key.value), f"written twice (first in line {first}); keep one", blank=False
-                )
-                continue
-            else:
-                lines[key.value] = key.start_mark.line + 1
-                self._visit(value, (*at, key.value))
-            kept.append((key, value))
-        node.value = kept
-
-    def _visit_merge(self, value: yaml.Node, at: Location) -> None:
-        """Every mapping that `<<` takes in; PyYAML itself refuses what is none."""
-        parts = value.value if isinstance(value, yaml.SequenceNode) else [value]
-        for part in parts:
-            self._visit(part, at)
-
-    def _report_key(self, key: yaml.Node, at: Location) -> None:
-        if isinstance(key, yaml.ScalarNode):
-            self._report(
-                key, at, f"a key must be text, not {key.value[:40]!r}; put it in quotes", blank=False
-            )
-        else:
-            self._report(key, at, "a key must be text, not a mapping or a list", blank=False)
-
-    def _visit_scalar(self, node: yaml.Node, at: Location) -> None:
-        if node.tag == f"{_TAG}str":
-            return
-        try:
-            value = self._loader.construct_object(node)
-        except Exception:  # PyYAML lets whatever int(), float() and datetime raise through
-            self._report(node, at, f"{shown(node.value)} is not what it looks like; put it in quotes")
-            return
-        if isinstance(value, int) and abs(value) >= 2**63:
-            self._report(node, at, "the number is too large")
-
-    def _report(self, node: yaml.Node, at: Location, text: str, *, blank: bool = True) -> None:
-        self.mistakes.append(Mistake(at, text, node.start_mark.line + 1))
-        if blank:
-            self.unreadable.add(at)
-            node.__class__, node.tag, node.value = yaml.ScalarNode, f"{_TAG}str", "-"
