@@ -36,7 +36,7 @@ RuntimeOption = Annotated[
     typer.Option(
         "--runtime",
         "-r",
-        help="Where it runs: process, docker or kubernetes. Without it: where it was started last, or else process.",
+        help="Where it runs: process, docker or kubernetes. Without it: where it was started, or process.",
     ),
 ]
 

@@ -27,7 +27,7 @@ def refuse_taken_ports(ports: Iterable[int], host: str = "") -> None:
         except OSError as error:
             holder = holder_of(port)
             raise MachineError(
-                f"Port {port} of the federation cannot be listened on ({(error.strerror or str(error)).lower()})"
+                f"Port {port} of the federation cannot be listened on ({error.strerror})"
                 f"{f': {holder} has it' if holder else ''}. Stop that, or choose another fed_learn_port "
                 "(and admin_port) in project.yml and provision again."
             ) from error

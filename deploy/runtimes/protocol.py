@@ -61,7 +61,7 @@ Progress = Callable[[FederationStatus], None]
 
 
 class Runtime(Protocol):
-    """A place where a federation runs. Every step can be repeated: a second `up` or `down` changes nothing."""
+    """A place where a federation runs. Every step can be repeated: another `up` or `down` changes nothing."""
 
     name: str
 
@@ -70,8 +70,8 @@ class Runtime(Protocol):
 
         Raises:
             MachineError: something is missing (a port is taken, no engine), found before anything starts.
-            Failed: a site did not become ready in `timeout` seconds, with its name and the end of its log; what
-                runs is left running, to be looked at, until `down`.
+            Failed: a site did not become ready in `timeout` seconds, with its name and the end of its log;
+                what runs is left running, to be looked at, until `down`.
         """
         ...
 
@@ -92,7 +92,7 @@ class Runtime(Protocol):
         ...
 
     def analytics(self) -> Path | None:
-        """The folder of TensorBoard's event files (JOB-ID/SITE), as read from this machine; None if it is not here."""
+        """The folder of TensorBoard's event files (JOB-ID/SITE) on this machine; None if there is none."""
         ...
 
     def admin_kit(self, admin: str) -> Path:

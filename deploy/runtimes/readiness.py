@@ -1,4 +1,4 @@
-"""Waiting for a federation to be ready, the same way in every runtime: with progress, a deadline, and reasons."""
+"""Waiting for a federation to be ready, the same in every runtime: with progress, a deadline and reasons."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def wait_until_ready(
         poll: seconds between two looks.
 
     Raises:
-        Failed: not all became ready: which, why, and the end of the log of the first that ended, or else of the first.
+        Failed: not all became ready: which, why, and the end of the log of the first that ended, or else
+            of the first.
     """
     deadline = time.monotonic() + timeout
     seen = None

@@ -1,1 +1,1 @@
-"""How every parent starts, in every runtime: check, lay the workspace out, become NVFlare (`python -m fl_app.startup`)."""
+"""How every parent starts, in every runtime: check, lay the workspace out, become NVFlare."""

@@ -1,4 +1,4 @@
-"""`python -m fl_app.startup`: the program of every server and site. Exit codes: see `fl_app.startup.exits`."""
+"""`python -m fl_app.startup`: the program of every server and site. Exit codes: `fl_app.startup.exits`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The components that local/ names: each must import, or NVFlare ends with a message that blames the wrong file."""
+"""The components that local/ names: each must import, or NVFlare ends and blames the wrong file."""
 
 from __future__ import annotations
 

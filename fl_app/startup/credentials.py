@@ -18,7 +18,7 @@ RENEW = "flarefleet provision --renew"
 
 
 def check_credentials(kit: Kit, now: datetime | None = None) -> None:
-    """Make sure that key, certificate, root and name belong together, and that both certificates are valid now.
+    """See that key, certificate, root and name belong together, and that both certificates are valid now.
 
     Raises:
         StartupError: they do not or are not.
@@ -58,7 +58,7 @@ def _check_key(kit: Kit, certificate: x509.Certificate) -> None:
         raise StartupError(
             Exit.KEY,
             f"the private key {kit.key} does not match the certificate {kit.certificate}: "
-            f"one of the two is of another participant or older; hand over both of the same kit of {kit.facts.name}",
+            f"one is of another participant or older; hand over both of the same kit of {kit.facts.name}",
         )
 
 
@@ -76,7 +76,7 @@ def _check_time(file: Path, certificate: x509.Certificate, now: datetime) -> Non
     if now < begin:
         raise StartupError(
             Exit.CERTIFICATE,
-            f"the certificate {file} is not valid before {begin:%Y-%m-%d %H:%M} UTC, and this machine's clock says "
+            f"the certificate {file} is not valid before {begin:%Y-%m-%d %H:%M} UTC, and this clock says "
             f"{now:%Y-%m-%d %H:%M} UTC. Set the clock, or renew the certificate: {RENEW}",
         )
 
@@ -88,8 +88,8 @@ def _check_root(kit: Kit, chain: list[x509.Certificate]) -> None:
     except (ValueError, TypeError, InvalidSignature) as error:
         raise StartupError(
             Exit.CERTIFICATE,
-            f"the certificate {kit.certificate} is not signed by {kit.root_certificate}: they are of two federations. "
-            "Hand over the whole kit again",
+            f"the certificate {kit.certificate} is not signed by {kit.root_certificate}: "
+            "they are of two federations. Hand over the whole kit again",
         ) from error
 
 
@@ -98,6 +98,6 @@ def _check_name(kit: Kit, certificate: x509.Certificate) -> None:
     if kit.facts.name not in names:
         raise StartupError(
             Exit.CERTIFICATE,
-            f"the certificate {kit.certificate} is of {', '.join(names) or 'nobody'}, the kit of {kit.facts.name}. "
-            "Hand over the whole kit again",
+            f"the certificate {kit.certificate} is of {', '.join(names) or 'nobody'}, "
+            f"the kit of {kit.facts.name}. Hand over the whole kit again",
         )

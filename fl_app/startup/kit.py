@@ -1,4 +1,4 @@
-"""A startup kit as a parent finds it: its files, its key, and what must be true of them before NVFlare may have them."""
+"""A startup kit as a parent finds it: its files and its key, all there and readable."""
 
 from __future__ import annotations
 
@@ -91,8 +91,8 @@ def _check_version(facts: KitFacts) -> None:
     if facts.nvflare != found:
         raise StartupError(
             Exit.VERSION,
-            f"the kit of {facts.name} was made for NVFlare {facts.nvflare}, here is {found or 'none'}; use the image "
-            "or the environment of the release that made the kit, or provision again with this one",
+            f"the kit of {facts.name} was made for NVFlare {facts.nvflare}, here is {found or 'none'}; "
+            "use the image or environment of the release that made the kit, or provision again with this one",
         )
 
 

@@ -1,8 +1,8 @@
 """The kit, laid out in the workspace as NVFlare wants it, with the few values that depend on where it runs.
 
-The kit may be read-only and is never changed. The private key is linked, not copied. What NVFlare looks up by walking the
-whole workspace (its resources and its communication settings) also lies at the workspace's top, where the walk begins: it
-is found at once, and no file of a job can stand in for it.
+The kit may be read-only and is never changed. The private key is linked, not copied. What NVFlare looks up by
+walking the whole workspace (its resources and its communication settings) also lies at the workspace's top,
+where the walk begins: it is found at once, and no file of a job can stand in for it.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def _communication(file: Path, parent_port: int) -> dict[str, Any]:
 
 
 def _relocated(value: Any, workspace: Path) -> Any:
-    """The same document, with every path on the workspace volume of the containers put onto this workspace."""
+    """The same document, with every path on the containers' workspace volume put onto this workspace."""
     if isinstance(value, dict):
         return {key: _relocated(item, workspace) for key, item in value.items()}
     if isinstance(value, list):

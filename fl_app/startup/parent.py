@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from fl_app.startup.components import check_components
@@ -37,9 +39,10 @@ def run_parent(settings: Settings) -> int:
     telemetry = _open_telemetry(kit, settings)
     lay_out(kit, settings)
     check_components(settings.workspace)
+    run_nvflare = _nvflare(kit, settings.workspace)  # imported while the server may still be starting
     if kit.facts.role == "client":
         _wait_for_server(kit, settings, telemetry)
-    return _run_nvflare(kit, settings.workspace)
+    return _judge(run_nvflare(), settings.workspace)
 
 
 def starts_again(workspace: Path) -> bool:
@@ -88,7 +91,8 @@ def _wait_for_server(kit: Kit, settings: Settings, telemetry: Endpoint) -> None:
     telemetry.view = Starting("it registers with the server")
 
 
-def _run_nvflare(kit: Kit, workspace: Path) -> int:
+def _nvflare(kit: Kit, workspace: Path) -> Callable[[], int | None]:
+    """NVFlare's own main of a parent, ready to be called."""
     from nvflare.fuel.f3.mpm import MainProcessMonitor
     from nvflare.private.fed.app.utils import version_check
 
@@ -103,8 +107,7 @@ def _run_nvflare(kit: Kit, workspace: Path) -> int:
     version_check()
     options = ["secure_train=true", *identity, f"org={kit.facts.org}", "config_folder=config"]
     sys.argv = [sys.argv[0], "-m", str(workspace), "-s", kit.nvflare_file.name, "--set", *options]
-    code = MainProcessMonitor.run(main_func=main, run_dir=str(workspace), args=parse_arguments())
-    return _judge(code, workspace)
+    return partial(MainProcessMonitor.run, main_func=main, run_dir=str(workspace), args=parse_arguments())
 
 
 def _judge(code: int | None, workspace: Path) -> int:

@@ -1,4 +1,4 @@
-"""The ports that a parent listens on: taken ones are named before NVFlare meets them, which would wait for ever."""
+"""The ports that a parent listens on: a taken one is named before NVFlare meets it and waits for ever."""
 
 from __future__ import annotations
 

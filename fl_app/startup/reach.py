@@ -1,4 +1,4 @@
-"""A site's way to its server: the name resolves, the port answers, and who answers is this federation's server."""
+"""A site's way to its server: the name resolves, the port answers, and it is this federation's server."""
 
 from __future__ import annotations
 
@@ -145,16 +145,17 @@ def _check_certificate(kit: Kit, address: tuple[str, int], connection: socket.so
 def _check_name(kit: Kit, host: str, certificate: dict[str, Any]) -> None:
     """See that the certificate is for the name that was called.
 
-    gRPC insists on the name in the address. The other drivers check the server's identity instead, so under an address of
-    another name (a tunnel, a port forwarded) the server's own name will do for them.
+    gRPC insists on the name in the address. The other drivers check the server's identity instead, so under
+    an address of another name (a tunnel, a port forwarded) the server's own name will do for them.
     """
     names = [name for kind, name in certificate.get("subjectAltName", ()) if kind in ("DNS", "IP Address")]
     accepted = {host} if kit.scheme in ("grpc", "agrpc", "ngrpc") else {host, kit.facts.server.name}
     if not any(_covers(name, wanted) for name in names for wanted in accepted):
         raise StartupError(
             Exit.SERVER_CERTIFICATE,
-            f"the server's certificate is for {', '.join(names) or 'no name'}, not for {host}. Add {host} to the server's "
-            "host_names in project.yml and provision again, or reach it by one of its names",
+            f"the server's certificate is for {', '.join(names) or 'no name'}, not for {host}. "
+            f"Add {host} to the server's host_names in project.yml and provision again, "
+            "or reach it by one of its names",
         )
 
 

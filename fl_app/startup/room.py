@@ -42,15 +42,16 @@ def check_room(workspace: Path, minimum_free: int = MINIMUM_FREE_BYTES) -> None:
 
 
 def _full(workspace: Path, free: int) -> StartupError:
+    needed = MINIMUM_FREE_BYTES // 2**20
     return StartupError(
         Exit.SPACE,
-        f"the workspace {workspace} has {free // 2**20} MiB free, at least {MINIMUM_FREE_BYTES // 2**20} MiB are needed; "
+        f"the workspace {workspace} has {free // 2**20} MiB free and needs {needed} MiB at least; "
         "make space, or give it a larger volume",
     )
 
 
 def occupy(workspace: Path) -> int:
-    """Take the workspace for this process and the children it forks; it is free again when the last of them ended.
+    """Take the workspace for this process and the children it forks, until the last of them has ended.
 
     Returns:
         The descriptor that holds it.

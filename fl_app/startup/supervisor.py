@@ -1,9 +1,9 @@
 """The process above a parent: it passes signals on, outlives nothing, and leaves nobody behind.
 
-NVFlare's parent runs in a forked child. The supervisor does nothing but wait, so nothing that hangs in NVFlare can keep a
-signal from being heard. It adopts what the parent leaves behind (Linux's child subreaper), so job processes end with their
-parent however that dies; and the parent is told when the supervisor dies (PR_SET_PDEATHSIG). As process 1 of a container it
-is a complete init.
+NVFlare's parent runs in a forked child. The supervisor does nothing but wait: nothing that hangs in NVFlare
+can keep a signal from being heard. It adopts what the parent leaves behind (Linux's child subreaper), so job
+processes end with their parent however that dies; and the parent is told when the supervisor dies
+(PR_SET_PDEATHSIG). As process 1 of a container it is a complete init.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Supervisor:
         self._stopping = False
 
     def run(self) -> int:
-        """Wait for the parent's end, end what is left of it, and return the exit code: 0 if it was asked to stop."""
+        """Wait for the parent's end, end what is left of it, and return the exit code: 0 if asked to stop."""
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
         for request in _REQUESTS:
             signal.signal(request, self._stop)
@@ -59,7 +59,7 @@ class Supervisor:
                 return code
 
     def _run_once(self) -> int:
-        # A signal between fork and the child's own handlers must not get lost: it waits until both sides are ready.
+        # A signal between fork and the child's own handlers must not get lost: it waits until both are ready.
         signal.pthread_sigmask(signal.SIG_BLOCK, _REQUESTS)
         supervisor = os.getpid()
         self._child = os.fork()

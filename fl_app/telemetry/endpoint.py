@@ -131,7 +131,7 @@ def open_endpoint(host: str, port: int) -> Endpoint:
     Raises:
         OSError: the port is taken.
     """
-    global _endpoint
+    global _endpoint  # noqa: PLW0603 - a process has one telemetry port, shared by start-up and component
     if _endpoint is None:
         _endpoint = Endpoint(host, port)
     return _endpoint

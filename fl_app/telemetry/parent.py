@@ -1,4 +1,4 @@
-"""NVFlare's component that shows a parent on the telemetry port; a kit's local/telemetry__p_resources.json names it.
+"""NVFlare's component that shows a parent on the telemetry port: local/telemetry__p_resources.json names it.
 
 Events: SYSTEM_BOOTSTRAP begins the view of the server or the site; all others are passed on to it.
 """

@@ -1,4 +1,4 @@
-"""The server's parent, as its telemetry shows it: ready while it accepts jobs, with what it knows of each site."""
+"""The server's parent, as its telemetry shows it: ready while it accepts jobs; what it knows of each site."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class ServerView:
         return None
 
     def unhealthy(self) -> str | None:
-        """NVFlare's main thread or its job runner is gone; its other threads would keep the process alive for ever."""
+        """NVFlare's main thread is gone; its other threads would keep the process alive for ever."""
         if not threading.main_thread().is_alive():
             return "NVFlare's main thread has ended"
         return None

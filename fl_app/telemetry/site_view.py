@@ -19,9 +19,9 @@ from fl_app.telemetry.metrics import LABELS, Identity, contact_gauge, jobs_gauge
 FRESH_SECONDS = 35.0
 """A contact is fresh for three heartbeats of ten seconds, and some."""
 SILENT_SECONDS = 120.0
-"""A heartbeat is tried every 10 s, and one that hangs gives up after 30: silence this long means that nobody tries any more."""
+"""A heartbeat is tried every 10 s, one that hangs gives up after 30: by now nobody tries any more."""
 REFUSED_SECONDS = 120.0
-"""NVFlare keeps the token it once got. A server that refused it for this long refuses it until the parent registers anew."""
+"""NVFlare keeps its token: who was refused for this long is refused until it starts, and registers, anew."""
 
 
 class SiteView:

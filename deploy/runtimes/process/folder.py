@@ -1,4 +1,4 @@
-"""The files of a federation that runs as processes: its plan, and one record for each process that was started.
+"""The files of a federation that runs as processes: its plan, and a record of each process.
 
 run/process/NAME/             the workspace of a server or site; parent.log is all that it wrote
 run/process/.state/plan.json  what runs where; written by `up`
@@ -21,7 +21,7 @@ from pydantic import BaseModel, ValidationError
 from deploy.errors import Failed
 
 MARK = "FLAREFLEET_RUN"
-"""Environment of every process of a federation: the folder below. What carries it is ours to stop, nothing else is."""
+"""In the environment of every process of a federation: its folder. Only what carries it is ours to stop."""
 
 
 _Document = TypeVar("_Document", bound=BaseModel)
@@ -113,7 +113,7 @@ class RunFolder:
         write(self._plan, plan)
 
     def record(self, name: str) -> Record | None:
-        """The process that a server or site was last started in; None if there is none since the last `down`."""
+        """The process that a server or site was last started in; None if there was none since `down`."""
         return _read(self._state / f"{name}.json", Record)
 
     def write_record(self, name: str, record: Record) -> None:
@@ -137,12 +137,12 @@ class RunFolder:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise Failed(
-                    f"Another flarefleet starts or stops this federation right now ({self.root}); wait for it."
+                    f"Another flarefleet starts or stops this federation now: wait for it ({self.root})."
                 ) from error
             yield
 
     def processes(self) -> list[psutil.Process]:
-        """Every process that carries this federation's mark, whoever started it and whatever became of its parent."""
+        """Every process that carries this federation's mark, whatever became of its parent."""
         return [process for process in psutil.process_iter() if self._is_ours(process)]
 
     def _is_ours(self, process: psutil.Process) -> bool:

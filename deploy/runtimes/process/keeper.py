@@ -1,7 +1,7 @@
 """The program that starts servers and sites and stays until the last has ended, to write down how each ended.
 
-`python -m deploy.runtimes.process.keeper RUN_FOLDER NAME...`, started by `up` in a session of its own: what it started goes
-on whatever becomes of the command.
+`python -m deploy.runtimes.process.keeper RUN_FOLDER NAME...`, started by `up` in a session of its own: what
+it started goes on, whatever becomes of the command.
 """
 
 from __future__ import annotations

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -16,10 +14,11 @@ from typing import TYPE_CHECKING
 import psutil
 
 from deploy.errors import Failed, InputError
+from deploy.runtimes.admin_kit import kit_for_host
 from deploy.runtimes.follow import follow_lines, read_lines
+from deploy.runtimes.host import local_server_host
 from deploy.runtimes.ports import free_ports, is_free, refuse_taken_ports
 from deploy.runtimes.process.folder import MARK, Member, Plan, RunFolder
-from deploy.runtimes.process.host import local_server_host
 from deploy.runtimes.process.observation import observe, tail
 from deploy.runtimes.protocol import FederationStatus, Progress
 from deploy.runtimes.readiness import wait_until_ready
@@ -104,13 +103,9 @@ class ProcessRuntime:
         """See `deploy.runtimes.protocol.Runtime.admin_kit`."""
         if self.project.server.name not in self._running():
             raise Failed("The federation is not up: flarefleet up --runtime process")
-        kit = self.workspace.kit(admin)
-        host = local_server_host(self.project)
-        document = json.loads((kit / "startup" / "fed_admin.json").read_text(encoding="utf-8"))
-        if document["admin"]["host"] == host:
-            return kit
-        document["admin"]["host"] = host
-        return _copy_of_kit(kit, self.folder.admin(admin), document)
+        return kit_for_host(
+            self.workspace.kit(admin), local_server_host(self.project), self.folder.admin(admin)
+        )
 
     @property
     def _roles(self) -> Mapping[str, str]:
@@ -134,7 +129,7 @@ class ProcessRuntime:
             refuse_taken_ports({server.fed_learn_port, server.admin_port})
 
     def _plan(self, running: set[str]) -> Plan:
-        """The plan of everybody: who runs keeps what it has, and others keep their ports if those are still free."""
+        """The plan of everybody: who runs keeps what it has, others keep their ports while those are free."""
         old = self.folder.plan()
         address = f"{local_server_host(self.project)}:{self.project.server.fed_learn_port}"
         members = []
@@ -171,7 +166,7 @@ class ProcessRuntime:
         )
 
     def _start(self, names: list[str]) -> None:
-        """Start them under a keeper of their own, and wait until it has written down which processes they are."""
+        """Start them under a keeper of their own, and wait until it has written down what it started."""
         for name in names:
             self.folder.remove_record(name)
         keeper_log = self.folder.root / ".state" / "keeper.log"
@@ -205,7 +200,9 @@ class ProcessRuntime:
         """Let the keeper, if there still is one, write down how they ended before that is forgotten."""
         deadline = time.monotonic() + RECORD_SECONDS
         for name in names:
-            while (record := self.folder.record(name)) and record.exit_code is None and time.monotonic() < deadline:
+            while (record := self.folder.record(name)) and record.exit_code is None:
+                if time.monotonic() > deadline:
+                    return
                 time.sleep(0.01)
 
     def _log_end(self, name: str) -> list[str]:
@@ -226,7 +223,7 @@ def _kill(processes: list[psutil.Process]) -> None:
 def _wait_for_end(processes: list[psutil.Process]) -> list[psutil.Process]:
     """Wait until they have ended, and return those that have not in time.
 
-    A process that has ended and whom nobody has taken leave of counts as ended, other than in psutil.wait_procs.
+    Other than in psutil.wait_procs, a zombie counts as ended.
     """
     deadline = time.monotonic() + STOP_SECONDS
     while (processes := [process for process in processes if _runs(process)]) and time.monotonic() < deadline:
@@ -244,17 +241,3 @@ def _runs(process: psutil.Process) -> bool:
 def _ignoring_ended(action: Callable[[], None]) -> None:
     with suppress(psutil.NoSuchProcess):
         action()
-
-
-def _copy_of_kit(kit: Path, target: Path, admin_document: object) -> Path:
-    """Copy a kit, modes included, with another fed_admin.json, and put the copy in the place of an earlier one."""
-    new = target.with_name(f".{target.name}.new")
-    shutil.rmtree(new, ignore_errors=True)
-    new.parent.mkdir(mode=0o700, exist_ok=True)
-    shutil.copytree(kit, new)
-    (new / "startup" / "fed_admin.json").write_text(
-        json.dumps(admin_document, indent=2) + "\n", encoding="utf-8"
-    )
-    shutil.rmtree(target, ignore_errors=True)
-    new.rename(target)
-    return target

@@ -29,8 +29,8 @@ def local_server_host(project: Project) -> str:
     if "grpc" not in project.scheme:
         return LOOPBACK
     raise InputError(
-        f"{project.path}: none of the server's names ({', '.join(dict.fromkeys(names))}) leads to this machine, and gRPC "
-        "accepts no other. Add localhost to the server's host_names and provision again."
+        f"{project.path}: none of the server's names ({', '.join(dict.fromkeys(names))}) leads to this "
+        "machine, and gRPC accepts no other. Add localhost to the server's host_names and provision again."
     )
 
 

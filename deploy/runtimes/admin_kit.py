@@ -1,0 +1,29 @@
+"""An administrator's kit that reaches the server from this machine, whatever host the kit itself names."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+
+def kit_for_host(kit: Path, host: str, copy: Path) -> Path:
+    """The kit itself if it names `host` as the server; otherwise a copy of it that does.
+
+    Args:
+        kit: an administrator's startup kit.
+        host: the server's name or address.
+        copy: where a copy would be; an earlier one there is replaced.
+    """
+    document = json.loads((kit / "startup" / "fed_admin.json").read_text(encoding="utf-8"))
+    if document["admin"]["host"] == host:
+        return kit
+    document["admin"]["host"] = host
+    new = copy.with_name(f".{copy.name}.new")
+    shutil.rmtree(new, ignore_errors=True)
+    new.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    shutil.copytree(kit, new)  # modes included: its key stays 0600
+    (new / "startup" / "fed_admin.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    shutil.rmtree(copy, ignore_errors=True)
+    new.rename(copy)
+    return copy
