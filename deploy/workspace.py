@@ -39,6 +39,11 @@ class Workspace:
         """Kits of sites that project.yml no longer names."""
         return self.root / "removed"
 
+    @property
+    def demo(self) -> Path:
+        """What `flarefleet demo` leaves: one folder of results a run."""
+        return self.root / "demo"
+
     def kit(self, name: str) -> Path:
         """The startup kit of the participant `name`."""
         return self.kits / name

@@ -83,9 +83,9 @@ def main() -> None:
 
 
 def _add_verbs() -> None:
-    from deploy.cli import check, federation, images, jobs, provision
+    from deploy.cli import check, demo, federation, images, jobs, provision
 
-    for module in (check, provision, federation, jobs, images):
+    for module in (check, provision, federation, jobs, images, demo):
         app.add_typer(module.app)
 
 

@@ -161,7 +161,9 @@ def _claim(workspace: Workspace) -> None:
     if (root / MARKER).exists():
         return
     if foreign := sorted(
-        path.name for path in root.iterdir() if not path.name.startswith((_OURS, f".{_OURS}"))
+        path.name
+        for path in root.iterdir()
+        if path != workspace.demo and not path.name.startswith((_OURS, f".{_OURS}"))
     ):
         raise MachineError(
             f"{root} is not a workspace of Flarefleet (it holds {', '.join(foreign[:3])}); choose another "
