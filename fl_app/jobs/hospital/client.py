@@ -1,4 +1,4 @@
-"""What a hospital does in the job `hospital`: train on its own patients, measure on the test patients, say how it went."""
+"""What a hospital does in the job `hospital`: train on its own patients, and say how it went."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ class Hospital(SiteTraining):
     """One hospital.
 
     Args:
-        hospitals: the names of all hospitals of the job, in the order in which the patients are divided over them.
+        hospitals: the names of all hospitals, in the order in which the patients are divided over them.
         seed: of the division, of the model's first weights and of the order in which patients are seen.
         hidden: size of the model's hidden layer.
         local_epochs: passes over its own patients in each round.
@@ -19,6 +19,7 @@ class Hospital(SiteTraining):
 
     def __init__(
         self,
+        *,
         hospitals: list[str],
         seed: int,
         hidden: int,
@@ -57,8 +58,8 @@ class Hospital(SiteTraining):
         """Measure the global model, train it on this hospital's patients, and measure again.
 
         Logged, on the test patients: `accuracy` and `loss` of the global model as it was received, after
-        `round.number` rounds, and `accuracy_after_training` of this hospital's own version of it, before it is
-        averaged. On its own patients: `own_accuracy` of the global model, and `train_loss`.
+        `round.number` rounds, and `accuracy_after_training` of this hospital's own version of it, before it
+        is averaged. On its own patients: `own_accuracy` of the global model, and `train_loss`.
         """
         from fl_app.jobs.hospital.training import measure, train
 

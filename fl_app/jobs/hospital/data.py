@@ -1,4 +1,4 @@
-"""The patients of the job `hospital`: a public data set, divided so that every hospital sees another kind of patient."""
+"""The patients of the job `hospital`: a public data set, divided so that hospitals see unlike patients."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ class Cohort:
 
 
 def divide(hospitals: int, seed: int) -> Cohort:
-    """Divide the data set over `hospitals` hospitals; the same numbers give the same patients on every machine.
+    """Divide the data set; the same numbers give the same patients on every machine.
 
-    A quarter of the patients is kept for the test. The others are put in order along their first principal component,
-    by and large from small regular tumours to large irregular ones, and cut into parts of equal size: similar patients
-    go to the same hospital.
+    A quarter of the patients is kept for the test. The others are put in order along their first principal
+    component, by and large from small regular tumours to large irregular ones, and cut into parts of equal
+    size: similar patients go to the same hospital.
 
     Raises:
-        ValueError: fewer than 2 hospitals, or so many that one would have fewer than FEWEST_PATIENTS patients.
+        ValueError: fewer than 2 hospitals, or so many that one would have fewer than FEWEST_PATIENTS.
     """
     features, labels = _read()
     kept, test = _keep_for_test(labels, np.random.default_rng(seed))
@@ -79,7 +79,7 @@ def divide(hospitals: int, seed: int) -> Cohort:
 
 @lru_cache(maxsize=1)
 def _read() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Read the file that `sklearn.datasets.load_breast_cancer` reads, without the second that importing it takes."""
+    """What `sklearn.datasets.load_breast_cancer` reads, without the second that importing it takes."""
     package = find_spec("sklearn")
     if package is None or package.origin is None:
         raise ModuleNotFoundError(
@@ -104,7 +104,7 @@ def _keep_for_test(
 
 
 def _first_component(features: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Each row's place along the first principal component, which points towards larger values of its largest part."""
+    """Each row's place along the first principal component, whose largest part is positive."""
     centred = features - features.mean(axis=0)
     direction = np.linalg.svd(centred, full_matrices=False)[2][0]
     # A singular vector is known but for its sign, which differs between linear algebra libraries.
@@ -113,7 +113,7 @@ def _first_component(features: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _pooled_moments(parts: list[NDArray[np.float64]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation over all parts, from each part's sums alone: what hospitals could tell each other."""
+    """Mean and standard deviation over all parts, from sums that hospitals could tell each other."""
     count = sum(len(part) for part in parts)
     mean = np.sum([part.sum(axis=0) for part in parts], axis=0) / count
     square = np.sum([(part**2).sum(axis=0) for part in parts], axis=0) / count

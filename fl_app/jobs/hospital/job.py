@@ -1,4 +1,4 @@
-"""The job `hospital`: hospitals train one tumour classifier together, by federated averaging, on patients who stay apart."""
+"""The job `hospital`: one tumour classifier, trained by hospitals whose patients stay apart."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from fl_app.jobs.parameters import JobParameters
 if TYPE_CHECKING:
     from nvflare.recipe.spec import Recipe
 
-DESCRIPTION = (
-    "Hospitals train one tumour classifier on patients who stay apart (federated averaging, PyTorch)"
-)
+DESCRIPTION = "One tumour classifier for hospitals whose patients stay apart (federated averaging, PyTorch)"
 
 
 class HospitalParameters(JobParameters):
@@ -52,7 +50,7 @@ def recipe(parameters: HospitalParameters, sites: Sequence[str]) -> Recipe:
     divide(len(sites), parameters.seed)
     job = TrainingRecipe(
         name="hospital",
-        # By name and arguments, which is how the server builds it: from an object NVFlare would guess the arguments.
+        # By name and arguments, as the server builds it: from an object NVFlare would guess the arguments.
         model={
             "class_path": "fl_app.jobs.hospital.model.TumourClassifier",
             "args": {"hidden": parameters.hidden, "seed": parameters.seed},

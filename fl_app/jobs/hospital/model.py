@@ -13,7 +13,7 @@ class TumourClassifier(nn.Module):
 
     Args:
         hidden: size of the hidden layer.
-        seed: of the first weights. NVFlare builds the model anew where the job runs, from these two arguments.
+        seed: of the first weights. NVFlare builds the model anew where the job runs, from its arguments.
     """
 
     def __init__(self, hidden: int, seed: int) -> None:

@@ -77,5 +77,5 @@ def measure(model: nn.Module, patients: Patients) -> Quality:
 
 
 def _mixed(numbers: tuple[int, ...]) -> int:
-    """One seed from several numbers, so that neighbours (site 1 in round 2, site 2 in round 1) get unlike orders."""
+    """One seed from several numbers, so that neighbours get unlike orders."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
