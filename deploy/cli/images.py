@@ -1,7 +1,189 @@
-"""Verbs: images."""
+"""Verbs: images build, list, push, save, load."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
 
+from deploy.cli.context import JsonOption, context_of, err, out, print_json
+
+if TYPE_CHECKING:
+    from deploy.images import ImageRecord
+    from deploy.images.buildkit import Step
+
 app = typer.Typer()
+images = typer.Typer(no_args_is_help=True, help="The images of the federation: the runtime, and one a site.")
+app.add_typer(images, name="images")
+
+WORTH_A_LINE = 0.5
+"""Seconds; quicker steps, and those that an earlier build did, are not told of."""
+
+SiteOption = Annotated[str | None, typer.Option("--site", help="The server or one site alone.")]
+
+
+@images.command()
+def build(
+    ctx: typer.Context,
+    *,
+    site: SiteOption = None,
+    base_image: Annotated[str | None, typer.Option(help="A Debian 12 to build on.")] = None,
+    wheels: Annotated[
+        Path | None,
+        typer.Option(help="A folder with torch's wheels, instead of fetching them.", file_okay=False),
+    ] = None,
+    index_url: Annotated[
+        str | None, typer.Option(help="The Python index that the build installs from.")
+    ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Run every step again.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Build the runtime image once, then a thin image for the server and each site."""
+    from deploy.images import Options, build_images, list_images
+    from deploy.runtimes.docker.engine import connect
+
+    context = context_of(ctx)
+    project = context.project()
+    client = connect()
+    chosen = Options(base_image=base_image, wheels=wheels, index_url=index_url, cached=not no_cache)
+    with _steps() as tell:
+        built = build_images(
+            client, project, context.workspace(project), site=site, options=chosen, progress=tell
+        )
+    records = [record for record in list_images(client, project) if record.name in built]
+    _print_records(records, as_json)
+
+
+@images.command(name="list")
+def list_(ctx: typer.Context, site: SiteOption = None, as_json: JsonOption = False) -> None:
+    """Print every image that the federation needs, or all that one site needs where no registry is."""
+    from deploy.images import list_images
+
+    project = context_of(ctx).project()
+    _print_records(list_images(_engine_or_none(), project, site), as_json)
+
+
+@images.command()
+def push(ctx: typer.Context, site: SiteOption = None, as_json: JsonOption = False) -> None:
+    """Push the images to the registry of project.yml, with the login that docker keeps."""
+    from deploy.images import list_images, push_images
+    from deploy.runtimes.docker.engine import connect
+
+    project = context_of(ctx).project()
+    client = connect()
+    with _bytes() as tell:
+        digests = push_images(client, project, list_images(client, project, site), tell)
+    if as_json:
+        print_json(digests)
+        return
+    for name, digest in digests.items():
+        out.print(f"{name}  {digest}", markup=False)
+
+
+@images.command()
+def save(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="The archive to write, for example flarefleet-images.tar.")],
+    site: SiteOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the images, or the one that a site needs, into one archive with checksums."""
+    from deploy.images import list_images, save_images
+    from deploy.runtimes.docker.engine import connect
+
+    project = context_of(ctx).project()
+    client = connect()
+    records = list_images(client, project, site)
+    with _bytes() as tell:
+        save_images(client, records, file, tell)
+    if as_json:
+        print_json(
+            {"file": str(file), "size": file.stat().st_size, "images": [record.name for record in records]}
+        )
+        return
+    _print_records(records, as_json=False)
+    out.print(f"{file}  {_size(file.stat().st_size)}", markup=False)
+
+
+@images.command()
+def load(
+    file: Annotated[
+        Path, typer.Argument(help="An archive that `images save` wrote.", exists=True, dir_okay=False)
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Check an archive of images and load it; a damaged one is refused. Needs no project.yml."""
+    from deploy.images import load_images
+    from deploy.runtimes.docker.engine import connect
+
+    client = connect()
+    with _bytes() as tell:
+        names = load_images(client, file, tell)
+    if as_json:
+        print_json({"file": str(file), "images": names})
+        return
+    for name in names:
+        out.print(name, markup=False)
+
+
+def _engine_or_none() -> Any:
+    """The engine, where there is one: the names of the images are known without."""
+    from deploy.errors import MachineError
+    from deploy.runtimes.docker.engine import connect
+
+    try:
+        return connect()
+    except MachineError as error:
+        err.print(f"What is built is not known: {error}", style="yellow", markup=False)
+        return None
+
+
+def _print_records(records: list[ImageRecord], as_json: bool) -> None:
+    if as_json:
+        print_json([record.model_dump(mode="json") for record in records])
+        return
+    width = max(len(record.name) for record in records)
+    for record in records:
+        size = _size(record.size) if record.size is not None else "not built"
+        out.print(f"{record.name:<{width}}  {size:>10}  {(record.id or '')[7:19]}", markup=False)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB"
+
+
+@contextmanager
+def _steps() -> Iterator[Callable[[Step], None]]:
+    """Tells of a build: a line for each step that took its time, and where somebody watches, what runs now."""
+    with err.status("") as status:
+
+        def tell(step: Step) -> None:
+            where = f"{step.image}: {step.title}"
+            if step.state == "started":
+                status.update(where)
+            elif step.seconds >= WORTH_A_LINE:
+                err.print(f"{where}: {step.seconds:.1f} s", markup=False)
+
+        yield tell
+
+
+@contextmanager
+def _bytes() -> Iterator[Callable[[str, int, int], None]]:
+    """Tells how many bytes are done, where somebody watches; otherwise what is begun."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
+    with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(what: str, done: int, of: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=None)
+                if not err.is_terminal:
+                    err.print(what, markup=False)
+            bars.update(tasks[what], completed=done, total=of or None)
+
+        yield tell
