@@ -46,6 +46,8 @@ ENV_TELEMETRY_PORT = "FLARE_TELEMETRY_PORT"
 ENV_TELEMETRY_HOST = "FLARE_TELEMETRY_HOST"
 ENV_SERVER_WAIT = "FLARE_SERVER_WAIT"
 """Seconds for which a site waits for its server when it starts."""
+ENV_JOBS = "FLARE_JOBS"
+"""With `launcher: pod`, the folder with study_runtime.yaml (a job's pod) and launcher.yaml; else unset."""
 ENV_TERMINATION_LOG = "FLARE_TERMINATION_LOG"
 """A file for the one line that says why a parent did not start, such as Kubernetes' /dev/termination-log."""
 

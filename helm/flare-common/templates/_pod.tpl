@@ -120,9 +120,11 @@ checksum/jobs: {{ include "flare-common.jobs.files" . | sha256sum }}
 - {name: FLARE_TELEMETRY_HOST, value: 0.0.0.0}
 - {name: FLARE_TELEMETRY_PORT, value: {{ .Values.ports.telemetry | quote }}}
 - {name: FLARE_TERMINATION_LOG, value: /dev/termination-log}
-- {name: FLARE_LAUNCHER, value: {{ .Values.launcher }}}
-{{- with (.Values.server | default dict).address }}
+{{- if eq (include "flare-common.role" .) "client" }}
+- {name: FLARE_SERVER_WAIT, value: {{ .Values.server.waitSeconds | quote }}}
+{{- with .Values.server.address }}
 - {name: FLARE_SERVER_ADDRESS, value: {{ . | quote }}}
+{{- end }}
 {{- end }}
 {{- if include "flare-common.launchesPods" . }}
 - {name: FLARE_JOBS, value: /etc/flare/jobs}

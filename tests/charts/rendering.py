@@ -1,0 +1,145 @@
+"""Charts as helm renders them, for tests that read like what they check."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy.errors import MachineError
+from deploy.tools import find_tool
+
+HERE = Path(__file__).parent
+HELM_FOLDER = HERE.parents[1] / "helm"
+CHARTS = ("flare-server", "flare-client")
+OLDEST, NEWEST = "1.30", "1.37"
+"""The Kubernetes versions of the charts' kubeVersion and of their annotation."""
+
+Values = dict[str, Any]
+
+
+class RefusedError(Exception):
+    """helm refused to render; the text is its error."""
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """The objects of one release."""
+
+    text: str
+
+    @property
+    def objects(self) -> list[dict[str, Any]]:
+        """Every object, in helm's order."""
+        return [document for document in _load_all(self.text) if document]
+
+    def all(self, kind: str) -> list[dict[str, Any]]:
+        """The objects of one kind."""
+        return [one for one in self.objects if one["kind"] == kind]
+
+    def one(self, kind: str, name: str | None = None) -> dict[str, Any]:
+        """The only object of a kind, or the one of that name."""
+        found = [one for one in self.all(kind) if name in (None, one["metadata"]["name"])]
+        assert len(found) == 1, f"{len(found)} objects {kind} {name or ''}"
+        return found[0]
+
+    @property
+    def pod(self) -> dict[str, Any]:
+        """The pod of the StatefulSet."""
+        return self.one("StatefulSet")["spec"]["template"]
+
+    @property
+    def parent(self) -> dict[str, Any]:
+        """The container of NVFlare's parent."""
+        return next(one for one in self.pod["spec"]["containers"] if one["name"] == "parent")
+
+    @property
+    def test_pod(self) -> dict[str, Any]:
+        """The pod of `helm test`."""
+        return self.one("Pod")
+
+
+@cache
+def helm() -> str:
+    """The helm to test with; without one a test is skipped, or fails where CI=true."""
+    try:
+        return str(find_tool("helm"))
+    except MachineError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
+def minimal() -> Values:
+    """What must be given, and nothing else."""
+    return _read("minimal.yaml")
+
+
+def everything(chart: str) -> Values:
+    """Every value of a chart at something else than its default."""
+    return overlaid(_read("everything.yaml"), _read(f"everything-{chart.removeprefix('flare-')}.yaml"))
+
+
+def render(
+    chart: str, values: Values | None = None, release: str = "site-1", notes: bool = False
+) -> Rendered:
+    """What helm makes of a chart and values (the minimum, if None).
+
+    Raises:
+        RefusedError: helm does not take them.
+    """
+    verb = ("install", "--dry-run=client", "--hide-secret") if notes else ("template",)
+    ended = _run(chart, json.dumps(minimal() if values is None else values), release, verb)
+    if ended.returncode:
+        raise RefusedError(ended.stderr)
+    return Rendered(ended.stdout)
+
+
+@cache
+def _run(chart: str, values: str, release: str, verb: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+    command = [helm(), *verb, release, str(HELM_FOLDER / chart), "--namespace", "fed", "--values", "-"]
+    return subprocess.run(command, input=values, capture_output=True, text=True, check=False)
+
+
+def overlaid(base: Values, over: Values) -> Values:
+    """Values with others over them, as helm lays them."""
+    result = deepcopy(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = overlaid(result[key], value) if both else value
+    return result
+
+
+def with_value(path: str, value: Any, base: Values | None = None) -> Values:
+    """The minimal values (or `base`) and one more, by its dotted path."""
+    nested = value
+    for key in reversed(path.split(".")):
+        nested = {key: nested}
+    return overlaid(minimal() if base is None else base, nested)
+
+
+@cache
+def read_schema(chart: str) -> dict[str, Any]:
+    """The schema that helm checks values against."""
+    return json.loads((HELM_FOLDER / chart / "values.schema.json").read_text(encoding="utf-8"))
+
+
+@cache
+def _text(name: str) -> Values:
+    return yaml.safe_load((HERE / name).read_text(encoding="utf-8"))
+
+
+def _read(name: str) -> Values:
+    return deepcopy(_text(name))
+
+
+def _load_all(text: str) -> Any:
+    return yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))

@@ -1,0 +1,56 @@
+"""values.yaml, the schema and the README are what values.schema.yaml says; helm finds the charts in order."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.charts.rendering import CHARTS, HELM_FOLDER, NEWEST, OLDEST, helm
+
+
+def test_no_generated_file_has_drifted_from_its_source() -> None:
+    ended = subprocess.run(
+        [sys.executable, str(HELM_FOLDER / "generate.py"), "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout
+
+
+@pytest.mark.parametrize("chart", CHARTS)
+def test_a_chart_names_the_kubernetes_versions_that_it_is_tested_with(chart: str) -> None:
+    described = yaml.safe_load((HELM_FOLDER / chart / "Chart.yaml").read_text())
+    assert described["kubeVersion"] == f">={OLDEST}.0-0"
+    assert described["annotations"]["flarefleet/newest-tested-kubernetes"] == NEWEST
+
+
+@pytest.mark.parametrize("chart", CHARTS)
+def test_helm_lint_finds_nothing(chart: str) -> None:
+    minimal = Path(__file__).parent / "minimal.yaml"
+    command = [helm(), "lint", "--strict", str(HELM_FOLDER / chart), "--values", str(minimal)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout
+    assert "WARNING" not in ended.stdout
+
+
+@pytest.mark.parametrize("chart", CHARTS)
+def test_a_packaged_chart_holds_the_library_and_no_link(chart: str, tmp_path: Path) -> None:
+    command = [helm(), "package", str(HELM_FOLDER / chart), "--destination", str(tmp_path)]
+    subprocess.run(command, capture_output=True, check=True)
+    package = next(tmp_path.glob("*.tgz"))
+    command = [
+        helm(),
+        "template",
+        "site-1",
+        str(package),
+        "--values",
+        str(Path(__file__).parent / "minimal.yaml"),
+    ]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "symbolic link" not in ended.stderr

@@ -1,0 +1,158 @@
+"""Every value does what it says, and no other value is taken."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.charts.rendering import (
+    CHARTS,
+    HELM_FOLDER,
+    RefusedError,
+    Values,
+    everything,
+    minimal,
+    overlaid,
+    read_schema,
+    render,
+    with_value,
+)
+
+ALONE: dict[str, Values] = {
+    # What must be otherwise for a value to show: it and another exclude each other.
+    "image.tag": {"image": {"digest": ""}},
+    "kit.configMap.startup": {"kit": {"source": "configMap"}},
+    "kit.configMap.local": {"kit": {"source": "configMap"}},
+    "kit.source": {"kit": {"configMap": {"startup": "", "local": ""}}},
+    "kit.files.startup": {"kit": {"files": {"startup": {"other": ""}}}},
+    "persistence.size": {"persistence": {"existingClaim": ""}},
+    "persistence.storageClassName": {"persistence": {"existingClaim": ""}},
+    "persistence.accessModes": {"persistence": {"existingClaim": ""}},
+    "persistence.annotations": {"persistence": {"existingClaim": ""}},
+    "persistence.whenDeleted": {"persistence": {"existingClaim": ""}},
+}
+OFF: dict[str, Any] = {
+    # Values that are on by default, or that must be given: what "off" is for them.
+    "site.name": "site-9",
+    "key.existingSecret": "another",
+    "kit.files.startup": {"another": ""},
+    "kit.files.local": {"another": ""},
+    "kit.configMap.startup": "another",
+    "kit.configMap.local": "another",
+    "persistence.enabled": False,
+    "serviceAccount.create": False,
+    "rbac.create": False,
+    "podDisruptionBudget.enabled": False,
+    "networkPolicy.enabled": False,
+    "ingress.host": "other.example.org",
+    "tlsRoute.hostnames": ["other.example.org"],
+}
+
+
+def leaves(schema: dict[str, Any], prefix: str = "") -> list[str]:
+    """The dotted paths of all values of a chart."""
+    paths = []
+    for name, part in schema["properties"].items():
+        is_section = part.get("additionalProperties") is False and "description" not in part
+        if is_section:
+            paths += leaves(part, f"{prefix}{name}.")
+        elif f"{prefix}{name}" not in ("global", "flare-common"):
+            paths.append(f"{prefix}{name}")
+    return paths
+
+
+def value_at(values: Values, path: str) -> Any:
+    for key in path.split("."):
+        values = values[key]
+    return values
+
+
+def without(values: Values, path: str) -> Values:
+    result = deepcopy(values)
+    *parents, last = path.split(".")
+    inner = result
+    for key in parents:
+        inner = inner[key]
+    del inner[last]
+    return result
+
+
+ON_BOTH = leaves(read_schema("flare-client"))
+SERVER_ONLY = [path for path in leaves(read_schema("flare-server")) if path not in ON_BOTH]
+CASES = [("flare-client", path) for path in ON_BOTH] + [("flare-server", path) for path in SERVER_ONLY]
+
+
+@pytest.mark.parametrize("chart", CHARTS)
+def test_the_file_that_turns_everything_on_has_every_value(chart: str) -> None:
+    defaults = yaml.safe_load((HELM_FOLDER / chart / "values.yaml").read_text())
+    for path in leaves(read_schema(chart)):
+        given = value_at(everything(chart), path)
+        assert given != value_at(defaults, path) or path in OFF, f"{path} is at its default"
+
+
+@pytest.mark.parametrize(("chart", "path"), CASES)
+def test_a_value_changes_what_is_installed(chart: str, path: str) -> None:
+    on = overlaid(everything(chart), ALONE.get(path, {}))
+    off = without(on, path)
+    if path in OFF:
+        off = with_value(path, OFF[path], off)
+    assert render(chart, on).text != render(chart, off).text
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("persistance.size", "1Gi", "persistance"),
+        ("image.repo", "x", "repo"),
+        ("networkPolicy.dns.port", 53, "port"),
+        ("tolerations", [{"keys": "x"}], "keys"),
+        ("resources.limit", {}, "limit"),
+        ("launcher", "docker", "launcher"),
+        ("gpus", -1, "gpus"),
+        ("gpus", "2", "gpus"),
+        ("ports.telemetry", 99999, "telemetry"),
+        ("persistence.size", "lots", "size"),
+        ("datasets", {"training": {"claim": "x", "mode": "write"}}, "mode"),
+        ("datasets", {"Training_1": {"claim": "x"}}, "Training_1"),
+        ("kit.files.startup", {"client.key": "-----BEGIN PRIVATE KEY-----"}, "client.key"),
+        ("key.existingSecret", "", "existingSecret"),
+        ("site.name", "", "name"),
+        ("server.address", "flare.example.org", "address"),
+        ("fullnameOverride", "Site_1", "fullnameOverride"),
+        ("image.digest", "sha256:abc", "digest"),
+        ("extraEnv", [{"name": "A", "vale": "b"}], "vale"),
+        ("podDisruptionBudget.maxUnavailable", 3, "maxUnavailable"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_by_name(path: str, value: Any, said: str) -> None:
+    with pytest.raises(RefusedError) as refused:
+        render("flare-client", with_value(path, value))
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("missing", ["site", "key"])
+@pytest.mark.parametrize("chart", CHARTS)
+def test_what_must_be_given_is_asked_for(chart: str, missing: str) -> None:
+    values = minimal()
+    del values[missing]
+    with pytest.raises(RefusedError, match=missing):
+        render(chart, values)
+
+
+def test_a_kit_from_values_that_holds_no_kit_is_refused_with_words() -> None:
+    with pytest.raises(RefusedError, match=r"give -f the values\.yaml that provisioning wrote"):
+        render("flare-client", with_value("kit.source", "values"))
+
+
+def test_a_kit_from_config_maps_that_are_not_named_is_refused_with_words() -> None:
+    with pytest.raises(RefusedError, match=r"kit\.configMap\.startup"):
+        render("flare-client", with_value("kit.source", "configMap"))
+
+
+@pytest.mark.parametrize("section", ["ingress", "tlsRoute"])
+def test_passthrough_without_a_name_is_refused_with_words(section: str) -> None:
+    with pytest.raises(RefusedError, match="as its certificate does"):
+        render("flare-server", with_value(f"{section}.enabled", True))
