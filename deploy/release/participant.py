@@ -99,9 +99,11 @@ class Participant:
     @property
     def image(self) -> str:
         """The image that its pods run: everybody's, or its own where values cannot carry the kit."""
-        image = self.project.image
-        folder = f"{self.project.name}/{self.name}" if self.kit_files is None else "runtime"
-        return f"{image.registry}/{folder}:{image.tag}-{image.variant}"
+        from deploy.images.names import runtime_image, site_image
+
+        if self.kit_files is None:
+            return site_image(self.project, self.name)
+        return runtime_image(self.project.image)
 
 
 def _is_loopback(host: str) -> bool:
