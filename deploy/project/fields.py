@@ -105,7 +105,8 @@ def _lower(value: object) -> object:
 
 
 def _as_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
+    """NVFlare takes one text for a list of one, and nothing for none."""
+    return [] if value is None else [value] if isinstance(value, str) else value
 
 
 def _as_amount(value: object) -> object:

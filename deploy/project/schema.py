@@ -81,7 +81,7 @@ class HostEntry(ParticipantEntry):
     """What the server and the clients have in common."""
 
     listening_host: Annotated[Listening, text_stands_for("default_host")] = Listening()
-    custom_ca_cert: str = ""
+    custom_ca_cert: str | None = None
     auth_identity: str = ""
     use_aio: bool = False
     allow_log_streaming: bool = True
@@ -104,8 +104,8 @@ class ClientEntry(HostEntry):
     """A participant of type client."""
 
     connect_to: ConnectToEntry = _DIRECT
-    capacity: Capacity = Capacity()
-    parent: str = ""
+    capacity: Annotated[Capacity, OR_EMPTY] = Capacity()
+    parent: str | None = None
 
 
 class AdminEntry(ParticipantEntry):
@@ -134,11 +134,15 @@ class BuilderEntry(Section):
 
 
 class StaticFilesArguments(Section):
-    """Of the arguments of NVFlare's StaticFileBuilder those that the kit hands on."""
+    """The arguments of NVFlare's StaticFileBuilder."""
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
     scheme: Scheme = "http"
+    config_folder: str | None = None
+    app_validator: str | None = None
+    download_job_url: str | None = None
+    docker_image: str | None = None
     require_signed_jobs: bool | None = None
 
 
@@ -210,7 +214,7 @@ class ProjectEntry(Section):
     name: Annotated[ProjectName, Field(description="a name for the federation")]
     description: str | None = None
     connection_security: Security = "mtls"
-    custom_ca_cert: str = ""
+    custom_ca_cert: str | None = None
     allow_log_streaming: bool = True
     participants: Annotated[list[Any], Field(description="one server, the clients and the administrators")]
     builders: Annotated[

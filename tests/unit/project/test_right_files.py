@@ -173,6 +173,8 @@ def test_the_federation_that_nvflare_poc_makes_is_right(tmp_path: Path) -> None:
         ),
         pytest.param("host_names: [flare.internal.example.org]", "host_names: flare2", id="one host name"),
         pytest.param("host_names: [flare.internal.example.org]", "host_names: [10.0.0.7]", id="an address"),
+        pytest.param("host_names: [flare.internal.example.org]", "host_names:", id="no host names"),
+        pytest.param("org: hospital_2", "org: hospital_2\n    capacity:\n    parent:", id="empty values"),
         pytest.param("fed_learn_port: 8002", "listening_host: flare-lh", id="listening_host as a text"),
         pytest.param(
             "fed_learn_port: 8002",

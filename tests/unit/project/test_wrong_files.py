@@ -178,6 +178,7 @@ BUILDERS = [
         "did you mean config_folder?",
     ),
     row("scheme: grpc", "scheme: gprc  # HERE", "builders[1].args.scheme", "did you mean grpc?"),
+    row("scheme: grpc", "docker_image: 5  # HERE", "builders[1].args.docker_image", 'write "5"'),
     row("scheme: grpc", "scheme: 5  # HERE", "builders[1].args.scheme", "grpc or tcp or http"),
     row(
         "scheme: grpc",
