@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from deploy.runtimes.ends import why_it_ended
 from deploy.runtimes.process.folder import Member, Plan, Record, RunFolder
 from deploy.runtimes.protocol import SiteState, SiteStatus
 
@@ -17,8 +18,6 @@ ANSWER_SECONDS = 2.0
 SILENT_SECONDS = 10.0
 """A process this young may not have opened its telemetry yet."""
 LOG_TAIL_BYTES = 16_384
-REFUSAL = "flarefleet: cannot run: "
-"""How `fl_app.startup` begins the line that says why it ended."""
 
 
 def observe(folder: RunFolder, plan: Plan) -> tuple[SiteStatus, ...]:
@@ -51,21 +50,10 @@ def _ended(folder: RunFolder, member: Member, record: Record) -> SiteStatus:
         name=member.name,
         role=member.role,
         state=SiteState.EXITED,
-        reason=_why(folder.log(member.name), record.exit_code),
+        reason=why_it_ended(record.exit_code, tail(folder.log(member.name))),
         exit_code=record.exit_code,
         where=f"process {record.pid}, ended",
     )
-
-
-def _why(log: Path, exit_code: int | None) -> str:
-    if exit_code is None:
-        return "it ended, and nobody was there to see how"
-    if exit_code == 0:
-        return "it was asked to stop"
-    if exit_code > 128:
-        return f"it was killed by signal {exit_code - 128}"
-    refusals = [line for line in tail(log) if line.startswith(REFUSAL)]
-    return refusals[-1].removeprefix(REFUSAL) if refusals else "see its log"
 
 
 def tail(log: Path) -> list[str]:

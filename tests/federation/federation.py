@@ -1,0 +1,251 @@
+"""A provisioned federation under test, in the words of the domain: `federation.kill("site-1")`."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+from prometheus_client.parser import text_string_to_metric_families
+
+from deploy.project import Project, load_project
+from deploy.provision import provision
+from deploy.runtimes.choice import open_runtime
+from deploy.runtimes.ports import free_ports
+from deploy.runtimes.process.folder import RunFolder
+from deploy.runtimes.protocol import FederationStatus, SiteStatus
+from deploy.workspace import Workspace
+
+SERVER = "flare-server"
+ADMIN = "admin@example.org"
+
+_PROJECT = """\
+api_version: 3
+name: {name}
+description: a federation under test
+participants:
+  - {{name: flare-server, type: server, org: clinics, fed_learn_port: {port}, default_host: {host}}}
+{sites}
+  - {{name: admin@example.org, type: admin, org: clinics, role: project_admin}}
+builders:
+  - path: nvflare.lighter.impl.workspace.WorkspaceBuilder
+  - path: nvflare.lighter.impl.static_file.StaticFileBuilder
+    args: {{config_folder: config, scheme: {scheme}}}
+  - path: nvflare.lighter.impl.cert.CertBuilder
+"""
+
+
+def write_project(
+    folder: Path, *, sites: int, name: str = "clinics", port: int | None = None, scheme: str = "http"
+) -> Path:
+    """A project.yml of a server on this machine and `sites` sites, on a free port if none is given."""
+    file = folder / "project.yml"
+    file.write_text(
+        _PROJECT.format(
+            name=name,
+            port=port or free_ports(1)[0],
+            host="localhost",
+            scheme=scheme,
+            sites="\n".join(
+                f"  - {{name: site-{n}, type: client, org: clinics}}" for n in range(1, sites + 1)
+            ),
+        ),
+        encoding="utf-8",
+    )
+    return file
+
+
+@dataclass
+class Federation:
+    """A federation on one runtime.
+
+    Args:
+        folder: project.yml and the workspace lie there.
+        runtime_name: process or docker.
+    """
+
+    folder: Path
+    runtime_name: str = "process"
+    project: Project = field(init=False)
+    workspace: Workspace = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.project = load_project(self.folder / "project.yml")
+        self.workspace = Workspace(self.folder / "workspace" / self.project.name)
+        provision(self.project, self.workspace)
+        self.runtime = open_runtime(self.runtime_name, self.project, self.workspace)
+
+    def up(self, timeout: float = 60.0) -> FederationStatus:
+        """Start what is not running, and wait until all are ready."""
+        return self.runtime.up(timeout=timeout)
+
+    def down(self) -> None:
+        """Stop everything."""
+        self.runtime.down()
+
+    def status(self) -> FederationStatus:
+        """As the runtime sees it now."""
+        return self.runtime.status()
+
+    def site(self, name: str) -> SiteStatus:
+        """One server or site, as the runtime sees it now."""
+        return next(site for site in self.status().sites if site.name == name)
+
+    def kit(self, name: str) -> Path:
+        """The startup kit of a participant."""
+        return self.workspace.kit(name)
+
+    def kill(self, name: str) -> None:
+        """Kill NVFlare's parent of a server or site, as a machine out of memory would."""
+        if self.runtime_name == "process":
+            self.parent(name).kill()
+        else:
+            subprocess.run(
+                ["docker", "kill", self.site(name).where.split()[-1]], check=True, capture_output=True
+            )
+
+    def parent(self, name: str) -> psutil.Process:
+        """NVFlare's parent of a server or site that runs as a process."""
+        return self.supervisor(name).children()[0]
+
+    def supervisor(self, name: str) -> psutil.Process:
+        """The process above it."""
+        record = self.run_folder.record(name)
+        assert record is not None
+        process = record.process()
+        assert process is not None, f"{name} does not run"
+        return process
+
+    @property
+    def run_folder(self) -> RunFolder:
+        """What the process runtime keeps."""
+        return RunFolder(self.workspace.run("process"))
+
+    def ask(self, name: str, path: str) -> tuple[int, str]:
+        """What the telemetry of a server or site answers: status and body."""
+        url = urlsplit(self.site(name).telemetry_url or "")
+        return ask(url.hostname or "", url.port or 0, path)
+
+    def metric(self, name: str, metric: str, **labels: str) -> float | None:
+        """The value of a metric, as the telemetry of `name` has it; None if it has none of these labels."""
+        for family in text_string_to_metric_families(self.ask(name, "/metrics")[1]):
+            for sample in family.samples:
+                if sample.name == metric and labels.items() <= sample.labels.items():
+                    return sample.value
+        return None
+
+    def flarefleet(self, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+        """Run the command line on this federation."""
+        return subprocess.run(
+            self.command(*arguments),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+            cwd=self.folder,
+        )
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command line, as a list of arguments."""
+        return [
+            *(sys.executable, "-m", "deploy.cli.app"),
+            *("--project", str(self.folder / "project.yml"), "--workspace", str(self.folder / "workspace")),
+            *arguments,
+        ]
+
+
+def ask(host: str, port: int, path: str) -> tuple[int, str]:
+    """What answers a GET there."""
+    with closing(http.client.HTTPConnection(host, port, timeout=5)) as connection:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+
+
+def eventually(condition: Callable[[], object], seconds: float = 30.0, what: str = "") -> None:
+    """Wait until `condition` holds.
+
+    Raises:
+        AssertionError: it does not, in that time.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not so after {seconds:.0f} s: {what or condition}"
+        time.sleep(0.05)
+
+
+class Parent:
+    """A server or site that a test starts by itself, by `python -m fl_app.startup`.
+
+    Args:
+        kit: its kit.
+        workspace: its workspace.
+        environment: further FLARE_ variables.
+    """
+
+    def __init__(self, kit: Path, workspace: Path, environment: Mapping[str, str] | None = None) -> None:
+        parent_port, self.telemetry_port = free_ports(2)
+        workspace.parent.mkdir(parents=True, exist_ok=True)
+        self.log = workspace.with_name(f"{workspace.name}.log")
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "fl_app.startup"],
+                env={
+                    **os.environ,
+                    "FLARE_KIT": str(kit),
+                    "FLARE_WORKSPACE": str(workspace),
+                    "FLARE_PARENT_PORT": str(parent_port),
+                    "FLARE_TELEMETRY_HOST": "127.0.0.1",
+                    "FLARE_TELEMETRY_PORT": str(self.telemetry_port),
+                    **(environment or {}),
+                },
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def readiness(self) -> dict[str, object]:
+        """What /readyz says; nothing while nobody answers."""
+        try:
+            return dict(json.loads(ask("127.0.0.1", self.telemetry_port, "/readyz")[1]))
+        except OSError:
+            return {}
+
+    def is_ready(self) -> bool:
+        """Whether /readyz says yes."""
+        return self.readiness().get("ready") is True
+
+    def below(self) -> list[psutil.Process]:
+        """Every process below its supervisor."""
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def wait(self, seconds: float = 30.0) -> int:
+        """Its exit code."""
+        return self.process.wait(seconds)
+
+    def stop(self) -> int:
+        """Ask it to stop, and wait for its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def end(self) -> None:
+        """Whatever happens, leave nothing behind."""
+        if self.process.poll() is None:
+            for process in self.below():
+                process.kill()
+            self.process.kill()
+            self.process.wait()
+
+    def last_line(self) -> str:
+        """The last line that it wrote."""
+        return self.log.read_text(encoding="utf-8").strip().splitlines()[-1]

@@ -1,0 +1,261 @@
+"""What every runtime promises of up, status, logs and down; and what only processes can do."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Callable
+
+import psutil
+import pytest
+
+from deploy.errors import Failed, InputError, MachineError
+from deploy.runtimes.ports import free_ports
+from deploy.runtimes.process.folder import Record
+from deploy.runtimes.protocol import SiteState
+from tests.federation.federation import ADMIN, SERVER, Federation, eventually
+
+pytestmark = pytest.mark.federation
+
+
+def test_up_ends_when_the_server_and_every_site_are_ready(federation: Federation) -> None:
+    status = federation.status()
+
+    assert [(site.name, site.role, site.state) for site in status.sites] == [
+        (SERVER, "server", SiteState.READY),
+        ("site-1", "client", SiteState.READY),
+        ("site-2", "client", SiteState.READY),
+    ]
+
+
+def test_a_second_up_changes_nothing(federation: Federation) -> None:
+    before = federation.status()
+
+    federation.up()
+
+    assert federation.status() == before
+
+
+def test_a_killed_site_is_reported_with_its_exit_code(federation: Federation) -> None:
+    if federation.runtime_name == "docker":
+        pytest.skip("the engine starts it again at once; see tests/docker")
+
+    federation.kill("site-1")
+
+    eventually(lambda: federation.site("site-1").state is SiteState.EXITED, what="site-1 has exited")
+    assert federation.site("site-1").exit_code == 137
+    assert federation.site("site-2").state is SiteState.READY
+
+
+def test_up_starts_again_what_has_exited(federation: Federation) -> None:
+    others = [federation.site(name).where for name in (SERVER, "site-2")]
+    federation.kill("site-1")
+    gone = (
+        (SiteState.EXITED,)
+        if federation.runtime_name == "process"
+        else (SiteState.EXITED, SiteState.NOT_READY)
+    )
+    eventually(lambda: federation.site("site-1").state in gone, what="site-1 is seen to be gone")
+
+    federation.up()
+
+    assert federation.site("site-1").state is SiteState.READY
+    assert [federation.site(name).where for name in (SERVER, "site-2")] == others
+
+
+def test_the_log_of_each_is_its_own(federation: Federation) -> None:
+    assert any("Server started" in line for line in federation.runtime.logs(SERVER))
+    assert any("Successfully registered client:site-1" in line for line in federation.runtime.logs("site-1"))
+
+
+def test_the_log_of_a_stranger_is_refused_with_the_names_there_are(federation: Federation) -> None:
+    with pytest.raises(InputError, match="no site site-9; there are: flare-server, site-1, site-2"):
+        federation.runtime.logs("site-9")
+
+
+def test_an_admin_kit_reaches_the_server(federation: Federation) -> None:
+    kit = federation.runtime.admin_kit(ADMIN)
+
+    admin = json.loads((kit / "startup" / "fed_admin.json").read_text())["admin"]
+    with socket.create_connection((admin["host"], admin["port"]), timeout=5):
+        pass
+
+
+def test_following_a_log_goes_on_until_the_site_ends(new_federation: Callable[..., Federation]) -> None:
+    federation = new_federation()
+    federation.up()
+    follower = subprocess.Popen(
+        federation.command("logs", "site-1", "-f"), stdout=subprocess.PIPE, text=True, cwd=federation.folder
+    )
+    assert follower.stdout is not None
+    assert follower.stdout.readline()
+
+    federation.kill("site-1")
+
+    assert follower.wait(20) == 0
+    assert "Successfully registered" in follower.stdout.read()
+    follower.stdout.close()
+
+
+def test_the_command_line_tells_how_it_is(new_federation: Callable[..., Federation]) -> None:
+    federation = new_federation()
+    assert federation.flarefleet("status").returncode == 1
+
+    up = federation.flarefleet("up")
+    assert up.returncode == 0, up.stderr
+    assert "site-1: ready" in up.stderr
+
+    found = federation.flarefleet("status", "--json")
+    assert found.returncode == 0
+    assert json.loads(found.stdout)["ready"] is True
+    assert federation.flarefleet("up", "--runtime", "kubernetes").returncode in (2, 3)
+
+    assert federation.flarefleet("down").returncode == 0
+    stopped = json.loads(federation.flarefleet("status", "--json").stdout)
+    assert {site["state"] for site in stopped["sites"]} == {"stopped"}
+
+
+def test_a_taken_port_is_named_with_its_holder_before_anything_starts(
+    new_federation: Callable[..., Federation],
+) -> None:
+    port = free_ports(1)[0]
+    federation = new_federation(port=port)
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", port))
+        holder.listen()
+
+        with pytest.raises(MachineError, match=rf"Port {port} .*process {os.getpid()}\) has it"):
+            federation.up()
+
+        refused = federation.flarefleet("up")
+
+    assert refused.returncode == 3
+    assert str(port) in refused.stderr
+    assert federation.run_folder.processes() == []
+
+
+def test_two_federations_run_at_once_and_one_goes_down_alone(
+    new_federation: Callable[..., Federation],
+) -> None:
+    first, second = new_federation("first"), new_federation("second")
+    first.up()
+    second.up()
+
+    first.down()
+
+    assert first.run_folder.processes() == []
+    assert second.status().is_ready
+
+
+def test_a_site_that_cannot_start_is_named_with_its_reason_and_the_others_run_on(
+    new_federation: Callable[..., Federation],
+) -> None:
+    federation = new_federation(sites=2)
+    federation.up()
+    federation.down()
+    key = federation.kit("site-2") / "startup" / "client.key"
+    mended = key.read_bytes()
+    key.write_bytes((federation.kit("site-1") / "startup" / "client.key").read_bytes())
+
+    with pytest.raises((Failed, InputError), match="site-2") as refusal:
+        federation.up()
+
+    if isinstance(refusal.value, Failed):
+        assert "private key" in str(refusal.value)
+        assert "exit code 13" in str(refusal.value)
+        assert federation.site("site-2").exit_code == 13
+    key.write_bytes(mended)
+    federation.up()
+    assert federation.status().is_ready
+
+
+def test_down_stops_what_a_killed_up_has_started(new_federation: Callable[..., Federation]) -> None:
+    federation = new_federation(sites=2)
+    command = subprocess.Popen(
+        federation.command("up"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=federation.folder
+    )
+    eventually(lambda: federation.run_folder.record(SERVER), what="up has started the server")
+    command.kill()
+    command.wait()
+    assert federation.run_folder.processes()
+
+    assert federation.flarefleet("down").returncode == 0
+
+    assert federation.run_folder.processes() == []
+
+
+def test_down_stops_what_a_killed_keeper_has_left(new_federation: Callable[..., Federation]) -> None:
+    federation = new_federation()
+    federation.up()
+    keepers = [
+        process for process in federation.run_folder.processes() if "keeper" in " ".join(process.cmdline())
+    ]
+    assert len(keepers) == 1
+    keepers[0].kill()
+    assert federation.status().is_ready, "sites do not depend on the keeper"
+
+    federation.down()
+
+    assert federation.run_folder.processes() == []
+
+
+def test_down_spares_a_process_that_has_got_the_number_of_one_of_ours(
+    new_federation: Callable[..., Federation],
+) -> None:
+    federation = new_federation()
+    federation.up()
+    federation.down()
+    with subprocess.Popen(["sleep", "60"]) as stranger:
+        created = psutil.Process(stranger.pid).create_time()
+        federation.run_folder.write_record("site-1", Record(pid=stranger.pid, created=created - 5))
+
+        federation.down()
+
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+def test_a_second_command_at_the_same_time_is_refused(new_federation: Callable[..., Federation]) -> None:
+    federation = new_federation()
+    with federation.run_folder.lock(), pytest.raises(Failed, match="wait for it"):
+        federation.up()
+
+
+def test_a_killed_supervisor_takes_its_parent_along(new_federation: Callable[..., Federation]) -> None:
+    federation = new_federation()
+    federation.up()
+    parent = federation.parent("site-1")
+
+    federation.supervisor("site-1").kill()
+
+    eventually(lambda: not _runs(parent), 5, "the parent has ended")
+    eventually(lambda: federation.site("site-1").exit_code == 137, 5, "its exit code is seen")
+
+
+def test_an_interrupted_up_leaves_the_federation_to_down(new_federation: Callable[..., Federation]) -> None:
+    federation = new_federation()
+    command = subprocess.Popen(
+        federation.command("up"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=federation.folder,
+        start_new_session=True,
+    )
+    eventually(lambda: federation.run_folder.record(SERVER), what="up has started the server")
+
+    os.killpg(command.pid, signal.SIGINT)  # as Ctrl-C in a terminal
+
+    assert command.communicate(timeout=20)[1].count("Traceback") == 0
+    assert command.returncode == 130
+    eventually(lambda: federation.site(SERVER).state is SiteState.READY, what="the server goes on")
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
