@@ -69,6 +69,9 @@ def submit(
     settings: SetOption = None,
     site: SiteOption = None,
     detach: Annotated[bool, typer.Option("--detach", help="Print the job's id and do not watch it.")] = False,
+    fetch_to: Annotated[
+        Path | None, typer.Option("--fetch", help="A new folder for its results, however it ends.")
+    ] = None,
     timeout: TimeoutOption = None,
     admin: AdminOption = None,
     admin_kit: AdminKitOption = None,
@@ -81,6 +84,7 @@ def submit(
 
     description = find_job(job)
     parameters = read_parameters(description, settings or ())
+    results_folder = _new_folder(fetch_to, detach)
     context = context_of(ctx)
     federation = None if admin_kit else tuple(member.name for member in context.project().sites)
     with (
@@ -96,7 +100,7 @@ def submit(
             _print_id(job_id, as_json)
             return
         err.print(f"{job_id} submitted to {len(participants.names)} sites", markup=False)
-        _watch(session, job_id, timeout, as_json)
+        _watch(session, job_id, timeout, as_json, results_folder)
 
 
 @app.command()
@@ -222,14 +226,31 @@ def _session(context: Context, admin: str | None, admin_kit: Path | None) -> Ite
         yield session
 
 
-def _watch(session: AdminSession, job_id: str, timeout: float | None, as_json: bool) -> None:
-    """Watch to the end.
+def _new_folder(folder: Path | None, detach: bool) -> Path | None:
+    """The folder for results, seen to be new before anything is submitted."""
+    from deploy.session.results import refuse_taken
+
+    if folder is None:
+        return None
+    if detach:
+        raise InputError(
+            "--fetch and --detach exclude each other: a job's results are there when it has ended"
+        )
+    refuse_taken(folder)
+    return folder.absolute()
+
+
+def _watch(
+    session: AdminSession, job_id: str, timeout: float | None, as_json: bool, fetch_to: Path | None = None
+) -> None:
+    """Watch to the end, and fetch what came of it.
 
     Raises:
         Failed: it did not complete, with what the sites say.
     """
     from deploy.session.display import displaying
     from deploy.session.failure import explain
+    from deploy.session.results import fetch as fetch_results
     from deploy.session.session import COMPLETED
     from deploy.session.watching import watch
 
@@ -240,6 +261,8 @@ def _watch(session: AdminSession, job_id: str, timeout: float | None, as_json: b
                 display.show(last)
         assert last is not None
         errors = explain(session, last.job)
+        if fetch_to is not None:
+            fetch_results(session, job_id, fetch_to)
     except KeyboardInterrupt:
         err.print(f"The job goes on. Watch it again: flarefleet watch {job_id}", markup=False)
         raise

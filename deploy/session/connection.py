@@ -41,7 +41,7 @@ def _log_in(kit: AdminKit, folder: str) -> Any:
             return new_secure_session(kit.user, folder, timeout=LOGIN_TIMEOUT)
     except (NoConnection, FLCommunicationError) as error:
         raise NotReached(
-            f"the server at {kit.address} does not let {kit.user} in: {error}. Usually this kit's certificate is "
+            f"the server at {kit.address} does not let {kit.user} in: {error}. Usually its certificate is "
             "of another federation, or the server is still starting."
         ) from error
     except (AuthenticationError, InternalError) as error:

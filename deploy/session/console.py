@@ -14,8 +14,8 @@ TRANSFER_FOLDER = "transfer"
 def run_console(kit: AdminKit) -> int:
     """Run the console until it is left, and return its exit code.
 
-    The kit's own fl_admin.sh does the same with whatever `python3` comes first; this uses the NVFlare that the
-    kit is made for. Reading from a pipe it takes the user's name as its first line, as NVFlare's does.
+    The kit's own fl_admin.sh does the same with whatever `python3` comes first; this uses the NVFlare that
+    the kit is made for. Reading from a pipe it takes the user's name as its first line, as NVFlare's does.
 
     Raises:
         Failed: no server answers, or the certificate is not valid.

@@ -83,10 +83,11 @@ class AdminKit:
                 f"the certificate of {self.user} expired on {certificate.not_valid_after_utc:%Y-%m-%d}. "
                 "Renew it: flarefleet provision --renew"
             )
-        if now < certificate.not_valid_before_utc:
+        begin = certificate.not_valid_before_utc
+        if now < begin:
             raise Failed(
-                f"the certificate of {self.user} is valid from "
-                f"{certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC on, and this machine says it is {now:%Y-%m-%d %H:%M} UTC. Is its clock right?"
+                f"the certificate of {self.user} is valid from {begin:%Y-%m-%d %H:%M} UTC on, and this "
+                f"machine says it is {now:%Y-%m-%d %H:%M} UTC. Is its clock right?"
             )
 
     @contextmanager

@@ -25,8 +25,7 @@ def fetch(session: AdminSession, job_id: str, folder: Path) -> Path:
         InputError: no such job, or `folder` exists and is not empty.
         Failed: the job has not ended.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder}: is not empty, and nothing is overwritten; name a new folder")
+    refuse_taken(folder)
     job = session.job(job_id)
     if not job.is_finished:
         raise Failed(
@@ -44,6 +43,16 @@ def fetch(session: AdminSession, job_id: str, folder: Path) -> Path:
             folder.rmdir()
         laid_out.replace(folder)
     return folder
+
+
+def refuse_taken(folder: Path) -> None:
+    """See that results can be laid out in `folder`.
+
+    Raises:
+        InputError: it exists and is not empty.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder}: is not empty, and nothing is overwritten; name a new folder")
 
 
 def _lay_out(downloaded: Path, into: Path) -> None:

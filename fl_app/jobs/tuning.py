@@ -15,7 +15,11 @@ list length."""
 END_CHECK_PERIOD = 0.1
 """Seconds between two looks whether all metrics of the sites have been taken in, when a job ends."""
 
-_FASTEST_POLL = 0.2
+RUNNER_SYNC_TIMEOUT = 1.0
+"""Seconds (2 in NVFlare) that a site waits for an answer before it asks anew whether the server's part has
+begun."""
+
+_FASTEST_POLL = 0.1
 _POLLS_PER_SECOND = 200
 """What one server job answers without notice: waiting sites ask for work sites/interval times a second."""
 
@@ -46,5 +50,10 @@ def tune(recipe: Recipe, sites: int) -> None:
             "end_run_readiness_check_interval": END_CHECK_PERIOD,
         }
     )
-    recipe.add_client_config({"default_task_fetch_interval": task_request_interval(sites)})
+    recipe.add_client_config(
+        {
+            "default_task_fetch_interval": task_request_interval(sites),
+            "runner_sync_timeout": RUNNER_SYNC_TIMEOUT,
+        }
+    )
     recipe._job.set_app_packages(APP_PACKAGES)

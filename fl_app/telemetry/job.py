@@ -24,7 +24,7 @@ from nvflare.widgets.widget import Widget
 
 from fl_app.jobs.progress import STATS_GROUP, JobProgress, SitePhase, SiteProgress
 
-LATE_METRICS_GRACE = 0.5
+LATE_METRICS_GRACE = 0.3
 """Seconds for which the server waits for metrics that may still come when a job ends, twice (NVFlare: 2
 seconds, twice).
 

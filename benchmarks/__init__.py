@@ -1,0 +1,1 @@
+"""Measurements against stock NVFlare, side by side in one run."""

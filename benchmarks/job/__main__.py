@@ -1,0 +1,109 @@
+"""`python -m benchmarks.job`: jobs on stock NVFlare and on Flarefleet in turn, medians and ratios.
+
+Both federations are up at the same time on this machine, with the same data, the same training code and the
+same Python; the job runs on one and then on the other, so that whatever else loads the machine loads both. The
+CPU seconds, of the command and of all processes of that federation, depend least on what else runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import statistics
+import sys
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.job.federations import Kit, Run, Stock
+
+_ROUND = re.compile(
+    r"^(\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2},\d{3}) - FedAvg .*\n-+\n\s+Round \d+ started", re.MULTILINE
+)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a job took on one federation, in seconds: medians over its repetitions."""
+
+    total: float
+    """From submission to result."""
+    cpu: float
+    between_rounds: float
+    """From the start of a round to that of the next."""
+
+    @classmethod
+    def of(cls, runs: list[Run]) -> Figures:
+        rounds = [seconds for run in runs for seconds in round_seconds(run.log)]
+        return cls(
+            total=round(statistics.median(run.seconds for run in runs), 2),
+            cpu=round(statistics.median(run.cpu_seconds for run in runs), 2),
+            between_rounds=round(statistics.median(rounds), 3),
+        )
+
+
+@dataclass(frozen=True)
+class Result:
+    """One job on both."""
+
+    job: str
+    rounds: int
+    repeats: int
+    stock: Figures
+    kit: Figures
+
+    def ratio(self, figure: str) -> float:
+        return round(getattr(self.kit, figure) / getattr(self.stock, figure), 3)
+
+
+def round_seconds(log: str) -> list[float]:
+    """The seconds between the starts of consecutive rounds in a log of the server's job process."""
+    starts = [datetime.strptime(text, "%Y-%m-%d %H:%M:%S,%f") for text in _ROUND.findall(log)]
+    return [(after - before).total_seconds() for before, after in pairwise(starts)]
+
+
+def measure(stock: Stock, kit: Kit, job: str, rounds: int, repeats: int) -> Result:
+    """Run the job on both in turn."""
+    runs: dict[str, list[Run]] = {"stock": [], "kit": []}
+    for repetition in range(repeats):
+        for name, federation in (("stock", stock), ("kit", kit)):
+            run = federation.run_job(job, rounds)
+            runs[name].append(run)
+            took = f"{run.seconds:.1f} s, {run.cpu_seconds:.1f} s CPU"
+            print(f"{job}, {rounds} rounds, {repetition + 1}: {name} {took}", file=sys.stderr, flush=True)
+    return Result(job, rounds, repeats, Figures.of(runs["stock"]), Figures.of(runs["kit"]))
+
+
+def _row(result: Result) -> str:
+    cells = [f"{result.job:9}{result.rounds:7}"]
+    for figure in ("total", "cpu", "between_rounds"):
+        ours, theirs = getattr(result.kit, figure), getattr(result.stock, figure)
+        cells.append(f"{theirs:7.2f} {ours:7.2f} {result.ratio(figure):6.2f}")
+    return "   ".join(cells)
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(prog="python -m benchmarks.job", description=__doc__)
+    arguments.add_argument("--repeats", type=int, default=3, help="of the two-round job")
+    arguments.add_argument("--long-rounds", type=int, default=50, help="of the long job; 0: leave it out")
+    arguments.add_argument("--long-repeats", type=int, default=1)
+    arguments.add_argument("--json", action="store_true")
+    chosen = arguments.parse_args()
+    with TemporaryDirectory(prefix="flarefleet-bench-") as made:
+        stock, kit = Stock(Path(made) / "stock"), Kit(Path(made) / "kit")
+        with stock.up(), kit.up():
+            results = [measure(stock, kit, "hospital", 2, chosen.repeats)]
+            if chosen.long_rounds:
+                results.append(measure(stock, kit, "probe", chosen.long_rounds, chosen.long_repeats))
+    if chosen.json:
+        print(json.dumps([asdict(result) for result in results], indent=2))
+        return
+    print("seconds: stock, kit, ratio of     submission to result        CPU                       a round")
+    print("\n".join(_row(result) for result in results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""Two federations of one server and two sites on this machine: one of stock NVFlare, one of Flarefleet."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import yaml
+
+SITES = ("site-1", "site-2")
+ADMIN = "admin@nvidia.com"
+READY_WITHIN = 120.0
+
+_BUILDERS = [
+    {"path": "nvflare.lighter.impl.workspace.WorkspaceBuilder"},
+    {"path": "nvflare.lighter.impl.static_file.StaticFileBuilder", "args": {"config_folder": "config"}},
+    {"path": "nvflare.lighter.impl.cert.CertBuilder"},
+]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One job."""
+
+    seconds: float
+    """From its submission to its result."""
+    cpu_seconds: float
+    """Of the command and of all processes of its federation."""
+    log: str
+    """Of the server's job process."""
+
+
+class CpuMeter:
+    """The CPU seconds of this process's children and of some processes with all below, from one moment on."""
+
+    def __init__(self, roots: list[int]) -> None:
+        self._roots = roots
+        self._before = self._now()
+
+    def elapsed(self) -> float:
+        return self._now() - self._before
+
+    def _now(self) -> float:
+        spent = os.times()
+        total = spent.children_user + spent.children_system
+        for root in self._roots:
+            for process in [psutil.Process(root), *psutil.Process(root).children(recursive=True)]:
+                times = process.cpu_times()
+                total += times.user + times.system + times.children_user + times.children_system
+        return total
+
+
+class Stock:
+    """NVFlare as `nvflare provision` makes it, started as its documentation says."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.kits = folder / "workspace" / "bench" / "prod_00"
+        self._parents: list[int] = []
+
+    @contextmanager
+    def up(self) -> Iterator[None]:
+        self.folder.mkdir()
+        _write_project(self.folder / "project.yml")
+        provision = [_program("nvflare"), "provision", "-p", "project.yml", "-w", "workspace"]
+        subprocess.run(provision, cwd=self.folder, check=True, capture_output=True)
+        with ExitStack() as stack:
+            for name in ("server", *SITES):
+                stack.enter_context(self._process(name))
+            self._await_sites()
+            yield
+
+    def run_job(self, job: str, rounds: int) -> Run:
+        """Run a job to its result."""
+        empty = self.folder / "cwd"
+        empty.mkdir(exist_ok=True)
+        script = Path(__file__).with_name("stock_job.py")
+        command = [sys.executable, str(script), job, str(rounds), str(self.kits / ADMIN), *SITES]
+        cpu, begin = CpuMeter(self._parents), time.monotonic()
+        done = subprocess.run(command, cwd=empty, capture_output=True, text=True, check=False)
+        seconds = time.monotonic() - begin
+        result = next((line for line in done.stdout.splitlines() if line.startswith("result: ")), None)
+        if "COMPLETED" not in done.stdout or result is None:
+            raise SystemExit(f"stock job failed:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
+        log = Path(result.removeprefix("result: ")) / "workspace" / "log.txt"
+        return Run(seconds, cpu.elapsed(), log.read_text())
+
+    @contextmanager
+    def _process(self, name: str) -> Iterator[None]:
+        kit = self.kits / name
+        self._keep_storage(kit)
+        role, module = (
+            ("server", "server.server_train") if name == "server" else ("client", "client.client_train")
+        )
+        command = [sys.executable, "-u", "-m", f"nvflare.private.fed.app.{module}"]
+        command += ["-m", str(kit), "-s", f"fed_{role}.json", "--set", "secure_train=true", "org=bench"]
+        command += ["config_folder=config", *([] if role == "server" else [f"uid={name}"])]
+        with (self.folder / f"{name}.log").open("w") as log:
+            process = subprocess.Popen(command, cwd=kit, stdout=log, stderr=log, start_new_session=True)
+            self._parents.append(process.pid)
+            try:
+                yield
+            finally:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+    def _keep_storage(self, kit: Path) -> None:
+        """Keep what stock NVFlare would leave in /tmp/nvflare in this benchmark's own folder."""
+        for template in (kit / "local").glob("*.default"):
+            text = template.read_text().replace("/tmp/nvflare", str(self.folder / "storage"))
+            template.with_suffix("").write_text(text)
+
+    def _await_sites(self) -> None:
+        log = self.folder / "server.log"
+        deadline = time.monotonic() + READY_WITHIN
+        while f"Total clients: {len(SITES)}" not in log.read_text():
+            if time.monotonic() > deadline:
+                raise SystemExit(f"stock NVFlare is not up:\n{log.read_text()[-2000:]}")
+            time.sleep(0.2)
+
+
+class Kit:
+    """Flarefleet: `provision`, `up`, `submit --fetch`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @contextmanager
+    def up(self) -> Iterator[None]:
+        self.folder.mkdir()
+        _write_project(self.folder / "project.yml")
+        self._flarefleet("provision")
+        try:
+            self._flarefleet("up", "--runtime", "process")
+            yield
+        finally:
+            self._flarefleet("down")
+
+    def run_job(self, job: str, rounds: int) -> Run:
+        """Run a job to its result."""
+        results = self.folder / "results"
+        shutil.rmtree(results, ignore_errors=True)
+        cpu, begin = CpuMeter(self._parents()), time.monotonic()
+        self._flarefleet("submit", job, "--set", f"rounds={rounds}", "--fetch", str(results))
+        seconds = time.monotonic() - begin
+        return Run(seconds, cpu.elapsed(), (results / "logs" / "server.log.txt").read_text())
+
+    def _parents(self) -> list[int]:
+        """The processes of the federation that no other process of it started."""
+        mine = {
+            process.pid: process.ppid()
+            for process in psutil.process_iter(["cmdline"])
+            if str(self.folder) in " ".join(process.info.get("cmdline") or ())
+        }
+        return [pid for pid, parent in mine.items() if parent not in mine]
+
+    def _flarefleet(self, *arguments: str) -> None:
+        command = [_program("flarefleet"), *arguments]
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
+
+
+def _program(name: str) -> str:
+    """A program of this Python's own environment."""
+    return str(Path(sys.executable).with_name(name))
+
+
+def _write_project(file: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = {
+        "name": "server",
+        "type": "server",
+        "org": "bench",
+        "fed_learn_port": port,
+        "default_host": "localhost",
+    }
+    sites = [{"name": name, "type": "client", "org": "bench"} for name in SITES]
+    admin = {"name": ADMIN, "type": "admin", "org": "bench", "role": "project_admin"}
+    document = {
+        "api_version": 3,
+        "name": "bench",
+        "description": "two sites",
+        "participants": [{**server, "host_names": ["localhost"]}, *sites, admin],
+        "builders": _BUILDERS,
+    }
+    file.write_text(yaml.safe_dump(document, sort_keys=False))

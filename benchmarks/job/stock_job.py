@@ -1,0 +1,37 @@
+"""A job as NVFlare's documentation has it: FedAvgRecipe, executed in ProdEnv. Prints where its result is."""
+
+import argparse
+from pathlib import Path
+
+from nvflare.app_opt.pt.recipes.fedavg import FedAvgRecipe
+from nvflare.recipe import ProdEnv, add_experiment_tracking
+
+MODELS = {
+    "hospital": {
+        "class_path": "fl_app.jobs.hospital.model.TumourClassifier",
+        "args": {"hidden": 32, "seed": 0},
+    },
+    "probe": {"class_path": "fl_app.jobs.probe.model.Numbers", "args": {"count": 1000}},
+}
+
+arguments = argparse.ArgumentParser()
+arguments.add_argument("job", choices=MODELS)
+arguments.add_argument("rounds", type=int)
+arguments.add_argument("kit")
+arguments.add_argument("sites", nargs="+")
+chosen = arguments.parse_args()
+
+recipe = FedAvgRecipe(
+    name=chosen.job,
+    model=MODELS[chosen.job],
+    min_clients=len(chosen.sites),
+    num_rounds=chosen.rounds,
+    train_script=str(Path(__file__).with_name("stock_client.py")),
+    train_args=f"--job {chosen.job} --sites {' '.join(chosen.sites)}",
+    key_metric="own_accuracy" if chosen.job == "hospital" else "round",
+)
+if chosen.job == "hospital":
+    add_experiment_tracking(recipe, "tensorboard")
+run = recipe.execute(ProdEnv(startup_kit_location=chosen.kit))
+print("status:", run.get_status())
+print("result:", run.get_result())
