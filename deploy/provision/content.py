@@ -125,7 +125,8 @@ def _identity(entry: dict[str, Any]) -> Identity:
     if entry["type"] == "server":
         further = entry.get("host_names") or []
         further = [further] if isinstance(further, str) else further
-        hosts = tuple(dict.fromkeys([entry.get("default_host") or entry["name"], *further]))
+        # Its own name always: in a network of containers that is what the sites call it.
+        hosts = tuple(dict.fromkeys([entry.get("default_host") or entry["name"], *further, entry["name"]]))
     role = entry.get("role") if entry["type"] == "admin" else None
     return Identity(kind=entry["type"], org=entry["org"], role=role, hosts=hosts)
 

@@ -1,0 +1,215 @@
+"""Runtime `docker`: the federation as containers, one for the server and one for each site."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deploy.errors import Failed, InputError
+from deploy.runtimes.admin_kit import kit_for_host
+from deploy.runtimes.docker import compose, keys
+from deploy.runtimes.docker.checks import Filters, refuse_published_ports, refuse_strangers
+from deploy.runtimes.docker.engine import connect
+from deploy.runtimes.docker.observation import observe, tail
+from deploy.runtimes.docker.program import find_compose
+from deploy.runtimes.docker.volumes import carrier, copy_out
+from deploy.runtimes.host import LOOPBACK, local_server_host
+from deploy.runtimes.ports import refuse_taken_ports
+from deploy.runtimes.protocol import FederationStatus, Progress, SiteState, SiteStatus
+from deploy.runtimes.readiness import wait_until_ready
+from fl_app.contract import ANALYTICS_FOLDER, LABEL_SITE, WORKSPACE_PATH
+
+if TYPE_CHECKING:
+    import docker
+    from docker.models.containers import Container
+
+    from deploy.project import Project
+    from deploy.workspace import Workspace
+
+POLL_SECONDS = 0.5
+
+
+class DockerRuntime:
+    """A federation in containers, as `deploy.runtimes.protocol.Runtime` promises it.
+
+    Args:
+        project: what project.yml says.
+        workspace: the federation's folder.
+        gpus: so many GPUs for each site, whatever project.yml says.
+    """
+
+    name = "docker"
+
+    def __init__(self, project: Project, workspace: Workspace, gpus: int | None = None) -> None:
+        self.project = project
+        self.workspace = workspace
+        self.gpus = gpus
+        self.file = workspace.run(self.name) / "compose.yaml"
+        self.labels = {
+            compose.LABEL_PROJECT: project.name,
+            compose.LABEL_WORKSPACE: str(workspace.root),
+        }
+
+    @cached_property
+    def _client(self) -> docker.DockerClient:
+        return connect()
+
+    def up(self, progress: Progress | None = None, timeout: float = 60.0) -> FederationStatus:
+        """See `deploy.runtimes.protocol.Runtime.up`."""
+        from deploy.images import ensure_site_images
+        from deploy.provision import ensure_provisioned
+
+        program = find_compose()
+        ensure_provisioned(self.project, self.workspace)
+        refuse_strangers(self._client, self.project.name, self.workspace)
+        self._refuse_taken_ports()
+        images = ensure_site_images(self._client, self.project, self.workspace)
+        private_keys = self._private_keys()
+        for name, key in private_keys.items():
+            keys.fill(self._client, key, images[name], self.labels)
+        self._write_file(images, private_keys)
+        started = program.run(self.file, "up", "--detach", "--remove-orphans")
+        if started.returncode != 0:
+            raise Failed(f"Docker Compose could not start {self.file}:\n{started.stderr.strip()}")
+        self._remove_key_volumes(keep={key.volume for key in private_keys.values()})
+        return wait_until_ready(self.status, self._log_end, progress, timeout, POLL_SECONDS)
+
+    def down(self) -> None:
+        """See `deploy.runtimes.protocol.Runtime.down`."""
+        if self.file.exists():
+            stopped = find_compose().run(self.file, "down", "--remove-orphans")
+            if stopped.returncode != 0:
+                raise Failed(f"Docker Compose could not stop {self.file}:\n{stopped.stderr.strip()}")
+        for container in self._listed():  # what an `up` that was killed left behind
+            container.remove(force=True)
+        self._remove_key_volumes(keep=set())
+
+    def forget(self) -> None:
+        """Stop all, and remove the workspaces too: every job, model and log that is kept in a volume."""
+        self.down()
+        for volume in self._client.volumes.list(filters=self._filters()):
+            volume.remove()
+
+    def status(self) -> FederationStatus:
+        """See `deploy.runtimes.protocol.Runtime.status`."""
+        found = {site.name: site for site in map(observe, self._containers())}
+        members = self._members if found else {}
+        return FederationStatus(
+            project=self.project.name,
+            runtime=self.name,
+            server_address=self._server_address if found else None,
+            sites=tuple(found.get(name) or _stopped(name, role) for name, role in members.items()),
+        )
+
+    def logs(self, site: str, follow: bool = False) -> Iterator[str]:
+        """See `deploy.runtimes.protocol.Runtime.logs`."""
+        container = self._container(site)
+        pending = b""
+        for chunk in container.logs(stream=True, follow=follow):
+            *lines, pending = (pending + chunk).split(b"\n")
+            yield from (line.decode("utf-8", "replace").rstrip("\r") for line in lines)
+        if pending:
+            yield pending.decode("utf-8", "replace")
+
+    def admin_kit(self, admin: str) -> Path:
+        """See `deploy.runtimes.protocol.Runtime.admin_kit`."""
+        server = self._container(self.project.server.name)
+        if server.status != "running":
+            raise Failed("The server does not run: flarefleet up --runtime docker")
+        copy = self.workspace.run(self.name) / "admin" / admin
+        return kit_for_host(self.workspace.kit(admin), local_server_host(self.project), copy)
+
+    def analytics(self) -> Path | None:
+        """See `deploy.runtimes.protocol.Runtime.analytics`.
+
+        Where this user may read the engine's volumes it is the folder itself, live; else a copy made now.
+        """
+        from docker.errors import NotFound
+
+        name = f"{compose.compose_name(self.project.name)}_{self.project.server.name}-workspace"
+        try:
+            volume = self._client.volumes.get(name)
+        except NotFound:
+            return None
+        live = Path(volume.attrs["Mountpoint"]) / ANALYTICS_FOLDER
+        if os.access(live, os.R_OK | os.X_OK):
+            return live
+        copy = self.workspace.run(self.name) / ANALYTICS_FOLDER
+        image = self._container(self.project.server.name).attrs["Image"]
+        with carrier(self._client, name, str(WORKSPACE_PATH), image, self.labels) as container:
+            return copy if copy_out(container, str(WORKSPACE_PATH / ANALYTICS_FOLDER), copy) else None
+
+    @property
+    def _server_address(self) -> str:
+        host = LOOPBACK if compose.is_for_several_hosts(self.project) else self.project.server_host
+        return f"{host}:{self.project.server.fed_learn_port}"
+
+    @property
+    def _members(self) -> Mapping[str, str]:
+        """The role of the server and of each site, the server first."""
+        return {self.project.server.name: "server"} | dict.fromkeys(
+            (site.name for site in self.project.sites), "client"
+        )
+
+    def _filters(self, *further: str) -> Filters:
+        return {"label": [*(f"{label}={value}" for label, value in self.labels.items()), *further]}
+
+    def _containers(self) -> list[Container]:
+        """Those of the server and the sites, in whatever state."""
+        return self._listed(LABEL_SITE)
+
+    def _listed(self, *further: str) -> list[Container]:
+        filters = self._filters(*further)
+        return list(self._client.containers.list(all=True, filters=filters, ignore_removed=True))
+
+    def _container(self, site: str) -> Container:
+        if site not in self._members:
+            raise InputError(f"There is no site {site}; there are: {', '.join(self._members)}")
+        for container in self._containers():
+            if container.labels.get(LABEL_SITE) == site:
+                return container
+        raise Failed(f"{site} has no container: the federation is not up (flarefleet up --runtime docker)")
+
+    def _refuse_taken_ports(self) -> None:
+        server = self.project.server
+        if any(c.labels.get(LABEL_SITE) == server.name and c.status == "running" for c in self._containers()):
+            return  # it holds them itself
+        ports = {server.fed_learn_port, server.admin_port}
+        refuse_published_ports(self._client, ports)
+        refuse_taken_ports(ports, "" if compose.is_for_several_hosts(self.project) else LOOPBACK)
+
+    def _private_keys(self) -> dict[str, keys.PrivateKey]:
+        prefix = compose.compose_name(self.project.name)
+        return {
+            name: keys.key_of(self.workspace.kit(name), role, f"{prefix}_{name}")
+            for name, role in self._members.items()
+        }
+
+    def _write_file(self, images: Mapping[str, str], private_keys: Mapping[str, keys.PrivateKey]) -> None:
+        text = compose.federation_file(
+            self.project,
+            images=images,
+            key_volumes={name: key.volume for name, key in private_keys.items()},
+            workspace=self.workspace.root,
+            gpus=self.gpus,
+        )
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        beside = self.file.with_suffix(".new")
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(self.file)
+
+    def _remove_key_volumes(self, keep: set[str]) -> None:
+        filters = self._filters(keys.LABEL_KEY)
+        for volume in self._client.volumes.list(filters=filters):
+            if volume.name not in keep:
+                volume.remove()
+
+    def _log_end(self, name: str) -> list[str]:
+        return tail(self._container(name))
+
+
+def _stopped(name: str, role: str) -> SiteStatus:
+    return SiteStatus(name=name, role=role, state=SiteState.STOPPED, reason="it has no container")
