@@ -1,0 +1,175 @@
+"""The cluster of ../shared/cluster, and releases in it, as an operator with helm and kubectl sees them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from deploy.tools import find_tool
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+PROGRAM = CHECKOUT.parent / "shared" / "cluster" / "cluster"
+CONTEXT = "fed"
+"""Its kubeconfig's context; also the prefix of its nodes' names."""
+
+
+class CommandFailedError(Exception):
+    """helm or kubectl refused; the text is what it said."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running cluster."""
+
+    kubeconfig: Path
+
+    def run(self, program: str, *arguments: str, timeout: float = 120) -> str:
+        """What helm or kubectl prints.
+
+        Raises:
+            CommandFailedError: it exits with another status than 0.
+        """
+        environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
+        command = [str(find_tool(program)), *arguments]
+        ended = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False, timeout=timeout
+        )
+        if ended.returncode:
+            raise CommandFailedError(f"{' '.join(command)}\n{ended.stdout}{ended.stderr}")
+        return ended.stdout
+
+    def kubectl(self, *arguments: str) -> str:
+        return self.run("kubectl", *arguments)
+
+    def get(self, *arguments: str) -> dict[str, Any]:
+        """An object, or a list of them."""
+        return json.loads(self.kubectl("get", *arguments, "--output", "json"))
+
+    def make_namespace(self, name: str) -> None:
+        """As a hospital has it: Pod Security `restricted` enforced."""
+        self.kubectl("create", "namespace", name)
+        self.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+
+    def remove_namespaces(self, *names: str) -> None:
+        self.kubectl("delete", "namespace", "--ignore-not-found", "--wait=true", "--timeout=90s", *names)
+
+    def exec(self, namespace: str, pod: str, *command: str) -> str:
+        return self.kubectl("exec", "-n", namespace, pod, "--", *command)
+
+    def nodes_with(self, image: str) -> set[str]:
+        """The workers that hold an image."""
+        return {node for node in self.workers if image in _ctr(node)}
+
+    @property
+    def workers(self) -> list[str]:
+        items = self.get("nodes")["items"]
+        names = [one["metadata"]["name"] for one in items]
+        return [name for name in names if "control-plane" not in name]
+
+
+def _ctr(node: str) -> str:
+    command = ["docker", "exec", node, "ctr", "-n", "k8s.io", "images", "ls", "-q"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+@dataclass
+class Release:
+    """The server or a site, installed from its release folder with the charts."""
+
+    cluster: Cluster
+    name: str
+    namespace: str
+    chart: str
+    folder: Path
+    """release/NAME."""
+    extra: list[str] = field(default_factory=list)
+    """Options for helm beside the release's own values."""
+
+    @property
+    def pod(self) -> str:
+        return f"{self.name}-0"
+
+    def apply_key(self, folder: Path | None = None) -> None:
+        """The one Secret that the operator received."""
+        file = (folder or self.folder) / "key-secret.yaml"
+        self.cluster.kubectl("apply", "-n", self.namespace, "-f", str(file))
+
+    def install(self, *options: str) -> str:
+        """As INSTALL.md says; helm's notes."""
+        return self._helm("install", *options)
+
+    def upgrade(self, *options: str) -> str:
+        return self._helm("upgrade", *options)
+
+    def rollback(self) -> None:
+        self.cluster.run("helm", "rollback", self.name, "--namespace", self.namespace)
+
+    def uninstall(self) -> None:
+        self.cluster.run("helm", "uninstall", self.name, "--namespace", self.namespace, "--wait")
+        self.cluster.kubectl("wait", "-n", self.namespace, f"pod/{self.pod}", "--for=delete", "--timeout=60s")
+
+    def test(self) -> str:
+        """`helm test`, with the logs of its pod."""
+        return self.cluster.run("helm", "test", self.name, "--namespace", self.namespace, "--logs")
+
+    def wait_until_ready(self, seconds: int = 90) -> None:
+        self.cluster.kubectl(
+            *("rollout", "status", "-n", self.namespace, f"statefulset/{self.name}", f"--timeout={seconds}s")
+        )
+
+    def exec(self, *command: str) -> str:
+        return self.cluster.exec(self.namespace, self.pod, *command)
+
+    def python(self, code: str) -> str:
+        return self.exec("python3", "-c", code)
+
+    @property
+    def pod_uid(self) -> str:
+        return self.cluster.get("pod", "-n", self.namespace, self.pod)["metadata"]["uid"]
+
+    @property
+    def node(self) -> str:
+        return self.cluster.get("pod", "-n", self.namespace, self.pod)["spec"]["nodeName"]
+
+    def why_it_ended(self) -> tuple[int, str]:
+        """Exit code and termination message of the parent, once it has ended."""
+
+        def ended() -> tuple[int, str] | None:
+            status = self.cluster.get("pod", "-n", self.namespace, self.pod).get("status", {})
+            for container in status.get("containerStatuses", []):
+                for state in (container["state"], container.get("lastState", {})):
+                    if "terminated" in state:
+                        return state["terminated"]["exitCode"], state["terminated"].get("message", "")
+            return None
+
+        return eventually(ended, f"{self.pod} has not ended")
+
+    def _helm(self, verb: str, *options: str) -> str:
+        return self.cluster.run(
+            *("helm", verb, self.name, str(CHECKOUT / "helm" / self.chart), "--namespace", self.namespace),
+            *("--values", str(self.folder / "values.yaml"), *self.extra, *options),
+        )
+
+
+def eventually(look: Callable[[], Any], reason: str, seconds: float = 60) -> Any:
+    """What `look` returns as soon as that is true.
+
+    Raises:
+        AssertionError: with `reason`, after `seconds`.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            found = look()
+        except CommandFailedError:
+            found = None
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"{reason} after {seconds} s"
+        time.sleep(0.5)

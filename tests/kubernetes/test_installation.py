@@ -1,0 +1,79 @@
+"""A hospital's installation: its folder, the charts and the image, in a namespace that is `restricted`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.kubernetes.cluster import CommandFailedError
+from tests.kubernetes.conftest import Federation
+
+pytestmark = pytest.mark.kubernetes
+
+
+def test_helm_test_proves_that_the_server_accepts_jobs_and_is_this_federations(
+    federation: Federation,
+) -> None:
+    said = federation.server.test()
+    assert "Succeeded" in said
+    assert "certificate valid until" in said
+
+
+def test_helm_test_proves_that_a_site_is_registered(federation: Federation) -> None:
+    assert "Succeeded" in federation.site_1.test()
+
+
+def test_helm_test_fails_with_the_reason_while_the_server_is_gone(federation: Federation) -> None:
+    cluster = federation.cluster
+    scale = ("scale", "-n", "fed-server", "statefulset/flare-server")
+    cluster.kubectl(*scale, "--replicas=0")
+    try:
+        cluster.kubectl("wait", "-n", "fed-server", "pod/flare-server-0", "--for=delete", "--timeout=60s")
+        cluster.kubectl(
+            "wait", "-n", "fed-site-2", "pod/site-2-0", "--for=condition=Ready=false", "--timeout=60s"
+        )
+        federation.site_2.upgrade("--set", "tests.timeoutSeconds=5")
+        with pytest.raises(CommandFailedError):
+            federation.site_2.test()
+        test_pod = cluster.get("pod", "-n", "fed-site-2", "site-2-test")
+        ended = test_pod["status"]["containerStatuses"][0]["state"]["terminated"]
+        assert "site-2 is not ready" in ended["message"]
+        assert "Running" in json.dumps(cluster.get("pod", "-n", "fed-site-2", "site-2-0")["status"]["phase"])
+    finally:
+        cluster.kubectl(*scale, "--replicas=1")
+        federation.site_2.upgrade()
+        for release in federation.releases:
+            release.wait_until_ready()
+    assert "Succeeded" in federation.site_2.test()
+
+
+def test_the_parent_has_no_token_no_writable_root_and_no_root(federation: Federation) -> None:
+    said = federation.site_1.python(
+        "import os, json\n"
+        "try: open('/opt/x', 'w'); root = 'writable'\n"
+        "except OSError as error: root = error.strerror\n"
+        "print(json.dumps({'uid': os.getuid(), 'root': root,"
+        " 'token': os.path.exists('/var/run/secrets/kubernetes.io')}))"
+    )
+    assert json.loads(said) == {"uid": 10001, "root": "Read-only file system", "token": False}
+
+
+def test_the_private_key_can_be_read_by_the_parent_alone_and_is_not_in_the_workspace(
+    federation: Federation,
+) -> None:
+    said = federation.site_1.python(
+        "import os; f = os.stat('/run/secrets/flare/client.key'); print(oct(f.st_mode & 0o777), f.st_gid)\n"
+        "print([d for d, _, names in os.walk('/var/lib/flare') for n in names"
+        " if n.endswith('.key') and not os.path.islink(os.path.join(d, n))])"
+    )
+    assert said.split("\n")[:2] == ["0o440 10001", "[]"]
+
+
+def test_tini_is_the_first_process(federation: Federation) -> None:
+    assert "tini" in federation.site_1.python("print(open('/proc/1/cmdline').read())")
+
+
+def test_a_pod_that_is_not_restricted_is_refused_there(federation: Federation) -> None:
+    with pytest.raises(CommandFailedError, match="violates PodSecurity"):
+        federation.cluster.kubectl("run", "-n", "fed-site-1", "intruder", "--image=localhost/busybox:1")

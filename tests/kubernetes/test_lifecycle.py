@@ -1,0 +1,138 @@
+"""Upgrade, rollback, uninstall, reinstall, a drained node, what is wrong: what is kept, and what is said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.kubernetes.cluster import Release, eventually
+from tests.kubernetes.conftest import Federation
+
+pytestmark = pytest.mark.kubernetes
+
+
+def with_file_in_the_kit(tmp_path: Path, name: str, text: str) -> Path:
+    file = tmp_path / "own.yaml"
+    file.write_text(yaml.safe_dump({"kit": {"files": {"local": {name: text}}}}))
+    return file
+
+
+def test_an_upgrade_without_a_change_leaves_the_pod_alone(federation: Federation) -> None:
+    before = federation.site_1.pod_uid
+    federation.site_1.upgrade()
+    federation.site_1.wait_until_ready()
+    assert federation.site_1.pod_uid == before
+
+
+def test_a_changed_kit_starts_the_pod_again_with_it(federation: Federation, tmp_path: Path) -> None:
+    site = federation.site_1
+    before = site.pod_uid
+    site.upgrade("--values", str(with_file_in_the_kit(tmp_path, "marker.txt", "changed\n")))
+    site.wait_until_ready()
+    assert site.pod_uid != before
+    assert site.exec("cat", "/var/lib/flare/local/marker.txt") == "changed\n"
+    site.rollback()
+    site.wait_until_ready()
+    assert "marker.txt" not in site.exec("ls", "/var/lib/flare/local")
+
+
+def test_a_rollback_mends_an_upgrade_to_an_image_that_is_not_there(federation: Federation) -> None:
+    site = federation.site_2
+    site.upgrade("--set", "image.tag=not-there,image.pullPolicy=Never")
+
+    def does_not_start() -> bool:
+        status = federation.cluster.get("pod", "-n", site.namespace, site.pod)["status"]
+        waiting = [one["state"].get("waiting", {}) for one in status.get("containerStatuses", [])]
+        return any(one.get("reason") == "ErrImageNeverPull" for one in waiting)
+
+    eventually(does_not_start, "the upgrade does not fail")
+    site.rollback()
+    site.wait_until_ready()
+    assert "Succeeded" in site.test()
+
+
+def test_an_uninstall_leaves_the_volume_and_nothing_else_and_a_reinstall_takes_it_up(
+    federation: Federation,
+) -> None:
+    site, cluster = federation.site_2, federation.cluster
+    site.exec("touch", "/var/lib/flare/kept")
+    site.uninstall()
+    kinds = (
+        "all,configmaps,serviceaccounts,roles,rolebindings,networkpolicies,poddisruptionbudgets,pvc,secrets"
+    )
+    left = cluster.get(kinds, "-n", site.namespace, "-l", "app.kubernetes.io/instance=site-2")["items"]
+    assert [(one["kind"], one["metadata"]["name"]) for one in left] == [
+        ("PersistentVolumeClaim", "workspace-site-2-0")
+    ]
+    site.install()
+    site.wait_until_ready()
+    assert "kept" in site.exec("ls", "/var/lib/flare")
+    assert "Succeeded" in site.test()
+
+
+def test_the_volume_goes_with_the_release_where_that_is_asked(newcomer: Release) -> None:
+    newcomer.install("--set", "persistence.whenDeleted=Delete")
+    newcomer.wait_until_ready()
+    newcomer.uninstall()
+    eventually(
+        lambda: not newcomer.cluster.get("pvc", "-n", newcomer.namespace)["items"],
+        "the volume stays",
+        seconds=30,
+    )
+
+
+def test_a_release_stops_within_its_grace(federation: Federation) -> None:
+    """NVFlare as PID 1 ignores SIGTERM and takes the whole grace period; ours must not."""
+    site = federation.site_1
+    before = site.pod_uid
+    federation.cluster.kubectl("delete", "pod", "-n", site.namespace, site.pod, "--timeout=20s")
+    eventually(lambda: site.pod_uid != before, "no new pod")
+    site.wait_until_ready()
+
+
+def test_a_drained_node_gives_its_pods_to_another_and_the_federation_is_whole(federation: Federation) -> None:
+    cluster, node = federation.cluster, federation.server.node
+    moved = [release for release in federation.releases if release.node == node]
+    drain = ("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=90s")
+    try:
+        cluster.kubectl(*drain)
+        for release in federation.releases:
+            release.wait_until_ready()
+        assert all(release.node != node for release in moved)
+        assert "Succeeded" in federation.site_1.test()
+    finally:
+        cluster.kubectl("uncordon", node)
+
+
+def test_the_key_of_another_site_is_refused_with_words(newcomer: Release, federation: Federation) -> None:
+    secret = yaml.safe_load((federation.site_1.folder / "key-secret.yaml").read_text())
+    secret["metadata"]["name"] = "site-3-key"
+    wrong = json.dumps(secret)
+    newcomer.cluster.kubectl("delete", "secret", "-n", newcomer.namespace, "site-3-key")
+    file = federation.site_1.folder.parent.parent / "wrong-key.json"
+    file.write_text(wrong)
+    newcomer.cluster.kubectl("apply", "-n", newcomer.namespace, "-f", str(file))
+    newcomer.install()
+    code, message = newcomer.why_it_ended()
+    assert code == 13
+    assert "key" in message
+
+
+def test_a_kit_for_another_nvflare_is_refused_with_words(newcomer: Release, tmp_path: Path) -> None:
+    values = yaml.safe_load((newcomer.folder / "values.yaml").read_text())
+    facts = json.loads(values["kit"]["files"]["local"]["flarefleet.json"]) | {"nvflare": "2.8.0"}
+    newcomer.install("--values", str(with_file_in_the_kit(tmp_path, "flarefleet.json", json.dumps(facts))))
+    code, message = newcomer.why_it_ended()
+    assert code == 12
+    assert "2.8.0" in message
+    assert "2.9.0" in message
+
+
+def test_a_volume_without_room_is_told(newcomer: Release) -> None:
+    newcomer.install("--set", "persistence.storageClassName=tiny,persistence.size=32Mi")
+    code, message = newcomer.why_it_ended()
+    assert code == 16
+    assert "free" in message
