@@ -157,7 +157,7 @@ def _size(count: int) -> str:
 
 @contextmanager
 def _steps() -> Iterator[Callable[[Step], None]]:
-    """Tells of a build: a line for each step that took its time, and where somebody watches, what runs now."""
+    """Tells of a build: a line a step that took its time, and where somebody watches, what runs now."""
     with err.status("") as status:
 
         def tell(step: Step) -> None:

@@ -7,7 +7,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -115,14 +115,16 @@ def build_runtime(
     return tag
 
 
-def build_site(project: Project, name: str, layer: KitLayer, progress: Progress | None = None) -> str:
+def build_site(
+    project: Project, name: str, layer: KitLayer, progress: Progress | None = None, *, cached: bool = True
+) -> str:
     """Build the image of the server or a site on the runtime image, which must be there; its name."""
     builder = find_builder()
     inputs.require_checkout()
     tag = site_image(project, name)
     with tempfile.TemporaryDirectory(prefix="flarefleet-image-") as folder:
         (Path(folder) / "kit.tar").write_bytes(layer.content)
-        builder.run(_site_build(project, name, layer, Path(folder), tag), progress)
+        builder.run(replace(_site_build(project, name, layer, Path(folder), tag), cached=cached), progress)
     return tag
 
 

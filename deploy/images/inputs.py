@@ -38,7 +38,6 @@ _SOURCES = (
     "images/requirements.txt",
     "images/tools.txt",
     "pyproject.toml",
-    "README.md",
     "LICENSE",
     "fl_app",
 )

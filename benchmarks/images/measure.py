@@ -1,0 +1,107 @@
+"""What the runtime image weighs and what takes it, how long it builds, and how long imports take inside.
+
+Usage: python benchmarks/images/measure.py [--cold]. With --cold it is built twice without cache (a minute each, from
+the package indexes) and the layers of both are compared.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import docker
+
+from deploy.images import Options, build_runtime
+from deploy.images.build import file_time
+from deploy.images.inputs import CHECKOUT
+from deploy.project import Image
+
+IMAGE = Image(tag="measured")
+TOP = 12
+BIGGEST = """
+import collections, pathlib, sysconfig
+sizes = collections.Counter()
+root = pathlib.Path(sysconfig.get_path("purelib"))
+for file in root.rglob("*"):
+    if file.is_file() and not file.is_symlink():
+        sizes[file.relative_to(root).parts[0].removesuffix(".libs")] += file.stat().st_size
+        if file.suffix == ".pyc":
+            sizes["(of all: bytecode)"] += file.stat().st_size
+for name, size in sizes.most_common(%d):
+    print(f"    {size / 1e6:8.1f} MB  {name}")
+"""
+IMPORT = "import time; start = time.perf_counter(); import {module}; print(time.perf_counter() - start)"
+
+
+def main() -> None:
+    client = docker.from_env()
+    if "--cold" in sys.argv:
+        compare_cold_builds(client)
+    print(f"warm build              {seconds(build):6.1f} s")
+    print(f"after an edit of fl_app {edited_build():6.1f} s")
+    print_sizes(client)
+    for module in ("torch", "nvflare", "nvflare.private.fed.app.client.client_train", "fl_app.startup"):
+        print(f"import {module}: {min(import_time(client, module) for _ in range(3)):.2f} s")
+
+
+def build(*, cached: bool = True) -> str:
+    return build_runtime(docker.from_env(), IMAGE, Options(cached=cached))
+
+
+def seconds(run: object) -> float:
+    start = time.perf_counter()
+    assert callable(run)
+    run()
+    return time.perf_counter() - start
+
+
+def compare_cold_builds(client: docker.DockerClient) -> None:
+    layers = []
+    for _ in range(2):
+        took = seconds(lambda: build(cached=False))
+        layers.append(client.images.get(build()).attrs["RootFS"]["Layers"])
+        print(f"cold build              {took:6.1f} s")
+    print(f"two cold builds have the same layers: {layers[0] == layers[1]} (file times {file_time()})")
+
+
+def edited_build() -> float:
+    """The time of a build after a module was added to fl_app; it is taken away again."""
+    module = CHECKOUT / "fl_app" / "_measured.py"
+    module.write_text(f"MEASURED = {time.time()}\n", encoding="utf-8")
+    try:
+        return seconds(build)
+    finally:
+        module.unlink()
+
+
+def print_sizes(client: docker.DockerClient) -> None:
+    image = client.images.get(build())
+    print(f"size {image.attrs['Size'] / 1e6:,.0f} MB, by layer:")
+    for layer in reversed(image.history()):
+        if layer["Size"] > 1000:
+            text = " ".join(layer["CreatedBy"].split()) or layer["Comment"]
+            print(
+                f"    {layer['Size'] / 1e6:8.1f} MB  {text.rpartition('&& sh /tmp/build/')[0][-60:] or text[:60]}"
+            )
+    print("biggest packages:")
+    print(inside(client, BIGGEST % TOP), end="")
+
+
+def import_time(client: docker.DockerClient, module: str) -> float:
+    return float(inside(client, IMPORT.format(module=module)))
+
+
+def inside(client: docker.DockerClient, program: str) -> str:
+    output: bytes = client.containers.run(
+        f"{IMAGE.registry}/runtime:{IMAGE.tag}-{IMAGE.variant}",
+        ["-c", program],
+        entrypoint=["/opt/flare/bin/python"],
+        read_only=True,
+        tmpfs={"/tmp": ""},
+        remove=True,
+    )
+    return output.decode()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""One engine and the images of one federation, built once and shared by every test that needs them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import docker
+import pytest
+
+from deploy.errors import MachineError
+from deploy.images import build_images, runtime_image, site_image
+from deploy.project import Project, load_project
+from deploy.provision import provision
+from deploy.runtimes.docker.engine import connect
+from deploy.workspace import Workspace
+from tests.federation.federation import write_project
+
+
+@dataclass(frozen=True)
+class Built:
+    """A federation of a server and two sites, and its images."""
+
+    client: docker.DockerClient
+    project: Project
+    workspace: Workspace
+
+    @property
+    def runtime(self) -> str:
+        return runtime_image(self.project.image)
+
+    @property
+    def server(self) -> str:
+        return site_image(self.project, self.project.server.name)
+
+    @property
+    def sites(self) -> list[str]:
+        return [site_image(self.project, site.name) for site in self.project.sites]
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.DockerClient]:
+    """The Docker engine; where there is none, tests are skipped with words, and in CI they fail."""
+    try:
+        client = connect()
+    except MachineError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+@pytest.fixture(scope="session")
+def built(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """The images, built with what earlier builds left in the engine's cache."""
+    project = load_project(write_project(tmp_path_factory.mktemp("images"), sites=2, name="image-tests"))
+    workspace = Workspace(project.path.parent / "workspace" / project.name)
+    provision(project, workspace)
+    build_images(engine, project, workspace)
+    return Built(engine, project, workspace)

@@ -1,0 +1,53 @@
+"""Containers as the kit runs them: hardened, with the key from outside."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import docker
+from docker.models.containers import Container
+
+HARDENED: dict[str, Any] = {
+    "read_only": True,
+    "cap_drop": ["ALL"],
+    "security_opt": ["no-new-privileges"],
+    "pids_limit": 512,
+    "tmpfs": {"/tmp": ""},
+}
+
+
+def python_inside(client: docker.DockerClient, image: str, program: str) -> str:
+    """What `program` prints in a hardened container of `image` without network."""
+    command = ["-c", program]
+    output: bytes = client.containers.run(
+        image, command, entrypoint=["/opt/flare/bin/python"], network_mode="none", remove=True, **HARDENED
+    )
+    return output.decode()
+
+
+@contextmanager
+def parent(
+    client: docker.DockerClient, image: str, key: Path | None = None, **options: Any
+) -> Iterator[Container]:
+    """A server or site that starts in a hardened container, with a volume of its own for its workspace."""
+    volume = client.volumes.create()
+    binds = [f"{volume.name}:/var/lib/flare", *([f"{key}:/run/secrets/flare:ro"] if key else [])]
+    container = client.containers.run(image, detach=True, volumes=binds, **HARDENED, **options)
+    try:
+        yield container
+    finally:
+        container.remove(force=True)
+        volume.remove()
+
+
+def key_folder(kit: Path, folder: Path) -> Path:
+    """A folder with the private key of `kit`, readable by the container's user."""
+    folder.mkdir(mode=0o755)
+    for key in (kit / "startup").glob("*.key"):
+        shutil.copyfile(key, folder / key.name)
+        (folder / key.name).chmod(0o444)
+    return folder

@@ -1,0 +1,173 @@
+"""What is in the images: all that a site needs to run, no more, and the same for the same input."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+
+from deploy.images import Options, build_runtime, build_site, ensure_site_images, list_images
+from deploy.images.build import file_time
+from deploy.images.inputs import source_digest
+from deploy.images.kit_layer import kit_layer
+from deploy.images.names import LABEL_SOURCE
+from deploy.images.sbom import read_sbom
+from fl_app.contract import NVFLARE_VERSION, kit_version
+from tests.docker.conftest import Built
+from tests.docker.containers import python_inside
+
+pytestmark = pytest.mark.docker
+
+OS_LAYERS = 3
+"""The base image, /etc/hosts and Debian's packages, which are those of the day."""
+
+PACKAGES_WITHOUT_WHAT_THEY_REQUIRE = """
+from importlib.metadata import distributions
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+have = {canonicalize_name(d.name): d.version for d in distributions()}
+operators = {"docker", "jinja2", "rich", "typer"}
+for d in distributions():
+    for text in d.requires or ():
+        r = Requirement(text)
+        name = canonicalize_name(r.name)
+        if r.marker and not r.marker.evaluate({"extra": ""}):
+            continue
+        if d.name == "flarefleet" and name in operators:
+            continue
+        if name not in have or not r.specifier.contains(have[name].split("+")[0], prereleases=True):
+            print(d.name, "needs", r, "has", have.get(name))
+"""
+MODULES_THAT_DO_NOT_IMPORT = """
+import importlib, pkgutil, fl_app
+for module in pkgutil.walk_packages(fl_app.__path__, "fl_app."):
+    if not module.name.endswith("__main__"):
+        try:
+            importlib.import_module(module.name)
+        except Exception as error:
+            print(module.name, repr(error))
+"""
+SOURCES_WITHOUT_VALID_BYTECODE = """
+import importlib.util, pathlib, sysconfig
+for source in pathlib.Path(sysconfig.get_path("purelib")).rglob("*.py"):
+    if source.name.startswith(("py312_", "py313_", "py314_")):
+        continue
+    compiled = pathlib.Path(importlib.util.cache_from_source(str(source)))
+    head = compiled.read_bytes()[:8] if compiled.exists() else b""
+    if head[:4] != importlib.util.MAGIC_NUMBER or head[4:] != bytes([1, 0, 0, 0]):
+        print(source)
+"""
+
+
+def test_everything_that_a_job_needs_imports_in_a_hardened_container(built: Built) -> None:
+    program = (
+        "import torch, sklearn, kubernetes, nvflare; from torch.utils.tensorboard import SummaryWriter as W; "
+    )
+    program += "W('/tmp/tb').add_scalar('a', 1.0); print(nvflare.__version__, torch.ones(2).sum().item())"
+    assert python_inside(built.client, built.runtime, program).strip() == f"{NVFLARE_VERSION} 2.0"
+
+
+def test_every_module_of_fl_app_imports(built: Built) -> None:
+    assert python_inside(built.client, built.runtime, MODULES_THAT_DO_NOT_IMPORT) == ""
+
+
+def test_every_package_has_what_it_requires(built: Built) -> None:
+    assert python_inside(built.client, built.runtime, PACKAGES_WITHOUT_WHAT_THEY_REQUIRE) == ""
+
+
+def test_bytecode_is_there_and_valid_whatever_the_times_of_the_sources(built: Built) -> None:
+    assert python_inside(built.client, built.runtime, SOURCES_WITHOUT_VALID_BYTECODE) == ""
+
+
+def test_the_operators_side_and_what_builds_are_not_in_the_image(built: Built) -> None:
+    program = (
+        "import importlib.util as u; print([m for m in ('deploy', 'pip', 'cyclonedx') if u.find_spec(m)])"
+    )
+    assert python_inside(built.client, built.runtime, program).strip() == "[]"
+
+
+def test_images_say_what_they_are(built: Built) -> None:
+    labels = built.client.images.get(built.sites[0]).labels
+    assert labels["org.opencontainers.image.version"] == kit_version()
+    assert labels["org.opencontainers.image.base.name"] == "debian:bookworm-slim"
+    assert labels["org.opencontainers.image.created"].endswith("+00:00")
+    assert len(labels["org.opencontainers.image.revision"].removesuffix("-dirty")) == 40
+    assert labels["flare.site"] == "site-1"
+
+
+def test_the_entry_point_needs_no_shell_and_the_user_is_not_root(built: Built) -> None:
+    config = built.client.images.get(built.sites[0]).attrs["Config"]
+    assert config["User"] == "10001:10001"
+    assert config["Entrypoint"] == [
+        "/usr/bin/tini",
+        "-g",
+        "--",
+        "/opt/flare/bin/python",
+        "-m",
+        "fl_app.startup",
+    ]
+    assert config["Healthcheck"]["Test"][0] == "CMD"
+
+
+def test_the_bill_of_materials_names_python_and_debian_packages_and_lies_beside_too(built: Built) -> None:
+    inside = read_sbom(built.client, built.sites[0])
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(inside.decode()) is None
+    names = {component["purl"].split("@")[0] for component in json.loads(inside)["components"]}
+    assert {"pkg:pypi/nvflare", "pkg:pypi/torch", "pkg:deb/debian/tini", "pkg:deb/debian/libc6"} <= names
+    assert (built.workspace.root / "images" / "flarefleet.cdx.json").read_bytes() == inside
+
+
+def test_the_image_of_a_site_is_one_small_layer_on_the_runtime(built: Built) -> None:
+    runtime, *sites = list_images(built.client, built.project)
+    for site in sites:
+        assert site.layers[:-1] == runtime.layers
+        assert site.size is not None
+        assert runtime.size is not None
+        assert site.size - runtime.size < 100_000
+
+
+def test_two_builds_of_a_site_without_cache_have_the_same_layers(built: Built) -> None:
+    before = built.client.images.get(built.sites[0]).attrs["RootFS"]["Layers"]
+    layer = kit_layer(built.workspace.kit("site-1"), file_time())
+    build_site(built.project, "site-1", layer, cached=False)
+    assert built.client.images.get(built.sites[0]).attrs["RootFS"]["Layers"] == before
+
+
+@pytest.mark.timeout(600)
+def test_two_builds_of_the_runtime_without_cache_have_the_same_layers(built: Built) -> None:
+    before = built.client.images.get(built.runtime).attrs["RootFS"]["Layers"]
+    again = built.project.image.model_copy(update={"tag": "built-again"})
+    name = build_runtime(built.client, again, Options(cached=False))
+    try:
+        after = built.client.images.get(name).attrs["RootFS"]["Layers"]
+    finally:
+        built.client.images.remove(name)
+    sources = built.client.images.get(built.runtime).labels[LABEL_SOURCE]
+    assert source_digest("cpu") == sources, "the checkout was changed while this test ran; run it again"
+    assert after[OS_LAYERS:] == before[OS_LAYERS:]
+
+
+def test_images_that_are_up_to_date_are_not_built_again(built: Built) -> None:
+    before = [record.id for record in list_images(built.client, built.project)]
+    steps: list[object] = []
+    names = ensure_site_images(built.client, built.project, built.workspace, steps.append)
+    assert list(names.values()) == [built.server, *built.sites]
+    assert steps == []
+    assert [record.id for record in list_images(built.client, built.project)] == before
+
+
+def test_a_changed_kit_makes_only_that_sites_image_anew(built: Built) -> None:
+    note = built.workspace.kit("site-2") / "local" / "note.txt"
+    before = {record.site: record.id for record in list_images(built.client, built.project)}
+    note.write_text("changed", encoding="utf-8")
+    try:
+        ensure_site_images(built.client, built.project, built.workspace)
+    finally:
+        note.unlink()
+    after = {record.site: record.id for record in list_images(built.client, built.project)}
+    assert {site for site in before if before[site] != after[site]} == {"site-2"}
+    program = "print(open('/etc/flare/kit/local/note.txt').read())"
+    assert python_inside(built.client, built.sites[1], program).strip() == "changed"
+    ensure_site_images(built.client, built.project, built.workspace)

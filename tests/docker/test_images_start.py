@@ -1,0 +1,84 @@
+"""A container of a site's image starts as it is, hardened; and says with its exit code why it cannot."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from docker.models.containers import Container
+from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
+
+from fl_app.startup.exits import Exit
+from tests.docker.conftest import Built
+from tests.docker.containers import key_folder, parent
+
+pytestmark = pytest.mark.docker
+
+PRIVILEGES = """
+import json, os
+folders = "/ /etc /etc/flare/kit /opt/flare /usr /var /home /tmp /var/lib/flare".split()
+status = dict(line.split(":", 1) for line in open("/proc/1/status") if ":" in line)
+of_parent = [status[key].strip() for key in ("CapEff", "CapBnd", "NoNewPrivs")]
+print(json.dumps([*of_parent, os.getuid(), [folder for folder in folders if os.access(folder, os.W_OK)]]))
+"""
+PROBE = ["/opt/flare/bin/python", "-m", "fl_app.telemetry.probe"]
+
+
+@retry(stop=stop_after_delay(60), wait=wait_fixed(0.2), retry=retry_if_result(lambda ready: not ready))
+def wait_until_ready(container: Container) -> bool:
+    container.reload()
+    assert container.status == "running", container.logs().decode()
+    return container.exec_run([*PROBE, "readyz"]).exit_code == 0
+
+
+def ends_with(container: Container) -> tuple[int, str]:
+    return container.wait(timeout=60)["StatusCode"], container.logs(stdout=False).decode()
+
+
+def test_the_server_becomes_ready_hardened_and_stops_at_once(built: Built, tmp_path: Path) -> None:
+    kit = built.workspace.kit(built.project.server.name)
+    with parent(built.client, built.server, key_folder(kit, tmp_path / "key")) as server:
+        wait_until_ready(server)
+        health = built.client.images.get(built.server).attrs["Config"]["Healthcheck"]["Test"][1:]
+        assert server.exec_run(health).exit_code == 0
+        server.stop(timeout=20)
+        assert ends_with(server)[0] == 0
+
+
+def test_inside_nothing_but_the_workspace_and_tmp_can_be_written_and_no_capability_is_left(
+    built: Built, tmp_path: Path
+) -> None:
+    kit = built.workspace.kit(built.project.server.name)
+    with parent(built.client, built.server, key_folder(kit, tmp_path / "key")) as server:
+        wait_until_ready(server)
+        inside = server.exec_run(["/opt/flare/bin/python", "-c", PRIVILEGES]).output
+    assert json.loads(inside) == ["0" * 16, "0" * 16, "1", 10001, ["/tmp", "/var/lib/flare"]]
+
+
+def test_without_a_kit_it_says_so(built: Built) -> None:
+    with parent(built.client, built.runtime) as container:
+        code, said = ends_with(container)
+    assert (code, len(said.splitlines())) == (Exit.KIT, 1)
+
+
+def test_without_a_key_it_says_so(built: Built) -> None:
+    with parent(built.client, built.server) as container:
+        code, said = ends_with(container)
+    assert (code, len(said.splitlines())) == (Exit.KEY, 1)
+
+
+def test_the_key_of_another_site_is_refused(built: Built, tmp_path: Path) -> None:
+    key = key_folder(built.workspace.kit("site-2"), tmp_path / "key")
+    with parent(built.client, built.sites[0], key) as container:
+        code, said = ends_with(container)
+    assert (code, len(said.splitlines())) == (Exit.KEY, 1)
+
+
+def test_a_server_whose_name_nobody_knows_is_named(built: Built, tmp_path: Path) -> None:
+    key = key_folder(built.workspace.kit("site-1"), tmp_path / "key")
+    address = {"FLARE_SERVER_ADDRESS": "nobody.invalid:8002", "FLARE_SERVER_WAIT": "1"}
+    with parent(built.client, built.sites[0], key, environment=address) as container:
+        code, said = ends_with(container)
+    assert code == Exit.SERVER_NAME
+    assert "nobody.invalid" in said

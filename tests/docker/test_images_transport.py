@@ -1,0 +1,218 @@
+"""Images on their way to a site: through a registry, or as one archive."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import docker
+import pytest
+from docker.errors import ImageNotFound
+from tenacity import retry, stop_after_delay, wait_fixed
+
+from deploy.errors import Failed, InputError
+from deploy.images import ImageRecord, load_images, push_images, save_images
+from deploy.project import Project, load_project
+from tests.federation.federation import free_ports, write_project
+
+pytestmark = pytest.mark.docker
+
+USER, PASSWORD = "hospital", "let-me-in"
+PASSWORD_FILE = f"{USER}:$2b$05$abcdefghijklmnopqrstuu3Jd./u/rH1RxB6auX5v7gLP6uWhKCgG\n"
+DOCKERFILE = 'FROM scratch\nCOPY flarefleet.cdx.json /usr/share/sbom/\nCMD ["/nothing"]\n'
+
+
+@pytest.fixture
+def small_image(engine: docker.DockerClient, tmp_path: Path) -> Iterator[Callable[[str], ImageRecord]]:
+    """Makes images of a few bytes, with all that save and push look at."""
+    context = tmp_path / "context"
+    context.mkdir()
+    (context / "Dockerfile").write_text(DOCKERFILE, encoding="utf-8")
+    (context / "flarefleet.cdx.json").write_text("{}", encoding="utf-8")
+    made: list[str] = []
+
+    def make(name: str) -> ImageRecord:
+        image, _ = engine.images.build(path=str(context), tag=name)
+        made.append(name)
+        return ImageRecord(name=name, present=True, id=image.id)
+
+    try:
+        yield make
+    finally:
+        for name in made:
+            with contextlib.suppress(ImageNotFound):
+                engine.images.remove(name, force=True)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """Starts Debian's docker-registry on this machine; its address."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*, login: bool = False) -> str:
+        program = shutil.which("docker-registry")
+        if program is None:
+            if os.environ.get("CI") == "true":
+                pytest.fail("docker-registry is not installed")
+            pytest.skip("docker-registry is not installed (Debian's package of that name)")
+        port = free_ports(1)[0]
+        (tmp_path / "htpasswd").write_text(PASSWORD_FILE, encoding="utf-8")
+        config = {
+            "version": 0.1,
+            "storage": {"filesystem": {"rootdirectory": str(tmp_path / "registry")}},
+            "http": {"addr": f"127.0.0.1:{port}"},
+        }
+        if login:
+            config["auth"] = {"htpasswd": {"realm": "test", "path": str(tmp_path / "htpasswd")}}
+        file = tmp_path / "registry.yml"
+        file.write_text(json.dumps(config), encoding="utf-8")
+        log = (tmp_path / "registry.log").open("wb")
+        started.append(subprocess.Popen([program, "serve", str(file)], stdout=log, stderr=log))
+        _wait_for(port)
+        return f"127.0.0.1:{port}"
+
+    try:
+        yield start
+    finally:
+        for process in started:
+            process.terminate()
+            process.wait(20)
+
+
+@retry(stop=stop_after_delay(20), wait=wait_fixed(0.1), reraise=True)
+def _wait_for(port: int) -> None:
+    socket.create_connection(("127.0.0.1", port), timeout=1).close()
+
+
+def project_with(folder: Path, registry: str | None) -> Project:
+    file = write_project(folder, sites=1)
+    if registry:
+        with file.open("a", encoding="utf-8") as out:
+            out.write(f'deployment:\n  image: {{registry: "{registry}"}}\n')
+    return load_project(file)
+
+
+def login(folder: Path, registry: str, password: str) -> docker.DockerClient:
+    """A client with what `docker login` would have written."""
+    folder.mkdir()
+    auth = base64.b64encode(f"{USER}:{password}".encode()).decode()
+    (folder / "config.json").write_text(json.dumps({"auths": {registry: {"auth": auth}}}), encoding="utf-8")
+    client = docker.from_env()
+    client.api.reload_config(str(folder / "config.json"))
+    return client
+
+
+def test_pushed_images_are_in_the_registry(
+    engine: docker.DockerClient,
+    registry: Callable[..., str],
+    small_image: Callable[[str], ImageRecord],
+    tmp_path: Path,
+) -> None:
+    address = registry()
+    image = small_image(f"{address}/flare/runtime:1-cpu")
+    told: list[str] = []
+    digests = push_images(
+        engine, project_with(tmp_path, f"{address}/flare"), [image], lambda what, _d, _o: told.append(what)
+    )
+    assert digests[image.name].startswith("sha256:")
+    assert image.name in told
+    engine.images.remove(image.name)
+    assert engine.images.pull(image.name).id == image.id
+
+
+def test_the_login_that_docker_keeps_is_used(
+    registry: Callable[..., str], small_image: Callable[[str], ImageRecord], tmp_path: Path
+) -> None:
+    address = registry(login=True)
+    image = small_image(f"{address}/flare/runtime:1-cpu")
+    client = login(tmp_path / "docker", address, PASSWORD)
+    assert push_images(client, project_with(tmp_path, f"{address}/flare"), [image])[image.name]
+
+
+@pytest.mark.parametrize("password", [None, "wrong"])
+def test_a_registry_that_refuses_says_how_to_log_in(
+    engine: docker.DockerClient,
+    registry: Callable[..., str],
+    small_image: Callable[[str], ImageRecord],
+    tmp_path: Path,
+    password: str | None,
+) -> None:
+    address = registry(login=True)
+    image = small_image(f"{address}/flare/runtime:1-cpu")
+    client = login(tmp_path / "docker", address, password) if password else engine
+    with pytest.raises(Failed, match=f"docker login {address}"):
+        push_images(client, project_with(tmp_path, f"{address}/flare"), [image])
+
+
+def test_a_registry_that_does_not_answer_is_named(
+    engine: docker.DockerClient, small_image: Callable[[str], ImageRecord], tmp_path: Path
+) -> None:
+    address = f"127.0.0.1:{free_ports(1)[0]}"
+    image = small_image(f"{address}/flare/runtime:1-cpu")
+    with pytest.raises(Failed, match=f"{address} does not answer"):
+        push_images(engine, project_with(tmp_path, f"{address}/flare"), [image])
+
+
+def test_without_a_registry_in_project_yml_nothing_is_pushed(
+    engine: docker.DockerClient, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"deployment\.image\.registry"):
+        push_images(engine, project_with(tmp_path, None), [])
+
+
+def test_an_image_that_is_not_built_cannot_be_saved_or_pushed(
+    engine: docker.DockerClient, tmp_path: Path
+) -> None:
+    missing = ImageRecord(name="flarefleet/nobody:1-cpu")
+    for attempt in (
+        lambda: save_images(engine, [missing], tmp_path / "images.tar"),
+        lambda: push_images(engine, project_with(tmp_path, "registry.invalid/flare"), [missing]),
+    ):
+        with pytest.raises(Failed, match="images build"):
+            attempt()
+    assert not (tmp_path / "images.tar").exists()
+
+
+def test_saved_images_come_back_under_their_names(
+    engine: docker.DockerClient, small_image: Callable[[str], ImageRecord], tmp_path: Path
+) -> None:
+    images = [small_image("flarefleet-test/one:1"), small_image("flarefleet-test/two:1")]
+    save_images(engine, images, tmp_path / "images.tar")
+    for image in images:
+        engine.images.remove(image.name)
+    assert load_images(engine, tmp_path / "images.tar") == [image.name for image in images]
+    assert [engine.images.get(image.name).id for image in images] == [image.id for image in images]
+
+
+def test_the_archive_can_be_checked_and_loaded_without_flarefleet(
+    engine: docker.DockerClient, small_image: Callable[[str], ImageRecord], tmp_path: Path
+) -> None:
+    image = small_image("flarefleet-test/one:1")
+    save_images(engine, [image], tmp_path / "images.tar")
+    subprocess.run(["tar", "xf", "images.tar"], cwd=tmp_path, check=True)
+    subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=tmp_path, check=True)
+    engine.images.remove(image.name)
+    subprocess.run(["docker", "load", "--input", "images.tar"], cwd=tmp_path, check=True)
+    assert engine.images.get(image.name).id == image.id
+
+
+def test_a_damaged_archive_is_refused_and_nothing_of_it_loaded(
+    engine: docker.DockerClient, small_image: Callable[[str], ImageRecord], tmp_path: Path
+) -> None:
+    image = small_image("flarefleet-test/one:1")
+    file = tmp_path / "images.tar"
+    save_images(engine, [image], file)
+    engine.images.remove(image.name)
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(InputError, match="was not loaded"):
+        load_images(engine, file)
+    assert engine.images.list(image.name) == []

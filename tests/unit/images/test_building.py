@@ -1,0 +1,161 @@
+"""How an image is built: by which program, what it says, what goes in. The programs are stand-ins on PATH."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+
+from deploy.errors import Failed, InputError, MachineError
+from deploy.images import inputs
+from deploy.images.build import FILE_TIME, default_base_image, file_time
+from deploy.images.buildkit import Build, Step, find_builder
+
+LOCK = re.compile(r"^([a-z0-9-]+)==(\S+)", re.MULTILINE)
+
+BUILDS = r"""
+echo '#1 [internal] load build definition'
+echo '#5 [packages 1/2] RUN pip install'
+echo '#5 0.123 some output'
+echo '#5 DONE 1.5s'
+echo '#6 [packages 2/2] RUN more'
+echo '#6 CACHED'
+"""
+FAILS = r"""
+echo '#5 [packages 1/2] RUN pip install'
+echo '#5 0.1 the hash of the wheel is wrong'
+echo '#5 ERROR: executor failed'
+exit 1
+"""
+
+
+def put_docker(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, version: str, says: str = "", buildx: int = 1
+) -> Path:
+    """A docker program of that version, alone on PATH; `buildx` is the exit code of its plugin."""
+    program = folder / "docker"
+    program.write_text(
+        f'#!/bin/sh\ncase "$1" in buildx) if [ "$2" = version ]; then exit {buildx}; fi;; '
+        f'--version) echo "Docker version {version}, build 1"; exit;; esac\n{says}',
+        encoding="utf-8",
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder))
+    return program
+
+
+def a_build(folder: Path) -> Build:
+    return Build(
+        tag="flarefleet/runtime:1", target="runtime", dockerfile=folder / "Dockerfile", context=folder
+    )
+
+
+def test_a_docker_with_buildx_is_used_through_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    docker = put_docker(tmp_path, monkeypatch, "28.2.2", buildx=0)
+    assert find_builder().command == (str(docker), "buildx", "build", "--load")
+
+
+def test_an_older_docker_builds_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    docker = put_docker(tmp_path, monkeypatch, "20.10.24+dfsg1")
+    assert find_builder().command == (str(docker), "build")
+
+
+def test_of_two_the_one_that_can_build_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("new", "old"):
+        (tmp_path / name).mkdir()
+    put_docker(tmp_path / "new", monkeypatch, "28.2.2")
+    old = put_docker(tmp_path / "old", monkeypatch, "20.10.24")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'new'}:{tmp_path / 'old'}")
+    assert find_builder().command == (str(old), "build")
+
+
+def test_a_new_docker_without_buildx_cannot_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_docker(tmp_path, monkeypatch, "28.2.2")
+    with pytest.raises(MachineError, match="buildx"):
+        find_builder()
+
+
+def test_steps_are_told_as_they_begin_and_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_docker(tmp_path, monkeypatch, "20.10.24", BUILDS)
+    steps: list[Step] = []
+    find_builder().run(a_build(tmp_path), steps.append)
+    assert [(step.title, step.state, step.seconds) for step in steps] == [
+        ("packages 1/2", "started", 0.0),
+        ("packages 1/2", "done", 1.5),
+        ("packages 2/2", "started", 0.0),
+        ("packages 2/2", "cached", 0.0),
+    ]
+
+
+def test_a_failed_step_is_named_with_what_it_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_docker(tmp_path, monkeypatch, "20.10.24", FAILS)
+    with pytest.raises(Failed, match=r"(?s)packages 1/2.*the hash of the wheel is wrong"):
+        find_builder().run(a_build(tmp_path))
+
+
+def test_a_full_disk_is_this_machines_lack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_docker(tmp_path, monkeypatch, "20.10.24", "echo 'write /x: no space left on device'; exit 1")
+    with pytest.raises(MachineError, match="disk is full"):
+        find_builder().run(a_build(tmp_path))
+
+
+def test_source_date_epoch_is_the_time_of_all_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1234567890")
+    assert file_time() == 1234567890
+    monkeypatch.delenv("SOURCE_DATE_EPOCH")
+    assert file_time() == FILE_TIME
+
+
+@pytest.mark.parametrize("text", ["yesterday", "-1", "1.5", "٣"])
+def test_a_source_date_epoch_that_is_no_time_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", text)
+    with pytest.raises(InputError, match="SOURCE_DATE_EPOCH"):
+        file_time()
+
+
+def test_given_wheels_are_taken_and_locked_by_their_hash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inputs, "PREPARED", tmp_path / "prepared")
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "torch-2.13.0+cpu-cp311-cp311-linux_x86_64.whl").write_bytes(b"wheel")
+    inputs.prepare("gpu", given, FILE_TIME)
+    lock = (tmp_path / "prepared" / "wheels" / "gpu" / "torch.txt").read_text(encoding="utf-8")
+    assert lock == f"torch==2.13.0+cpu --hash=sha256:{hashlib.sha256(b'wheel').hexdigest()}\n"
+
+
+def test_a_folder_without_torch_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inputs, "PREPARED", tmp_path / "prepared")
+    with pytest.raises(InputError, match="no wheel of torch"):
+        inputs.prepare("cpu", tmp_path, FILE_TIME)
+
+
+def test_the_gpu_variant_takes_torch_and_its_cuda_packages_from_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inputs, "PREPARED", tmp_path)
+    inputs.prepare("gpu", None, FILE_TIME)
+    locked = (tmp_path / "wheels" / "gpu" / "torch.txt").read_text(encoding="utf-8")
+    assert {"torch", "nvidia-cublas", "nvidia-cudnn-cu13", "triton"} <= dict(LOCK.findall(locked)).keys()
+
+
+def test_every_lock_has_hashes_and_they_agree_with_each_other() -> None:
+    locks = [
+        inputs.CHECKOUT / name
+        for name in ("images/requirements.txt", "images/torch-gpu.txt", "requirements/dev.txt")
+    ]
+    versions: dict[str, set[str]] = {}
+    for lock in locks:
+        text = lock.read_text(encoding="utf-8")
+        pinned = LOCK.findall(text)
+        assert len(re.findall(r"==\S+ \\\n    --hash=sha256:", text)) == len(pinned)
+        for name, version in pinned:
+            versions.setdefault(name, set()).add(version.removesuffix("+cpu"))
+    assert {name: found for name, found in versions.items() if len(found) > 1} == {}
+
+
+def test_the_dockerfile_names_its_base_image() -> None:
+    assert default_base_image() == "debian:bookworm-slim"
