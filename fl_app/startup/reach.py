@@ -17,6 +17,8 @@ SLOW_POLL_SECONDS = 1.0
 SLOW_AFTER_SECONDS = 10.0
 CONNECT_TIMEOUT_SECONDS = 5.0
 
+GRPC = ("grpc", "agrpc", "ngrpc")
+
 Waiting = Callable[[str], None]
 """Told, again and again, what the wait is for."""
 
@@ -114,7 +116,7 @@ def _check_certificate(kit: Kit, address: tuple[str, int], connection: socket.so
     context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(kit.root_certificate))
     context.check_hostname = False  # done below: NVFlare's drivers differ in which name they accept
     context.load_cert_chain(str(kit.certificate), str(kit.key))
-    if kit.scheme in ("grpc", "agrpc", "ngrpc"):
+    if kit.scheme in GRPC:
         context.set_alpn_protocols(["h2"])
     try:
         with context.wrap_socket(connection, server_hostname=host) as channel:
@@ -145,18 +147,25 @@ def _check_certificate(kit: Kit, address: tuple[str, int], connection: socket.so
 def _check_name(kit: Kit, host: str, certificate: dict[str, Any]) -> None:
     """See that the certificate is for the name that was called.
 
-    gRPC insists on the name in the address. The other drivers check the server's identity instead, so under
-    an address of another name (a tunnel, a port forwarded) the server's own name will do for them.
+    gRPC insists on the name in the address. The other drivers do not look at it; NVFlare then checks the
+    server's identity instead; so under another name (a tunnel, a port forwarded) its identity will do for them.
     """
     names = [name for kind, name in certificate.get("subjectAltName", ()) if kind in ("DNS", "IP Address")]
-    accepted = {host} if kit.scheme in ("grpc", "agrpc", "ngrpc") else {host, kit.facts.server.name}
-    if not any(_covers(name, wanted) for name in names for wanted in accepted):
-        raise StartupError(
-            Exit.SERVER_CERTIFICATE,
-            f"the server's certificate is for {', '.join(names) or 'no name'}, not for {host}. "
-            f"Add {host} to the server's host_names in project.yml and provision again, "
-            "or reach it by one of its names",
-        )
+    if any(_covers(name, host) for name in names):
+        return
+    if kit.scheme not in GRPC and kit.facts.server.name in _identities(certificate):
+        return
+    raise StartupError(
+        Exit.SERVER_CERTIFICATE,
+        f"the server's certificate is for {', '.join(names) or 'no name'}, not for {host}. "
+        f"Add {host} to the server's host_names in project.yml and provision again, "
+        "or reach it by one of its names",
+    )
+
+
+def _identities(certificate: dict[str, Any]) -> set[str]:
+    """The common names in a certificate."""
+    return {value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"}
 
 
 def _covers(pattern: str, host: str) -> bool:

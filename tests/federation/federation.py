@@ -29,6 +29,7 @@ from deploy.workspace import Workspace
 SERVER = "flare-server"
 ADMIN = "admin@example.org"
 
+_SITE = "  - {{name: {name}, type: client, org: clinics}}"
 _PROJECT = """\
 api_version: 3
 name: {name}
@@ -144,7 +145,7 @@ class Federation:
                     return sample.value
         return None
 
-    def flarefleet(self, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+    def flarefleet(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the command line on this federation."""
         return subprocess.run(
             self.command(*arguments),

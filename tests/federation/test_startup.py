@@ -1,0 +1,373 @@
+"""How a parent starts and ends: each mistake has its line and its exit code; nothing survives its parent."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import socket
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import psutil
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+
+from fl_app.contract import KIT_FACTS
+from fl_app.startup.exits import Exit
+from tests.federation.federation import SERVER, Federation, Parent, eventually, write_project
+
+pytestmark = pytest.mark.federation
+
+Start = Callable[..., Parent]
+
+
+@pytest.fixture(scope="module")
+def clinics(tmp_path_factory: pytest.TempPathFactory) -> Federation:
+    """A provisioned federation; its kits are never changed."""
+    return Federation(write_project(tmp_path_factory.mktemp("clinics"), sites=2).parent)
+
+
+@pytest.fixture
+def kit(clinics: Federation, tmp_path: Path) -> Callable[[str], Path]:
+    """A copy of a participant's kit, to be broken."""
+
+    def copy(name: str) -> Path:
+        return Path(shutil.copytree(clinics.kit(name), tmp_path / "kits" / name))
+
+    return copy
+
+
+@pytest.fixture
+def server(clinics: Federation, tmp_path: Path, start: Start) -> Parent:
+    """The federation's server, ready."""
+    parent = start(clinics.kit(SERVER), tmp_path / SERVER)
+    eventually(parent.is_ready, what="the server is ready")
+    return parent
+
+
+def refused(parent: Parent, code: Exit, *words: str) -> None:
+    """The parent ends with that code, and its last line has those words and is the only one of ours."""
+    assert parent.wait() == code, parent.log.read_text()
+    line = parent.last_line()
+    assert line.startswith("flarefleet: cannot run: ")
+    assert code.name in line
+    for word in words:
+        assert word in line
+    assert "Traceback" not in parent.log.read_text()
+
+
+def test_a_missing_kit(start: Start, tmp_path: Path) -> None:
+    refused(
+        start(tmp_path / "nowhere", tmp_path / "ws"), Exit.KIT, "no startup kit", str(tmp_path / "nowhere")
+    )
+
+
+def test_a_kit_of_another_nvflare(kit: Callable[[str], Path], start: Start, tmp_path: Path) -> None:
+    site = kit("site-1")
+    facts = site / "local" / KIT_FACTS
+    facts.write_text(json.dumps(json.loads(facts.read_text()) | {"nvflare": "2.6.0"}))
+
+    refused(start(site, tmp_path / "ws"), Exit.VERSION, "2.6.0", "2.9.0")
+
+
+def test_the_key_of_another_site(
+    kit: Callable[[str], Path], clinics: Federation, start: Start, tmp_path: Path
+) -> None:
+    site = kit("site-1")
+    shutil.copy(clinics.kit("site-2") / "startup" / "client.key", site / "startup" / "client.key")
+
+    refused(start(site, tmp_path / "ws"), Exit.KEY, "does not match the certificate", "site-1")
+
+
+def test_a_key_that_is_handed_over_apart_from_the_kit_is_the_one_that_counts(
+    kit: Callable[[str], Path], clinics: Federation, start: Start, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    shutil.copy(clinics.kit("site-2") / "startup" / "client.key", secret)
+
+    parent = start(kit("site-1"), tmp_path / "ws", FLARE_KEY=str(secret))
+
+    refused(parent, Exit.KEY, str(secret / "client.key"))
+
+
+def test_no_key_at_all(kit: Callable[[str], Path], start: Start, tmp_path: Path) -> None:
+    site = kit("site-1")
+    (site / "startup" / "client.key").unlink()
+
+    refused(start(site, tmp_path / "ws"), Exit.KEY, "client.key is missing")
+
+
+def test_an_expired_certificate(
+    kit: Callable[[str], Path], clinics: Federation, start: Start, tmp_path: Path
+) -> None:
+    site = kit("site-1")
+    _reissue(clinics, site / "startup" / "client.crt", begin_days=-30, end_days=-2)
+    day = f"{datetime.now(timezone.utc) - timedelta(days=2):%Y-%m-%d}"
+
+    refused(
+        start(site, tmp_path / "ws"), Exit.CERTIFICATE, f"expired on {day}", "flarefleet provision --renew"
+    )
+
+
+def test_a_certificate_of_the_future(
+    kit: Callable[[str], Path], clinics: Federation, start: Start, tmp_path: Path
+) -> None:
+    site = kit("site-1")
+    _reissue(clinics, site / "startup" / "client.crt", begin_days=3, end_days=30)
+
+    refused(start(site, tmp_path / "ws"), Exit.CERTIFICATE, "not valid before", "clock")
+
+
+def test_the_certificate_of_another_site(
+    kit: Callable[[str], Path], clinics: Federation, start: Start, tmp_path: Path
+) -> None:
+    site = kit("site-1")
+    for file in ("client.crt", "client.key"):
+        shutil.copy(clinics.kit("site-2") / "startup" / file, site / "startup" / file)
+
+    refused(start(site, tmp_path / "ws"), Exit.CERTIFICATE, "is of site-2, the kit of site-1")
+
+
+def test_a_workspace_that_cannot_be_written(clinics: Federation, start: Start, tmp_path: Path) -> None:
+    (tmp_path / "ws").touch()  # root may write to any folder, but to none that is a file
+
+    refused(start(clinics.kit("site-1"), tmp_path / "ws"), Exit.WORKSPACE, "not writable")
+
+
+def test_a_workspace_that_another_parent_runs_on(
+    clinics: Federation, server: Parent, start: Start, tmp_path: Path
+) -> None:
+    second = start(clinics.kit(SERVER), tmp_path / SERVER)
+
+    refused(second, Exit.IN_USE, "another parent (process")
+    assert server.is_ready()
+
+
+def test_a_taken_federation_port(clinics: Federation, server: Parent, start: Start, tmp_path: Path) -> None:
+    second = start(clinics.kit(SERVER), tmp_path / "second")
+
+    refused(second, Exit.PORT, f"port {clinics.project.server.fed_learn_port} (of the federation)")
+
+
+def test_a_taken_telemetry_port(clinics: Federation, start: Start, tmp_path: Path) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+
+        parent = start(clinics.kit("site-1"), tmp_path / "ws", FLARE_TELEMETRY_PORT=str(port))
+
+        refused(parent, Exit.PORT, f"port {port} (of telemetry)")
+
+
+def test_a_component_that_cannot_be_imported(
+    kit: Callable[[str], Path], start: Start, tmp_path: Path
+) -> None:
+    site = kit("site-1")
+    document = {"format_version": 2, "components": [{"id": "extra", "path": "no_such_package.Extra"}]}
+    (site / "local" / "extra__p_resources.json").write_text(json.dumps(document))
+
+    refused(
+        start(site, tmp_path / "ws"),
+        Exit.CONFIGURATION,
+        "extra__p_resources.json",
+        "extra",
+        "no_such_package.Extra",
+    )
+
+
+def test_a_local_file_that_is_no_json(kit: Callable[[str], Path], start: Start, tmp_path: Path) -> None:
+    site = kit("site-1")
+    (site / "local" / "privacy.json").write_text("{scopes:")
+
+    refused(start(site, tmp_path / "ws"), Exit.CONFIGURATION, "privacy.json", "not JSON")
+
+
+def test_a_server_name_that_does_not_resolve(clinics: Federation, start: Start, tmp_path: Path) -> None:
+    parent = start(
+        clinics.kit("site-1"),
+        tmp_path / "ws",
+        FLARE_SERVER_ADDRESS="no-such-server.invalid:8002",
+        FLARE_SERVER_WAIT="0.5",
+    )
+
+    refused(parent, Exit.SERVER_NAME, "no-such-server.invalid does not resolve")
+
+
+def test_a_server_that_does_not_answer(clinics: Federation, start: Start, tmp_path: Path) -> None:
+    parent = start(clinics.kit("site-1"), tmp_path / "ws", FLARE_SERVER_WAIT="0.5")
+
+    refused(
+        parent, Exit.SERVER_UNREACHABLE, f"localhost:{clinics.project.server.fed_learn_port} does not answer"
+    )
+
+
+def test_the_server_of_another_federation(
+    clinics: Federation, server: Parent, start: Start, tmp_path: Path
+) -> None:
+    folder = tmp_path / "other"
+    folder.mkdir()
+    other = Federation(write_project(folder, sites=1, port=clinics.project.server.fed_learn_port).parent)
+
+    refused(start(other.kit("site-1"), tmp_path / "ws"), Exit.SERVER_CERTIFICATE, "another federation")
+    assert server.is_ready()
+
+
+@pytest.mark.parametrize("scheme", ["grpc", "http", "tcp"])
+def test_every_scheme_starts_and_checks_the_name_as_its_driver_does(
+    scheme: str, start: Start, tmp_path: Path
+) -> None:
+    federation = Federation(write_project(tmp_path, sites=1, scheme=scheme).parent)
+    port = federation.project.server.fed_learn_port
+    server = start(federation.kit(SERVER), tmp_path / SERVER)
+    site = start(federation.kit("site-1"), tmp_path / "site-1")
+    eventually(site.is_ready, what="the site is ready")
+    site.stop()
+
+    by_address = start(
+        federation.kit("site-1"), tmp_path / "site-1", FLARE_SERVER_ADDRESS=f"127.0.0.1:{port}"
+    )
+
+    if scheme == "grpc":
+        refused(by_address, Exit.SERVER_CERTIFICATE, "not for 127.0.0.1", "host_names")
+    else:
+        eventually(by_address.is_ready, what="the site is ready under another name")
+    assert server.is_ready()
+
+
+def test_the_line_is_left_where_an_orchestrator_looks_for_it(start: Start, tmp_path: Path) -> None:
+    note = tmp_path / "termination-log"
+
+    parent = start(tmp_path / "nowhere", tmp_path / "ws", FLARE_TERMINATION_LOG=str(note))
+
+    parent.wait()
+    assert note.read_text().strip() == parent.last_line()
+
+
+def test_a_value_that_cannot_be(start: Start, tmp_path: Path) -> None:
+    parent = start(tmp_path, tmp_path / "ws", FLARE_PARENT_PORT="eighty")
+
+    refused(parent, Exit.SETTINGS, "FLARE_PARENT_PORT=eighty")
+
+
+@pytest.mark.parametrize("request_to_stop", [signal.SIGTERM, signal.SIGINT])
+def test_a_request_to_stop_ends_it_at_once_and_cleanly(
+    request_to_stop: signal.Signals, clinics: Federation, server: Parent, start: Start, tmp_path: Path
+) -> None:
+    below = server.below()
+
+    server.process.send_signal(request_to_stop)
+
+    assert server.wait(3) == 0
+    assert not any(_runs(process) for process in below)
+    again = start(clinics.kit(SERVER), tmp_path / SERVER)
+    eventually(again.is_ready, what="ports and workspace are free again")
+
+
+def test_a_request_to_stop_is_heard_while_it_waits_for_its_server(
+    clinics: Federation, start: Start, tmp_path: Path
+) -> None:
+    site = start(clinics.kit("site-1"), tmp_path / "ws")
+    eventually(lambda: "does not answer" in str(site.readiness().get("reason")), what="it waits")
+
+    assert site.stop() == 0
+
+
+def test_a_killed_parent_is_seen_by_its_exit_code(server: Parent) -> None:
+    server.below()[0].kill()
+
+    assert server.wait(5) == 128 + signal.SIGKILL
+
+
+def test_a_parent_ends_with_its_supervisor(server: Parent) -> None:
+    below = server.below()
+
+    server.process.kill()
+
+    eventually(lambda: not any(_runs(process) for process in below), 5, "the parent has ended")
+
+
+def test_the_kit_stays_as_it_is_and_its_key_is_not_copied(
+    clinics: Federation, server: Parent, start: Start, tmp_path: Path
+) -> None:
+    before = _content(clinics.kit("site-1"))
+    site = start(clinics.kit("site-1"), tmp_path / "site-1")
+    eventually(site.is_ready, what="the site is ready")
+
+    assert _content(clinics.kit("site-1")) == before
+    secret = (clinics.kit("site-1") / "startup" / "client.key").read_bytes()
+    for file in (tmp_path / "site-1").rglob("*"):
+        if file.is_file() and not file.is_symlink():
+            assert secret not in file.read_bytes(), file
+
+
+def test_a_file_of_a_job_cannot_stand_in_for_the_site_s_own_settings(
+    clinics: Federation, start: Start, tmp_path: Path
+) -> None:
+    workspace = tmp_path / "ws"
+    intruder = workspace / "00-job" / "app"
+    intruder.mkdir(parents=True)
+    (intruder / "comm_config.json").write_text(json.dumps({"internal": {"scheme": "nonsense"}}))
+    (intruder / "resources.json").write_text("{}")
+
+    server = start(clinics.kit(SERVER), workspace)
+
+    eventually(server.is_ready, what="the server is ready")
+    port = json.loads((workspace / "comm_config.json").read_text())["internal"]["resources"]["port"]
+    assert port in _listening(server)
+
+
+def test_an_administrator_s_restart_starts_it_again(server: Parent, tmp_path: Path) -> None:
+    before = server.below()[0]
+    (tmp_path / SERVER / "restart.fl").touch()  # NVFlare's way to say it
+
+    before.terminate()
+    before.wait(5)
+
+    eventually(server.is_ready, what="it is back")
+    assert server.below()[0].pid != before.pid
+    assert not (tmp_path / SERVER / "restart.fl").exists()
+
+
+def _reissue(federation: Federation, file: Path, begin_days: int, end_days: int) -> None:
+    """The same certificate with other dates, signed by the federation's authority."""
+    state = json.loads((federation.workspace.state / "cert.json").read_text())
+    authority = load_pem_private_key(state["root_pri_key"].encode(), password=None)
+    old = x509.load_pem_x509_certificate(file.read_bytes())
+    now = datetime.now(timezone.utc)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(old.subject)
+        .issuer_name(old.issuer)
+        .public_key(old.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now + timedelta(days=begin_days))
+        .not_valid_after(now + timedelta(days=end_days))
+    )
+    for extension in old.extensions:
+        builder = builder.add_extension(extension.value, extension.critical)
+    file.write_bytes(builder.sign(authority, hashes.SHA256()).public_bytes(Encoding.PEM))  # type: ignore[arg-type]
+
+
+def _content(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def _listening(parent: Parent) -> set[int]:
+    return {
+        connection.laddr.port
+        for connection in parent.below()[0].net_connections(kind="tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,156 @@
+"""What the telemetry of a parent tells, and that it tells the truth when things go wrong."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from deploy.runtimes.protocol import SiteState
+from tests.federation.federation import SERVER, Federation, Parent, eventually, write_project
+
+pytestmark = pytest.mark.federation
+
+
+def test_every_parent_says_what_it_is(federation: Federation) -> None:
+    for name, role in ((SERVER, "server"), ("site-1", "client")):
+        assert federation.metric(name, "nvflare_build_info", site=name, role=role, nvflare="2.9.0") == 1
+        assert federation.metric(name, "nvflare_up", site=name, role=role) == 1
+        assert federation.metric(name, "nvflare_ready", site=name, role=role) == 1
+        assert federation.metric(name, "nvflare_telemetry_errors_total", site=name) == 0
+        assert federation.metric(name, "process_start_time_seconds") is not None
+
+
+def test_both_ends_agree_on_registration_and_last_contact(federation: Federation) -> None:
+    for reporter, role in ((SERVER, "server"), ("site-1", "client")):
+        assert federation.metric(reporter, "nvflare_registered", site="site-1", role=role) == 1
+        contact = federation.metric(
+            reporter, "nvflare_last_contact_timestamp_seconds", site="site-1", role=role
+        )
+        assert contact is not None
+        assert 0 <= time.time() - contact < 40
+
+
+def test_jobs_are_counted_by_status_from_zero_on(federation: Federation) -> None:
+    for status in ("SUBMITTED", "RUNNING", "FINISHED:COMPLETED", "FINISHED:EXECUTION_EXCEPTION"):
+        assert federation.metric(SERVER, "nvflare_jobs", site=SERVER, status=status) == 0
+    assert federation.metric("site-1", "nvflare_jobs", site="site-1", status="RUNNING") == 0
+
+
+def test_certificates_tell_when_they_expire(federation: Federation) -> None:
+    certificate = x509.load_pem_x509_certificate(
+        (federation.kit("site-1") / "startup" / "client.crt").read_bytes()
+    )
+
+    told = federation.metric(
+        "site-1", "nvflare_certificate_expiry_timestamp_seconds", site="site-1", certificate="own"
+    )
+
+    assert told == certificate.not_valid_after_utc.timestamp()
+    assert federation.metric(
+        "site-1", "nvflare_certificate_expiry_timestamp_seconds", site="site-1", certificate="root"
+    )
+
+
+def test_nothing_else_is_served(federation: Federation) -> None:
+    assert federation.ask(SERVER, "/healthz") == (200, '{"healthy": true}\n')
+    assert federation.ask(SERVER, "/elsewhere")[0] == 404
+
+
+def test_a_site_says_what_it_waits_for(
+    new_federation: Callable[..., Federation], start: Callable[..., Parent], tmp_path: Path
+) -> None:
+    federation = new_federation()
+
+    site = start(federation.kit("site-1"), tmp_path / "site-1")
+
+    eventually(lambda: "does not answer (connection refused)" in str(site.readiness().get("reason")))
+    assert site.readiness()["ready"] is False
+    assert site.readiness()["starting"] is True
+
+
+def test_a_site_is_not_ready_once_its_server_has_been_silent_for_too_long(
+    new_federation: Callable[..., Federation],
+) -> None:
+    federation = new_federation()
+    federation.up()
+
+    federation.supervisor(SERVER).kill()
+
+    eventually(lambda: federation.site("site-1").state is SiteState.NOT_READY, 60, "the site noticed")
+    assert "has not answered for" in federation.site("site-1").reason
+    assert federation.ask("site-1", "/healthz")[0] == 200, "a restart of the site would not help"
+    federation.up()
+    eventually(lambda: federation.site("site-1").state is SiteState.READY, 40, "it is back")
+
+
+def test_of_two_processes_with_one_kit_the_refused_one_is_not_ready(
+    new_federation: Callable[..., Federation], start: Callable[..., Parent], tmp_path: Path
+) -> None:
+    federation = new_federation()
+    federation.up()
+
+    start(federation.kit("site-1"), tmp_path / "twin")
+
+    eventually(lambda: federation.site("site-1").state is SiteState.NOT_READY, 60, "the first is thrown out")
+    assert "another process uses this kit" in federation.site("site-1").reason
+    assert federation.metric("site-1", "nvflare_registered", site="site-1", role="client") == 0
+    assert (federation.metric("site-1", "nvflare_heartbeats_refused_total", site="site-1") or 0) > 0
+
+
+def test_the_server_sees_a_lost_site_by_its_last_contact(new_federation: Callable[..., Federation]) -> None:
+    federation = new_federation()
+    federation.up()
+
+    federation.kill("site-1")
+
+    eventually(
+        lambda: federation.metric(SERVER, "nvflare_registered", site="site-1", role="server") == 0,
+        60,
+        "the server counts it as lost, long before NVFlare's 600 s",
+    )
+    assert federation.site(SERVER).state is SiteState.READY
+
+
+def test_it_works_without_the_start_up_of_the_kit(tmp_path: Path) -> None:
+    """NVFlare's own start script reads the same local/: the component then opens the port itself."""
+    import os
+    import signal
+    import subprocess
+    import sys
+
+    from deploy.runtimes.ports import free_ports
+    from tests.federation.federation import ask
+
+    federation = Federation(write_project(tmp_path, sites=1).parent)
+    kit = federation.kit(SERVER)
+    resources = kit / "local" / "resources.json.default"
+    resources.write_text(resources.read_text().replace("/var/lib/flare", str(tmp_path / "store")))
+    port = free_ports(1)[0]
+    server = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "nvflare.private.fed.app.server.server_train"),
+            *("-m", str(kit), "-s", "fed_server.json", "--set", "secure_train=true", "org=clinics"),
+            "config_folder=config",
+        ],
+        env={**os.environ, "FLARE_TELEMETRY_HOST": "127.0.0.1", "FLARE_TELEMETRY_PORT": str(port)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+    def is_ready() -> bool:
+        try:
+            return bool(json.loads(ask("127.0.0.1", port, "/readyz")[1])["ready"])
+        except OSError:
+            return False
+
+    try:
+        eventually(is_ready, what="its telemetry says ready")
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
