@@ -7,6 +7,7 @@ from functools import cache
 import jinja2
 
 from deploy.release.participant import Participant
+from deploy.runtimes.docker.compose import is_for_several_hosts
 from fl_app.contract import NVFLARE_VERSION
 
 
@@ -18,6 +19,7 @@ def install_text(participant: Participant) -> str:
         deployment=participant.deployment,
         nvflare=NVFLARE_VERSION,
         image=participant.image,
+        has_compose=is_for_several_hosts(participant.project),
         address=participant.server_address,
     )
 

@@ -1,5 +1,7 @@
 """Writes release/NAME for the server and every site: values.yaml, key-secret.yaml (0600) and INSTALL.md.
 
+Where the server can be reached from other hosts, compose.yaml too: for a host with Docker and no Kubernetes.
+
 Made from project.yml and the kits alone: the same input gives the same bytes, and a file that already holds
 them is left as it is. Each folder is all that its operator needs and holds nothing of anybody else.
 """
@@ -18,9 +20,11 @@ from deploy.release.install import install_text
 from deploy.release.participant import Participant, release_name
 from deploy.release.secret import SECRET_FILE, secret_text
 from deploy.release.values import VALUES_FILE, values_text
+from deploy.runtimes.docker.compose import host_file, is_for_several_hosts
 from deploy.workspace import Workspace
 
 INSTALL_FILE = "INSTALL.md"
+COMPOSE_FILE = "compose.yaml"
 SECRET_MODE = 0o600
 OPEN_MODE = 0o644
 FOLDER_MODE = 0o700
@@ -74,8 +78,17 @@ def _write_one(participant: Participant, workspace: Workspace) -> bool:
         (SECRET_FILE, secret_text(participant), SECRET_MODE),
         (INSTALL_FILE, install_text(participant), OPEN_MODE),
     ]
+    if is_for_several_hosts(participant.project):
+        files.append((COMPOSE_FILE, _compose_text(participant), OPEN_MODE))
     changed = [_put(folder / name, text.encode(), mode) for name, text, mode in files]
     return any(changed)
+
+
+def _compose_text(participant: Participant) -> str:
+    from deploy.images.names import site_image
+
+    project = participant.project
+    return host_file(project, participant.name, image=site_image(project, participant.name))
 
 
 def _put(file: Path, content: bytes, mode: int) -> bool:

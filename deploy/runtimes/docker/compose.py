@@ -124,7 +124,7 @@ def federation_file(
 
 
 def host_file(project: Project, name: str, *, image: str) -> str:
-    """The compose file of the server or of one site, for a host of its own.
+    """The compose file of the server or of one site, for a host of its own: for the folder release/NAME.
 
     Args:
         project: what project.yml says; its server must be reachable from other hosts.

@@ -102,7 +102,7 @@ def test_a_site_on_a_host_of_its_own_reaches_the_server_where_its_kit_says(proje
 def test_the_key_of_a_host_is_a_file_that_compose_mounts_as_a_secret(project: Write) -> None:
     document = yaml.safe_load(host_file(project(default_host=ELSEWHERE), "site-1", image="i"))
 
-    assert document["secrets"] == {"private-key": {"file": "./client.key"}}
+    assert document["secrets"] == {"private-key": {"file": "./key/client.key"}}
     assert document["services"]["site-1"]["secrets"] == [
         {"source": "private-key", "target": "/run/secrets/flare/client.key"}
     ]
