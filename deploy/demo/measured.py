@@ -1,10 +1,81 @@
-"""What the hospitals logged while they trained, read from TensorBoard's event files."""
+"""What a run measured: the hospitals' values from TensorBoard's files, and its model on the test patients."""
 
 from __future__ import annotations
 
+import os
+import platform
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from deploy.demo.compare import compare
+from deploy.demo.report import Files, HospitalReport, Report
 from deploy.errors import Failed
+
+if TYPE_CHECKING:
+    from deploy.project import Project
+    from fl_app.jobs.hospital.job import HospitalParameters
+
+PACKAGES = ("flarefleet", "nvflare", "torch", "numpy", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A job that completed."""
+
+    job_id: str
+    server_address: str
+    folder: Path
+    """Its results, as `flarefleet fetch` lays them out."""
+
+
+def measure(project: Project, parameters: HospitalParameters, trained: Trained) -> Report:
+    """What this run measured, but for its steps."""
+    files = Files(
+        folder=str(trained.folder),
+        model="model/FL_global_model.pt",
+        best_model=_if_there(trained.folder, "model/best_FL_global_model.pt"),
+        tensorboard="tb_events",
+        logs="logs",
+    )
+    compared = compare(parameters, len(project.sites), trained.folder / files.model)
+    events = trained.folder / files.tensorboard
+    hospitals = tuple(
+        HospitalReport(
+            name=site.name,
+            patients=len(patients),
+            malignant=patients.malignant,
+            alone=alone,
+            global_accuracy=logged(events, site.name, "accuracy", parameters.rounds),
+            own_accuracy=logged(events, site.name, "accuracy_after_training", parameters.rounds),
+        )
+        for site, patients, alone in zip(
+            project.sites, compared.cohort.hospitals, compared.alone, strict=True
+        )
+    )
+    return Report(
+        made_at=datetime.now().astimezone(),
+        project=project.name,
+        job_id=trained.job_id,
+        server_address=trained.server_address,
+        parameters=parameters.model_dump(mode="json"),
+        hospitals=hospitals,
+        test_patients=len(compared.cohort.test),
+        test_malignant=compared.cohort.test.malignant,
+        federated=compared.federated,
+        central=compared.central,
+        versions={"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        steps=(),
+        files=files,
+        command="",
+    )
+
+
+def _if_there(folder: Path, name: str) -> str | None:
+    return name if (folder / name).exists() else None
 
 
 def logged(events: Path, site: str, tag: str, rounds: int) -> tuple[float, ...]:

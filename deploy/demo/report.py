@@ -117,7 +117,7 @@ def interval(accuracy: float, patients: int) -> tuple[float, float]:
     weight = 1 / (1 + z**2 / patients)
     centre = weight * (accuracy + z**2 / (2 * patients))
     half = weight * z * sqrt(accuracy * (1 - accuracy) / patients + z**2 / (4 * patients**2))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    return max(0.0, min(accuracy, centre - half)), min(1.0, max(accuracy, centre + half))
 
 
 def difference(accuracy: float, other: float) -> str:

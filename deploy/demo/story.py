@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import os
-import platform
 import shlex
-import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from deploy.demo.compare import compare
-from deploy.demo.measured import logged
+from deploy.demo.measured import Trained, measure
 from deploy.demo.page import page
 from deploy.demo.place import Place, own_place
-from deploy.demo.report import Files, HospitalReport, Report
+from deploy.demo.report import Report
+from deploy.demo.signals import interruptible, undisturbed
 from deploy.demo.steps import Say, Steps
 from deploy.errors import Failed, InputError
 from deploy.project import Project, load_project
@@ -37,17 +33,6 @@ JOB = "hospital"
 UP_SECONDS = 60.0
 JOB_SECONDS = 900.0
 """After which a demo whose job has not ended is given up."""
-PACKAGES = ("flarefleet", "nvflare", "torch", "numpy", "scikit-learn")
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A job that completed."""
-
-    job_id: str
-    server_address: str
-    folder: Path
-    """Its results, as `flarefleet fetch` lays them out."""
 
 
 def tell(
@@ -79,7 +64,7 @@ def tell(
         project = load_project(project_file)
         _check_division(project, parameters)
     home = Workspace(workspace_folder.absolute() / project.name)
-    with _interruptible(), own_place(project, home, port) as place:
+    with interruptible(), own_place(project, home, port) as place:
         if place.why_elsewhere:
             steps.note(f"{place.why_elsewhere}: this run has its own copy, {place.project.path}")
         with steps.step("provision", f"certificates and kits in {place.workspace.root}"):
@@ -87,7 +72,7 @@ def tell(
         trained = _train(place, parameters, settings, _new_folder(home.demo), steps)
     hospitals = f"each of {len(project.sites)} hospitals alone, and all patients in one place"
     with steps.step("compare", hospitals):
-        report = _report(project, parameters, trained)
+        report = measure(project, parameters, trained)
     report = report.model_copy(
         update={"steps": tuple(steps.done), "command": _command(project_file, parameters, port)}
     )
@@ -119,11 +104,14 @@ def _train(
 ) -> Trained:
     """Train in a federation that is up only for that."""
     runtime = ProcessRuntime(place.project, place.workspace)
+    written_before = {name: len(lines) for name, lines in _logs(place.project, runtime)}
     with _federation(place, runtime, steps) as status:
         what = f"{parameters.rounds} rounds of the job {JOB} on {len(place.project.sites)} hospitals"
-        with steps.step("submit", what) as say:
-            job_id = _submit(place.project, runtime, settings, folder, say)
-        _keep_logs(place.project, runtime, folder / "logs")
+        try:
+            with steps.step("submit", what) as say:
+                job_id = _submit(place.project, runtime, settings, folder, say)
+        finally:
+            _keep_logs(runtime, written_before, folder / "logs")
     return Trained(job_id, status.server_address or "", folder)
 
 
@@ -138,7 +126,7 @@ def _federation(place: Place, runtime: ProcessRuntime, steps: Steps) -> Iterator
             status = runtime.up(lambda seen: say(_readiness(seen)), UP_SECONDS)
         yield status
     finally:
-        with _deaf(), steps.step("down", "every process of the federation stopped"):
+        with undisturbed(), steps.step("down", "every process of the federation stopped"):
             runtime.down()
             remember(place.workspace, None)
 
@@ -172,9 +160,7 @@ def _submit(
                 say(f"round {seen.progress.round} of {seen.progress.rounds}")
         if seen.job.status != COMPLETED:
             reasons = "".join(f"\n{error.site}: {error.text}" for error in explain(session, seen.job))
-            raise Failed(
-                f"the job {job_id} ended {seen.job.status}{reasons}\nThe logs: {runtime.folder.root}"
-            )
+            raise Failed(f"the job {job_id} ended {seen.job.status}{reasons}\nThe logs: {folder / 'logs'}")
         fetch(session, job_id, folder)
     return job_id
 
@@ -188,12 +174,17 @@ def _admin(project: Project) -> str:
     )
 
 
-def _keep_logs(project: Project, runtime: ProcessRuntime, folder: Path) -> None:
-    """Copy the logs of the server and of every hospital to the results: the next start begins them anew."""
-    folder.mkdir(exist_ok=True)
-    for name in (project.server.name, *(site.name for site in project.sites)):
-        text = "".join(f"{line}\n" for line in runtime.logs(name))
+def _keep_logs(runtime: ProcessRuntime, written_before: dict[str, int], folder: Path) -> None:
+    """Copy what the server and every hospital wrote to their logs in this run to the results."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, lines in _logs(runtime.project, runtime):
+        text = "".join(f"{line}\n" for line in lines[written_before[name] :])
         (folder / f"{name}.log").write_text(text, encoding="utf-8")
+
+
+def _logs(project: Project, runtime: ProcessRuntime) -> Iterator[tuple[str, list[str]]]:
+    for name in (project.server.name, *(site.name for site in project.sites)):
+        yield name, list(runtime.logs(name))
 
 
 def _new_folder(demo: Path) -> Path:
@@ -207,53 +198,6 @@ def _new_folder(demo: Path) -> Path:
             continue
         return folder
     raise InputError(f"{demo}: a hundred runs in one second")
-
-
-def _report(project: Project, parameters: HospitalParameters, trained: Trained) -> Report:
-    """What this run measured, but for its steps."""
-    files = Files(
-        folder=str(trained.folder),
-        model="model/FL_global_model.pt",
-        best_model=_if_there(trained.folder, "model/best_FL_global_model.pt"),
-        tensorboard="tb_events",
-        logs="logs",
-    )
-    compared = compare(parameters, len(project.sites), trained.folder / files.model)
-    events = trained.folder / files.tensorboard
-    hospitals = tuple(
-        HospitalReport(
-            name=site.name,
-            patients=len(patients),
-            malignant=patients.malignant,
-            alone=alone,
-            global_accuracy=logged(events, site.name, "accuracy", parameters.rounds),
-            own_accuracy=logged(events, site.name, "accuracy_after_training", parameters.rounds),
-        )
-        for site, patients, alone in zip(
-            project.sites, compared.cohort.hospitals, compared.alone, strict=True
-        )
-    )
-    return Report(
-        made_at=datetime.now().astimezone(),
-        project=project.name,
-        job_id=trained.job_id,
-        server_address=trained.server_address,
-        parameters=parameters.model_dump(mode="json"),
-        hospitals=hospitals,
-        test_patients=len(compared.cohort.test),
-        test_malignant=compared.cohort.test.malignant,
-        federated=compared.federated,
-        central=compared.central,
-        versions={"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
-        machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        steps=(),
-        files=files,
-        command="",
-    )
-
-
-def _if_there(folder: Path, name: str) -> str | None:
-    return name if (folder / name).exists() else None
 
 
 def _command(project_file: Path, parameters: HospitalParameters, port: int | None) -> str:
@@ -272,30 +216,3 @@ def _write(report: Report, folder: Path) -> None:
     beside.unlink(missing_ok=True)
     beside.symlink_to(folder.name)
     beside.replace(folder.parent / "latest")
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let SIGTERM and a closed terminal end the demo as Ctrl-C does."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _deaf() -> Iterator[None]:
-    """Go on whatever signal comes: what is stopping here must not be left half stopped."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

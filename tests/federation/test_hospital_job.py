@@ -1,0 +1,52 @@
+"""The job `hospital` in a federation of other names and another number of sites than the demo's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from deploy.demo.measured import logged
+from fl_app.jobs.hospital.job import HospitalParameters
+from tests.federation.federation import Federation
+from tests.unit.hospital.averaging import average
+
+pytestmark = pytest.mark.federation
+
+SITES = 2
+PARAMETERS = HospitalParameters(rounds=3, local_epochs=1, hidden=7, seed=5)
+
+
+def test_two_runs_in_any_federation_come_to_the_same_model_and_log_every_round(
+    new_federation: Callable[..., Federation], tmp_path: Path
+) -> None:
+    federation = new_federation(name="clinics", sites=SITES)
+    federation.up()
+    torch.set_num_threads(1)
+    expected = average(PARAMETERS, hospitals=SITES)
+
+    for run in ("first", "second"):
+        job_id = _submit(federation)
+        fetched = federation.flarefleet("fetch", job_id, str(tmp_path / run))
+        assert fetched.returncode == 0, fetched.stderr
+
+        stored = torch.load(tmp_path / run / "model" / "FL_global_model.pt", weights_only=True)["model"]
+        for name, value in expected.weights.items():
+            torch.testing.assert_close(stored[name], value, rtol=0, atol=1e-5)
+        for index, site in enumerate(federation.project.sites):
+            events = tmp_path / run / "tb_events"
+            own = logged(events, site.name, "accuracy_after_training", PARAMETERS.rounds)
+            assert list(own) == pytest.approx(expected.own_accuracy[index])
+            for tag in ("accuracy", "loss", "own_accuracy", "train_loss"):
+                assert len(logged(events, site.name, tag, PARAMETERS.rounds)) == PARAMETERS.rounds
+
+
+def _submit(federation: Federation) -> str:
+    settings = [f"{name}={value}" for name, value in PARAMETERS.model_dump().items()]
+    submitted = federation.flarefleet(
+        "submit", "hospital", *(word for setting in settings for word in ("--set", setting))
+    )
+    assert submitted.returncode == 0, submitted.stderr
+    return submitted.stdout.strip()

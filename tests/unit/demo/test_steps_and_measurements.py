@@ -1,0 +1,79 @@
+"""The steps that the demo prints, and what it reads from TensorBoard's files."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+from deploy.demo.measured import logged
+from deploy.demo.report import difference
+from deploy.demo.steps import Steps
+from deploy.errors import Failed
+
+
+def test_a_step_is_one_line_with_its_time() -> None:
+    steps, printed = _steps()
+
+    with steps.step("up", "a server [and] 4 hospitals"):
+        pass
+
+    assert printed.getvalue() == "   0.0 s  up         a server [and] 4 hospitals\n"
+    assert [step.name for step in steps.done] == ["up"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, Failed("no")])
+def test_a_step_that_fails_says_so_and_lets_its_error_pass(error: BaseException) -> None:
+    steps, printed = _steps()
+
+    with pytest.raises((KeyboardInterrupt, Failed)), steps.step("up", "a server"):
+        raise error
+
+    assert "a server: did not end well" in printed.getvalue()
+    assert steps.done == []
+
+
+def test_values_come_in_the_order_of_rounds(tmp_path: Path) -> None:
+    _log(tmp_path / "north", "accuracy", {1: 0.75, 0: 0.5, 2: 0.875})
+    _log(tmp_path / "south", "accuracy", {0: 0.25, 1: 0.25, 2: 0.25})
+
+    assert logged(tmp_path, "north", "accuracy", rounds=3) == (0.5, 0.75, 0.875)
+
+
+@pytest.mark.parametrize("tag", ["accuracy", "loss"])
+def test_a_round_that_was_not_logged_is_named_instead_of_drawn(tmp_path: Path, tag: str) -> None:
+    _log(tmp_path / "north", "accuracy", {0: 0.5, 2: 0.875})
+
+    with pytest.raises(Failed, match=f"north logged no {tag} in round .*1.*{tmp_path / 'north'}"):
+        logged(tmp_path, "north", tag, rounds=3)
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "other", "words"),
+    [
+        (0.9, 0.8, "10.0 points above"),
+        (0.8, 0.9, "10.0 points below"),
+        (0.9, 0.9, "equal to"),
+        (0.90001, 0.9, "equal to"),
+    ],
+)
+def test_a_difference_is_said_in_words(accuracy: float, other: float, words: str) -> None:
+    assert difference(accuracy, other) == words
+
+
+def _steps() -> tuple[Steps, io.StringIO]:
+    printed = io.StringIO()
+    return Steps(Console(file=printed, width=200)), printed
+
+
+def _log(folder: Path, tag: str, values: dict[int, float]) -> None:
+    writer = EventFileWriter(str(folder))
+    for step, value in values.items():
+        summary = Summary(value=[Summary.Value(tag=tag, simple_value=value)])
+        writer.add_event(Event(step=step, summary=summary))
+    writer.close()

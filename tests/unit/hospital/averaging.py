@@ -1,0 +1,48 @@
+"""Federated averaging of the job `hospital` in one process: what a federation must come to."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+
+from fl_app.jobs.hospital.data import divide
+from fl_app.jobs.hospital.job import HospitalParameters
+from fl_app.jobs.hospital.model import TumourClassifier
+from fl_app.jobs.hospital.training import Quality, Training, measure, train
+
+
+@dataclass
+class Averaged:
+    """What came of it."""
+
+    weights: dict[str, torch.Tensor]
+    global_accuracy: list[float]
+    """After 0, 1, 2... rounds."""
+    own_accuracy: list[list[float]]
+    """Of each hospital, in each round before averaging."""
+    final: Quality
+
+
+def average(parameters: HospitalParameters, hospitals: int) -> Averaged:
+    """Train as the federation does, one hospital after the other."""
+    torch.set_num_threads(1)
+    cohort = divide(hospitals, parameters.seed)
+    model = TumourClassifier(parameters.hidden, parameters.seed)
+    training = Training(parameters.local_epochs, parameters.learning_rate, parameters.batch_size)
+    total = sum(len(patients) for patients in cohort.hospitals)
+    global_accuracy = [measure(model, cohort.test).accuracy]
+    own_accuracy: list[list[float]] = [[] for _ in cohort.hospitals]
+    for number in range(parameters.rounds):
+        mean = {name: torch.zeros_like(value) for name, value in model.state_dict().items()}
+        for index, patients in enumerate(cohort.hospitals):
+            own = copy.deepcopy(model)
+            train(own, patients, training, seed=(parameters.seed, index, number))
+            own_accuracy[index].append(measure(own, cohort.test).accuracy)
+            for name, value in own.state_dict().items():
+                mean[name] += value * len(patients) / total
+        model.load_state_dict(mean)
+        global_accuracy.append(measure(model, cohort.test).accuracy)
+    final = measure(model, cohort.test)
+    return Averaged(dict(model.state_dict()), global_accuracy, own_accuracy, final)
