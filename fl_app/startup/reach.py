@@ -147,8 +147,8 @@ def _check_certificate(kit: Kit, address: tuple[str, int], connection: socket.so
 def _check_name(kit: Kit, host: str, certificate: dict[str, Any]) -> None:
     """See that the certificate is for the name that was called.
 
-    gRPC insists on the name in the address. The other drivers do not look at it; NVFlare then checks the
-    server's identity instead; so under another name (a tunnel, a port forwarded) its identity will do for them.
+    gRPC insists on the name in the address. The other drivers do not look at it, and NVFlare checks the
+    server's identity instead: under another name (a tunnel, a port forwarded) that will do for them.
     """
     names = [name for kind, name in certificate.get("subjectAltName", ()) if kind in ("DNS", "IP Address")]
     if any(_covers(name, host) for name in names):

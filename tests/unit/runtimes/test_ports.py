@@ -1,0 +1,37 @@
+"""Ports of this machine: free ones, taken ones, and who has those."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+
+from deploy.errors import MachineError
+from deploy.runtimes.ports import free_ports, holder_of, is_free, refuse_taken_ports
+
+
+def test_free_ports_differ_and_are_free() -> None:
+    ports = free_ports(20)
+
+    assert len(set(ports)) == 20
+    assert all(is_free(port) for port in ports)
+    refuse_taken_ports(ports)
+
+
+def test_a_taken_port_is_refused_with_its_holder() -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+
+        assert not is_free(port)
+        assert f"(process {os.getpid()})" in str(holder_of(port))
+        with pytest.raises(
+            MachineError, match=f"Port {port} .* has it. Stop that, or choose another fed_learn_port"
+        ):
+            refuse_taken_ports([port])
+
+
+def test_nobody_holds_a_free_port() -> None:
+    assert holder_of(free_ports(1)[0]) is None

@@ -1,0 +1,59 @@
+"""Who a kit is for, read from a file that may be missing, damaged or not ours."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fl_app.contract import KIT_FACTS
+from fl_app.startup.exits import Exit, StartupError
+from fl_app.startup.facts import KitFacts
+
+RIGHT = {
+    "project": "clinics",
+    "name": "site-1",
+    "role": "client",
+    "org": "nv",
+    "nvflare": "2.9.0",
+    "flarefleet": "0.1.0",
+    "server": {"name": "flare-server", "host": "localhost", "fed_learn_port": 8002, "admin_port": 8002},
+}
+
+
+def kit_with(folder: Path, text: str) -> Path:
+    (folder / "local").mkdir()
+    (folder / "local" / KIT_FACTS).write_text(text)
+    return folder
+
+
+def test_they_are_read(tmp_path: Path) -> None:
+    facts = KitFacts.read(kit_with(tmp_path, json.dumps(RIGHT)))
+
+    assert (facts.name, facts.role, facts.server.host) == ("site-1", "client", "localhost")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        json.dumps(RIGHT | {"role": "admin"}),
+        json.dumps(RIGHT | {"server": None}),
+        json.dumps({key: value for key, value in RIGHT.items() if key != "name"}),
+        json.dumps(RIGHT | {"server": {**RIGHT["server"], "admin_port": "many"}}),  # type: ignore[dict-item]
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
+    with pytest.raises(StartupError, match=rf"{KIT_FACTS} is damaged") as refusal:
+        KitFacts.read(kit_with(tmp_path, text))
+
+    assert refusal.value.exit_code is Exit.KIT
+
+
+def test_a_kit_that_is_not_of_flarefleet_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StartupError, match=KIT_FACTS):
+        KitFacts.read(tmp_path)

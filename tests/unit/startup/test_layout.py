@@ -1,0 +1,156 @@
+"""How a kit is laid out in a workspace."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fl_app.startup.exits import StartupError
+from fl_app.startup.facts import KitFacts, ServerFacts
+from fl_app.startup.kit import Kit
+from fl_app.startup.layout import lay_out
+from fl_app.startup.settings import Settings
+
+
+@pytest.fixture
+def kit(tmp_path: Path) -> Kit:
+    folder = tmp_path / "kit"
+    (folder / "startup").mkdir(parents=True)
+    (folder / "local" / "custom").mkdir(parents=True)
+    service = {"service": {"target": "flare.example.org:8002", "scheme": "http"}}
+    (folder / "startup" / "fed_client.json").write_text(json.dumps({"servers": [service]}))
+    for name in ("client.crt", "client.key", "rootCA.pem", "start.sh"):
+        (folder / "startup" / name).write_text(name)
+    (folder / "local" / "custom" / "more.py").write_text("x = 1\n")
+    (folder / "local" / "resources.json.default").write_text(
+        json.dumps({"store": "/var/lib/flare/jobs", "root": "/var/lib/flare", "other": "/var/lib/flarefleet"})
+    )
+    facts = KitFacts(
+        project="clinics",
+        name="site-1",
+        role="client",
+        org="nv",
+        nvflare="2.9.0",
+        flarefleet="1",
+        server=ServerFacts("flare-server", "flare.example.org", 8002, 8002),
+    )
+    return Kit(folder, facts, folder / "startup" / "client.key")
+
+
+def settings(tmp_path: Path, **environment: str) -> Settings:
+    workspace = tmp_path / "ws"
+    workspace.mkdir(exist_ok=True)
+    return Settings.read({"FLARE_WORKSPACE": str(workspace), "FLARE_PARENT_PORT": "18102", **environment})
+
+
+def document(file: Path) -> dict[str, object]:
+    return dict(json.loads(file.read_text()))
+
+
+def test_paths_on_the_volume_of_the_containers_move_to_this_workspace_and_others_stay(
+    kit: Kit, tmp_path: Path
+) -> None:
+    lay_out(kit, settings(tmp_path))
+
+    workspace = tmp_path / "ws"
+    assert document(workspace / "local" / "resources.json.default") == {
+        "store": str(workspace / "jobs"),
+        "root": str(workspace),
+        "other": "/var/lib/flarefleet",
+    }
+
+
+def test_the_key_is_a_link_and_shell_scripts_stay_away(kit: Kit, tmp_path: Path) -> None:
+    lay_out(kit, settings(tmp_path))
+
+    startup = tmp_path / "ws" / "startup"
+    assert (startup / "client.key").readlink() == kit.key
+    assert sorted(file.name for file in startup.iterdir()) == [
+        "client.crt",
+        "client.key",
+        "fed_client.json",
+        "rootCA.pem",
+    ]
+
+
+def test_everything_is_for_this_user_alone(kit: Kit, tmp_path: Path) -> None:
+    lay_out(kit, settings(tmp_path))
+
+    for file in (tmp_path / "ws").rglob("*"):
+        if file.is_file() and not file.is_symlink():
+            assert file.stat().st_mode & 0o777 == 0o600, file
+
+
+def test_the_parent_port_is_set_and_what_the_kit_says_of_the_rest_is_kept(kit: Kit, tmp_path: Path) -> None:
+    internal = {"scheme": "grpc", "resources": {"host": "site-1-svc", "port": 8102}}
+    (kit.local / "comm_config.json").write_text(json.dumps({"backbone_conn_gen": 2, "internal": internal}))
+
+    lay_out(kit, settings(tmp_path))
+
+    assert document(tmp_path / "ws" / "local" / "comm_config.json") == {
+        "backbone_conn_gen": 2,
+        "internal": {"scheme": "grpc", "resources": {"host": "site-1-svc", "port": 18102}},
+    }
+
+
+def test_a_kit_without_communication_settings_listens_on_loopback_alone(kit: Kit, tmp_path: Path) -> None:
+    lay_out(kit, settings(tmp_path))
+
+    assert document(tmp_path / "ws" / "comm_config.json") == {
+        "internal": {"scheme": "tcp", "resources": {"host": "127.0.0.1", "port": 18102}}
+    }
+
+
+def test_the_server_s_address_is_the_kit_s_unless_another_is_given(kit: Kit, tmp_path: Path) -> None:
+    def target() -> object:
+        found = json.loads((tmp_path / "ws" / "startup" / "fed_client.json").read_text())
+        return found["servers"][0]["service"]["target"]
+
+    lay_out(kit, settings(tmp_path))
+    assert target() == "flare.example.org:8002"
+
+    lay_out(kit, settings(tmp_path, FLARE_SERVER_ADDRESS="10.0.0.7:9000"))
+    assert target() == "10.0.0.7:9000"
+
+
+def test_a_site_s_own_resources_win_over_the_default_ones(kit: Kit, tmp_path: Path) -> None:
+    (kit.local / "resources.json").write_text('{"mine": true}')
+
+    lay_out(kit, settings(tmp_path))
+
+    assert document(tmp_path / "ws" / "resources.json") == {"mine": True}
+
+
+def test_what_the_kit_no_longer_has_goes_and_what_jobs_left_stays(kit: Kit, tmp_path: Path) -> None:
+    lay_out(kit, settings(tmp_path))
+    (tmp_path / "ws" / "local" / "old.json").write_text("{}")
+    (tmp_path / "ws" / "jobs").mkdir()
+
+    lay_out(kit, settings(tmp_path))
+
+    assert not (tmp_path / "ws" / "local" / "old.json").exists()
+    assert (tmp_path / "ws" / "jobs").is_dir()
+
+
+def test_a_mounted_configmap_is_read_once(kit: Kit, tmp_path: Path) -> None:
+    """Kubernetes shows each file as a link into a hidden folder."""
+    hidden = kit.local / "..2026_11_23"
+    hidden.mkdir()
+    (hidden / "privacy.json").write_text("{}")
+    (kit.local / "..data").symlink_to(hidden.name)
+    (kit.local / "privacy.json").symlink_to("..data/privacy.json")
+
+    lay_out(kit, settings(tmp_path))
+
+    local = tmp_path / "ws" / "local"
+    assert document(local / "privacy.json") == {}
+    assert not any(file.name.startswith("..") for file in local.iterdir())
+
+
+def test_a_file_that_is_no_json_is_named(kit: Kit, tmp_path: Path) -> None:
+    (kit.local / "privacy.json").write_text("{")
+
+    with pytest.raises(StartupError, match=r"privacy\.json is not JSON"):
+        lay_out(kit, settings(tmp_path))

@@ -1,0 +1,63 @@
+"""The environment of a parent: defaults for containers, and every wrong value refused with its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fl_app.startup.exits import Exit, StartupError
+from fl_app.startup.settings import Settings
+
+
+def test_an_empty_environment_is_that_of_a_container() -> None:
+    settings = Settings.read({})
+
+    assert settings.kit == Path("/etc/flare/kit")
+    assert settings.key == Path("/run/secrets/flare")
+    assert settings.workspace == Path("/var/lib/flare")
+    assert (settings.parent_port, settings.telemetry_port) == (8102, 9464)
+    assert settings.telemetry_host == "0.0.0.0"
+    assert settings.server_address is None
+    assert settings.server_wait == 60
+
+
+def test_empty_values_count_as_missing() -> None:
+    empty = dict.fromkeys(
+        ["FLARE_KIT", "FLARE_TELEMETRY_PORT", "FLARE_SERVER_ADDRESS", "FLARE_SERVER_WAIT"], ""
+    )
+
+    assert Settings.read(empty) == Settings.read({})
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [("flare.example.org:8002", ("flare.example.org", 8002)), ("[::1]:8002", ("::1", 8002))],
+)
+def test_a_server_address_is_host_and_port(text: str, address: tuple[str, int]) -> None:
+    assert Settings.read({"FLARE_SERVER_ADDRESS": text}).server_address == address
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FLARE_PARENT_PORT", "0"),
+        ("FLARE_PARENT_PORT", "65536"),
+        ("FLARE_PARENT_PORT", "eighty"),
+        ("FLARE_TELEMETRY_PORT", "-1"),
+        ("FLARE_TELEMETRY_PORT", "9464.0"),
+        ("FLARE_TELEMETRY_PORT", "\u00b2"),
+        ("FLARE_SERVER_ADDRESS", "flare.example.org"),
+        ("FLARE_SERVER_ADDRESS", ":8002"),
+        ("FLARE_SERVER_ADDRESS", "flare.example.org:http"),
+        ("FLARE_SERVER_WAIT", "-1"),
+        ("FLARE_SERVER_WAIT", "nan"),
+        ("FLARE_SERVER_WAIT", "inf"),
+        ("FLARE_SERVER_WAIT", "a minute"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_name(name: str, value: str) -> None:
+    with pytest.raises(StartupError, match=f"{name}={value}: expected") as refusal:
+        Settings.read({name: value})
+
+    assert refusal.value.exit_code is Exit.SETTINGS

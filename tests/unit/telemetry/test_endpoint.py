@@ -1,0 +1,146 @@
+"""The telemetry port: what it answers, and that nothing a view does can take it down."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+
+import pytest
+from prometheus_client.core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from fl_app.telemetry.endpoint import Endpoint
+from fl_app.telemetry.metrics import Identity, registered_gauge
+from fl_app.telemetry.view import Starting
+
+
+class Fixed:
+    """A view that always says the same."""
+
+    def __init__(self, unhealthy: str | None = None, not_ready: str | None = None) -> None:
+        self._unhealthy, self._not_ready = unhealthy, not_ready
+
+    def unhealthy(self) -> str | None:
+        return self._unhealthy
+
+    def not_ready(self) -> str | None:
+        return self._not_ready
+
+    def metrics(self) -> Iterable[Metric]:
+        gauge = registered_gauge()
+        gauge.add_metric(("site-1", "client"), 1)
+        return [gauge]
+
+
+class Broken(Fixed):
+    """A view whose every question fails."""
+
+    def not_ready(self) -> str | None:
+        raise RuntimeError("broken")
+
+    def metrics(self) -> Iterable[Metric]:
+        raise RuntimeError("broken")
+
+
+@pytest.fixture(scope="module")
+def shared_endpoint() -> Iterator[Endpoint]:
+    endpoint = Endpoint("127.0.0.1", 0)
+    endpoint.identify(Identity("site-1", "client", {"own": 1234.0}))
+    yield endpoint
+    endpoint.close()
+
+
+@pytest.fixture
+def endpoint(shared_endpoint: Endpoint) -> Endpoint:
+    shared_endpoint.view, shared_endpoint.was_ready = Starting(), False
+    return shared_endpoint
+
+
+def get(endpoint: Endpoint, path: str, method: str = "GET") -> tuple[int, str]:
+    with closing(http.client.HTTPConnection("127.0.0.1", endpoint.port, timeout=5)) as connection:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+
+
+def metrics(endpoint: Endpoint) -> dict[str, float]:
+    families = text_string_to_metric_families(get(endpoint, "/metrics")[1])
+    return {sample.name: sample.value for family in families for sample in family.samples}
+
+
+def test_a_starting_parent_is_healthy_and_not_ready_and_says_what_it_waits_for(endpoint: Endpoint) -> None:
+    endpoint.view = Starting("it waits for flare-server")
+
+    assert get(endpoint, "/healthz")[0] == 200
+    status, body = get(endpoint, "/readyz")
+    assert status == 503
+    assert json.loads(body) == {"ready": False, "reason": "it waits for flare-server", "starting": True}
+    assert metrics(endpoint)["nvflare_up"] == 0
+
+
+def test_a_parent_that_was_ready_once_is_not_starting_any_more(endpoint: Endpoint) -> None:
+    endpoint.view = Fixed()
+    assert get(endpoint, "/readyz") == (200, '{"ready": true}\n')
+
+    endpoint.view = Fixed(not_ready="the server refuses it")
+
+    assert json.loads(get(endpoint, "/readyz")[1])["starting"] is False
+
+
+def test_an_unhealthy_parent_says_why(endpoint: Endpoint) -> None:
+    endpoint.view = Fixed(unhealthy="no heartbeat")
+
+    assert get(endpoint, "/healthz") == (503, '{"healthy": false, "reason": "no heartbeat"}\n')
+
+
+def test_metrics_carry_whose_they_are(endpoint: Endpoint) -> None:
+    endpoint.view = Fixed()
+
+    text = get(endpoint, "/metrics")[1]
+
+    assert 'nvflare_registered{role="client",site="site-1"} 1.0' in text
+    assert (
+        'nvflare_certificate_expiry_timestamp_seconds{certificate="own",role="client",site="site-1"} 1234.0'
+        in text
+    )
+    assert metrics(endpoint)["nvflare_up"] == 1
+
+
+def test_a_view_that_fails_is_counted_and_spoils_nothing_else(endpoint: Endpoint) -> None:
+    endpoint.view = Broken()
+
+    found = metrics(endpoint)
+
+    assert found["nvflare_telemetry_errors_total"] == 2
+    assert found["nvflare_ready"] == 0
+    assert found["nvflare_up"] == 1
+    assert get(endpoint, "/readyz")[0] == 500
+    assert get(endpoint, "/healthz")[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/push", "/metrics/", "/%00"])
+def test_other_paths_are_not_found(endpoint: Endpoint, path: str) -> None:
+    assert get(endpoint, path)[0] == 404
+
+
+def test_a_query_changes_nothing(endpoint: Endpoint) -> None:
+    assert get(endpoint, "/healthz?x=1")[0] == 200
+
+
+def test_other_methods_are_refused(endpoint: Endpoint) -> None:
+    assert get(endpoint, "/healthz", "POST")[0] == 501
+
+
+def test_rubbish_does_not_take_it_down(endpoint: Endpoint) -> None:
+    with socket.create_connection(("127.0.0.1", endpoint.port)) as connection:
+        connection.sendall(b"\x16\x03\x01\x00\xff" * 100 + b"\r\n\r\n")
+
+    assert get(endpoint, "/healthz")[0] == 200
+
+
+def test_a_taken_port_is_an_error_at_once(endpoint: Endpoint) -> None:
+    with pytest.raises(OSError, match="in use"):
+        Endpoint("127.0.0.1", endpoint.port)
