@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, redirect_stdout
 from copy import deepcopy
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nvflare.fuel.utils.class_utils import instantiate_class
-from nvflare.lighter.constants import CertFileBasename, CtxKey, ParticipantType
+from nvflare.lighter.constants import CertFileBasename, CtxKey, ParticipantType, PropKey
 from nvflare.lighter.ctx import ProvisionContext
 from nvflare.lighter.entity import Participant
 from nvflare.lighter.entity import Project as FlareProject
@@ -48,32 +48,48 @@ class Order:
     project: Project
     plan: Plan
     state: Path
-    """Where cert.json is; it is replaced, at once, when every kit is made."""
     staging: Path
-    """An empty folder of ours."""
     issued: Issued
+    pool: ThreadPoolExecutor
 
     @property
     def kits(self) -> Path:
-        """Where the kits lie when they are made; the server's is always among them."""
+        """Where the kits lie when they are made."""
         return self.staging / "kits"
 
 
-def build_kits(order: Order) -> None:
+def build_kits(project: Project, plan: Plan, state: Path, staging: Path, issued: Issued) -> Path:
     """Let NVFlare make the kits of the plan, and cert.json.
+
+    Args:
+        state: where cert.json is; it is replaced, at once, when every kit is made.
+        staging: an empty folder of ours.
+
+    Returns:
+        The folder that holds the kits; the server's is always among them.
 
     Raises:
         InputError: NVFlare, or a builder of project.yml's own, refuses what it was given.
     """
-    # NVFlare prints its warnings; stdout is for results.
-    with redirect_stdout(sys.stderr), _importable(order.project.path.absolute().parent):
-        flare_project = Selection(prepare_project(deepcopy(order.project.document)))
-        builders = [Guarded(builder, order.project.path) for builder in _builders(order)]
-        try:
-            Provisioner(str(order.staging), builders).provision(flare_project, logger=_Silence())
-        except Stopped as stopped:
-            assert stopped.__cause__ is not None
-            raise stopped.__cause__ from None
+    pool = ThreadPoolExecutor(max_workers=_cores())
+    order = Order(project, plan, state, staging, issued, pool)
+    try:
+        # NVFlare prints its warnings; stdout is for results.
+        with redirect_stdout(sys.stderr), _importable(project.path.absolute().parent):
+            _build(order)
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return order.kits
+
+
+def _build(order: Order) -> None:
+    flare_project = Selection(prepare_project(deepcopy(order.project.document)))
+    builders = [Guarded(builder, order.project.path) for builder in _builders(order)]
+    try:
+        Provisioner(str(order.staging), builders).provision(flare_project, logger=_Silence())
+    except Stopped as stopped:
+        assert stopped.__cause__ is not None
+        raise stopped.__cause__ from None
 
 
 class Selection(FlareProject):
@@ -176,41 +192,44 @@ class PooledCertBuilder(CertBuilder):
         self._plan = order.plan
         self._state = order.state
         self._issued = order.issued
+        self._pool = order.pool
+        self._pending: dict[Future[Any], Participant] = {}
 
     def initialize(self, project: FlareProject, ctx: ProvisionContext) -> None:
-        """Load the authority, unless there is to be a new one, and forget whom it must not know."""
+        """Load the authority, or make a new one; forget whom it must not know; begin to issue."""
         if self._plan.new_authority is None:
             ctx[CtxKey.STATE] = str(self._state)
         super().initialize(project, ctx)
         ctx[CtxKey.STATE] = str(self._state)
+        server = project.get_server()
+        if server is not None:  # NVFlare puts the first of the hosts into the certificate by itself
+            server.set_prop(PropKey.HOST_NAMES, list(self._plan.wanted[server.name].identity.hosts[1:]))
         for name in (*self._plan.issue, *self._plan.retire):
             self.persistent_state.content.pop(name, None)
 
-    def build(self, project: FlareProject, ctx: ProvisionContext) -> None:
-        """Issue what is missing, and write each participant's pair."""
         self._build_root(project.name, subject_org=None)
         ctx[CtxKey.ROOT_CERT] = self.root_cert
         ctx[CtxKey.ROOT_PRI_KEY] = self.pri_key
         note_authority(self.persistent_state.content, self.root_cert.not_valid_after_utc)
-        participants = project.get_all_participants()
-        self._issue([one for one in participants if not self.persistent_state.has_subject(one.subject)])
-        for participant in participants:
+        # OpenSSL makes keys without Python's global lock, so that threads use every core; they begin now,
+        # while other builders write their files.
+        self._pending = {
+            self._pool.submit(self.get_pri_key_cert, one): one
+            for one in project.get_all_participants()
+            if one.name in self._plan.issue
+        }
+
+    def build(self, project: FlareProject, ctx: ProvisionContext) -> None:
+        """Collect what was issued, and write each participant's pair."""
+        for number, future in enumerate(as_completed(self._pending), start=1):
+            self._remember(self._pending[future], *future.result())
+            self._issued(number, len(self._pending))
+        for participant in project.get_all_participants():
             self._write(participant, ctx)
 
     def finalize(self, project: FlareProject, ctx: ProvisionContext) -> None:
         """Keep every key and certificate, at once."""
         write_secret(self._state / CERTIFICATES, json.dumps(self.persistent_state.content).encode())
-
-    def _issue(self, participants: Sequence[Participant]) -> None:
-        # OpenSSL makes keys without Python's global lock: threads use every core.
-        pool = ThreadPoolExecutor(max_workers=_cores())
-        try:
-            pending = {pool.submit(self.get_pri_key_cert, one): one for one in participants}
-            for number, future in enumerate(as_completed(pending), start=1):
-                self._remember(pending[future], *future.result())
-                self._issued(number, len(pending))
-        finally:
-            pool.shutdown(cancel_futures=True)
 
     def _remember(self, participant: Participant, key: Any, certificate: Any) -> None:
         name, state = participant.subject, self.persistent_state

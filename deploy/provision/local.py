@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -54,32 +55,15 @@ class LocalBuilder(Builder):
         """Write the local/ of the server and of each client."""
         for participant in [project.get_server(), *project.get_clients()]:
             local = Path(ctx.get_local_dir(participant))
-            self._complete_resources(participant, local / ProvFileName.RESOURCES_JSON_DEFAULT)
+            resources = local / ProvFileName.RESOURCES_JSON_DEFAULT
+            admitted = max_clients(len(self._project.sites))
+            resources.write_text(_complete(resources.read_text(), participant.type, admitted))
             _fix_parent_port(participant)
-            _write_json(
-                local / "telemetry__p_resources.json", {"format_version": 2, "components": [PARENT_TELEMETRY]}
-            )
-            _write_json(local / "privacy.json", _privacy())
-            _write_json(local / KIT_FACTS, self._facts(participant))
-            (local / "study_runtime.yaml").write_text(
-                yaml.safe_dump(_study_runtime(self._deployments[participant.name]), sort_keys=False)
-            )
-
-    def _complete_resources(self, participant: Participant, file: Path) -> None:
-        resources = json.loads(file.read_text())
-        resources["class_allow_list"] += [
-            prefix for prefix in ALLOWED_CLASSES if prefix not in resources["class_allow_list"]
-        ]
-        components = {component["id"]: component for component in resources["components"]}
-        components["process_launcher"]["path"] = LAUNCHERS[participant.type]
-        if participant.type == ParticipantType.SERVER:
-            server = resources["servers"][0]
-            server["max_num_clients"] = max_clients(len(self._project.sites))
-            server["check_engine_frequency"] = CHECK_ENGINE_FREQUENCY
-            components["job_manager"]["args"]["uri_root"] = str(WORKSPACE_PATH / "jobs-storage")
-            storage = resources["snapshot_persistor"]["args"]["storage"]
-            storage["args"]["root_dir"] = str(WORKSPACE_PATH / "snapshot-storage")
-        _write_json(file, resources)
+            (local / "telemetry__p_resources.json").write_text(_PARENT_TELEMETRY)
+            (local / "privacy.json").write_text(_PRIVACY)
+            (local / KIT_FACTS).write_text(_json(self._facts(participant)))
+            study_runtime = _study_runtime(self._deployments[participant.name])
+            (local / "study_runtime.yaml").write_text(study_runtime)
 
     def _facts(self, participant: Participant) -> dict[str, Any]:
         server = self._project.server
@@ -99,21 +83,32 @@ class LocalBuilder(Builder):
         }
 
 
+@cache
+def _complete(text: str, kind: str, admitted: int) -> str:
+    """NVFlare's resources.json, completed; most sites' are the same, so that it is done once."""
+    resources = json.loads(text)
+    resources["class_allow_list"] += [
+        prefix for prefix in ALLOWED_CLASSES if prefix not in resources["class_allow_list"]
+    ]
+    components = {component["id"]: component for component in resources["components"]}
+    components["process_launcher"]["path"] = LAUNCHERS[kind]
+    if kind == ParticipantType.SERVER:
+        server = resources["servers"][0]
+        server["max_num_clients"] = admitted
+        server["check_engine_frequency"] = CHECK_ENGINE_FREQUENCY
+        components["job_manager"]["args"]["uri_root"] = str(WORKSPACE_PATH / "jobs-storage")
+        storage = resources["snapshot_persistor"]["args"]["storage"]
+        storage["args"]["root_dir"] = str(WORKSPACE_PATH / "snapshot-storage")
+    return _json(resources)
+
+
 def _fix_parent_port(participant: Participant) -> None:
     """Let StaticFileBuilder write comm_config.json with the port on which job processes reach the parent."""
     arguments = participant.get_prop(PropKey.COMM_CONFIG_ARGS)
     arguments[CommConfigArg.PORT] = arguments.get(CommConfigArg.PORT) or PARENT_PORT
 
 
-def _privacy() -> dict[str, Any]:
-    return {
-        "scopes": [{"name": SCOPE, "properties": {}}],
-        "default_scope": SCOPE,
-        "components": [JOB_TELEMETRY],
-    }
-
-
-def _study_runtime(deployment: SiteDeployment) -> dict[str, Any]:
+def _study_runtime(deployment: SiteDeployment) -> str:
     """What NVFlare's job launchers for pods give to jobs of no study: the site's data."""
     default: dict[str, Any] = {}
     if deployment.launcher == "pod" and deployment.datasets:
@@ -121,8 +116,18 @@ def _study_runtime(deployment: SiteDeployment) -> dict[str, Any]:
             name: {"source": dataset.claim, "mode": dataset.mode}
             for name, dataset in deployment.datasets.items()
         }
-    return {"format_version": 2, "studies": {"default": default}}
+    return yaml.safe_dump({"format_version": 2, "studies": {"default": default}}, sort_keys=False)
 
 
-def _write_json(file: Path, document: Any) -> None:
-    file.write_text(json.dumps(document, indent=2) + "\n")
+def _json(document: Any) -> str:
+    return json.dumps(document, indent=2) + "\n"
+
+
+_PARENT_TELEMETRY = _json({"format_version": 2, "components": [PARENT_TELEMETRY]})
+_PRIVACY = _json(
+    {
+        "scopes": [{"name": SCOPE, "properties": {}}],
+        "default_scope": SCOPE,
+        "components": [JOB_TELEMETRY],
+    }
+)

@@ -105,7 +105,7 @@ def make_plan(
         keep=keep,
         retire={name: _end(credentials, name) for name in _not_wanted(workspace, credentials, wanted)},
         expiring=tuple(
-            _expiring(credentials.authority if new_authority is None else None, certificates, now)
+            find_expiring(credentials.authority if new_authority is None else None, certificates, now)
         ),
         made=made,
     )
@@ -215,9 +215,10 @@ def _end(credentials: Credentials, name: str) -> datetime | None:
     return certificate.expires if certificate else None
 
 
-def _expiring(
+def find_expiring(
     authority: Authority | None, certificates: dict[str, Certificate], now: datetime
 ) -> Iterator[Expiring]:
+    """Those that end within 30 days of `now`."""
     if authority and authority.expires <= now + SOON:
         yield Expiring(name=AUTHORITY, date=authority.expires)
     for name, certificate in certificates.items():

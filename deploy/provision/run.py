@@ -7,16 +7,16 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 from deploy.errors import InputError, MachineError
 from deploy.project import Project
 from deploy.provision.files import SECRET_FOLDER, locked, make_secret, write_secret
 from deploy.provision.install import finish, install, retire
-from deploy.provision.plan import Plan, make_plan
+from deploy.provision.plan import Plan, find_expiring, make_plan
 from deploy.provision.released import bring_up_to_date
-from deploy.provision.report import AUTHORITY, ProvisionReport, Removal, Renewal
+from deploy.provision.report import AUTHORITY, Expiring, ProvisionReport, Removal, Renewal
 from deploy.provision.state import Credentials, MadeKit, write_kits
 from deploy.workspace import Workspace
 from fl_app.contract import kit_version
@@ -53,8 +53,9 @@ def provision(
     """
     tell = progress or (lambda _what, _done, _of: None)
     with _explained(workspace.root):
-        _claim(workspace)
+        _refuse_foreign(workspace)
         with locked(workspace.root / LOCK, lambda text: tell(text, 0, 0)):
+            _mark(workspace)
             make_secret(workspace.state)
             plan = make_plan(project, workspace, renew=renew, now=now)
             with _staging(workspace) as staging:
@@ -106,14 +107,12 @@ def _make(
     project: Project, workspace: Workspace, plan: Plan, staging: Path, tell: Progress
 ) -> dict[str, MadeKit]:
     """Build the kits aside; once cert.json is replaced, the next run finishes what this one does not."""
-    from deploy.provision.builders import Order, build_kits
+    from deploy.provision.builders import build_kits
 
     def issued(done: int, of: int) -> None:
         tell("keys and certificates", done, of)
 
-    order = Order(project, plan, workspace.state, staging, issued)
-    build_kits(order)
-    kits = order.kits
+    kits = build_kits(project, plan, workspace.state, staging, issued)
     credentials = Credentials(workspace.state)
     workspace.kits.mkdir(exist_ok=True)
     made = {}
@@ -150,27 +149,40 @@ def _report(project: Project, workspace: Workspace, plan: Plan, removed: dict[st
         removed=tuple(
             Removal(name=name, kit=kit, valid_until=plan.retire[name]) for name, kit in removed.items()
         ),
-        expiring=plan.expiring,
+        expiring=(*_new_and_expiring(workspace, plan), *plan.expiring),
     )
 
 
-def _claim(workspace: Workspace) -> None:
-    """Make the workspace, or see that it is ours."""
+def _new_and_expiring(workspace: Workspace, plan: Plan) -> Iterator[Expiring]:
+    """What was issued just now and soon ends: nothing lasts longer than the authority."""
+    if plan.issue:
+        credentials = Credentials(workspace.state)
+        issued = {name: found for name in plan.issue if (found := credentials.certificate(name))}
+        authority = credentials.authority if plan.new_authority is not None else None
+        yield from find_expiring(authority, issued, datetime.now(timezone.utc))
+
+
+def _refuse_foreign(workspace: Workspace) -> None:
+    """Leave a folder alone that is not ours; make one that is missing."""
     root = workspace.root
     root.mkdir(parents=True, exist_ok=True)
-    if (root / MARKER).exists():
-        return
-    if foreign := sorted(
+    foreign = sorted(
         path.name
         for path in root.iterdir()
         if path != workspace.demo and not path.name.startswith((_OURS, f".{_OURS}"))
-    ):
+    )
+    # Looked for after the others: another run makes it before anything else.
+    if foreign and not (root / MARKER).exists():
         raise MachineError(
             f"{root} is not a workspace of Flarefleet (it holds {', '.join(foreign[:3])}); choose another "
             "folder: flarefleet --workspace FOLDER provision"
         )
-    document = {"flarefleet": kit_version(), "note": "made by flarefleet provision; holds private keys"}
-    write_secret(root / MARKER, (json.dumps(document) + "\n").encode())
+
+
+def _mark(workspace: Workspace) -> None:
+    if not (workspace.root / MARKER).exists():
+        document = {"flarefleet": kit_version(), "note": "made by flarefleet provision; holds private keys"}
+        write_secret(workspace.root / MARKER, (json.dumps(document) + "\n").encode())
 
 
 @contextmanager

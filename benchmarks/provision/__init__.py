@@ -1,0 +1,1 @@
+"""Provisioning: Flarefleet and stock NVFlare on the same federation, in turns."""

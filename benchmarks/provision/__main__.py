@@ -1,0 +1,175 @@
+"""Times `flarefleet provision` and `nvflare provision`, whole commands in turns: medians and ratios."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+BIN = Path(sys.executable).parent
+BUILDERS = "nvflare.lighter.impl"
+
+
+@dataclass
+class Times:
+    """Seconds of one case, a run each; stock and ours were run one after the other."""
+
+    sites: int
+    case: str
+    stock: list[float] = field(default_factory=list)
+    ours: list[float] = field(default_factory=list)
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times as fast ours is: the median over the turns."""
+        pairs = list(zip(self.stock, self.ours, strict=True)) if self.stock else []
+        return statistics.median(stock / ours for stock, ours in pairs) if pairs else None
+
+    def document(self) -> dict[str, object]:
+        return {
+            "sites": self.sites,
+            "case": self.case,
+            "stock": self.stock,
+            "ours": self.ours,
+            "ratio": self.ratio,
+        }
+
+    def line(self) -> str:
+        stock = f"{statistics.median(self.stock):8.2f}" if self.stock else "       -"
+        ratio = f"{self.ratio:6.1f}" if self.ratio else "     -"
+        return f"{self.sites:6}  {self.case:24} {stock} {statistics.median(self.ours):8.2f} {ratio}"
+
+
+def main() -> None:
+    """Run every case and print the table."""
+    options = _options()
+    print(_machine(), file=sys.stderr)
+    results = [times for sites in options.sites for times in _measure(sites, options.repeats)]
+    if options.json:
+        print(
+            json.dumps({"machine": _machine(), "results": [times.document() for times in results]}, indent=2)
+        )
+        return
+    print(_machine())
+    print(
+        f"{'sites':>6}  {'case':24} {'stock s':>8} {'ours s':>8} {'ratio':>6}   medians of {options.repeats}"
+    )
+    for times in results:
+        print(times.line())
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.provision", description=__doc__)
+    parser.add_argument("--sites", type=int, nargs="+", default=[10, 200, 1000])
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    return parser.parse_args()
+
+
+def _measure(sites: int, repeats: int) -> Iterator[Times]:
+    fresh, added, again = Times(sites, "fresh"), Times(sites, "one site added"), Times(sites, "no change")
+    one_core = Times(sites, "fresh, on one core")
+    for _ in range(repeats):
+        with tempfile.TemporaryDirectory(prefix="bench-provision-") as name:
+            folder = Path(name)
+            _write_project(folder, sites)
+            fresh.stock.append(_timed(_stock, folder))
+            fresh.ours.append(_timed(_ours, folder))
+            again.stock.append(_timed(_stock, folder))
+            again.ours.append(_timed(_ours, folder))
+            _write_project(folder, sites + 1)
+            added.stock.append(_timed(_stock, folder))
+            added.ours.append(_timed(_ours, folder))
+            if _cores() > 1:
+                shutil.rmtree(folder / "ours")
+                one_core.ours.append(_timed(_ours, folder, cores=1))
+        print(f"{sites} sites: {fresh.line()} | {added.line()}", file=sys.stderr)
+    yield from (fresh, added, again)
+    if one_core.ours:
+        yield one_core
+
+
+def _stock(folder: Path) -> list[str]:
+    return [str(BIN / "nvflare"), "provision", "--force", "-p", "project.yml", "-w", "stock"]
+
+
+def _ours(folder: Path) -> list[str]:
+    return [str(BIN / "flarefleet"), "--project", "project.yml", "--workspace", "ours", "provision"]
+
+
+def _timed(command: Callable[[Path], list[str]], folder: Path, cores: int | None = None) -> float:
+    def limit() -> None:
+        if cores is not None:
+            os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+
+    start = time.perf_counter()
+    done = subprocess.run(
+        command(folder), cwd=folder, capture_output=True, text=True, preexec_fn=limit, check=False
+    )
+    seconds = time.perf_counter() - start
+    if done.returncode:
+        sys.exit(f"{' '.join(done.args)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return seconds
+
+
+def _write_project(folder: Path, sites: int) -> None:
+    participants: list[dict[str, object]] = [
+        {"name": "flare.example.org", "type": "server", "org": "consortium", "fed_learn_port": 8002},
+        *(
+            {"name": f"site-{number}", "type": "client", "org": f"org{number % 7}"}
+            for number in range(1, sites + 1)
+        ),
+        {"name": "admin@example.org", "type": "admin", "org": "consortium", "role": "project_admin"},
+    ]
+    builders = [
+        {"path": f"{BUILDERS}.workspace.WorkspaceBuilder"},
+        {
+            "path": f"{BUILDERS}.static_file.StaticFileBuilder",
+            "args": {"config_folder": "config", "scheme": "grpc"},
+        },
+        {"path": f"{BUILDERS}.cert.CertBuilder"},
+        {"path": f"{BUILDERS}.signature.SignatureBuilder"},
+    ]
+    document = {
+        "api_version": 3,
+        "name": "bench",
+        "description": "a federation to be timed",
+        "participants": participants,
+        "builders": builders,
+    }
+    (folder / "project.yml").write_text(yaml.safe_dump(document, sort_keys=False))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _machine() -> str:
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
+        platform.processor(),
+    )
+    return (
+        f"{model}, {_cores()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}, "
+        f"{platform.system()} {platform.release()}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""Certificates follow project.yml, and none ends unnoticed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.x509.oid import NameOID
+
+from deploy.errors import InputError
+from deploy.provision import AUTHORITY, ensure_provisioned
+from tests.unit.provision.federation import ADMIN, SERVER, Federation, assert_whole
+
+
+def hosts(certificate: x509.Certificate) -> list[str]:
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return names.get_values_for_type(x509.DNSName)
+
+
+def attribute(certificate: x509.Certificate, oid: x509.ObjectIdentifier) -> str:
+    return str(certificate.subject.get_attributes_for_oid(oid)[0].value)
+
+
+def in_days(days: float) -> datetime:
+    return datetime.now(timezone.utc) + timedelta(days=days)
+
+
+@pytest.fixture
+def long_lived(tmp_path: Path) -> Federation:
+    """Its authority outlives its certificates, which last 360 days."""
+    federation = Federation(tmp_path, "site-1")
+    federation.set_root_validity(3650)
+    federation.provision()
+    return federation
+
+
+def test_every_key_is_rsa_of_2048_bits(untouched: Federation) -> None:
+    for name in (SERVER, "site-1", ADMIN):
+        key = untouched.certificate(name).public_key()
+        assert isinstance(key, RSAPublicKey)
+        assert key.key_size == 2048
+
+
+def test_a_changed_default_host_renews_the_servers_certificate_and_reaches_every_kit(
+    federation: Federation,
+) -> None:
+    site = federation.certificate("site-1")
+    federation.entry(SERVER)["default_host"] = "other.example.org"
+
+    report = federation.provision()
+
+    reasons = {one.name: one.reason for one in report.renewed}
+    assert reasons[SERVER] == f"its host names were {SERVER} and are now other.example.org, {SERVER}"
+    assert set(reasons) == {SERVER, "site-1", "site-2", ADMIN}
+    assert hosts(federation.certificate(SERVER)) == ["other.example.org", SERVER]
+    assert federation.certificate("site-1") == site
+    fed_client = json.loads((federation.workspace.kit("site-1") / "startup" / "fed_client.json").read_text())
+    assert fed_client["servers"][0]["service"]["target"] == "other.example.org:8002"
+
+
+def test_a_further_host_name_renews_the_server_alone(federation: Federation) -> None:
+    others = federation.seen("site-1", "site-2", ADMIN)
+    federation.entry(SERVER)["host_names"] = ["10.0.0.7", "inside.example.org"]
+
+    report = federation.provision()
+
+    assert [one.name for one in report.renewed] == [SERVER]
+    assert hosts(federation.certificate(SERVER)) == [SERVER, "inside.example.org"]
+    assert federation.seen("site-1", "site-2", ADMIN) == others
+
+
+def test_a_changed_organization_reissues_that_certificate(federation: Federation) -> None:
+    other = federation.seen("site-2", SERVER)
+    federation.entry("site-1")["org"] = "city"
+
+    report = federation.provision()
+
+    (renewed,) = report.renewed
+    assert (renewed.name, renewed.reason) == ("site-1", "its organization was county and is now city")
+    assert attribute(federation.certificate("site-1"), NameOID.ORGANIZATION_NAME) == "city"
+    assert "org=city" in (federation.workspace.kit("site-1") / "startup" / "sub_start.sh").read_text()
+    assert federation.seen("site-2", SERVER) == other
+
+
+def test_a_changed_role_reissues_the_administrators_certificate(federation: Federation) -> None:
+    federation.entry(ADMIN)["role"] = "lead"
+
+    report = federation.provision()
+
+    (renewed,) = report.renewed
+    assert (renewed.name, renewed.reason) == (ADMIN, "its role was project_admin and is now lead")
+    assert attribute(federation.certificate(ADMIN), NameOID.UNSTRUCTURED_NAME) == "lead"
+
+
+def test_a_certificate_that_soon_ends_is_named_and_left(long_lived: Federation) -> None:
+    before = long_lived.seen(SERVER, "site-1", ADMIN)
+
+    report = long_lived.provision(now=in_days(335))
+
+    assert {one.name for one in report.expiring} == {SERVER, "site-1", ADMIN}
+    assert not report.changed
+    assert long_lived.seen(SERVER, "site-1", ADMIN) == before
+
+
+def test_a_certificate_that_lasts_is_not_named(long_lived: Federation) -> None:
+    assert long_lived.provision(now=in_days(325)).expiring == ()
+
+
+def test_renewing_makes_soon_ending_certificates_anew_under_the_same_authority(
+    long_lived: Federation,
+) -> None:
+    before = long_lived.certificate("site-1")
+    root = (long_lived.workspace.kit("site-1") / "startup" / "rootCA.pem").read_bytes()
+
+    report = long_lived.provision(renew=True, now=in_days(335))
+
+    assert {one.name for one in report.renewed} == {SERVER, "site-1", ADMIN}
+    assert report.renewed[0].reason.startswith("its certificate ends ")
+    assert report.expiring == ()
+    assert long_lived.certificate("site-1").serial_number != before.serial_number
+    assert (long_lived.workspace.kit("site-1") / "startup" / "rootCA.pem").read_bytes() == root
+    assert_whole(long_lived.workspace.kit("site-1"))
+
+
+def test_renewing_leaves_certificates_that_last(long_lived: Federation) -> None:
+    assert not long_lived.provision(renew=True).changed
+
+
+def test_renewing_an_authority_that_soon_ends_makes_every_kit_anew(tmp_path: Path) -> None:
+    federation = Federation(tmp_path, "site-1")
+    federation.set_root_validity(20)
+    federation.provision()
+    root = (federation.workspace.kit("site-1") / "startup" / "rootCA.pem").read_bytes()
+    assert AUTHORITY in {one.name for one in federation.provision().expiring}
+
+    report = federation.provision(renew=True)
+
+    assert [one.name for one in report.renewed] == [AUTHORITY, SERVER, "site-1", ADMIN]
+    assert {one.reason.partition(":")[0] for one in report.renewed} == {"a new certificate authority"}
+    for name in (SERVER, "site-1", ADMIN):
+        assert (federation.workspace.kit(name) / "startup" / "rootCA.pem").read_bytes() != root
+        assert_whole(federation.workspace.kit(name))
+
+
+def test_an_authority_that_has_ended_signs_nothing(tmp_path: Path) -> None:
+    federation = Federation(tmp_path, "site-1")
+    federation.set_root_validity(1)
+    federation.provision()
+    federation.add("site-2")
+
+    with pytest.raises(InputError, match=r"authority of hospitals ended .*nothing for site-2.*--renew"):
+        federation.provision(now=in_days(2))
+
+
+def test_certificates_that_have_ended_are_refused_by_whoever_needs_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    federation = Federation(tmp_path, "site-1")
+    federation.provision()
+    state = federation.workspace.state / "cert.json"
+    content = json.loads(state.read_text())
+    content["site-1"]["issued"]["expires"] = in_days(-1).isoformat()
+    state.write_text(json.dumps(content))
+
+    with pytest.raises(InputError, match=r"certificates have ended: site-1 .*provision --renew"):
+        ensure_provisioned(federation.project, federation.workspace)
+
+
+def test_a_lost_authority_is_replaced_only_when_that_is_asked_for(federation: Federation) -> None:
+    (federation.workspace.state / "cert.json").unlink()
+
+    with pytest.raises(InputError, match=r"cert.json is missing.*restore it.*--renew"):
+        federation.provision()
+    report = federation.provision(renew=True)
+
+    assert report.renewed[0].name == AUTHORITY
+    assert_whole(federation.workspace.kit("site-1"))
+
+
+def test_nvflares_own_provisioner_goes_on_from_our_state(federation: Federation, tmp_path: Path) -> None:
+    stock = tmp_path / "stock" / "hospitals"
+    stock.mkdir(parents=True)
+    federation.workspace.state.rename(stock / "state")
+    assert federation.project.name
+
+    done = subprocess.run(
+        [
+            str(Path(sys.executable).parent / "nvflare"), "provision", "--force",
+            "-p", "project.yml", "-w", "stock",
+        ],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    ours = (federation.workspace.kit("site-1") / "startup" / "client.crt").read_bytes()
+    assert (stock / "prod_00" / "site-1" / "startup" / "client.crt").read_bytes() == ours

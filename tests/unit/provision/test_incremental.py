@@ -1,0 +1,328 @@
+"""Provisioning again changes what project.yml changed, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from deploy.errors import InputError, MachineError
+from deploy.provision import ensure_provisioned
+from deploy.provision.content import max_clients
+from tests.unit.provision.federation import ADMIN, SERVER, Federation, assert_whole
+
+
+def server_resources(federation: Federation) -> dict:
+    return json.loads((federation.workspace.kit(SERVER) / "local" / "resources.json.default").read_text())
+
+
+def test_the_first_run_makes_every_kit(untouched: Federation) -> None:
+    for name in (SERVER, "site-1", "site-2", ADMIN):
+        assert_whole(untouched.workspace.kit(name))
+
+
+def test_a_run_without_a_change_rewrites_nothing(tmp_path: Path) -> None:
+    federation = Federation(tmp_path, "site-1", "site-2")
+    federation.provision()
+    before = federation.seen()
+
+    report = federation.provision()
+
+    assert not report.changed
+    assert report.unchanged == 4
+    assert {name: seen for name, seen in federation.seen().items() if not name.endswith(".lock")} == {
+        name: seen for name, seen in before.items() if not name.endswith(".lock")
+    }
+
+
+def test_a_new_site_leaves_every_other_kit_untouched(federation: Federation) -> None:
+    before = federation.seen(SERVER, "site-1", "site-2", ADMIN)
+    federation.add("site-3")
+
+    report = federation.provision()
+
+    assert report.created == ("site-3",)
+    assert report.renewed == ()
+    assert federation.seen(SERVER, "site-1", "site-2", ADMIN) == before
+    assert_whole(federation.workspace.kit("site-3"))
+
+
+def test_the_server_admits_more_clients_when_more_sites_need_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.provision.content.FEWEST_CLIENTS", 2)
+    federation = Federation(tmp_path, "site-1")
+    federation.provision()
+    assert server_resources(federation)["servers"][0]["max_num_clients"] == 2
+    before = federation.seen("site-1", ADMIN)
+    federation.add("site-2")
+
+    report = federation.provision()
+
+    assert [one.name for one in report.renewed] == [SERVER]
+    assert server_resources(federation)["servers"][0]["max_num_clients"] == 4
+    assert federation.seen("site-1", ADMIN) == before
+
+
+@pytest.mark.parametrize(("sites", "admitted"), [(1, 100), (80, 100), (81, 200), (160, 200), (1000, 1600)])
+def test_the_server_admits_a_quarter_more_clients_than_there_are(sites: int, admitted: int) -> None:
+    assert max_clients(sites) == admitted
+    assert admitted >= sites * 1.25
+
+
+def test_a_changed_description_changes_no_kit(federation: Federation) -> None:
+    federation.document["description"] = "another"
+
+    assert not federation.provision().changed
+
+
+def test_a_changed_port_reaches_every_kit_and_no_certificate(federation: Federation) -> None:
+    before = {name: federation.certificate(name) for name in (SERVER, "site-1", ADMIN)}
+    federation.entry(SERVER)["fed_learn_port"] = 9002
+
+    report = federation.provision()
+
+    assert {one.name for one in report.renewed} == {SERVER, "site-1", "site-2", ADMIN}
+    assert "the server's entry in project.yml has changed" in {one.reason for one in report.renewed}
+    client = json.loads((federation.workspace.kit("site-1") / "startup" / "fed_client.json").read_text())
+    assert client["servers"][0]["service"]["target"] == f"{SERVER}:9002"
+    assert {name: federation.certificate(name) for name in before} == before
+
+
+def test_changed_arguments_of_a_builder_reach_every_kit(federation: Federation) -> None:
+    federation.document["builders"][1]["args"]["scheme"] = "http"
+
+    report = federation.provision()
+
+    assert len(report.renewed) == 4
+    client = json.loads((federation.workspace.kit("site-1") / "startup" / "fed_client.json").read_text())
+    assert client["servers"][0]["service"]["scheme"] == "http"
+
+
+def test_a_missing_kit_is_made_again_as_it_was(federation: Federation) -> None:
+    before = federation.seen("site-1")
+    shutil.rmtree(federation.workspace.kit("site-1"))
+
+    report = federation.provision()
+
+    assert [(one.name, one.reason) for one in report.renewed] == [("site-1", "its kit was missing")]
+    assert {name: seen.content for name, seen in federation.seen("site-1").items()} == {
+        name: seen.content for name, seen in before.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda file: file.unlink(), "was missing"),
+        (lambda file: file.write_text("{}"), "had been changed"),
+        (lambda file: file.write_bytes(file.read_bytes().replace(b"grpc", b"http")), "had been changed"),
+        (lambda file: (file.unlink(), file.mkdir()), "was no file"),
+    ],
+    ids=["removed", "emptied", "same size", "a folder"],
+)
+def test_a_damaged_file_is_noticed_and_made_again(federation: Federation, damage, reason: str) -> None:
+    file = federation.workspace.kit("site-1") / "startup" / "fed_client.json"
+    content = file.read_bytes()
+    other = federation.seen("site-2")
+    damage(file)
+
+    report = federation.provision()
+
+    assert [(one.name, one.reason) for one in report.renewed] == [
+        ("site-1", f"startup/fed_client.json {reason}")
+    ]
+    assert file.read_bytes() == content
+    assert federation.seen("site-2") == other
+
+
+def test_a_key_that_others_could_read_is_closed_again(federation: Federation) -> None:
+    key = federation.workspace.kit("site-1") / "startup" / "client.key"
+    key.chmod(0o644)
+
+    report = federation.provision()
+
+    assert report.renewed[0].reason == "startup/client.key could be read by others"
+    assert key.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_workspace_that_was_copied_is_unchanged(federation: Federation) -> None:
+    root = federation.workspace.root
+    shutil.copytree(root, root.with_name("copy"), copy_function=shutil.copyfile)
+    shutil.rmtree(root)
+    root.with_name("copy").rename(root)
+    for file in root.rglob("*.key"):
+        file.chmod(0o600)
+
+    assert not federation.provision().changed
+
+
+def test_what_somebody_put_into_a_kit_stays_when_it_is_made_again(federation: Federation) -> None:
+    local = federation.workspace.kit("site-1") / "local"
+    (local / "custom").mkdir()
+    (local / "custom" / "filters.py").write_text("ours = True\n")
+    (local / "resources.json").write_text("{}")
+    federation.entry(SERVER)["fed_learn_port"] = 9002
+
+    federation.provision()
+
+    assert (local / "custom" / "filters.py").read_text() == "ours = True\n"
+    assert (local / "resources.json").read_text() == "{}"
+    assert "9002" in (local.parent / "startup" / "fed_client.json").read_text()
+
+
+def test_what_somebody_put_into_a_kit_reaches_its_release(federation: Federation) -> None:
+    (federation.workspace.kit("site-1") / "local" / "resources.json").write_text('{"ours": 1}')
+
+    federation.provision()
+
+    released = federation.workspace.release / "site-1"
+    assert (released / "kit" / "local" / "resources.json").read_text() == '{"ours": 1}'
+    assert "resources.json" in (released / "values.yaml").read_text()
+
+
+def test_a_removed_site_is_named_and_its_kit_kept_aside(federation: Federation) -> None:
+    kit = {Path(name).name: seen.content for name, seen in federation.seen("site-2").items()}
+    before = federation.seen(SERVER, "site-1", ADMIN)
+    federation.remove("site-2")
+
+    report = federation.provision()
+
+    (removed,) = report.removed
+    assert removed.name == "site-2"
+    assert removed.kit.parent == federation.workspace.removed
+    assert (removed.kit / "startup" / "client.crt").read_bytes() == kit["client.crt"]
+    assert removed.valid_until is not None
+    assert not federation.workspace.kit("site-2").exists()
+    assert not (federation.workspace.release / "site-2").exists()
+    assert federation.seen(SERVER, "site-1", ADMIN) == before
+
+
+def test_the_key_of_a_removed_site_leaves_the_state(federation: Federation) -> None:
+    federation.remove("site-2")
+
+    federation.provision()
+
+    state = json.loads((federation.workspace.state / "cert.json").read_text())
+    assert "site-1" in state
+    assert "site-2" not in state
+
+
+def test_a_site_that_comes_back_gets_a_new_key(federation: Federation) -> None:
+    before = federation.certificate("site-2")
+    entry = federation.remove("site-2")
+    federation.provision()
+    federation.document["participants"].append(entry)
+
+    report = federation.provision()
+
+    assert report.created == ("site-2",)
+    assert federation.certificate("site-2").public_key() != before.public_key()
+
+
+def test_a_kit_of_another_release_is_made_anew_with_the_same_key(
+    federation: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = federation.certificate("site-1")
+    monkeypatch.setattr("deploy.provision.content.kit_version", lambda: "99.0")
+
+    report = federation.provision()
+
+    assert len(report.renewed) == 4
+    assert "Flarefleet" in report.renewed[0].reason
+    assert federation.certificate("site-1") == before
+
+
+def test_a_builder_of_ones_own_runs_and_makes_every_kit_anew(federation: Federation) -> None:
+    (federation.folder / "motd.py").write_text(
+        "from pathlib import Path\n"
+        "from nvflare.lighter.spec import Builder\n"
+        "class Motd(Builder):\n"
+        "    def build(self, project, ctx):\n"
+        "        names = ','.join(client.name for client in project.get_clients())\n"
+        "        for one in project.get_all_participants():\n"
+        "            Path(ctx.get_local_dir(one), 'motd').write_text(names)\n"
+    )
+    federation.document["builders"].append({"path": "motd.Motd"})
+    federation.provision()
+    federation.add("site-3")
+
+    report = federation.provision()
+
+    assert len(report.renewed) == 4
+    for name in (SERVER, "site-1", "site-3"):
+        assert (federation.workspace.kit(name) / "local" / "motd").read_text() == "site-1,site-2,site-3"
+    assert not federation.provision().changed
+
+
+def test_a_builder_that_fails_is_named_and_changes_nothing(
+    federation: Federation, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (federation.folder / "failing.py").write_text(
+        "from nvflare.lighter.spec import Builder\n"
+        "class Failing(Builder):\n"
+        "    def build(self, project, ctx):\n"
+        "        raise ValueError('the moon is full')\n"
+    )
+    before = federation.seen()
+    federation.document["builders"].append({"path": "failing.Failing"})
+
+    with pytest.raises(InputError, match="Failing refused it: the moon is full"):
+        federation.provision()
+
+    assert {k: v for k, v in federation.seen().items() if "lock" not in k} == {
+        k: v for k, v in before.items() if "lock" not in k
+    }
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_provisioned_federation_is_as_it_should_be(untouched: Federation) -> None:
+    ensure_provisioned(untouched.project, untouched.workspace)
+
+
+def test_a_federation_that_was_never_provisioned_is_refused(tmp_path: Path) -> None:
+    federation = Federation(tmp_path, "site-1")
+
+    with pytest.raises(InputError, match=r"has not been provisioned in .*; run: flarefleet provision"):
+        ensure_provisioned(federation.project, federation.workspace)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda it: it.add("site-3"), "site-3: it has no kit yet"),
+        (lambda it: it.remove("site-2"), "site-2: project.yml no longer names it"),
+        (
+            lambda it: it.entry("site-1").update(org="other"),
+            "site-1: its organization was county and is now other",
+        ),
+        (lambda it: shutil.rmtree(it.workspace.kit("site-1")), "site-1: its kit was missing"),
+    ],
+    ids=["a new site", "a removed site", "a changed org", "a missing kit"],
+)
+def test_kits_that_project_yml_has_left_behind_are_refused(
+    federation: Federation, change, named: str
+) -> None:
+    change(federation)
+
+    with pytest.raises(InputError, match=f"{named}.*flarefleet provision"):
+        ensure_provisioned(federation.project, federation.workspace)
+
+
+def test_damaged_certificates_are_not_replaced_by_new_ones(federation: Federation) -> None:
+    (federation.workspace.state / "cert.json").write_text("{")
+
+    with pytest.raises(MachineError, match=r"cert.json is damaged .* restore it"):
+        federation.provision()
+
+
+def test_a_lost_memory_of_kits_makes_them_again_with_the_same_keys(federation: Federation) -> None:
+    before = federation.certificate("site-1")
+    (federation.workspace.state / "kits.json").write_text("{")
+
+    federation.provision()
+
+    assert federation.certificate("site-1") == before
+    assert not federation.provision().changed

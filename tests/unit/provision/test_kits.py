@@ -1,0 +1,215 @@
+"""What is in a kit: all that NVFlare makes, what our runtimes need, and nothing that others may read."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from cryptography import x509
+
+from deploy.provision.local import ALLOWED_CLASSES
+from tests.unit.provision.federation import ADMIN, SERVER, Federation, certificate_of
+
+OURS = {
+    "local/comm_config.json",
+    "local/flarefleet.json",
+    "local/privacy.json",
+    "local/study_runtime.yaml",
+    "local/telemetry__p_resources.json",
+}
+NEW_IN_EVERY_RUN = (".crt", ".key", ".pem")
+
+
+@pytest.fixture(scope="module")
+def stock(untouched: Federation, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The kits that `nvflare provision` makes of the same project.yml."""
+    folder = tmp_path_factory.mktemp("stock")
+    (folder / "project.yml").write_text(yaml.safe_dump(untouched.document))
+    subprocess.run(
+        [str(Path(sys.executable).parent / "nvflare"), "provision", "-p", "project.yml", "-w", "out"],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
+    return folder / "out" / "hospitals" / "prod_00"
+
+
+def files_of(kit: Path) -> set[str]:
+    return {str(Path(where, name).relative_to(kit)) for where, _, names in os.walk(kit) for name in names}
+
+
+def read(federation: Federation, name: str, file: str) -> dict:
+    return json.loads((federation.workspace.kit(name) / "local" / file).read_text())
+
+
+@pytest.mark.parametrize("name", [SERVER, "site-1", ADMIN])
+def test_a_kit_has_every_file_that_nvflare_makes(untouched: Federation, stock: Path, name: str) -> None:
+    ours = set() if name == ADMIN else OURS
+
+    assert files_of(untouched.workspace.kit(name)) == files_of(stock / name) | ours
+
+
+@pytest.mark.parametrize("name", [SERVER, "site-1", ADMIN])
+def test_what_we_do_not_mean_to_change_is_as_nvflare_makes_it(
+    untouched: Federation, stock: Path, name: str
+) -> None:
+    for file in files_of(stock / name):
+        if file.endswith(NEW_IN_EVERY_RUN) or (name != ADMIN and file == "local/resources.json.default"):
+            continue
+        assert (untouched.workspace.kit(name) / file).read_bytes() == (stock / name / file).read_bytes(), file
+        assert (untouched.workspace.kit(name) / file).stat().st_mode & 0o111 == (
+            stock / name / file
+        ).stat().st_mode & 0o111, file
+
+
+@pytest.mark.parametrize("name", [SERVER, "site-1", ADMIN])
+def test_certificates_say_what_nvflares_say(untouched: Federation, stock: Path, name: str) -> None:
+    ours, theirs = untouched.certificate(name), certificate_of(stock / name)
+
+    assert ours.subject == theirs.subject
+    assert ours.issuer == theirs.issuer
+    assert [extension.oid for extension in ours.extensions] == [
+        extension.oid for extension in theirs.extensions
+    ]
+    sans = x509.SubjectAlternativeName
+    assert ours.extensions.get_extension_for_class(sans) == theirs.extensions.get_extension_for_class(sans)
+    lasts, theirs_lasts = (one.not_valid_after_utc - one.not_valid_before_utc for one in (ours, theirs))
+    assert abs((lasts - theirs_lasts).total_seconds()) < 60
+
+
+def test_the_servers_resources_are_nvflares_but_where_meant(untouched: Federation, stock: Path) -> None:
+    theirs = json.loads((stock / SERVER / "local" / "resources.json.default").read_text())
+    theirs["class_allow_list"] += ALLOWED_CLASSES
+    theirs["servers"][0]["check_engine_frequency"] = 0.2
+    theirs["snapshot_persistor"]["args"]["storage"]["args"]["root_dir"] = "/var/lib/flare/snapshot-storage"
+    components = {component["id"]: component for component in theirs["components"]}
+    components["job_manager"]["args"]["uri_root"] = "/var/lib/flare/jobs-storage"
+    components["process_launcher"]["path"] = "fl_app.launchers.process.ServerJobLauncher"
+
+    assert read(untouched, SERVER, "resources.json.default") == theirs
+
+
+def test_a_sites_resources_are_nvflares_but_where_meant(untouched: Federation, stock: Path) -> None:
+    theirs = json.loads((stock / "site-1" / "local" / "resources.json.default").read_text())
+    theirs["class_allow_list"] += ALLOWED_CLASSES
+    components = {component["id"]: component for component in theirs["components"]}
+    components["process_launcher"]["path"] = "fl_app.launchers.process.ClientJobLauncher"
+
+    assert read(untouched, "site-1", "resources.json.default") == theirs
+
+
+@pytest.mark.parametrize("name", [SERVER, "site-1"])
+def test_nothing_is_kept_where_a_container_loses_it(untouched: Federation, name: str) -> None:
+    for file in (untouched.workspace.kit(name) / "local").rglob("*"):
+        if file.suffix != ".sample":
+            assert "/tmp" not in file.read_text(), file
+
+
+@pytest.mark.parametrize("name", [SERVER, "site-1"])
+def test_job_processes_find_their_parent_on_a_fixed_port(untouched: Federation, name: str) -> None:
+    internal = read(untouched, name, "comm_config.json")["internal"]
+
+    assert internal["scheme"] == "tcp"
+    assert internal["resources"] == {"host": "localhost", "port": 8102, "connection_security": "clear"}
+
+
+@pytest.mark.parametrize("name", [SERVER, "site-1"])
+def test_telemetry_runs_in_the_parent_and_in_each_job(untouched: Federation, name: str) -> None:
+    parent = read(untouched, name, "telemetry__p_resources.json")["components"]
+    privacy = read(untouched, name, "privacy.json")
+
+    assert [(one["path"], one["args"]) for one in parent] == [("fl_app.telemetry.parent.ParentTelemetry", {})]
+    assert [one["path"] for one in privacy["components"]] == ["fl_app.telemetry.job.JobTelemetry"]
+    assert privacy["default_scope"] in [scope["name"] for scope in privacy["scopes"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "role", "org"), [(SERVER, "server", "consortium"), ("site-1", "client", "county")]
+)
+def test_a_kit_says_for_whom_it_is(untouched: Federation, name: str, role: str, org: str) -> None:
+    facts = read(untouched, name, "flarefleet.json")
+
+    assert (facts["project"], facts["name"], facts["role"], facts["org"]) == ("hospitals", name, role, org)
+    assert facts["nvflare"] == "2.9.0"
+    assert facts["server"] == {"name": SERVER, "host": SERVER, "fed_learn_port": 8002, "admin_port": 8002}
+
+
+def test_nvflares_pod_launcher_reads_a_sites_data(tmp_path: Path) -> None:
+    from nvflare.app_opt.job_launcher.study_runtime import load_study_runtime_file, resolve_study_runtime
+
+    federation = Federation(tmp_path, "site-1")
+    federation.document["deployment"] = {
+        "sites": {
+            "site-1": {"launcher": "pod", "datasets": {"training": {"claim": "county-data", "mode": "ro"}}}
+        }
+    }
+    federation.provision()
+
+    file = str(federation.workspace.kit("site-1") / "local" / "study_runtime.yaml")
+    studies = load_study_runtime_file(file, launcher_mode="k8s")
+    (dataset,) = resolve_study_runtime(studies, "default", file).datasets
+    assert (dataset.dataset, dataset.source, dataset.mode) == ("training", "county-data", "ro")
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_secrets_are_closed_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    federation = Federation(tmp_path, "site-1")
+    before = os.umask(umask)
+    try:
+        federation.provision()
+    finally:
+        os.umask(before)
+
+    root = federation.workspace.root
+    assert federation.workspace.state.stat().st_mode & 0o777 == 0o700
+    for file in [*federation.workspace.state.iterdir(), *root.rglob("*.key"), *root.rglob("key-secret.yaml")]:
+        assert file.stat().st_mode & 0o777 == 0o600, file
+    assert (federation.workspace.kit("site-1") / "startup" / "client.crt").stat().st_mode & 0o777 == 0o644
+
+
+def test_opened_secrets_of_the_state_are_closed_again(federation: Federation) -> None:
+    federation.workspace.state.chmod(0o755)
+    (federation.workspace.state / "cert.json").chmod(0o644)
+
+    federation.provision()
+
+    assert federation.workspace.state.stat().st_mode & 0o777 == 0o700
+    assert (federation.workspace.state / "cert.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_release_holds_the_kit_without_its_key_and_the_key_apart(untouched: Federation) -> None:
+    kit, released = untouched.workspace.kit("site-1"), untouched.workspace.release / "site-1"
+
+    assert files_of(released / "kit") == {
+        file
+        for file in files_of(kit)
+        if file.startswith(("startup/", "local/")) and not file.endswith(".key")
+    }
+    assert files_of(released / "key") == {"client.key"}
+    assert (released / "key" / "client.key").samefile(kit / "startup" / "client.key")
+
+
+def test_only_kits_state_and_the_secret_for_kubernetes_hold_a_key(untouched: Federation) -> None:
+    holders = {
+        path.relative_to(untouched.workspace.root).parts[0] + "/" + path.name
+        for path in untouched.workspace.root.rglob("*")
+        if path.is_file() and b"PRIVATE KEY" in path.read_bytes()
+    }
+
+    assert holders == {
+        "state/cert.json", "kits/server.key", "kits/client.key", "release/server.key", "release/client.key"
+    }  # fmt: skip
+
+
+def test_a_released_kit_that_lost_a_file_is_laid_out_again(federation: Federation) -> None:
+    lost = federation.workspace.release / "site-1" / "kit" / "startup" / "fed_client.json"
+    lost.unlink()
+
+    federation.provision()
+
+    assert lost.samefile(federation.workspace.kit("site-1") / "startup" / "fed_client.json")
