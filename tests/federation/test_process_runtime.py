@@ -254,6 +254,31 @@ def test_an_interrupted_up_leaves_the_federation_to_down(new_federation: Callabl
     eventually(lambda: federation.site(SERVER).state is SiteState.READY, what="the server goes on")
 
 
+def test_job_processes_end_with_their_parent_however_that_dies(
+    new_federation: Callable[..., Federation],
+) -> None:
+    federation = new_federation(sites=2)
+    federation.up()
+    submitted = federation.flarefleet("submit", "hospital", "--detach", "--set", "rounds=1000")
+    assert submitted.returncode == 0, submitted.stderr
+    names = (SERVER, "site-1", "site-2")
+    eventually(lambda: all(_job_processes(federation, name) for name in names), 60, "the job runs everywhere")
+    jobs = [process for name in names for process in _job_processes(federation, name)]
+
+    federation.parent("site-1").kill()
+    federation.supervisor("site-2").kill()
+    parent, supervisor = federation.parent(SERVER), federation.supervisor(SERVER)
+    supervisor.suspend()  # so that it cannot do its part
+    parent.kill()
+    supervisor.kill()
+
+    eventually(lambda: not any(map(_runs, jobs)), 20, "no job process is left")
+
+
+def _job_processes(federation: Federation, name: str) -> list[psutil.Process]:
+    return federation.parent(name).children(recursive=True)
+
+
 def _runs(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
