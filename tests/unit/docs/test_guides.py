@@ -1,0 +1,56 @@
+"""The guides: what they quote is what the program has."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from deploy.cli.app import app
+from fl_app.startup import exits
+
+ROOT = Path(__file__).parents[3]
+GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def commands_of(guide: Path) -> list[str]:
+    """Every line of a code block that calls flarefleet, without its comment."""
+    blocks = re.findall(r"^```\w*\n(.*?)^```", guide.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line.startswith("flarefleet ")]
+
+
+CASES = [pytest.param(line, id=f"{guide.name}: {line}") for guide in GUIDES for line in commands_of(guide)]
+
+
+@pytest.mark.parametrize("line", CASES)
+def test_a_command_in_a_guide_is_one_that_the_program_takes(line: str) -> None:
+    words = shlex.split(line, comments=True)[1:]
+
+    # --help ends the command once its words are understood; an unknown verb or option comes first.
+    answer = CliRunner().invoke(app, [*words, "--help"])
+
+    assert answer.exit_code == 0, answer.output
+
+
+def test_there_are_commands_to_check() -> None:
+    assert len(CASES) > 20
+
+
+def test_the_operators_guide_has_the_exit_codes_of_a_parent() -> None:
+    assert exits.__doc__ is not None
+    table = exits.__doc__[exits.__doc__.index("| code") :].strip()
+
+    assert table in (ROOT / "docs" / "operator.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.name)
+def test_a_link_in_a_guide_leads_somewhere(guide: Path) -> None:
+    targets = re.findall(r"\]\((?!http)([^)#]+)", guide.read_text(encoding="utf-8"))
+
+    missing = [target for target in targets if not (guide.parent / target).exists()]
+
+    assert not missing
