@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from deploy.project import Project
+    from deploy.runtimes.docker.runtime import DockerRuntime
     from deploy.runtimes.protocol import Progress, Runtime
     from deploy.workspace import Workspace
 
@@ -46,9 +47,14 @@ def up(
     ctx: typer.Context,
     runtime: RuntimeOption = None,
     timeout: Annotated[float, typer.Option(help="Seconds to wait until all are ready.")] = 60.0,
+    gpus: Annotated[
+        int | None, typer.Option(min=0, help="GPUs for each site, whatever project.yml says (docker).")
+    ] = None,
 ) -> None:
     """Start the server and every site, and wait until all are ready. Again: start what is not running."""
     project, workspace, chosen = _open(ctx, runtime)
+    if gpus is not None:
+        _docker(chosen, "--gpus").gpus = gpus
     before = remembered(workspace)
     if before not in (None, chosen.name) and _is_up(open_runtime(before, project, workspace)):
         raise InputError(f"The federation is up on {before}. Take it down first: flarefleet down")
@@ -96,10 +102,19 @@ def logs(
 
 
 @app.command()
-def down(ctx: typer.Context, runtime: RuntimeOption = None) -> None:
+def down(
+    ctx: typer.Context,
+    runtime: RuntimeOption = None,
+    volumes: Annotated[
+        bool, typer.Option("--volumes", help="Also remove the workspaces: every job, model and log (docker).")
+    ] = False,
+) -> None:
     """Stop the server and every site. Their workspaces stay: jobs, models and logs."""
     project, workspace, chosen = _open(ctx, runtime)
-    chosen.down()
+    if volumes:
+        _docker(chosen, "--volumes").forget()
+    else:
+        chosen.down()
     if remembered(workspace) == chosen.name:
         remember(workspace, None)
     err.print(f"{project.name} is down.")
@@ -112,6 +127,15 @@ def _open(ctx: typer.Context, runtime: str | None) -> tuple[Project, Workspace, 
     if runtime is None:
         return project, workspace, current_runtime(project, workspace)
     return project, workspace, open_runtime(runtime, project, workspace)
+
+
+def _docker(runtime: Runtime, option: str) -> DockerRuntime:
+    """The runtime, which must be docker for that option to mean something."""
+    from deploy.runtimes.docker.runtime import DockerRuntime
+
+    if not isinstance(runtime, DockerRuntime):
+        raise InputError(f"{option} is for --runtime docker; this federation runs on {runtime.name}.")
+    return runtime
 
 
 def _is_up(runtime: Runtime) -> bool:

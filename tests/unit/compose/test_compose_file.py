@@ -37,9 +37,7 @@ def test_compose_accepts_the_file_of_a_federation(project: Write, tmp_path: Path
     file = tmp_path / "compose.yaml"
     file.write_text(federation(project()), encoding="utf-8")
 
-    judged = find_compose().run(file, "config", "--quiet")
-
-    assert (judged.returncode, judged.stderr) == (0, "")
+    assert find_compose().run(file, "config", "--quiet") == ""
 
 
 @pytest.mark.parametrize("name", ["flare-server", "site-2"])
@@ -47,9 +45,7 @@ def test_compose_accepts_the_file_of_a_host(project: Write, tmp_path: Path, name
     file = tmp_path / "compose.yaml"
     file.write_text(host_file(project(default_host=ELSEWHERE), name, image="image:1"), encoding="utf-8")
 
-    judged = find_compose().run(file, "config", "--quiet")
-
-    assert (judged.returncode, judged.stderr) == (0, "")
+    assert find_compose().run(file, "config", "--quiet") == ""
 
 
 def test_every_container_is_hardened(project: Write) -> None:
@@ -153,14 +149,14 @@ def test_gpus_of_the_command_line_are_for_every_site_and_not_for_the_server(
 
     assert all("reservations" in found[f"site-{n}"]["deploy"]["resources"] for n in (1, 2, 3))
     assert "reservations" not in found["flare-server"]["deploy"]["resources"]
-    assert accepted.stdout.count("driver: nvidia") == 3
+    assert accepted.count("driver: nvidia") == 3
 
 
 def test_a_dollar_in_a_path_is_a_dollar_and_not_a_variable(project: Write, tmp_path: Path) -> None:
     file = tmp_path / "compose.yaml"
     file.write_text(federation(project(), workspace='/home/$USER/"a b"'), encoding="utf-8")
 
-    read = yaml.safe_load(find_compose().run(file, "config").stdout)
+    read = yaml.safe_load(find_compose().run(file, "config"))
 
     # what Compose prints is a compose file again: its dollars are doubled
     assert read["services"]["site-1"]["labels"]["flare/workspace"] == '/home/$$USER/"a b"'

