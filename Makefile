@@ -58,7 +58,7 @@ console: install ## Open NVFlare's own admin console
 	$(FLAREFLEET) console
 
 demo: install ## A federation of four hospitals on this machine, from project.yml to a report
-	$(BIN)/flarefleet demo
+	$(FLAREFLEET) demo $(foreach pair,$(SET),--set $(pair))
 
 images: install ## Build the runtime image and one image a site (needs a Docker engine)
 	$(FLAREFLEET) images build
