@@ -48,6 +48,11 @@ class Workspace:
         """The startup kit of the participant `name`."""
         return self.kits / name
 
+    @property
+    def runs(self) -> Path:
+        """What the runtimes keep: one folder a runtime."""
+        return self.root / "run"
+
     def run(self, runtime: str) -> Path:
         """What a runtime (process, docker, kubernetes) keeps while the federation is up."""
-        return self.root / "run" / runtime
+        return self.runs / runtime

@@ -169,7 +169,7 @@ def _refuse_foreign(workspace: Workspace) -> None:
     foreign = sorted(
         path.name
         for path in root.iterdir()
-        if path != workspace.demo and not path.name.startswith((_OURS, f".{_OURS}"))
+        if path not in (workspace.demo, workspace.runs) and not path.name.startswith((_OURS, f".{_OURS}"))
     )
     # Looked for after the others: another run makes it before anything else.
     if foreign and not (root / MARKER).exists():

@@ -38,6 +38,14 @@ def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
     assert "site-1" in federation.provision().created
 
 
+@pytest.mark.parametrize("verb", ["run", "demo"])
+def test_what_another_verb_left_there_before_is_no_hindrance(tmp_path: Path, verb: str) -> None:
+    federation = Federation(tmp_path, "site-1")
+    (federation.workspace.root / verb).mkdir(parents=True)
+
+    assert "site-1" in federation.provision().created
+
+
 def test_a_workspace_that_is_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "workspace").write_text("")
 
