@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +21,7 @@ from deploy.provision import provision
 from deploy.runtimes.docker.engine import connect
 from deploy.tools import fetch_tools, find_tool
 from deploy.workspace import Workspace
-from tests.kubernetes.cluster import CONTEXT, PROGRAM, Cluster, Release
+from tests.kubernetes.cluster import CONTEXT, PROGRAM, Cluster, CommandFailedError, Release
 
 PROJECT = """\
 api_version: 3
@@ -150,10 +152,13 @@ def federation(cluster: Cluster, project: tuple[Project, Workspace]) -> Iterator
 
 @pytest.fixture
 def newcomer(federation: Federation, project: tuple[Project, Workspace]) -> Iterator[Release]:
-    """A third site of the federation, in its namespace with its key, not yet installed."""
+    """A third site of the federation, in a namespace of this test with its key, not yet installed."""
     release = release_of(federation.cluster, project[1], "site-3")
-    federation.cluster.remove_namespaces(release.namespace)
+    release.namespace = f"fed-site-3-{uuid.uuid4().hex[:6]}"
     federation.cluster.make_namespace(release.namespace)
     release.apply_key()
     yield release
-    federation.cluster.remove_namespaces(release.namespace)
+    # The site goes now, since the next test's has the same kit; Kubernetes takes its time over the namespace.
+    with contextlib.suppress(CommandFailedError):
+        release.uninstall()
+    federation.cluster.kubectl("delete", "namespace", release.namespace, "--wait=false")

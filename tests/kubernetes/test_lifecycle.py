@@ -133,6 +133,9 @@ def test_a_kit_for_another_nvflare_is_refused_with_words(newcomer: Release, tmp_
 
 def test_a_volume_without_room_is_told(newcomer: Release) -> None:
     newcomer.install("--set", "persistence.storageClassName=tiny,persistence.size=32Mi")
+    newcomer.wait_until_ready()
+    newcomer.exec("dd", "if=/dev/zero", "of=/var/lib/flare/filling", "bs=1M", "count=40", "status=none")
+    newcomer.cluster.kubectl("delete", "pod", "-n", newcomer.namespace, newcomer.pod)
     code, message = newcomer.why_it_ended()
     assert code == 16
     assert "free" in message
