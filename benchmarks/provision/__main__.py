@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 import shutil
 import statistics
 import subprocess
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 
@@ -22,34 +24,47 @@ BIN = Path(sys.executable).parent
 BUILDERS = "nvflare.lighter.impl"
 
 
+class Cost(NamedTuple):
+    """What a command took, in seconds: of the clock, and of all cores together."""
+
+    wall: float
+    cpu: float
+
+
 @dataclass
 class Times:
-    """Seconds of one case, a run each; stock and ours were run one after the other."""
+    """One case, a run each; stock and ours were run one after the other."""
 
     sites: int
     case: str
-    stock: list[float] = field(default_factory=list)
-    ours: list[float] = field(default_factory=list)
+    stock: list[Cost] = field(default_factory=list)
+    ours: list[Cost] = field(default_factory=list)
 
-    @property
-    def ratio(self) -> float | None:
+    def ratio(self, of: str) -> float | None:
         """How many times as fast ours is: the median over the turns."""
-        pairs = list(zip(self.stock, self.ours, strict=True)) if self.stock else []
-        return statistics.median(stock / ours for stock, ours in pairs) if pairs else None
+        pairs = zip(self.stock, self.ours, strict=True) if self.stock else ()
+        ratios = [getattr(stock, of) / getattr(ours, of) for stock, ours in pairs]
+        return statistics.median(ratios) if ratios else None
 
     def document(self) -> dict[str, object]:
         return {
             "sites": self.sites,
             "case": self.case,
-            "stock": self.stock,
-            "ours": self.ours,
-            "ratio": self.ratio,
+            "stock": [cost._asdict() for cost in self.stock],
+            "ours": [cost._asdict() for cost in self.ours],
+            "ratio": {"wall": self.ratio("wall"), "cpu": self.ratio("cpu")},
         }
 
     def line(self) -> str:
-        stock = f"{statistics.median(self.stock):8.2f}" if self.stock else "       -"
-        ratio = f"{self.ratio:6.1f}" if self.ratio else "     -"
-        return f"{self.sites:6}  {self.case:24} {stock} {statistics.median(self.ours):8.2f} {ratio}"
+        cells = [_median(self.stock, "wall"), _median(self.ours, "wall"), self.ratio("wall")]
+        cells += [_median(self.stock, "cpu"), _median(self.ours, "cpu"), self.ratio("cpu")]
+        return f"{self.sites:6}  {self.case:20}" + "".join(
+            f"{cell:11.2f}" if cell is not None else "          -" for cell in cells
+        )
+
+
+def _median(costs: list[Cost], of: str) -> float | None:
+    return statistics.median(getattr(cost, of) for cost in costs) if costs else None
 
 
 def main() -> None:
@@ -63,9 +78,9 @@ def main() -> None:
         )
         return
     print(_machine())
-    print(
-        f"{'sites':>6}  {'case':24} {'stock s':>8} {'ours s':>8} {'ratio':>6}   medians of {options.repeats}"
-    )
+    print(f"medians of {options.repeats}, in seconds of the clock and of all cores together (cpu)")
+    columns = ("stock", "ours", "ratio", "stock cpu", "ours cpu", "cpu ratio")
+    print(f"{'sites':>6}  {'case':20}" + "".join(f"{column:>11}" for column in columns))
     for times in results:
         print(times.line())
 
@@ -95,7 +110,7 @@ def _measure(sites: int, repeats: int) -> Iterator[Times]:
             if _cores() > 1:
                 shutil.rmtree(folder / "ours")
                 one_core.ours.append(_timed(_ours, folder, cores=1))
-        print(f"{sites} sites: {fresh.line()} | {added.line()}", file=sys.stderr)
+        print(f"{fresh.line()}\n{added.line()}", file=sys.stderr)
     yield from (fresh, added, again)
     if one_core.ours:
         yield one_core
@@ -109,19 +124,24 @@ def _ours(folder: Path) -> list[str]:
     return [str(BIN / "flarefleet"), "--project", "project.yml", "--workspace", "ours", "provision"]
 
 
-def _timed(command: Callable[[Path], list[str]], folder: Path, cores: int | None = None) -> float:
+def _timed(command: Callable[[Path], list[str]], folder: Path, cores: int | None = None) -> Cost:
     def limit() -> None:
         if cores is not None:
             os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
 
-    start = time.perf_counter()
+    before, start = _cpu(), time.perf_counter()
     done = subprocess.run(
         command(folder), cwd=folder, capture_output=True, text=True, preexec_fn=limit, check=False
     )
-    seconds = time.perf_counter() - start
+    cost = Cost(time.perf_counter() - start, _cpu() - before)
     if done.returncode:
         sys.exit(f"{' '.join(done.args)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-    return seconds
+    return cost
+
+
+def _cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _write_project(folder: Path, sites: int) -> None:

@@ -35,10 +35,9 @@ def provision(
     """Make or update certificates, startup kits and release files; only what project.yml changed."""
     from deploy import provision as provisioning
 
-    gc.disable()  # nothing here is garbage before the end, and looking for it is a tenth of the time
     context = context_of(ctx)
-    project = context.project()
-    with _progress() as progress:
+    with _without_collection(), _progress() as progress:
+        project = context.project()
         report = provisioning.provision(project, context.workspace(project), renew=renew, progress=progress)
     if as_json:
         print_json(report.model_dump(mode="json"))
@@ -85,6 +84,16 @@ def _some(lines: Iterator[str]) -> Iterator[str]:
     yield from listed[:SHOWN]
     if len(listed) > SHOWN:
         yield f"          and {len(listed) - SHOWN} more"
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Nothing here is garbage before the end, and looking for it would be a tenth of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @contextmanager

@@ -32,6 +32,7 @@ from deploy.provision.content import CERT_BUILDER, STATIC_FILE_BUILDER, WORKSPAC
 from deploy.provision.files import SECRET_FILE, write_secret
 from deploy.provision.local import LocalBuilder
 from deploy.provision.plan import Plan
+from deploy.provision.seams import Guarded, Selection, Silence, Stopped
 from deploy.provision.state import CERTIFICATES, note_authority, note_issued
 
 CONFIG_FOLDER = "config"
@@ -86,62 +87,10 @@ def _build(order: Order) -> None:
     flare_project = Selection(prepare_project(deepcopy(order.project.document)))
     builders = [Guarded(builder, order.project.path) for builder in _builders(order)]
     try:
-        Provisioner(str(order.staging), builders).provision(flare_project, logger=_Silence())
+        Provisioner(str(order.staging), builders).provision(flare_project, logger=Silence())
     except Stopped as stopped:
         assert stopped.__cause__ is not None
         raise stopped.__cause__ from None
-
-
-class Selection(FlareProject):
-    """NVFlare's project, of which builders see all participants until some are selected.
-
-    Hierarchies and identities are found from all; kits are made for those selected.
-    """
-
-    def __init__(self, whole: FlareProject) -> None:
-        super().__init__(whole.name, whole.description, whole.get_all_participants(), whole.props)
-        self.selected: frozenset[str] | None = None
-
-    def get_all_participants(self, types: str | list[str] | None = None) -> list[Participant]:
-        """Those selected; all before."""
-        found = super().get_all_participants(types)
-        return [one for one in found if self.selected is None or one.name in self.selected]
-
-
-class Stopped(BaseException):
-    """Carries an error past Provisioner, which would print the traceback of an Exception and go on."""
-
-
-class Guarded(Builder):
-    """Another builder, whose errors end the provisioning."""
-
-    def __init__(self, builder: Builder, project_file: Path) -> None:
-        self._builder = builder
-        self._project_file = project_file
-
-    def initialize(self, project: FlareProject, ctx: ProvisionContext) -> None:
-        """The other builder's."""
-        self._run(self._builder.initialize, project, ctx)
-
-    def build(self, project: FlareProject, ctx: ProvisionContext) -> None:
-        """The other builder's."""
-        self._run(self._builder.build, project, ctx)
-
-    def finalize(self, project: FlareProject, ctx: ProvisionContext) -> None:
-        """The other builder's."""
-        self._run(self._builder.finalize, project, ctx)
-
-    def _run(self, step: Callable[..., None], project: FlareProject, ctx: ProvisionContext) -> None:
-        try:
-            step(project, ctx)
-        except OSError as error:
-            raise Stopped from error
-        except Exception as error:
-            name = type(self._builder).__name__
-            text = f"{self._project_file}: {name} refused it: {error or type(error).__name__}"
-            refusal = InputError(text)
-            refusal.__cause__ = error
-            raise Stopped from refusal
 
 
 class StagingBuilder(WorkspaceBuilder):
@@ -206,7 +155,6 @@ class PooledCertBuilder(CertBuilder):
             server.set_prop(PropKey.HOST_NAMES, list(self._plan.wanted[server.name].identity.hosts[1:]))
         for name in (*self._plan.issue, *self._plan.retire):
             self.persistent_state.content.pop(name, None)
-
         self._build_root(project.name, subject_org=None)
         ctx[CtxKey.ROOT_CERT] = self.root_cert
         ctx[CtxKey.ROOT_PRI_KEY] = self.pri_key
@@ -251,17 +199,8 @@ class PooledCertBuilder(CertBuilder):
         (folder / "rootCA.pem").write_bytes(self.serialized_cert)
 
 
-class _Silence:
-    """What NVFlare says of its progress; what it refuses comes as an error."""
-
-    def debug(self, message: str) -> None: ...
-
-    info = warning = error = debug
-
-
 def _builders(order: Order) -> list[Builder]:
     """The builders of project.yml in their order, with ours in the place of NVFlare's."""
-
     project = order.project
 
     def ours(path: str, arguments: dict[str, Any]) -> list[Builder]:
@@ -272,7 +211,10 @@ def _builders(order: Order) -> list[Builder]:
         if path == STATIC_FILE_BUILDER:
             arguments = {"config_folder": CONFIG_FOLDER, **arguments, "scheme": project.scheme}
             return [KitFileBuilder(**arguments), LocalBuilder(project)]
-        builder = instantiate_class(path, arguments)
+        try:
+            builder = instantiate_class(path, arguments)
+        except Exception as error:
+            raise InputError(f"{project.path}: builders: {path} cannot be made: {error}") from error
         if isinstance(builder, StaticFileBuilder):
             return [builder, LocalBuilder(project)]
         if isinstance(builder, CertBuilder | WorkspaceBuilder):

@@ -63,7 +63,10 @@ def _carry_over(kit: Path, made: dict[str, MadeFile], last: MadeKit | None, plac
         path = file.relative_to(place).as_posix()
         if path not in ours and not os.path.lexists(kit / path):
             (kit / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(file, kit / path, follow_symlinks=False)
+            try:
+                os.link(file, kit / path, follow_symlinks=False)
+            except OSError:  # a file system without hard links
+                shutil.copy2(file, kit / path, follow_symlinks=False)
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -30,6 +30,8 @@ ALLOWED_CLASSES = (
     "nvflare.app_opt.pt.file_model_persistor.PTFileModelPersistor",
 )
 """Classes that a job may name without the right to bring its own code, besides those that NVFlare allows."""
+OWN_JOB_LOGS = ("list_job", "get_job_log", "download_job_components")
+"""Commands that tell who submitted a job why it failed."""
 CHECK_ENGINE_FREQUENCY = 0.2
 """Seconds (3 in NVFlare): how soon a server's job process sees that its job is over, and ends."""
 
@@ -58,6 +60,8 @@ class LocalBuilder(Builder):
             resources = local / ProvFileName.RESOURCES_JSON_DEFAULT
             admitted = max_clients(len(self._project.sites))
             resources.write_text(_complete(resources.read_text(), participant.type, admitted))
+            authorization = local / ProvFileName.AUTHORIZATION_JSON_DEFAULT
+            authorization.write_text(_let_leads_see_errors(authorization.read_text()))
             _fix_parent_port(participant)
             (local / "telemetry__p_resources.json").write_text(_PARENT_TELEMETRY)
             (local / "privacy.json").write_text(_PRIVACY)
@@ -81,6 +85,20 @@ class LocalBuilder(Builder):
                 "admin_port": server.admin_port,
             },
         }
+
+
+@cache
+def _let_leads_see_errors(text: str) -> str:
+    """NVFlare's authorization.json, in which a lead may read the logs of jobs of their own.
+
+    NVFlare forgot to put these commands into a category, so that only a project_admin may use them.
+    """
+    authorization = json.loads(text)
+    lead = authorization["permissions"].get("lead")
+    if isinstance(lead, dict):
+        for command in OWN_JOB_LOGS:
+            lead.setdefault(command, "n:submitter")
+    return _json(authorization)
 
 
 @cache

@@ -49,7 +49,6 @@ class Authority:
     """The federation's own certificate, which signs all others."""
 
     expires: datetime
-    digest: str
 
 
 class MadeFile(NamedTuple):
@@ -100,10 +99,7 @@ class Credentials:
         """The federation's own certificate; None before the first provisioning."""
         if "root_cert" not in self._content:
             return None
-        return Authority(
-            expires=datetime.fromisoformat(self._content[ISSUED]["expires"]),
-            digest=digest_of(self._content["root_cert"].encode()),
-        )
+        return Authority(expires=datetime.fromisoformat(self._content[ISSUED]["expires"]))
 
     def certificate(self, name: str) -> Certificate | None:
         """The certificate of the participant `name`; None if it has none of ours."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -276,6 +277,34 @@ def test_a_builder_that_fails_is_named_and_changes_nothing(
         k: v for k, v in before.items() if "lock" not in k
     }
     assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("base", ["cert.CertBuilder", "workspace.WorkspaceBuilder"])
+def test_a_builder_that_would_lay_out_kits_or_keep_keys_itself_is_refused(
+    federation: Federation, base: str
+) -> None:
+    (federation.folder / "own.py").write_text(
+        f"from nvflare.lighter.impl.{base.split('.')[0]} import {base.split('.')[1]} as Base\n"
+        "class Own(Base):\n    pass\n"
+    )
+    federation.document["builders"].append({"path": "own.Own"})
+    sys.modules.pop("own", None)
+
+    with pytest.raises(InputError, match=r"own.Own: Flarefleet lays out kits and keeps keys by itself"):
+        federation.provision()
+
+
+def test_a_builder_that_cannot_be_made_is_named(federation: Federation) -> None:
+    (federation.folder / "broken.py").write_text(
+        "from nvflare.lighter.spec import Builder\n"
+        "class Broken(Builder):\n"
+        "    def __init__(self):\n"
+        "        raise RuntimeError('no license')\n"
+    )
+    federation.document["builders"].append({"path": "broken.Broken"})
+
+    with pytest.raises(InputError, match=r"broken.Broken cannot be made: .*no license"):
+        federation.provision()
 
 
 def test_a_provisioned_federation_is_as_it_should_be(untouched: Federation) -> None:
