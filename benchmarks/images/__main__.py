@@ -1,7 +1,7 @@
 """What the runtime image weighs and what takes it, how long it builds, and how long imports take inside.
 
-Usage: python benchmarks/images/measure.py [--cold]. With --cold it is built twice without cache (a minute each, from
-the package indexes) and the layers of both are compared.
+Usage: python -m benchmarks.images [--cold]. With --cold it is built twice without cache (a minute each, from
+the package indexes), and the layers of both are compared.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import docker
 
 from deploy.images import Options, build_runtime
 from deploy.images.build import file_time
-from deploy.images.inputs import CHECKOUT
+from deploy.images.inputs import CHECKOUT, source_digest
 from deploy.project import Image
 
 IMAGE = Image(tag="measured")
@@ -56,12 +56,14 @@ def seconds(run: object) -> float:
 
 
 def compare_cold_builds(client: docker.DockerClient) -> None:
-    layers = []
+    layers, sources = [], source_digest(IMAGE.variant)
     for _ in range(2):
         took = seconds(lambda: build(cached=False))
         layers.append(client.images.get(build()).attrs["RootFS"]["Layers"])
         print(f"cold build              {took:6.1f} s")
-    print(f"two cold builds have the same layers: {layers[0] == layers[1]} (file times {file_time()})")
+    changed = "" if source_digest(IMAGE.variant) == sources else " (the checkout was changed meanwhile)"
+    same = [one == other for one, other in zip(*layers, strict=True)]
+    print(f"two cold builds have the same layers: {all(same)} {same}{changed}; file times {file_time()}")
 
 
 def edited_build() -> float:
@@ -80,9 +82,8 @@ def print_sizes(client: docker.DockerClient) -> None:
     for layer in reversed(image.history()):
         if layer["Size"] > 1000:
             text = " ".join(layer["CreatedBy"].split()) or layer["Comment"]
-            print(
-                f"    {layer['Size'] / 1e6:8.1f} MB  {text.rpartition('&& sh /tmp/build/')[0][-60:] or text[:60]}"
-            )
+            step = text.rpartition("&& sh /tmp/build/")[0] or text
+            print(f"    {layer['Size'] / 1e6:8.1f} MB  {step[-70:]}")
     print("biggest packages:")
     print(inside(client, BIGGEST % TOP), end="")
 
