@@ -106,7 +106,8 @@ def _train(
     runtime = ProcessRuntime(place.project, place.workspace)
     written_before = {name: len(lines) for name, lines in _logs(place.project, runtime)}
     with _federation(place, runtime, steps) as status:
-        what = f"{parameters.rounds} rounds of the job {JOB} on {len(place.project.sites)} hospitals"
+        rounds = f"{parameters.rounds} round{'s' * (parameters.rounds != 1)}"
+        what = f"{rounds} of the job {JOB} on {len(place.project.sites)} hospitals"
         try:
             with steps.step("submit", what) as say:
                 job_id = _submit(place.project, runtime, settings, folder, say)

@@ -51,7 +51,10 @@ def make_report(folder: Path, parameters: HospitalParameters, hospitals: int) ->
         central=compared.central,
         versions={"nvflare": "2.9.0"},
         machine="Linux x86_64, 2 cores",
-        steps=(Step(name="up", what="a server & <4> hospitals", seconds=4.0),),
+        steps=(
+            Step(name="provision", what=f"certificates and kits in {folder}/{'folder' * 20}", seconds=0.4),
+            Step(name="up", what="a server & <4> hospitals", seconds=4.0),
+        ),
         files=Files(
             folder=str(folder), model=model.name, best_model=None, tensorboard="tb_events", logs="logs"
         ),

@@ -33,6 +33,7 @@ def test_the_page_shows_the_run_s_figures_and_asks_nobody(tmp_path: Path, report
         }
         text = shown.value("document.body.innerText")
         overflow = shown.value("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        cut_tables = shown.value(_CUT_TABLES)
         smallest_text = shown.value(_SMALLEST_CHART_TEXT)
 
     assert shown.complaints == []
@@ -49,6 +50,7 @@ def test_the_page_shows_the_run_s_figures_and_asks_nobody(tmp_path: Path, report
     for accuracy in (report.mean_alone, report.federated.accuracy, report.central.accuracy):
         assert percent(accuracy) in text
     assert overflow == 0
+    assert cut_tables == 0
     assert smallest_text >= 10
 
 
@@ -137,6 +139,8 @@ _SHOWN_BARS = f"""{_VISIBLE}.flatMap(svg => [...svg.querySelectorAll('g[data-nam
   .map(bar => [bar.dataset.name, Number(bar.dataset.value)])"""
 _SHOWN_LINES = f"""{_VISIBLE}.flatMap(svg => [...svg.querySelectorAll('polyline')])
   .map(line => [line.dataset.name, line.dataset.values])"""
+_CUT_TABLES = """[...document.querySelectorAll('.wide-table')]
+  .filter(box => box.scrollWidth > box.clientWidth).length"""
 _SMALLEST_CHART_TEXT = f"""Math.min(...{_VISIBLE}.flatMap(svg => {{
   const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
   return [...svg.querySelectorAll('text')].map(text => parseFloat(getComputedStyle(text).fontSize) * scale);
