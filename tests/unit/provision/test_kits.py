@@ -12,7 +12,7 @@ import pytest
 import yaml
 from cryptography import x509
 
-from deploy.provision.local import ALLOWED_CLASSES
+from deploy.provision.local import ALLOWED_CLASSES, OWN_JOB_LOGS
 from tests.unit.provision.federation import ADMIN, SERVER, Federation, certificate_of
 
 OURS = {
@@ -22,6 +22,7 @@ OURS = {
     "local/study_runtime.yaml",
     "local/telemetry__p_resources.json",
 }
+MEANT_TO_DIFFER = ("local/resources.json.default", "local/authorization.json.default")
 NEW_IN_EVERY_RUN = (".crt", ".key", ".pem")
 
 
@@ -59,7 +60,7 @@ def test_what_we_do_not_mean_to_change_is_as_nvflare_makes_it(
     untouched: Federation, stock: Path, name: str
 ) -> None:
     for file in files_of(stock / name):
-        if file.endswith(NEW_IN_EVERY_RUN) or (name != ADMIN and file == "local/resources.json.default"):
+        if file.endswith(NEW_IN_EVERY_RUN) or (name != ADMIN and file in MEANT_TO_DIFFER):
             continue
         assert (untouched.workspace.kit(name) / file).read_bytes() == (stock / name / file).read_bytes(), file
         assert (untouched.workspace.kit(name) / file).stat().st_mode & 0o111 == (
@@ -101,6 +102,16 @@ def test_a_sites_resources_are_nvflares_but_where_meant(untouched: Federation, s
     components["process_launcher"]["path"] = "fl_app.launchers.process.ClientJobLauncher"
 
     assert read(untouched, "site-1", "resources.json.default") == theirs
+
+
+@pytest.mark.parametrize("name", [SERVER, "site-1"])
+def test_nobody_may_do_more_than_nvflare_allows_but_leads_see_why_their_jobs_failed(
+    untouched: Federation, stock: Path, name: str
+) -> None:
+    theirs = json.loads((stock / name / "local" / "authorization.json.default").read_text())
+    theirs["permissions"]["lead"] |= dict.fromkeys(OWN_JOB_LOGS, "n:submitter")
+
+    assert read(untouched, name, "authorization.json.default") == theirs
 
 
 @pytest.mark.parametrize("name", [SERVER, "site-1"])
