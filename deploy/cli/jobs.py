@@ -99,7 +99,8 @@ def submit(
         if detach:
             _print_id(job_id, as_json)
             return
-        err.print(f"{job_id} submitted to {len(participants.names)} sites", markup=False)
+        count = len(participants.names)
+        err.print(f"{job_id} submitted to {count} site{'s' * (count != 1)}", markup=False)
         _watch(session, job_id, timeout, as_json, results_folder)
 
 

@@ -60,8 +60,9 @@ class LocalBuilder(Builder):
             resources = local / ProvFileName.RESOURCES_JSON_DEFAULT
             admitted = max_clients(len(self._project.sites))
             resources.write_text(_complete(resources.read_text(), participant.type, admitted))
-            authorization = local / ProvFileName.AUTHORIZATION_JSON_DEFAULT
-            authorization.write_text(_let_leads_see_errors(authorization.read_text()))
+            if participant.type == ParticipantType.SERVER:
+                authorization = local / ProvFileName.AUTHORIZATION_JSON_DEFAULT
+                authorization.write_text(_let_leads_see_errors(authorization.read_text()))
             _fix_parent_port(participant)
             (local / "telemetry__p_resources.json").write_text(_PARENT_TELEMETRY)
             (local / "privacy.json").write_text(_PRIVACY)

@@ -39,7 +39,7 @@ def read_parameters(job: JobDescription, settings: Sequence[str]) -> JobParamete
     mistakes += [_unknown(name, job) for name in given if name not in known]
     values = {name: _value(text) for name, text in given.items() if name in known}
     try:
-        parameters = job.parameters.model_validate_strings(values)
+        parameters = job.parameters.model_validate(values)
     except ValidationError as error:
         mistakes += [_refused(fault["loc"], fault["msg"], given, job) for fault in error.errors()]
     if mistakes:
@@ -66,7 +66,7 @@ def _value(text: str) -> Any:
     """Text, but for a list or an object, which is written as JSON."""
     if text[:1] in ("[", "{"):
         try:
-            return json.loads(text, parse_int=str, parse_float=str)
+            return json.loads(text)
         except ValueError:
             return text
     return text

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
@@ -22,6 +23,8 @@ RECONNECT_FOR = 60.0
 COMPLETED = "FINISHED:COMPLETED"
 RUNNING = "RUNNING"
 SUBMITTED = "SUBMITTED"
+
+_ERROR_LOG = "ERRORLOG_"
 
 T = TypeVar("T")
 
@@ -64,6 +67,10 @@ class Job:
 
 class NotReached(Failed):
     """The server cannot be reached now; it may be later."""
+
+
+class NotAllowed(Failed):
+    """The server does not let this administrator do that."""
 
 
 class AdminSession:
@@ -143,21 +150,32 @@ class AdminSession:
         return Path(self._ask(lambda api: api.download_job_result(job_id, str(into)), job_id))
 
     def error_logs(self, job_id: str) -> dict[str, str]:
-        """The error log of each site that sent one; sites send theirs when their part of the job has
-        ended."""
-        names = self._ask(lambda api: api.list_job_components(job_id), job_id)
-        if not any(name.startswith("ERRORLOG_") for name in names):
+        """The error log of each site that sent one; sites send theirs when their part of the job has ended.
+
+        Nothing for an administrator who may not read them: a stock kit lets only a project_admin.
+        """
+        try:
+            names = self._ask(lambda api: api.list_job_components(job_id), job_id)
+            if not any(name.startswith(_ERROR_LOG) for name in names):
+                return {}
+            folder = Path(self._ask(lambda api: api.download_job_components(job_id), job_id))
+        except NotAllowed:
             return {}
-        folder = Path(self._ask(lambda api: api.download_job_components(job_id), job_id))
-        logs = {}
-        for file in folder.rglob("ERRORLOG_*"):
-            logs[file.name.removeprefix("ERRORLOG_")] = file.read_text(encoding="utf-8", errors="replace")
-        return logs
+        return {file.name.removeprefix(_ERROR_LOG): _text(file) for file in folder.rglob(f"{_ERROR_LOG}*")}
 
     def server_log(self, job_id: str) -> str:
         """The log of the server's job process; empty if it has none."""
-        answer = self._ask(lambda api: api.get_job_logs(job_id, "server"), job_id)
+        try:
+            answer = self._ask(lambda api: api.get_job_logs(job_id, "server"), job_id)
+        except NotAllowed:
+            return self._server_log_of_results(job_id)
         return str(answer["logs"].get("server", ""))
+
+    def _server_log_of_results(self, job_id: str) -> str:
+        """The same from the job's results, which whoever submitted it may download."""
+        with TemporaryDirectory(prefix="flarefleet-results-") as made:
+            log = self.download(job_id, Path(made)) / "workspace" / "log.txt"
+            return _text(log) if log.is_file() else ""
 
     def _ask(self, question: Callable[[Any], T], job_id: str = "") -> T:
         """Ask, and ask again after a lost connection."""
@@ -178,7 +196,7 @@ class AdminSession:
                 f"there is no job {job_id} on this server; list them: flarefleet jobs"
             ) from error
         except AuthorizationError as error:
-            raise Failed(f"{self.kit.user} may not do this: {error}") from error
+            raise NotAllowed(f"{self.kit.user} may not do this: {error}") from error
         except InvalidJobDefinition as error:
             raise Failed(f"the server refuses the job: {error}") from error
         except Exception as error:
@@ -196,6 +214,10 @@ class AdminSession:
     def _reconnect(self) -> None:
         """Drop the lost session; the next question logs in anew."""
         self.close()
+
+
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8", errors="replace")
 
 
 def _is_lost(error: BaseException) -> bool:

@@ -12,7 +12,7 @@ from fl_app.jobs.progress import JobProgress
 
 POLL = 0.1
 """Seconds between two questions for a job's status."""
-PROGRESS_EVERY = 0.5
+PROGRESS_EVERY = 0.3
 """Seconds between two questions for its progress, which go to the job's own process."""
 
 

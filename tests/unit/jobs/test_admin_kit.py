@@ -1,0 +1,92 @@
+"""An administrator's kit: what would fail at login is said before it, in clear words."""
+
+from __future__ import annotations
+
+import json
+import socket
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from deploy.errors import Failed, InputError
+from deploy.session.kit import AdminKit
+
+NOW = datetime.now(timezone.utc)
+
+
+def make_kit(
+    folder: Path, port: int, begin: timedelta = -timedelta(days=1), end: timedelta = timedelta(days=1)
+) -> Path:
+    startup = folder / "startup"
+    startup.mkdir()
+    admin = {"username": "ada@example.org", "host": "127.0.0.1", "port": port}
+    (startup / "fed_admin.json").write_text(json.dumps({"admin": admin}))
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ada@example.org")])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(NOW + begin).not_valid_after(NOW + end)
+    (startup / "client.crt").write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
+    return folder
+
+
+@pytest.fixture
+def listening() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_a_good_kit_of_a_server_that_listens_passes(tmp_path: Path, listening: int) -> None:
+    AdminKit.read(make_kit(tmp_path, listening)).check()
+
+
+def test_a_server_that_does_not_listen_is_named_by_its_address(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        free = server.getsockname()[1]
+    with pytest.raises(Failed, match=rf"no server answers at 127\.0\.0\.1:{free}"):
+        AdminKit.read(make_kit(tmp_path, free)).check()
+
+
+def test_an_expired_certificate_is_named_with_its_date_and_the_remedy(tmp_path: Path, listening: int) -> None:
+    kit = make_kit(tmp_path, listening, begin=-timedelta(days=9), end=-timedelta(days=2))
+    with pytest.raises(Failed, match=r"ada@example\.org expired on \d{4}-.*flarefleet provision --renew"):
+        AdminKit.read(kit).check()
+
+
+def test_a_certificate_from_the_future_asks_for_the_clock(tmp_path: Path, listening: int) -> None:
+    kit = make_kit(tmp_path, listening, begin=timedelta(days=2), end=timedelta(days=9))
+    with pytest.raises(Failed, match="Is its clock right"):
+        AdminKit.read(kit).check()
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", "{}", '{"admin": {}}', '{"admin": {"username": "a", "host": "h", "port": "x"}}'],
+)
+def test_a_broken_kit_is_named_by_its_file(tmp_path: Path, content: str) -> None:
+    (tmp_path / "startup").mkdir()
+    (tmp_path / "startup" / "fed_admin.json").write_text(content)
+    with pytest.raises(InputError, match=r"fed_admin\.json: cannot be read"):
+        AdminKit.read(tmp_path)
+
+
+def test_a_folder_that_is_no_kit_is_said_to_be_none(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not an administrator's startup kit"):
+        AdminKit.read(tmp_path)
+
+
+def test_a_borrowed_kit_leads_to_the_key_without_copying_it_and_takes_what_nvflare_writes(
+    tmp_path: Path, listening: int
+) -> None:
+    kit = AdminKit.read(make_kit(tmp_path, listening))
+    with kit.borrowed() as folder:
+        (folder / "transfer").mkdir()
+        assert (folder / "startup").is_symlink()
+        assert (folder / "startup" / "client.crt").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["startup"]
+    assert (tmp_path / "startup" / "client.crt").exists()

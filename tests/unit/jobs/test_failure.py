@@ -1,0 +1,47 @@
+"""The cause of a failure, found in NVFlare's logs."""
+
+from __future__ import annotations
+
+from deploy.session.failure import last_error
+
+AT = "2026-11-23 20:30:57,116 -"
+SITE = f"""\
+{AT} ClientRunner - INFO - [identity=site-1, run=c78] - got task assignment
+{AT} Hospital - ERROR - [identity=site-1, run=c78] - Traceback (most recent call last):
+  File "/opt/lib/python3.11/site-packages/nvflare/private/fed/client/client_runner.py", line 410, in _process
+    reply = executor.execute(task_name, task_data, fl_ctx, abort_signal)
+            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+  File "/app/client.py", line 11, in train
+    raise ValueError("negative age in row 7")
+ValueError: negative age in row 7
+{AT} worker_process - ERROR - FL client execution exception: RuntimeError: job aborted
+{AT} MPM - INFO - MPM: Good Bye!
+"""
+
+
+def test_the_last_exception_is_shown_without_nvflares_own_frames() -> None:
+    error = last_error(SITE)
+    assert error.endswith("ValueError: negative age in row 7")
+    assert 'File "/app/client.py", line 11, in train' in error
+    assert "client_runner" not in error
+    assert "^^^" not in error
+
+
+def test_errors_that_only_tell_that_the_job_ends_are_no_cause() -> None:
+    assert "job aborted" not in last_error(SITE)
+
+
+def test_an_error_without_an_exception_is_shown_as_it_is() -> None:
+    log = f"{AT} Hospital - ERROR - [identity=site-1, run=c78] - train() must return a LocalResult\n"
+    assert last_error(log) == "train() must return a LocalResult"
+
+
+def test_an_exception_outweighs_a_later_plain_error() -> None:
+    log = SITE + f"{AT} Some - ERROR - cannot send\n"
+    assert last_error(log).endswith("negative age in row 7")
+
+
+def test_a_log_without_errors_has_no_cause() -> None:
+    assert last_error(f"{AT} ClientRunner - INFO - all is well\n") == ""
+    assert last_error("") == ""
+    assert last_error("binary \x00 noise\nwithout a single log line") == ""

@@ -1,0 +1,55 @@
+"""Who takes part in a job, and what is said when somebody is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deploy.errors import Failed, InputError
+from deploy.session.submission import Participants, choose_participants, submit
+from fl_app.jobs.export import ExportReply
+
+EVERYONE = ("site-1", "site-2", "site-3")
+
+
+def test_a_job_goes_to_the_whole_federation_when_all_are_registered() -> None:
+    assert choose_participants(EVERYONE, EVERYONE, ()) == Participants(EVERYONE, chosen=False)
+
+
+def test_a_missing_site_is_named_with_the_way_to_go_without_it() -> None:
+    with pytest.raises(Failed) as error:
+        choose_participants(("site-1", "site-3"), EVERYONE, ())
+    assert "needs 3 sites, and 2 of them are registered; missing: site-2" in str(error.value)
+    assert "--site site-1 --site site-3" in str(error.value)
+
+
+def test_a_job_may_go_to_some_sites_only() -> None:
+    assert choose_participants(EVERYONE, EVERYONE, ("site-3",)) == Participants(("site-3",), chosen=True)
+
+
+def test_a_site_named_twice_takes_part_once() -> None:
+    assert choose_participants(EVERYONE, EVERYONE, ("site-1", "site-1")).names == ("site-1",)
+
+
+def test_a_site_of_another_federation_is_refused() -> None:
+    with pytest.raises(
+        InputError, match="--site site-9: not of this federation, which has site-1, site-2, site-3"
+    ):
+        choose_participants(EVERYONE, EVERYONE, ("site-1", "site-9"))
+
+
+def test_without_project_yml_all_registered_sites_take_part() -> None:
+    assert choose_participants(EVERYONE, None, ()) == Participants(EVERYONE, chosen=False)
+
+
+@pytest.mark.parametrize("federation", [EVERYONE, None])
+def test_no_registered_site_at_all_is_an_error(federation: tuple[str, ...] | None) -> None:
+    with pytest.raises(Failed, match="registered"):
+        choose_participants((), federation, ())
+
+
+def test_a_job_that_needs_more_sites_than_are_registered_is_never_submitted() -> None:
+    exported = ExportReply(folder=Path("/nowhere"), min_clients=4)
+    with pytest.raises(Failed, match="needs at least 4 sites, and 3 are registered: site-1, site-2, site-3"):
+        submit(None, exported, EVERYONE)  # type: ignore[arg-type] - it may not come to the session

@@ -1,0 +1,72 @@
+"""What a fetched job looks like on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deploy.errors import InputError
+from deploy.session.results import _lay_out, refuse_taken
+
+SERVER_CONFIG = "app_server/config/config_fed_server.json"
+ARCHIVE = (
+    "meta.json",
+    "job/hospital/meta.json",
+    "job/hospital/app/config/config_fed_server.json",
+    "job/hospital/app/config/.__nvfl_sig.json",
+    "workspace/log.txt",
+    "workspace/error_log.txt",
+    "workspace/audit.log",
+    "workspace/fl_app.txt",
+    "workspace/app_server/FL_global_model.pt",
+    "workspace/app_server/best_FL_global_model.pt",
+    "workspace/app_server/config/config_fed_server.json",
+    "workspace/cross_site_val/cross_val_results.json",
+    "workspace/metrics/round_metrics.jsonl",
+    "workspace/tb_events/site-1/events.out.tfevents.1",
+    "workspace/tb_events/site-2/events.out.tfevents.1",
+)
+
+
+def test_a_result_archive_is_laid_out_by_what_things_are(tmp_path: Path) -> None:
+    archive, laid_out = tmp_path / "archive", tmp_path / "results"
+    for name in ARCHIVE:
+        file = archive / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(name)
+
+    _lay_out(archive, laid_out)
+
+    found = {
+        str(file.relative_to(laid_out)): file.read_text() for file in laid_out.rglob("*") if file.is_file()
+    }
+    assert found == {
+        "meta.json": "meta.json",
+        "job/meta.json": "job/hospital/meta.json",
+        "job/app/config/config_fed_server.json": "job/hospital/app/config/config_fed_server.json",
+        "logs/server.log.txt": "workspace/log.txt",
+        "logs/server.error_log.txt": "workspace/error_log.txt",
+        "logs/server.audit.log": "workspace/audit.log",
+        "model/FL_global_model.pt": "workspace/app_server/FL_global_model.pt",
+        "model/best_FL_global_model.pt": "workspace/app_server/best_FL_global_model.pt",
+        "metrics/cross_val_results.json": "workspace/cross_site_val/cross_val_results.json",
+        "metrics/round_metrics.jsonl": "workspace/metrics/round_metrics.jsonl",
+        "tb_events/site-1/events.out.tfevents.1": "workspace/tb_events/site-1/events.out.tfevents.1",
+        "tb_events/site-2/events.out.tfevents.1": "workspace/tb_events/site-2/events.out.tfevents.1",
+        "other/fl_app.txt": "workspace/fl_app.txt",
+        f"other/{SERVER_CONFIG}": f"workspace/{SERVER_CONFIG}",
+    }
+
+
+def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("keep")
+    with pytest.raises(InputError, match="is not empty, and nothing is overwritten"):
+        refuse_taken(tmp_path)
+    with pytest.raises(InputError):
+        refuse_taken(tmp_path / "mine.txt")
+
+
+def test_a_new_or_empty_folder_is_taken(tmp_path: Path) -> None:
+    refuse_taken(tmp_path)
+    refuse_taken(tmp_path / "new")
