@@ -1,8 +1,8 @@
 """`python -m benchmarks.job`: jobs on stock NVFlare and on Flarefleet in turn, medians and ratios.
 
 Both federations are up at the same time on this machine, with the same data, training code and Python; the
-job runs on one and then on the other, so that whatever else loads the machine loads both. The CPU seconds, of the
-command and of all processes of that federation, depend least on what else runs.
+job runs on one and then on the other, so that whatever else loads the machine loads both. The CPU seconds, of
+the command and of all processes of that federation, depend least on what else runs.
 """
 
 from __future__ import annotations
