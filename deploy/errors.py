@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 
 class FlarefleetError(Exception):
-    """An error whose text a user reads as it is: what is wrong, where, and what to do. Never shown with a traceback."""
+    """An error that a user reads as it is: what is wrong, where, what to do. Never shown with a traceback."""
 
     exit_code = 70
 
 
-class Failed(FlarefleetError):
+class Failed(FlarefleetError):  # noqa: N818 (what was asked for failed: an outcome, not an error of ours)
     """What was asked for failed: a job failed, a site is not ready."""
 
     exit_code = 1

@@ -1,6 +1,7 @@
 """Where a federation's files lie: workspace/PROJECT/{state,kits,release,removed,run}.
 
-Each folder has one owner: `state`, `kits`, `release` and `removed` are provisioning's, `run/RUNTIME` is that runtime's.
+Each folder has one owner: `state`, `kits`, `release` and `removed` are provisioning's, `run/RUNTIME` is that
+runtime's.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What runs in the containers of a federation: jobs, telemetry, tracking, and the start of each parent process."""
+"""What runs in the containers of a federation: jobs, telemetry, and the start of each parent."""

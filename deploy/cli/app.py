@@ -48,8 +48,8 @@ def options(
         from deploy.errors import MachineError
 
         raise MachineError(
-            f"NVFlare {found or 'is not installed; it'} is not supported: Flarefleet {kit_version()} works with "
-            f"NVFlare {NVFLARE_VERSION} alone. Install it: pip install nvflare=={NVFLARE_VERSION}"
+            f"NVFlare {found or 'is not installed; it'} is not supported: Flarefleet {kit_version()} "
+            f"works with NVFlare {NVFLARE_VERSION} alone. Install it: pip install nvflare=={NVFLARE_VERSION}"
         )
     ctx.obj = Context(project_file=project, workspace_folder=workspace)
 
@@ -64,7 +64,9 @@ def _report_our_fault() -> Path:
 
 
 def main() -> None:
-    """Run the command line and exit: 0 done, 1 failed, 2 wrong input, 3 the machine lacks something, 70 our fault."""
+    """Run the command line and exit: 0 done, 1 failed, 2 wrong input, 3 the machine lacks something, 70 our
+    fault.
+    """
     try:
         app()
     except FlarefleetError as error:
