@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import docker
 import pytest
 
 from deploy.errors import MachineError
@@ -100,14 +99,16 @@ def project(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> tuple
 
 
 def _load_image(cluster: Cluster, project: Project) -> None:
+    """Build the image of these sources and load it; images of earlier sources go, each has 1.2 GB."""
     name = runtime_image(project.image)
-    client = connect()
-    try:
-        client.images.get(name)
-    except docker.errors.ImageNotFound:
-        build_runtime(client, project.image)
-    finally:
-        client.close()
+    repository = name.rpartition(":")[0]
+    with contextlib.closing(connect()) as client:
+        tags = {tag for image in client.images.list(repository) for tag in image.tags}
+        if name not in tags:
+            build_runtime(client, project.image)
+        for tag in tags - {name}:
+            if tag.startswith(f"{repository}:"):
+                client.images.remove(tag)
     if cluster.nodes_with(name) != set(cluster.workers):
         subprocess.run([str(PROGRAM), "load", name], check=True, capture_output=True)
 
