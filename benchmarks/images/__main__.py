@@ -11,7 +11,7 @@ import time
 
 import docker
 
-from deploy.images import Options, build_runtime
+from deploy.images import Options, build_runtime, runtime_image
 from deploy.images.build import file_time
 from deploy.images.inputs import CHECKOUT, source_digest
 from deploy.project import Image
@@ -42,6 +42,7 @@ def main() -> None:
     print_sizes(client)
     for module in ("torch", "nvflare", "nvflare.private.fed.app.client.client_train", "fl_app.startup"):
         print(f"import {module}: {min(import_time(client, module) for _ in range(3)):.2f} s")
+    client.images.remove(runtime_image(IMAGE))
 
 
 def build(*, cached: bool = True) -> str:
@@ -94,7 +95,7 @@ def import_time(client: docker.DockerClient, module: str) -> float:
 
 def inside(client: docker.DockerClient, program: str) -> str:
     output: bytes = client.containers.run(
-        f"{IMAGE.registry}/runtime:{IMAGE.tag}-{IMAGE.variant}",
+        runtime_image(IMAGE),
         ["-c", program],
         entrypoint=["/opt/flare/bin/python"],
         read_only=True,
