@@ -12,5 +12,6 @@ compile --unsafe-package torch --constraint ../requirements/dev.txt --output-fil
 compile --allow-unsafe --output-file tools.txt tools.in
 
 # PyPI alone, whatever this machine's pip is set to: elsewhere the same version is the CPU's.
-PIP_CONFIG_FILE=/dev/null PIP_FIND_LINKS='' PIP_INDEX_URL=https://pypi.org/simple \
-  compile --allow-unsafe --constraint requirements.txt --output-file torch-gpu.txt ../requirements/torch.txt
+unset PIP_FIND_LINKS PIP_INDEX_URL PIP_EXTRA_INDEX_URL
+export PIP_CONFIG_FILE=/dev/null
+compile --allow-unsafe --constraint requirements.txt --output-file torch-gpu.txt ../requirements/torch.txt
