@@ -100,24 +100,38 @@ def _program() -> str:
 def _signature(workspace: Workspace, name: str, kit: MadeKit, common: str) -> str:
     """What a release is made from, and what lies there; the plan has looked at the kit's files."""
     place, folder = f"{workspace.kits}/{name}", f"{workspace.release}/{name}"
+    written = [entry for entry in _entries(folder) if not entry.is_dir()]
     seen = [
-        *(entry for top in HANDED_OUT for entry in _listed(f"{place}/{top}", kit, top)),
-        *(entry for top in HANDED_OUT for entry in _listed(f"{folder}/{KIT}/{top}", kit, top)),
-        *_listed(f"{folder}/{KEY}", kit, "startup"),
-        *_listed(folder, None, ""),
+        *(_seen(path) for path in _added(place, kit)),
+        # A folder's time changes with each file that comes or goes; the files in these are the kit's own.
+        *(_seen(f"{folder}/{KIT}/{top}") for top in HANDED_OUT),
+        _seen(f"{folder}/{KEY}"),
+        *(_seen(entry.path) for entry in sorted(written, key=lambda entry: entry.name)),
     ]
-    return digest_of(f"{common} {sorted(kit.parts.items())} {kit.certificate} {seen}".encode())[:32]
+    return digest_of(f"{common} {kit.parts} {kit.certificate} {seen}".encode())[:32]
 
 
-def _listed(folder: str, kit: MadeKit | None, top: str) -> Iterator[tuple[str | int, ...]]:
-    """Name and inode of what the kit holds; time and size too of what only lies there."""
+def _added(place: str, kit: MadeKit) -> Iterator[str]:
+    """What somebody put into a kit."""
+    for top in HANDED_OUT:
+        folder = f"{place}/{top}"
+        for name in sorted(entry.name for entry in os.scandir(folder)):
+            if f"{top}/{name}" not in kit.files:
+                yield f"{folder}/{name}"
+                for where, _, names in os.walk(f"{folder}/{name}"):
+                    yield from (f"{where}/{inside}" for inside in sorted(names))
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        return list(os.scandir(folder))
     except FileNotFoundError:
-        return
-    for entry in entries:
-        if (kit and f"{top}/{entry.name}" in kit.files) or entry.is_dir():
-            yield entry.name, entry.inode()
-        else:
-            found = entry.stat(follow_symlinks=False)
-            yield entry.name, found.st_size, found.st_mtime_ns, found.st_mode
+        return []
+
+
+def _seen(path: str) -> tuple[str | int, ...]:
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return (path,)
+    return path, found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode
