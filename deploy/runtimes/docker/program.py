@@ -51,8 +51,8 @@ class Compose:
         complaint = "\n".join(line for line in ended.stderr.splitlines() if not PROGRESS.match(line)).strip()
         if NO_GPU in complaint:
             raise MachineError(
-                "The Docker engine cannot give a GPU to a container. Install the NVIDIA Container Toolkit, or "
-                f"ask for no GPU (gpus: 0 in project.yml, up --gpus 0).\n{complaint}"
+                "The Docker engine cannot give a GPU to a container. Install the NVIDIA Container Toolkit, "
+                f"or ask for no GPU (gpus: 0 in project.yml, up --gpus 0).\n{complaint}"
             )
         raise Failed(f"Docker Compose: {' '.join(arguments[:1])} failed for {file}:\n{complaint}")
 

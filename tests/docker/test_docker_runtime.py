@@ -1,0 +1,272 @@
+"""A federation of a server and three sites in containers, from `up` to `down`, as `flarefleet` drives it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+from docker.models.containers import Container
+
+from deploy.demo.measured import logged
+from deploy.errors import Failed, MachineError
+from deploy.images import site_image
+from deploy.project import load_project
+from deploy.runtimes.docker.runtime import DockerRuntime
+from deploy.runtimes.protocol import SiteState
+from fl_app.jobs.hospital.job import HospitalParameters
+from tests.federation.federation import ADMIN, SERVER, Federation, eventually, write_project
+from tests.unit.hospital.averaging import average
+
+pytestmark = pytest.mark.docker
+
+SITES = ("site-1", "site-2", "site-3")
+EVERYBODY = (SERVER, *SITES)
+HOSPITAL = HospitalParameters(rounds=5, seed=5)
+
+LOOK_AROUND = """
+import json, os
+status = dict(line.split(":", 1) for line in open("/proc/1/status") if ":" in line)
+mounts = [line.split() for line in open("/proc/mounts")]
+places = {mount[1] for mount in mounts}
+places |= {"/", "/etc", "/etc/flare/kit", "/opt/flare", "/usr", "/var", "/var/lib", "/home", "/run"}
+def writable(place):
+    try:
+        name = os.path.join(place, ".probe")
+        open(name, "w").close()
+        os.remove(name)
+    except OSError:
+        return False
+    return True
+key = next(os.scandir("/run/secrets/flare")).stat()
+print(json.dumps({
+    "capabilities": [status[name].strip() for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")],
+    "no_new_privileges": status["NoNewPrivs"].strip(),
+    "user": status["Uid"].split() + status["Gid"].split(),
+    "seccomp": status["Seccomp"].strip(),
+    "writable": sorted(place for place in places if writable(place)),
+    "tmp": next(mount[3].split(",") for mount in mounts if mount[1] == "/tmp"),
+    "key": [key.st_uid, oct(key.st_mode & 0o777)],
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def shared(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+    """A server and three sites in containers."""
+    file = write_project(tmp_path_factory.mktemp("wards"), sites=3, name="wards")
+    federation = Federation(file.parent, "docker")
+    try:
+        yield federation
+    finally:
+        runtime(federation).forget()
+        for name in EVERYBODY:
+            engine.images.remove(site_image(federation.project, name))
+
+
+@pytest.fixture
+def federation(shared: Federation) -> Federation:
+    """All of it ready; a test may break it, the next finds it mended."""
+    up = shared.flarefleet("up", "--runtime", "docker")
+    assert up.returncode == 0, up.stderr
+    return shared
+
+
+def runtime(federation: Federation) -> DockerRuntime:
+    assert isinstance(federation.runtime, DockerRuntime)
+    return federation.runtime
+
+
+def container(engine: docker.DockerClient, federation: Federation, name: str) -> Container:
+    return engine.containers.get(federation.site(name).where.split()[-1])
+
+
+def started(engine: docker.DockerClient, federation: Federation) -> dict[str, str]:
+    """Since when each container runs."""
+    return {name: container(engine, federation, name).attrs["State"]["StartedAt"] for name in EVERYBODY}
+
+
+@pytest.fixture(params=EVERYBODY)
+def inside(
+    request: pytest.FixtureRequest, engine: docker.DockerClient, federation: Federation
+) -> dict[str, Any]:
+    """What a program in the container of the server and of each site sees there."""
+    seen = container(engine, federation, request.param).exec_run(["python", "-c", LOOK_AROUND])
+    assert seen.exit_code == 0, seen.output
+    return dict(json.loads(seen.output))
+
+
+def test_a_container_is_hardened_seen_from_inside(inside: dict[str, Any]) -> None:
+    assert inside["capabilities"] == ["0" * 16] * 5
+    assert inside["no_new_privileges"] == "1"
+    assert inside["user"] == ["10001"] * 8
+    assert inside["seccomp"] == "2"
+    assert inside["writable"] == ["/dev/mqueue", "/dev/shm", "/tmp", "/var/lib/flare"]
+    assert {"noexec", "nosuid", "nodev"} <= set(inside["tmp"])
+    assert inside["key"] == [10001, "0o400"]
+
+
+def test_every_container_has_limits_and_labels_and_only_the_server_a_port(
+    engine: docker.DockerClient, federation: Federation
+) -> None:
+    port = federation.project.server.fed_learn_port
+    for name in EVERYBODY:
+        found = container(engine, federation, name)
+        limits = found.attrs["HostConfig"]
+        assert limits["PidsLimit"] == 4096
+        assert limits["Memory"] == 8 * 2**30
+        assert limits["RestartPolicy"]["Name"] == "unless-stopped"
+        assert found.labels["flare/site"] == name
+        assert found.labels["flare/role"] == ("server" if name == SERVER else "client")
+        published = {key: to for key, to in found.ports.items() if to}
+        expected = {f"{port}/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(port)}]}
+        assert published == (expected if name == SERVER else {})
+
+
+def test_a_second_up_restarts_nobody(engine: docker.DockerClient, federation: Federation) -> None:
+    before = started(engine, federation)
+
+    federation.up()
+
+    assert started(engine, federation) == before
+
+
+def test_hospital_trains_as_one_process_would_and_its_tracking_arrives(
+    federation: Federation, tmp_path: Path
+) -> None:
+    expected = average(HOSPITAL, hospitals=len(SITES))
+
+    job = submit(federation, "hospital", tmp_path / "job", **HOSPITAL.model_dump())
+
+    assert job["status"] == "FINISHED:COMPLETED"
+    for index, name in enumerate(SITES):
+        events = tmp_path / "job" / "tb_events"
+        accuracy = logged(events, name, "accuracy_after_training", HOSPITAL.rounds)
+        assert accuracy == pytest.approx(expected.own_accuracy[index], abs=0.01)
+        assert len(logged(events, name, "loss", HOSPITAL.rounds)) == HOSPITAL.rounds
+
+
+def test_a_killed_site_is_reported_and_when_it_is_back_a_new_job_completes(
+    federation: Federation, tmp_path: Path
+) -> None:
+    federation.kill("site-2")
+
+    eventually(lambda: federation.site("site-2").state is SiteState.EXITED, 10, "site-2 is seen to be gone")
+    gone = federation.site("site-2")
+    assert (gone.exit_code, gone.reason) == (137, "it was killed by signal 9")
+    assert federation.flarefleet("status").returncode == 1
+    assert federation.up().is_ready
+    assert submit(federation, "probe", tmp_path / "job")["status"] == "FINISHED:COMPLETED"
+
+
+def test_a_parent_that_dies_by_itself_is_started_again_by_the_engine(
+    engine: docker.DockerClient, federation: Federation
+) -> None:
+    site = container(engine, federation, "site-3")
+
+    site.exec_run(["python", "-c", "import psutil; psutil.Process(1).children()[0].kill()"])
+
+    eventually(lambda: engine.containers.get(site.id).attrs["RestartCount"] == 1, 20, "a restart")
+    eventually(lambda: federation.site("site-3").state is SiteState.READY, 60, "ready again")
+
+
+def test_a_renewed_certificate_replaces_the_container_and_its_key_and_no_other(
+    engine: docker.DockerClient, federation: Federation
+) -> None:
+    before = started(engine, federation)
+    keys = key_volumes(engine, federation)
+    project = federation.folder / "project.yml"
+    original = project.read_text(encoding="utf-8")
+    project.write_text(
+        original.replace(
+            "{name: site-1, type: client, org: clinics}", "{name: site-1, type: client, org: county}"
+        ),
+        encoding="utf-8",
+    )
+    assert federation.flarefleet("provision").returncode == 0
+
+    up = federation.flarefleet("up")
+
+    assert up.returncode == 0, up.stderr
+    after = started(engine, federation)
+    assert after["site-1"] != before["site-1"]
+    assert {name: after[name] for name in ("site-2", "site-3")} == {
+        name: before[name] for name in ("site-2", "site-3")
+    }
+    assert len(key_volumes(engine, federation) & keys) == 3
+    assert len(key_volumes(engine, federation)) == 4
+
+
+def test_an_admin_kit_names_the_published_port_of_this_machine(federation: Federation) -> None:
+    kit = federation.runtime.admin_kit(ADMIN)
+
+    assert json.loads((kit / "startup" / "fed_admin.json").read_text())["admin"]["host"] == "localhost"
+
+
+def test_a_port_that_another_container_publishes_is_refused_before_anything_starts(
+    engine: docker.DockerClient, federation: Federation, tmp_path: Path
+) -> None:
+    port = federation.project.server.fed_learn_port
+    other = Federation(write_project(tmp_path, sites=1, name="others", port=port).parent, "docker")
+
+    with pytest.raises(MachineError, match=rf"Port {port} .* published by the container flare-wards-"):
+        other.up()
+
+    assert engine.containers.list(all=True, filters={"label": "flare/project=others"}) == []
+    assert other.flarefleet("up", "--runtime", "docker").returncode == 3
+
+
+def test_a_federation_of_the_same_name_in_another_folder_is_refused(
+    federation: Federation, tmp_path: Path
+) -> None:
+    namesake = load_project(write_project(tmp_path, sites=1, name="wards"))
+    other = Federation(tmp_path, "docker")
+    assert namesake.name == federation.project.name
+
+    with pytest.raises(MachineError, match="already has a federation wards"):
+        other.up()
+
+    assert other.status().sites == ()
+    assert federation.status().is_ready
+
+
+def test_down_leaves_the_workspaces_and_nothing_else(
+    engine: docker.DockerClient, federation: Federation
+) -> None:
+    job = next(iter(jobs(federation)))
+
+    assert federation.flarefleet("down").returncode == 0
+
+    labelled = {"label": "flare/project=wards"}
+    assert engine.containers.list(all=True, filters=labelled) == []
+    assert engine.networks.list(filters=labelled) == []
+    assert {volume.name for volume in engine.volumes.list(filters=labelled)} == {
+        f"flare-wards_{name}-workspace" for name in EVERYBODY
+    }
+    assert federation.status().sites == ()
+    with pytest.raises(Failed, match="not up"):
+        federation.runtime.admin_kit(ADMIN)
+    assert federation.flarefleet("up", "--runtime", "docker").returncode == 0
+    assert job in jobs(federation), "the server has kept its jobs"
+
+
+def submit(federation: Federation, job: str, results: Path, **parameters: object) -> dict[str, Any]:
+    """Submit a job, watch it until its end, fetch its results, and return what is told of it."""
+    settings = [word for name, value in parameters.items() for word in ("--set", f"{name}={value}")]
+    submitted = federation.flarefleet("submit", job, *settings, "--fetch", str(results), "--json")
+    assert submitted.returncode == 0, submitted.stderr
+    return dict(json.loads(submitted.stdout))
+
+
+def jobs(federation: Federation) -> list[str]:
+    listed = federation.flarefleet("jobs", "--json")
+    assert listed.returncode == 0, listed.stderr
+    return [job["id"] for job in json.loads(listed.stdout)]
+
+
+def key_volumes(engine: docker.DockerClient, federation: Federation) -> set[str]:
+    labels = [f"flare/project={federation.project.name}", "flare/private-key"]
+    return {volume.name for volume in engine.volumes.list(filters={"label": labels})}

@@ -1,0 +1,160 @@
+"""A federation over several hosts: each brings its own compose.yaml up, and they meet at a published port."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+import pytest
+import yaml
+from pytest_docker.plugin import Services, get_docker_services
+
+from deploy.images import ensure_site_images
+from deploy.project import load_project
+from deploy.provision import provision
+from deploy.runtimes.docker.program import find_compose
+from deploy.workspace import Workspace
+from tests.docker.hosts import SERVER_HOST, Host
+from tests.federation.federation import SERVER, eventually, write_project
+
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a private key to the container's user"),
+]
+
+OTHER_MACHINE = {"extra_hosts": [f"{SERVER_HOST}:host-gateway"]}
+"""What a name server does for a hospital: the server's name leads to the machine that publishes its port."""
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """The machines of a federation."""
+
+    server: Host
+    sites: tuple[Host, ...]
+    engine: docker.DockerClient
+
+    def health(self, host: Host) -> str:
+        """What Docker says of the host's container."""
+        found = self.engine.containers.list(all=True, filters={"label": f"flare/site={host.name}"})
+        states = [one.attrs["State"] for one in found if one.labels.get("flare/project") == "consortium"]
+        return str(states[0]["Health"]["Status"])
+
+
+@pytest.fixture(scope="module")
+def hosts(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
+    """Each with what its operator was sent; nothing is up."""
+    folder = tmp_path_factory.mktemp("consortium")
+    file = write_project(folder, sites=2, name="consortium")
+    file.write_text(file.read_text().replace("default_host: localhost", f"default_host: {SERVER_HOST}"))
+    project = load_project(file)
+    workspace = Workspace(folder / "workspace" / project.name)
+    provision(project, workspace)
+    images = ensure_site_images(engine, project, workspace)
+    server, *sites = (Host.receive(workspace.release / name, folder / name) for name in images)
+    for site in sites:
+        site.override(**OTHER_MACHINE)
+    yield Hosts(server, tuple(sites), engine)
+    for image in images.values():
+        engine.images.remove(image)
+
+
+@pytest.fixture(scope="module")
+def docker_compose_command() -> str:
+    return shlex.join(find_compose().command)
+
+
+@pytest.fixture(scope="module")
+def docker_compose_file(hosts: Hosts) -> list[str]:
+    return hosts.server.files
+
+
+@pytest.fixture(scope="module")
+def docker_compose_project_name() -> str:
+    return "flare-consortium-flare-server"
+
+
+@pytest.fixture(scope="module")
+def docker_setup() -> list[str]:
+    return ["up --detach --wait"]
+
+
+@pytest.fixture(scope="module")
+def docker_cleanup() -> list[str]:
+    return ["down --volumes"]
+
+
+@pytest.fixture(scope="module")
+def docker_services(
+    docker_compose_command: str,
+    docker_compose_file: list[str],
+    docker_compose_project_name: str,
+    docker_setup: list[str],
+    docker_cleanup: list[str],
+) -> Iterator[Services]:
+    """The server's host, brought up by pytest-docker."""
+    with get_docker_services(
+        docker_compose_command, docker_compose_file, docker_compose_project_name, docker_setup, docker_cleanup
+    ) as services:
+        yield services
+
+
+@pytest.fixture(scope="module")
+def up(hosts: Hosts, docker_services: Services) -> Iterator[Hosts]:
+    """Server and sites, each from its own file; each was ready when `up --wait` came back."""
+    with ExitStack() as stack:
+        for site in hosts.sites:
+            stack.enter_context(services(site, f"flare-consortium-{site.name}", "up --detach --wait"))
+        yield hosts
+
+
+def services(host: Host, project: str, setup: str) -> AbstractContextManager[Services]:
+    """The containers of one host."""
+    return get_docker_services(
+        shlex.join(find_compose().command), host.files, project, setup, "down --volumes"
+    )
+
+
+def test_every_host_becomes_ready_from_its_folder_and_its_image_alone(up: Hosts) -> None:
+    assert {host.name: up.health(host) for host in (up.server, *up.sites)} == {
+        SERVER: "healthy",
+        "site-1": "healthy",
+        "site-2": "healthy",
+    }
+
+
+def test_the_server_publishes_the_federation_port_and_no_other(up: Hosts, docker_services: Services) -> None:
+    service = yaml.safe_load((up.server.folder / "compose.yaml").read_text())["services"][SERVER]
+    port = int(service["ports"][0].partition(":")[0])
+
+    assert docker_services.port_for(SERVER, port) == port
+    found = up.engine.containers.list(filters={"label": "flare/project=consortium"})
+    published = {one.labels["flare/site"]: [key for key, to in one.ports.items() if to] for one in found}
+    assert published == {SERVER: [f"{port}/tcp"], "site-1": [], "site-2": []}
+
+
+def test_a_copy_of_a_site_on_a_second_machine_makes_itself_known_as_one(up: Hosts, tmp_path: Path) -> None:
+    original = up.sites[0]
+    copy = Host.receive(original.folder, tmp_path / original.name)
+    copy.override(**OTHER_MACHINE)
+    with services(copy, "flare-copy", "up --detach"):
+        twins = [
+            one
+            for one in up.engine.containers.list(filters={"label": "flare/site=site-1"})
+            if one.labels["flare/project"] == "consortium"
+        ]
+        assert len(twins) == 2
+
+        def complaints() -> list[str]:
+            for one in twins:
+                one.reload()
+            return [check["Output"] for one in twins for check in one.attrs["State"]["Health"]["Log"]]
+
+        eventually(
+            lambda: any("another process uses this kit" in said for said in complaints()), 60, "a refusal"
+        )
