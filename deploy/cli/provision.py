@@ -93,6 +93,7 @@ def _without_collection() -> Iterator[None]:
     try:
         yield
     finally:
+        gc.freeze()  # nor at the end, when all of it goes at once
         gc.enable()
 
 

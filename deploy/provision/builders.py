@@ -171,9 +171,11 @@ class PooledCertBuilder(CertBuilder):
         """Collect what was issued, and write each participant's pair."""
         for number, future in enumerate(as_completed(self._pending), start=1):
             self._remember(self._pending[future], *future.result())
+            self._write(self._pending[future], ctx)
             self._issued(number, len(self._pending))
         for participant in project.get_all_participants():
-            self._write(participant, ctx)
+            if participant.name not in self._plan.issue:
+                self._write(participant, ctx)
 
     def finalize(self, project: FlareProject, ctx: ProvisionContext) -> None:
         """Keep every key and certificate, at once."""

@@ -35,6 +35,7 @@ OWN_JOB_LOGS = ("list_job", "get_job_log", "download_job_components")
 CHECK_ENGINE_FREQUENCY = 0.2
 """Seconds (3 in NVFlare): how soon a server's job process sees that its job is over, and ends."""
 
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 PARENT_TELEMETRY = {"id": "flare_telemetry", "path": "fl_app.telemetry.parent.ParentTelemetry", "args": {}}
 JOB_TELEMETRY = {"id": "flare_job_telemetry", "path": "fl_app.telemetry.job.JobTelemetry", "args": {}}
 SCOPE = "default"
@@ -135,7 +136,7 @@ def _study_runtime(deployment: SiteDeployment) -> str:
             name: {"source": dataset.claim, "mode": dataset.mode}
             for name, dataset in deployment.datasets.items()
         }
-    return yaml.safe_dump({"format_version": 2, "studies": {"default": default}}, sort_keys=False)
+    return yaml.dump({"format_version": 2, "studies": {"default": default}}, Dumper=_DUMPER, sort_keys=False)
 
 
 def _json(document: Any) -> str:
