@@ -1,8 +1,15 @@
-"""What every test shares: which tests run together in one worker."""
+"""What every test shares: the Docker engine, and which tests run together in one worker."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+
+import docker
 import pytest
+
+from deploy.errors import MachineError
+from deploy.runtimes.docker.engine import connect
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -18,3 +25,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         else:
             if item.get_closest_marker("federation"):
                 item.add_marker(pytest.mark.xdist_group(item.path.name))
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.DockerClient]:
+    """The Docker engine; where there is none, tests are skipped with words, and in CI they fail."""
+    try:
+        client = connect()
+    except MachineError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    try:
+        yield client
+    finally:
+        client.close()

@@ -1,19 +1,15 @@
-"""One engine and the images of one federation, built once and shared by every test that needs them."""
+"""The images of one federation, built once and shared by every test that needs them."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import docker
 import pytest
 
-from deploy.errors import MachineError
 from deploy.images import build_images, runtime_image, site_image
 from deploy.project import Project, load_project
 from deploy.provision import provision
-from deploy.runtimes.docker.engine import connect
 from deploy.workspace import Workspace
 from tests.federation.federation import write_project
 
@@ -37,21 +33,6 @@ class Built:
     @property
     def sites(self) -> list[str]:
         return [site_image(self.project, site.name) for site in self.project.sites]
-
-
-@pytest.fixture(scope="session")
-def engine() -> Iterator[docker.DockerClient]:
-    """The Docker engine; where there is none, tests are skipped with words, and in CI they fail."""
-    try:
-        client = connect()
-    except MachineError as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(str(error))
-        pytest.skip(str(error))
-    try:
-        yield client
-    finally:
-        client.close()
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,8 @@ from docker.models.containers import Container
 
 from deploy.demo.measured import logged
 from deploy.errors import Failed, MachineError
-from deploy.images import site_image
 from deploy.project import load_project
-from deploy.runtimes.docker.runtime import DockerRuntime
+from deploy.runtimes.docker.volumes import carrier, copy_out
 from deploy.runtimes.protocol import SiteState
 from fl_app.jobs.hospital.job import HospitalParameters
 from tests.federation.federation import ADMIN, SERVER, Federation, eventually, write_project
@@ -57,14 +57,12 @@ print(json.dumps({
 @pytest.fixture(scope="module")
 def shared(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     """A server and three sites in containers."""
-    file = write_project(tmp_path_factory.mktemp("wards"), sites=3, name="wards")
+    file = write_project(tmp_path_factory.mktemp("wards"), sites=3, name=f"wards-{os.getpid()}")
     federation = Federation(file.parent, "docker")
     try:
         yield federation
     finally:
-        runtime(federation).forget()
-        for name in EVERYBODY:
-            engine.images.remove(site_image(federation.project, name))
+        federation.remove()
 
 
 @pytest.fixture
@@ -73,11 +71,6 @@ def federation(shared: Federation) -> Federation:
     up = shared.flarefleet("up", "--runtime", "docker")
     assert up.returncode == 0, up.stderr
     return shared
-
-
-def runtime(federation: Federation) -> DockerRuntime:
-    assert isinstance(federation.runtime, DockerRuntime)
-    return federation.runtime
 
 
 def container(engine: docker.DockerClient, federation: Federation, name: str) -> Container:
@@ -200,6 +193,36 @@ def test_a_renewed_certificate_replaces_the_container_and_its_key_and_no_other(
     assert len(key_volumes(engine, federation)) == 4
 
 
+def test_a_paused_site_is_not_ready_and_says_why(engine: docker.DockerClient, federation: Federation) -> None:
+    site = container(engine, federation, "site-2")
+    site.pause()
+    try:
+        assert federation.site("site-2").state is SiteState.NOT_READY
+        assert "paused" in federation.site("site-2").reason
+    finally:
+        site.unpause()
+
+
+def test_the_event_files_of_the_server_can_be_read_on_this_machine(
+    engine: docker.DockerClient, federation: Federation, tmp_path: Path
+) -> None:
+    write = "import pathlib; f = pathlib.Path('/var/lib/flare/analytics/job/site-1'); "
+    write += "f.mkdir(parents=True); (f / 'events').write_text('measured')"
+    server = container(engine, federation, SERVER)
+    assert server.exec_run(["python", "-c", write]).exit_code == 0
+
+    live = federation.runtime.analytics()
+    with carrier(
+        engine, f"flare-{federation.project.name}_{SERVER}-workspace", "/data", server.image, {}
+    ) as one:
+        assert copy_out(one, "/data/analytics", tmp_path / "copy")
+        assert not copy_out(one, "/data/nothing", tmp_path / "nothing")
+
+    assert live is not None
+    for folder in (live, tmp_path / "copy"):
+        assert (folder / "job" / "site-1" / "events").read_text() == "measured"
+
+
 def test_an_admin_kit_names_the_published_port_of_this_machine(federation: Federation) -> None:
     kit = federation.runtime.admin_kit(ADMIN)
 
@@ -222,11 +245,11 @@ def test_a_port_that_another_container_publishes_is_refused_before_anything_star
 def test_a_federation_of_the_same_name_in_another_folder_is_refused(
     federation: Federation, tmp_path: Path
 ) -> None:
-    namesake = load_project(write_project(tmp_path, sites=1, name="wards"))
+    namesake = load_project(write_project(tmp_path, sites=1, name=federation.project.name))
     other = Federation(tmp_path, "docker")
     assert namesake.name == federation.project.name
 
-    with pytest.raises(MachineError, match="already has a federation wards"):
+    with pytest.raises(MachineError, match=f"already has a federation {federation.project.name}"):
         other.up()
 
     assert other.status().sites == ()
@@ -234,17 +257,17 @@ def test_a_federation_of_the_same_name_in_another_folder_is_refused(
 
 
 def test_down_leaves_the_workspaces_and_nothing_else(
-    engine: docker.DockerClient, federation: Federation
+    engine: docker.DockerClient, federation: Federation, tmp_path: Path
 ) -> None:
-    job = next(iter(jobs(federation)))
+    job = submit(federation, "probe", tmp_path / "job", rounds=1)["id"]
 
     assert federation.flarefleet("down").returncode == 0
 
-    labelled = {"label": "flare/project=wards"}
+    labelled = {"label": f"flare/project={federation.project.name}"}
     assert engine.containers.list(all=True, filters=labelled) == []
     assert engine.networks.list(filters=labelled) == []
     assert {volume.name for volume in engine.volumes.list(filters=labelled)} == {
-        f"flare-wards_{name}-workspace" for name in EVERYBODY
+        f"flare-{federation.project.name}_{name}-workspace" for name in EVERYBODY
     }
     assert federation.status().sites == ()
     with pytest.raises(Failed, match="not up"):

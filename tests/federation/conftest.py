@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,14 +19,16 @@ def shared_federation(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Federation]:
     """A server and two sites, started once in each runtime."""
+    if request.param == "docker":
+        request.getfixturevalue("engine")  # skips, or in CI fails, where there is none
     folder = tmp_path_factory.mktemp(f"federation-{request.param}")
     federation = Federation(
-        write_project(folder, sites=2, name=f"shared-{request.param}").parent, request.param
+        write_project(folder, sites=2, name=f"shared-{request.param}-{os.getpid()}").parent, request.param
     )
     try:
         yield federation
     finally:
-        federation.down()
+        federation.remove()
 
 
 @pytest.fixture

@@ -10,17 +10,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import docker
 import psutil
+from docker.errors import ImageNotFound
 from prometheus_client.parser import text_string_to_metric_families
 
+from deploy.images.names import site_image
 from deploy.project import Project, load_project
 from deploy.provision import provision
 from deploy.runtimes.choice import open_runtime
+from deploy.runtimes.docker.runtime import DockerRuntime
 from deploy.runtimes.ports import free_ports
 from deploy.runtimes.process.folder import RunFolder
 from deploy.runtimes.protocol import FederationStatus, SiteStatus
@@ -93,6 +97,16 @@ class Federation:
     def down(self) -> None:
         """Stop everything."""
         self.runtime.down()
+
+    def remove(self) -> None:
+        """Leave nothing behind: in the docker runtime that is volumes and images too."""
+        if isinstance(self.runtime, DockerRuntime):
+            self.runtime.forget()
+            for name in [self.project.server.name, *(site.name for site in self.project.sites)]:
+                with suppress(ImageNotFound):
+                    docker.from_env().images.remove(site_image(self.project, name))
+        else:
+            self.down()
 
     def status(self) -> FederationStatus:
         """As the runtime sees it now."""

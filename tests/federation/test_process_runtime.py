@@ -40,9 +40,6 @@ def test_a_second_up_changes_nothing(federation: Federation) -> None:
 
 
 def test_a_killed_site_is_reported_with_its_exit_code(federation: Federation) -> None:
-    if federation.runtime_name == "docker":
-        pytest.skip("the engine starts it again at once; see tests/docker")
-
     federation.kill("site-1")
 
     eventually(lambda: federation.site("site-1").state is SiteState.EXITED, what="site-1 has exited")
@@ -53,12 +50,7 @@ def test_a_killed_site_is_reported_with_its_exit_code(federation: Federation) ->
 def test_up_starts_again_what_has_exited(federation: Federation) -> None:
     others = [federation.site(name).where for name in (SERVER, "site-2")]
     federation.kill("site-1")
-    gone = (
-        (SiteState.EXITED,)
-        if federation.runtime_name == "process"
-        else (SiteState.EXITED, SiteState.NOT_READY)
-    )
-    eventually(lambda: federation.site("site-1").state in gone, what="site-1 is seen to be gone")
+    eventually(lambda: federation.site("site-1").state is SiteState.EXITED, what="site-1 is seen to be gone")
 
     federation.up()
 

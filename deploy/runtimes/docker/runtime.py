@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -102,13 +102,7 @@ class DockerRuntime:
 
     def logs(self, site: str, follow: bool = False) -> Iterator[str]:
         """See `deploy.runtimes.protocol.Runtime.logs`."""
-        container = self._container(site)
-        pending = b""
-        for chunk in container.logs(stream=True, follow=follow):
-            *lines, pending = (pending + chunk).split(b"\n")
-            yield from (line.decode("utf-8", "replace").rstrip("\r") for line in lines)
-        if pending:
-            yield pending.decode("utf-8", "replace")
+        return _lines(self._container(site).logs(stream=True, follow=follow))
 
     def admin_kit(self, admin: str) -> Path:
         """See `deploy.runtimes.protocol.Runtime.admin_kit`."""
@@ -209,3 +203,13 @@ class DockerRuntime:
 
 def _stopped(name: str, role: str) -> SiteStatus:
     return SiteStatus(name=name, role=role, state=SiteState.STOPPED, reason="it has no container")
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
+    """The lines in what comes in pieces of any length."""
+    pending = b""
+    for chunk in chunks:
+        *lines, pending = (pending + chunk).split(b"\n")
+        yield from (line.decode("utf-8", "replace").rstrip("\r") for line in lines)
+    if pending:
+        yield pending.decode("utf-8", "replace")
