@@ -7,7 +7,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -64,7 +64,20 @@ def copy_out(container: Container, path: str, target: Path) -> bool:
             spool.write(chunk)
         spool.seek(0)
         with tarfile.open(fileobj=spool) as archive:
-            archive.extractall(beside, filter="data")
+            _unpack(archive, Path(beside))
         shutil.rmtree(target, ignore_errors=True)
         (Path(beside) / Path(path).name).rename(target)
     return True
+
+
+def _unpack(archive: tarfile.TarFile, folder: Path) -> None:
+    """Plain files and folders alone, and none that would lie elsewhere: a container's user has made them."""
+    for member in archive:
+        path = PurePosixPath(member.name)
+        if path.is_absolute() or ".." in path.parts:
+            continue
+        if member.isdir():
+            (folder / path).mkdir(parents=True, exist_ok=True)
+        elif member.isfile() and (content := archive.extractfile(member)) is not None:
+            with (folder / path).open("wb") as file:
+                shutil.copyfileobj(content, file)
