@@ -12,6 +12,7 @@ from deploy.errors import MachineError
 from deploy.runtimes.docker.engine import connect
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep tests that share something costly in one worker; let all others spread over the cores.
 
