@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deploy.cli.context import Context, JsonOption, context_of, err, out, print_json
+from deploy.cli.job_tables import job_document, print_available, print_jobs
 from deploy.errors import Failed, InputError
 
 if TYPE_CHECKING:
     from deploy.session import AdminKit, AdminSession, Job
     from deploy.session.failure import SiteError
-    from fl_app.jobs.registry import JobDescription
 
 app = typer.Typer()
 
@@ -51,14 +51,14 @@ def jobs(
 ) -> None:
     """List the federation's jobs, or describe those that can be submitted."""
     if available:
-        _print_available(as_json)
+        print_available(as_json)
         return
     with _session(context_of(ctx), admin, admin_kit) as session:
         found = session.jobs()
     if as_json:
-        print_json([_job_document(job) for job in found])
+        print_json([job_document(job) for job in found])
         return
-    _print_jobs(found)
+    print_jobs(found)
 
 
 @app.command()
@@ -268,7 +268,7 @@ def _watch(
         err.print(f"The job goes on. Watch it again: flarefleet watch {job_id}", markup=False)
         raise
     if as_json:
-        print_json({**_job_document(last.job), "errors": {error.site: error.text for error in errors}})
+        print_json({**job_document(last.job), "errors": {error.site: error.text for error in errors}})
     elif last.job.status == COMPLETED:
         out.print(job_id, markup=False)
     if last.job.status != COMPLETED:
@@ -290,57 +290,3 @@ def _print_id(job_id: str, as_json: bool) -> None:
         print_json({"id": job_id})
     else:
         out.print(job_id, markup=False)
-
-
-def _job_document(job: Job) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return {**asdict(job), "submitted": job.submitted.isoformat()}
-
-
-def _print_jobs(found: tuple[Job, ...]) -> None:
-    from deploy.session.display import short_duration
-
-    if not found:
-        err.print("No job was submitted yet. See what there is: flarefleet jobs --available")
-        return
-    rows = [("id", "job", "status", "submitted", "duration", "by")]
-    for job in found:
-        when = job.submitted.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        rows.append((job.id, job.name, job.status, when, short_duration(job.duration), job.submitter))
-    _print_columns(rows)
-
-
-def _print_available(as_json: bool) -> None:
-    from fl_app.jobs.registry import available
-
-    if as_json:
-        print_json([_description_document(job) for job in available()])
-        return
-    for job in available():
-        out.print(f"{job.name}: {job.description}", markup=False)
-        _print_columns(list(_parameter_rows(job)))
-
-
-def _parameter_rows(job: JobDescription) -> Iterator[tuple[str, ...]]:
-    from deploy.session.parameters import describe
-
-    for name, field in job.parameters.model_fields.items():
-        what = " ".join((field.description or "").split())
-        yield f"  --set {name}={field.default}", f"{what} ({describe(field)})"
-
-
-def _print_columns(rows: Sequence[tuple[str, ...]]) -> None:
-    """Print rows in columns that are never cut: an id is there to be copied."""
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    for row in rows:
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        out.print(line.rstrip(), markup=False)
-
-
-def _description_document(job: JobDescription) -> dict[str, Any]:
-    return {
-        "name": job.name,
-        "description": job.description,
-        "parameters": job.parameters.model_json_schema(),
-    }

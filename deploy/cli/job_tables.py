@@ -1,0 +1,69 @@
+"""How jobs are shown on the command line: those of the federation, and those that can be submitted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from deploy.cli.context import err, out, print_json
+
+if TYPE_CHECKING:
+    from deploy.session import Job
+    from fl_app.jobs.registry import JobDescription
+
+
+def job_document(job: Job) -> dict[str, Any]:
+    """A job as JSON."""
+    from dataclasses import asdict
+
+    return {**asdict(job), "submitted": job.submitted.isoformat()}
+
+
+def print_jobs(found: tuple[Job, ...]) -> None:
+    """The federation's jobs, one a line."""
+    from deploy.session.display import short_duration
+
+    if not found:
+        err.print("No job was submitted yet. See what there is: flarefleet jobs --available")
+        return
+    rows = [("id", "job", "status", "submitted", "duration", "by")]
+    for job in found:
+        when = job.submitted.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        rows.append((job.id, job.name, job.status, when, short_duration(job.duration), job.submitter))
+    _print_columns(rows)
+
+
+def print_available(as_json: bool) -> None:
+    """The jobs that can be submitted, each with its parameters and their defaults."""
+    from fl_app.jobs.registry import available
+
+    if as_json:
+        print_json([_description_document(job) for job in available()])
+        return
+    for job in available():
+        out.print(f"{job.name}: {job.description}", markup=False)
+        _print_columns(list(_parameter_rows(job)))
+
+
+def _parameter_rows(job: JobDescription) -> Iterator[tuple[str, ...]]:
+    from deploy.session.parameters import describe
+
+    for name, field in job.parameters.model_fields.items():
+        what = " ".join((field.description or "").split())
+        yield f"  --set {name}={field.default}", f"{what} ({describe(field)})"
+
+
+def _print_columns(rows: Sequence[tuple[str, ...]]) -> None:
+    """Print rows in columns that are never cut: an id is there to be copied."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        out.print(line.rstrip(), markup=False)
+
+
+def _description_document(job: JobDescription) -> dict[str, Any]:
+    return {
+        "name": job.name,
+        "description": job.description,
+        "parameters": job.parameters.model_json_schema(),
+    }
