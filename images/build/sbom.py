@@ -1,4 +1,6 @@
-"""Writes the image's bill of materials (CycloneDX JSON): Python's packages and Debian's, the same for the same image.
+"""Writes the image's bill of materials (CycloneDX JSON): Python's packages and Debian's.
+
+The same image gives the same file.
 
 Usage: sbom.py PYTHON FILE. Runs inside the build, with the Python that has cyclonedx-py.
 """
@@ -16,6 +18,7 @@ from uuid import UUID
 
 
 def main(python: str, file: Path) -> None:
+    """Write the bill of materials of the environment of `python` into `file`."""
     document = python_packages(python)
     document["components"] = sorted(
         [*document["components"], *debian_packages()], key=lambda component: component["bom-ref"]
@@ -27,8 +30,9 @@ def main(python: str, file: Path) -> None:
 
 
 def python_packages(python: str) -> dict[str, Any]:
-    """What cyclonedx-py sees in the environment of `python`. The tests validate the whole, where three seconds matter less."""
-    command = ["cyclonedx_py", "environment", "--output-reproducible", "--no-validate", "--spec-version", "1.6", python]
+    """What cyclonedx-py sees in the environment of `python`; the tests validate it, where seconds matter less."""
+    options = ["--output-reproducible", "--no-validate", "--spec-version", "1.6"]
+    command = ["cyclonedx_py", "environment", *options, python]
     document: dict[str, Any] = json.loads(
         subprocess.run([sys.executable, "-m", *command], check=True, stdout=subprocess.PIPE).stdout
     )
@@ -46,6 +50,7 @@ def debian_packages() -> list[dict[str, Any]]:
 
 
 def debian_package(name: str, version: str, architecture: str) -> dict[str, Any]:
+    """A Debian package as a component."""
     purl = f"pkg:deb/debian/{name}@{quote(version, safe='.-~')}?arch={architecture}"
     return {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}
 
