@@ -30,7 +30,7 @@ def main(python: str, file: Path) -> None:
 
 
 def python_packages(python: str) -> dict[str, Any]:
-    """What cyclonedx-py sees in the environment of `python`; the tests validate it, where seconds matter less."""
+    """What cyclonedx-py sees in the environment of `python`; the tests validate it, not the build."""
     options = ["--output-reproducible", "--no-validate", "--spec-version", "1.6"]
     command = ["cyclonedx_py", "environment", *options, python]
     document: dict[str, Any] = json.loads(
