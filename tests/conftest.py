@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import docker
@@ -10,6 +11,11 @@ import pytest
 
 from deploy.errors import MachineError
 from deploy.runtimes.docker.engine import connect
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C even where the tests run in the background, where a shell lets nobody hear it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
