@@ -67,7 +67,7 @@ test: install ## Run every test that this machine can run; say what was left out
 	$(BIN)/python -m pytest -n logical --dist loadgroup
 
 test-unit: install ## Run the tests that need seconds
-	$(BIN)/python -m pytest tests/unit
+	$(BIN)/python -m pytest -n logical tests/unit
 
 lint: install $(HELM) ## ruff, mypy, yamllint, charts, shellcheck, hadolint
 	$(BIN)/ruff check .

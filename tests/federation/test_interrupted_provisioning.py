@@ -1,4 +1,4 @@
-"""Nobody ever sees a half: not after a kill at any step, not with two runs at once."""
+"""A killed provisioning, at any step, and two at once: real processes, and nobody ever sees a half."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ import random
 import shutil
 import signal
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from deploy.errors import MachineError
 from deploy.provision import ensure_provisioned, provision
-from deploy.provision import files as files_module
-from deploy.provision.files import locked
 from tests.unit.provision.federation import ADMIN, SERVER, Federation, assert_whole
+
+pytestmark = pytest.mark.federation
 
 STEPS = ("os.rename", "os.mkdir", "os.link", "os.chmod", "os.remove", "os.rmdir", "ctypes.dlopen")
 """Audit events of what changes a file system; a folder is exchanged through ctypes."""
@@ -131,47 +129,3 @@ def test_two_runs_at_once_leave_one_federation(tmp_path: Path) -> None:
 
     assert not federation.provision().changed
     assert_repaired(federation)
-
-
-def test_a_second_run_says_for_whom_it_waits(federation: Federation) -> None:
-    lock = federation.workspace.root / ".flarefleet.lock"
-    told: list[str] = []
-
-    with (
-        locked(lock, told.append),
-        pytest.raises(MachineError, match=f"still being provisioned by process {os.getpid()} after"),
-        locked(lock, told.append, timeout=0.2),
-    ):
-        pass
-
-    assert told == [f"waiting for process {os.getpid()}, which provisions {lock.parent}"]
-
-
-def test_a_killed_run_leaves_no_lock_behind(federation: Federation) -> None:
-    child = os.fork()
-    if child == 0:
-        with locked(federation.workspace.root / ".flarefleet.lock", lambda _: None):
-            (federation.folder / "held").touch()
-            time.sleep(60)
-        os._exit(0)
-    deadline = time.monotonic() + 10
-    while not (federation.folder / "held").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-
-    assert not federation.provision().changed
-
-
-def test_folders_are_exchanged_where_the_system_cannot_do_it_in_one_step(
-    federation: Federation, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(files_module, "_exchange", lambda _one, _other: False)
-    federation.entry(SERVER)["fed_learn_port"] = 9002
-
-    federation.provision()
-
-    assert "9002" in (federation.workspace.kit("site-1") / "startup" / "fed_client.json").read_text()
-    assert not federation.provision().changed
