@@ -11,9 +11,9 @@ import time
 
 import docker
 
-from deploy.images import Options, build_runtime, runtime_image
-from deploy.images.build import file_time
+from deploy.images.build import Options, build_runtime, file_time
 from deploy.images.inputs import CHECKOUT, source_digest
+from deploy.images.names import runtime_image
 from deploy.project import Image
 
 IMAGE = Image(tag="measured")

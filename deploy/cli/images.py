@@ -12,8 +12,8 @@ import typer
 from deploy.cli.context import JsonOption, context_of, err, out, print_json
 
 if TYPE_CHECKING:
-    from deploy.images import ImageRecord
     from deploy.images.buildkit import Step
+    from deploy.images.inventory import ImageRecord
 
 app = typer.Typer()
 images = typer.Typer(no_args_is_help=True, help="The images of the federation: the runtime, and one a site.")
@@ -42,7 +42,8 @@ def build(
     as_json: JsonOption = False,
 ) -> None:
     """Build the runtime image once, then a thin image for the server and each site."""
-    from deploy.images import Options, build_images, list_images
+    from deploy.images.build import Options, build_images
+    from deploy.images.inventory import list_images
     from deploy.runtimes.docker.engine import connect
 
     context = context_of(ctx)
@@ -60,7 +61,7 @@ def build(
 @images.command(name="list")
 def list_(ctx: typer.Context, site: SiteOption = None, as_json: JsonOption = False) -> None:
     """Print every image that the federation needs, or all that one site needs where no registry is."""
-    from deploy.images import list_images
+    from deploy.images.inventory import list_images
 
     project = context_of(ctx).project()
     _print_records(list_images(_engine_or_none(), project, site), as_json)
@@ -69,7 +70,8 @@ def list_(ctx: typer.Context, site: SiteOption = None, as_json: JsonOption = Fal
 @images.command()
 def push(ctx: typer.Context, site: SiteOption = None, as_json: JsonOption = False) -> None:
     """Push the images to the registry of project.yml, with the login that docker keeps."""
-    from deploy.images import list_images, push_images
+    from deploy.images.inventory import list_images
+    from deploy.images.push import push_images
     from deploy.runtimes.docker.engine import connect
 
     project = context_of(ctx).project()
@@ -91,7 +93,8 @@ def save(
     as_json: JsonOption = False,
 ) -> None:
     """Write the images, or the one that a site needs, into one archive with checksums."""
-    from deploy.images import list_images, save_images
+    from deploy.images.archive import save_images
+    from deploy.images.inventory import list_images
     from deploy.runtimes.docker.engine import connect
 
     project = context_of(ctx).project()
@@ -116,7 +119,7 @@ def load(
     as_json: JsonOption = False,
 ) -> None:
     """Check an archive of images and load it; a damaged one is refused. Needs no project.yml."""
-    from deploy.images import load_images
+    from deploy.images.archive import load_images
     from deploy.runtimes.docker.engine import connect
 
     client = connect()

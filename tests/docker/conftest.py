@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import docker
 import pytest
 
-from deploy.images import build_images, runtime_image, site_image
+from deploy.images.build import build_images
+from deploy.images.names import runtime_image, site_image
 from deploy.project import Project, load_project
 from deploy.provision import provision
 from deploy.workspace import Workspace

@@ -8,9 +8,9 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from deploy.images import Options, build_runtime, build_site, ensure_site_images, list_images
-from deploy.images.build import file_time
+from deploy.images.build import Options, build_runtime, build_site, ensure_site_images, file_time
 from deploy.images.inputs import source_digest
+from deploy.images.inventory import list_images
 from deploy.images.kit_layer import kit_layer
 from deploy.images.names import LABEL_SOURCE
 from deploy.images.sbom import read_sbom

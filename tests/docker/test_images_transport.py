@@ -18,7 +18,9 @@ from docker.errors import ImageNotFound
 from tenacity import retry, stop_after_delay, wait_fixed
 
 from deploy.errors import Failed, InputError
-from deploy.images import ImageRecord, load_images, push_images, save_images
+from deploy.images.archive import load_images, save_images
+from deploy.images.inventory import ImageRecord
+from deploy.images.push import push_images
 from deploy.project import Project, load_project
 from tests.federation.federation import free_ports, write_project
 

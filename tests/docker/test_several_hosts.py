@@ -14,7 +14,7 @@ import pytest
 import yaml
 from pytest_docker.plugin import Services, get_docker_services
 
-from deploy.images import ensure_site_images
+from deploy.images.build import ensure_site_images
 from deploy.project import load_project
 from deploy.provision import provision
 from deploy.runtimes.docker.program import find_compose

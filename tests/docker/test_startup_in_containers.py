@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
-from deploy.images import ensure_site_images
+from deploy.images.build import ensure_site_images
 from deploy.project import load_project
 from deploy.provision import provision
 from deploy.workspace import Workspace

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from deploy.errors import MachineError
-from deploy.images import build_runtime, runtime_image
+from deploy.images.build import build_runtime
 from deploy.images.inputs import source_digest
+from deploy.images.names import runtime_image
 from deploy.project import Project, load_project
 from deploy.provision import provision
 from deploy.runtimes.docker.engine import connect

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from deploy.images import runtime_image
+from deploy.images.names import runtime_image
 from deploy.project import Project
 from deploy.workspace import Workspace
 from tests.kubernetes.cluster import Cluster

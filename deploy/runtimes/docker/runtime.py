@@ -59,7 +59,7 @@ class DockerRuntime:
 
     def up(self, progress: Progress | None = None, timeout: float = 60.0) -> FederationStatus:
         """See `deploy.runtimes.protocol.Runtime.up`."""
-        from deploy.images import ensure_site_images
+        from deploy.images.build import ensure_site_images
         from deploy.provision import ensure_provisioned
 
         program = find_compose()

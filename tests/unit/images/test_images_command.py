@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from deploy.errors import InputError
-from deploy.images import list_images, load_images, runtime_image, site_image
-from deploy.images.archive import SUMS
+from deploy.images.archive import SUMS, load_images
+from deploy.images.inventory import list_images
+from deploy.images.names import runtime_image, site_image
 from deploy.project import load_project
 from tests.federation.federation import write_project
 
