@@ -5,6 +5,7 @@ Nothing here imports anything heavy: both sides read it, and neither needs the o
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import PurePosixPath
 
@@ -52,6 +53,7 @@ ENV_TERMINATION_LOG = "FLARE_TERMINATION_LOG"
 """A file for the one line that says why a parent did not start, such as Kubernetes' /dev/termination-log."""
 
 
+@cache  # reading it parses a file
 def kit_version() -> str:
     """Flarefleet's own version, as installed."""
     try:
