@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from deploy.errors import Failed, FlarefleetError, InputError
+from deploy.errors import Failed, FlarefleetError, InputError, MachineError
 from deploy.session.session import AdminSession
 from fl_app.jobs.export import ExportReply, ExportRequest
 from fl_app.jobs.parameters import JobParameters
@@ -75,7 +75,14 @@ class Exporter:
 
 @contextmanager
 def exporter(job: JobDescription) -> Iterator[Exporter]:
-    """Start the process that will put `job` together."""
+    """Start the process that will put `job` together.
+
+    Raises:
+        MachineError: this environment lacks packages that the job needs.
+    """
+    missing = job.missing()
+    if missing:
+        raise MachineError(missing)
     command = [sys.executable, "-m", "fl_app.jobs.export", job.name]
     with TemporaryDirectory(prefix="flarefleet-export-") as empty:
         process = subprocess.Popen(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -60,16 +61,17 @@ def export(job: JobDescription, request: ExportRequest) -> ExportReply:
     return ExportReply(folder=folder, min_clients=int(meta["min_clients"]))
 
 
-def _warm_up() -> None:
-    with contextlib.suppress(ImportError):
-        import fl_app.jobs.recipe  # noqa: F401 - the slow part of nearly every recipe
+def _warm_up(job: JobDescription) -> None:
+    for module in job.warm_up:
+        with contextlib.suppress(ImportError):
+            import_module(module)
 
 
 def main() -> None:
     """Answer one request."""
     reply_to, sys.stdout = sys.stdout, sys.stderr
     job = find(sys.argv.pop())
-    _warm_up()
+    _warm_up(job)
     line = sys.stdin.readline()
     if not line:
         return

@@ -1,10 +1,17 @@
-"""Which jobs there are: every folder of fl_app/jobs with a job.py that says PARAMETERS, DESCRIPTION and
-recipe."""
+"""Which jobs there are: every folder of fl_app/jobs with a job.py.
+
+A job.py says DESCRIPTION, PARAMETERS and recipe. It may also say NEEDS, the packages without which its recipe
+cannot be put together or its training cannot run, each with what installs it, and WARM_UP, modules that its
+recipe imports and that take their time: they are imported while `flarefleet submit` still logs in.
+
+A folder's name is a Python package and so has `_`; the job's name has `-` in its place: the folder
+numpy_fedavg holds the job numpy-fedavg.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
@@ -20,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class JobDescription:
-    """A job of the kit."""
+    """A job that can be put together."""
 
     name: str
     description: str
@@ -28,6 +35,18 @@ class JobDescription:
     recipe: Callable[[Any, Sequence[str]], Recipe]
     """Puts the job together from its parameters, for these sites; imports torch and NVFlare only when
     called."""
+    needs: Mapping[str, str] = field(default_factory=dict)
+    """Packages by the name they are imported by, each with what pip installs them with."""
+    warm_up: tuple[str, ...] = ()
+    """Modules that the recipe imports and that take their time."""
+
+    def missing(self) -> str:
+        """What is missing in this environment, with what installs it; empty if nothing is."""
+        absent = [name for name in self.needs if find_spec(name) is None]
+        if not absent:
+            return ""
+        install = " ".join(f"'{what}'" for what in dict.fromkeys(self.needs[name] for name in absent))
+        return f"the job {self.name} needs {', '.join(absent)}, not installed here: pip install {install}"
 
 
 class UnknownJob(LookupError):  # noqa: N818 - what it is, in the words of whoever reads it
@@ -55,9 +74,20 @@ def find(name: str) -> JobDescription:
 
 def _names() -> list[str]:
     packages = (module.name for module in iter_modules(fl_app.jobs.__path__) if module.ispkg)
-    return sorted(name for name in packages if find_spec(f"fl_app.jobs.{name}.job") is not None)
+    return sorted(
+        package.replace("_", "-")
+        for package in packages
+        if find_spec(f"fl_app.jobs.{package}.job") is not None
+    )
 
 
 def _describe(name: str) -> JobDescription:
-    job = import_module(f"fl_app.jobs.{name}.job")
-    return JobDescription(name, job.DESCRIPTION, job.PARAMETERS, job.recipe)
+    job = import_module(f"fl_app.jobs.{name.replace('-', '_')}.job")
+    return JobDescription(
+        name,
+        job.DESCRIPTION,
+        job.PARAMETERS,
+        job.recipe,
+        needs=getattr(job, "NEEDS", {}),
+        warm_up=tuple(getattr(job, "WARM_UP", ())),
+    )

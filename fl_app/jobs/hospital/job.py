@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from nvflare.recipe.spec import Recipe
 
 DESCRIPTION = "One tumour classifier for hospitals whose patients stay apart (federated averaging, PyTorch)"
+NEEDS = dict.fromkeys(("torch", "sklearn", "tensorboard"), "flarefleet[jobs]")
+WARM_UP = ("fl_app.jobs.recipe",)
 
 
 class HospitalParameters(JobParameters):

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from nvflare.recipe.spec import Recipe
 
 DESCRIPTION = "Trains nothing: tells whether the server and every site can run a job, and how fast a round is"
+NEEDS = {"torch": "flarefleet[jobs]"}
+WARM_UP = ("fl_app.jobs.recipe",)
 
 
 class ProbeParameters(JobParameters):
