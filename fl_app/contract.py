@@ -45,12 +45,21 @@ ENV_SERVER_ADDRESS = "FLARE_SERVER_ADDRESS"
 ENV_PARENT_PORT = "FLARE_PARENT_PORT"
 ENV_TELEMETRY_PORT = "FLARE_TELEMETRY_PORT"
 ENV_TELEMETRY_HOST = "FLARE_TELEMETRY_HOST"
+ENV_PUSH_HOST = "FLARE_PUSH_HOST"
+"""The name under which job pods reach their parent's telemetry; unset where jobs run beside it."""
+ENV_METRICS_KEPT = "FLARE_METRICS_KEPT"
+"""Seconds for which a finished job's series stay."""
 ENV_SERVER_WAIT = "FLARE_SERVER_WAIT"
 """Seconds for which a site waits for its server when it starts."""
 ENV_JOBS = "FLARE_JOBS"
 """With `launcher: pod`, the folder with study_runtime.yaml (a job's pod) and launcher.yaml; else unset."""
 ENV_TERMINATION_LOG = "FLARE_TERMINATION_LOG"
 """A file for the one line that says why a parent did not start, such as Kubernetes' /dev/termination-log."""
+
+# Environment of a job process or pod, made by its parent: `fl_app.telemetry.access.push_environment`.
+ENV_PUSH_URL = "FLARE_PUSH_URL"
+ENV_PUSH_TOKEN = "FLARE_PUSH_TOKEN"  # noqa: S105 - the variable's name
+"""Lets one job push, as itself, while its parent lives. Never on a command line."""
 
 
 @cache  # reading it parses a file

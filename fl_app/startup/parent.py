@@ -65,7 +65,7 @@ def _check_ports(kit: Kit, settings: Settings) -> None:
 
 def _open_telemetry(kit: Kit, settings: Settings) -> Endpoint:
     try:
-        endpoint = open_endpoint(settings.telemetry_host, settings.telemetry_port)
+        endpoint = open_endpoint(settings.telemetry_host, settings.telemetry_port, settings.push_host)
     except OSError as error:
         raise port_error(settings.telemetry_port, "of telemetry", error) from error
     certificates = {"own": kit.certificate, "root": kit.root_certificate}

@@ -23,6 +23,8 @@ class Settings:
     parent_port: int
     telemetry_host: str
     telemetry_port: int
+    push_host: str | None
+    """The name under which jobs reach the telemetry port, if not the address that it listens on."""
     server_address: tuple[str, int] | None
     """Where this site reaches the server, if not where the kit says."""
     server_wait: float
@@ -45,6 +47,7 @@ class Settings:
             parent_port=_port(environment, contract.ENV_PARENT_PORT, contract.PARENT_PORT),
             telemetry_host=environment.get(contract.ENV_TELEMETRY_HOST) or "0.0.0.0",  # noqa: S104
             telemetry_port=_port(environment, contract.ENV_TELEMETRY_PORT, contract.TELEMETRY_PORT),
+            push_host=environment.get(contract.ENV_PUSH_HOST) or None,
             server_address=parse_address(address) if address else None,
             server_wait=_seconds(environment, contract.ENV_SERVER_WAIT, SERVER_WAIT_SECONDS),
             termination_log=Path(log) if log else None,

@@ -1,9 +1,11 @@
-"""The telemetry port of a parent: /healthz, /readyz and /metrics over HTTP."""
+"""The telemetry port of a parent: /healthz, /readyz, /metrics and /push over HTTP."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import socket
 import threading
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -13,10 +15,23 @@ from typing import Any
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
+from fl_app.telemetry.access import open_access, push_url
+from fl_app.telemetry.intake import Intake
 from fl_app.telemetry.metrics import Identity, ParentCollector
 from fl_app.telemetry.view import Starting, View
 
 REQUEST_TIMEOUT_SECONDS = 10.0
+CONNECTIONS = 64
+"""At once; for one more, the one that has been open longest is cut: whoever dawdles keeps nobody out."""
+_UNREAD_BYTES = 1 << 18
+"""Of a refused document: read and thrown away, so that its sender gets to see the answer."""
+_NOT_READ = (
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.TOO_MANY_REQUESTS,
+)
+_PUSH = "/push/"
 
 _log = logging.getLogger(__name__)
 
@@ -27,18 +42,20 @@ class Endpoint:
     Args:
         host: address to listen on.
         port: port to listen on; 0 for any.
+        push_host: the name under which jobs reach this port, if not the address.
 
     Raises:
         OSError: the port is taken.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, push_host: str | None = None) -> None:
         self.view: View = Starting()
         self.identity: Identity | None = None
         self.was_ready = False
         self.registry = CollectorRegistry(auto_describe=False)
         self._server = _Server((host, port), _Request)
         self._server.endpoint = self
+        self.intake = Intake(open_access(push_url(host, self.port, push_host)))
         threading.Thread(target=self._server.serve_forever, name="telemetry", daemon=True).start()
 
     @property
@@ -63,6 +80,31 @@ class _Server(ThreadingHTTPServer):
     allow_reuse_address = True
     endpoint: Endpoint
 
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(address, handler)
+        self._open: dict[Any, None] = {}
+        self._lock = threading.Lock()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection in a thread of its own; cut the oldest if there are too many."""
+        with self._lock:
+            self._open[request] = None
+            if len(self._open) > CONNECTIONS:
+                oldest = next(iter(self._open))
+                del self._open[oldest]
+                with contextlib.suppress(OSError):
+                    oldest.shutdown(socket.SHUT_RDWR)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Forget a connection that has ended."""
+        with self._lock:
+            self._open.pop(request, None)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing: whoever hung up knows it."""
+
 
 class _Request(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -78,9 +120,35 @@ class _Request(BaseHTTPRequestHandler):
         except Exception:
             _log.exception("Telemetry could not answer %s", self.path)
             status, kind, body = HTTPStatus.INTERNAL_SERVER_ERROR, "text/plain", b"see the log\n"
+        self._answer(status, kind, body)
+
+    def do_POST(self) -> None:
+        if not self.path.startswith(_PUSH):
+            self.close_connection = True
+            self._answer(HTTPStatus.NOT_FOUND, "text/plain", b"/push/KIND\n")
+            return
+        status = self.server.endpoint.intake.receive(self.path[len(_PUSH) :], self.headers, self.rfile)
+        if status is not HTTPStatus.NO_CONTENT:
+            self.close_connection = True
+            if status in _NOT_READ:
+                self._throw_away()
+        self._answer(status, "text/plain", b"")
+
+    def _throw_away(self) -> None:
+        """Read what is there of a refused document, and wait for no more of it."""
+        self.connection.settimeout(0.2)
+        with contextlib.suppress(OSError, ValueError):
+            left = min(int(self.headers.get("Content-Length", 0)), _UNREAD_BYTES)
+            while left > 0 and (part := self.rfile.read1(left)):
+                left -= len(part)
+
+    def _answer(self, status: HTTPStatus, kind: str, body: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
+        if status is not HTTPStatus.NO_CONTENT:
+            self.send_header("Content-Length", str(len(body)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
 
@@ -125,7 +193,7 @@ _ANSWERS = {"/healthz": _healthz, "/readyz": _readyz, "/metrics": _metrics}
 _endpoint: Endpoint | None = None
 
 
-def open_endpoint(host: str, port: int) -> Endpoint:
+def open_endpoint(host: str, port: int, push_host: str | None = None) -> Endpoint:
     """Open this process's telemetry, or return it if it is open.
 
     Raises:
@@ -133,5 +201,5 @@ def open_endpoint(host: str, port: int) -> Endpoint:
     """
     global _endpoint  # noqa: PLW0603 - a process has one telemetry port, shared by start-up and component
     if _endpoint is None:
-        _endpoint = Endpoint(host, port)
+        _endpoint = Endpoint(host, port, push_host)
     return _endpoint

@@ -43,7 +43,7 @@ class ParentTelemetry(Widget):
         if not isinstance(parent, FederatedServer | FederatedClient):
             return  # a job process: NVFlare builds a server's components there too
         settings = Settings.read(os.environ)
-        endpoint = open_endpoint(settings.telemetry_host, settings.telemetry_port)
+        endpoint = open_endpoint(settings.telemetry_host, settings.telemetry_port, settings.push_host)
         if endpoint.identity is None:  # NVFlare was started without the kit's start-up
             role = "server" if isinstance(parent, FederatedServer) else "client"
             endpoint.identify(Identity(fl_ctx.get_identity_name(), role))

@@ -121,7 +121,7 @@ def test_a_view_that_fails_is_counted_and_spoils_nothing_else(endpoint: Endpoint
     assert get(endpoint, "/healthz")[0] == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/push", "/metrics/", "/%00"])
+@pytest.mark.parametrize("path", ["/", "/push/metrics", "/metrics/", "/%00"])
 def test_other_paths_are_not_found(endpoint: Endpoint, path: str) -> None:
     assert get(endpoint, path)[0] == 404
 
@@ -131,7 +131,8 @@ def test_a_query_changes_nothing(endpoint: Endpoint) -> None:
 
 
 def test_other_methods_are_refused(endpoint: Endpoint) -> None:
-    assert get(endpoint, "/healthz", "POST")[0] == 501
+    assert get(endpoint, "/healthz", "POST")[0] == 404
+    assert get(endpoint, "/healthz", "PUT")[0] == 501
 
 
 def test_rubbish_does_not_take_it_down(endpoint: Endpoint) -> None:
