@@ -1,0 +1,94 @@
+"""The job `fibonacci` as it is put together, and what its server makes of the answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.errors import InputError
+from deploy.session.parameters import find_job, read_parameters
+from fl_app.jobs.fibonacci.controller import BadSum, read_sums, summary
+from fl_app.jobs.fibonacci.job import PARAMETERS, recipe
+
+SITES = ["north", "south_2", "Site-3"]
+JOB = find_job("fibonacci")
+BIG = 573147844013817084100
+
+
+def test_every_site_has_its_level_or_the_common_one(tmp_path: Path) -> None:
+    made = recipe(read_parameters(JOB, ["level=12", 'levels={"south_2": 300}']), SITES)
+    made.export(str(tmp_path))
+    config = json.loads((tmp_path / "fibonacci" / "app" / "config" / "config_fed_server.json").read_text())
+    (workflow,) = config["workflows"]
+    assert workflow["args"] == {
+        "levels": {"north": 12, "south_2": 300, "Site-3": 12}, "rounds": 5, "timeout": 60,
+    }  # fmt: skip
+    assert json.loads((tmp_path / "fibonacci" / "meta.json").read_text())["min_clients"] == 3
+
+
+def test_a_level_for_a_site_that_does_not_take_part_is_refused() -> None:
+    with pytest.raises(ValueError, match="levels: east: none of the sites: north, south_2, Site-3"):
+        recipe(PARAMETERS(levels={"east": 3}), SITES)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["level=0", "level=-1", "level=20001", "level=1.5", "level=ten", "level=", 'levels={"north": 0}',
+     'levels={"north": "x"}', "levels=[1, 2]", "levels=12", "rounds=0", "timeout=0", "levle=3"],
+)  # fmt: skip
+def test_a_wrong_parameter_is_refused_with_its_name(setting: str) -> None:
+    with pytest.raises(InputError) as error:
+        read_parameters(JOB, [setting])
+    assert setting.partition("=")[0] in str(error.value)
+
+
+def test_the_job_is_put_together_without_torch(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['torch'] = None\n")
+    request = {"parameters": {}, "sites": SITES, "only_these": False, "folder": str(tmp_path / "out")}
+    done = subprocess.run(
+        [sys.executable, "-m", "fl_app.jobs.export", "fibonacci"],
+        input=json.dumps(request) + "\n",
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["error"] == ""
+
+
+def test_sums_are_read_by_site_whatever_their_size() -> None:
+    assert read_sums(["a", "b"], {"b": str(BIG), "a": 88}) == {"a": 88, "b": BIG}
+
+
+def test_a_site_that_did_not_answer_is_named() -> None:
+    with pytest.raises(BadSum, match="no answer from b, c; see the log there: flarefleet logs b"):
+        read_sums(["a", "b", "c"], {"a": 88})
+
+
+@pytest.mark.parametrize("answer", [None, 88.0, "eighty-eight", True])
+def test_a_site_that_answers_no_integer_is_named_with_the_key(answer: object) -> None:
+    with pytest.raises(BadSum, match=r"b: meta\['fibonacci_sum'\]: .* no integer"):
+        read_sums(["a", "b"], {"a": 88, "b": answer})
+
+
+def test_the_result_selects_the_largest_sum_and_the_first_of_equal_ones() -> None:
+    made = summary({"a": 10, "b": 100}, [{"a": 88, "b": BIG}, {"a": BIG, "b": BIG}, {"a": BIG, "b": BIG}])
+    assert [entry["largest"] for entry in made["rounds"]] == ["b", "a", "a"]
+    assert (made["best_round"], made["best_site"]) == (2, "a")
+    assert made["rounds"][0] == {
+        "round": 1, "sums": {"a": 88, "b": str(BIG)}, "total": str(BIG + 88), "largest": "b",
+    }  # fmt: skip
+    assert made["total"] == str(BIG * 5 + 88)
+
+
+def test_sums_that_differ_by_less_than_a_float_can_tell_are_told_apart() -> None:
+    assert float(BIG) == float(BIG + 1)
+    assert summary({"a": 1, "b": 1}, [{"a": BIG, "b": BIG + 1}])["best_site"] == "b"
