@@ -38,6 +38,10 @@ CHECK_ENGINE_FREQUENCY = 0.2
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 PARENT_TELEMETRY = {"id": "flare_telemetry", "path": "fl_app.telemetry.parent.ParentTelemetry", "args": {}}
 JOB_TELEMETRY = {"id": "flare_job_telemetry", "path": "fl_app.telemetry.job.JobTelemetry", "args": {}}
+PARENT_ANALYTICS = {"id": "flare_analytics", "path": "fl_app.tracking.parent.ParentAnalytics", "args": {}}
+JOB_ANALYTICS = {"id": "flare_job_analytics", "path": "fl_app.tracking.job.JobAnalytics", "args": {}}
+JOB_GUARD = {"id": "flare_job_guard", "path": "fl_app.guard.component.JobGuard", "args": {}}
+WAITING_SITES = {"id": "flare_waiting_sites", "path": "fl_app.launchers.waiting.WaitingSites", "args": {}}
 SCOPE = "default"
 """NVFlare builds the components of privacy.json only if there is a scope; ours filters nothing."""
 
@@ -143,11 +147,11 @@ def _json(document: Any) -> str:
     return json.dumps(document, indent=2) + "\n"
 
 
-_PARENT_TELEMETRY = _json({"format_version": 2, "components": [PARENT_TELEMETRY]})
+_PARENT_TELEMETRY = _json({"format_version": 2, "components": [PARENT_TELEMETRY, PARENT_ANALYTICS]})
 _PRIVACY = _json(
     {
         "scopes": [{"name": SCOPE, "properties": {}}],
         "default_scope": SCOPE,
-        "components": [JOB_TELEMETRY],
+        "components": [JOB_TELEMETRY, JOB_ANALYTICS, JOB_GUARD],
     }
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -19,6 +20,7 @@ from fl_app.startup.settings import Settings
 from fl_app.telemetry.endpoint import Endpoint, open_endpoint
 from fl_app.telemetry.metrics import Identity
 from fl_app.telemetry.view import Starting
+from fl_app.tracking.receivers import WrongTracking, wanted_receivers
 
 RESTART_REQUEST = "restart.fl"
 SHUTDOWN_REQUEST = "shutdown.fl"
@@ -39,6 +41,8 @@ def run_parent(settings: Settings) -> int:
     telemetry = _open_telemetry(kit, settings)
     lay_out(kit, settings)
     check_components(settings.workspace)
+    if kit.facts.role == "server":
+        _check_tracking()
     run_nvflare = _nvflare(kit, settings.workspace)  # imported while the server may still be starting
     if kit.facts.role == "client":
         _wait_for_server(kit, settings, telemetry)
@@ -52,6 +56,13 @@ def starts_again(workspace: Path) -> bool:
         return False
     request.unlink()
     return True
+
+
+def _check_tracking() -> None:
+    try:
+        wanted_receivers(os.environ)
+    except WrongTracking as error:
+        raise StartupError(Exit.SETTINGS, str(error)) from error
 
 
 def _check_ports(kit: Kit, settings: Settings) -> None:

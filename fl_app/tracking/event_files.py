@@ -1,0 +1,200 @@
+"""TensorBoard's event files: ROOT/JOB-ID/SITE/events.out.tfevents.*, readable while they are written.
+
+Written record by record through tensorboard's own RecordWriter, without a thread a file as its
+EventFileWriter has one: a federation of a thousand sites would have a thousand. At most `open_files` are
+open; others are appended to.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import socket
+import time
+from collections import OrderedDict
+from collections.abc import Iterable
+from pathlib import Path
+from threading import Lock
+from typing import Any, BinaryIO
+
+from fl_app.tracking.points import AnyPoint, Histogram, Image, Kind, Scalar, folder_of
+
+OPEN_FILES = 64
+MAX_JOB_BYTES = 2 * 2**30
+"""Of one job's event files; what comes after is not written, and counted."""
+MAX_TAGS = 2000
+"""Different tags of one site in one job."""
+
+
+class EventFiles:
+    """The event files below one folder.
+
+    Args:
+        root: that folder.
+        own_name: the folder of what the server itself logged.
+        open_files: how many files are held open.
+        max_job_bytes: how much is written for one job.
+    """
+
+    def __init__(
+        self, root: Path, own_name: str, open_files: int = OPEN_FILES, max_job_bytes: int = MAX_JOB_BYTES
+    ) -> None:
+        self._root = root
+        self._own_name = own_name
+        self._limit = open_files
+        self._max_job_bytes = max_job_bytes
+        self._lock = Lock()
+        self._open: OrderedDict[Path, BinaryIO] = OrderedDict()
+        self._files: dict[tuple[str, str], Path] = {}
+        self._tags: dict[tuple[str, str], set[str]] = {}
+        self._bytes: dict[str, int] = {}
+        self._number = 0
+
+    def write(self, job_id: str, points: Iterable[AnyPoint]) -> int:
+        """Write points so that TensorBoard sees them at once, and say how many had no room.
+
+        Raises:
+            OSError: the disk is full, or cannot be written to.
+        """
+        refused = 0
+        with self._lock:
+            touched = set()
+            for point in points:
+                site = folder_of(point.site or self._own_name)
+                record = _record(point) if self._has_room(job_id, site, point.tag) else None
+                if record is None:
+                    refused += 1
+                    continue
+                touched.add(self._append(job_id, site, record))
+            for file in touched:
+                if file in self._open:
+                    self._open[file].flush()
+        return refused
+
+    def end(self, job_id: str) -> None:
+        """Close a job's files; what comes after all the same goes into new ones."""
+        with self._lock:
+            for key in [key for key in self._files if key[0] == job_id]:
+                self._forget(key)
+                self._tags.pop(key, None)
+            self._bytes.pop(job_id, None)
+
+    def close(self) -> None:
+        """Close every file."""
+        with self._lock:
+            for key in list(self._files):
+                self._forget(key)
+
+    def _has_room(self, job_id: str, site: str, tag: str) -> bool:
+        if job_id not in self._bytes:
+            folder = self._root / job_id
+            self._bytes[job_id] = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        tags = self._tags.setdefault((job_id, site), set())
+        if tag not in tags and len(tags) >= MAX_TAGS:
+            return False
+        tags.add(tag)
+        return self._bytes[job_id] < self._max_job_bytes
+
+    def _append(self, job_id: str, site: str, record: bytes) -> Path:
+        key = (job_id, site)
+        if key not in self._files:
+            self._files[key] = self._new_file(job_id, site)
+            record = _first_record() + record
+        file = self._files[key]
+        try:
+            self._opened(file).write(record)
+        except OSError:
+            self._forget(key)  # TensorBoard reads no further than a cut record: go on in a new file
+            raise
+        self._bytes[job_id] += len(record)
+        return file
+
+    def _new_file(self, job_id: str, site: str) -> Path:
+        folder = self._root / job_id / site
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._number += 1
+        name = f"{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{self._number}"
+        return folder / f"events.out.tfevents.{name}"
+
+    def _opened(self, file: Path) -> BinaryIO:
+        if file in self._open:
+            self._open.move_to_end(file)
+            return self._open[file]
+        while len(self._open) >= self._limit:
+            self._open.popitem(last=False)[1].close()
+        self._open[file] = file.open("ab")
+        return self._open[file]
+
+    def _forget(self, key: tuple[str, str]) -> None:
+        opened = self._open.pop(self._files.pop(key), None)
+        if opened is not None:
+            try:
+                opened.close()
+            except OSError:
+                opened.raw.close()  # type: ignore[attr-defined]  # what it still holds does not fit on the disk
+
+
+def _record(point: AnyPoint) -> bytes | None:
+    """The point as a record of an event file; None for what TensorBoard does not show."""
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    summary = _summary(point, Summary)
+    if summary is None:
+        return None
+    return _framed(Event(wall_time=point.time, step=point.step, summary=summary).SerializeToString())
+
+
+def _summary(point: AnyPoint, summary: Any) -> Any:
+    if isinstance(point, Scalar):
+        return summary(value=[summary.Value(tag=point.tag, simple_value=point.value)])
+    if isinstance(point, Image):
+        image = summary.Image(
+            width=point.width,
+            height=point.height,
+            colorspace=point.channels,
+            encoded_image_string=base64.b64decode(point.png),
+        )
+        return summary(value=[summary.Value(tag=point.tag, image=image)])
+    if isinstance(point, Histogram):
+        return _histogram(point, summary)
+    from tensorboard.plugins.text.summary_v2 import text_pb
+
+    prefix = "" if point.kind is Kind.TEXT else f"{point.kind.value}s/"
+    return text_pb(prefix + point.tag, point.value)
+
+
+def _histogram(point: Histogram, summary: Any) -> Any:
+    from tensorboard.compat.proto.histogram_pb2 import HistogramProto
+
+    counts = point.counts[: len(point.edges) - 1]
+    middles = [(low + high) / 2 for low, high in zip(point.edges, point.edges[1:], strict=False)]
+    weighed = list(zip(middles, counts, strict=False))
+    histo = HistogramProto(
+        min=point.edges[0],
+        max=point.edges[-1],
+        num=sum(counts),
+        sum=sum(value * count for value, count in weighed),
+        sum_squares=sum(value * value * count for value, count in weighed),
+        # An empty bucket that ends at the lowest edge: TensorBoard takes each limit as the end of its bucket.
+        bucket_limit=point.edges[: len(counts) + 1],
+        bucket=[0.0, *counts],
+    )
+    return summary(value=[summary.Value(tag=point.tag, histo=histo)])
+
+
+def _first_record() -> bytes:
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    return _framed(Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
+
+
+def _framed(event: bytes) -> bytes:
+    """An event as tensorboard's RecordWriter writes it."""
+    from io import BytesIO
+
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    buffer = BytesIO()
+    RecordWriter(buffer).write(event)
+    return buffer.getvalue()
