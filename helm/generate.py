@@ -1,8 +1,8 @@
 """Write values.yaml, values.schema.json and README.md of each chart from one source: `make charts`.
 
-The source is flare-common/values.schema.yaml (what both charts have) with CHART/values.schema.yaml laid over
-it: a JSON schema in YAML whose properties carry a description and a default. `--check` writes nothing and
-fails where a file drifted.
+The source is CHART/values.schema.yaml, for the server and sites laid over flare-common/values.schema.yaml
+(what both have): a JSON schema in YAML whose properties carry a description and a default. `--check` writes
+nothing and fails where a file drifted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import jinja2
 import yaml
 
 HELM = Path(__file__).resolve().parent
-CHARTS = ("flare-server", "flare-client")
+PARTICIPANTS = ("flare-server", "flare-client")
+CHARTS = (*PARTICIPANTS, "flare-monitoring")
 WIDTH = 110
 Schema = dict[str, Any]
 
@@ -58,9 +59,11 @@ def generated_files(chart: str) -> dict[Path, str]:
 
 
 def read_schema(chart: str) -> Schema:
-    """The schema of one chart: what is its own first, then what both have, with every `$ref` written out."""
-    common = yaml.safe_load((HELM / "flare-common/values.schema.yaml").read_text(encoding="utf-8"))
+    """The schema of one chart: what is its own first, then what participants have, `$ref`s written out."""
     own = yaml.safe_load((HELM / chart / "values.schema.yaml").read_text(encoding="utf-8"))
+    if chart not in PARTICIPANTS:
+        return written_out({"type": "object", "properties": own["properties"]}, own["definitions"])
+    common = yaml.safe_load((HELM / "flare-common/values.schema.yaml").read_text(encoding="utf-8"))
     definitions = common["definitions"]
     properties = merged(common["properties"], own["properties"])
     first = ["site", *(name for name in own["properties"] if name not in common["properties"])]
@@ -106,10 +109,11 @@ def strict(schema: Schema) -> Schema:
 
     closed = close(schema)
     helms_own = {"global": {"type": "object"}, "flare-common": {"type": "object"}}
+    must_be_given = [name for name, part in schema["properties"].items() if part.get("required")]
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         **closed,
-        "required": ["site", "key"],
+        "required": must_be_given,
         "properties": {**closed["properties"], **helms_own},
     }
 

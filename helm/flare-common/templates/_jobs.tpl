@@ -33,11 +33,13 @@ study_runtime.yaml: |
 {{- define "flare-common.jobs.launcher" -}}
 namespace: {{ .Release.Namespace }}
 owner: {apiVersion: v1, kind: ConfigMap, name: {{ include "flare-common.fullname" . }}-jobs}
+labels:
+  {{- include "flare-common.selectorLabels" (list . "job") | nindent 2 }}
 parent: {host: {{ include "flare-common.headlessName" . }}, port: {{ .Values.ports.parent }}}
-telemetry: {host: {{ include "flare-common.headlessName" . }}, port: {{ .Values.ports.telemetry }}}
 gpus: {{ .Values.gpus }}
 gpu_resource: {{ .Values.gpuResource }}
 ephemeral_storage: {{ .Values.jobPods.ephemeralStorage }}
+start_timeout_seconds: {{ .Values.jobPods.startTimeoutSeconds }}
 pending_timeout_seconds: {{ .Values.jobPods.pendingTimeoutSeconds | default "null" }}
 ttl_seconds_after_finished: {{ .Values.jobPods.ttlSecondsAfterFinished }}
 default_resources:
@@ -73,12 +75,10 @@ spec:
       imagePullPolicy: {{ .Values.image.pullPolicy }}
       securityContext:
         {{- toYaml .Values.securityContext | nindent 8 }}
+      {{- with .Values.extraEnv }}
       env:
-        - {name: FLARE_TELEMETRY_HOST, value: {{ include "flare-common.headlessName" . }}}
-        - {name: FLARE_TELEMETRY_PORT, value: {{ .Values.ports.telemetry | quote }}}
-        {{- with .Values.extraEnv }}
         {{- toYaml . | nindent 8 }}
-        {{- end }}
+      {{- end }}
       terminationMessagePolicy: FallbackToLogsOnError
       volumeMounts:
         {{- with include "flare-common.scratch.mounts" . | trim }}{{ . | nindent 8 }}{{ end }}

@@ -10,6 +10,7 @@ The pod of a parent: one container, the image's own entry point (tini, then `pyt
 metadata:
   labels:
     {{- include "flare-common.stableLabels" (list . $role) | nindent 4 }}
+    app.kubernetes.io/part-of: {{ .Values.site.project | default "flarefleet" | quote }}
     {{- with merge dict .Values.podLabels .Values.commonLabels }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -100,6 +101,11 @@ spec:
 {{- /* Checksums: the pod reads its kit once, at its start, so a changed one must start it again. */}}
 {{- define "flare-common.pod.annotations" -}}
 kubectl.kubernetes.io/default-container: parent
+{{- if .Values.scrapeAnnotations }}
+prometheus.io/scrape: "true"
+prometheus.io/port: {{ .Values.ports.telemetry | quote }}
+prometheus.io/path: /metrics
+{{- end }}
 {{- if eq .Values.kit.source "values" }}
 checksum/kit: {{ .Values.kit.files | toJson | sha256sum }}
 {{- end }}
@@ -128,6 +134,7 @@ checksum/jobs: {{ include "flare-common.jobs.files" . | sha256sum }}
 {{- end }}
 {{- if include "flare-common.launchesPods" . }}
 - {name: FLARE_JOBS, value: /etc/flare/jobs}
+- {name: FLARE_PUSH_HOST, value: {{ include "flare-common.headlessName" . }}}
 {{- end }}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}

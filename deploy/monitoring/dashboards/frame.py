@@ -1,0 +1,135 @@
+"""What all dashboards have in common: fixed uids, the same variables, links to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from grafana_foundation_sdk.builders import dashboard as builders
+from grafana_foundation_sdk.cog.builder import Builder
+from grafana_foundation_sdk.models import dashboard
+
+from deploy.monitoring.dashboards.panels import DATASOURCE
+
+TAG = "flarefleet"
+UIDS = {
+    "Federation": "flarefleet-federation",
+    "Site": "flarefleet-site",
+    "Job": "flarefleet-job",
+    "Capacity": "flarefleet-capacity",
+}
+"""Title -> uid: what links and bookmarks rely on."""
+
+PROJECT = 'project="$project"'
+Panels = list[Builder[dashboard.Panel]]
+Rows = Sequence[tuple[str, Panels]]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A choice at the top of a dashboard, filled with the values of a label."""
+
+    name: str
+    label: str
+    description: str
+    series: str
+    several: bool = True
+
+    def build(self) -> builders.QueryVariable:
+        """The variable as Grafana has it."""
+        variable = (
+            builders.QueryVariable(self.name)
+            .label(self.label)
+            .description(self.description)
+            .datasource(DATASOURCE)
+            .query({"query": f"label_values({self.series}, {self.name})", "refId": self.name})
+            .refresh(dashboard.VariableRefresh.ON_TIME_RANGE_CHANGED)
+            .sort(dashboard.VariableSort.ALPHABETICAL_ASC)
+            .multi(self.several)
+            .include_all(self.several)
+        )
+        if self.several:
+            variable.all_value(".+").current(dashboard.VariableOption(text="All", value="$__all"))
+        return variable
+
+
+PROJECTS = Variable("project", "Federation", "The federation.", "nvflare_build_info", several=False)
+SITES = Variable(
+    "site",
+    "Site",
+    "Sites, as far as their own metrics or the server's can be seen.",
+    f'{{__name__=~"nvflare_registered|nvflare_build_info", {PROJECT}}}',
+)
+JOBS = Variable("job", "Job", "Jobs by name.", f"nvflare_job_rounds{{{PROJECT}}}")
+TAGS = Variable(
+    "tag", "Metric", "What the clients log.", f'nvflare_training_metric{{{PROJECT}, job=~"$job"}}'
+)
+
+
+def assemble(title: str, description: str, variables: Sequence[Variable], rows: Rows) -> dashboard.Dashboard:
+    """A whole dashboard.
+
+    Args:
+        title: one of UIDS.
+        description: the question that it answers.
+        variables: its choices below datasource.
+        rows: a heading and its panels, from top to bottom.
+    """
+    board = (
+        builders.Dashboard(f"Flarefleet / {title}")
+        .uid(UIDS[title])
+        .description(description)
+        .tags([TAG])
+        .timezone("browser")
+        .time("now-3h", "now")
+        .refresh("30s")
+        .tooltip(dashboard.DashboardCursorSync.CROSSHAIR)
+        .readonly()
+        .with_variable(_datasource())
+    )
+    for variable in variables:
+        board.with_variable(variable.build())
+    for other in UIDS:
+        if other != title:
+            board.link(_link(other))
+    for heading, panels in rows:
+        board.with_row(builders.Row(heading))
+        for panel in panels:
+            board.with_panel(panel)
+    made = board.build()
+    for number, placed in enumerate(made.panels or (), start=1):
+        placed.id_val = number
+    return made
+
+
+def link_to_site() -> builders.DashboardLink:
+    """From a row of a table to that site's dashboard."""
+    return _data_link("The site's dashboard", "Site", "var-site=${__data.fields.Site}")
+
+
+def _data_link(title: str, board: str, choice: str) -> builders.DashboardLink:
+    url = (
+        f"/d/{UIDS[board]}?{choice}&${{datasource:queryparam}}&${{project:queryparam}}&${{__url_time_range}}"
+    )
+    return builders.DashboardLink(title).url(url)
+
+
+def _datasource() -> builders.DatasourceVariable:
+    return (
+        builders.DatasourceVariable("datasource")
+        .label("Prometheus")
+        .description("Where the metrics are.")
+        .type("prometheus")
+    )
+
+
+def _link(title: str) -> builders.DashboardLink:
+    return (
+        builders.DashboardLink(title)
+        .type(dashboard.DashboardLinkType.LINK)
+        .url(f"/d/{UIDS[title]}")
+        .icon("dashboard")
+        .tooltip(f"Flarefleet / {title}")
+        .include_vars(True)
+        .keep_time(True)
+    )
