@@ -85,9 +85,9 @@ def main() -> None:
 
 
 def _add_verbs() -> None:
-    from deploy.cli import check, demo, federation, images, jobs, provision
+    from deploy.cli import check, demo, federation, images, jobs, provision, simulate
 
-    for module in (check, provision, federation, jobs, images, demo):
+    for module in (check, provision, federation, jobs, simulate, images, demo):
         app.add_typer(module.app)
 
 

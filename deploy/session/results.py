@@ -45,6 +45,14 @@ def fetch(session: AdminSession, job_id: str, folder: Path) -> Path:
     return folder
 
 
+def lay_out_run(run: Path, into: Path) -> None:
+    """Lay out the server's folder of a job's run, without a download: the files are moved."""
+    into.mkdir(parents=True, exist_ok=True)
+    for file in sorted(run.rglob("*")):
+        if file.is_file():
+            _put(file, into / _place(Path("workspace", file.relative_to(run))))
+
+
 def refuse_taken(folder: Path) -> None:
     """See that results can be laid out in `folder`.
 
@@ -59,9 +67,12 @@ def _lay_out(downloaded: Path, into: Path) -> None:
     for file in sorted(downloaded.rglob("*")):
         if not file.is_file() or file.name.startswith(".__nvfl"):
             continue
-        target = into / _place(file.relative_to(downloaded))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(file, target)
+        _put(file, into / _place(file.relative_to(downloaded)))
+
+
+def _put(file: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(file, target)
 
 
 def _place(path: Path) -> Path:

@@ -1,0 +1,132 @@
+"""`flarefleet simulate`: jobs in NVFlare's simulator, with an end that is sure and told."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+pytestmark = pytest.mark.federation
+
+FLAREFLEET = Path(sys.executable).parent / "flarefleet"
+ONE_SUM = 573147844013817084100
+"""Of the first 100 Fibonacci numbers: more than 64 bits."""
+
+
+@pytest.fixture
+def simulate(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
+    """Starts `flarefleet simulate`; its temporary files lie in tmp_path, where no simulation of others is."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+
+    def start(*words: str, **environment: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [FLAREFLEET, "simulate", *words],
+            env=os.environ | {"TMPDIR": str(temporary)} | environment,
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
+
+
+def processes_of(tmp_path: Path) -> list[psutil.Process]:
+    """Every process that runs in or names this test's folder."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if any(str(tmp_path) in word for word in process.info["cmdline"] or []):
+            found.append(process)
+    return found
+
+
+def test_a_job_without_torch_runs_where_there_is_none_and_its_result_is_shown(
+    simulate: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    blocked = tmp_path / "blocked"
+    blocked.mkdir()
+    (blocked / "sitecustomize.py").write_text("import sys\nsys.modules['torch'] = None\n")
+    job = simulate(
+        "fibonacci", "--sites", "3", "--set", 'levels={"site-2": 100}', "--fetch", "out", "--json",
+        PYTHONPATH=str(blocked),
+    )  # fmt: skip
+    stdout, stderr = job.communicate(timeout=180)
+
+    assert job.returncode == 0, stderr
+    document = json.loads(stdout)
+    result = document["results"]["metrics/fibonacci.json"]
+    assert len(result["rounds"]) == 5
+    assert result["rounds"][4]["sums"] == {"site-1": 88, "site-2": str(ONE_SUM), "site-3": 88}
+    assert result["total"] == str(5 * (ONE_SUM + 176))
+    assert result["best_site"] == "site-2"
+    assert json.loads((tmp_path / "out" / "metrics" / "fibonacci.json").read_text()) == result
+    assert "0 1 1 2 3 5 8 13 21 34\n" in (tmp_path / "out" / "logs" / "site-1.log.txt").read_text()
+    assert processes_of(tmp_path) == []
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_a_site_whose_process_dies_ends_the_simulation_with_its_name_and_nothing_is_left(
+    simulate: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    job = simulate("probe", "--set", "rounds=500", "--set", "seconds=1")
+    assert job.stderr is not None
+    seen = ""
+    while "Round 1 started" not in seen:
+        line = job.stderr.readline()
+        assert line, seen
+        seen += line
+    (site,) = (
+        process
+        for process in processes_of(tmp_path)
+        if "site-2" in process.cmdline()
+        and "nvflare.private.fed.app.simulator.simulator_worker" in process.cmdline()
+    )
+    killed = time.monotonic()
+    site.kill()
+    _, stderr = job.communicate(timeout=90)
+
+    assert job.returncode == 1
+    assert "the process of site-2 died" in stderr
+    assert time.monotonic() - killed < 60
+    assert processes_of(tmp_path) == []
+
+
+def test_a_job_that_fails_says_which_site_and_why_and_keeps_its_logs(
+    simulate: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    job = simulate("probe", "--set", "failing_site=site-2")
+    stdout, stderr = job.communicate(timeout=180)
+    assert job.returncode == 1
+    assert stdout == ""
+    assert "ProbeFailure: site-2 was told to fail in round 1" in stderr
+    logs = re.search(r"Its logs: (\S+)", stderr)
+    assert logs is not None
+    assert (Path(logs[1]) / "site-2" / "log.txt").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["fibonaci"], 2, "did you mean fibonacci"),
+        (["fibonacci", "--set", "level=0"], 2, "level is int, at least 1, at most 20000"),
+        (["fibonacci", "--set", 'levels={"site-3": 7}'], 2, "levels: site-3: none of the sites"),
+        (["fibonacci", "--sites", "0"], 2, "greater than or equal to 1"),
+        (["fibonacci", "--fetch", "."], 2, "is not empty"),
+    ],
+)  # fmt: skip
+def test_wrong_input_is_refused_before_anything_starts(
+    simulate: Callable[..., subprocess.Popen[str]], words: list[str], code: int, message: str
+) -> None:
+    job = simulate(*words)
+    _, stderr = job.communicate(timeout=60)
+    assert job.returncode == code
+    assert message in stderr
