@@ -12,13 +12,14 @@ from rich.table import Table
 from deploy.cli.context import JsonOption, context_of, err, out, print_json
 from deploy.errors import Failed, InputError, MachineError
 from deploy.runtimes.choice import current_runtime, open_runtime, remember, remembered
-from deploy.runtimes.protocol import FederationStatus, SiteState, SiteStatus
+from deploy.runtimes.protocol import FederationStatus, KeepsVolumes, SiteState, SiteStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from deploy.project import Project
     from deploy.runtimes.docker.runtime import DockerRuntime
+    from deploy.runtimes.kubernetes.runtime import KubernetesRuntime
     from deploy.runtimes.protocol import Progress, Runtime
     from deploy.workspace import Workspace
 
@@ -29,6 +30,7 @@ COLOURS = {
     SiteState.READY: "green",
     SiteState.NOT_READY: "red",
     SiteState.EXITED: "red",
+    SiteState.CANNOT_START: "red",
     SiteState.STOPPED: "dim",
 }
 
@@ -46,22 +48,34 @@ RuntimeOption = Annotated[
 def up(
     ctx: typer.Context,
     runtime: RuntimeOption = None,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait until all are ready.")] = 60.0,
+    timeout: Annotated[
+        float | None,
+        typer.Option(help="Seconds to wait until all are ready: 60, or 300 in clusters, which fetch images."),
+    ] = None,
     gpus: Annotated[
         int | None, typer.Option(min=0, help="GPUs for each site, whatever project.yml says (docker).")
+    ] = None,
+    context: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="The cluster, as a context of the kubeconfig; or SITE=CONTEXT for a site in another "
+            "(kubernetes)."
+        ),
     ] = None,
 ) -> None:
     """Start the server and every site, and wait until all are ready. Again: start what is not running."""
     project, workspace, chosen = _open(ctx, runtime)
     if gpus is not None:
         _docker(chosen, "--gpus").gpus = gpus
+    if context:
+        _kubernetes(chosen, "--context").contexts = _contexts(context)
     before = remembered(workspace)
     if before not in (None, chosen.name) and _is_up(open_runtime(before, project, workspace)):
         raise InputError(f"The federation is up on {before}. Take it down first: flarefleet down")
     remember(workspace, chosen.name)
     try:
         with _progress() as progress:
-            status = chosen.up(progress, timeout)
+            status = chosen.up(progress) if timeout is None else chosen.up(progress, timeout)
     except (InputError, MachineError):
         remember(workspace, before)  # nothing was started
         raise
@@ -106,13 +120,20 @@ def down(
     ctx: typer.Context,
     runtime: RuntimeOption = None,
     volumes: Annotated[
-        bool, typer.Option("--volumes", help="Also remove the workspaces: every job, model and log (docker).")
+        bool,
+        typer.Option(
+            "--volumes", help="Also remove the workspaces: every job, model and log (docker, kubernetes)."
+        ),
     ] = False,
 ) -> None:
     """Stop the server and every site. Their workspaces stay: jobs, models and logs."""
     project, workspace, chosen = _open(ctx, runtime)
     if volumes:
-        _docker(chosen, "--volumes").forget()
+        if not isinstance(chosen, KeepsVolumes):
+            raise InputError(
+                f"--volumes is for docker and kubernetes; this federation runs on {chosen.name}."
+            )
+        chosen.forget()
     else:
         chosen.down()
     if remembered(workspace) == chosen.name:
@@ -136,6 +157,21 @@ def _docker(runtime: Runtime, option: str) -> DockerRuntime:
     if not isinstance(runtime, DockerRuntime):
         raise InputError(f"{option} is for --runtime docker; this federation runs on {runtime.name}.")
     return runtime
+
+
+def _kubernetes(runtime: Runtime, option: str) -> KubernetesRuntime:
+    """The runtime, which must be kubernetes for that option to mean something."""
+    from deploy.runtimes.kubernetes.runtime import KubernetesRuntime
+
+    if not isinstance(runtime, KubernetesRuntime):
+        raise InputError(f"{option} is for --runtime kubernetes; this federation runs on {runtime.name}.")
+    return runtime
+
+
+def _contexts(given: list[str]) -> dict[str, str]:
+    """SITE -> context; the empty name stands for all."""
+    pairs = [one.rpartition("=") for one in given]
+    return {site: context for site, _, context in pairs}
 
 
 def _is_up(runtime: Runtime) -> bool:

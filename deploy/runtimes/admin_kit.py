@@ -7,18 +7,21 @@ import shutil
 from pathlib import Path
 
 
-def kit_for_host(kit: Path, host: str, copy: Path) -> Path:
-    """The kit itself if it names `host` as the server; otherwise a copy of it that does.
+def kit_for_host(kit: Path, host: str, copy: Path, port: int | None = None) -> Path:
+    """The kit itself if it names `host` as the server, and `port`; otherwise a copy of it that does.
 
     Args:
         kit: an administrator's startup kit.
         host: the server's name or address.
         copy: where a copy would be; an earlier one there is replaced.
+        port: the server's for administration, where it is another than the kit's.
     """
     document = json.loads((kit / "startup" / "fed_admin.json").read_text(encoding="utf-8"))
-    if document["admin"]["host"] == host:
+    admin = document["admin"]
+    if admin["host"] == host and port in (None, admin["port"]):
         return kit
-    document["admin"]["host"] = host
+    admin["host"] = host
+    admin["port"] = port or admin["port"]
     new = copy.with_name(f".{copy.name}.new")
     shutil.rmtree(new, ignore_errors=True)
     new.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

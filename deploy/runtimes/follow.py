@@ -1,9 +1,9 @@
-"""The lines of a log file, once or for as long as its writer lives."""
+"""The lines of a log: of a file, once or for as long as its writer lives, or of what comes in pieces."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 POLL_SECONDS = 0.2
@@ -31,6 +31,16 @@ def follow_lines(file: Path, is_written: Callable[[], bool]) -> Iterator[str]:
             break
         if not added:
             time.sleep(POLL_SECONDS)
+    if pending:
+        yield _text(pending)
+
+
+def lines_of(chunks: Iterable[bytes]) -> Iterator[str]:
+    """The lines in what comes in pieces of any length."""
+    pending = b""
+    for chunk in chunks:
+        *lines, pending = (pending + chunk).split(b"\n")
+        yield from (_text(line) for line in lines)
     if pending:
         yield _text(pending)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from enum import Enum
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -23,6 +23,8 @@ class SiteState(str, Enum):
     """It runs, but lost what made it ready; `SiteStatus.reason` says what."""
     EXITED = "exited"
     """It ended although nobody stopped it; see `SiteStatus.exit_code`."""
+    CANNOT_START = "cannot start"
+    """It waits in vain until somebody does something: no image, a pod that is refused."""
     STOPPED = "stopped"
 
 
@@ -101,4 +103,13 @@ class Runtime(Protocol):
         Raises:
             Failed: the federation is not up.
         """
+        ...
+
+
+@runtime_checkable
+class KeepsVolumes(Protocol):
+    """A runtime whose workspaces are not folders of this machine, and stay until it is told to forget."""
+
+    def forget(self) -> None:
+        """Stop all, and remove the workspaces too: every job, model and log."""
         ...

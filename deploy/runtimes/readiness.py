@@ -10,6 +10,8 @@ from deploy.runtimes.protocol import FederationStatus, Progress, SiteState, Site
 
 LOG_LINES = 15
 """How much of its log is shown of what is not ready."""
+IN_VAIN = (SiteState.EXITED, SiteState.CANNOT_START)
+"""Waiting longer would not help."""
 
 
 def wait_until_ready(
@@ -19,7 +21,7 @@ def wait_until_ready(
     timeout: float,
     poll: float = 0.1,
 ) -> FederationStatus:
-    """Look again and again until all are ready, one has ended, or time is up.
+    """Look again and again until all are ready, one has ended or cannot start, or time is up.
 
     Args:
         status: the federation as it is now.
@@ -41,7 +43,7 @@ def wait_until_ready(
         seen = found
         if found.is_ready:
             return found
-        if time.monotonic() > deadline or any(site.state is SiteState.EXITED for site in found.sites):
+        if time.monotonic() > deadline or any(site.state in IN_VAIN for site in found.sites):
             raise Failed(_explain(found, log, timeout))
         time.sleep(poll)
 
@@ -53,7 +55,7 @@ def describe(site: SiteStatus) -> str:
 
 
 def _explain(status: FederationStatus, log: Callable[[str], Iterable[str]], timeout: float) -> str:
-    ended = [site for site in status.sites if site.state is SiteState.EXITED]
+    ended = [site for site in status.sites if site.state in IN_VAIN]
     late = ended or [site for site in status.sites if site.state is not SiteState.READY]
     if not late:
         return "Nothing of the federation runs."
@@ -62,4 +64,6 @@ def _explain(status: FederationStatus, log: Callable[[str], Iterable[str]], time
         lines.append(f"That took longer than {timeout:.0f} s.")
     first = late[0].name
     end = list(log(first))[-LOG_LINES:]
-    return "\n".join([*lines, f"The end of the log of {first}:", *(f"  {line}" for line in end)])
+    if end:
+        lines += [f"The end of the log of {first}:", *(f"  {line}" for line in end)]
+    return "\n".join(lines)

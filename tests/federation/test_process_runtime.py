@@ -14,8 +14,8 @@ import pytest
 
 from deploy.errors import Failed, InputError, MachineError
 from deploy.runtimes.ports import free_ports
-from deploy.runtimes.process.folder import Record
 from deploy.runtimes.protocol import SiteState
+from deploy.runtimes.records import Record
 from tests.federation.federation import ADMIN, SERVER, Federation, eventually
 
 pytestmark = pytest.mark.federation

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from deploy.runtimes.docker.engine import connect
 from deploy.runtimes.docker.observation import observe, tail
 from deploy.runtimes.docker.program import find_compose
 from deploy.runtimes.docker.volumes import carrier, copy_out
+from deploy.runtimes.follow import lines_of
 from deploy.runtimes.host import LOOPBACK, local_server_host
 from deploy.runtimes.ports import refuse_taken_ports
 from deploy.runtimes.protocol import FederationStatus, Progress, SiteState, SiteStatus
@@ -102,7 +103,7 @@ class DockerRuntime:
 
     def logs(self, site: str, follow: bool = False) -> Iterator[str]:
         """See `deploy.runtimes.protocol.Runtime.logs`."""
-        return _lines(self._container(site).logs(stream=True, follow=follow))
+        return lines_of(self._container(site).logs(stream=True, follow=follow))
 
     def admin_kit(self, admin: str) -> Path:
         """See `deploy.runtimes.protocol.Runtime.admin_kit`."""
@@ -203,13 +204,3 @@ class DockerRuntime:
 
 def _stopped(name: str, role: str) -> SiteStatus:
     return SiteStatus(name=name, role=role, state=SiteState.STOPPED, reason="it has no container")
-
-
-def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
-    """The lines in what comes in pieces of any length."""
-    pending = b""
-    for chunk in chunks:
-        *lines, pending = (pending + chunk).split(b"\n")
-        yield from (line.decode("utf-8", "replace").rstrip("\r") for line in lines)
-    if pending:
-        yield pending.decode("utf-8", "replace")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from deploy.runtimes.unpacking import unpack
 
 if TYPE_CHECKING:
     import docker
@@ -55,29 +55,8 @@ def copy_out(container: Container, path: str, target: Path) -> bool:
         chunks, _ = container.get_archive(path)
     except NotFound:
         return False
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool,
-        tempfile.TemporaryDirectory(dir=target.parent, prefix=".copying-") as beside,
-    ):
+    with tempfile.SpooledTemporaryFile(SPOOL_BYTES) as spool:
         for chunk in chunks:
             spool.write(chunk)
         spool.seek(0)
-        with tarfile.open(fileobj=spool) as archive:
-            _unpack(archive, Path(beside))
-        shutil.rmtree(target, ignore_errors=True)
-        (Path(beside) / Path(path).name).rename(target)
-    return True
-
-
-def _unpack(archive: tarfile.TarFile, folder: Path) -> None:
-    """Plain files and folders alone, and none that would lie elsewhere: a container's user has made them."""
-    for member in archive:
-        path = PurePosixPath(member.name)
-        if path.is_absolute() or ".." in path.parts:
-            continue
-        if member.isdir():
-            (folder / path).mkdir(parents=True, exist_ok=True)
-        elif member.isfile() and (content := archive.extractfile(member)) is not None:
-            with (folder / path).open("wb") as file:
-                shutil.copyfileobj(content, file)
+        return unpack(spool, Path(path).name, target)

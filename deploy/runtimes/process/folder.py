@@ -8,23 +8,18 @@ run/process/.admin/NAME/      a copy of an administrator's kit, where its own na
 
 from __future__ import annotations
 
-import fcntl
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TypeVar
 
 import psutil
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from deploy.errors import Failed
+from deploy.runtimes.records import Record, locked, read, write
 
 MARK = "FLAREFLEET_RUN"
 """In the environment of every process of a federation: its folder. Only what carries it is ours to stop."""
-
-
-_Document = TypeVar("_Document", bound=BaseModel)
 
 
 class Member(BaseModel, frozen=True):
@@ -52,27 +47,6 @@ class Plan(BaseModel, frozen=True):
     def member(self, name: str) -> Member | None:
         """The server or site of that name."""
         return next((member for member in self.members if member.name == name), None)
-
-
-class Record(BaseModel, frozen=True):
-    """A process that was started, and how it ended."""
-
-    pid: int
-    created: float
-    """When the process began, by the kernel's clock: with the id it names this process and no later one."""
-    exit_code: int | None = None
-
-    def process(self) -> psutil.Process | None:
-        """The process itself, if it still runs."""
-        if self.exit_code is not None:
-            return None
-        try:
-            process = psutil.Process(self.pid)
-            if process.create_time() != self.created or process.status() == psutil.STATUS_ZOMBIE:
-                return None
-        except psutil.NoSuchProcess:
-            return None
-        return process
 
 
 class RunFolder:
@@ -106,7 +80,7 @@ class RunFolder:
 
     def plan(self) -> Plan | None:
         """What `up` planned; None if there never was an `up`."""
-        return _read(self._plan, Plan)
+        return read(self._plan, Plan)
 
     def write_plan(self, plan: Plan) -> None:
         """Replace the plan."""
@@ -114,7 +88,7 @@ class RunFolder:
 
     def record(self, name: str) -> Record | None:
         """The process that a server or site was last started in; None if there was none since `down`."""
-        return _read(self._state / f"{name}.json", Record)
+        return read(self._state / f"{name}.json", Record)
 
     def write_record(self, name: str, record: Record) -> None:
         """Replace the record."""
@@ -124,22 +98,14 @@ class RunFolder:
         """Forget that a server or site was started."""
         (self._state / f"{name}.json").unlink(missing_ok=True)
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self) -> AbstractContextManager[None]:
         """Be the only command that starts or stops something here.
 
         Raises:
             Failed: another command is at it.
         """
         self.make()
-        with (self._state / "lock").open("w", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise Failed(
-                    f"Another flarefleet starts or stops this federation now: wait for it ({self.root})."
-                ) from error
-            yield
+        return locked(self._state / "lock")
 
     def processes(self) -> list[psutil.Process]:
         """Every process that carries this federation's mark, whatever became of its parent."""
@@ -150,17 +116,3 @@ class RunFolder:
             return process.pid != os.getpid() and process.environ().get(MARK) == str(self.root)
         except psutil.Error:
             return False
-
-
-def _read(file: Path, kind: type[_Document]) -> _Document | None:
-    try:
-        return kind.model_validate_json(file.read_bytes())
-    except (FileNotFoundError, ValidationError):
-        return None  # a file of an older release says nothing
-
-
-def write(file: Path, document: BaseModel) -> None:
-    """Write beside and rename."""
-    beside = file.with_name(f".{file.name}.new")
-    beside.write_text(document.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    beside.replace(file)

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import psutil
 
-from deploy.runtimes.process.folder import Member, Record, RunFolder
+from deploy.runtimes.process.folder import Member, RunFolder
+from deploy.runtimes.records import Record
 
 
 def main(arguments: list[str]) -> int:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from deploy.runtimes.ends import why_it_ended
-from deploy.runtimes.process.folder import Member, Plan, Record, RunFolder
+from deploy.runtimes.process.folder import Member, Plan, RunFolder
 from deploy.runtimes.protocol import SiteState, SiteStatus
+from deploy.runtimes.records import Record
 
 ANSWER_SECONDS = 2.0
 SILENT_SECONDS = 10.0

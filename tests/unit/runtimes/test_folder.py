@@ -9,7 +9,8 @@ from pathlib import Path
 
 import psutil
 
-from deploy.runtimes.process.folder import MARK, Plan, Record, RunFolder
+from deploy.runtimes.process.folder import MARK, Plan, RunFolder
+from deploy.runtimes.records import Record
 
 
 def test_a_record_finds_its_process_and_no_later_one_of_that_number() -> None:

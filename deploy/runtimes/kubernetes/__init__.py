@@ -1,0 +1,1 @@
+"""Runtime `kubernetes`: the federation as Helm releases, in one cluster or in several."""
