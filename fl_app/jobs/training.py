@@ -78,11 +78,13 @@ class LocalResult:
         examples: how much this site's part counts in the average.
         metrics: of the global model as it was received, before training: the server keeps the best model by
             them.
+        meta: what else the server's part of the job is told: plain values, as JSON knows them.
     """
 
     weights: Weights
     examples: int
     metrics: Mapping[str, float] = field(default_factory=dict)
+    meta: Mapping[str, Any] = field(default_factory=dict)
 
 
 class UnusableResult(ValueError):  # noqa: N818 - read by people, in logs
@@ -153,7 +155,7 @@ class SiteTraining(Executor):
                 metrics={name: float(value) for name, value in result.metrics.items()} or None,
                 current_round=received.current_round,
                 total_rounds=received.total_rounds,
-                meta={MetaKey.NUM_STEPS_CURRENT_ROUND: result.examples},
+                meta={**result.meta, MetaKey.NUM_STEPS_CURRENT_ROUND: result.examples},
             )
         )
 

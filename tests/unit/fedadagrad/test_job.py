@@ -1,0 +1,125 @@
+"""The job `fedadagrad` as NVFlare gets it, and the files that its server keeps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from deploy.errors import InputError
+from deploy.session.parameters import find_job, read_parameters
+from fl_app.jobs.fedadagrad.digits import FEWEST_IMAGES, divide
+from fl_app.jobs.fedadagrad.evaluation import BEST_MODEL, EvaluationJournal
+from fl_app.jobs.fedadagrad.job import DigitParameters, recipe
+from fl_app.jobs.fedadagrad.metadata import TrainingReport
+from fl_app.jobs.fedadagrad.model import DigitReader
+
+SITES = ("Zurich", "a-clinic", "b_clinic", "z")
+
+
+def test_every_parameter_reaches_the_server_or_the_sites(tmp_path: Path) -> None:
+    parameters = DigitParameters(
+        **{"rounds": 3, "fraction_train": 0.75, "local_epochs": 4, "learning_rate": 0.2, "halve_every": 2},
+        **{"server_learning_rate": 0.3, "tau": 0.01, "evaluate_every": 7, "batch_size": 8, "hidden": 5},
+        **{"patience": 9, "tolerance": 0.5, "seed": 6},
+    )
+    assert all(
+        value != DigitParameters.model_fields[name].default for name, value in parameters.model_dump().items()
+    )
+    recipe(parameters, SITES).export(str(tmp_path))
+
+    site = _config(tmp_path, "client")["executors"][0]["executor"]["args"]
+    server = _config(tmp_path, "server")["workflows"][0]["args"]
+
+    told = {"rounds": server.pop("num_rounds"), **site, **server}
+    assert {name: told[name] for name in parameters.model_dump()} == parameters.model_dump()
+    assert site["sites"] == list(SITES)
+    assert server["sites"] == len(SITES)
+    assert server["source_model"]["args"] == {"hidden": 5, "seed": 6}
+
+
+def test_no_code_travels_with_the_job(tmp_path: Path) -> None:
+    recipe(DigitParameters(), SITES).export(str(tmp_path))
+    assert not [*tmp_path.rglob("*.py"), *tmp_path.rglob("custom")]
+
+
+@pytest.mark.parametrize("sites", [0, 1, 144])
+def test_sites_that_the_images_cannot_be_divided_over_are_refused(sites: int) -> None:
+    with pytest.raises(ValueError, match=f"{sites} sites: the digits can be divided over 2 to 143"):
+        recipe(DigitParameters(), [f"site-{number}" for number in range(sites)])
+
+
+@pytest.mark.parametrize("sites", [2, 3, 143])
+def test_no_image_is_at_two_sites_or_in_the_test_too(sites: int) -> None:
+    digits = divide(sites, seed=1)
+    everywhere = [*digits.sites, digits.test]
+    assert sum(len(images) for images in everywhere) == 1797
+    assert min(len(images) for images in digits.sites) >= FEWEST_IMAGES
+    assert len({row.tobytes() for images in everywhere for row in images.pixels}) == len(
+        {row.tobytes() for images in (divide(2, seed=9)).sites for row in images.pixels}
+        | {row.tobytes() for row in divide(2, seed=9).test.pixels}
+    )
+    assert all(images.pixels.min() >= 0 and images.pixels.max() <= 1 for images in everywhere)
+
+
+@pytest.mark.parametrize(
+    ("setting", "complaint"),
+    [
+        ("rounds=0", "greater than or equal to 1"),
+        ("fraction_train=0", "greater than 0"),
+        ("fraction_train=1.5", "less than or equal to 1"),
+        ("fraction_train=nan", "fraction_train=nan"),
+        ("halve_every=0", "greater than or equal to 1"),
+        ("learning_rate=inf", "learning_rate=inf"),
+        ("tau=0", "greater than 0"),
+        ("tolerance=1", "less than 1"),
+        ("evaluate_every=half", "valid integer"),
+        ("fraction=0.5", "did you mean fraction_train"),
+    ],
+)
+def test_a_parameter_that_makes_no_sense_is_refused_with_its_name(setting: str, complaint: str) -> None:
+    with pytest.raises(InputError) as refusal:
+        read_parameters(find_job("fedadagrad"), [setting])
+    assert setting.partition("=")[0] in str(refusal.value)
+    assert complaint in str(refusal.value)
+
+
+def test_the_best_model_is_kept_and_a_worse_one_does_not_replace_it(tmp_path: Path) -> None:
+    from fl_app.jobs.fedadagrad.learning import train
+
+    torch.set_num_threads(1)
+    digits = divide(2, seed=0)
+    model = DigitReader(hidden=16, seed=0)
+    untrained = {name: value.clone() for name, value in model.state_dict().items()}
+    train(model, digits.sites[0], epochs=3, learning_rate=0.05, batch_size=16, seed=(0,))
+    trained = {name: value.clone() for name, value in model.state_dict().items()}
+    journal = EvaluationJournal(tmp_path, DigitReader(hidden=16, seed=5), digits.test)
+
+    evaluations = [
+        journal.evaluate(0, untrained),
+        journal.evaluate(2, trained),
+        journal.evaluate(4, untrained),
+    ]
+    journal.report(2, "z", 0.05, TrainingReport(seconds=1.0, losses=(2.0,), converged=False, examples=3))
+
+    assert [evaluation.is_best for evaluation in evaluations] == [True, True, False]
+    assert [json.loads((tmp_path / f"round_{n}_server_eval.json").read_text()) for n in (0, 2, 4)] == [
+        evaluation.model_dump() for evaluation in evaluations
+    ]
+    assert json.loads((tmp_path / "evaluation_history.json").read_text()) == [
+        evaluation.model_dump() for evaluation in evaluations
+    ]
+    with safe_open(tmp_path / BEST_MODEL, framework="pt") as stored:
+        assert stored.metadata() == {"round": "2", "accuracy": repr(evaluations[1].accuracy)}
+        for name in stored.keys():  # noqa: SIM118 - no mapping
+            torch.testing.assert_close(stored.get_tensor(name), trained[name], rtol=0, atol=0)
+    assert json.loads((tmp_path / "training_history.json").read_text())[0]["site"] == "z"
+    assert not list(tmp_path.glob(".*"))
+
+
+def _config(folder: Path, whose: str) -> dict[str, Any]:
+    return json.loads(next(folder.rglob(f"config_fed_{whose}.json")).read_text())
