@@ -85,7 +85,7 @@ format: install ## Put every file into the house format
 
 lock: install ## Write the locked requirements anew, from pyproject.toml
 	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --unsafe-package torch --no-emit-index-url \
-	  --no-emit-find-links --extra jobs --extra dev --output-file requirements/dev.txt requirements/torch.txt pyproject.toml
+	  --no-emit-find-links --extra jobs --extra tracking --extra dev --output-file requirements/dev.txt requirements/torch.txt pyproject.toml
 	images/lock.sh
 
 tools: .tools/helm ## Fetch a pinned helm and kubectl into .tools/, for machines that have none

@@ -210,8 +210,12 @@ class ProcessRuntime:
 
 
 def _own_environment() -> dict[str, str]:
-    """This process's environment without what is meant for a single parent."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("FLARE_")}
+    """This process's environment without what is meant for a single parent; only the server heeds tracking."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name == contract.ENV_TRACKING or not name.startswith("FLARE_")
+    }
 
 
 def _kill(processes: list[psutil.Process]) -> None:

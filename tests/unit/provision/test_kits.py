@@ -135,8 +135,14 @@ def test_telemetry_runs_in_the_parent_and_in_each_job(untouched: Federation, nam
     parent = read(untouched, name, "telemetry__p_resources.json")["components"]
     privacy = read(untouched, name, "privacy.json")
 
-    assert [(one["path"], one["args"]) for one in parent] == [("fl_app.telemetry.parent.ParentTelemetry", {})]
-    assert [one["path"] for one in privacy["components"]] == ["fl_app.telemetry.job.JobTelemetry"]
+    assert {one["path"]: one["args"] for one in parent} == {
+        "fl_app.telemetry.parent.ParentTelemetry": {},
+        "fl_app.tracking.parent.ParentAnalytics": {},
+    }
+    assert {
+        "fl_app.telemetry.job.JobTelemetry",
+        "fl_app.tracking.job.JobAnalytics",
+    } <= {one["path"] for one in privacy["components"]}
     assert privacy["default_scope"] in [scope["name"] for scope in privacy["scopes"]]
 
 
