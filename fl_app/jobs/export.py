@@ -50,6 +50,7 @@ def export(job: JobDescription, request: ExportRequest) -> ExportReply:
     recipe = job.recipe(job.parameters.model_validate(request.parameters), request.sites)
     recipe.export(str(request.folder))
     folder = request.folder / recipe.name
+    _name_scripts_as_they_travel(folder)
     meta_file = folder / "meta.json"
     meta = json.loads(meta_file.read_text(encoding="utf-8"))
     if request.only_these:
@@ -59,6 +60,24 @@ def export(job: JobDescription, request: ExportRequest) -> ExportReply:
         }
         meta_file.write_text(json.dumps(meta, indent=2), encoding="utf-8")
     return ExportReply(folder=folder, min_clients=int(meta["min_clients"]))
+
+
+def _name_scripts_as_they_travel(folder: Path) -> None:
+    """Name each training script by where it lies in the job, not on this machine.
+
+    NVFlare copies a script that a recipe names by its absolute path into the job, and then has the sites look
+    for it under that path, which is right on no other machine.
+    """
+    for config_file in folder.glob("*/config/config_fed_client.json"):
+        custom = config_file.parents[1] / "custom"
+        config = json.loads(config_file.read_text(encoding="utf-8"))
+        for entry in config.get("executors", ()):
+            arguments = entry["executor"].get("args", {})
+            script = Path(arguments.get("task_script_path") or "")
+            copies = list(custom.rglob(script.name)) if script.is_absolute() else []
+            if copies:
+                arguments["task_script_path"] = str(copies[0].relative_to(custom))
+                config_file.write_text(json.dumps(config, indent=2), encoding="utf-8")
 
 
 def _warm_up(job: JobDescription) -> None:
