@@ -1,4 +1,4 @@
-"""Why a job failed: which site, and the last exception there."""
+"""Why a job failed: the guard's reason if it ended the job, and which site, with the last exception there."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 
 from deploy.session.session import COMPLETED, AdminSession, Job
+from fl_app.guard.finding import reasons_in
 
 LOGS_WITHIN = 6.0
 """Seconds in which a site that failed has sent its error log; it does when its part of the job has ended."""
@@ -30,9 +31,13 @@ class SiteError:
     """What went wrong at one place."""
 
     site: str
-    """A site, or `server`."""
+    """A site, `server`, or `the guard`."""
     text: str
     """The last exception of its log, or the last line that says anything."""
+
+
+GUARD = "the guard"
+"""Whose reason is the cause, in one line; what sites say beside it merely adds to it."""
 
 
 def explain(session: AdminSession, job: Job) -> tuple[SiteError, ...]:
@@ -43,6 +48,8 @@ def explain(session: AdminSession, job: Job) -> tuple[SiteError, ...]:
     if job.status == COMPLETED:
         return ()
     server_log = session.server_log(job.id)
+    if reasons := reasons_in(server_log):
+        return (SiteError(GUARD, reasons[0]),)
     blamed = {match["site"] or match["other"] for match in _BLAMED.finditer(server_log)}
     logs = _await_logs(session, job.id, blamed)
     errors = [SiteError(site, last_error(log)) for site, log in sorted(logs.items()) if last_error(log)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fl_app.guard.component import JobGuard
+
 if TYPE_CHECKING:
     from nvflare.recipe.spec import Recipe
 
@@ -23,6 +25,8 @@ _FASTEST_POLL = 0.1
 _POLLS_PER_SECOND = 200
 """What one server job answers without notice: waiting sites ask for work sites/interval times a second."""
 
+GUARD_ID = "job_guard"
+
 APP_PACKAGES = ["fl_app"]
 """Code that every image has: jobs name it, and do not carry a copy that would need the right to bring one's
 own code."""
@@ -38,7 +42,8 @@ def task_request_interval(sites: int) -> float:
 
 
 def tune(recipe: Recipe, sites: int) -> None:
-    """Give a recipe what every job of the kit has.
+    """Give a recipe what every job of the kit has: these settings, and the guard, which a federation of the
+    kit brings to every job but NVFlare's simulator does not.
 
     Args:
         recipe: any recipe of NVFlare, before its export.
@@ -56,4 +61,6 @@ def tune(recipe: Recipe, sites: int) -> None:
             "runner_sync_timeout": RUNNER_SYNC_TIMEOUT,
         }
     )
+    recipe._job.to_server(JobGuard(), id=GUARD_ID)
+    recipe._add_to_client_apps(JobGuard(), id=GUARD_ID)
     recipe._job.set_app_packages(APP_PACKAGES)

@@ -119,8 +119,8 @@ class JobTelemetry(Widget):
 
     def _failed(self, fl_ctx: FLContext) -> None:
         reason = str(fl_ctx.get_prop(FLContextKey.EVENT_DATA, ""))
-        with self._lock:
-            self._progress = self._progress.model_copy(update={"fatal": reason})
+        with self._lock:  # what comes after the first merely follows from it
+            self._progress = self._progress.model_copy(update={"fatal": self._progress.fatal or reason})
 
     def _report(self, fl_ctx: FLContext) -> None:
         collector = fl_ctx.get_prop(InfoCollector.CTX_KEY_STATS_COLLECTOR)

@@ -1,0 +1,84 @@
+"""The guard as a component of NVFlare's: it comes with every job, through a kit's privacy.json and with each
+recipe of the kit, and does its part on the server and at each site."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from nvflare.apis.event_type import EventType
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.server_engine_spec import ServerEngineSpec
+from nvflare.widgets.widget import Widget
+
+from fl_app.guard.tracking import hurry
+
+if TYPE_CHECKING:
+    from fl_app.guard.server import ServerGuard
+    from fl_app.guard.site import SiteGuard
+
+SILENCE = 300.0
+"""Seconds for which a site may be cut off while a round waits for it; an interrupted network is usually
+back by then."""
+
+
+class JobGuard(Widget):
+    """Ends a job that would fail in silence, with the reason; harms none that it does not understand.
+
+    Args:
+        silence: seconds after which a site of which nothing is heard is given up.
+    """
+
+    def __init__(self, silence: float = SILENCE) -> None:
+        super().__init__()
+        self.silence = silence
+        self._part: ServerGuard | SiteGuard | None = None
+        self._is_second = False
+        self._said: set[str] = set()
+        hurry()
+
+    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
+        """Look at the job."""
+        if self._is_second:
+            return
+        with self._without_harm(event_type, fl_ctx):
+            if event_type == EventType.START_RUN:
+                self._begin(fl_ctx)
+            if self._part is not None:
+                self._part.handle(event_type, fl_ctx)
+            if event_type == EventType.END_RUN and self._part is not None:
+                part, self._part = self._part, None
+                part.close()
+
+    def _begin(self, fl_ctx: FLContext) -> None:
+        """Take up the part of this process, unless another guard of this job has: the recipe's and the kit's
+        may both be there."""
+        engine = fl_ctx.get_engine()
+        components = engine.get_all_components() if hasattr(engine, "get_all_components") else {}
+        if not components:
+            components = getattr(getattr(engine, "run_manager", None), "components", {})
+        guards = [component for component in components.values() if isinstance(component, JobGuard)]
+        if guards and guards[0] is not self:
+            self._is_second = True
+        elif isinstance(engine, ServerEngineSpec):
+            from fl_app.guard.server import ServerGuard  # a site does not need what it imports
+
+            self._part = ServerGuard(self, components, self.silence)
+        else:
+            from fl_app.guard.site import SiteGuard
+
+            self._part = SiteGuard(self, components)
+
+    @contextlib.contextmanager
+    def _without_harm(self, event_type: str, fl_ctx: FLContext) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # a job is worth more than its guard
+            if event_type not in self._said:
+                self._said.add(event_type)
+                self.log_warning(
+                    fl_ctx,
+                    f"the guard fails at {event_type}; the job goes on. {type(error).__name__}: {error}",
+                    fire_event=False,
+                )
