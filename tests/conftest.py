@@ -1,4 +1,4 @@
-"""What every test shares: the Docker engine, and which tests run together in one worker."""
+"""What every test shares: the Docker engine, the cluster, and which tests run together in one worker."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import docker
 import pytest
 
 from deploy.errors import MachineError
+from deploy.project import Image
 from deploy.runtimes.docker.engine import connect
+from tests.kubernetes.cluster import CONTEXT, PROGRAM, Cluster, CommandFailedError, bring_up, is_up, take_down
 
 
 def pytest_configure() -> None:
@@ -47,3 +49,55 @@ def engine() -> Iterator[docker.DockerClient]:
         yield client
     finally:
         client.close()
+
+
+def _missing(reason: str) -> None:
+    """Skip with words; in CI fail with them."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A cluster: the one that is up, or one made and taken down afterwards. KUBECONFIG leads to it."""
+    from deploy.tools import fetch_tools, find_tool
+
+    if not PROGRAM.exists():
+        _missing(f"no {PROGRAM}: these tests bring up a cluster with it")
+    ours = not is_up(CONTEXT)
+    try:
+        try:
+            find_tool("helm")
+            find_tool("kubectl")
+        except MachineError:
+            fetch_tools()
+        made = bring_up(CONTEXT, "--workers", "2", "--gpus", "1")
+    except (MachineError, CommandFailedError) as error:
+        _missing(str(error))
+        raise
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("KUBECONFIG", str(made.kubeconfig))
+        yield made
+    if ours:
+        take_down(CONTEXT)
+
+
+@pytest.fixture(scope="session")
+def cluster_image(cluster: Cluster, engine: docker.DockerClient) -> Image:
+    """The runtime image of these sources, on every node; images of earlier sources go, each has 1.2 GB."""
+    from deploy.images.build import build_runtime
+    from deploy.images.inputs import source_digest
+    from deploy.images.names import runtime_image
+
+    image = Image(registry="flarefleet-tests", tag=source_digest("cpu")[:12])
+    name = runtime_image(image)
+    repository = name.rpartition(":")[0]
+    tags = {tag for one in engine.images.list(repository) for tag in one.tags}
+    if name not in tags:
+        build_runtime(engine, image)
+    for tag in tags - {name}:
+        if tag.startswith(f"{repository}:"):
+            engine.images.remove(tag)
+    cluster.load(name)
+    return image

@@ -10,7 +10,9 @@ import pytest
 
 from tests.federation.federation import Federation, Parent, write_project
 
-RUNTIMES = ["process", pytest.param("docker", marks=pytest.mark.docker)]
+UNATTENDED = ["process", pytest.param("docker", marks=pytest.mark.docker)]
+"""Where what has ended stays so until the next `up`; Kubernetes starts it again by itself."""
+RUNTIMES = [*UNATTENDED, pytest.param("kubernetes", marks=pytest.mark.kubernetes)]
 """What every runtime promises is tested on each of them."""
 
 
@@ -22,9 +24,9 @@ def shared_federation(
     if request.param == "docker":
         request.getfixturevalue("engine")  # skips, or in CI fails, where there is none
     folder = tmp_path_factory.mktemp(f"federation-{request.param}")
-    federation = Federation(
-        write_project(folder, sites=2, name=f"shared-{request.param}-{os.getpid()}").parent, request.param
-    )
+    image = request.getfixturevalue("cluster_image") if request.param == "kubernetes" else None
+    name = f"shared-{request.param}-{os.getpid()}"
+    federation = Federation(write_project(folder, sites=2, name=name, image=image).parent, request.param)
     try:
         yield federation
     finally:

@@ -21,13 +21,13 @@ from docker.errors import ImageNotFound
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.images.names import site_image
-from deploy.project import Project, load_project
+from deploy.project import Image, Project, load_project
 from deploy.provision import provision
 from deploy.runtimes.choice import open_runtime
-from deploy.runtimes.docker.runtime import DockerRuntime
 from deploy.runtimes.ports import free_ports
 from deploy.runtimes.process.folder import RunFolder
-from deploy.runtimes.protocol import FederationStatus, SiteStatus
+from deploy.runtimes.protocol import FederationStatus, KeepsVolumes, SiteStatus
+from deploy.tools import find_tool
 from deploy.workspace import Workspace
 
 SERVER = "flare-server"
@@ -51,15 +51,26 @@ builders:
 
 
 def write_project(
-    folder: Path, *, sites: int, name: str = "clinics", port: int | None = None, scheme: str = "http"
+    folder: Path,
+    *,
+    sites: int,
+    name: str = "clinics",
+    port: int | None = None,
+    scheme: str = "http",
+    image: Image | None = None,
 ) -> Path:
-    """A project.yml of a server on this machine and `sites` sites, on a free port if none is given."""
+    """A project.yml of a server on this machine and `sites` sites, on a free port if none is given.
+
+    With an image it is for a cluster, in namespaces of its own.
+    """
     file = folder / "project.yml"
+    names = [SERVER, *(f"site-{n}" for n in range(1, sites + 1))]
     file.write_text(
-        _PROJECT.format(
+        (_deployment(name, image, names) if image else "")
+        + _PROJECT.format(
             name=name,
             port=port or free_ports(1)[0],
-            host="localhost",
+            host=f"{SERVER}.{name}-{SERVER}.svc" if image else "localhost",
             scheme=scheme,
             sites="\n".join(
                 f"  - {{name: site-{n}, type: client, org: clinics}}" for n in range(1, sites + 1)
@@ -70,13 +81,23 @@ def write_project(
     return file
 
 
+def _deployment(project: str, image: Image, names: list[str]) -> str:
+    """What a federation is made of in a cluster."""
+    document = {
+        "image": image.model_dump(),
+        "defaults": {"storage": "1Gi"},
+        "sites": {name: {"namespace": f"{project}-{name}"} for name in names},
+    }
+    return f"deployment: {json.dumps(document)}\n"
+
+
 @dataclass
 class Federation:
     """A federation on one runtime.
 
     Args:
         folder: project.yml and the workspace lie there.
-        runtime_name: process or docker.
+        runtime_name: process, docker or kubernetes.
     """
 
     folder: Path
@@ -90,9 +111,9 @@ class Federation:
         provision(self.project, self.workspace)
         self.runtime = open_runtime(self.runtime_name, self.project, self.workspace)
 
-    def up(self, timeout: float = 60.0) -> FederationStatus:
+    def up(self, timeout: float | None = None) -> FederationStatus:
         """Start what is not running, and wait until all are ready."""
-        return self.runtime.up(timeout=timeout)
+        return self.runtime.up() if timeout is None else self.runtime.up(timeout=timeout)
 
     def down(self) -> None:
         """Stop everything."""
@@ -100,13 +121,14 @@ class Federation:
 
     def remove(self) -> None:
         """Leave nothing behind: in the docker runtime that is volumes and images too."""
-        if isinstance(self.runtime, DockerRuntime):
+        if isinstance(self.runtime, KeepsVolumes):
             self.runtime.forget()
+        else:
+            self.down()
+        if self.runtime_name == "docker":
             for name in [self.project.server.name, *(site.name for site in self.project.sites)]:
                 with suppress(ImageNotFound):
                     docker.from_env().images.remove(site_image(self.project, name))
-        else:
-            self.down()
 
     def status(self) -> FederationStatus:
         """As the runtime sees it now."""
@@ -124,6 +146,14 @@ class Federation:
         """Kill NVFlare's parent of a server or site, as a machine out of memory would."""
         if self.runtime_name == "process":
             self.parent(name).kill()
+        elif self.runtime_name == "kubernetes":
+            namespace, _, pod = self.site(name).where.split()[-1].partition("/")
+            kill = "import os, psutil; os.kill(psutil.Process(1).children()[0].pid, 9)"
+            subprocess.run(
+                [str(find_tool("kubectl")), "exec", "-n", namespace, pod, "--", "python3", "-c", kill],
+                check=False,
+                capture_output=True,
+            )
         else:
             subprocess.run(
                 ["docker", "kill", self.site(name).where.split()[-1]], check=True, capture_output=True

@@ -16,6 +16,7 @@ from deploy.errors import Failed, InputError, MachineError
 from deploy.runtimes.ports import free_ports
 from deploy.runtimes.protocol import SiteState
 from deploy.runtimes.records import Record
+from tests.federation.conftest import UNATTENDED
 from tests.federation.federation import ADMIN, SERVER, Federation, eventually
 
 pytestmark = pytest.mark.federation
@@ -39,6 +40,7 @@ def test_a_second_up_changes_nothing(federation: Federation) -> None:
     assert federation.status() == before
 
 
+@pytest.mark.parametrize("shared_federation", UNATTENDED, indirect=True)
 def test_a_killed_site_is_reported_with_its_exit_code(federation: Federation) -> None:
     federation.kill("site-1")
 
@@ -47,6 +49,7 @@ def test_a_killed_site_is_reported_with_its_exit_code(federation: Federation) ->
     assert federation.site("site-2").state is SiteState.READY
 
 
+@pytest.mark.parametrize("shared_federation", UNATTENDED, indirect=True)
 def test_up_starts_again_what_has_exited(federation: Federation) -> None:
     others = [federation.site(name).where for name in (SERVER, "site-2")]
     federation.kill("site-1")

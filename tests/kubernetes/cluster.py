@@ -15,7 +15,7 @@ from deploy.tools import find_tool
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PROGRAM = CHECKOUT.parent / "shared" / "cluster" / "cluster"
-CONTEXT = "fed"
+CONTEXT = os.environ.get("FLAREFLEET_TEST_CLUSTER", "fed")
 """Its kubeconfig's context; also the prefix of its nodes' names."""
 
 
@@ -23,11 +23,42 @@ class CommandFailedError(Exception):
     """helm or kubectl refused; the text is what it said."""
 
 
+def is_up(name: str) -> bool:
+    """Whether it has nodes."""
+    listed = ["docker", "ps", "-q", "--filter", f"label=test-cluster={name}"]
+    return bool(subprocess.run(listed, capture_output=True, text=True, check=False).stdout.strip())
+
+
+def bring_up(name: str, *options: str) -> Cluster:
+    """Make a cluster, or take the one that is there.
+
+    Raises:
+        CommandFailedError: it does not come up.
+    """
+    command = [str(PROGRAM), "up", "--name", name, *options]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    if made.returncode:
+        raise CommandFailedError(f"the cluster {name} does not come up: {made.stderr.strip()}")
+    return Cluster(Path(made.stdout.strip().rpartition("=")[2]), name)
+
+
+def take_down(name: str) -> None:
+    subprocess.run([str(PROGRAM), "down", "--name", name], check=False, capture_output=True)
+
+
 @dataclass(frozen=True)
 class Cluster:
     """A running cluster."""
 
     kubeconfig: Path
+    name: str = CONTEXT
+
+    def load(self, image: str) -> None:
+        """Copy an image of the Docker engine to every node that does not have it."""
+        if self.nodes_with(image) != set(self.workers):
+            subprocess.run(
+                [str(PROGRAM), "load", "--name", self.name, image], check=True, capture_output=True
+            )
 
     def run(self, program: str, *arguments: str, timeout: float = 120) -> str:
         """What helm or kubectl prints.

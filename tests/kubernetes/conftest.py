@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import subprocess
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from deploy.errors import MachineError
-from deploy.images.build import build_runtime
-from deploy.images.inputs import source_digest
-from deploy.images.names import runtime_image
-from deploy.project import Project, load_project
+from deploy.project import Image, Project, load_project
 from deploy.provision import provision
-from deploy.runtimes.docker.engine import connect
-from deploy.tools import fetch_tools, find_tool
 from deploy.workspace import Workspace
-from tests.kubernetes.cluster import CONTEXT, PROGRAM, Cluster, CommandFailedError, Release
+from tests.kubernetes.cluster import Cluster, CommandFailedError, Release
 
 PROJECT = """\
 api_version: 3
@@ -41,7 +32,7 @@ builders:
   - path: nvflare.lighter.impl.cert.CertBuilder
   - path: nvflare.lighter.impl.signature.SignatureBuilder
 deployment:
-  image: {{registry: flarefleet-tests, tag: "{tag}", variant: cpu}}
+  image: {{registry: {registry}, tag: "{tag}", variant: cpu}}
   defaults: {{storage: 1Gi}}
   sites:
     flare-server: {{namespace: fed-server}}
@@ -51,67 +42,17 @@ deployment:
 """
 
 
-def _missing(reason: str) -> None:
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    """A cluster: the one that is up, or one that is made and taken down afterwards."""
-    if not PROGRAM.exists():
-        _missing(f"no {PROGRAM}: these tests bring up a cluster with it")
-    _find_tools()
-    listed = ["docker", "ps", "-q", "--filter", f"label=test-cluster={CONTEXT}"]
-    ours = not subprocess.run(listed, capture_output=True, text=True, check=False).stdout.strip()
-    made = subprocess.run(
-        [str(PROGRAM), "up", "--workers", "2", "--gpus", "1"], capture_output=True, text=True, check=False
-    )
-    if made.returncode:
-        _missing(f"the cluster does not come up: {made.stderr.strip()}")
-    yield Cluster(Path(made.stdout.strip().rpartition("=")[2]))
-    if ours:
-        subprocess.run([str(PROGRAM), "down"], check=False, capture_output=True)
-
-
-def _find_tools() -> None:
-    """helm and kubectl, fetched if need be."""
-    try:
-        find_tool("helm")
-        find_tool("kubectl")
-    except MachineError:
-        try:
-            fetch_tools()
-        except MachineError as error:
-            _missing(str(error))
-
-
-@pytest.fixture(scope="session")
-def project(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Workspace]:
+def project(cluster_image: Image, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Workspace]:
     """A provisioned federation whose runtime image is on every node."""
     folder = tmp_path_factory.mktemp("cluster")
-    (folder / "project.yml").write_text(PROJECT.format(tag=source_digest("cpu")[:12]))
+    (folder / "project.yml").write_text(
+        PROJECT.format(registry=cluster_image.registry, tag=cluster_image.tag)
+    )
     project = load_project(folder / "project.yml")
     workspace = Workspace(folder / "workspace" / project.name)
     provision(project, workspace)
-    _load_image(cluster, project)
     return project, workspace
-
-
-def _load_image(cluster: Cluster, project: Project) -> None:
-    """Build the image of these sources and load it; images of earlier sources go, each has 1.2 GB."""
-    name = runtime_image(project.image)
-    repository = name.rpartition(":")[0]
-    with contextlib.closing(connect()) as client:
-        tags = {tag for image in client.images.list(repository) for tag in image.tags}
-        if name not in tags:
-            build_runtime(client, project.image)
-        for tag in tags - {name}:
-            if tag.startswith(f"{repository}:"):
-                client.images.remove(tag)
-    if cluster.nodes_with(name) != set(cluster.workers):
-        subprocess.run([str(PROGRAM), "load", name], check=True, capture_output=True)
 
 
 @dataclass(frozen=True)

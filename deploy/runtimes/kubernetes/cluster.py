@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 from collections.abc import Iterator
 from typing import IO, Any
 
@@ -46,7 +47,7 @@ class Cluster:
         settings = client.Configuration()
         settings.retries = False  # a cluster that is not there is told at once
         try:
-            config.load_kube_config(context=context, client_configuration=settings)
+            config.load_kube_config(_kubeconfig(), context=context, client_configuration=settings)
         except (ConfigException, OSError) as error:
             raise MachineError(
                 f"The kubeconfig does not lead to {context}: {error}. See kubectl config get-contexts; "
@@ -110,13 +111,18 @@ def current_context() -> str | None:
         MachineError: there is no kubeconfig.
     """
     try:
-        _, active = config.list_kube_config_contexts()
+        _, active = config.list_kube_config_contexts(_kubeconfig())
     except (ConfigException, OSError) as error:
         raise MachineError(
             f"There is no kubeconfig that says where the cluster is ({error}). Ask for one where the cluster "
             "was made, and put it to ~/.kube/config or name it by the variable KUBECONFIG."
         ) from error
     return str(active["name"]) if active else None
+
+
+def _kubeconfig() -> str | None:
+    """As the environment names it now: Kubernetes' client asks only when it is imported."""
+    return os.environ.get("KUBECONFIG") or None
 
 
 @contextlib.contextmanager
