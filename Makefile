@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 HELM := $(or $(shell command -v helm),.tools/helm)
 FLAREFLEET := $(BIN)/flarefleet --project $(PROJECT) --workspace $(WORKSPACE)
 
-.PHONY: help install check provision up status logs down submit jobs console demo test test-unit lint format lock images tools charts clean
+.PHONY: help install check provision up status logs down submit jobs console tensorboard demo test test-unit lint format lock images tools charts monitor dashboards clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,12 @@ jobs: install ## List the federation's jobs
 console: install ## Open NVFlare's own admin console
 	$(FLAREFLEET) console
 
+tensorboard: install ## Open TensorBoard on what every site logs, live
+	$(FLAREFLEET) tensorboard
+
+monitor: install ## Watch the running federation: Prometheus, and Grafana where it is installed
+	$(FLAREFLEET) monitor
+
 demo: install ## A federation of four hospitals on this machine, from project.yml to a report
 	$(FLAREFLEET) demo $(foreach pair,$(SET),--set $(pair))
 
@@ -75,6 +81,8 @@ lint: install $(HELM) ## ruff, mypy, yamllint, charts, shellcheck, hadolint
 	$(BIN)/mypy
 	$(BIN)/yamllint --strict .
 	$(BIN)/python helm/generate.py --check
+	$(BIN)/python -m deploy.monitoring --check
+	$(HELM) lint --strict --quiet helm/flare-monitoring
 	for chart in flare-server flare-client; do $(HELM) lint --strict --quiet helm/$$chart -f tests/charts/minimal.yaml || exit 1; done
 	$(BIN)/shellcheck .ci/run $$(git ls-files '*.sh')
 	$(BIN)/hadolint images/Dockerfile
@@ -95,6 +103,9 @@ tools: .tools/helm ## Fetch a pinned helm and kubectl into .tools/, for machines
 
 charts: install ## Write the charts' values.yaml, schemas and READMEs anew, from values.schema.yaml
 	$(BIN)/python helm/generate.py
+
+dashboards: install ## Write the dashboards and alert rules of helm/flare-monitoring anew, from deploy/monitoring
+	$(BIN)/python -m deploy.monitoring
 
 clean: ## Remove the virtual environment and caches; workspace/ stays
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache *.egg-info

@@ -45,6 +45,11 @@ class Workspace:
         """What `flarefleet demo` leaves: one folder of results a run."""
         return self.root / "demo"
 
+    @property
+    def monitor(self) -> Path:
+        """What `flarefleet monitor` keeps: settings, logs, and what Prometheus has seen."""
+        return self.root / "monitor"
+
     def kit(self, name: str) -> Path:
         """The startup kit of the participant `name`."""
         return self.kits / name

@@ -85,9 +85,9 @@ def main() -> None:
 
 
 def _add_verbs() -> None:
-    from deploy.cli import check, demo, federation, images, jobs, provision, simulate
+    from deploy.cli import check, demo, federation, images, jobs, monitor, provision, simulate, tensorboard
 
-    for module in (check, provision, federation, jobs, simulate, images, demo):
+    for module in (check, provision, federation, jobs, simulate, tensorboard, images, monitor, demo):
         app.add_typer(module.app)
 
 
