@@ -49,7 +49,9 @@ class AnalyticsKeeper:
     ) -> None:
         self._project = project
         self._server = server
-        self._files = EventFiles(workspace / ANALYTICS_FOLDER, own_name=server)
+        folder = workspace / ANALYTICS_FOLDER
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # for a TensorBoard that is there before a job
+        self._files = EventFiles(folder, own_name=server)
         self._writes_files = find_spec("tensorboard") is not None
         if not self._writes_files:
             _log.warning("No event files are kept: tensorboard is not installed here.")

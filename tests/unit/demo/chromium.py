@@ -39,13 +39,13 @@ class Page:
         self.complaints: list[str] = []
         """What Chromium found wrong with the page."""
 
-    def open(self, file: Path, width: int, height: int = 900) -> None:
-        """Open a file in a window of that width, in pixels, and wait until all of it is there."""
+    def open(self, page: Path | str, width: int, height: int = 900) -> None:
+        """Open a file or an address in a window of that width, in pixels, and wait until it is loaded."""
         for domain in ("Page", "Network", "Runtime", "Log"):
             self.ask(f"{domain}.enable")
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.ask("Emulation.setDeviceMetricsOverride", **metrics)
-        self.ask("Page.navigate", url=file.as_uri())
+        self.ask("Page.navigate", url=page if isinstance(page, str) else page.as_uri())
         while self._receive().get("method") != "Page.loadEventFired":
             pass
 
