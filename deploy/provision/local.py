@@ -152,6 +152,6 @@ _PRIVACY = _json(
     {
         "scopes": [{"name": SCOPE, "properties": {}}],
         "default_scope": SCOPE,
-        "components": [JOB_TELEMETRY, JOB_ANALYTICS, JOB_GUARD],
+        "components": [JOB_TELEMETRY, JOB_ANALYTICS, JOB_GUARD, WAITING_SITES],
     }
 )

@@ -94,18 +94,24 @@ def _site_table(progress: JobProgress) -> Table:
     tags = sorted({tag for site in progress.sites.values() for tag in site.metrics})
     table = Table("site", "state", "rounds", *tags, box=None, pad_edge=False, header_style="dim")
     for name, site in sorted(progress.sites.items()):
-        state = f"{site.phase.value} {site.error}".strip()
+        state = _waiting_words(site) or f"{site.phase.value} {site.error}".strip()
         values = [f"{site.metrics[tag]:.4g}" if tag in site.metrics else "" for tag in tags]
         table.add_row(name, Text(state, style=_COLOURS[site.phase]), str(site.rounds_done), *values)
     return table
 
 
-def _news(site: SiteProgress) -> tuple[int, str]:
-    return site.rounds_done, site.error
+def _news(site: SiteProgress) -> tuple[int, str, str]:
+    return site.rounds_done, site.error, site.waits_for
+
+
+def _waiting_words(site: SiteProgress) -> str:
+    return f"waits for its job pod: {site.waits_for}" if site.waits_for else ""
 
 
 def _site_words(site: SiteProgress) -> str:
     if site.error:
         return f"failed: {site.error}"
+    if site.waits_for:
+        return _waiting_words(site)
     metrics = ", ".join(f"{tag} {value:.4g}" for tag, value in sorted(site.metrics.items()))
     return f"{site.rounds_done} round{'s' * (site.rounds_done != 1)} done{f' ({metrics})' if metrics else ''}"

@@ -15,7 +15,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_expone
 from deploy.errors import Failed, InputError
 from deploy.session.kit import AdminKit
 from deploy.session.quiet import quiet
-from fl_app.jobs.progress import STATS_GROUP, JobProgress
+from fl_app.jobs.progress import STATS_GROUP, WAITING_GROUP, JobProgress, SiteProgress
 
 RECONNECT_FOR = 60.0
 """Seconds for which a lost connection is tried again before a command gives up."""
@@ -137,7 +137,9 @@ class AdminSession:
                 return None  # the next question about its status reconnects
             raise
         try:
-            return JobProgress.model_validate(stats["server"][STATS_GROUP])
+            return _with_waiting(
+                JobProgress.model_validate(stats["server"][STATS_GROUP]), stats["server"].get(WAITING_GROUP)
+            )
         except (KeyError, TypeError, ValueError):
             return None
 
@@ -214,6 +216,14 @@ class AdminSession:
     def _reconnect(self) -> None:
         """Drop the lost session; the next question logs in anew."""
         self.close()
+
+
+def _with_waiting(progress: JobProgress, waiting: dict[str, str] | None) -> JobProgress:
+    """With what the sites' launchers say of job pods that do not run yet."""
+    sites = dict(progress.sites)
+    for site, reason in (waiting or {}).items():
+        sites[site] = sites.get(site, SiteProgress()).model_copy(update={"waits_for": str(reason)})
+    return progress.model_copy(update={"sites": sites})
 
 
 def _text(file: Path) -> str:

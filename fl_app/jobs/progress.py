@@ -9,6 +9,8 @@ from pydantic import BaseModel, Field
 
 STATS_GROUP = "flarefleet.progress"
 """Under which NVFlare's `show_stats` carries it."""
+WAITING_GROUP = "flarefleet.waiting"
+"""Under which it carries why sites wait for their job pods: a reason by site."""
 
 
 class SitePhase(str, Enum):
@@ -31,6 +33,8 @@ class SiteProgress(BaseModel, frozen=True):
     """The last value of each scalar that it logged."""
     error: str = ""
     """NVFlare's return code of its last answer, where that was an error; its own log says more."""
+    waits_for: str = ""
+    """Why its job pod does not run yet, in Kubernetes' words."""
 
 
 class JobProgress(BaseModel, frozen=True):

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from fl_app.contract import WORKSPACE_PATH
+from fl_app.launchers.pod_settings import STUDY_RUNTIME_FILE
 from fl_app.startup.exits import Exit, StartupError
 from fl_app.startup.kit import Kit
+from fl_app.startup.pods import JobPods
 from fl_app.startup.settings import Settings
 
 COMMUNICATION = "comm_config.json"
@@ -28,11 +30,12 @@ def lay_out(kit: Kit, settings: Settings) -> None:
     """Write startup/ and local/ of the workspace anew.
 
     Raises:
-        StartupError: a file of the kit is no JSON.
+        StartupError: a file of the kit is no JSON, or what describes its job pods is damaged.
     """
     workspace = settings.workspace
+    pods = JobPods(settings.jobs) if settings.jobs else None
     _replace(workspace / "startup", lambda folder: _write_startup(kit, settings, folder))
-    _replace(workspace / "local", lambda folder: _write_local(kit, settings, folder))
+    _replace(workspace / "local", lambda folder: _write_local(kit, settings, pods, folder))
     (workspace / "transfer").mkdir(exist_ok=True)
     resources = workspace / "local" / "resources.json"
     if not resources.exists():
@@ -73,14 +76,21 @@ def _write_startup(kit: Kit, settings: Settings, folder: Path) -> None:
         _write(target, _json(document))
 
 
-def _write_local(kit: Kit, settings: Settings, folder: Path) -> None:
+def _write_local(kit: Kit, settings: Settings, pods: JobPods | None, folder: Path) -> None:
     for file in _files(kit.local):
         target = folder / file.relative_to(kit.local)
         if file.name.endswith((".json", ".json.default")):
             _write(target, _json(_relocated(read_json(file), settings.workspace)))
         else:
             _write(target, file.read_bytes())
-    _write(folder / COMMUNICATION, _json(_communication(folder / COMMUNICATION, settings.parent_port)))
+    communication = _communication(folder / COMMUNICATION, settings.parent_port)
+    if pods is not None:
+        communication = pods.communication(communication)
+        for name in ("resources.json", "resources.json.default"):
+            if (folder / name).exists():
+                _write(folder / name, _json(pods.resources(read_json(folder / name), kit.facts.role)))
+        _write(folder / STUDY_RUNTIME_FILE, pods.study_runtime)
+    _write(folder / COMMUNICATION, _json(communication))
 
 
 def _communication(file: Path, parent_port: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from fl_app import contract
 from fl_app.startup.exits import Exit, StartupError
 
 SERVER_WAIT_SECONDS = 60.0
+METRICS_KEPT_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,15 @@ class Settings:
     telemetry_port: int
     push_host: str | None
     """The name under which jobs reach the telemetry port, if not the address that it listens on."""
+    metrics_kept: float
+    """Seconds for which a finished job's series stay."""
     server_address: tuple[str, int] | None
     """Where this site reaches the server, if not where the kit says."""
     server_wait: float
     """Seconds."""
     termination_log: Path | None
+    jobs: Path | None = None
+    """Where jobs run in pods of their own: the folder that describes them."""
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Settings:
@@ -40,6 +45,7 @@ class Settings:
         """
         address = environment.get(contract.ENV_SERVER_ADDRESS)
         log = environment.get(contract.ENV_TERMINATION_LOG)
+        jobs = environment.get(contract.ENV_JOBS)
         return cls(
             kit=_path(environment, contract.ENV_KIT, str(contract.KIT_PATH)),
             key=_path(environment, contract.ENV_KEY, str(contract.KEY_PATH)),
@@ -48,9 +54,11 @@ class Settings:
             telemetry_host=environment.get(contract.ENV_TELEMETRY_HOST) or "0.0.0.0",  # noqa: S104
             telemetry_port=_port(environment, contract.ENV_TELEMETRY_PORT, contract.TELEMETRY_PORT),
             push_host=environment.get(contract.ENV_PUSH_HOST) or None,
+            metrics_kept=_seconds(environment, contract.ENV_METRICS_KEPT, METRICS_KEPT_SECONDS),
             server_address=parse_address(address) if address else None,
             server_wait=_seconds(environment, contract.ENV_SERVER_WAIT, SERVER_WAIT_SECONDS),
             termination_log=Path(log) if log else None,
+            jobs=Path(jobs) if jobs else None,
         )
 
 

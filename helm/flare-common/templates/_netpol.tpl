@@ -115,10 +115,6 @@ spec:
     {{- include "flare-common.netpol.dns" . | nindent 4 }}
     # a job pod --> its parent: it takes its work and pushes its metrics there.
     - {{ include "flare-common.netpol.to" (list (include "flare-common.netpol.own" (list . $role) | fromYamlArray) (list .Values.ports.parent .Values.ports.telemetry)) | indent 6 | trim }}
-    {{- if eq $role "client" }}
-    # a job pod --> the federation's server: NVFlare lets a site's job exchange models with it without the parent between.
-    - {{ include "flare-common.netpol.to" (list $policy.server.to $policy.server.ports) | indent 6 | trim }}
-    {{- end }}
     {{- with $policy.extraEgress }}
     # what the values add (networkPolicy.extraEgress), since jobs are what needs it.
     {{- toYaml . | nindent 4 }}

@@ -1,0 +1,55 @@
+"""What a parent's local/ says otherwise where jobs run in pods of their own: who launches them, who counts
+their resources, and where they reach their parent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fl_app.launchers.pod_settings import STUDY_RUNTIME_FILE, LauncherSettings
+from fl_app.startup.exits import Exit, StartupError
+
+LAUNCHERS = {
+    "server": "fl_app.launchers.pods.ServerPodLauncher",
+    "client": "fl_app.launchers.pods.ClientPodLauncher",
+}
+PROCESS_LAUNCHER = "process_launcher"
+"""Its id in NVFlare's resources.json."""
+RESOURCE_MANAGER = "resource_manager"
+_PASSTHROUGH = "nvflare.app_common.resource_managers.passthrough_resource_manager.PassthroughResourceManager"
+
+
+class JobPods:
+    """The pods of this parent's jobs, as the folder of `FLARE_JOBS` describes them.
+
+    Raises:
+        StartupError: the folder is not what the chart writes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            self._settings = LauncherSettings.read(folder)
+            self.study_runtime = (folder / STUDY_RUNTIME_FILE).read_bytes()
+        except (ValueError, OSError) as error:
+            raise StartupError(Exit.CONFIGURATION, f"launcher: pod: {error}") from error
+
+    def resources(self, document: dict[str, Any], role: str) -> dict[str, Any]:
+        """resources.json with this launcher; Kubernetes knows which GPUs are free, not NVFlare.
+
+        A site that has put a resource manager of its own in NVFlare's place keeps it.
+        """
+        launcher = {"id": PROCESS_LAUNCHER, "path": LAUNCHERS[role], "args": {"jobs": str(self.folder)}}
+        components = []
+        for component in document.get("components", []):
+            if component.get("id") == PROCESS_LAUNCHER:
+                continue
+            if component.get("id") == RESOURCE_MANAGER and "GPUResourceManager" in component.get("path", ""):
+                component = {"id": RESOURCE_MANAGER, "path": _PASSTHROUGH, "args": {}}  # noqa: PLW2901
+            components.append(component)
+        return {**document, "components": [*components, launcher]}
+
+    def communication(self, document: dict[str, Any]) -> dict[str, Any]:
+        """comm_config.json in which job pods find this parent and know it by its certificate."""
+        document["internal"]["resources"].update(host=self._settings.parent.host, connection_security="tls")
+        return document
