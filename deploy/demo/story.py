@@ -86,6 +86,11 @@ def _parameters(settings: Sequence[str]) -> HospitalParameters:
 
     parameters = read_parameters(find_job(JOB), settings)
     assert isinstance(parameters, HospitalParameters)
+    if parameters.dataset != "breast_cancer":
+        raise InputError(
+            f"--set dataset={parameters.dataset}: the demo reports on tumours; "
+            f"for other data: flarefleet submit {JOB} --set dataset={parameters.dataset}"
+        )
     return parameters
 
 

@@ -44,7 +44,7 @@ def test_two_runs_in_any_federation_come_to_the_same_model_and_log_every_round(
 
 
 def _submit(federation: Federation) -> str:
-    settings = [f"{name}={value}" for name, value in PARAMETERS.model_dump().items()]
+    settings = [f"{name}={value}" for name, value in PARAMETERS.model_dump(exclude_none=True).items()]
     submitted = federation.flarefleet(
         "submit", "hospital", *(word for setting in settings for word in ("--set", setting))
     )

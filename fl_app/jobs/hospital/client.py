@@ -15,6 +15,8 @@ class Hospital(SiteTraining):
         local_epochs: passes over its own patients in each round.
         learning_rate: of stochastic gradient descent.
         batch_size: patients a step.
+        dataset: which data set, see `datasets.DIVISIONS`.
+        mu: of FedProx; 0 for none.
     """
 
     def __init__(
@@ -26,6 +28,8 @@ class Hospital(SiteTraining):
         local_epochs: int,
         learning_rate: float,
         batch_size: int,
+        dataset: str = "breast_cancer",
+        mu: float = 0.0,
     ) -> None:
         super().__init__()
         self.hospitals = hospitals
@@ -34,13 +38,15 @@ class Hospital(SiteTraining):
         self.local_epochs = local_epochs
         self.learning_rate = learning_rate
         self.batch_size = batch_size
+        self.dataset = dataset
+        self.mu = mu
 
     def begin(self, site: Site) -> None:
         """Load the patients and build the model."""
         import torch
 
-        from fl_app.jobs.hospital.data import divide
-        from fl_app.jobs.hospital.model import TumourClassifier
+        from fl_app.jobs.hospital.datasets import DIVISIONS
+        from fl_app.jobs.hospital.model import MODELS
         from fl_app.jobs.hospital.training import Training
 
         torch.set_num_threads(
@@ -49,10 +55,10 @@ class Hospital(SiteTraining):
         if site.name not in self.hospitals:
             raise ValueError(f"{site.name} is not among the job's hospitals: {', '.join(self.hospitals)}")
         self._index = self.hospitals.index(site.name)
-        cohort = divide(len(self.hospitals), self.seed)
+        cohort = DIVISIONS[self.dataset](len(self.hospitals), self.seed)
         self._patients, self._test = cohort.hospitals[self._index], cohort.test
-        self._model = TumourClassifier(self.hidden, self.seed)
-        self._training = Training(self.local_epochs, self.learning_rate, self.batch_size)
+        self._model = MODELS[self.dataset](self.hidden, self.seed)
+        self._training = Training(self.local_epochs, self.learning_rate, self.batch_size, self.mu)
 
     def train(self, weights: Weights, round: Round) -> LocalResult:
         """Measure the global model, train it on this hospital's patients, and measure again.

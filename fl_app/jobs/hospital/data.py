@@ -21,7 +21,7 @@ FEWEST_PATIENTS = 5
 
 @dataclass(frozen=True)
 class Patients:
-    """Patients of one hospital, or those kept apart for the test: one row each."""
+    """Patients (or images) of one hospital, or those kept apart for the test: one row each."""
 
     features: NDArray[np.float32]
     """Standardised over the patients of all hospitals."""
@@ -69,7 +69,7 @@ def divide(hospitals: int, seed: int) -> Cohort:
         raise ValueError(f"{hospitals} hospitals: the data set can be divided over 2 to {most}")
     in_order = kept[np.argsort(_first_component(features[kept]), kind="stable")]
     parts = np.array_split(in_order, hospitals)
-    mean, deviation = _pooled_moments([features[part] for part in parts])
+    mean, deviation = pooled_moments([features[part] for part in parts])
 
     def patients(rows: NDArray[np.intp]) -> Patients:
         return Patients(((features[rows] - mean) / deviation).astype(np.float32), labels[rows])
@@ -80,14 +80,22 @@ def divide(hospitals: int, seed: int) -> Cohort:
 @lru_cache(maxsize=1)
 def _read() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """What `sklearn.datasets.load_breast_cancer` reads, without the second that importing it takes."""
+    table = np.loadtxt(packaged("breast_cancer.csv"), delimiter=",", skiprows=1)
+    return table[:, :FEATURES], table[:, FEATURES].astype(np.int64)
+
+
+def packaged(name: str) -> Path:
+    """A data set that scikit-learn carries.
+
+    Raises:
+        ModuleNotFoundError: it is not installed.
+    """
     package = find_spec("sklearn")
     if package is None or package.origin is None:
         raise ModuleNotFoundError(
             "scikit-learn carries the data set and is not installed: pip install scikit-learn"
         )
-    file = Path(package.origin).parent / "datasets" / "data" / "breast_cancer.csv"
-    table = np.loadtxt(file, delimiter=",", skiprows=1)
-    return table[:, :FEATURES], table[:, FEATURES].astype(np.int64)
+    return Path(package.origin).parent / "datasets" / "data" / name
 
 
 def _keep_for_test(
@@ -112,7 +120,7 @@ def _first_component(features: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(centred @ direction)
 
 
-def _pooled_moments(parts: list[NDArray[np.float64]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def pooled_moments(parts: list[NDArray[np.float64]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation over all parts, from sums that hospitals could tell each other."""
     count = sum(len(part) for part in parts)
     mean = np.sum([part.sum(axis=0) for part in parts], axis=0) / count

@@ -1,11 +1,12 @@
-"""The job `hospital`: one tumour classifier, trained by hospitals whose patients stay apart."""
+"""The job `hospital`: one classifier, trained by hospitals whose patients stay apart."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from typing_extensions import Self
 
 from fl_app.jobs.parameters import JobParameters
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 DESCRIPTION = "One tumour classifier for hospitals whose patients stay apart (federated averaging, PyTorch)"
 NEEDS = dict.fromkeys(("torch", "sklearn", "tensorboard"), "flarefleet[jobs]")
-WARM_UP = ("fl_app.jobs.recipe",)
+WARM_UP = ("fl_app.jobs.hospital.recipe",)
 
 
 class HospitalParameters(JobParameters):
@@ -32,9 +33,28 @@ class HospitalParameters(JobParameters):
     """Size of the model's hidden layer."""
     seed: int = Field(0, ge=0, lt=2**32)
     """Of the division of patients, the first weights and the training order."""
+    dataset: Literal["breast_cancer", "digits"] = "breast_cancer"
+    """breast_cancer: similar patients at one hospital. digits: each site sees 5 of the 10."""
+    algorithm: Literal["fedavg", "fedprox", "fedadagrad"] = "fedavg"
+    """fedavg: the average. fedprox: training is held near it. fedadagrad: Adagrad steps towards it."""
+    mu: float | None = Field(None, ge=0, le=10, allow_inf_nan=False)
+    """Of fedprox: how strongly it holds; 0.1 if not given. Times learning_rate it should stay below 1."""
+    server_learning_rate: float | None = Field(None, gt=0, le=10, allow_inf_nan=False)
+    """Of fedadagrad at the server; 0.1 if not given."""
+
+    @model_validator(mode="after")
+    def _nothing_is_ignored(self) -> Self:
+        for name, algorithm in (("mu", "fedprox"), ("server_learning_rate", "fedadagrad")):
+            if getattr(self, name) is not None and self.algorithm != algorithm:
+                raise ValueError(f"{name} is of algorithm={algorithm}; {self.algorithm} would ignore it")
+        return self
 
 
 PARAMETERS = HospitalParameters
+
+
+MU = 0.1
+"""Of fedprox, where nothing else is asked for."""
 
 
 def recipe(parameters: HospitalParameters, sites: Sequence[str]) -> Recipe:
@@ -45,29 +65,10 @@ def recipe(parameters: HospitalParameters, sites: Sequence[str]) -> Recipe:
     """
     from nvflare.recipe.utils import add_experiment_tracking
 
-    from fl_app.jobs.hospital.client import Hospital
-    from fl_app.jobs.hospital.data import divide
-    from fl_app.jobs.recipe import TrainingRecipe
+    from fl_app.jobs.hospital.datasets import DIVISIONS
+    from fl_app.jobs.hospital.recipe import HospitalRecipe
 
-    divide(len(sites), parameters.seed)
-    job = TrainingRecipe(
-        name="hospital",
-        # By name and arguments, as the server builds it: from an object NVFlare would guess the arguments.
-        model={
-            "class_path": "fl_app.jobs.hospital.model.TumourClassifier",
-            "args": {"hidden": parameters.hidden, "seed": parameters.seed},
-        },
-        num_rounds=parameters.rounds,
-        sites=sites,
-        training=Hospital(
-            hospitals=list(sites),
-            seed=parameters.seed,
-            hidden=parameters.hidden,
-            local_epochs=parameters.local_epochs,
-            learning_rate=parameters.learning_rate,
-            batch_size=parameters.batch_size,
-        ),
-        key_metric="own_accuracy",
-    )
+    DIVISIONS[parameters.dataset](len(sites), parameters.seed)
+    job = HospitalRecipe(parameters, sites)
     add_experiment_tracking(job, "tensorboard")
     return job

@@ -21,6 +21,9 @@ class Training:
     epochs: int
     learning_rate: float
     batch_size: int
+    mu: float = 0.0
+    """Of FedProx: how strongly training is held near the model it began with; 0 is plain training, bit for
+    bit."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +42,19 @@ class Quality:
 def train(model: nn.Module, patients: Patients, training: Training, seed: tuple[int, ...]) -> float:
     """Train the model in place by stochastic gradient descent.
 
+    With `training.mu` the term mu/2 * ||w - w_global||^2 is part of the loss that backward sees, w_global
+    being the model's weights as they are now: from the second step on it pulls back to them.
+
     Args:
         seed: of the order in which patients are seen; the same numbers give the same weights.
 
     Returns:
-        The mean loss over the last epoch.
+        The mean loss over the last epoch, without that term.
     """
     features, labels = torch.from_numpy(patients.features), torch.from_numpy(patients.labels)
     order = torch.Generator().manual_seed(_mixed(seed))
     optimizer = torch.optim.SGD(model.parameters(), lr=training.learning_rate, momentum=MOMENTUM)
+    anchor = [weight.detach().clone() for weight in model.parameters()]
     model.train()
     total = 0.0
     for _ in range(training.epochs):
@@ -55,10 +62,18 @@ def train(model: nn.Module, patients: Patients, training: Training, seed: tuple[
         for rows in torch.randperm(len(labels), generator=order).split(training.batch_size):
             loss = functional.cross_entropy(model(features[rows]), labels[rows])
             optimizer.zero_grad()
-            loss.backward()
+            (loss + proximal_term(model, anchor, training.mu) if training.mu else loss).backward()
             optimizer.step()
             total += loss.item() * len(rows)
     return total / len(labels)
+
+
+def proximal_term(model: nn.Module, anchor: list[torch.Tensor], mu: float) -> torch.Tensor:
+    """mu/2 times the squared distance of the model's weights from the anchor."""
+    squares = [
+        (weight - held).square().sum() for weight, held in zip(model.parameters(), anchor, strict=True)
+    ]
+    return mu / 2 * torch.stack(squares).sum()
 
 
 def measure(model: nn.Module, patients: Patients) -> Quality:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -92,7 +93,7 @@ class NumpyFedAvgParameters(JobParameters):
     def _readable(cls, given: list[Any] | str | None) -> list[Any] | str | None:
         if given is None:
             return None
-        path = str(inputs.Path(given).expanduser().absolute()) if isinstance(given, str) else given
+        path = str(Path(given).expanduser().absolute()) if isinstance(given, str) else given
         inputs.initial_model(path)
         return path
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import torch
 
-from fl_app.jobs.hospital.data import divide
+from fl_app.jobs.hospital.adagrad import LEARNING_RATE, ServerAdagrad
+from fl_app.jobs.hospital.datasets import DIVISIONS
 from fl_app.jobs.hospital.job import HospitalParameters
-from fl_app.jobs.hospital.model import TumourClassifier
+from fl_app.jobs.hospital.model import MODELS
+from fl_app.jobs.hospital.recipe import mu_of
 from fl_app.jobs.hospital.training import Quality, Training, measure, train
 
 
@@ -28,9 +30,12 @@ class Averaged:
 def average(parameters: HospitalParameters, hospitals: int) -> Averaged:
     """Train as the federation does, one hospital after the other."""
     torch.set_num_threads(1)
-    cohort = divide(hospitals, parameters.seed)
-    model = TumourClassifier(parameters.hidden, parameters.seed)
-    training = Training(parameters.local_epochs, parameters.learning_rate, parameters.batch_size)
+    cohort = DIVISIONS[parameters.dataset](hospitals, parameters.seed)
+    model = MODELS[parameters.dataset](parameters.hidden, parameters.seed)
+    training = Training(
+        parameters.local_epochs, parameters.learning_rate, parameters.batch_size, mu_of(parameters)
+    )
+    adagrad = ServerAdagrad(parameters.server_learning_rate or LEARNING_RATE)
     total = sum(len(patients) for patients in cohort.hospitals)
     global_accuracy = [measure(model, cohort.test).accuracy]
     own_accuracy: list[list[float]] = [[] for _ in cohort.hospitals]
@@ -42,6 +47,8 @@ def average(parameters: HospitalParameters, hospitals: int) -> Averaged:
             own_accuracy[index].append(measure(own, cohort.test).accuracy)
             for name, value in own.state_dict().items():
                 mean[name] += value * len(patients) / total
+        if parameters.algorithm == "fedadagrad":
+            mean = adagrad.step(model.state_dict(), mean)
         model.load_state_dict(mean)
         global_accuracy.append(measure(model, cohort.test).accuracy)
     final = measure(model, cohort.test)
