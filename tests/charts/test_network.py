@@ -93,7 +93,7 @@ def test_job_pods_reach_their_parent_and_it_the_api() -> None:
     to_parent = [rule for rule in jobs["egress"] if ports([rule]) == {8102, 9464}]
     assert [component(rule["to"]) for rule in to_parent] == ["client"]
     assert not {443, 6443} & ports(jobs["egress"])
-    assert 8002 not in ports(jobs["egress"]), "a job has no key: its parent's connection is the site's only one"
+    assert 8002 not in ports(jobs["egress"]), "a job has no key: its parent has the one connection"
 
 
 def test_each_rule_says_who_reaches_whom() -> None:
