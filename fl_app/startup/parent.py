@@ -82,6 +82,7 @@ def _open_telemetry(kit: Kit, settings: Settings) -> Endpoint:
     certificates = {"own": kit.certificate, "root": kit.root_certificate}
     endpoint.identify(
         Identity(
+            project=kit.facts.project,
             name=kit.facts.name,
             role=kit.facts.role,
             certificate_expiry={
@@ -89,7 +90,9 @@ def _open_telemetry(kit: Kit, settings: Settings) -> Endpoint:
                 for name, file in certificates.items()
             },
             federation_port=kit.facts.server.fed_learn_port if kit.facts.role == "server" else None,
-        )
+        ),
+        settings.workspace,
+        settings.metrics_kept,
     )
     return endpoint
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Callable
 
 from fl_app.contract import ENV_PUSH_TOKEN, ENV_PUSH_URL
 
@@ -20,19 +21,26 @@ class Access:
 
     Args:
         url: where its jobs push.
+        granted: told the id of each job that gets a token.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, granted: Callable[[str], None] = lambda job_id: None) -> None:
         self.url = url
+        self._granted = granted
         self._key = secrets.token_bytes(32)
+
+    def environment(self, job_id: str) -> dict[str, str]:
+        """What a job's process or pod needs in its environment to push."""
+        self._granted(job_id)
+        return {ENV_PUSH_URL: self.url, ENV_PUSH_TOKEN: self.token(job_id)}
 
     def token(self, job_id: str) -> str:
         """The token of a job."""
         return f"{job_id}.{hmac.new(self._key, job_id.encode(), hashlib.sha256).hexdigest()}"
 
-    def job_of(self, authorization: str | None) -> str | None:
+    def job_of(self, authorization: str) -> str | None:
         """The id of the job that an Authorization header is of; None if it is of nobody."""
-        if authorization is None or len(authorization) > _LONGEST_HEADER:
+        if len(authorization) > _LONGEST_HEADER:
             return None
         scheme, _, token = authorization.partition(" ")
         job_id = token.rpartition(".")[0]
@@ -55,10 +63,10 @@ def push_url(listens_on: str, port: int, name: str | None) -> str:
 _access: Access | None = None
 
 
-def open_access(url: str) -> Access:
+def open_access(url: str, granted: Callable[[str], None] = lambda job_id: None) -> Access:
     """Begin this process's access anew: what was handed out before is worth nothing from now on."""
     global _access  # noqa: PLW0603 - a process is one parent
-    _access = Access(url)
+    _access = Access(url, granted)
     return _access
 
 
@@ -66,4 +74,4 @@ def push_environment(job_id: str) -> dict[str, str]:
     """What a job's process or pod needs in its environment to push; nothing without telemetry."""
     if _access is None:
         return {}
-    return {ENV_PUSH_URL: _access.url, ENV_PUSH_TOKEN: _access.token(job_id)}
+    return _access.environment(job_id)

@@ -10,14 +10,20 @@ import threading
 from collections.abc import Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from fl_app.telemetry.access import open_access, push_url
+from fl_app.telemetry.counts import Counts
 from fl_app.telemetry.intake import Intake
-from fl_app.telemetry.metrics import Identity, ParentCollector
+from fl_app.telemetry.metrics import Identity, ParentCollector, Source
+from fl_app.telemetry.pods import Pods
+from fl_app.telemetry.resources import Gpus, WorkspaceSpace
+from fl_app.telemetry.roster import KEPT_SECONDS, Roster
+from fl_app.telemetry.series import JobSeries
 from fl_app.telemetry.view import Starting, View
 
 REQUEST_TIMEOUT_SECONDS = 10.0
@@ -32,6 +38,7 @@ _NOT_READ = (
     HTTPStatus.TOO_MANY_REQUESTS,
 )
 _PUSH = "/push/"
+_OPEN_METRICS, _END_OF_OPEN_METRICS = "application/openmetrics-text", b"# EOF\n"
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +62,11 @@ class Endpoint:
         self.registry = CollectorRegistry(auto_describe=False)
         self._server = _Server((host, port), _Request)
         self._server.endpoint = self
-        self.intake = Intake(open_access(push_url(host, self.port, push_host)))
+        self.roster = Roster()
+        self.intake = Intake(
+            open_access(push_url(host, self.port, push_host), self.roster.granted), self.roster.admits
+        )
+        self._series: JobSeries | None = None
         threading.Thread(target=self._server.serve_forever, name="telemetry", daemon=True).start()
 
     @property
@@ -63,11 +74,36 @@ class Endpoint:
         """The port it listens on."""
         return int(self._server.server_address[1])
 
-    def identify(self, identity: Identity) -> None:
-        """Say whose telemetry this is; from then on there are metrics."""
+    def identify(self, identity: Identity, workspace: Path | None = None, kept: float = KEPT_SECONDS) -> None:
+        """Say whose telemetry this is; from then on there are metrics.
+
+        Args:
+            identity: whose.
+            workspace: of which the used and free space is shown.
+            kept: seconds for which a finished job's series stay.
+        """
         self.identity = identity
-        self.registry.register(ParentCollector(identity, lambda: self.view))
-        ProcessCollector(registry=self.registry)
+        self.roster.kept = kept
+        self._series = JobSeries(identity, self.roster, self.intake.drop)
+        self.intake.register(self._series)
+        sources: list[Source] = [
+            Counts(identity, self.roster, self.intake),
+            Gpus(identity),
+            Pods(identity),
+        ]
+        if workspace is not None:
+            sources.append(WorkspaceSpace(identity, workspace))
+        self.registry.register(ParentCollector(identity, lambda: self.view, sources))
+
+    def metrics(self, accept: str) -> tuple[str, bytes]:
+        """Content type and text of all metrics, in the format that `accept` (an Accept header) prefers."""
+        encode, kind = choose_encoder(accept)
+        text = encode(self.registry)
+        if self._series is None:
+            return kind, text
+        end = _END_OF_OPEN_METRICS if kind.startswith(_OPEN_METRICS) else b""
+        jobs = self._series.expose(open_metrics=bool(end))
+        return kind, text.removesuffix(end) + jobs + end
 
     def close(self) -> None:
         """Stop serving and free the port."""
@@ -78,6 +114,7 @@ class Endpoint:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
+    request_queue_size = 2 * CONNECTIONS
     endpoint: Endpoint
 
     def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
@@ -180,8 +217,7 @@ def _json(document: Mapping[str, bool | str]) -> tuple[str, bytes]:
 
 
 def _metrics(endpoint: Endpoint, accept: str) -> _Answer:
-    encode, kind = choose_encoder(accept)
-    return HTTPStatus.OK, kind, encode(endpoint.registry)
+    return HTTPStatus.OK, *endpoint.metrics(accept)
 
 
 def _not_found(endpoint: Endpoint, accept: str) -> _Answer:

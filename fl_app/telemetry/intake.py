@@ -13,8 +13,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from email.message import Message
 from http import HTTPStatus
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
 
@@ -32,13 +33,24 @@ JOBS_AT_ONCE = 256
 _log = logging.getLogger(__name__)
 
 
+class Body(Protocol):
+    """Of a request."""
+
+    def read1(self, size: int = ..., /) -> bytes:
+        """What is there of it, at most `size` bytes; nothing at its end."""
+        ...
+
+
 class Kind(Protocol):
     """A kind of document that a parent takes. It is asked from several threads at once."""
 
     name: str
     """The last part of the URL: /push/NAME."""
-    document: type[BaseModel]
-    """What a document must be; it should bound every list and text."""
+
+    @property
+    def document(self) -> type[BaseModel]:
+        """What a document must be; it should bound every list and text."""
+        ...
 
     def accept(self, job_id: str, document: Any) -> int:
         """Take a document of a job; return how many of its parts had no room and were dropped."""
@@ -108,11 +120,18 @@ class Intake:
 
     Args:
         access: who may push.
+        admits: whether a job may still push.
         clock: seconds, monotonic.
     """
 
-    def __init__(self, access: Access, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        access: Access,
+        admits: Callable[[str], bool] = lambda job_id: True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._access = access
+        self._admits = admits
         self._clock = clock
         self._kinds: dict[str, Kind] = {}
         self._allowances: dict[str, _Allowance] = {}
@@ -134,10 +153,10 @@ class Intake:
         with self._lock:
             self._dropped[reason] += number
 
-    def receive(self, kind_name: str, headers: Mapping[str, str], body: BinaryIO) -> HTTPStatus:
+    def receive(self, kind_name: str, headers: Message, body: Body) -> HTTPStatus:
         """Take one document, or say why not. Raises nothing but OSError, when the connection fails."""
         try:
-            job_id = self._authenticate(headers.get("Authorization"))
+            job_id = self._authenticate(headers.get("Authorization", ""))
             kind = self._kinds.get(kind_name)
             if kind is None:
                 raise Refused(HTTPStatus.NOT_FOUND, Reason.KIND)
@@ -162,9 +181,9 @@ class Intake:
             self.drop(Reason.ROOM, without_room)
         return HTTPStatus.NO_CONTENT
 
-    def _authenticate(self, authorization: str | None) -> str:
+    def _authenticate(self, authorization: str) -> str:
         job_id = self._access.job_of(authorization)
-        if job_id is None:
+        if job_id is None or not self._admits(job_id):
             raise Refused(HTTPStatus.UNAUTHORIZED, Reason.TOKEN)
         return job_id
 
@@ -181,7 +200,7 @@ class Intake:
                 raise Refused(HTTPStatus.TOO_MANY_REQUESTS, Reason.RATE)
 
 
-def _size(headers: Mapping[str, str]) -> int:
+def _size(headers: Message) -> int:
     text = headers.get("Content-Length", "")
     if not (text.isascii() and text.isdecimal()):
         raise Refused(HTTPStatus.LENGTH_REQUIRED, Reason.SIZE)
@@ -190,15 +209,14 @@ def _size(headers: Mapping[str, str]) -> int:
     return int(text)
 
 
-def _read(body: BinaryIO, size: int, clock: Callable[[], float]) -> bytes:
+def _read(body: Body, size: int, clock: Callable[[], float]) -> bytes:
     """Exactly `size` bytes, in the time that there is for a body."""
     deadline = clock() + BODY_SECONDS
-    read_some: Callable[[int], bytes] = getattr(body, "read1", body.read)
     parts = bytearray()
     while len(parts) < size:
         if clock() > deadline:
             raise Refused(HTTPStatus.REQUEST_TIMEOUT, Reason.MALFORMED)
-        part = read_some(size - len(parts))
+        part = body.read1(size - len(parts))
         if not part:
             raise Refused(HTTPStatus.BAD_REQUEST, Reason.MALFORMED)
         parts += part

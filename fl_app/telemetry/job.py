@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from threading import Lock
 from typing import Any
 
-from nvflare.apis.analytix import ANALYTIC_EVENT_TYPE, AnalyticsData, AnalyticsDataType
+from nvflare.apis.analytix import AnalyticsData, AnalyticsDataType
 from nvflare.apis.dxo import from_shareable
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_constant import FLContextKey, ReservedKey, ReturnCode
@@ -23,6 +23,9 @@ from nvflare.widgets.info_collector import InfoCollector
 from nvflare.widgets.widget import Widget
 
 from fl_app.jobs.progress import STATS_GROUP, JobProgress, SitePhase, SiteProgress
+from fl_app.telemetry.job_metrics import FED_ANALYTICS, Reactions, ServerMetrics, SiteMetrics, peer
+from fl_app.telemetry.measurements import Measurements
+from fl_app.telemetry.push import Pusher, job_pusher
 
 LATE_METRICS_GRACE = 0.3
 """Seconds for which the server waits for metrics that may still come when a job ends, twice (NVFlare: 2
@@ -32,14 +35,16 @@ A site sends its metrics before its result over the same connection, so they are
 is.
 """
 
-_FED_ANALYTICS = f"fed.{ANALYTIC_EVENT_TYPE}"
+FLUSH_SECONDS = 2.0
+"""At most so long does a job's end wait until its parent has its last values; usually milliseconds."""
 _OTHER_ANSWERS = (None, ReturnCode.OK)
 
 
 class JobTelemetry(Widget):
-    """Follows rounds, metrics and errors of a job, and answers NVFlare's `show_stats` with a `JobProgress`.
+    """Pushes what a job's processes measure to their parents (`job_metrics`), from the first event on.
 
-    Only the server's job process sees all sites; in a site's job process it does nothing.
+    In the server's process, which alone sees all sites, it also follows rounds, metrics and errors of the
+    job, and answers NVFlare's `show_stats` with a `JobProgress`.
     """
 
     def __init__(self) -> None:
@@ -47,24 +52,39 @@ class JobTelemetry(Widget):
         self._lock = Lock()
         self._progress = JobProgress()
         self._log = logging.getLogger(type(self).__name__)
+        self._pusher: Pusher | None = None
+        self._measures: Reactions | None = None
         self._on = {
             EventType.START_RUN: self._run_started,
             AppEventType.ROUND_STARTED: self._round_started,
             EventType.AFTER_TASK_DATA_FILTER: self._task_sent,
             EventType.BEFORE_PROCESS_SUBMISSION: self._result_received,
-            _FED_ANALYTICS: self._metric_received,
+            FED_ANALYTICS: self._metric_received,
             EventType.FATAL_SYSTEM_ERROR: self._failed,
             InfoCollector.EVENT_TYPE_GET_STATS: self._report,
         }
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Follow the job."""
-        react = self._on.get(event_type)
-        if react is None:
-            return
         with self._without_harm(event_type):
-            if isinstance(fl_ctx.get_engine(), ServerEngineSpec):
-                react(fl_ctx)
+            is_server = isinstance(fl_ctx.get_engine(), ServerEngineSpec)
+            if self._measures is None:
+                self._measures = self._begin_to_measure(is_server)
+            if event_type in self._on and is_server:
+                self._on[event_type](fl_ctx)
+        with self._without_harm(event_type):
+            if self._measures is not None and event_type in self._measures:
+                self._measures[event_type](fl_ctx)
+            if event_type == EventType.END_RUN and self._pusher is not None:
+                self._pusher.flush(FLUSH_SECONDS)
+
+    def _begin_to_measure(self, is_server: bool) -> Reactions:
+        self._pusher = job_pusher()
+        if self._pusher is None:
+            return {}
+        measurements = Measurements()
+        self._pusher.attach(measurements)
+        return (ServerMetrics if is_server else SiteMetrics)(measurements).on
 
     @contextlib.contextmanager
     def _without_harm(self, event_type: str) -> Iterator[None]:
@@ -94,12 +114,12 @@ class JobTelemetry(Widget):
         with self._lock:
             if total is not None:
                 self._progress = self._progress.model_copy(update={"rounds": int(total)})
-        self._update(_peer(fl_ctx), phase=SitePhase.TRAINING)
+        self._update(peer(fl_ctx), phase=SitePhase.TRAINING)
 
     def _result_received(self, fl_ctx: FLContext) -> None:
         result: Shareable | None = fl_ctx.get_prop(FLContextKey.TASK_RESULT)
         code = result.get_return_code() if result is not None else None
-        site = _peer(fl_ctx)
+        site = peer(fl_ctx)
         if site is None:
             return
         if code not in _OTHER_ANSWERS:
@@ -134,12 +154,6 @@ class JobTelemetry(Widget):
             before = self._progress.sites.get(site, SiteProgress())
             sites = {**self._progress.sites, site: before.model_copy(update=changes)}
             self._progress = self._progress.model_copy(update={"sites": sites})
-
-
-def _peer(fl_ctx: FLContext) -> str | None:
-    """Who sent what is being processed."""
-    peer = fl_ctx.get_peer_context()
-    return peer.get_identity_name() if peer is not None else None
 
 
 def shorten_end(engine: Any) -> None:

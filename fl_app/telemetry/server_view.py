@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import psutil
@@ -14,11 +14,16 @@ from nvflare.private.fed.server.fed_server import FederatedServer
 from nvflare.private.fed.server.server_status import ServerStatus
 from prometheus_client.core import Metric
 
-from fl_app.telemetry.metrics import Identity, contact_gauge, jobs_gauge, registered_gauge
+from fl_app.telemetry.metrics import Identity, gauge_of
 from fl_app.telemetry.site_view import FRESH_SECONDS
 
 JOBS_KEPT_SECONDS = 5.0
 """NVFlare reads the whole job store to count jobs; scrapes within this time share one count."""
+
+_RESULTS = {
+    RunStatus.FINISHED_COMPLETED.value: "completed",
+    RunStatus.FINISHED_ABORTED.value: "aborted",
+}
 
 
 class ServerView:
@@ -69,23 +74,34 @@ class ServerView:
 
     def metrics(self) -> Iterable[Metric]:
         """Every site that was ever seen, and the jobs by status."""
-        registered = registered_gauge()
-        contact = contact_gauge()
+        registered = gauge_of("registered")
+        contact = gauge_of("last_contact_timestamp_seconds")
         clients = {client.name: client for client in self._server.engine.get_clients()}
         self._known_sites |= clients.keys()
         now = time.time()
         for name in sorted(self._known_sites):
             client = clients.get(name)
             is_fresh = client is not None and now - client.last_connect_time < FRESH_SECONDS
-            registered.add_metric((name, self._identity.role), float(is_fresh))
+            registered.add_metric(self._identity.labels_of(name), float(is_fresh))
             if client is not None:
-                contact.add_metric((name, self._identity.role), client.last_connect_time)
+                contact.add_metric(self._identity.labels_of(name), client.last_connect_time)
         yield registered
         yield contact
-        jobs = jobs_gauge()
+        jobs = gauge_of("jobs")
         for status, number in self._count_jobs().items():
             jobs.add_metric((*self._identity.labels, status), number)
         yield jobs
+
+    def running(self) -> Collection[str]:
+        """The ids of the jobs whose process or pod runs."""
+        return tuple(self._server.engine.run_processes)
+
+    def result(self, job_id: str) -> str:
+        """How a job ended, by its status in NVFlare's store: completed, failed or aborted."""
+        engine = self._server.engine
+        with engine.new_context() as context:
+            job = engine.job_def_manager.get_job(job_id, context)
+        return _RESULTS.get(_status(job) if job is not None else "", "failed")
 
     def _count_jobs(self) -> Mapping[str, int]:
         with self._lock:

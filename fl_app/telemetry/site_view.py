@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from nvflare.apis.event_type import EventType
+from nvflare.apis.fl_constant import RunProcessKey
+from nvflare.apis.job_launcher_spec import JobReturnCode
 from nvflare.fuel.f3.cellnet.defs import MessageHeaderKey, ReturnCode
 from nvflare.fuel.f3.message import Message
 from nvflare.private.defs import CellChannel, CellChannelTopic
+from nvflare.private.fed.client.client_executor import _ABORT_REQUESTED_KEY
 from nvflare.private.fed.client.fed_client import FederatedClient
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.core import Metric
 
-from fl_app.contract import METRIC_PREFIX
-from fl_app.telemetry.metrics import LABELS, Identity, contact_gauge, jobs_gauge, registered_gauge
+from fl_app.telemetry.metrics import Identity, counter_of, gauge_of
 
 FRESH_SECONDS = 35.0
 """A contact is fresh for three heartbeats of ten seconds, and some."""
@@ -42,6 +44,7 @@ class SiteView:
         self._refusal = ""
         self._refused_since: float | None = None
         self._refusals = 0
+        self._processes: dict[str, dict[str, Any]] = {}
         client.cell.core_cell.add_incoming_reply_filter(
             channel=CellChannel.SERVER_MAIN, topic=CellChannelTopic.HEART_BEAT, cb=self._hear_answer
         )
@@ -52,6 +55,9 @@ class SiteView:
             self._last_contact = time.time()
         elif event == EventType.BEFORE_CLIENT_HEARTBEAT:
             self._last_attempt = time.time()
+        elif event == EventType.AFTER_JOB_LAUNCH:
+            # NVFlare forgets its record of a job before it says that the job has ended.
+            self._processes.update(self._engine.client_executor.run_processes)
 
     def _hear_answer(self, answer: Message) -> None:
         if answer.get_header(MessageHeaderKey.RETURN_CODE) == ReturnCode.OK:
@@ -93,21 +99,32 @@ class SiteView:
             return f"the server has refused it for {now - self._refused_since:.0f} s: {self._refusal}"
         return None
 
+    def running(self) -> Collection[str]:
+        """The ids of the jobs whose process or pod runs."""
+        return tuple(self._engine.get_all_job_ids())
+
+    def result(self, job_id: str) -> str:
+        """How this site's part of a job ended, by NVFlare's record of its process."""
+        process = self._processes.pop(job_id, {})
+        if process.get(_ABORT_REQUESTED_KEY):
+            return "aborted"
+        handle = process.get(RunProcessKey.JOB_HANDLE)
+        is_good = handle is not None and handle.poll() == JobReturnCode.SUCCESS
+        return "completed" if is_good else "failed"
+
     def metrics(self) -> Iterable[Metric]:
         """Registration, last contact, refusals, and the jobs that run here."""
         own = self._identity.labels
-        registered = registered_gauge()
+        registered = gauge_of("registered")
         registered.add_metric(own, float(self.registered))
         yield registered
-        contact = contact_gauge()
+        contact = gauge_of("last_contact_timestamp_seconds")
         if self._last_contact:
             contact.add_metric(own, self._last_contact)
         yield contact
-        refused = CounterMetricFamily(
-            METRIC_PREFIX + "heartbeats_refused", "Heartbeats that the server refused.", labels=LABELS
-        )
+        refused = counter_of("heartbeats_refused_total")
         refused.add_metric(own, self._refusals)
         yield refused
-        jobs = jobs_gauge()
+        jobs = gauge_of("jobs")
         jobs.add_metric((*own, "RUNNING"), len(self._engine.get_all_job_ids()))
         yield jobs

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from fl_app.contract import METRIC_PREFIX
-from fl_app.telemetry.metrics import LABELS, Identity, gauge
+from fl_app.telemetry.metrics import Identity, counter_of, gauge_of
 from fl_app.tracking.queue import TrackingQueue, queued_jobs, totals_of
 
 
@@ -41,15 +40,8 @@ class TrackingCollector(Collector):
         return families
 
     def _families(self) -> tuple[GaugeMetricFamily, CounterMetricFamily, CounterMetricFamily]:
-        labels = [*LABELS, "receiver"]
         return (
-            gauge("tracking_backlog", "Logged values that wait to be sent to a tracker.", "receiver"),
-            CounterMetricFamily(
-                METRIC_PREFIX + "tracking_sent", "Logged values that a tracker has taken.", labels=labels
-            ),
-            CounterMetricFamily(
-                METRIC_PREFIX + "tracking_failed",
-                "Logged values that a tracker refused, or that had no room in the queue.",
-                labels=labels,
-            ),
+            gauge_of("tracking_backlog"),
+            counter_of("tracking_sent_total"),
+            counter_of("tracking_failed_total"),
         )

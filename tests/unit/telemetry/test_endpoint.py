@@ -13,7 +13,7 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from fl_app.telemetry.endpoint import Endpoint
-from fl_app.telemetry.metrics import Identity, registered_gauge
+from fl_app.telemetry.metrics import Identity, gauge_of
 from fl_app.telemetry.view import Starting
 
 
@@ -30,8 +30,8 @@ class Fixed:
         return self._not_ready
 
     def metrics(self) -> Iterable[Metric]:
-        gauge = registered_gauge()
-        gauge.add_metric(("site-1", "client"), 1)
+        gauge = gauge_of("registered")
+        gauge.add_metric(("hospitals", "site-1", "client"), 1)
         return [gauge]
 
 
@@ -48,7 +48,7 @@ class Broken(Fixed):
 @pytest.fixture(scope="module")
 def shared_endpoint() -> Iterator[Endpoint]:
     endpoint = Endpoint("127.0.0.1", 0)
-    endpoint.identify(Identity("site-1", "client", {"own": 1234.0}))
+    endpoint.identify(Identity("site-1", "client", {"own": 1234.0}, project="hospitals"))
     yield endpoint
     endpoint.close()
 
@@ -101,10 +101,10 @@ def test_metrics_carry_whose_they_are(endpoint: Endpoint) -> None:
 
     text = get(endpoint, "/metrics")[1]
 
-    assert 'nvflare_registered{role="client",site="site-1"} 1.0' in text
+    assert 'nvflare_registered{project="hospitals",role="client",site="site-1"} 1.0' in text
     assert (
-        'nvflare_certificate_expiry_timestamp_seconds{certificate="own",role="client",site="site-1"} 1234.0'
-        in text
+        'nvflare_certificate_expiry_timestamp_seconds{certificate="own",project="hospitals",role="client",'
+        'site="site-1"} 1234.0' in text
     )
     assert metrics(endpoint)["nvflare_up"] == 1
 

@@ -92,7 +92,7 @@ def test_what_waits_while_the_parent_is_silent_is_sent_later(
             return super().accept(job_id, document)
 
     late = Endpoint("127.0.0.1", port)
-    late.intake._access = early.intake._access  # the same parent, back after a while
+    late.intake = early.intake  # the same parent, back after a while
     late.intake.register(Answering())
 
     assert arrived.wait(5)
