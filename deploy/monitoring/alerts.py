@@ -173,17 +173,17 @@ JOBS = (
         name="TrackingBacklog",
         expression="""
             (
-              max by (project, job, receiver) (min_over_time(nvflare_tracking_backlog[10m])) > 0
-              unless sum by (project, job, receiver) (increase(nvflare_tracking_sent_total[10m])) > 0
+              max by (project, site, receiver) (min_over_time(nvflare_tracking_backlog[10m])) > 0
+              unless sum by (project, site, receiver) (increase(nvflare_tracking_sent_total[10m])) > 0
             )
-            or max by (project, job, receiver) (nvflare_tracking_backlog) > 10000
+            or max by (project, site, receiver) (nvflare_tracking_backlog) > 10000
         """,
         wait="5m",
         severity="warning",
-        summary="{{ $labels.receiver }} does not take the metrics of {{ $labels.job }}",
-        description="{{ $value | humanize }} metrics of {{ $labels.job }} wait for {{ $labels.receiver }}, "
-        "and none could be sent for ten minutes, or more than 10,000 wait. They are kept on the server's "
-        "disk and sent when it answers again.",
+        summary="{{ $labels.receiver }} does not take the metrics of {{ $labels.project }}",
+        description="{{ $value | humanize }} values that jobs logged wait for {{ $labels.receiver }}, and "
+        "none could be sent for ten minutes, or more than 10,000 wait. They are kept on the server's disk "
+        "and sent when it answers again.",
     ),
 )
 

@@ -49,7 +49,7 @@ class Variable:
             .include_all(self.several)
         )
         if self.several:
-            variable.all_value(".+").current(dashboard.VariableOption(text="All", value="$__all"))
+            variable.all_value(".+").current(dashboard.VariableOption(text=["All"], value=["$__all"]))
         return variable
 
 

@@ -17,7 +17,17 @@ from deploy.monitoring.dashboards.panels import (
     stat,
     table,
 )
-from deploy.monitoring.dashboards.queries import ANY_JOB, JOB, RANGE, SITE_JOB, increase, mean, quantile, rate
+from deploy.monitoring.dashboards.queries import (
+    ANY_JOB,
+    JOB,
+    RANGE,
+    SERVER,
+    SITE_JOB,
+    increase,
+    mean,
+    quantile,
+    rate,
+)
 
 PARTICIPANTS = f'{JOB}, participant=~"$site"'
 
@@ -92,7 +102,7 @@ def _training() -> Panels:
             "What the clients log under this name, by site. Sites that drift apart have data that differ.",
             Query(
                 f'max by (site, job) (nvflare_training_metric{{{JOB}, site=~"$site", tag=~"$tag"}})',
-                "{{site}}",
+                "{{site}} {{job}}",
             ),
             shown=Shown(units.Short),
             repeat="tag",
@@ -177,7 +187,7 @@ def _models() -> Panels:
             "Training steps by site",
             "Steps per second that each site's training reports.",
             Query(
-                rate("training_steps_total", SITE_JOB, "site, job"),
+                rate("training_steps_total", f'{JOB}, site=~"$site"', "site, job"),
                 "{{site}} {{job}}",
             ),
             shown=Shown(units.Short),
@@ -189,23 +199,25 @@ def _tracking() -> Panels:
     return [
         lines(
             "Waiting to be sent",
-            "Metrics that wait for MLflow, Weights & Biases or another receiver; they are kept on disk.",
-            Query(f"sum by (job, receiver) (nvflare_tracking_backlog{{{JOB}}})", "{{job}} {{receiver}}"),
+            "Values of all jobs that wait for MLflow, Weights & Biases or another receiver; they are kept "
+            "on disk.",
+            Query(f"sum by (receiver) (nvflare_tracking_backlog{{{SERVER}}})", "{{receiver}}"),
             shown=Shown(units.Short, ((None, GREEN), (1000, ORANGE), (10000, RED))),
         ),
         bars(
             "Could not be sent",
-            "Metrics that a receiver refused for good, since the job started.",
-            Query(f"sum by (job, receiver) (nvflare_tracking_failed_total{{{JOB}}})", "{{job}} {{receiver}}"),
+            "Values that a receiver refused for good or that had no room in the queue, since the server "
+            "started.",
+            Query(f"sum by (receiver) (nvflare_tracking_failed_total{{{SERVER}}})", "{{receiver}}"),
             Shown(units.Short, NONE_IS_GOOD),
             span=6,
         ),
         lines(
             "Sent",
-            "Metrics per second that a receiver took.",
+            "Values per second that a receiver took.",
             Query(
-                rate("tracking_sent_total", JOB, "job, receiver"),
-                "{{job}} {{receiver}}",
+                rate("tracking_sent_total", SERVER, "receiver"),
+                "{{receiver}}",
             ),
             shown=Shown(units.Short),
             span=6,

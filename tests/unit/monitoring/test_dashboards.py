@@ -1,0 +1,137 @@
+"""The dashboards: complete, in one style, made from code, and asking for metrics that exist."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+from grafana_foundation_sdk.models import dashboard as models
+
+from deploy.monitoring.dashboards.frame import UIDS
+from deploy.monitoring.place import CHECKOUT, DASHBOARDS
+from fl_app.telemetry.catalogue import JOB_LABELS, JOBS, LABELS, PARENTS, Type
+from tests.unit.monitoring.boards import (
+    SELECTOR,
+    Asked,
+    dashboards,
+    panel_queries,
+    panels,
+    rule_expressions,
+)
+
+TITLES = list(UIDS)
+SUFFIXES = {Type.HISTOGRAM: ("_bucket", "_sum", "_count")}
+KNOWN = {
+    spec.full_name + suffix: set(labels) | set(spec.labels) | ({"le"} if suffix == "_bucket" else set())
+    for specs, labels in ((PARENTS, LABELS), (JOBS, JOB_LABELS))
+    for spec in specs.values()
+    for suffix in SUFFIXES.get(spec.type, ("",))
+}
+"""Metric -> its labels, as the catalogue of telemetry has them."""
+SCRAPED = {"project", "site", "role"}
+"""Labels that a scrape adds to what prometheus-client tells of the process."""
+
+
+def test_the_committed_files_are_what_the_code_makes() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "deploy.monitoring", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=CHECKOUT,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_there_are_four_dashboards_with_fixed_uids() -> None:
+    assert {title: board["uid"] for title, board in dashboards().items()} == {
+        "Federation": "flarefleet-federation",
+        "Site": "flarefleet-site",
+        "Job": "flarefleet-job",
+        "Capacity": "flarefleet-capacity",
+    }
+
+
+@pytest.mark.parametrize("title", TITLES)
+def test_grafanas_own_types_take_a_dashboard_and_give_it_back_whole(title: str) -> None:
+    written = dashboards()[title]
+    read = models.Dashboard.from_json(written)
+    assert (read.uid, len(read.panels or ())) == (written["uid"], len(written["panels"]))
+    assert [panel.title for panel in read.panels or ()] == [panel["title"] for panel in written["panels"]]
+
+
+@pytest.mark.parametrize("title", TITLES)
+def test_every_panel_says_what_it_shows_in_which_unit_and_when_to_worry(title: str) -> None:
+    for panel in panels(dashboards()[title]):
+        name, defaults = panel["title"], panel["fieldConfig"]["defaults"]
+        assert name, title
+        assert panel["description"].endswith("."), name
+        assert defaults["unit"], name
+        assert defaults["thresholds"]["steps"][0]["value"] is None, name
+        assert panel["datasource"]["uid"] == "${datasource}", name
+        assert all(target["datasource"]["uid"] == "${datasource}" for target in panel["targets"]), name
+
+
+@pytest.mark.parametrize("title", TITLES)
+def test_panels_fill_the_grid_and_do_not_overlap(title: str) -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in dashboards()[title]["panels"]:
+        at = panel["gridPos"]
+        assert at["x"] + at["w"] <= 24, panel["title"]
+        cells = {(at["x"] + x, at["y"] + y) for x in range(at["w"]) for y in range(at["h"])}
+        assert not cells & taken, panel["title"]
+        taken |= cells
+
+
+@pytest.mark.parametrize("title", TITLES)
+def test_the_variables_are_those_that_the_queries_use(title: str) -> None:
+    board = dashboards()[title]
+    variables = {variable["name"]: variable for variable in board["templating"]["list"]}
+    asked = " ".join(
+        [target["expr"] for panel in panels(board) for target in panel["targets"]]
+        + [variable["query"]["query"] for variable in variables.values() if variable["type"] == "query"]
+    )
+    used = set(re.findall(r"\$(\w+)", asked)) - {"__rate_interval", "__range"}
+    assert used | {"datasource"} == set(variables)
+    assert {"datasource", "project", "site", "job"} <= set(variables)
+    for name in ("site", "job"):
+        assert variables[name]["multi"] is variables[name]["includeAll"] is True
+        assert f'{name}=~"${name}"' in asked, "several values are one pattern"
+
+
+@pytest.mark.parametrize("title", TITLES)
+def test_every_dashboard_leads_to_the_others_with_what_was_chosen(title: str) -> None:
+    links = dashboards()[title]["links"]
+    assert {link["url"] for link in links} == {f"/d/{uid}" for other, uid in UIDS.items() if other != title}
+    assert all(link["includeVars"] and link["keepTime"] for link in links)
+
+
+def test_a_site_in_a_table_leads_to_its_own_dashboard() -> None:
+    text = (DASHBOARDS / "flarefleet-federation.json").read_text()
+    assert "/d/flarefleet-site?var-site=${__data.fields.Site}" in text
+
+
+@pytest.mark.parametrize("asked", panel_queries(), ids=lambda asked: asked.by)
+def test_a_rate_has_grafanas_own_window(asked: Asked) -> None:
+    windows = re.findall(r"\b(?:rate|increase)\([^\[]*\[([^\]]+)\]", asked.query)
+    assert set(windows) <= {"$__rate_interval", "$__range"}
+
+
+@pytest.mark.parametrize("asked", [*panel_queries(), *rule_expressions()], ids=lambda asked: asked.by)
+def test_a_query_asks_for_metrics_and_labels_that_telemetry_has(asked: Asked) -> None:
+    query = asked.query
+    metrics = SELECTOR.findall(query)
+    assert metrics
+    possible: set[str] = set()
+    for metric, selector in metrics:
+        if metric.startswith("process_") or metric in ("up", "ALERTS"):
+            labels = SCRAPED | {"job", "alertstate"}
+        else:
+            assert metric in KNOWN, f"{metric} is not in fl_app/telemetry/catalogue.py"
+            labels = KNOWN[metric]
+        assert set(re.findall(r"(\w+)(?==~|=|!=)", selector)) <= labels, metric
+        possible |= labels
+    for grouped in re.findall(r"\b(?:by|on) \(([^)]*)\)", query):
+        assert {label.strip() for label in grouped.split(",")} <= possible | {"release"}, grouped
