@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 HELM := $(or $(shell command -v helm),.tools/helm)
 FLAREFLEET := $(BIN)/flarefleet --project $(PROJECT) --workspace $(WORKSPACE)
 
-.PHONY: help install check provision up status logs down submit jobs console tensorboard demo test test-unit lint format lock images tools charts monitor dashboards clean
+.PHONY: help install check provision up status logs down submit jobs console tensorboard demo test test-unit lint format lock images tools charts docs monitor dashboards clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,7 @@ lint: install $(HELM) ## ruff, mypy, yamllint, charts, shellcheck, hadolint
 	$(BIN)/mypy
 	$(BIN)/yamllint --strict .
 	$(BIN)/python helm/generate.py --check
+	$(BIN)/python docs/generate.py --check
 	$(BIN)/python -m deploy.monitoring --check
 	$(HELM) lint --strict --quiet helm/flare-monitoring
 	for chart in flare-server flare-client; do $(HELM) lint --strict --quiet helm/$$chart -f tests/charts/minimal.yaml || exit 1; done
@@ -100,6 +101,12 @@ tools: .tools/helm ## Fetch a pinned helm and kubectl into .tools/, for machines
 
 .tools/helm: $(VENV)/.installed deploy/tools.py
 	$(BIN)/python -m deploy.tools
+
+vla: install ## Make .venv-vla, in which the tests run the job fedprox-vla
+	$(BIN)/python -m tests.vla.environment
+
+docs: install ## Write docs/metrics.md anew, from the code
+	$(BIN)/python docs/generate.py
 
 charts: install ## Write the charts' values.yaml, schemas and READMEs anew, from values.schema.yaml
 	$(BIN)/python helm/generate.py

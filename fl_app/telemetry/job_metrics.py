@@ -118,7 +118,7 @@ class ServerMetrics:
         _take_logged(self._measured, event, str(event.get_peer_prop(ReservedKey.IDENTITY_NAME, "")))
 
     def _logged_here(self, fl_ctx: FLContext) -> None:
-        _take_logged(self._measured, fl_ctx.get_prop(FLContextKey.EVENT_DATA), "server")
+        _take_logged(self._measured, fl_ctx.get_prop(FLContextKey.EVENT_DATA), "")
 
 
 class SiteMetrics:

@@ -88,7 +88,7 @@ class JobSeries:
         own = self._identity
         of = own.labels
         if spec.name in SAID_OF_SITES:
-            of = own.labels_of(key[0]) if own.role == "server" else of
+            of = own.labels_of(key[0]) if own.role == "server" and key[0] else of
             key = key[1:]
         labels = _labels((*JOB_LABELS, *spec.labels), (*of, label, *key))
         if spec.type is not Type.HISTOGRAM:

@@ -210,7 +210,7 @@ class ProcessRuntime:
 
 
 def _own_environment() -> dict[str, str]:
-    """This process's environment without what is meant for a single parent; only the server heeds tracking."""
+    """This process's environment without what is meant for a single parent; tracking is the server's."""
     for_all = (contract.ENV_TRACKING, contract.ENV_METRICS_KEPT)
     return {
         name: value for name, value in os.environ.items() if name in for_all or not name.startswith("FLARE_")
