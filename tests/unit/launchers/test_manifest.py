@@ -1,0 +1,149 @@
+"""The pod and the Secret of a job."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fl_app.launchers.manifest import JobPodPlan, Need, pod_manifest, public_startup, secret_manifest
+from fl_app.launchers.pod_settings import LauncherSettings
+from tests.charts.rendering import minimal, overlaid, render
+
+OWNER = {"apiVersion": "v1", "kind": "ConfigMap", "name": "site-1-jobs", "uid": "1234"}
+PLAN = JobPodPlan(
+    name="j1-site-1",
+    job_id="1",
+    job_name="hospital",
+    module="fl_app.launchers.site_job",
+    arguments={"-m": "/var/lib/flare", "-p": "stcp://site-1-headless:8102"},
+    options=["secure_train=true"],
+    workspace="/var/lib/flare",
+    need=Need(0, {"requests": {"cpu": "1"}, "limits": {}}),
+    environment={"NVFL_WORKSPACE_OWNER_FQCN": "site-1"},
+    secret_environment={"NVFLARE_JOB_AUTH_TOKEN": "secret-token", "FLARE_PUSH_TOKEN": "push-token"},
+    startup={"client.crt": b"crt", "client.key": b"thrown away"},
+)
+
+
+@pytest.fixture(scope="module")
+def chart() -> dict[str, Any]:
+    """What the chart writes for a parent that launches pods."""
+    values = {
+        "launcher": "pod",
+        "gpus": 2,
+        "datasets": {"training": {"claim": "site-1-data"}},
+        "jobPods": {"nodeSelector": {"gpu": "yes"}, "labels": {"cost-centre": "radiology"}},
+    }
+    rendered = render("flare-client", overlaid(minimal(), values))
+    config = next(
+        one
+        for one in rendered.objects
+        if one["kind"] == "ConfigMap" and one["metadata"]["name"] == "site-1-jobs"
+    )
+    return {name: yaml.safe_load(text) for name, text in config["data"].items()}
+
+
+@pytest.fixture(scope="module")
+def settings(chart: dict[str, Any]) -> LauncherSettings:
+    return LauncherSettings.model_validate(chart["launcher.yaml"])
+
+
+def made(chart: dict[str, Any], settings: LauncherSettings, plan: JobPodPlan = PLAN) -> dict[str, Any]:
+    study = chart["study_runtime.yaml"]["studies"]["default"]
+    return pod_manifest(plan, study["pod_template"], study["container"]["image"], settings, OWNER)
+
+
+def test_what_the_chart_and_the_job_say_is_in_one_pod(
+    chart: dict[str, Any], settings: LauncherSettings
+) -> None:
+    manifest = made(chart, settings)
+    metadata, spec = manifest["metadata"], manifest["spec"]
+    (container,) = spec["containers"]
+    assert metadata["ownerReferences"] == [OWNER]
+    labels = metadata["labels"]
+    assert (labels["flare/site"], labels["flare/role"], labels["cost-centre"]) == (
+        "site-1",
+        "job",
+        "radiology",
+    )
+    assert settings.labels.items() <= labels.items(), "or it would not be found again"
+    assert spec["restartPolicy"] == "Never"
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["nodeSelector"] == {"gpu": "yes"}
+    assert container["command"] == ["/usr/bin/tini", "-g", "--", "/opt/flare/bin/python"]
+    assert container["args"][:4] == ["-u", "-m", "fl_app.launchers.site_job", "1"]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert container["resources"]["requests"] == {"cpu": "1"}
+    mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
+    assert {"/var/lib/flare", "/var/lib/flare/startup", "/tmp", "/data/training"} <= set(mounts)
+    assert mounts["/data/training"]["readOnly"] is True
+
+
+def test_a_job_finds_its_parent_over_tls_and_alone(chart: dict[str, Any], settings: LauncherSettings) -> None:
+    (container,) = made(chart, settings)["spec"]["containers"]
+    at = container["args"].index("-p")
+    assert container["args"][at + 1] == "stcp://site-1-headless:8102?connection_security=tls"
+    plain = {one["name"]: one.get("value") for one in container["env"]}
+    assert plain["NVFLARE_BACKBONE_CONN_GEN"] == "1"
+
+
+def test_credentials_are_in_the_secret_alone(chart: dict[str, Any], settings: LauncherSettings) -> None:
+    manifest, secret = made(chart, settings), secret_manifest(PLAN, OWNER)
+    text = yaml.safe_dump(manifest)
+    assert "secret-token" not in text
+    assert "push-token" not in text
+    (container,) = manifest["spec"]["containers"]
+    from_secret = {
+        one["name"]: one["valueFrom"]["secretKeyRef"] for one in container["env"] if "valueFrom" in one
+    }
+    assert from_secret["FLARE_PUSH_TOKEN"] == {"name": "j1-site-1", "key": "FLARE_PUSH_TOKEN"}
+    assert base64.b64decode(secret["data"]["FLARE_PUSH_TOKEN"]) == b"push-token"
+    volume = next(one for one in manifest["spec"]["volumes"] if one["name"] == "startup")
+    assert {item["key"] for item in volume["secret"]["items"]} == {"client.crt", "client.key"}
+
+
+def test_the_private_key_of_a_site_is_in_no_job_pod(tmp_path: Path) -> None:
+    for name in ("client.crt", "rootCA.pem", "fed_client.json", "start.sh"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / "real.key").write_text("the site's own")
+    (tmp_path / "client.key").symlink_to(tmp_path / "real.key")
+    startup = public_startup(tmp_path, "client")
+    assert sorted(startup) == ["client.crt", "client.key", "fed_client.json", "rootCA.pem"]
+    assert b"the site's own" not in b"".join(startup.values())
+    assert startup["client.key"].startswith(b"-----BEGIN RSA PRIVATE KEY-----")
+
+
+@pytest.mark.parametrize(
+    ("meta", "gpus"),
+    [
+        ({}, 2),
+        ({"resource_spec": {"site-1": {"num_of_gpus": 1}}}, 1),
+        ({"resource_spec": {"site-1": {"num_of_gpus": 0}}}, 0),
+        ({"resource_spec": {"site-2": {"num_of_gpus": 1}}}, 2),
+        ({"launcher_spec": {"site-1": {"k8s": {"num_of_gpus": 4}}}}, 4),
+    ],
+)
+def test_a_job_gets_the_gpus_that_it_names_or_else_the_sites(
+    meta: dict[str, Any], gpus: int, chart: dict[str, Any], settings: LauncherSettings
+) -> None:
+    need = Need.of(meta, "site-1", settings)
+    assert need.gpus == gpus
+    (container,) = made(chart, settings, replace(PLAN, need=need))["spec"]["containers"]
+    assert container["resources"]["limits"].get("nvidia.com/gpu", 0) == gpus
+    hidden = {"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"} in container["env"]
+    assert hidden is (gpus == 0), "an image for GPUs shows all of a node's unless it is told not to"
+
+
+def test_what_a_job_asks_for_is_laid_over_what_the_site_gives(settings: LauncherSettings) -> None:
+    need = Need.of({"resource_spec": {"site-1": {"num_of_cpus": 4}}}, "site-1", settings)
+    assert need.resources == {"requests": {"cpu": "4", "memory": "512Mi"}, "limits": {"cpu": "4"}}
+
+
+def test_a_number_of_gpus_that_cannot_be_is_refused(settings: LauncherSettings) -> None:
+    with pytest.raises(ValueError, match="num_of_gpus"):
+        Need.of({"resource_spec": {"site-1": {"num_of_gpus": -1}}}, "site-1", settings)
