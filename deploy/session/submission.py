@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 from deploy.errors import Failed, FlarefleetError, InputError, MachineError
 from deploy.session.session import AdminSession
+from fl_app.guard.configuration import findings_in_job
 from fl_app.jobs.export import ExportReply, ExportRequest
 from fl_app.jobs.parameters import JobParameters
 from fl_app.jobs.registry import JobDescription
@@ -70,7 +71,20 @@ class Exporter:
         reply = ExportReply.model_validate_json(answer.strip().splitlines()[-1])
         if reply.error:
             raise InputError(f"the job {self._job.name} refuses this: {reply.error}")
+        refuse_what_cannot_work(reply)
         return reply
+
+
+def refuse_what_cannot_work(exported: ExportReply) -> None:
+    """Refuse a job whose configuration already says that it would fail in silence.
+
+    Raises:
+        InputError: each reason in a line.
+    """
+    assert exported.folder is not None
+    findings = findings_in_job(exported.folder)
+    if findings:
+        raise InputError([finding.line for finding in findings])
 
 
 @contextmanager
@@ -83,7 +97,7 @@ def exporter(job: JobDescription) -> Iterator[Exporter]:
     missing = job.missing()
     if missing:
         raise MachineError(missing)
-    command = [sys.executable, "-m", "fl_app.jobs.export", job.name]
+    command = [sys.executable, "-m", "fl_app.jobs.export", job.source]
     with TemporaryDirectory(prefix="flarefleet-export-") as empty:
         process = subprocess.Popen(
             command,

@@ -28,11 +28,14 @@ class JobGuard(Widget):
 
     Args:
         silence: seconds after which a site of which nothing is heard is given up.
+        enabled: False lets this job run as NVFlare alone would run it, for one that the guard gets wrong; a
+            job names the guard with it in its own configuration, which comes before the kit's.
     """
 
-    def __init__(self, silence: float = SILENCE) -> None:
+    def __init__(self, silence: float = SILENCE, enabled: bool = True) -> None:
         super().__init__()
         self.silence = silence
+        self.enabled = enabled
         self._part: ServerGuard | SiteGuard | None = None
         self._is_second = False
         self._said: set[str] = set()
@@ -61,6 +64,8 @@ class JobGuard(Widget):
         guards = [component for component in components.values() if isinstance(component, JobGuard)]
         if guards and guards[0] is not self:
             self._is_second = True
+        elif not self.enabled:
+            self.log_warning(fl_ctx, "this job has switched its guard off", fire_event=False)
         elif isinstance(engine, ServerEngineSpec):
             from fl_app.guard.server import ServerGuard  # a site does not need what it imports
 

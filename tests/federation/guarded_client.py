@@ -1,0 +1,72 @@
+"""The client of the guard's tests, a script as NVFlare's recipes take it: it adds one to every number, and
+one site of them, or all, does as it is told."""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import nvflare.client as flare
+from nvflare.client.tracking import SummaryWriter
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--case", default="good")
+parser.add_argument("--site", default="all")
+parser.add_argument("--seen", type=Path, default=None)
+parser.add_argument("--log", action="store_true")
+parser.add_argument("--difference", action="store_true")
+arguments = parser.parse_args()
+
+
+def train(case, received):
+    """What a site returns: parameters, metrics and meta."""
+    after = {name: value + 1 for name, value in received.params.items()}
+    if arguments.difference:
+        after = {name: value * 0 + 1 for name, value in received.params.items()}
+    metrics = {"accuracy": 0.5 + 0.1 * received.current_round}
+    meta = {"NUM_STEPS_CURRENT_ROUND": 10 if flare.get_site_name() == "site-1" else 30}
+    if case == "careless":  # several failures at once, none of which NVFlare says
+        return {name: value * np.nan for name, value in after.items()}, {"val_acc": 0.5}, meta
+    if case == "nan":
+        after = {name: value * np.nan for name, value in after.items()}
+    elif case == "flat":
+        after = {name: value.ravel() for name, value in after.items()}
+    elif case == "more":
+        after["more"] = np.ones(3)
+    elif case == "nothing":
+        after = {}
+    elif case == "other-metric":
+        metrics = {"val_acc": 0.5}
+    elif case == "large-integer":
+        meta["tokens"] = 1 << 70
+    elif case == "numpy":
+        after = {name: np.asarray(value) for name, value in after.items()}
+    elif case == "scaffold":
+        meta["scaffold_c_diff"] = {name: np.zeros(value.shape) for name, value in received.params.items()}
+    return after, metrics, meta
+
+
+flare.init()
+site = flare.get_site_name()
+writer = SummaryWriter()
+params = {}
+while flare.is_running():
+    received = flare.receive()
+    if received is None:
+        break
+    case = arguments.case if arguments.site in ("all", site) else "good"
+    if arguments.seen:
+        seen = arguments.seen / f"{site}-{received.current_round}.json"
+        seen.write_text(json.dumps(received.meta, default=str))
+    if flare.is_submit_model():
+        flare.send(flare.FLModel(params=params))
+    elif flare.is_evaluate():
+        if case == "no-evaluation":
+            raise RuntimeError("nothing to evaluate on")
+        flare.send(flare.FLModel(metrics={"accuracy": 0.5}))
+    else:
+        if arguments.log:
+            writer.add_scalar("loss", 1.0, global_step=received.current_round)
+        params, metrics, meta = train(case, received)
+        kind = flare.ParamsType.DIFF if arguments.difference else flare.ParamsType.FULL
+        flare.send(flare.FLModel(params=params, params_type=kind, metrics=metrics, meta=meta))

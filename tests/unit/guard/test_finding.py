@@ -1,0 +1,43 @@
+"""A reason is one line, and is found again in a log."""
+
+from __future__ import annotations
+
+import pytest
+from nvflare.apis.fl_constant import ReturnCode
+
+from fl_app.guard.finding import MARK, REASON_HEADER, Finding, reasons_in, refusal
+
+WHOLE = Finding("is NaN", "Lower the learning rate.", site="site-2", round=2, key="fc.weight")
+
+
+@pytest.mark.parametrize(
+    ("finding", "line"),
+    [
+        (WHOLE, "site-2, round 3, fc.weight: is NaN. Lower the learning rate."),
+        (Finding("is NaN", "Do."), "is NaN. Do."),
+        (Finding("two\n  lines", "Do.", site="s"), "s: two lines. Do."),
+        (Finding("is NaN", "Do.", round=0), "round 1: is NaN. Do."),
+    ],
+)
+def test_a_reason_is_one_line_with_what_is_known_of_its_place(finding: Finding, line: str) -> None:
+    assert finding.line == line
+
+
+def test_a_reason_survives_its_way_from_a_site_to_the_server() -> None:
+    assert Finding(**WHOLE.document()) == WHOLE
+
+
+def test_reasons_are_found_in_a_log_once_each_and_in_order() -> None:
+    log = (
+        f"2026-01-01 00:00:00,000 - JobGuard - ERROR - [identity=x] - {MARK} {WHOLE.line}\n"
+        f"... Aborting current RUN due to FATAL_SYSTEM_ERROR received: {MARK} {WHOLE.line}\n"
+        f"... {MARK} another\n"
+    )
+    assert reasons_in(log) == (WHOLE.line, "another")
+    assert reasons_in("nothing here") == ()
+
+
+def test_a_refused_result_is_an_error_that_carries_its_reason() -> None:
+    reply = refusal(WHOLE.line)
+    assert reply.get_return_code() == ReturnCode.EXECUTION_EXCEPTION
+    assert reply.get_header(REASON_HEADER) == WHOLE.line
