@@ -22,7 +22,7 @@ from deploy.runtimes.ports import free_ports, is_free
 from deploy.runtimes.records import Record
 from fl_app.contract import TELEMETRY_PORT
 
-OPEN_SECONDS = 20.0
+OPEN_SECONDS = 60.0
 STOP_SECONDS = 5.0
 POLL_SECONDS = 0.05
 FEDERATION, ADMIN, TELEMETRY = "federation", "admin", "telemetry"

@@ -15,18 +15,18 @@ import threading
 from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
-import urllib3
-from kubernetes.client.exceptions import ApiException
 
 from deploy.errors import FlarefleetError
 from deploy.runtimes import records
 from deploy.runtimes.host import LOOPBACK
-from deploy.runtimes.kubernetes.cluster import Cluster
 from deploy.runtimes.kubernetes.doors import Door, DoorList
 from deploy.runtimes.records import Record
+
+if TYPE_CHECKING:
+    from deploy.runtimes.kubernetes.cluster import Cluster
 
 CHUNK_BYTES = 2**16
 
@@ -42,6 +42,8 @@ def main(arguments: list[str]) -> int:
             listening.register(_listen(door), selectors.EVENT_READ, door)
         process = psutil.Process()
         records.write(Path(arguments[1]), Record(pid=os.getpid(), created=process.create_time()))
+        for context in {door.context for door in found.doors}:
+            threading.Thread(target=_warm_up, args=(context,), daemon=True).start()
         while True:
             for key, _ in listening.select():
                 listener = key.fileobj
@@ -62,11 +64,22 @@ def _listen(door: Door) -> socket.socket:
 
 @cache
 def _cluster(context: str) -> Cluster:
+    from deploy.runtimes.kubernetes.cluster import Cluster  # a second: the doors need not wait for it
+
     return Cluster(context)
+
+
+def _warm_up(context: str) -> None:
+    """Import Kubernetes' client before the first connection asks for it."""
+    with suppress(FlarefleetError):
+        _cluster(context)
 
 
 def _carry(near: socket.socket, door: Door) -> None:
     """One connection, to its end."""
+    from kubernetes.client.exceptions import ApiException
+    from urllib3.exceptions import HTTPError
+
     with near:
         try:
             cluster = _cluster(door.context)
@@ -75,7 +88,7 @@ def _carry(near: socket.socket, door: Door) -> None:
                 _log.info("%s has no running pod", door.name)
                 return
             far = cluster.connect(door.namespace, pod, door.port)
-        except (ApiException, FlarefleetError, urllib3.exceptions.HTTPError, OSError) as error:
+        except (ApiException, FlarefleetError, HTTPError, OSError) as error:
             _log.info("%s cannot be reached: %s", door.name, error)
             return
         with closing(far):

@@ -20,10 +20,12 @@ TAIL_LINES = 50
 CANNOT_START = {
     "ErrImageNeverPull": "its node may not fetch the image {image}, and does not have it",
     "ImagePullBackOff": "the image {image} cannot be fetched: {message}",
-    "InvalidImageName": "the image's name {image} is not one",
+    "InvalidImageName": "{image} cannot be an image's name",
 }
 """What a container waits for in vain until somebody does something."""
 IMAGES = "Put it where the nodes can fetch it: flarefleet images push (deployment: image: registry)"
+FIRST_FAILURE = "ErrImagePull"
+"""The node tries again; from the second failure on it is in CANNOT_START."""
 BACK_OFF = "CrashLoopBackOff"
 SHOWN = 300
 """Characters of a message of Kubernetes'."""
@@ -94,10 +96,18 @@ def _waiting(cluster: Cluster, member: Member, pod: Any, container: Any, where: 
     if waiting.reason == BACK_OFF and container.last_state.terminated is not None:
         return _ended(cluster, member, container.last_state.terminated, where)
     if waiting.reason in CANNOT_START:
-        message = _short(waiting.message or "").rstrip(".")
+        message = _image_fault(waiting.message or "")
         reason = CANNOT_START[waiting.reason].format(image=container.image, message=message)
         return _status(member, SiteState.CANNOT_START, f"{reason}. {IMAGES}", where=where)
+    if waiting.reason == FIRST_FAILURE:
+        reason = f"the image {container.image} cannot be fetched: {_image_fault(waiting.message or '')}"
+        return _status(member, SiteState.STARTING, reason, where=where)
     return _status(member, SiteState.STARTING, _why_it_waits(cluster, member, pod), where=where)
+
+
+def _image_fault(text: str) -> str:
+    """What the node says of an image, without how often it tries."""
+    return _short(text.removeprefix("Back-off pulling image ")).rstrip(".")
 
 
 def _ended(cluster: Cluster, member: Member, terminated: Any, where: str) -> SiteStatus:

@@ -15,7 +15,7 @@ from deploy.runtimes.admin_kit import kit_for_host
 from deploy.runtimes.follow import lines_of
 from deploy.runtimes.host import local_server_host
 from deploy.runtimes.kubernetes import installation, reach
-from deploy.runtimes.kubernetes.cluster import Cluster, current_context, explained
+from deploy.runtimes.kubernetes.cluster import ANSWER_SECONDS, Cluster, current_context, explained
 from deploy.runtimes.kubernetes.doors import ADMIN, FEDERATION, TELEMETRY, Doors
 from deploy.runtimes.kubernetes.helm import Helm, find_helm
 from deploy.runtimes.kubernetes.namespaces import ensure_namespace, remove_if_empty
@@ -38,6 +38,8 @@ AT_ONCE = 8
 HELMS_AT_ONCE = 4
 PULL_SECONDS = 300.0
 """How long `up` waits where nothing else is said: nodes may have to fetch an image of a gigabyte."""
+FOLLOW_SECONDS = 7 * 24 * 3600.0
+"""A log may be silent for so long and is followed all the same."""
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -121,7 +123,7 @@ class KubernetesRuntime:
                 container=CONTAINER,
                 follow=follow,
                 _preload_content=False,
-                _request_timeout=(20, None) if follow else None,
+                _request_timeout=(ANSWER_SECONDS, FOLLOW_SECONDS) if follow else None,
             )
         return _lines(response.stream())
 

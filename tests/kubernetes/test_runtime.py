@@ -1,0 +1,254 @@
+"""`flarefleet up --runtime kubernetes`: what it promises beyond the other runtimes, and how it says no."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from deploy.demo.measured import logged
+from deploy.errors import Failed, InputError, MachineError
+from deploy.project import Image
+from deploy.runtimes.protocol import SiteState
+from fl_app.jobs.hospital.job import HospitalParameters
+from tests.federation.federation import ADMIN, SERVER, Federation, eventually, write_project
+from tests.kubernetes.cluster import Cluster
+from tests.unit.hospital.averaging import average
+
+pytestmark = pytest.mark.kubernetes
+
+PARAMETERS = HospitalParameters(rounds=2, local_epochs=1, hidden=7, seed=5)
+
+
+@pytest.fixture(scope="module")
+def clinics(cluster_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+    """A server and two sites, up."""
+    folder = tmp_path_factory.mktemp("clinics")
+    made = Federation(
+        write_project(folder, sites=2, name=f"clinics-{os.getpid()}", image=cluster_image, port=8002).parent,
+        "kubernetes",
+    )
+    up = made.flarefleet("up", "--runtime", "kubernetes")
+    assert up.returncode == 0, up.stderr
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+def new(cluster_image: Image, tmp_path: Path) -> Iterator[Callable[..., Federation]]:
+    """Makes federations of a server and a site, provisioned and not yet up; gone afterwards."""
+    made: list[Federation] = []
+
+    def make(own: dict[str, object] | None = None, image: Image = cluster_image) -> Federation:
+        project = write_project(tmp_path, sites=1, name=f"trial-{uuid.uuid4().hex[:6]}", image=image)
+        made.append(Federation(project.parent, "kubernetes"))
+        if own is not None:
+            (made[-1].workspace.release / "site-1" / "own.yaml").write_text(yaml.safe_dump(own))
+        return made[-1]
+
+    yield make
+    for federation in made:
+        federation.remove()
+
+
+def namespaces(cluster: Cluster, federation: Federation) -> list[str]:
+    """Those of the federation that are there to stay."""
+    return [
+        one["metadata"]["name"]
+        for one in cluster.get("namespaces")["items"]
+        if one["metadata"]["name"].startswith(f"{federation.project.name}-")
+        and one["status"]["phase"] == "Active"
+    ]
+
+
+def test_hospital_in_processes_of_the_pods_comes_to_the_model_that_averaging_by_hand_comes_to(
+    clinics: Federation, tmp_path: Path
+) -> None:
+    settings = [f"{name}={value}" for name, value in PARAMETERS.model_dump().items()]
+    submitted = clinics.flarefleet("submit", "hospital", *(w for one in settings for w in ("--set", one)))
+    assert submitted.returncode == 0, submitted.stderr
+    assert "round 2/2" in submitted.stderr
+    job_id = submitted.stdout.strip()
+    fetched = clinics.flarefleet("fetch", job_id, str(tmp_path / "results"))
+    assert fetched.returncode == 0, fetched.stderr
+
+    torch.set_num_threads(1)
+    expected = average(PARAMETERS, hospitals=2)
+    stored = torch.load(tmp_path / "results" / "model" / "FL_global_model.pt", weights_only=True)["model"]
+    for name, value in expected.weights.items():
+        torch.testing.assert_close(stored[name], value, rtol=0, atol=1e-5)
+    for index, site in enumerate(clinics.project.sites):
+        events = tmp_path / "results" / "tb_events"
+        own = logged(events, site.name, "accuracy_after_training", PARAMETERS.rounds)
+        assert list(own) == pytest.approx(expected.own_accuracy[index])
+
+
+def test_nvflares_console_reaches_the_server_through_the_cluster(clinics: Federation) -> None:
+    kit = clinics.runtime.admin_kit(ADMIN)
+    admin = json.loads((kit / "startup" / "fed_admin.json").read_text())["admin"]
+    assert admin["host"] == "127.0.0.1"
+    listed = clinics.flarefleet("jobs", "--json")
+    assert listed.returncode == 0, listed.stderr
+
+
+def test_a_killed_site_is_back_by_itself(clinics: Federation, cluster: Cluster) -> None:
+    namespace, _, pod = clinics.site("site-1").where.split()[-1].partition("/")
+
+    def restarts() -> int:
+        return cluster.get("pod", "-n", namespace, pod)["status"]["containerStatuses"][0]["restartCount"]
+
+    before = restarts()
+    clinics.kill("site-1")
+    eventually(lambda: restarts() > before, what="Kubernetes starts it again")
+    eventually(lambda: clinics.site("site-1").state is SiteState.READY, 90, "it is registered again")
+
+
+def test_the_end_of_a_log_that_is_followed_is_the_end_of_its_pod(clinics: Federation) -> None:
+    lines = clinics.runtime.logs("site-2", follow=True)
+    assert any("Successfully registered client:site-2" in line for line in lines)
+    clinics.kill("site-2")
+    deadline = time.monotonic() + 60
+    for _ in lines:
+        assert time.monotonic() < deadline
+    clinics.up()
+
+
+def test_a_node_drained_under_a_running_job_leaves_the_federation_whole_on_the_others(
+    clinics: Federation, cluster: Cluster
+) -> None:
+    """The job itself is lost with its server, and NVFlare goes on to call it RUNNING."""
+    submitted = clinics.flarefleet("submit", "probe", "--detach", "--set", "rounds=100", "--set", "seconds=1")
+    assert submitted.returncode == 0, submitted.stderr
+    job_id = submitted.stdout.strip()
+
+    def status() -> str:
+        listed = json.loads(clinics.flarefleet("jobs", "--json").stdout)
+        return next(job["status"] for job in listed if job["id"] == job_id)
+
+    eventually(lambda: status() == "RUNNING", 60, "the job runs")
+    namespace, _, pod = clinics.site(SERVER).where.split()[-1].partition("/")
+    node = cluster.get("pod", "-n", namespace, pod)["spec"]["nodeName"]
+    drain = ("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=120s")
+    try:
+        cluster.kubectl(*drain)
+        assert clinics.up().is_ready
+        moved = cluster.get("pod", "-n", namespace, pod)["spec"]["nodeName"]
+    finally:
+        cluster.kubectl("uncordon", node)
+    assert moved != node
+    assert status() == "RUNNING"
+    again = clinics.flarefleet("submit", "probe")
+    assert again.returncode == 0, again.stderr
+
+
+def test_down_keeps_the_volumes_and_an_up_takes_them_up(clinics: Federation, cluster: Cluster) -> None:
+    listed = clinics.flarefleet("jobs", "--json").stdout
+    assert json.loads(listed)
+    clinics.down()
+    assert {site.state for site in clinics.status().sites} == {SiteState.STOPPED}
+    left = cluster.get("all,secrets,networkpolicies", "-n", f"{clinics.project.name}-site-1")["items"]
+    assert left == []
+    with pytest.raises(Failed, match="not up"):
+        clinics.runtime.admin_kit(ADMIN)
+
+    clinics.up()
+
+    assert [job["id"] for job in json.loads(clinics.flarefleet("jobs", "--json").stdout)] == [
+        job["id"] for job in json.loads(listed)
+    ]
+
+
+def test_another_federation_of_the_name_is_refused_and_harms_nothing(
+    clinics: Federation, tmp_path: Path, cluster_image: Image
+) -> None:
+    project = write_project(tmp_path, sites=2, name=clinics.project.name, image=cluster_image)
+    stranger = Federation(project.parent, "kubernetes")
+    with pytest.raises(InputError, match="belongs to another federation called"):
+        stranger.up()
+    stranger.down()
+    assert clinics.status().is_ready
+
+
+def test_a_site_that_project_yml_names_no_more_goes_and_its_volume_stays(
+    clinics: Federation, cluster: Cluster, cluster_image: Image
+) -> None:
+    namespace = f"{clinics.project.name}-site-2"
+    write_project(clinics.folder, sites=1, name=clinics.project.name, image=cluster_image, port=8002)
+    for verb in ("provision", "up"):
+        done = clinics.flarefleet(verb)
+        assert done.returncode == 0, done.stderr
+
+    assert [site.name for site in clinics.status().sites] == [SERVER, "site-1"]
+    assert cluster.get("all,secrets", "-n", namespace)["items"] == []
+    assert len(cluster.get("pvc", "-n", namespace)["items"]) == 1
+    cluster.kubectl("delete", "namespace", namespace, "--wait=false")
+
+
+def test_an_image_that_is_nowhere_ends_up_at_once_with_what_to_do(new: Callable[..., Federation]) -> None:
+    federation = new(image=Image(registry="registry.invalid/nowhere", tag="1"))
+    with pytest.raises(
+        Failed, match=r"registry\.invalid/nowhere/runtime:1-cpu cannot be fetched.*images push"
+    ):
+        federation.up()
+    assert "cannot be fetched" in federation.site(SERVER).reason
+
+
+def test_a_pod_that_is_refused_is_told_in_the_words_of_who_refuses(new: Callable[..., Federation]) -> None:
+    federation = new({"securityContext": {"allowPrivilegeEscalation": True}})
+    with pytest.raises(Failed, match=r"site-1 is not ready: its pod is refused: .*violates PodSecurity"):
+        federation.up()
+
+    own = federation.workspace.release / "site-1" / "own.yaml"
+    own.unlink()
+    assert federation.up().is_ready
+
+
+def test_a_volume_that_nobody_provides_is_named(new: Callable[..., Federation]) -> None:
+    federation = new({"persistence": {"storageClassName": "nowhere"}})
+    with pytest.raises(Failed, match=r'the volume claim workspace-site-1-0: .*"nowhere" not found') as told:
+        federation.up(timeout=20)
+    assert "longer than 20 s" in str(told.value)
+
+
+def test_down_with_volumes_leaves_nothing(new: Callable[..., Federation], cluster: Cluster) -> None:
+    federation = new({"gpus": 9})
+    with pytest.raises(
+        Failed, match=r"site-1 is not ready: no node takes its pod: .*Insufficient nvidia.com/gpu"
+    ):
+        federation.up(timeout=10)
+    assert len(namespaces(cluster, federation)) == 2
+    assert federation.flarefleet("down", "--runtime", "kubernetes", "--volumes").returncode == 0
+    eventually(lambda: not namespaces(cluster, federation), what="its namespaces go")
+    assert federation.status().sites == ()
+
+
+def test_a_cluster_that_nobody_knows_is_refused_before_anything_starts(
+    new: Callable[..., Federation],
+) -> None:
+    federation = new()
+    federation.runtime.contexts = {"": "nowhere"}
+    with pytest.raises(MachineError, match="does not lead to nowhere"):
+        federation.up()
+    federation.runtime.contexts = {"site-9": "nowhere"}
+    with pytest.raises(InputError, match="there is no site site-9; there are: flare-server, site-1"):
+        federation.up()
+
+
+def test_a_cluster_that_does_not_answer_is_told_at_once(
+    new: Callable[..., Federation], cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kubeconfig = re.sub(r"https://127.0.0.1:\d+", "https://127.0.0.1:9", cluster.kubeconfig.read_text())
+    (tmp_path / "kubeconfig").write_text(kubeconfig)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    federation = new()
+    with pytest.raises(MachineError, match="does not answer"):
+        federation.up()
+    monkeypatch.undo()
