@@ -44,8 +44,14 @@ from nvflare.client.config import ExchangeFormat
 from nvflare.client.decomposers import register_framework_decomposers
 from nvflare.security.logging import secure_format_traceback
 
+from fl_app.guard import Finding, refusal
+from fl_app.guard.rules import Breach, describe, differing
+
 Weights: TypeAlias = dict[str, Any]
 """A model's parameters by name: torch tensors with `TrainingRecipe`, as the server sent them."""
+
+ARRAY = "numpy_key"
+"""The name of the one array of a NumPy model."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,15 @@ class LocalResult:
 
 
 class UnusableResult(ValueError):  # noqa: N818 - read by people, in logs
-    """A result that the server would drop in silence, or that would change the model's shape."""
+    """A result that the server would drop in silence, or that would change the model's shape.
+
+    Args:
+        breach: the guard's rule that it breaks.
+    """
+
+    def __init__(self, breach: Breach) -> None:
+        self.breach = breach
+        super().__init__(Finding(breach.what, breach.remedy, key=breach.key).line)
 
 
 class SiteTraining(Executor):
@@ -96,6 +110,9 @@ class SiteTraining(Executor):
 
     An exception in `begin` or `train` ends the job, with this site's name and the traceback in its error log.
     """
+
+    _exchange = ExchangeFormat.PYTORCH
+    """What weights are as they travel."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -143,8 +160,10 @@ class SiteTraining(Executor):
             round = Round(received.current_round or 0, received.total_rounds or 0, received.meta or {})
             result = self.train(dict(received.params), round)
             check_result(result, received.params)
-        except Exception as error:
-            self._report(fl_ctx, error)
+        except UnusableResult as error:
+            return self._refuse(fl_ctx, error.breach, round)
+        except Exception:
+            self.log_error(fl_ctx, secure_format_traceback())
             return make_reply(ReturnCode.EXECUTION_EXCEPTION)
         if abort_signal.triggered:
             return make_reply(ReturnCode.TASK_ABORTED)
@@ -165,14 +184,25 @@ class SiteTraining(Executor):
         workspace = fl_ctx.get_prop(FLContextKey.WORKSPACE_OBJECT)
         job_id = fl_ctx.get_job_id()
         try:
-            register_framework_decomposers(ExchangeFormat.PYTORCH, ExchangeFormat.PYTORCH)
+            register_framework_decomposers(self._exchange, self._exchange)
             self.begin(Site(fl_ctx.get_identity_name(), job_id, Path(workspace.get_run_dir(job_id))))
         except Exception:
             self._failure = secure_format_traceback()
 
-    def _report(self, fl_ctx: FLContext, error: Exception) -> None:
-        text = str(error) if isinstance(error, UnusableResult) else secure_format_traceback()
-        self.log_error(fl_ctx, text)
+    def _refuse(self, fl_ctx: FLContext, breach: Breach, round: Round) -> Shareable:
+        """Answer with the reason, which the guard of the server ends the job with."""
+        finding = Finding(
+            breach.what, breach.remedy, site=fl_ctx.get_identity_name(), round=round.number, key=breach.key
+        )
+        self.log_error(fl_ctx, finding.line)
+        return refusal(finding.line)
+
+
+class ArrayTraining(SiteTraining):
+    """The same for a model that is one NumPy array, `weights[ARRAY]`: for `ArrayTrainingRecipe`, without
+    torch."""
+
+    _exchange = ExchangeFormat.NUMPY
 
 
 def check_result(result: LocalResult, received: Mapping[str, Any]) -> None:
@@ -182,25 +212,15 @@ def check_result(result: LocalResult, received: Mapping[str, Any]) -> None:
         UnusableResult: names missing or unknown, another kind of array, another shape, nothing to weigh by.
     """
     if not isinstance(result, LocalResult):
-        raise UnusableResult(f"train() must return a LocalResult, not {type(result).__name__}")
-    missing, unknown = received.keys() - result.weights.keys(), result.weights.keys() - received.keys()
-    if missing or unknown:
-        raise UnusableResult(
-            f"train() must return the weights it received: missing {sorted(missing)}, "
-            f"unknown {sorted(unknown)}"
-        )
+        raise UnusableResult(Breach(f"train() returned {type(result).__name__}", "Return a LocalResult."))
+    if breach := differing(describe(received), describe(result.weights), whole=True):
+        raise UnusableResult(breach)
     if result.examples <= 0:
         raise UnusableResult(
-            f"train() must count the examples it trained on: {result.examples} is not above 0"
+            Breach(f"{result.examples} is not above 0", "Count the examples it trained on.", "examples")
         )
     for name, before in received.items():
         after = result.weights[name]
         if type(after) is not type(before):
-            raise UnusableResult(
-                f"train() returned {name} as {type(after).__name__}, but received it as "
-                f"{type(before).__name__}"
-            )
-        if getattr(after, "shape", None) != getattr(before, "shape", None):
-            raise UnusableResult(
-                f"train() returned {name} with shape {tuple(after.shape)}, but received {tuple(before.shape)}"
-            )
+            kinds = f"returned {type(after).__name__}, and was sent {type(before).__name__}"
+            raise UnusableResult(Breach(kinds, "Return each parameter as what it was received.", name))

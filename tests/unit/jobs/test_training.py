@@ -21,14 +21,20 @@ def test_the_whole_model_in_its_shapes_is_taken() -> None:
 @pytest.mark.parametrize(
     ("wrong", "why"),
     [
-        ({"weight": GOOD.weights["weight"]}, r"missing \['bias'\]"),
-        ({**GOOD.weights, "scale": np.ones(1)}, r"unknown \['scale'\]"),
-        ({**GOOD.weights, "bias": GOOD.weights["bias"].tolist()}, "bias as list, but received it as"),
+        ({"weight": GOOD.weights["weight"]}, r"bias: did not return 1 parameter \(bias\)"),
+        (
+            {**GOOD.weights, "scale": np.ones(1)},
+            r"scale: returned 1 parameter \(scale\) that the model it was sent does not have",
+        ),
+        (
+            {**GOOD.weights, "bias": GOOD.weights["bias"].tolist()},
+            "bias: returned list, and was sent ndarray",
+        ),
         (
             {**GOOD.weights, "weight": GOOD.weights["weight"].ravel()},
-            r"weight with shape \(6,\), but received \(2, 3\)",
+            r"weight: returned shape \(6,\), and was sent \(2, 3\)",
         ),
-        ({}, "missing"),
+        ({}, "did not return 2 parameters"),
     ],
 )
 def test_another_model_is_refused_with_the_name_of_what_differs(wrong: dict[str, object], why: str) -> None:
@@ -43,7 +49,7 @@ def test_a_result_of_no_examples_is_refused(examples: int) -> None:
 
 
 def test_anything_but_a_local_result_is_refused() -> None:
-    with pytest.raises(UnusableResult, match="must return a LocalResult, not dict"):
+    with pytest.raises(UnusableResult, match=r"returned dict\. Return a LocalResult"):
         check_result({}, RECEIVED)  # type: ignore[arg-type]
 
 
