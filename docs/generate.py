@@ -1,9 +1,10 @@
-"""Write docs/metrics.md from the catalogue of metrics: `make docs`. `--check` writes nothing and fails on drift."""
+"""Write docs/metrics.md from the catalogue of metrics: `make docs`. `--check` fails where it drifted."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -22,37 +23,44 @@ from fl_app.telemetry.series import SERIES, SERIES_OF_JOB
 
 FILE = Path(__file__).with_name("metrics.md")
 
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
 INTRODUCTION = f"""\
 <!-- Written by `make docs` from fl_app/telemetry: do not edit. -->
+
 # Metrics
 
-Every server and site shows these on its telemetry port (9464): `GET /metrics`, in Prometheus' or OpenMetrics'
-text format. Job processes and pods push theirs to the parent that started them, so the parent is all there is to
-scrape.
+Every server and site shows these on its telemetry port (9464): `GET /metrics`, in Prometheus' or
+OpenMetrics' text format. Job processes and pods push theirs to the parent that started them, so the parent is
+all there is to scrape.
 
-Every series has the labels {", ".join(f"`{label}`" for label in LABELS)}: the federation, whose it is, and who
-says so (`server` or `client`). What a site tells of itself has role `client`; what the server tells of that site
-has role `server`. The series of a job also have `job`, the job's name; while two jobs of one name run on a
-parent, the second is `NAME~2`. Only `nvflare_job_info` tells a job's id, and only while the job is active.
+Every series has the labels {_names(LABELS)}: the federation, whose it is, and who says so (`server`
+or `client`). What a site tells of itself has role `client`; what the server tells of that site has role
+`server`. The series of a job also have `job`, the job's name; while two jobs of one name run on a parent, the
+second is `NAME~2`. Only `nvflare_job_info` tells a job's id, and only while the job is active.
 
-A job's series stay for {METRICS_KEPT_SECONDS / 60:.0f} minutes after its end, however it ended (`FLARE_METRICS_KEPT`,
-seconds, in a parent's environment). A new job of the same name takes them over at once.
+A job's series stay for {METRICS_KEPT_SECONDS / 60:.0f} minutes after its end, however it ended
+(`FLARE_METRICS_KEPT`, seconds, in a parent's environment). A new job of the same name takes them over at
+once.
 """
 
 OF_THE_PROCESS = f"""\
-`result` is one of {", ".join(f"`{result}`" for result in RESULTS)}. Each parent also has the metrics of its own
-process that prometheus-client makes (`process_cpu_seconds_total`, `process_resident_memory_bytes`,
-`process_open_fds`, `process_start_time_seconds`...), with the same labels.
+`result` is one of {_names(RESULTS)}. Each parent also has the metrics of its own process that
+prometheus-client makes (`process_cpu_seconds_total`, `process_resident_memory_bytes`, `process_open_fds`,
+`process_start_time_seconds`...), with the same labels.
 """
 
 BOUNDS = f"""\
 ## Bounds
 
-A parent takes documents of up to {MAX_DOCUMENT_BYTES >> 20} MiB, {DOCUMENTS_PER_SECOND:.0f} of them and
-{BYTES_PER_SECOND / 2**20:.0f} MiB a second from each job (more in one go after a pause). It shows {JOBS} jobs at most,
-{SERIES_OF_JOB} series a job, {SERIES} in all. A job has {TAGS} tags for each of {PARTICIPANTS} sites, {KINDS} values of
-any other label, and cuts label values at {LABEL_LENGTH} characters. What is beyond these is dropped and counted in
-`nvflare_telemetry_dropped_total`, by `reason`:
+A parent takes documents of up to {MAX_DOCUMENT_BYTES >> 20} MiB, {DOCUMENTS_PER_SECOND:.0f} of
+them and {BYTES_PER_SECOND / 2**20:.0f} MiB a second from each job (more in one go after a pause). It shows
+{JOBS} jobs at most, {SERIES_OF_JOB} series a job, {SERIES} in all. A job has {TAGS} tags for each of
+{PARTICIPANTS} sites, {KINDS} values of any other label, and cuts label values at {LABEL_LENGTH} characters.
+What is beyond these is dropped and counted in `nvflare_telemetry_dropped_total`, by `reason`:
 
 | reason | why it was dropped |
 |---|---|
@@ -76,13 +84,22 @@ def reference() -> str:
     """The whole file."""
     return "\n".join(
         [
-            INTRODUCTION,
+            _filled(INTRODUCTION),
             "## Parents\n\n" + _table(PARENT_METRICS),
-            OF_THE_PROCESS,
+            _filled(OF_THE_PROCESS),
             "## Jobs\n\n" + _table(JOB_METRICS),
-            BOUNDS + "".join(f"| `{reason}` | {why} |\n" for reason, why in REASONS.items()),
+            _filled(BOUNDS) + "".join(f"| `{reason}` | {why} |\n" for reason, why in REASONS.items()),
         ]
     )
+
+
+def _filled(text: str) -> str:
+    """The same text with lines of one width, however long the figures in it are."""
+    paragraphs = (
+        one if one.startswith("|") else textwrap.fill(one, 110, break_on_hyphens=False)
+        for one in text.strip().split("\n\n")
+    )
+    return "\n\n".join(paragraphs) + "\n"
 
 
 def _table(specs: Iterable[Spec]) -> str:
@@ -91,11 +108,10 @@ def _table(specs: Iterable[Spec]) -> str:
 
 
 def _row(spec: Spec) -> str:
-    labels = ", ".join(f"`{label}`" for label in spec.labels)
     cells = (
         f"`{spec.full_name}`",
         spec.type.value,
-        labels,
+        _names(spec.labels),
         spec.unit,
         spec.seen.value,
         spec.meaning,

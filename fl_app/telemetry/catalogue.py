@@ -245,8 +245,8 @@ JOB_METRICS = (
 )
 
 SAID_OF_SITES = ("training_metric", "training_steps_total")
-"""Metrics of which the server's job says whose they are: `site` is the first label in a pushed document; empty,
-it is the parent's own."""
+"""Metrics of which the server's job says whose they are: `site` is the first label in a pushed document
+(empty: the parent's own)."""
 
 PARENTS = {spec.name: spec for spec in PARENT_METRICS}
 JOBS = {spec.name: spec for spec in JOB_METRICS}

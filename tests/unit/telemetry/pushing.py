@@ -8,8 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from fl_app.telemetry.access import push_environment
+from fl_app.telemetry.access import open_access, push_environment, push_url
 from fl_app.telemetry.endpoint import Endpoint
+from fl_app.telemetry.intake import Intake
+from fl_app.telemetry.roster import Roster
 
 
 class Note(BaseModel, extra="forbid"):
@@ -34,6 +36,14 @@ class Notes:
             return 3
         self.taken.append((job_id, document.text))
         return 0
+
+
+def begun_anew(endpoint: Endpoint) -> Endpoint:
+    """The same port with nothing granted, taken or dropped yet, as of a parent that has just started."""
+    roster = Roster()
+    access = open_access(push_url("127.0.0.1", endpoint.port, None), roster.granted)
+    endpoint.intake = Intake(access, roster.admits)
+    return endpoint
 
 
 def bearer(job_id: str) -> str:

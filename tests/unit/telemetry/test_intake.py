@@ -12,16 +12,21 @@ from fl_app.telemetry import endpoint as endpoint_module
 from fl_app.telemetry.access import open_access, push_environment, push_url
 from fl_app.telemetry.endpoint import Endpoint
 from fl_app.telemetry.intake import DOCUMENTS_AT_ONCE, MAX_DOCUMENT_BYTES, REASONS
-from tests.unit.telemetry.pushing import Notes, bearer, post
+from tests.unit.telemetry.pushing import Notes, bearer, begun_anew, post
 
 GOOD = b'{"text": "hello"}'
 
 
-@pytest.fixture
-def endpoint() -> Iterator[Endpoint]:
+@pytest.fixture(scope="module")
+def shared_endpoint() -> Iterator[Endpoint]:
     endpoint = Endpoint("127.0.0.1", 0)
     yield endpoint
     endpoint.close()
+
+
+@pytest.fixture
+def endpoint(shared_endpoint: Endpoint) -> Endpoint:
+    return begun_anew(shared_endpoint)
 
 
 @pytest.fixture

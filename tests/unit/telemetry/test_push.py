@@ -15,14 +15,19 @@ from fl_app.telemetry import push
 from fl_app.telemetry.access import push_environment
 from fl_app.telemetry.endpoint import Endpoint
 from fl_app.telemetry.push import Outcome, Pusher, Queue
-from tests.unit.telemetry.pushing import Notes
+from tests.unit.telemetry.pushing import Notes, begun_anew
 
 
-@pytest.fixture
-def endpoint() -> Iterator[Endpoint]:
+@pytest.fixture(scope="module")
+def shared_endpoint() -> Iterator[Endpoint]:
     endpoint = Endpoint("127.0.0.1", 0)
     yield endpoint
     endpoint.close()
+
+
+@pytest.fixture
+def endpoint(shared_endpoint: Endpoint) -> Endpoint:
+    return begun_anew(shared_endpoint)
 
 
 @pytest.fixture

@@ -1,0 +1,172 @@
+"""Whatever a broken or hostile job pushes: no crash, no other job's series touched, nothing without bound."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Iterator
+from email.message import Message
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+
+from fl_app.telemetry import series as series_module
+from fl_app.telemetry.access import open_access, push_environment
+from fl_app.telemetry.catalogue import JOBS
+from fl_app.telemetry.intake import Intake
+from fl_app.telemetry.metrics import Identity
+from fl_app.telemetry.roster import Roster
+from fl_app.telemetry.series import JobSeries
+
+ANSWERS = {
+    HTTPStatus.NO_CONTENT,
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.LENGTH_REQUIRED,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.TOO_MANY_REQUESTS,
+}
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "30"))
+VICTIMS_LINE = 'nvflare_job_round{project="p",site="s",role="server",job="victim"} 7.0'
+
+
+class Parent:
+    """A parent with a victim's series, whose clock makes room for one document after the other."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.roster = Roster(clock=lambda: self.now)
+        access = open_access("http://127.0.0.1:9464/push", self.roster.granted)
+        self.intake = Intake(access, self.roster.admits, lambda: self.now)
+        self.series = JobSeries(Identity("s", "server", project="p"), self.roster, self.intake.drop)
+        self.intake.register(self.series)
+        self.roster.launched("victim-id", "victim")
+        self.roster.launched("hostile-id", "hostile")
+        self.roster.running = lambda: {"victim-id", "hostile-id"}
+        assert self.push("victim-id", b'{"values": [["job_round", [], 7]]}') == HTTPStatus.NO_CONTENT
+
+    def push(self, job_id: str, body: bytes, kind: str = "metrics") -> HTTPStatus:
+        token = push_environment(job_id)["FLARE_PUSH_TOKEN"]
+        return self.receive(
+            {"Authorization": f"Bearer {token}", "Content-Length": str(len(body))}, body, kind
+        )
+
+    def receive(self, headers: dict[str, str], body: bytes, kind: str = "metrics") -> HTTPStatus:
+        self.now += 1
+        message = Message()
+        for name, value in headers.items():
+            message[name] = value
+        return self.intake.receive(kind, message, io.BytesIO(body))
+
+    def is_unharmed(self) -> bool:
+        text = self.series.expose(open_metrics=False).decode()
+        assert text.count(VICTIMS_LINE) == 1
+        samples = [one for family in text_string_to_metric_families(text) for one in family.samples]
+        assert {one.labels["job"] for one in samples} <= {"victim", "hostile"}
+        assert [one.name for one in samples if one.labels["job"] == "victim"] == [
+            "nvflare_job_info",
+            "nvflare_job_round",
+        ]
+        return len(samples) < 2000
+
+
+@pytest.fixture(scope="module")
+def parent() -> Iterator[Parent]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(series_module, "SERIES_OF_JOB", 50)
+        yield Parent()
+
+
+texts = st.text(max_size=200) | st.sampled_from(["victim", "hospital", 'x"} 1\n', "\\", "\n", "site-1"])
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | texts
+anything = st.recursive(
+    scalars, lambda some: st.lists(some, max_size=5) | st.dictionaries(texts, some, max_size=5)
+)
+names = st.sampled_from([*JOBS, "up", "job_info", "nvflare_job_round"]) | texts
+labels = st.lists(texts | scalars, max_size=4)
+known_names = st.sampled_from(["training_metric", "job_errors_total", "rounds_missed_total", "job_round"])
+values = st.lists(st.tuples(names, labels, st.floats() | st.integers() | anything), max_size=20)
+counts = st.lists(st.integers(min_value=-1, max_value=2**70), max_size=20)
+distributions = st.lists(st.tuples(names, labels, counts, st.floats() | anything), max_size=5)
+documents = st.fixed_dictionaries(
+    {},
+    optional={
+        "values": values | anything,
+        "distributions": distributions | anything,
+        "dropped": st.dictionaries(st.sampled_from(["room", "queue", "token"]), st.integers()) | anything,
+        "job": texts,
+    },
+)
+
+
+def encoded(document: Any) -> bytes:
+    return json.dumps(document).encode("utf-8", "surrogatepass")
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(document=documents | anything)
+def test_no_document_harms_another_job_or_fills_the_parent(parent: Parent, document: Any) -> None:
+    assert parent.push("hostile-id", encoded(document)) in ANSWERS
+    assert parent.is_unharmed()
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(
+    known=st.lists(
+        st.tuples(
+            st.sampled_from(["training_metric", "job_errors_total", "rounds_missed_total", "job_round"]),
+            texts,
+            texts,
+        ),
+        max_size=30,
+    )
+)
+def test_documents_that_are_almost_right_are_taken_or_refused_whole(
+    parent: Parent, known: list[tuple[str, str, str]]
+) -> None:
+    wanted = {"training_metric": 2, "job_round": 0}
+    document = {"values": [[name, [one, two][: wanted.get(name, 1)], 1.0] for name, one, two in known]}
+
+    assert parent.push("hostile-id", encoded(document)) in (HTTPStatus.NO_CONTENT, HTTPStatus.BAD_REQUEST)
+    assert parent.is_unharmed()
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(body=st.binary(max_size=500), kind=st.sampled_from(["metrics", "", "../metrics"]) | texts)
+def test_no_bytes_harm(parent: Parent, body: bytes, kind: str) -> None:
+    assert parent.push("hostile-id", body, kind) in ANSWERS
+    assert parent.is_unharmed()
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(
+    authorization=st.none()
+    | texts
+    | st.builds("Bearer {}".format, texts)
+    | st.builds("Bearer victim-id.{}".format, texts),
+    length=st.none() | texts | st.integers().map(str),
+    body=st.binary(max_size=50) | st.just(b'{"values": [["job_round", [], 8]]}'),
+)
+def test_nobody_pushes_without_a_token(
+    parent: Parent, authorization: str | None, length: str | None, body: bytes
+) -> None:
+    # A header cannot hold everything: what http.server reads is Latin-1 in one line.
+    said = {
+        name: "".join(character for character in text if "\x20" <= character <= "\xff")
+        for name, text in (("Authorization", authorization), ("Content-Length", length))
+        if text is not None
+    }
+
+    assert parent.receive(said, body) is HTTPStatus.UNAUTHORIZED
+    assert parent.is_unharmed()
+
+
+def test_deep_nesting_is_refused(parent: Parent) -> None:
+    assert parent.push("hostile-id", b'{"values":' + b"[" * 100_000) is HTTPStatus.BAD_REQUEST
+    assert parent.is_unharmed()

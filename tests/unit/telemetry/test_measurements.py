@@ -1,0 +1,119 @@
+"""What a job process measures: the latest values are sent, once, and it stays within its bounds."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from fl_app.telemetry import measurements as measurements_module
+from fl_app.telemetry.catalogue import JOBS
+from fl_app.telemetry.documents import LABEL_LENGTH, MetricsDocument
+from fl_app.telemetry.intake import MAX_DOCUMENT_BYTES
+from fl_app.telemetry.measurements import PARTICIPANTS, TAGS, Measurements
+from fl_app.telemetry.push import Outcome
+
+
+@pytest.fixture
+def measured() -> Measurements:
+    return Measurements()
+
+
+def sent(measured: Measurements, outcome: Outcome = Outcome.TAKEN) -> dict[str, Any]:
+    """The next document, after it was settled."""
+    document = measured.next()
+    assert document is not None
+    MetricsDocument.model_validate_json(document)
+    measured.settle(outcome)
+    return dict(json.loads(document))
+
+
+def test_there_is_nothing_to_send_until_something_changes(measured: Measurements) -> None:
+    assert measured.next() is None
+    measured.set("job_round", 1)
+    assert sent(measured)["values"] == [["job_round", [], 1.0]]
+    assert measured.next() is None
+
+
+def test_only_the_latest_value_is_sent(measured: Measurements) -> None:
+    for number in range(100):
+        measured.set("training_metric", number, "site-1", "loss")
+
+    assert sent(measured)["values"] == [["training_metric", ["site-1", "loss"], 99.0]]
+
+
+def test_what_was_not_taken_is_sent_again_as_it_is_then(measured: Measurements) -> None:
+    measured.set("job_round", 1)
+    measured.set("job_rounds", 5)
+    sent(measured, Outcome.LATER)
+    measured.set("job_round", 2)
+
+    assert sent(measured)["values"] == [["job_round", [], 2.0], ["job_rounds", [], 5.0]]
+
+
+def test_counters_count_on(measured: Measurements) -> None:
+    measured.add("model_sent_bytes_total", 10)
+    sent(measured)
+    measured.add("model_sent_bytes_total", 5)
+    measured.raise_to("training_steps_total", 7, "site-1")
+    measured.raise_to("training_steps_total", 3, "site-1")
+
+    values = sent(measured)["values"]
+
+    assert values == [["model_sent_bytes_total", [], 15.0], ["training_steps_total", ["site-1"], 7.0]]
+
+
+def test_a_histogram_counts_in_its_buckets(measured: Measurements) -> None:
+    for seconds in (0.05, 0.1, 0.2, 1e9):
+        measured.observe("round_duration_seconds", seconds)
+
+    name, labels, counts, total = sent(measured)["distributions"][0]
+
+    assert (name, labels, total) == ("round_duration_seconds", [], pytest.approx(1e9 + 0.35))
+    assert (counts[0], counts[1], counts[-1], sum(counts)) == (2, 1, 1, 4), "a bound belongs to its bucket"
+    assert len(counts) == len(JOBS["round_duration_seconds"].buckets) + 1
+
+
+def test_a_site_has_so_many_tags_and_takes_none_from_others(measured: Measurements) -> None:
+    for tag in range(TAGS + 5):
+        measured.set("training_metric", tag, "site-1", f"tag-{tag}")
+    measured.set("training_metric", 1, "site-2", "loss")
+    measured.set("training_metric", 7, "site-1", "tag-0")
+
+    document = sent(measured)
+
+    assert len(document["values"]) == TAGS + 1
+    assert document["dropped"] == {"room": 5}
+    assert ["training_metric", ["site-1", "tag-0"], 7.0] in document["values"]
+    measured.set("job_round", 1)
+    assert sent(measured)["dropped"] == {}, "said once"
+
+
+def test_what_was_dropped_is_said_again_if_nobody_heard_it(
+    measured: Measurements, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measurements_module, "KINDS", 1)
+    measured.add("job_errors_total", 1, "fatal")
+    measured.add("job_errors_total", 1, "other")
+    assert sent(measured, Outcome.LATER)["dropped"] == {"room": 1}
+
+    assert sent(measured)["dropped"] == {"room": 1}
+
+
+def test_a_thousand_sites_with_a_hundred_tags_go_in_documents_that_a_parent_takes(
+    measured: Measurements,
+) -> None:
+    long = "x" * LABEL_LENGTH
+    for site in range(40):
+        for tag in range(TAGS):
+            measured.set("training_metric", 1 / 3, f"{site}{long}", f"{tag}{long}")
+
+    number = 0
+    while (document := measured.next()) is not None:
+        assert len(document) < MAX_DOCUMENT_BYTES
+        number += len(json.loads(document)["values"])
+        measured.settle(Outcome.TAKEN)
+
+    assert number == 40 * TAGS
+    assert PARTICIPANTS > 1000

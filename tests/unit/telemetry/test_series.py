@@ -1,0 +1,306 @@
+"""The series of jobs: what is pushed is shown under the right names, and is bounded, and goes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from prometheus_client.core import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open_metrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+from pydantic import ValidationError
+
+from fl_app.telemetry import series as series_module
+from fl_app.telemetry.catalogue import JOBS
+from fl_app.telemetry.documents import CHANGES, LABEL_LENGTH, MetricsDocument
+from fl_app.telemetry.metrics import Identity
+from fl_app.telemetry.roster import Roster
+from fl_app.telemetry.series import JobSeries
+
+ROUNDS = JOBS["round_duration_seconds"]
+
+
+class Parent:
+    """The part of a parent that keeps its jobs' series; its clock is the test's."""
+
+    def __init__(self, role: str = "server", kept: float = 600.0) -> None:
+        self.now = 1000.0
+        self.running: set[str] = set()
+        self.dropped: dict[str, int] = {}
+        self.roster = Roster(kept, clock=lambda: self.now)
+        self.roster.running = lambda: self.running
+        name = "flare-server" if role == "server" else "site-1"
+        self.series = JobSeries(Identity(name, role, project="hospitals"), self.roster, self._drop)
+
+    def _drop(self, reason: str, number: int) -> None:
+        self.dropped[reason] = self.dropped.get(reason, 0) + number
+
+    def launch(self, job_id: str, name: str) -> None:
+        self.roster.launched(job_id, name)
+        self.running.add(job_id)
+
+    def end(self, job_id: str, result: str | None = "completed") -> None:
+        self.running.discard(job_id)
+        self.roster.ended(job_id, result)
+
+    def push(self, job_id: str, *values: list[Any], **more: Any) -> int:
+        document = {"values": values, **more}
+        return self.series.accept(job_id, MetricsDocument.model_validate_json(json.dumps(document)))
+
+    def families(self, *, open_metrics: bool = False) -> list[Metric]:
+        text = self.series.expose(open_metrics=open_metrics).decode()
+        return list(parse_open_metrics(text + "# EOF\n") if open_metrics else parse_text(text))
+
+    def value(self, name: str, **labels: str) -> float | None:
+        for family in self.families():
+            for sample in family.samples:
+                if sample.name == name and labels.items() <= sample.labels.items():
+                    return sample.value
+        return None
+
+    def jobs(self) -> set[str]:
+        return {sample.labels["job"] for family in self.families() for sample in family.samples}
+
+
+@pytest.fixture
+def parent() -> Parent:
+    parent = Parent()
+    parent.launch("id-1", "hospital")
+    return parent
+
+
+def test_a_pushed_value_has_the_labels_of_its_parent_and_the_name_of_its_job(parent: Parent) -> None:
+    parent.push("id-1", ["job_round", [], 3])
+
+    family = next(family for family in parent.families() if family.name == "nvflare_job_round")
+    assert family.type == "gauge"
+    assert [(sample.labels, sample.value) for sample in family.samples] == [
+        ({"project": "hospitals", "site": "flare-server", "role": "server", "job": "hospital"}, 3.0)
+    ]
+
+
+def test_a_later_value_replaces_the_one_before(parent: Parent) -> None:
+    parent.push("id-1", ["job_round", [], 1], ["job_round", [], 2])
+    parent.push("id-1", ["job_round", [], 3])
+
+    assert parent.value("nvflare_job_round", job="hospital") == 3
+    assert len([family for family in parent.families() if family.name == "nvflare_job_round"]) == 1
+
+
+def test_on_the_server_a_training_metric_is_of_the_site_that_logged_it(parent: Parent) -> None:
+    parent.push("id-1", ["training_metric", ["site-7", "loss"], 0.5], ["training_metric", ["", "best"], 1])
+
+    assert parent.value("nvflare_training_metric", site="site-7", role="server", tag="loss") == 0.5
+    assert parent.value("nvflare_training_metric", site="flare-server", role="server", tag="best") == 1
+
+
+def test_a_sites_job_cannot_speak_for_another_site() -> None:
+    parent = Parent(role="client")
+    parent.launch("id-1", "hospital")
+
+    parent.push("id-1", ["training_metric", ["site-7", "loss"], 0.5])
+
+    assert parent.value("nvflare_training_metric", site="site-1", role="client", tag="loss") == 0.5
+    assert parent.value("nvflare_training_metric", site="site-7") is None
+
+
+def test_a_histogram_is_cumulated_and_says_count_and_sum(parent: Parent) -> None:
+    counts = [0] * len(ROUNDS.buckets) + [1]
+    counts[3] = 2
+
+    parent.push("id-1", distributions=[["round_duration_seconds", [], counts, 9000.5]])
+
+    name = "nvflare_round_duration_seconds"
+    assert parent.value(f"{name}_bucket", le="0.5") == 0
+    assert parent.value(f"{name}_bucket", le="1.0") == 2
+    assert parent.value(f"{name}_bucket", le="7200.0") == 2
+    assert parent.value(f"{name}_bucket", le="+Inf") == 3
+    assert (parent.value(f"{name}_count"), parent.value(f"{name}_sum")) == (3, 9000.5)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.5, 1e300, 0.1])
+def test_every_number_comes_out_as_it_went_in(parent: Parent, value: float) -> None:
+    parent.push("id-1", ["training_metric", ["site-1", "loss"], value])
+
+    assert repr(parent.value("nvflare_training_metric")) == repr(value)
+
+
+@pytest.mark.parametrize(
+    "tag", ['a"b', "a\\b", "a\nb", 'x"} 1\nnvflare_up{site="y', "ü€😀", "", "\\n", "\r\0"]
+)
+def test_no_label_can_break_out_of_its_quotes(parent: Parent, tag: str) -> None:
+    parent.push("id-1", ["training_metric", ["site-1", tag], 1])
+
+    for open_metrics in (False, True):
+        families = parent.families(open_metrics=open_metrics)
+        samples = [sample for family in families for sample in family.samples]
+        assert [sample.labels["tag"] for sample in samples if "tag" in sample.labels] == [tag]
+        assert {sample.name for sample in samples} == {"nvflare_training_metric", "nvflare_job_info"}
+
+
+def test_every_metric_of_a_job_has_its_type_and_unit_in_both_formats(parent: Parent) -> None:
+    for spec in JOBS.values():
+        if spec.name == "job_info":
+            continue
+        labels = ["x"] * (len(spec.labels) + (spec.name in ("training_metric", "training_steps_total")))
+        if spec.buckets:
+            parent.push("id-1", distributions=[[spec.name, labels, [1] * (len(spec.buckets) + 1), 1]])
+        else:
+            parent.push("id-1", [spec.name, labels, 1])
+
+    shown = {family.name: family.type for family in parent.families(open_metrics=True)}
+
+    assert shown == {spec.family: spec.type.value for spec in JOBS.values()}
+    assert len(parent.families()) == len(JOBS)
+
+
+def test_the_id_of_a_job_is_told_while_it_is_active_only(parent: Parent) -> None:
+    parent.push("id-1", ["job_round", [], 1])
+    assert parent.value("nvflare_job_info", job="hospital", job_id="id-1") == 1
+
+    parent.end("id-1")
+
+    assert parent.value("nvflare_job_info") is None
+    assert parent.value("nvflare_job_round") == 1
+
+
+def test_a_finished_jobs_series_stay_for_the_set_time_and_then_go(parent: Parent) -> None:
+    parent.push("id-1", ["job_round", [], 1])
+    parent.end("id-1")
+
+    parent.now += 600
+    assert parent.jobs() == {"hospital"}
+    parent.now += 1
+    assert parent.jobs() == set()
+    assert parent.push("id-1", ["job_round", [], 2]) == 1
+    assert parent.jobs() == set()
+
+
+def test_a_job_that_vanished_without_a_word_goes_too(parent: Parent) -> None:
+    parent.push("id-1", ["job_round", [], 1])
+    assert parent.jobs() == {"hospital"}
+    parent.running.clear()
+    parent.jobs()
+
+    parent.now += 601
+
+    assert parent.jobs() == set()
+
+
+def test_a_job_that_never_began_to_run_goes_too(parent: Parent) -> None:
+    parent.running.clear()
+    parent.push("id-1", ["job_round", [], 1])
+    parent.now += 59
+    parent.jobs()
+    parent.now += 600
+    assert parent.jobs() == {"hospital"}
+    parent.now += 700
+    assert parent.jobs() == set()
+
+
+def test_a_new_job_of_the_same_name_takes_over_from_a_finished_one(parent: Parent) -> None:
+    parent.push("id-1", ["job_round", [], 9], ["round_sites", [], 2])
+    parent.end("id-1")
+
+    parent.launch("id-2", "hospital")
+    parent.push("id-2", ["job_round", [], 1])
+
+    assert parent.value("nvflare_job_round", job="hospital") == 1
+    assert parent.value("nvflare_round_sites") is None
+
+
+def test_two_jobs_of_one_name_do_not_mix(parent: Parent) -> None:
+    parent.launch("id-2", "hospital")
+    parent.push("id-1", ["job_round", [], 1])
+    parent.push("id-2", ["job_round", [], 2])
+
+    assert parent.value("nvflare_job_round", job="hospital") == 1
+    assert parent.value("nvflare_job_round", job="hospital~2") == 2
+
+
+def test_what_has_no_room_is_dropped_and_what_is_there_stays_up_to_date(
+    parent: Parent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(series_module, "SERIES_OF_JOB", 10)
+
+    without_room = parent.push("id-1", *(["training_metric", ["s", str(tag)], 0] for tag in range(15)))
+
+    assert without_room == 5
+    assert parent.push("id-1", ["training_metric", ["s", "3"], 7]) == 0
+    assert parent.value("nvflare_training_metric", tag="3") == 7
+
+
+def test_all_jobs_together_are_bounded(parent: Parent, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(series_module, "SERIES", 10)
+    parent.launch("id-2", "other")
+    parent.push("id-1", *(["training_metric", ["s", str(tag)], 0] for tag in range(8)))
+
+    assert parent.push("id-2", *(["training_metric", ["s", str(tag)], 0] for tag in range(8))) == 6
+
+
+def test_what_a_job_dropped_itself_is_passed_on(parent: Parent) -> None:
+    parent.push("id-1", dropped={"room": 3, "queue": 4})
+
+    assert parent.dropped == {"room": 3, "queue": 4}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"values": [["up", [], 1]]},
+        {"values": [["job_info", ["id-2"], 1]]},
+        {"values": [["round_duration_seconds", [], 1]]},
+        {"values": [["job_round", ["more"], 1]]},
+        {"values": [["training_metric", ["loss"], 1]]},
+        {"values": [["job_round", [], "three"]]},
+        {"values": [["training_metric", ["s", "x" * (LABEL_LENGTH + 1)], 1]]},
+        {"values": [["job_round", [], 1]] * (CHANGES + 1)},
+        {"distributions": [["job_round", [], [1], 1]]},
+        {"distributions": [["round_duration_seconds", [], [1], 1]]},
+        {"distributions": [["round_duration_seconds", [], [-1] * (len(ROUNDS.buckets) + 1), 1]]},
+        {"dropped": {"token": 1}},
+        {"dropped": {"room": -1}},
+        {"job": "another"},
+        [],
+        None,
+    ],
+)
+def test_what_is_no_metric_of_a_job_is_refused(document: Any) -> None:
+    with pytest.raises(ValidationError):
+        MetricsDocument.model_validate_json(json.dumps(document))
+
+
+def test_jobs_are_bounded_and_the_oldest_that_ended_goes_first() -> None:
+    parent = Parent()
+    for number in range(70):
+        parent.launch(f"id-{number}", f"job-{number}")
+        if number != 0:
+            parent.end(f"id-{number}")
+        parent.now += 1
+
+    known = parent.roster.known()
+
+    assert len(known) == 64
+    assert "id-0" in known, "it runs"
+    assert "id-1" not in known
+
+
+def test_results_are_counted_once(parent: Parent) -> None:
+    end: Callable[[str], None] = lambda result: parent.roster.ended("id-1", result)  # noqa: E731
+    end("aborted")
+    end("completed")
+    parent.launch("id-1", "hospital")
+
+    assert parent.roster.finished == {"completed": 0, "failed": 0, "aborted": 1}
+    assert parent.roster.started == 2, "the same job, started again"
+
+
+def test_who_ended_may_still_say_its_last_words(parent: Parent) -> None:
+    parent.end("id-1")
+    parent.now += 30
+    assert parent.roster.admits("id-1")
+    parent.now += 1
+    assert not parent.roster.admits("id-1")
+    assert not parent.roster.admits("id-unknown")
