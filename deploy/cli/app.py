@@ -85,9 +85,20 @@ def main() -> None:
 
 
 def _add_verbs() -> None:
-    from deploy.cli import check, demo, federation, images, jobs, monitor, provision, simulate, tensorboard
+    from deploy.cli import (
+        check,
+        demo,
+        federation,
+        images,
+        jobs,
+        monitor,
+        new_job,
+        provision,
+        simulate,
+        tensorboard,
+    )
 
-    for module in (check, provision, federation, jobs, simulate, tensorboard, images, monitor, demo):
+    for module in (check, provision, federation, jobs, simulate, new_job, tensorboard, images, monitor, demo):
         app.add_typer(module.app)
 
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+JobArgument = Annotated[
+    str, typer.Argument(help="Its name (see jobs --available), or a folder of your own: ./my-job.")
+]
 AdminKitOption = Annotated[
     Path | None,
     typer.Option(help="An administrator's startup kit, for those who have only that and no project.yml."),
@@ -64,7 +67,7 @@ def jobs(
 @app.command()
 def submit(
     ctx: typer.Context,
-    job: Annotated[str, typer.Argument(help="Its name; see jobs --available.")],
+    job: JobArgument,
     *,
     settings: SetOption = None,
     site: SiteOption = None,
@@ -164,7 +167,7 @@ def abort(
 @app.command()
 def export(
     ctx: typer.Context,
-    job: Annotated[str, typer.Argument(help="Its name; see jobs --available.")],
+    job: JobArgument,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the job's folder is made.")],
     settings: SetOption = None,
     site: SiteOption = None,

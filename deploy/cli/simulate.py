@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from deploy.cli.context import JsonOption, err, out, print_json
-from deploy.cli.jobs import SetOption
+from deploy.cli.jobs import JobArgument, SetOption
 
 app = typer.Typer()
 
@@ -22,7 +22,7 @@ _SHOWN = 2000
 
 @app.command()
 def simulate(
-    job: Annotated[str, typer.Argument(help="Its name (see jobs --available), or a folder of your own.")],
+    job: JobArgument,
     *,
     settings: SetOption = None,
     sites: Annotated[int, typer.Option(min=1, max=100, help="How many sites: site-1, site-2...")] = 2,

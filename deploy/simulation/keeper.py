@@ -23,7 +23,7 @@ import psutil
 
 LOOK = 0.2
 """Seconds between two looks at the processes."""
-LOST_GRACE = 10.0
+LOST_GRACE = 20.0
 """Seconds that a simulation may go on after the process of a site has ended: sites end first, then the
 server."""
 END_WITHIN = 5.0

@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from fl_app.jobs.own import packages_of, send_along
 from fl_app.jobs.registry import JobDescription, find
 
 SERVER = "server"
@@ -51,6 +52,8 @@ def export(job: JobDescription, request: ExportRequest) -> ExportReply:
     recipe.export(str(request.folder))
     folder = request.folder / recipe.name
     _name_scripts_as_they_travel(folder)
+    if job.folder:
+        send_along(packages_of(job.folder), folder)
     meta_file = folder / "meta.json"
     meta = json.loads(meta_file.read_text(encoding="utf-8"))
     if request.only_these:

@@ -1,4 +1,4 @@
-"""Which jobs there are: every folder of fl_app/jobs with a job.py.
+"""Which jobs there are: every folder of fl_app/jobs with a job.py; `own` reads folders elsewhere.
 
 A job.py says DESCRIPTION, PARAMETERS and recipe. It may also say NEEDS, the packages without which its recipe
 cannot be put together or its training cannot run, each with what installs it, and WARM_UP, modules that its
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,13 @@ class JobDescription:
     """Packages by the name they are imported by, each with what pip installs them with."""
     warm_up: tuple[str, ...] = ()
     """Modules that the recipe imports and that take their time."""
+    folder: Path | None = None
+    """Where a user's own job lies; None for a job of the kit."""
+
+    @property
+    def source(self) -> str:
+        """What `find` finds it by, in any process."""
+        return str(self.folder) if self.folder else self.name
 
     def missing(self) -> str:
         """What is missing in this environment, with what installs it; empty if nothing is."""
@@ -59,16 +67,22 @@ def available() -> tuple[JobDescription, ...]:
 
 
 def find(name: str) -> JobDescription:
-    """The job `name`.
+    """The job `name`, or the one in a folder of a user's own, which is named by a path: ./my-job.
 
     Raises:
-        UnknownJob: with the likely right name.
+        UnknownJob: with the likely right name, or with what is wrong with the folder.
     """
+    if "/" in name or name in (".", ".."):
+        from fl_app.jobs.own import load
+
+        return load(Path(name))
     names = _names()
     if name in names:
         return _describe(name)
     close = get_close_matches(name, names, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
+    if Path(name, "job.py").is_file():
+        hint = f"; did you mean the folder ./{name}?"
     raise UnknownJob(f"there is no job {name!r}{hint} Jobs: {', '.join(names)}")
 
 
