@@ -82,6 +82,12 @@ spec:
       from: {{- toYaml . | nindent 8 }}
       {{- end }}
     {{- end }}
+    {{- if include "flare-common.hasTensorboard" . }}
+    {{- with $policy.tensorboard.from }}
+    # whom the values name --> TensorBoard: it asks nobody for a password. `kubectl port-forward` needs no rule.
+    - {{ include "flare-common.netpol.from" (list . (list $own.tensorboard)) | indent 6 | trim }}
+    {{- end }}
+    {{- end }}
     {{- with $policy.extraIngress }}
     # what the values add (networkPolicy.extraIngress).
     {{- toYaml . | nindent 4 }}
@@ -95,6 +101,12 @@ spec:
     {{- if include "flare-common.launchesPods" . }}
     # this parent --> the Kubernetes API: it starts job pods and follows them.
     - {{ include "flare-common.netpol.to" (list $policy.apiServer.to $policy.apiServer.ports) | indent 6 | trim }}
+    {{- end }}
+    {{- if eq $role "server" }}
+    {{- with $policy.tracking.to }}
+    # this server --> MLflow or Weights & Biases: it passes on what sites log.
+    - {{ include "flare-common.netpol.to" (list . $policy.tracking.ports) | indent 6 | trim }}
+    {{- end }}
     {{- end }}
     {{- with $policy.extraEgress }}
     # what the values add (networkPolicy.extraEgress).

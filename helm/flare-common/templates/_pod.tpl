@@ -25,10 +25,15 @@ spec:
     {{- toYaml .Values.podSecurityContext | nindent 4 }}
   {{- with include "flare-common.imagePullSecrets" . | trim }}{{ . | nindent 2 }}{{ end }}
   {{- with include "flare-common.scheduling" .Values | trim }}{{ . | nindent 2 }}{{ end }}
-  {{- range $key := list "hostAliases" "dnsPolicy" "dnsConfig" "initContainers" }}
+  {{- range $key := list "hostAliases" "dnsPolicy" "dnsConfig" }}
   {{- with get $.Values $key }}
   {{ $key }}: {{- if kindIs "string" . }} {{ . }}{{ else }}{{ toYaml . | nindent 4 }}{{ end }}
   {{- end }}
+  {{- end }}
+  {{- if or .Values.initContainers (include "flare-common.hasTensorboard" .) }}
+  initContainers:
+    {{- with .Values.initContainers }}{{ toYaml . | nindent 4 }}{{ end }}
+    {{- with include "flare-common.tensorboard.init" . | trim }}{{ . | nindent 4 }}{{ end }}
   {{- end }}
   containers:
     - name: parent
@@ -38,9 +43,8 @@ spec:
         {{- toYaml .Values.securityContext | nindent 8 }}
       env:
         {{- include "flare-common.pod.env" . | nindent 8 }}
-      {{- with .Values.extraEnvFrom }}
-      envFrom:
-        {{- toYaml . | nindent 8 }}
+      {{- with include "flare-common.pod.envFrom" . | trim }}
+      envFrom: {{- . | nindent 8 }}
       {{- end }}
       ports:
         - {name: telemetry, containerPort: {{ .Values.ports.telemetry }}}
@@ -75,6 +79,7 @@ spec:
         {{- with .Values.extraVolumeMounts }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
+    {{- with include "flare-common.tensorboard.container" . | trim }}{{ . | nindent 4 }}{{ end }}
     {{- with .Values.extraContainers }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -86,6 +91,7 @@ spec:
         # With fsGroup the kubelet gives the group, the parent's own, read access too.
         defaultMode: 0400
     {{- include "flare-common.scratch.volumes" . | nindent 4 }}
+    {{- with include "flare-common.tensorboard.volume" . | trim }}{{ . | nindent 4 }}{{ end }}
     {{- with include "flare-common.kit.volumes" . | trim }}{{ . | nindent 4 }}{{ end }}
     {{- with include "flare-common.datasets.volumes" . | trim }}{{ . | nindent 4 }}{{ end }}
     {{- if include "flare-common.launchesPods" . }}
@@ -136,7 +142,23 @@ checksum/jobs: {{ include "flare-common.jobs.files" . | sha256sum }}
 - {name: FLARE_JOBS, value: /etc/flare/jobs}
 - {name: FLARE_PUSH_HOST, value: {{ include "flare-common.headlessName" . }}}
 {{- end }}
+{{- if eq (include "flare-common.role" .) "server" }}
+{{- with .Values.tracking.receivers }}
+- {name: FLARE_TRACKING, value: {{ join "," . | quote }}}
+{{- end }}
+{{- end }}
 {{- with .Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "flare-common.pod.envFrom" -}}
+{{- if eq (include "flare-common.role" .) "server" }}
+{{- with .Values.tracking.existingSecret }}
+- secretRef: {name: {{ . | quote }}}
+{{- end }}
+{{- end }}
+{{- with .Values.extraEnvFrom }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}
