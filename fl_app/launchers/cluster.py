@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,6 +16,9 @@ _ANSWER_WITHIN = (5.0, 30.0)
 _TEMPORARY = (408, 429, 500, 502, 503, 504)
 _CONFLICT = 409
 _ABSENT = 404
+
+
+_log = logging.getLogger(__name__)
 
 
 class RefusedError(Exception):
@@ -109,14 +113,19 @@ class Cluster:
                 self._api.list_namespaced_pod,
                 namespace=self._namespace,
                 field_selector=f"metadata.name={name}",
+                resource_version="0",  # what the API server has at hand: the newest, it may not find for seconds
                 timeout_seconds=seconds,
                 _request_timeout=(_ANSWER_WITHIN[0], seconds + _ANSWER_WITHIN[0]),
             )
             for change in changes:
                 yield None if change["type"] == "DELETED" else change["object"]
+        except (ApiException, HTTPError) as error:
+            _log.debug("watching the pod %s: %s", name, error)
+            self.pause()
+        try:
             yield self.pod(name)
-        except (ApiException, HTTPError):
-            self.pause()  # the API server is away for a while; the job goes on without it
+        except (ApiException, HTTPError) as error:
+            _log.warning("the pod %s cannot be looked at; its job goes on: %s", name, error)
 
     def pause(self) -> None:
         """Let a moment pass before something is tried again."""

@@ -70,7 +70,11 @@ class Need:
             if request:
                 asked["requests"][key] = str(request)
         default = settings.default_resources
-        resources = {kind: {**default.get(kind, {}), **asked[kind]} for kind in ("requests", "limits")}
+        resources = {
+            # Quantities are strings to Kubernetes' client, whatever YAML makes of them.
+            kind: {name: str(value) for name, value in {**default.get(kind, {}), **asked[kind]}.items()}
+            for kind in ("requests", "limits")
+        }
         return cls(gpus, resources)
 
 
@@ -147,7 +151,7 @@ def pod_manifest(
         settings: what the launcher knows of its release.
         owner: with which it goes.
     """
-    gpus = {settings.gpu_resource: plan.need.gpus} if plan.need.gpus else {}
+    gpus = {settings.gpu_resource: str(plan.need.gpus)} if plan.need.gpus else {}
     resources = {
         "requests": plan.need.resources.get("requests", {}),
         "limits": {**plan.need.resources.get("limits", {}), **gpus},

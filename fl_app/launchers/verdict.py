@@ -82,7 +82,8 @@ def _phase(pod: Any) -> str:
 def _why_unscheduled(pod: Any) -> str:
     for condition in pod.status.conditions or ():
         if condition.type == "PodScheduled" and condition.status == "False":
-            return _short(condition.message or condition.reason or "")
+            # The first sentence; the rest tells how preemption would not help either.
+            return _short((condition.message or condition.reason or "").partition(". ")[0])
     return ""
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import base64
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from kubernetes.client import ApiClient, Configuration, CoreV1Api
 
 from fl_app.launchers.manifest import JobPodPlan, Need, pod_manifest, public_startup, secret_manifest
 from fl_app.launchers.pod_settings import LauncherSettings
@@ -134,12 +138,13 @@ def test_a_job_gets_the_gpus_that_it_names_or_else_the_sites(
     need = Need.of(meta, "site-1", settings)
     assert need.gpus == gpus
     (container,) = made(chart, settings, replace(PLAN, need=need))["spec"]["containers"]
-    assert container["resources"]["limits"].get("nvidia.com/gpu", 0) == gpus
+    assert container["resources"]["limits"].get("nvidia.com/gpu", "0") == str(gpus)
     hidden = {"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"} in container["env"]
     assert hidden is (gpus == 0), "an image for GPUs shows all of a node's unless it is told not to"
 
 
 def test_what_a_job_asks_for_is_laid_over_what_the_site_gives(settings: LauncherSettings) -> None:
+    settings = settings.model_copy(update={"default_resources": {"requests": {"cpu": 1, "memory": "512Mi"}}})
     need = Need.of({"resource_spec": {"site-1": {"num_of_cpus": 4}}}, "site-1", settings)
     assert need.resources == {"requests": {"cpu": "4", "memory": "512Mi"}, "limits": {"cpu": "4"}}
 
@@ -147,3 +152,35 @@ def test_what_a_job_asks_for_is_laid_over_what_the_site_gives(settings: Launcher
 def test_a_number_of_gpus_that_cannot_be_is_refused(settings: LauncherSettings) -> None:
     with pytest.raises(ValueError, match="num_of_gpus"):
         Need.of({"resource_spec": {"site-1": {"num_of_gpus": -1}}}, "site-1", settings)
+
+
+class _Api(BaseHTTPRequestHandler):
+    """An API server that creates whatever it is sent."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(201)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def api() -> Iterator[CoreV1Api]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Api) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield CoreV1Api(ApiClient(Configuration(host=f"http://127.0.0.1:{server.server_address[1]}")))
+        server.shutdown()
+
+
+def test_kubernetes_own_client_takes_the_pod(
+    chart: dict[str, Any], settings: LauncherSettings, api: CoreV1Api
+) -> None:
+    need = Need.of({"resource_spec": {"site-1": {"num_of_cpus": 4, "num_of_gpus": 1}}}, "site-1", settings)
+    body = made(chart, settings, replace(PLAN, need=need))
+    created = api.create_namespaced_pod(namespace="ns", body=body)
+    assert created.spec.containers[0].resources.limits == {"cpu": "4", "nvidia.com/gpu": "1"}

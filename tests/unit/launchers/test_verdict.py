@@ -67,8 +67,8 @@ def unschedulable(message: str) -> V1Pod:
 
 
 def test_a_pod_for_which_no_node_has_a_gpu_waits_and_says_so_for_ever() -> None:
-    sighting = see(unschedulable("0/3 nodes are available: 2 Insufficient nvidia.com/gpu."))
-    assert sighting == Sighting(Stage.WAITING, "0/3 nodes are available: 2 Insufficient nvidia.com/gpu.")
+    sighting = see(unschedulable("0/3 nodes are available: 2 Insufficient nvidia.com/gpu. preemption: 0/3"))
+    assert sighting == Sighting(Stage.WAITING, "0/3 nodes are available: 2 Insufficient nvidia.com/gpu")
     patience = Patience(start=60, pending=None)
     assert patience.ends(sighting, 0) is None
     assert patience.ends(sighting, 30 * 24 * 3600) is None
