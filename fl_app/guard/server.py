@@ -23,7 +23,7 @@ from fl_app.guard.running import current_controller, settings_of
 from fl_app.guard.silence import ALIVE_TOPIC, CHECK_EVERY, SignsOfLife, waiting_in_vain
 from fl_app.guard.site import CHECKED_HEADER
 from fl_app.guard.task import Model, Sent, dxo_in, model_in, round_of
-from fl_app.guard.tracking import ReceiverWatch
+from fl_app.guard.tracking import ReceiverWatch, error_log_of
 from fl_app.guard.workflows import Promise, promise_of
 
 _FED_ANALYTICS = f"fed.{ANALYTIC_EVENT_TYPE}"
@@ -90,8 +90,8 @@ class ServerGuard:
         self._promise = promise_of(current_controller(fl_ctx, starting=True), self._components)
         for finding in settings_of(fl_ctx):
             self._end(finding, fl_ctx)
-        if failed := self._watch.not_started():
-            self._end(self._watch.take() or failed, fl_ctx)
+        if failed := self._watch.not_started(error_log_of(fl_ctx)):
+            self._end(failed, fl_ctx)
 
     def _site_asks(self, fl_ctx: FLContext) -> None:
         if site := _peer(fl_ctx):
@@ -208,7 +208,9 @@ class ServerGuard:
     def _run_ends(self, fl_ctx: FLContext) -> None:
         signal = fl_ctx.get_prop(ReservedKey.RUN_ABORT_SIGNAL)
         was_aborted = signal is not None and signal.triggered
-        if self._answers and not was_aborted and (missing := self._watch.nothing_logged()):
+        if not self._answers or was_aborted:
+            return
+        if missing := self._watch.lost() or self._watch.nothing_logged():
             self._end(missing, fl_ctx)
 
     def _end(self, finding: Finding | str, fl_ctx: FLContext) -> None:

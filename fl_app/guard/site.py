@@ -18,7 +18,7 @@ from fl_app.guard.finding import FINDING_EVENT, MARK, Finding, refusal
 from fl_app.guard.rules import Breach, not_finite, unsendable_integer
 from fl_app.guard.silence import ALIVE_EVERY, ALIVE_TOPIC
 from fl_app.guard.task import dxo_in, model_in, round_of
-from fl_app.guard.tracking import ReceiverWatch
+from fl_app.guard.tracking import ReceiverWatch, error_log_of
 
 CHECKED_HEADER = "flarefleet.guard.finite"
 """Of a result whose numbers the site has already looked at: the server need not do it for all sites."""
@@ -65,7 +65,7 @@ class SiteGuard:
     def _begin(self, fl_ctx: FLContext) -> None:
         self._name = fl_ctx.get_identity_name()
         self._watch = ReceiverWatch(self._name, self._components)
-        if failed := self._watch.not_started():
+        if failed := self._watch.not_started(error_log_of(fl_ctx)):
             self._report(failed, fl_ctx)
         if not fl_ctx.get_prop(FLContextKey.SIMULATE_MODE, False):
             threading.Thread(

@@ -3,6 +3,7 @@ one site of them, or all, does as it is told."""
 
 import argparse
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,8 @@ def train(case, received):
         after["more"] = np.ones(3)
     elif case == "nothing":
         after = {}
+    elif case == "slow":
+        time.sleep(600)
     elif case == "other-metric":
         metrics = {"val_acc": 0.5}
     elif case == "large-integer":

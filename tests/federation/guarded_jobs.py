@@ -24,6 +24,8 @@ MODEL = [[1.0, 2.0], [3.0, 4.0]]
 TORCH_MODEL = {"class_path": "fl_app.jobs.probe.model.Numbers", "args": {"count": 4}}
 ROUNDS = 2
 SITES = 2
+CLOSED = 9
+"""A port that nobody listens on."""
 
 # Without config_type NVFlare would construct the optimizer itself, and fail for want of its parameters.
 _SGD = {"path": "torch.optim.SGD", "args": {"lr": 1.0}, "config_type": "dict"}
@@ -63,11 +65,16 @@ def _quick(recipe: Recipe) -> Recipe:
     return recipe
 
 
+def guarded_by(recipe: Recipe, guard: JobGuard) -> Recipe:
+    """With a guard of its own, which comes before the kit's."""
+    recipe._job.to_server(guard, id="own_guard")
+    recipe._job.to_clients(guard, id="own_guard")
+    return recipe
+
+
 def without_guard(recipe: Recipe) -> Recipe:
     """As NVFlare alone would run it."""
-    recipe._job.to_server(JobGuard(enabled=False), id="no_guard")
-    recipe._job.to_clients(JobGuard(enabled=False), id="no_guard")
-    return recipe
+    return guarded_by(recipe, JobGuard(enabled=False))
 
 
 def tracked(recipe: Recipe, kind: str = "tensorboard", **config: Any) -> Recipe:
@@ -110,6 +117,9 @@ def guarded(into: Path) -> dict[str, Path]:
         numpy_job("large-integer", "--case large-integer --site site-2"),
         tracked(numpy_job("nothing-logged", "")),
         tracked(numpy_job("mlflow", "--log"), "mlflow", tracking_uri="file:///tmp/mlruns"),
+        tracked(
+            numpy_job("mlflow-out-of-reach", "--log"), "mlflow", tracking_uri=f"http://127.0.0.1:{CLOSED}"
+        ),
         numpy_job("no-model", ""),
         torch_job("numpy-for-torch", "--case numpy"),
         evaluated(torch_job("no-evaluation", "--case no-evaluation --site site-2")),

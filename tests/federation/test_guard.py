@@ -22,14 +22,19 @@ import pytest
 from deploy.session import AdminKit, open_session
 from deploy.session.failure import GUARD, explain
 from deploy.session.session import COMPLETED, AdminSession
+from fl_app.guard.component import JobGuard
+from fl_app.jobs.progress import SitePhase
 from tests.federation import guarded_jobs
-from tests.federation.federation import ADMIN, Federation, write_project
+from tests.federation.federation import ADMIN, Federation, eventually, write_project
 
 pytestmark = [pytest.mark.federation, pytest.mark.timeout(900)]
 
 FAILED = "FINISHED:EXECUTION_EXCEPTION"
 WITHIN = 800.0
 """Seconds for all jobs; four run at a time."""
+
+SILENCE = 25.0
+"""Seconds after which the test's own job gives up a site; sites give signs of life every 10."""
 
 ENDED_BY_THE_GUARD = {
     "nan": r"site-2, round 1, numpy_key: returned 4 numbers that are NaN or infinite\. .*learning rate",
@@ -42,6 +47,7 @@ ENDED_BY_THE_GUARD = {
     "large-integer": r"site-2, round 1, meta\.tokens: an integer of 71 bits.*as a float or as text",
     "nothing-logged": r"server, .*: tracking is configured, and no site has logged anything",
     "mlflow": r"server, .*\(MLflowReceiver\)\.tracking_uri: file:///tmp/mlruns is a folder",
+    "mlflow-out-of-reach": r"server, .*\(MLflowReceiver\): tracking could not start: .*127\.0\.0\.1",
     "no-model": r"server, .*\(NPModelPersistor\)\.model: no model is given",
     "no-evaluation": r"site-2, model of .*: failed in the cross-site evaluation \(task validate",
 }
@@ -220,3 +226,21 @@ def test_nvflare_alone_does_not_say_which_number_it_could_not_send(table: Table)
     outcome = table.ended["stock-large-integer"]
     assert outcome.status != COMPLETED
     assert "tokens" not in outcome.server_log + "".join(outcome.said.values())
+
+
+def test_a_round_that_waits_for_a_lost_site_ends_with_its_name(table: Table, tmp_path: Path) -> None:
+    lost = guarded_jobs.guarded_by(
+        guarded_jobs.numpy_job("lost-site", "--case slow --site site-2"), JobGuard(silence=SILENCE)
+    )
+    with table.session() as session:
+        job_id = session.submit(guarded_jobs.export(lost, tmp_path), uuid.uuid4().hex)
+        eventually(lambda: _at_work(session, job_id, "site-2"), 120, "site-2 trains")
+        table.federation.kill("site-2")
+        eventually(lambda: session.job(job_id).is_finished, 180, "the job has ended")
+        said = {error.site: error.text for error in explain(session, session.job(job_id))}
+    assert said.get(GUARD, said).startswith("site-2: not heard of for"), said
+
+
+def _at_work(session: AdminSession, job_id: str, site: str) -> bool:
+    progress = session.progress(job_id)
+    return progress is not None and progress.sites[site].phase is SitePhase.TRAINING
