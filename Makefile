@@ -95,6 +95,7 @@ format: install ## Put every file into the house format
 lock: install ## Write the locked requirements anew, from pyproject.toml
 	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --unsafe-package torch --no-emit-index-url \
 	  --no-emit-find-links --extra jobs --extra tracking --extra dev --output-file requirements/dev.txt requirements/torch.txt pyproject.toml
+	$(BIN)/python -m deploy.flower --lock
 	images/lock.sh
 
 tools: .tools/helm ## Fetch a pinned helm and kubectl into .tools/, for machines that have none
@@ -104,6 +105,9 @@ tools: .tools/helm ## Fetch a pinned helm and kubectl into .tools/, for machines
 
 vla: install ## Make .venv-vla, in which the tests run the job fedprox-vla
 	$(BIN)/python -m tests.vla.environment
+
+flower: install ## Make .venv-flower: what .venv has, and Flower, for the job flower-digits
+	$(BIN)/python -m deploy.flower
 
 docs: install ## Write docs/metrics.md anew, from the code
 	$(BIN)/python docs/generate.py

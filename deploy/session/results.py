@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 from deploy.errors import Failed, InputError
 from deploy.session.session import AdminSession
+from fl_app.jobs.journal import MODEL_FOLDER
 
 _SUBMITTED = "job"
 _METRICS = (".json", ".csv", ".txt")
@@ -85,6 +86,8 @@ def _place(path: Path) -> Path:
     inner = Path(*path.parts[1:])
     if "tb_events" in inner.parts:
         return Path("tb_events", *inner.parts[inner.parts.index("tb_events") + 1 :])
+    if inner.parts[0] == MODEL_FOLDER:
+        return Path("model", inner)
     if inner.suffix in (".pt", ".pth", ".npy", ".npz", ".safetensors"):
         return Path("model", inner.name)
     if inner.name.endswith(("log.txt", "log.json", ".log", "log_fl.txt")):

@@ -7,6 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+MODEL_FOLDER = "best_model"
+"""In a job's own folder: a model of several files, fetched as the folder that it is."""
+
 
 class Journal:
     """Files of a job's result.

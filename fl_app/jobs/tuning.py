@@ -21,6 +21,10 @@ RUNNER_SYNC_TIMEOUT = 1.0
 """Seconds (2 in NVFlare) that a site waits for an answer before it asks anew whether the server's part has
 begun."""
 
+LONGEST_RUNNER_SYNC = 600.0
+"""Seconds (60 in NVFlare) in which the server's part must have begun: it may load and evaluate a large
+model, on a busy machine."""
+
 _FASTEST_POLL = 0.1
 _POLLS_PER_SECOND = 200
 """What one server job answers without notice: waiting sites ask for work sites/interval times a second."""
@@ -59,6 +63,7 @@ def tune(recipe: Recipe, sites: int) -> None:
         {
             "default_task_fetch_interval": task_request_interval(sites),
             "runner_sync_timeout": RUNNER_SYNC_TIMEOUT,
+            "max_runner_sync_timeout": LONGEST_RUNNER_SYNC,
         }
     )
     recipe._job.to_server(JobGuard(), id=GUARD_ID)

@@ -1,0 +1,120 @@
+"""The job fedprox-vla with the real lerobot, in an environment of its own (`make vla`), on real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.federation.federation import write_project
+from tests.vla import environment
+from tests.vla.hub_stand_in import HubStandIn
+
+pytestmark = pytest.mark.federation
+
+TOKEN = "hf_of_the_test"
+Flarefleet = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def vla() -> Path:
+    """The environment with lerobot; made in CI, skipped elsewhere where nobody made it."""
+    if not environment.is_made() and os.environ.get("CI") != "true":
+        pytest.skip("no environment with lerobot here; make it: make vla")
+    return environment.make()
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[HubStandIn]:
+    stand_in = HubStandIn(TOKEN)
+    yield stand_in
+    stand_in.close()
+
+
+@pytest.fixture(scope="module")
+def flarefleet(vla: Path, hub: HubStandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flarefleet]:
+    """The command line of that environment, for a federation that is up."""
+    folder = tmp_path_factory.mktemp("vla")
+    write_project(folder, sites=2, name="robots")
+    variables = {**os.environ, "HF_ENDPOINT": hub.url, "HF_TOKEN": TOKEN, "OMP_NUM_THREADS": "1"}
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [vla / "bin" / "flarefleet", *words],
+            cwd=folder,
+            env=variables,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+
+    for verb in ("provision", "up"):
+        done = run(verb)
+        assert done.returncode == 0, done.stderr
+    yield run
+    assert run("down").returncode == 0
+
+
+def settings(**values: object) -> list[str]:
+    return [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
+
+
+def test_the_policy_gets_better_is_measured_when_it_should_be_and_is_published(
+    flarefleet: Flarefleet, hub: HubStandIn, tmp_path: Path
+) -> None:
+    submitted = flarefleet(
+        "submit",
+        "fedprox-vla",
+        *settings(rounds=3, local_epochs=1, episodes=2, evaluate_every=2, hub_repository="lab/arm"),
+    )
+    assert submitted.returncode == 0, submitted.stderr
+    fetched = flarefleet("fetch", submitted.stdout.strip(), str(tmp_path / "result"))
+    assert fetched.returncode == 0, fetched.stderr
+
+    (history_file,) = (tmp_path / "result").rglob("evaluation_history.json")
+    history = json.loads(history_file.read_text())
+    assert [each["round"] for each in history] == [0, 2, 3]
+    assert history[-1]["squared_error"] < history[0]["squared_error"]
+    for each in history:
+        measured = json.loads((history_file.parent / f"round_{each['round']}_server_eval.json").read_text())
+        assert measured == each
+    best = min(history, key=lambda each: each["squared_error"])
+    pushed = hub.repositories["lab/arm"]
+    assert f"after {best['round']} rounds" in pushed["README.md"].decode()
+    assert (
+        pushed["model.safetensors"]
+        == (history_file.parent / "best_policy" / "model.safetensors").read_bytes()
+    )
+
+
+def test_a_hub_that_refuses_ends_the_job_before_it_trains(flarefleet: Flarefleet, hub: HubStandIn) -> None:
+    hub.may_write = False
+    try:
+        refused = flarefleet("submit", "fedprox-vla", *settings(rounds=1, hub_repository="lab/other"))
+    finally:
+        hub.may_write = True
+
+    assert refused.returncode == 1
+    assert "did not make the repository lab/other" in refused.stderr
+    assert TOKEN not in refused.stderr
+    assert "round 1/1" not in refused.stderr
+
+
+def test_the_policy_itself_keeps_its_promises(vla: Path) -> None:
+    """tests/vla, run where lerobot is."""
+    root = Path(__file__).parents[2]
+    tests = subprocess.run(
+        [vla / "bin" / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/vla"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert tests.returncode == 0, tests.stdout
+    assert "skipped" not in tests.stdout

@@ -1,0 +1,66 @@
+"""What the job fedprox-vla refuses before it is submitted, or at the site before it trains."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from fl_app.jobs.fedprox_vla.job import VlaParameters, recipe
+from fl_app.jobs.fedprox_vla.precision import UnusablePrecision, choose_device, choose_precision
+from fl_app.jobs.registry import find
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("mu", -0.1),
+        ("mu", float("nan")),
+        ("max_norm", 0),
+        ("rounds", 0),
+        ("amp", "fp8"),
+        ("device", "tpu"),
+        ("hub_repository", "no-owner"),
+        ("hub_repository", "owner/name/more"),
+        ("policy", ""),
+        ("seed", -1),
+        ("grad_clip_norm", 1.0),
+    ],
+)
+def test_wrong_parameters_are_refused(name: str, value: object) -> None:
+    with pytest.raises(ValidationError):
+        VlaParameters(**{name: value})  # type: ignore[arg-type]
+
+
+def test_a_published_policy_needs_real_recordings() -> None:
+    with pytest.raises(ValueError, match="policy=lerobot/smolvla_base needs real recordings"):
+        recipe(VlaParameters(policy="lerobot/smolvla_base"), ["a", "b"])
+
+
+def test_a_gpu_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+    assert choose_device("auto") == "cpu"
+    with pytest.raises(UnusablePrecision, match="no GPU that PyTorch can use"):
+        choose_device("cuda")
+
+
+def test_precision_follows_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+
+    assert choose_device("auto") == "cuda"
+    assert choose_precision("cuda", "auto").mixed is torch.float16
+    assert choose_precision("cuda", "auto").needs_scaler
+    assert choose_precision("cpu", "auto").mixed is torch.bfloat16
+    assert not choose_precision("cpu", "auto").needs_scaler
+    assert choose_precision("cuda", "off").mixed is None
+    with pytest.raises(UnusablePrecision, match="amp=fp16 needs a GPU"):
+        choose_precision("cpu", "fp16")
+
+
+def test_what_the_job_needs_is_named_with_what_installs_it() -> None:
+    job = find("fedprox-vla")
+
+    assert set(job.needs) >= {"lerobot", "transformers", "torch"}
+    if "lerobot" in job.missing():
+        assert "pip install 'flarefleet[vla]'" in job.missing()

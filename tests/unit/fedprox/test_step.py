@@ -1,0 +1,265 @@
+"""What makes a step one of FedProx, and not of FedAvg with a number in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fl_app.jobs.fedprox_vla.precision import Precision
+from fl_app.jobs.fedprox_vla.step import FedProxStep, anchor_of, proximal_term
+
+SINGLE = Precision("cpu", None)
+STEPS = 50
+
+
+class Task:
+    """A small classification: the same model and data for every instance."""
+
+    def __init__(self, dtype: torch.dtype = torch.float64) -> None:
+        order = torch.Generator().manual_seed(0)
+        self.inputs = torch.randn(64, 6, generator=order, dtype=torch.float64).to(dtype)
+        self.labels = torch.randint(0, 3, (64,), generator=order)
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            self.model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3)).double().to(dtype)
+        self.anchor = anchor_of(self.model)
+
+    def loss(self) -> Tensor:
+        return functional.cross_entropy(self.model(self.inputs), self.labels)
+
+    def step(
+        self,
+        mu: float,
+        learning_rate: float = 0.1,
+        max_norm: float = 1e9,
+        precision: Precision = SINGLE,
+        optimizer: type[torch.optim.Optimizer] = torch.optim.SGD,
+    ) -> FedProxStep:
+        made = optimizer(self.model.parameters(), lr=learning_rate)  # type: ignore[call-arg]
+        return FedProxStep(self.model, made, self.anchor, mu, max_norm, precision)
+
+    def move_away(self, distance: float) -> None:
+        with torch.no_grad():
+            for parameter in self.model.parameters():
+                parameter.add_(distance)
+
+    def drift(self) -> float:
+        """How far the model is from where it was sent."""
+        return float((2 * proximal_term(self.model, self.anchor, 1.0)).detach().sqrt())
+
+
+def train(mu: float, steps: int = STEPS, **settings: float) -> Task:
+    task = Task()
+    step = task.step(mu, **settings)  # type: ignore[arg-type]
+    for _ in range(steps):
+        step(task.loss)
+    return task
+
+
+def train_with_the_term_after_the_step(mu: float) -> Task:
+    """The mistake that makes FedProx FedAvg: the term is added when backward has been."""
+    task = Task()
+    optimizer = torch.optim.SGD(task.model.parameters(), lr=0.1)
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        loss = task.loss()
+        loss.backward()
+        optimizer.step()
+        _ = loss + proximal_term(task.model, task.anchor, mu)
+    return task
+
+
+def weights(task: Task) -> list[Tensor]:
+    return [parameter.detach() for parameter in task.model.parameters()]
+
+
+def test_without_the_term_it_is_fedavg_bit_for_bit() -> None:
+    plain = Task()
+    optimizer = torch.optim.SGD(plain.model.parameters(), lr=0.1)
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        plain.loss().backward()
+        optimizer.step()
+
+    assert all(map(torch.equal, weights(train(mu=0.0)), weights(plain)))
+
+
+def test_the_gradient_is_that_of_the_loss_plus_mu_times_the_distance() -> None:
+    task, mu = Task(), 0.7
+    task.move_away(0.1)
+    before = anchor_of(task.model)
+    of_the_loss = torch.autograd.grad(task.loss(), list(task.model.parameters()))
+
+    task.step(mu, learning_rate=1.0)(task.loss)
+
+    for (name, after), gradient in zip(task.model.named_parameters(), of_the_loss, strict=True):
+        expected = gradient + mu * (before[name] - task.anchor[name])
+        torch.testing.assert_close(before[name] - after, expected, rtol=0, atol=1e-14)
+
+
+def test_the_term_and_its_gradient_agree() -> None:
+    task = Task()
+    names = [name for name, _ in task.model.named_parameters()]
+
+    def objective(*values: Tensor) -> Tensor:
+        moved = dict(zip(names, values, strict=True))
+        scores = torch.func.functional_call(task.model, moved, (task.inputs,))
+        distance = sum(((moved[name] - task.anchor[name]) ** 2).sum() for name in names)
+        return functional.cross_entropy(scores, task.labels) + 0.35 * distance
+
+    points = [torch.randn_like(value).requires_grad_() for value in task.anchor.values()]
+    assert torch.autograd.gradcheck(objective, points)
+
+
+def test_the_first_step_does_not_feel_the_term() -> None:
+    assert train(mu=10.0, steps=1).drift() == pytest.approx(train(mu=0.0, steps=1).drift(), abs=1e-14)
+
+
+def test_sites_stay_closer_the_larger_mu_is() -> None:
+    drifts = [train(mu).drift() for mu in (0.0, 0.01, 0.1, 1.0, 10.0)]
+
+    assert drifts == sorted(drifts, reverse=True)
+    assert len(set(drifts)) == len(drifts)
+    assert drifts[-1] < 0.05 * drifts[0]
+
+
+def test_it_finds_the_optimum_that_can_be_computed() -> None:
+    """The minimum of 1/2 ||w - t||^2 + mu/2 ||w - g||^2 is (t + mu g) / (1 + mu)."""
+    torch.manual_seed(0)
+    model, target, mu = nn.Linear(4, 1, bias=False).double(), torch.randn(1, 4, dtype=torch.float64), 3.0
+    anchor = anchor_of(model)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.2)
+    step = FedProxStep(model, optimizer, anchor, mu, 1e9, SINGLE)
+
+    for _ in range(400):
+        step(lambda: ((model.weight - target) ** 2).sum() / 2)
+
+    expected = (target + mu * anchor["weight"]) / (1 + mu)
+    torch.testing.assert_close(model.weight.detach(), expected, rtol=0, atol=1e-12)
+
+
+def test_a_term_added_after_backward_would_be_caught() -> None:
+    """The mistake leaves the model where FedAvg does; the step does not."""
+    mistaken, fedavg = train_with_the_term_after_the_step(mu=1.0), train(mu=0.0)
+
+    assert mistaken.drift() == fedavg.drift()
+    assert train(mu=1.0).drift() < 0.9 * fedavg.drift()
+
+
+def test_gradients_are_clipped_with_the_term_among_them() -> None:
+    task = Task()
+    task.move_away(1.0)
+    at = [value.clone() for value in weights(task)]
+
+    result = task.step(100.0, learning_rate=1.0, max_norm=0.5)(task.loss)
+
+    moved = torch.stack([(a - b).square().sum() for a, b in zip(weights(task), at, strict=True)]).sum().sqrt()
+    assert result.gradient_norm > 100
+    assert float(moved) == pytest.approx(0.5, abs=1e-5)
+
+
+def test_the_anchor_is_a_copy_that_no_step_moves() -> None:
+    task = train(mu=1.0, steps=3)
+
+    assert task.drift() > 0
+    assert all(map(torch.equal, task.anchor.values(), Task().anchor.values()))
+
+
+def test_frozen_parameters_are_not_pulled() -> None:
+    task = Task()
+    task.model[0].weight.requires_grad_(False)
+    anchor = anchor_of(task.model)
+
+    assert "0.weight" not in anchor
+    task.move_away(1.0)
+    trained = sum(value.numel() for value in anchor.values())
+    assert proximal_term(task.model, anchor, 2.0).item() == pytest.approx(trained)
+
+
+def test_half_precision_on_the_cpu_is_close_to_double() -> None:
+    exact, mixed = Task(), Task(torch.float32)
+    steps: list[tuple[Callable[[], Tensor], FedProxStep]] = [
+        (exact.loss, exact.step(0.5)),
+        (mixed.loss, mixed.step(0.5, precision=Precision("cpu", torch.bfloat16))),
+    ]
+    for loss, step in steps:
+        for _ in range(20):
+            step(loss)
+
+    for a, b in zip(weights(mixed), weights(exact), strict=True):
+        torch.testing.assert_close(a.double(), b, rtol=0, atol=2e-2)
+
+
+def test_the_term_is_not_lost_to_half_precision() -> None:
+    """A square of 1e-4 is zero in fp16: the term is computed in single precision."""
+    task = Task(torch.float32)
+    task.move_away(1e-4)
+
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        result = task.step(1.0, precision=Precision("cpu", torch.bfloat16))(task.loss)
+
+    assert result.proximal == pytest.approx(
+        0.5 * sum(v.numel() for v in task.anchor.values()) * 1e-8, rel=0.05
+    )
+
+
+def test_an_overflow_steps_neither_the_optimizer_nor_the_schedule() -> None:
+    task = Task(torch.float32)
+    step = task.step(0.1, precision=Precision("cpu", torch.float16))
+    step.scheduler = torch.optim.lr_scheduler.StepLR(step.optimizer, 1, 0.5)
+
+    overflowed = step(lambda: task.loss() * float("inf"))
+    assert not overflowed.stepped
+    assert task.drift() == 0
+    assert step.optimizer.param_groups[0]["lr"] == 0.1
+
+    fine = step(task.loss)
+    assert fine.stepped
+    assert step.optimizer.param_groups[0]["lr"] == 0.05
+
+
+def test_gradients_are_unscaled_before_they_are_clipped() -> None:
+    """With a scale of 65,536 every gradient would be clipped otherwise."""
+    task = Task(torch.float32)
+    result = task.step(0.0, max_norm=10.0, precision=Precision("cpu", torch.float16))(task.loss)
+
+    assert result.gradient_norm < 10
+
+
+def test_it_is_the_term_that_nvflare_has() -> None:
+    import copy
+
+    from nvflare.app_opt.pt.fedproxloss import PTFedProxLoss
+
+    task = Task()
+    received = copy.deepcopy(task.model)
+    task.move_away(0.3)
+
+    torch.testing.assert_close(
+        PTFedProxLoss(0.7)(task.model, received), proximal_term(task.model, task.anchor, 0.7)
+    )
+
+
+def test_adamw_feels_the_term_too() -> None:
+    """Weaker: it divides each step by the size of the gradients."""
+    drifts = []
+    for mu in (0.0, 1.0):
+        task = Task()
+        step = task.step(mu, learning_rate=0.01, optimizer=torch.optim.AdamW)
+        for _ in range(STEPS):
+            step(task.loss)
+        drifts.append(task.drift())
+
+    assert drifts[1] < drifts[0]
+
+
+def test_losses_may_be_any_function_of_the_model() -> None:
+    task = Task()
+    scaled = partial(torch.mul, task.loss(), 1.0)
+
+    assert task.step(0.0)(scaled).loss == pytest.approx(Task().loss().item())

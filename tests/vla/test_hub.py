@@ -1,0 +1,92 @@
+"""Publishing a policy, to a stand-in of the hub's API. Runs in .venv-vla."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("huggingface_hub", reason="runs in .venv-vla: make vla")
+
+import huggingface_hub.constants
+
+from fl_app.jobs.fedprox_vla.hub import TOKEN, HubRefusal, HubRepository
+from tests.vla.hub_stand_in import HubStandIn
+
+GOOD = "hf_good"
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubStandIn]:
+    stand_in = HubStandIn(GOOD)
+    _point_to(stand_in.url, monkeypatch)
+    yield stand_in
+    stand_in.close()
+
+
+def _point_to(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What HF_ENDPOINT does before huggingface_hub is imported."""
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", url)
+    monkeypatch.setattr(
+        huggingface_hub.constants,
+        "HUGGINGFACE_CO_URL_TEMPLATE",
+        url + "/{repo_id}/resolve/{revision}/{filename}",
+    )
+
+
+def test_a_missing_repository_is_made_private_and_filled(hub: HubStandIn, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"\x00\x01" * 500)
+    repository = HubRepository("lab/arm", token=GOOD)
+
+    repository.prepare()
+    where = repository.push(tmp_path, "after 3 rounds")
+
+    assert hub.repositories["lab/arm"]["model.safetensors"] == b"\x00\x01" * 500
+    assert hub.private["lab/arm"]
+    assert where.startswith(hub.url)
+
+
+def test_a_repository_that_is_there_is_used(hub: HubStandIn) -> None:
+    HubRepository("lab/arm", token=GOOD).prepare()
+    HubRepository("lab/arm", token=GOOD).prepare()
+
+    assert list(hub.repositories) == ["lab/arm"]
+
+
+def test_a_wrong_token_is_refused_before_anything_is_made(hub: HubStandIn) -> None:
+    with pytest.raises(HubRefusal, match=r"did not accept the token of HF_TOKEN: .*"):
+        HubRepository("lab/arm", token="hf_bad").prepare()
+
+    assert not hub.repositories
+
+
+def test_a_token_without_the_right_to_write_is_told_so(hub: HubStandIn) -> None:
+    hub.may_write = False
+
+    with pytest.raises(HubRefusal, match=r"did not make the repository lab/arm: .*right to write there"):
+        HubRepository("lab/arm", token=GOOD).prepare()
+
+
+def test_no_token_names_where_it_belongs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(TOKEN, raising=False)
+
+    with pytest.raises(HubRefusal, match=r"the server has no HF_TOKEN\. Give it one"):
+        HubRepository("lab/arm")
+
+
+def test_a_hub_that_is_down_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in = HubStandIn(GOOD)
+    stand_in.close()
+    _point_to(stand_in.url, monkeypatch)
+
+    with pytest.raises(HubRefusal, match=stand_in.url):
+        HubRepository("lab/arm", token=GOOD).prepare()
+
+
+def test_no_message_shows_the_token(hub: HubStandIn) -> None:
+    with pytest.raises(HubRefusal) as refusal:
+        HubRepository("lab/arm", token="hf_secret").prepare()
+
+    assert "hf_secret" not in str(refusal.value)

@@ -1,0 +1,144 @@
+"""The real lerobot code path, with a tiny random policy and made-up recordings. Runs in .venv-vla."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("lerobot", reason="runs in .venv-vla: make vla")
+
+import torch
+
+from fl_app.jobs.fedprox_vla.client import RobotSite
+from fl_app.jobs.fedprox_vla.evaluation import PolicyEvaluator
+from fl_app.jobs.fedprox_vla.policy import Learner, build_policy
+from fl_app.jobs.fedprox_vla.recordings import NoRecordings, make_recordings, open_recordings
+from fl_app.jobs.journal import Journal
+from fl_app.jobs.training import Round, Site
+
+SETTINGS = {
+    "sites": ["lab-a", "lab-b"],
+    "policy": "tiny",
+    "dataset": "",
+    "episodes": 2,
+    "local_epochs": 2,
+    "learning_rate": 1e-3,
+    "batch_size": 8,
+    "mu": 0.001,
+    "max_norm": 10.0,
+    "amp": "auto",
+    "device": "cpu",
+    "seed": 0,
+}
+
+
+class Lab(RobotSite):
+    """A site whose metrics are kept instead of sent."""
+
+    def __init__(self, **settings: object) -> None:
+        super().__init__(**{**SETTINGS, **settings})  # type: ignore[arg-type]
+        self.logged: dict[str, list[float]] = {}
+
+    def log(self, tag: str, value: float, step: int) -> None:
+        self.logged.setdefault(tag, []).append(value)
+
+
+def begin(lab: Lab, folder: Path, name: str = "lab-a") -> Lab:
+    folder.mkdir()
+    lab.begin(Site(name, "job", folder))
+    return lab
+
+
+def evaluator(folder: Path) -> PolicyEvaluator:
+    folder.mkdir()
+    policy = build_policy()
+    recordings = make_recordings(folder / "recordings", (0, 99), episodes=2)
+    return PolicyEvaluator(
+        Learner(policy, open_recordings(recordings, policy.config.chunk_size)), Journal(folder), 8, seed=0
+    )
+
+
+def test_every_site_builds_the_same_policy() -> None:
+    one, other = build_policy(seed=1).state_dict(), build_policy(seed=1).state_dict()
+
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert any(not torch.equal(one[name], value) for name, value in build_policy(seed=2).state_dict().items())
+
+
+def test_training_brings_the_actions_closer(tmp_path: Path) -> None:
+    """Two labs, three rounds, averaged by hand: what the federation does."""
+    measured = evaluator(tmp_path / "server")
+    labs = [begin(Lab(), tmp_path / name, name) for name in ("lab-a", "lab-b")]
+    weights = build_policy().state_dict()
+    measured.evaluate(0, weights)
+
+    for number in range(3):
+        results = [lab.train({**weights}, Round(number, 3)) for lab in labs]
+        weights = {
+            name: torch.stack([result.weights[name].double() for result in results]).mean(0).to(value.dtype)
+            for name, value in weights.items()
+        }
+        measured.evaluate(number + 1, weights)
+
+    assert measured.history[-1].squared_error < 0.8 * measured.history[0].squared_error
+    assert all(lab.logged["proximal"][0] == 0 for lab in labs)  # at the first step the model is the anchor
+    assert all(max(lab.logged["proximal"]) > 0 for lab in labs)
+
+
+def test_without_the_term_a_round_is_another(tmp_path: Path) -> None:
+    """The term reaches lerobot's gradients: a large mu keeps the policy where it was sent."""
+    weights = build_policy().state_dict()
+    moved = {}
+    for mu in (0.0, 50.0):
+        result = begin(Lab(mu=mu), tmp_path / str(mu)).train({**weights}, Round(0, 1))
+        moved[mu] = sum(
+            float((result.weights[name] - value).double().square().sum()) for name, value in weights.items()
+        )
+
+    assert moved[50.0] < 0.5 * moved[0.0]
+
+
+def test_an_evaluation_can_be_repeated(tmp_path: Path) -> None:
+    measured = evaluator(tmp_path / "server")
+    weights = build_policy().state_dict()
+
+    first, second = measured.evaluate(0, weights), measured.evaluate(1, weights)
+
+    assert (first.squared_error, first.loss) == (second.squared_error, second.loss)
+    assert first.is_best and not second.is_best
+
+
+def test_the_best_policy_is_one_that_lerobot_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
+
+    measured = evaluator(tmp_path / "server")
+    weights = build_policy(seed=5).state_dict()
+    measured.evaluate(0, weights)
+
+    monkeypatch.chdir(measured.best)
+    loaded = SmolVLAPolicy.from_pretrained(measured.best).state_dict()
+
+    assert all(torch.equal(loaded[name], value) for name, value in weights.items())
+    assert "after 0 rounds" in (measured.best / "README.md").read_text()
+
+
+def test_one_step_a_round_would_be_fedavg_and_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="would take 1 step a round"):
+        begin(Lab(batch_size=512, local_epochs=1), tmp_path / "a")
+
+    assert begin(Lab(batch_size=512, local_epochs=1, mu=0.0), tmp_path / "b")
+
+
+def test_a_folder_without_a_dataset_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NoRecordings, match=r"holds no LeRobot dataset .* mount the site's data there"):
+        begin(Lab(dataset=str(tmp_path)), tmp_path / "a")
+    (tmp_path / "meta").mkdir()
+    (tmp_path / "meta" / "info.json").write_text("{")
+    with pytest.raises(NoRecordings, match="cannot be read as a LeRobot dataset"):
+        begin(Lab(dataset=str(tmp_path)), tmp_path / "b")
+
+
+def test_a_site_outside_the_job_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="lab-z is not among the job's sites"):
+        begin(Lab(), tmp_path / "z", "lab-z")
