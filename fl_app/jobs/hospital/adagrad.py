@@ -74,9 +74,7 @@ class FedAdagrad(FedAvg):
         self.learning_rate = learning_rate
         self._adagrad = ServerAdagrad(learning_rate)
 
-    def update_model(self, model: FLModel, model_update: FLModel, replace_meta: bool = True) -> Any:
+    def update_model(self, model: FLModel, aggr_result: FLModel) -> Any:
         """Step towards the average, in place of taking it over."""
-        weights = self._adagrad.step(model.params, model_update.params)
-        updated = super().update_model(model, model_update, replace_meta)
-        updated.params = weights
-        return updated
+        aggr_result.params = self._adagrad.step(model.params, aggr_result.params)
+        return super().update_model(model, aggr_result)
