@@ -12,12 +12,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from fl_app.contract import KIT_FACTS
 from fl_app.startup.exits import Exit
+from tests.federation.certificates import reissue
 from tests.federation.federation import SERVER, Federation, Parent, eventually, write_project
 
 pytestmark = pytest.mark.federation
@@ -106,7 +104,7 @@ def test_an_expired_certificate(
     kit: Callable[[str], Path], clinics: Federation, start: Start, tmp_path: Path
 ) -> None:
     site = kit("site-1")
-    _reissue(clinics, site / "startup" / "client.crt", begin_days=-30, end_days=-2)
+    reissue(clinics.workspace, site / "startup" / "client.crt", begin_days=-30, end_days=-2)
     day = f"{datetime.now(timezone.utc) - timedelta(days=2):%Y-%m-%d}"
 
     refused(
@@ -118,7 +116,7 @@ def test_a_certificate_of_the_future(
     kit: Callable[[str], Path], clinics: Federation, start: Start, tmp_path: Path
 ) -> None:
     site = kit("site-1")
-    _reissue(clinics, site / "startup" / "client.crt", begin_days=3, end_days=30)
+    reissue(clinics.workspace, site / "startup" / "client.crt", begin_days=3, end_days=30)
 
     refused(start(site, tmp_path / "ws"), Exit.CERTIFICATE, "not valid before", "clock")
 
@@ -332,26 +330,6 @@ def test_an_administrator_s_restart_starts_it_again(server: Parent, tmp_path: Pa
     eventually(server.is_ready, what="it is back")
     assert server.below()[0].pid != before.pid
     assert not (tmp_path / SERVER / "restart.fl").exists()
-
-
-def _reissue(federation: Federation, file: Path, begin_days: int, end_days: int) -> None:
-    """The same certificate with other dates, signed by the federation's authority."""
-    state = json.loads((federation.workspace.state / "cert.json").read_text())
-    authority = load_pem_private_key(state["root_pri_key"].encode(), password=None)
-    old = x509.load_pem_x509_certificate(file.read_bytes())
-    now = datetime.now(timezone.utc)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(old.subject)
-        .issuer_name(old.issuer)
-        .public_key(old.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now + timedelta(days=begin_days))
-        .not_valid_after(now + timedelta(days=end_days))
-    )
-    for extension in old.extensions:
-        builder = builder.add_extension(extension.value, extension.critical)
-    file.write_bytes(builder.sign(authority, hashes.SHA256()).public_bytes(Encoding.PEM))  # type: ignore[arg-type]
 
 
 def _content(folder: Path) -> dict[str, bytes]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 import yaml
 
+from deploy.project import Project
+from deploy.workspace import Workspace
+from tests.federation.certificates import reissue
 from tests.kubernetes.cluster import Release, eventually
 from tests.kubernetes.conftest import Federation
 
@@ -121,14 +125,37 @@ def test_the_key_of_another_site_is_refused_with_words(newcomer: Release, federa
     assert "key" in message
 
 
-def test_a_kit_for_another_nvflare_is_refused_with_words(newcomer: Release, tmp_path: Path) -> None:
+def test_an_upgrade_to_another_nvflare_is_refused_with_words_and_a_rollback_mends_it(
+    newcomer: Release, tmp_path: Path
+) -> None:
+    newcomer.install()
+    newcomer.wait_until_ready()
     values = yaml.safe_load((newcomer.folder / "values.yaml").read_text())
     facts = json.loads(values["kit"]["files"]["local"]["flarefleet.json"]) | {"nvflare": "2.8.0"}
-    newcomer.install("--values", str(with_file_in_the_kit(tmp_path, "flarefleet.json", json.dumps(facts))))
+    newcomer.upgrade("--values", str(with_file_in_the_kit(tmp_path, "flarefleet.json", json.dumps(facts))))
     code, message = newcomer.why_it_ended()
     assert code == 12
     assert "2.8.0" in message
     assert "2.9.0" in message
+
+    newcomer.rollback()
+
+    newcomer.wait_until_ready()
+
+
+def test_an_expired_certificate_is_told_with_its_day(
+    newcomer: Release, project: tuple[Project, Workspace], tmp_path: Path
+) -> None:
+    certificate = tmp_path / "client.crt"
+    certificate.write_bytes((project[1].kit(newcomer.name) / "startup" / "client.crt").read_bytes())
+    reissue(project[1], certificate, begin_days=-30, end_days=-2)
+    own = tmp_path / "own.yaml"
+    own.write_text(yaml.safe_dump({"kit": {"files": {"startup": {"client.crt": certificate.read_text()}}}}))
+    newcomer.install("--values", str(own))
+    code, message = newcomer.why_it_ended()
+    assert code == 14
+    assert f"expired on {datetime.now(timezone.utc) - timedelta(days=2):%Y-%m-%d}" in message
+    assert "flarefleet provision --renew" in message
 
 
 def test_a_volume_without_room_is_told(newcomer: Release) -> None:

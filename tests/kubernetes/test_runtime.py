@@ -36,10 +36,12 @@ def clinics(cluster_image: Image, tmp_path_factory: pytest.TempPathFactory) -> I
         write_project(folder, sites=2, name=f"clinics-{os.getpid()}", image=cluster_image, port=8002).parent,
         "kubernetes",
     )
-    up = made.flarefleet("up", "--runtime", "kubernetes")
-    assert up.returncode == 0, up.stderr
-    yield made
-    made.remove()
+    try:
+        up = made.flarefleet("up", "--runtime", "kubernetes")
+        assert up.returncode == 0, up.stderr
+        yield made
+    finally:
+        made.remove()
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 from pydantic import BaseModel
@@ -17,10 +18,12 @@ from pydantic import BaseModel
 from deploy.errors import Failed
 from deploy.runtimes import records
 from deploy.runtimes.host import LOOPBACK
-from deploy.runtimes.kubernetes.plan import Plan
 from deploy.runtimes.ports import free_ports, is_free
 from deploy.runtimes.records import Record
 from fl_app.contract import TELEMETRY_PORT
+
+if TYPE_CHECKING:
+    from deploy.runtimes.kubernetes.plan import Plan
 
 OPEN_SECONDS = 60.0
 STOP_SECONDS = 5.0
