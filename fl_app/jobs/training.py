@@ -137,7 +137,30 @@ class SiteTraining(Executor):
             value: a number.
             step: its place on the horizontal axis: usually the round, or a step count over all rounds.
         """
-        point = create_analytic_dxo(tag, float(value), AnalyticsDataType.SCALAR, global_step=step)
+        self._send(tag, float(value), AnalyticsDataType.SCALAR, step)
+
+    def log_text(self, tag: str, text: str, step: int) -> None:
+        """Log words, as Markdown; at most 64 Ki characters are kept."""
+        self._send(tag, text, AnalyticsDataType.TEXT, step)
+
+    def log_image(self, tag: str, image: Any, step: int) -> None:
+        """Log a picture for TensorBoard: HW, HWC or CHW, uint8 or 0 to 1; a large one is scaled down."""
+        import numpy
+
+        self._send(tag, numpy.asarray(image), AnalyticsDataType.IMAGE, step)
+
+    def log_histogram(self, tag: str, values: Any, step: int, bins: int = 64) -> None:
+        """Log how values are spread, such as a layer's weights, for TensorBoard; only the bins travel."""
+        import numpy
+
+        flat = numpy.asarray(values, dtype=float).ravel()
+        counts, edges = numpy.histogram(flat[numpy.isfinite(flat)], bins=bins)
+        spread = {"edges": edges.tolist(), "counts": counts.tolist()}
+        # NVFlare has no type for it; its own receivers pass over what is a model.
+        self._send(tag, "histogram", AnalyticsDataType.MODEL, step, histogram=spread)
+
+    def _send(self, tag: str, value: Any, kind: AnalyticsDataType, step: int, **further: Any) -> None:
+        point = create_analytic_dxo(tag, value, kind, global_step=step, **further)
         with self._engine.new_context() as fl_ctx:
             send_analytic_dxo(self, point, fl_ctx)
 

@@ -35,14 +35,14 @@ def run_parent(settings: Settings) -> int:
     """
     kit = Kit.open(settings.kit, settings.key)
     check_credentials(kit)
+    if kit.facts.role == "server":
+        _check_tracking()
     check_room(settings.workspace)
     occupy(settings.workspace)
     _check_ports(kit, settings)
     telemetry = _open_telemetry(kit, settings)
     lay_out(kit, settings)
     check_components(settings.workspace)
-    if kit.facts.role == "server":
-        _check_tracking()
     run_nvflare = _nvflare(kit, settings.workspace)  # imported while the server may still be starting
     if kit.facts.role == "client":
         _wait_for_server(kit, settings, telemetry)

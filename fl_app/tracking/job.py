@@ -1,4 +1,4 @@
-"""The server's job process: what any site logs goes to the parent. Loaded beside every job by privacy.json.
+"""The job processes: what any site logs goes to the server's parent. Loaded beside every job by privacy.json.
 
 Events: `fed.analytix_log_stats` (a site logged something), `analytix_log_stats` (the server itself did),
 START_RUN, END_RUN.
@@ -20,6 +20,7 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.job_def import JobMetaKey
 from nvflare.apis.server_engine_spec import ServerEngineSpec
 from nvflare.apis.shareable import Shareable
+from nvflare.app_common.widgets.convert_to_fed_event import ConvertToFedEvent
 from nvflare.widgets.widget import Widget
 
 from fl_app.telemetry.push import job_pusher
@@ -34,7 +35,8 @@ _FED_ANALYTICS = f"fed.{ANALYTIC_EVENT_TYPE}"
 class JobAnalytics(Widget):
     """Hands on what is logged. It watches and never harms: whatever fails here is counted and said once.
 
-    In a site's job process it does nothing: NVFlare carries what is logged there to the server.
+    In a site's job process NVFlare's ConvertToFedEvent sends what is logged there to the server. Most recipes
+    bring it; where a job does not (NVFlare's CyclicRecipe), it is added: nothing logged would leave the site.
     """
 
     def __init__(self) -> None:
@@ -56,14 +58,19 @@ class JobAnalytics(Widget):
                 self._log.warning("analytics: a logged value is not kept: %s", error)
 
     def _begin(self, fl_ctx: FLContext) -> None:
-        pusher = job_pusher() if isinstance(fl_ctx.get_engine(), ServerEngineSpec) else None
+        engine = fl_ctx.get_engine()
+        if not isinstance(engine, ServerEngineSpec):
+            if not any(map(_sends_analytics, engine.handlers)):
+                engine.add_handler(ConvertToFedEvent([ANALYTIC_EVENT_TYPE]))
+            return
+        pusher = job_pusher()
         if pusher is None:
             return
         meta = fl_ctx.get_prop(FLContextKey.JOB_META) or {}
         self._outbox = AnalyticsOutbox(str(meta.get(JobMetaKey.JOB_NAME.value, ""))[:256])
         pusher.attach(self._outbox)
         # Behind NVFlare's FedEventRunner, which at END_RUN still hands out what sites logged last.
-        fl_ctx.get_engine().run_manager.add_handler(_Last(self._end))
+        engine.run_manager.add_handler(_Last(self._end))
 
     def _received(self, event_type: str, fl_ctx: FLContext) -> None:
         event: Any = fl_ctx.get_prop(FLContextKey.EVENT_DATA)
@@ -83,6 +90,10 @@ class JobAnalytics(Widget):
                 "them",
                 len(self._outbox) + self._outbox.dropped,
             )
+
+
+def _sends_analytics(handler: FLComponent) -> bool:
+    return isinstance(handler, ConvertToFedEvent) and ANALYTIC_EVENT_TYPE in handler.events_to_convert
 
 
 class _Last(FLComponent):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from deploy.project.quantities import amount
 from fl_app.contract import (
     CONTAINER_UID,
     ENV_SERVER_ADDRESS,
+    ENV_TRACKING,
     KEY_PATH,
     LABEL_ROLE,
     LABEL_SITE,
@@ -51,7 +53,8 @@ class Parent:
     image: str
     deployment: SiteDeployment
     labels: Mapping[str, str]
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str | None] = field(default_factory=dict)
+    """None: that of whoever starts the containers, so that no credential is written down."""
     ports: Sequence[str] = ()
     key_volume: str = ""
     """The volume that holds its private key; none where the key is a file."""
@@ -97,6 +100,7 @@ def federation_file(
             image=images[server.name],
             deployment=server.deployment,
             labels=labels | {LABEL_SITE: server.name, LABEL_ROLE: "server"},
+            environment=tracking_variables(os.environ),
             ports=published_ports(project),
             key_volume=key_volumes[server.name],
         )
@@ -148,6 +152,15 @@ def host_file(project: Project, name: str, *, image: str) -> str:
         compose_project=compose_name(f"{project.name}-{name}"),
         parent=parent,
         key_file=f"{role}.key",
+    )
+
+
+def tracking_variables(environment: Mapping[str, str]) -> dict[str, None]:
+    """The variables by which a server is told of MLflow and W&B, without their values."""
+    if not environment.get(ENV_TRACKING):
+        return {}
+    return dict.fromkeys(
+        [ENV_TRACKING, *sorted(name for name in environment if name.startswith(("MLFLOW_", "WANDB_")))]
     )
 
 

@@ -192,3 +192,19 @@ def test_a_federation_is_for_several_hosts_unless_its_server_is_on_loopback(
 )
 def test_a_projects_name_becomes_one_that_compose_takes(name: str, expected: str) -> None:
     assert compose_name(name) == expected
+
+
+def test_the_server_alone_is_told_of_trackers_and_no_credential_is_written_down(
+    project: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "a-secret")
+    assert "MLFLOW_TRACKING_TOKEN" not in federation(project())
+    monkeypatch.setenv("FLARE_TRACKING", "mlflow")
+
+    text = federation(project())
+
+    assert "a-secret" not in text
+    # A name without a value: Compose takes it from whoever starts the containers.
+    told = services(text)["flare-server"]["environment"]
+    assert (told["FLARE_TRACKING"], told["MLFLOW_TRACKING_TOKEN"]) == (None, None)
+    assert "FLARE_TRACKING" not in services(text)["site-1"]["environment"]

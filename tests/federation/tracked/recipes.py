@@ -1,0 +1,86 @@
+"""The rows of the table: each recipe with all three of NVFlare's own trackers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+ROUNDS = 2
+SITES = 2
+
+
+def numpy() -> Any:
+    from nvflare.app_common.np.recipes import NumpyFedAvgRecipe
+
+    _find_modules_here()
+    from server_logger import ServerLogger
+
+    recipe = NumpyFedAvgRecipe(
+        name="numpy",
+        model=[1.0, 2.0],
+        min_clients=SITES,
+        num_rounds=ROUNDS,
+        train_script=str(HERE / "numpy_client.py"),
+    )
+    recipe._job.to_server(ServerLogger(), id="server_logger")
+    return recipe
+
+
+def pytorch() -> Any:
+    from nvflare.app_opt.pt.recipes import FedAvgRecipe
+
+    return FedAvgRecipe(name="pytorch", **_torch())
+
+
+def fedprox() -> Any:
+    from nvflare.app_opt.pt.recipes.fedprox import FedProxRecipe
+
+    return FedProxRecipe(name="fedprox", fedprox_mu=0.1, **_torch())
+
+
+def fedopt() -> Any:
+    from nvflare.app_opt.pt.recipes import FedOptRecipe
+
+    optimizer = {"path": "torch.optim.SGD", "args": {"lr": 1.0}}
+    return FedOptRecipe(name="fedopt", device="cpu", optimizer_args=optimizer, **_torch())
+
+
+def cyclic() -> Any:
+    from nvflare.app_opt.pt.recipes.cyclic import CyclicRecipe
+
+    return CyclicRecipe(name="cyclic", **_torch())
+
+
+RECIPES: dict[str, Callable[[], Any]] = {
+    made.__name__: made for made in (numpy, pytorch, fedprox, fedopt, cyclic)
+}
+
+
+def export(name: str, into: Path, mlflow: str, wandb: Path) -> Path:
+    """Write the job `name` as NVFlare's own job folder, tracked by NVFlare's own receivers."""
+    from nvflare.recipe.utils import add_experiment_tracking
+
+    recipe = RECIPES[name]()
+    run = {"project": "tracked", "name": name, "group": "table", "job_type": "train", "dir": str(wandb)}
+    add_experiment_tracking(recipe, "tensorboard")
+    add_experiment_tracking(recipe, "mlflow", {"tracking_uri": mlflow})
+    add_experiment_tracking(recipe, "wandb", {"mode": "offline", "wandb_args": run})
+    recipe.export(str(into))
+    return into / name
+
+
+def _torch() -> dict[str, Any]:
+    _find_modules_here()
+    from model import Net
+
+    script = str(HERE / "torch_client.py")
+    return {"model": Net(), "min_clients": SITES, "num_rounds": ROUNDS, "train_script": script}
+
+
+def _find_modules_here() -> None:
+    """NVFlare packs a job's own modules under the names by which they are imported."""
+    if str(HERE) not in sys.path:
+        sys.path.insert(0, str(HERE))
