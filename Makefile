@@ -36,7 +36,7 @@ check: install ## Read project.yml and report every mistake
 provision: install ## Make or update certificates, startup kits and release files
 	$(FLAREFLEET) provision
 
-up: install ## Start the federation (RUNTIME=process or docker) and wait until it is ready
+up: install ## Start the federation (RUNTIME=process, docker or kubernetes) and wait until it is ready
 	$(FLAREFLEET) up --runtime $(RUNTIME)
 
 status: install ## Show the server and every site
