@@ -17,7 +17,6 @@ _TEMPORARY = (408, 429, 500, 502, 503, 504)
 _CONFLICT = 409
 _ABSENT = 404
 
-
 _log = logging.getLogger(__name__)
 
 
@@ -113,7 +112,7 @@ class Cluster:
                 self._api.list_namespaced_pod,
                 namespace=self._namespace,
                 field_selector=f"metadata.name={name}",
-                resource_version="0",  # what the API server has at hand: the newest, it may not find for seconds
+                resource_version="0",  # what the API server has at hand; the newest it may seek for seconds
                 timeout_seconds=seconds,
                 _request_timeout=(_ANSWER_WITHIN[0], seconds + _ANSWER_WITHIN[0]),
             )

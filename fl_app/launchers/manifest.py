@@ -16,10 +16,10 @@ from typing import Any
 from nvflare.app_opt.job_launcher.k8s_launcher import K8sJobHandle
 
 from fl_app.launchers.pod_settings import LauncherSettings
+from fl_app.launchers.verdict import CONTAINER
 
 PYTHON = "/opt/flare/bin/python"
 TINI = ["/usr/bin/tini", "-g", "--"]
-CONTAINER = "job"
 _PUBLIC = (".crt", ".pem", ".json")
 _VOLUME = "startup"
 _WORKSPACE_VOLUME = "workspace"

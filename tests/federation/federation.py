@@ -58,6 +58,7 @@ def write_project(
     port: int | None = None,
     scheme: str = "http",
     image: Image | None = None,
+    launcher: str = "process",
 ) -> Path:
     """A project.yml of a server on this machine and `sites` sites, on a free port if none is given.
 
@@ -66,7 +67,7 @@ def write_project(
     file = folder / "project.yml"
     names = [SERVER, *(f"site-{n}" for n in range(1, sites + 1))]
     file.write_text(
-        (_deployment(name, image, names) if image else "")
+        (_deployment(name, image, names, launcher) if image else "")
         + _PROJECT.format(
             name=name,
             port=port or free_ports(1)[0],
@@ -81,11 +82,11 @@ def write_project(
     return file
 
 
-def _deployment(project: str, image: Image, names: list[str]) -> str:
+def _deployment(project: str, image: Image, names: list[str], launcher: str) -> str:
     """What a federation is made of in a cluster."""
     document = {
         "image": image.model_dump(),
-        "defaults": {"storage": "1Gi"},
+        "defaults": {"storage": "1Gi", "launcher": launcher},
         "sites": {name: {"namespace": f"{project}-{name}"} for name in names},
     }
     return f"deployment: {json.dumps(document)}\n"

@@ -29,6 +29,13 @@ class Api:
             raise answer
         return answer
 
+    def list_namespaced_pod(self, **_: Any) -> Any:
+        """:return: V1PodList"""
+        raise refusal(504, "Too large resource version")
+
+    def read_namespaced_pod(self, **_: Any) -> Any:
+        return self.create_namespaced_pod()
+
     def delete_namespaced_pod(self, name: str, **_: Any) -> None:
         self.deleted.append(name)
         raise refusal(404, "not found")
@@ -74,3 +81,9 @@ def test_a_pod_that_never_makes_room_is_a_refusal() -> None:
     api = Api(*[refusal(409, "already exists")] * 5)
     with pytest.raises(RefusedError, match="already exists"):
         Cluster(api, "ns").create_pod(POD, "job")
+
+
+def test_a_pod_is_looked_at_even_where_it_cannot_be_watched() -> None:
+    assert list(Cluster(Api(CREATED), "ns").follow("job", 3)) == [CREATED]
+    assert list(Cluster(Api(refusal(404, "not found")), "ns").follow("job", 3)) == [None]
+    assert list(Cluster(Api(*[refusal(503, "away")] * 5), "ns").follow("job", 3)) == [], "not gone: unknown"

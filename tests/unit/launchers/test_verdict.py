@@ -157,6 +157,14 @@ def test_how_a_container_ended_is_told() -> None:
     assert evicted == Sighting(Stage.FAILED, "Evicted: The node was low on memory.")
 
 
+def test_a_pod_has_ended_when_its_job_has_whatever_runs_beside_it() -> None:
+    assert see(pod("Running", state=ended(0))) == Sighting(Stage.SUCCEEDED, exit_code=0)
+    assert see(pod("Running", state=ended(9))).stage is Stage.FAILED
+    beside = pod("Running", state=ended(0))
+    beside.status.container_statuses[0].name = "mesh"
+    assert see(beside).stage is Stage.RUNNING
+
+
 def test_of_a_long_log_the_end_is_told() -> None:
     told = see(pod("Failed", state=ended(1, message="x" * 5000 + " the cause"))).reason
     assert told.endswith("the cause")
