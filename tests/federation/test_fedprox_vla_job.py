@@ -86,10 +86,8 @@ def test_the_policy_gets_better_is_measured_when_it_should_be_and_is_published(
     best = min(history, key=lambda each: each["squared_error"])
     pushed = hub.repositories["lab/arm"]
     assert f"after {best['round']} rounds" in pushed["README.md"].decode()
-    assert (
-        pushed["model.safetensors"]
-        == (history_file.parent / "best_policy" / "model.safetensors").read_bytes()
-    )
+    kept = tmp_path / "result" / "model" / "best_model" / "model.safetensors"
+    assert pushed["model.safetensors"] == kept.read_bytes()
 
 
 def test_a_hub_that_refuses_ends_the_job_before_it_trains(flarefleet: Flarefleet, hub: HubStandIn) -> None:
