@@ -1,0 +1,35 @@
+"""The job `hospital` on a cluster, held against averaging by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from deploy.demo.measured import logged
+from fl_app.jobs.hospital.job import HospitalParameters
+from tests.federation.federation import Federation
+from tests.unit.hospital.averaging import average
+
+
+def submitted_with(parameters: HospitalParameters) -> list[str]:
+    """The words that make `flarefleet submit` take these parameters."""
+    settings = [f"{name}={value}" for name, value in parameters.model_dump(exclude_none=True).items()]
+    return [word for one in settings for word in ("--set", one)]
+
+
+def is_what_averaging_by_hand_comes_to(
+    federation: Federation, job_id: str, parameters: HospitalParameters, results: Path
+) -> None:
+    """Weights and accuracies of a finished job are those of the same training without a federation."""
+    fetched = federation.flarefleet("fetch", job_id, str(results))
+    assert fetched.returncode == 0, fetched.stderr
+    torch.set_num_threads(1)
+    expected = average(parameters, hospitals=len(federation.project.sites))
+    stored = torch.load(results / "model" / "FL_global_model.pt", weights_only=True)["model"]
+    for name, value in expected.weights.items():
+        torch.testing.assert_close(stored[name], value, rtol=0, atol=1e-5)
+    for index, site in enumerate(federation.project.sites):
+        own = logged(results / "tb_events", site.name, "accuracy_after_training", parameters.rounds)
+        assert list(own) == pytest.approx(expected.own_accuracy[index])

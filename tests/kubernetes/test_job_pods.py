@@ -1,0 +1,274 @@
+"""`launcher: pod`: jobs in pods of their own, under Pod Security `restricted`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy.project import Image
+from deploy.session.connection import open_session
+from deploy.session.kit import AdminKit
+from deploy.session.session import COMPLETED
+from fl_app.jobs.hospital.job import HospitalParameters
+from tests.federation.federation import ADMIN, SERVER, Federation, eventually, write_project
+from tests.kubernetes.cluster import Cluster
+from tests.kubernetes.hospital import is_what_averaging_by_hand_comes_to, submitted_with
+
+pytestmark = pytest.mark.kubernetes
+
+PARAMETERS = HospitalParameters(rounds=2, local_epochs=1, hidden=7, seed=5)
+IN_A_ROW = 20
+TEMPLATE = "/var/lib/flare/local/study_runtime.yaml"
+"""What the launcher makes pods of; in tests it changes under a running parent."""
+
+
+@pytest.fixture(scope="module")
+def wards(cluster_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+    """A server and two sites, up, whose jobs run in pods; what cannot start is given up after 5 s."""
+    name = f"wards-{os.getpid()}"
+    folder = tmp_path_factory.mktemp("wards")
+    file = write_project(folder, sites=2, name=name, image=cluster_image, port=8002, launcher="pod")
+    made = Federation(file.parent, "kubernetes")
+    own = yaml.safe_dump({"jobPods": {"startTimeoutSeconds": 5}})
+    (made.workspace.release / "site-1" / "own.yaml").write_text(own)
+    try:
+        up = made.flarefleet("up", "--runtime", "kubernetes")
+        assert up.returncode == 0, up.stderr
+        yield made
+    finally:
+        made.remove()
+
+
+def namespace(wards: Federation, name: str) -> str:
+    return f"{wards.project.name}-{name}"
+
+
+def job_pods(wards: Federation, cluster: Cluster, name: str) -> list[dict[str, Any]]:
+    """The job pods of a server or site that are there now."""
+    return cluster.get("pods", "-n", namespace(wards, name), "-l", "flare/role=job")["items"]
+
+
+def secrets(wards: Federation, cluster: Cluster, name: str) -> set[str]:
+    """The Secrets that are helm's and the operator's no more than the job's."""
+    items = cluster.get("secrets", "-n", namespace(wards, name))["items"]
+    return {one["metadata"]["name"] for one in items if one["type"] == "Opaque"}
+
+
+def nothing_left(wards: Federation, cluster: Cluster) -> bool:
+    return all(
+        not job_pods(wards, cluster, name) and len(secrets(wards, cluster, name)) == 1
+        for name in (SERVER, "site-1", "site-2")
+    )
+
+
+@contextmanager
+def submitting(wards: Federation, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """`flarefleet submit`, watching, while the test does something else."""
+    with subprocess.Popen(
+        wards.command("submit", *words),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=wards.folder,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def template(wards: Federation, cluster: Cluster) -> Iterator[Callable[[str], None]]:
+    """Runs a statement of Python that changes site-1's pod template `t`; as it was, afterwards."""
+    pod, where = "site-1-0", namespace(wards, "site-1")
+    before = cluster.exec(where, pod, "cat", TEMPLATE)
+
+    def change(statement: str) -> None:
+        code = (
+            f"import yaml; p = {TEMPLATE!r}; d = yaml.safe_load(open(p)); t = d['studies']['default']; "
+            f"{statement}; open(p, 'w').write(yaml.safe_dump(d))"
+        )
+        cluster.exec(where, pod, "python3", "-c", code)
+
+    yield change
+    cluster.exec(where, pod, "python3", "-c", f"open({TEMPLATE!r}, 'w').write({before!r})")
+
+
+def test_hospital_in_pods_comes_to_the_model_that_averaging_by_hand_comes_to_and_leaves_nothing(
+    wards: Federation, cluster: Cluster, tmp_path: Path
+) -> None:
+    seen: dict[str, dict[str, Any]] = {}
+    with submitting(wards, "hospital", *submitted_with(PARAMETERS)) as process:
+
+        def in_every_namespace() -> bool:
+            for name in (SERVER, "site-1", "site-2"):
+                for pod in job_pods(wards, cluster, name):
+                    seen[name] = pod
+            return len(seen) == 3 or process.poll() is not None
+
+        eventually(in_every_namespace, 60, "a job pod in every namespace")
+        stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stderr
+
+    assert set(seen) == {SERVER, "site-1", "site-2"}
+    for name, pod in seen.items():
+        labels, spec = pod["metadata"]["labels"], pod["spec"]
+        assert (labels["flare/site"], labels["flare/role"]) == (name, "job")
+        assert labels["app.kubernetes.io/component"] == "job"
+        assert spec["automountServiceAccountToken"] is False
+        (owner,) = pod["metadata"]["ownerReferences"]
+        assert (owner["kind"], owner["name"]) == ("ConfigMap", f"{name}-jobs")
+        assert "-key" not in json.dumps(spec["volumes"]), "the site's private key stays where it is"
+    is_what_averaging_by_hand_comes_to(wards, stdout.strip(), PARAMETERS, tmp_path / "results")
+    eventually(lambda: nothing_left(wards, cluster), 30, "nothing is left of the job")
+
+
+def test_twenty_jobs_in_a_row_complete_on_a_busy_machine(wards: Federation, tmp_path: Path) -> None:
+    """NVFlare runs four of them at the same time, so that the machine is as busy as it can be."""
+    exported = wards.flarefleet("export", "fibonacci", str(tmp_path / "job"), "--set", "rounds=1")
+    assert exported.returncode == 0, exported.stderr
+    folder = next((tmp_path / "job").rglob("meta.json")).parent
+    with open_session(AdminKit.read(wards.runtime.admin_kit(ADMIN))) as session:
+        ids = {session.submit(folder, token=uuid.uuid4().hex) for _ in range(IN_A_ROW)}
+        deadline = time.monotonic() + 420
+        jobs = [job for job in session.jobs() if job.id in ids]
+        while not all(job.is_finished for job in jobs):
+            assert time.monotonic() < deadline, jobs
+            threading.Event().wait(1)
+            jobs = [job for job in session.jobs() if job.id in ids]
+    assert len(ids) == IN_A_ROW
+    assert {job.status for job in jobs} == {COMPLETED}, jobs
+
+
+def test_a_warning_that_the_kubelet_gets_over_does_not_end_a_job(
+    wards: Federation, cluster: Cluster, template: Callable[[str], None]
+) -> None:
+    template(
+        "s = t['pod_template']['spec']; "
+        "s['volumes'].append({'name': 'late', 'secret': {'secretName': 'late'}}); "
+        "s['containers'][0]['volumeMounts'].append({'name': 'late', 'mountPath': '/late'})"
+    )
+    where = namespace(wards, "site-1")
+
+    def warned() -> bool:
+        events = cluster.get("events", "-n", where, "--field-selector", "reason=FailedMount")["items"]
+        return any(event["involvedObject"]["name"] not in ("site-1-0",) for event in events)
+
+    with submitting(wards, "fibonacci", "--set", "rounds=1") as process:
+        try:
+            eventually(warned, 60, "the kubelet warns")
+        finally:
+            cluster.kubectl("create", "secret", "generic", "late", "-n", where)
+        _, stderr = process.communicate(timeout=240)
+    cluster.kubectl("delete", "secret", "late", "-n", where)
+    assert process.returncode == 0, stderr
+    assert "COMPLETED" in stderr
+
+
+def test_a_pod_without_an_image_ends_its_job_and_says_why(
+    wards: Federation, cluster: Cluster, template: Callable[[str], None]
+) -> None:
+    template("t['container']['image'] = 'registry.invalid/nowhere:1'")
+    ended = wards.flarefleet("submit", "fibonacci", "--set", "rounds=1")
+    assert ended.returncode == 1, ended.stderr
+    told = " ".join(ended.stderr.split())
+    assert "site-1: its pod cannot start:" in told
+    assert "registry.invalid/nowhere:1" in told
+    eventually(lambda: nothing_left(wards, cluster), 30, "nothing is left of the job")
+
+
+def test_a_pod_that_a_quota_refuses_ends_its_job_and_says_why(wards: Federation, cluster: Cluster) -> None:
+    where = namespace(wards, "site-2")
+    cluster.kubectl("create", "quota", "few", "-n", where, "--hard=pods=1")
+    try:
+        ended = wards.flarefleet("submit", "fibonacci", "--set", "rounds=1")
+    finally:
+        cluster.kubectl("delete", "quota", "few", "-n", where)
+    assert ended.returncode == 1, ended.stderr
+    told = " ".join(ended.stderr.split())
+    assert "site-2: Kubernetes refuses its pod:" in told
+    assert "exceeded quota: few" in told
+
+
+def test_a_job_waits_for_a_gpu_says_so_and_runs_when_one_is_freed(
+    wards: Federation, cluster: Cluster, cluster_image: Image, template: Callable[[str], None]
+) -> None:
+    holders = [f"holder-{number}" for number in range(len(cluster.workers))]
+    for name in holders:
+        limits = {"resources": {"limits": {"nvidia.com/gpu": "1"}}}
+        overrides = {
+            "spec": {"terminationGracePeriodSeconds": 0, "containers": [_holder(cluster_image, limits)]}
+        }
+        cluster.kubectl(
+            *("run", name, "-n", "default", f"--image={cluster_image.registry}", "--restart=Never"),
+            f"--overrides={json.dumps(overrides)}",
+        )
+    try:
+        for name in holders:
+            cluster.kubectl("wait", "-n", "default", f"pod/{name}", "--for=condition=Ready", "--timeout=60s")
+        own = {"gpus": 1, "jobPods": {"runtimeClassName": "nvidia"}}
+        (wards.workspace.release / "site-2" / "own.yaml").write_text(yaml.safe_dump(own))
+        assert wards.flarefleet("up").returncode == 0
+        with submitting(wards, "fibonacci", "--set", "rounds=1") as process:
+            assert process.stderr is not None
+            said = next(line for line in process.stderr if "waits for its job pod" in line)
+            assert "site-2" in said
+            assert "Insufficient nvidia.com/gpu" in said
+            cluster.kubectl("delete", "pod", "-n", "default", holders[0])
+            eventually(lambda: _devices(wards, cluster), 60, "the pod has a GPU")
+            process.stderr.read()
+            assert process.wait(120) == 0
+    finally:
+        cluster.kubectl("delete", "pod", "-n", "default", "--ignore-not-found", *holders)
+
+
+def _holder(image: Image, limits: dict[str, Any]) -> dict[str, Any]:
+    from deploy.images.names import runtime_image
+
+    name = runtime_image(image)
+    return {
+        "name": "holder",
+        "image": name,
+        "imagePullPolicy": "Never",
+        "command": ["sleep", "600"],
+        **limits,
+    }
+
+
+def _devices(wards: Federation, cluster: Cluster) -> bool:
+    pods = job_pods(wards, cluster, "site-2")
+    limits = [pod["spec"]["containers"][0]["resources"]["limits"] for pod in pods]
+    return (
+        bool(pods)
+        and all(one["nvidia.com/gpu"] == "1" for one in limits)
+        and bool(pods[0]["spec"].get("nodeName"))
+    )
+
+
+def test_a_parent_that_starts_again_and_an_uninstall_leave_no_job_pod(
+    wards: Federation, cluster: Cluster
+) -> None:
+    """NVFlare goes on to call the job RUNNING: it is lost with the site's parent."""
+    submitted = wards.flarefleet("submit", "probe", "--detach", "--set", "rounds=200", "--set", "seconds=1")
+    assert submitted.returncode == 0, submitted.stderr
+    everywhere = (SERVER, "site-1", "site-2")
+    eventually(lambda: all(job_pods(wards, cluster, name) for name in everywhere), 60, "job pods are there")
+
+    wards.kill("site-1")
+    eventually(lambda: not job_pods(wards, cluster, "site-1"), 60, "the next parent clears up")
+
+    where = namespace(wards, "site-2")
+    cluster.run("helm", "uninstall", "site-2", "-n", where, "--wait")
+    eventually(lambda: not cluster.get("pods", "-n", where)["items"], 60, "no pod outlives its release")
+    eventually(lambda: len(secrets(wards, cluster, "site-2")) == 1, 30, "the operator's key alone is left")
