@@ -14,6 +14,7 @@ from nvflare.apis.job_launcher_spec import JobHandleSpec, JobReturnCode
 from fl_app.launchers.cluster import Cluster, RefusedError
 from fl_app.launchers.manifest import JobPodPlan
 from fl_app.launchers.verdict import Patience, Sighting, Stage, is_being_made, see
+from fl_app.telemetry.pods import JobPod as ShownPod
 
 LOOK_AGAIN = 3
 """Seconds after which a pod that does not change is looked at again while it starts."""
@@ -30,19 +31,16 @@ _OF_NVFLARE = (
 )
 """Exit codes of NVFlare's own job process, which say more than that it failed."""
 
+_PHASES = {
+    Stage.WAITING: "Pending",
+    Stage.STARTING: "Pending",
+    Stage.RUNNING: "Running",
+    Stage.SUCCEEDED: "Succeeded",
+    Stage.FAILED: "Failed",
+}
+"""Kubernetes' words."""
+
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class JobPodFacts:
-    """What telemetry shows of a job pod."""
-
-    job_id: str
-    job_name: str
-    phase: str
-    """As `verdict.Stage` names them."""
-    pending_since: float | None
-    """Seconds since the epoch, while it waits or starts."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +97,9 @@ class JobPod(JobHandleSpec):
         self._ending = threading.Lock()
 
     @property
-    def facts(self) -> JobPodFacts:
-        """How it is now."""
-        return JobPodFacts(*self._job, self._stage.value, self._pending_since)
+    def shown(self) -> ShownPod:
+        """How it is now, for telemetry."""
+        return ShownPod(self._job[1], _PHASES[self._stage], self._pending_since)
 
     def start(self) -> None:
         """Create the pod; if Kubernetes will not have it, the job has failed."""
@@ -208,8 +206,8 @@ _pods: dict[str, JobPod] = {}
 _lock = threading.Lock()
 
 
-def job_pods() -> tuple[JobPodFacts, ...]:
+def job_pods() -> tuple[ShownPod, ...]:
     """The job pods of this parent that have not ended, for its telemetry."""
     with _lock:
         pods = tuple(_pods.values())
-    return tuple(pod.facts for pod in pods)
+    return tuple(pod.shown for pod in pods)

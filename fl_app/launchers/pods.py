@@ -33,12 +33,13 @@ from nvflare.app_opt.job_launcher.workspace_cell_transfer import (
 from nvflare.utils.job_launcher_utils import get_credential_env
 
 from fl_app.launchers.cluster import Cluster
-from fl_app.launchers.job_pod import JobPod, Reports
+from fl_app.launchers.job_pod import JobPod, Reports, job_pods
 from fl_app.launchers.manifest import JobPodPlan, Need, pod_manifest, public_startup, secret_manifest
 from fl_app.launchers.pod_settings import LauncherSettings
 from fl_app.launchers.verdict import Patience
 from fl_app.launchers.waiting import tell_server
 from fl_app.telemetry.access import push_environment
+from fl_app.telemetry.pods import show_job_pods
 
 _PARENTS = (ProcessType.SERVER_PARENT, ProcessType.CLIENT_PARENT)
 
@@ -64,6 +65,7 @@ class _PodLauncher(K8sJobLauncher):
         """Besides what NVFlare does: be ready for the first job as soon as the parent runs."""
         super().handle_event(event_type, fl_ctx)
         if event_type == EventType.SYSTEM_START and fl_ctx.get_process_type() in _PARENTS:
+            show_job_pods(job_pods)
             threading.Thread(target=self._get_ready, name="job-pods", daemon=True).start()
 
     def launch_job(self, job_meta: dict[str, Any], fl_ctx: FLContext) -> JobHandleSpec:

@@ -176,8 +176,8 @@ def test_an_aborted_job_leaves_nothing(told: Told) -> None:
 
 def test_telemetry_sees_a_pod_as_long_as_it_has_not_ended(told: Told) -> None:
     made = launched(Namespace([unschedulable("no room"), pod("Succeeded")]), told)
-    (facts,) = job_pods()
-    assert (facts.job_id, facts.job_name) == ("1", "hospital")
-    assert facts.pending_since is not None
+    (shown,) = job_pods()
+    assert (shown.job, shown.phase) == ("hospital", "Pending")
+    assert shown.pending_since is not None
     made.wait()
     assert job_pods() == ()
