@@ -11,17 +11,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
 
-from deploy.demo.measured import logged
 from deploy.errors import Failed, InputError, MachineError
 from deploy.project import Image
 from deploy.runtimes.protocol import SiteState
 from fl_app.jobs.hospital.job import HospitalParameters
 from tests.federation.federation import ADMIN, SERVER, Federation, eventually, write_project
 from tests.kubernetes.cluster import Cluster
-from tests.unit.hospital.averaging import average
+from tests.kubernetes.hospital import is_what_averaging_by_hand_comes_to, submitted_with
 
 pytestmark = pytest.mark.kubernetes
 
@@ -74,23 +72,10 @@ def namespaces(cluster: Cluster, federation: Federation) -> list[str]:
 def test_hospital_in_processes_of_the_pods_comes_to_the_model_that_averaging_by_hand_comes_to(
     clinics: Federation, tmp_path: Path
 ) -> None:
-    settings = [f"{name}={value}" for name, value in PARAMETERS.model_dump().items()]
-    submitted = clinics.flarefleet("submit", "hospital", *(w for one in settings for w in ("--set", one)))
+    submitted = clinics.flarefleet("submit", "hospital", *submitted_with(PARAMETERS))
     assert submitted.returncode == 0, submitted.stderr
     assert "round 2/2" in submitted.stderr
-    job_id = submitted.stdout.strip()
-    fetched = clinics.flarefleet("fetch", job_id, str(tmp_path / "results"))
-    assert fetched.returncode == 0, fetched.stderr
-
-    torch.set_num_threads(1)
-    expected = average(PARAMETERS, hospitals=2)
-    stored = torch.load(tmp_path / "results" / "model" / "FL_global_model.pt", weights_only=True)["model"]
-    for name, value in expected.weights.items():
-        torch.testing.assert_close(stored[name], value, rtol=0, atol=1e-5)
-    for index, site in enumerate(clinics.project.sites):
-        events = tmp_path / "results" / "tb_events"
-        own = logged(events, site.name, "accuracy_after_training", PARAMETERS.rounds)
-        assert list(own) == pytest.approx(expected.own_accuracy[index])
+    is_what_averaging_by_hand_comes_to(clinics, submitted.stdout.strip(), PARAMETERS, tmp_path / "results")
 
 
 def test_nvflares_console_reaches_the_server_through_the_cluster(clinics: Federation) -> None:
