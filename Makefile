@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 HELM := $(or $(shell command -v helm),.tools/helm)
 FLAREFLEET := $(BIN)/flarefleet --project $(PROJECT) --workspace $(WORKSPACE)
 
-.PHONY: help install check provision up status logs down submit jobs console tensorboard demo test test-unit lint format lock images tools charts docs monitor dashboards clean
+.PHONY: help install check provision up status logs down submit jobs console tensorboard demo test test-unit lint format lock images tools charts docs monitor dashboards flower clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,0 +1,1 @@
+"""A Flower app, as `flwr run` takes it: this folder is its root."""

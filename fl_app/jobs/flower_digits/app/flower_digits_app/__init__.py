@@ -1,0 +1,1 @@
+"""Handwritten digits in Flower: ServerApp and ClientApp."""

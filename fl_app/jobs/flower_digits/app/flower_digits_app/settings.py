@@ -1,0 +1,19 @@
+"""The app's configuration: the parameters of the job `fedadagrad`, under Flower's kind of names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fl_app.jobs.fedadagrad.job import DigitParameters
+
+SITES = "num-sites"
+
+
+def settings_in(run_config: Mapping[str, str | int | float | bool]) -> tuple[DigitParameters, int]:
+    """The parameters, and the number of sites, in a Flower run's configuration.
+
+    Raises:
+        pydantic.ValidationError: a value makes no sense; with its name.
+    """
+    named = {name.replace("-", "_"): value for name, value in run_config.items() if name != SITES}
+    return DigitParameters.model_validate(named), int(run_config[SITES])

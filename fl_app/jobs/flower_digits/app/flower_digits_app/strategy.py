@@ -1,0 +1,98 @@
+"""Flower's FedAdagrad, with sites drawn by name, a halving learning rate, and metadata that is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import FedAdagrad
+
+from fl_app.jobs.fedadagrad import schedule
+from fl_app.jobs.fedadagrad.evaluation import EvaluationJournal
+from fl_app.jobs.fedadagrad.job import DigitParameters
+from fl_app.jobs.fedadagrad.metadata import REPORT, BadReport, TrainingReport
+
+from .tracking import log
+
+
+class SiteFailed(RuntimeError):  # noqa: N818 - what happened
+    """A site did not do its part in a round; Flower's own strategies would go on without it."""
+
+
+class DigitStrategy(FedAdagrad):
+    """FedAdagrad over sites that are known by name.
+
+    Args:
+        settings: how the sites train, and how the server takes up what they learnt.
+        nodes: Flower's number of each site, by the site's name.
+        journal: keeps evaluations, reports and the best model.
+    """
+
+    def __init__(
+        self, settings: DigitParameters, nodes: Mapping[str, int], journal: EvaluationJournal
+    ) -> None:
+        super().__init__(
+            fraction_evaluate=0.0,
+            eta=settings.server_learning_rate,
+            eta_l=settings.learning_rate,
+            tau=settings.tau,
+        )
+        self.settings = settings
+        self.nodes = nodes
+        self.names = {node: name for name, node in nodes.items()}
+        self.journal = journal
+        self.sampled: list[str] = []
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Send the model and the learning rate to a sample of the sites, drawn by the seed."""
+        settings = self.settings
+        self.current_arrays = {name: array.numpy() for name, array in arrays.items()}
+        self.sampled = schedule.sample(
+            list(self.nodes), settings.fraction_train, settings.seed, server_round - 1
+        )
+        config["server-round"] = server_round
+        config["learning-rate"] = self._learning_rate(server_round)
+        record = RecordDict({self.arrayrecord_key: arrays, self.configrecord_key: config})
+        return [
+            Message(content=record, message_type=MessageType.TRAIN, dst_node_id=self.nodes[name])
+            for name in self.sampled
+        ]
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Take up what the sites learnt, if each that was asked has answered with a usable report."""
+        by_site = {self.names[reply.metadata.src_node_id]: reply for reply in replies}
+        for site in self.sampled:
+            self._take_report(server_round, site, by_site.get(site))
+        return super().aggregate_train(server_round, [by_site[site] for site in self.sampled])
+
+    def evaluate(self, rounds_done: int, arrays: ArrayRecord) -> MetricRecord | None:
+        """Measure the global model at the server, every so many rounds."""
+        if rounds_done % self.settings.evaluate_every and rounds_done != self.settings.rounds:
+            return None
+        evaluation = self.journal.evaluate(rounds_done, arrays.to_torch_state_dict())
+        values = {tag: getattr(evaluation, tag) for tag in ("accuracy", "loss", "parameter_norm")}
+        log(values, step=rounds_done)
+        return MetricRecord(values)
+
+    def _take_report(self, server_round: int, site: str, reply: Message | None) -> None:
+        if reply is None:
+            raise SiteFailed(f"round {server_round}: {site} did not answer")
+        if reply.has_error():
+            raise SiteFailed(f"round {server_round}: the ClientApp of {site} raised {reply.error.reason}")
+        sent: Any = reply.content.pop(REPORT, None)
+        try:
+            report = TrainingReport.from_wire(None if sent is None else dict(sent))
+        except BadReport as error:
+            raise SiteFailed(f"round {server_round}: {site} sent bad metadata: {error}") from None
+        self.journal.report(server_round, site, self._learning_rate(server_round), report)
+
+    def _learning_rate(self, server_round: int) -> float:
+        return schedule.learning_rate(
+            self.settings.learning_rate, self.settings.halve_every, server_round - 1
+        )

@@ -1,0 +1,50 @@
+"""The job `flower-digits`: the job `fedadagrad` as a Flower app."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from fl_app.jobs.fedadagrad.job import DigitParameters
+
+if TYPE_CHECKING:
+    from nvflare.recipe.spec import Recipe
+
+DESCRIPTION = (
+    "The digits of fedadagrad as a Flower app: ServerApp and ClientApp (PyTorch, needs Flower at the sites)"
+)
+NEEDS = {"sklearn": "flarefleet[jobs]"}
+WARM_UP = ("fl_app.flower.recipe",)
+APP = "fl_app.jobs.flower_digits.app"
+
+
+class FlowerDigitsParameters(DigitParameters):
+    """Those of fedadagrad; a round takes longer, because Flower starts a process for each message."""
+
+    rounds: int = Field(10, ge=1, le=1000)
+    """How often the sites' models are averaged."""
+
+
+PARAMETERS = FlowerDigitsParameters
+
+
+def recipe(parameters: FlowerDigitsParameters, sites: Sequence[str]) -> Recipe:
+    """Put the job together for these sites, whatever their names; images are divided in alphabetical order.
+
+    Raises:
+        ValueError: the images cannot be divided over so many sites, or the Flower here is none that works.
+    """
+    from nvflare.recipe.utils import add_experiment_tracking
+
+    from fl_app.flower.recipe import FlowerAppRecipe
+    from fl_app.jobs.fedadagrad.digits import divide
+
+    divide(len(sites), parameters.seed)
+    named = {name.replace("_", "-"): value for name, value in parameters.model_dump().items()}
+    job = FlowerAppRecipe(
+        name="flower-digits", app=APP, run_config={"num-sites": len(sites), **named}, sites=sites
+    )
+    add_experiment_tracking(job, "tensorboard")
+    return job
