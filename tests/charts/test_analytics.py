@@ -1,0 +1,106 @@
+"""TensorBoard and the trackers of the server's chart: off, and when on allowed no more than they need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fl_app import contract
+from tests.charts.rendering import RefusedError, Rendered, minimal, overlaid, render
+
+ON = {"tensorboard": {"enabled": True}}
+SCIENCE = [{"namespaceSelector": {"matchLabels": {"team": "science"}}}]
+
+
+def server(*values: dict[str, Any]) -> Rendered:
+    made = minimal()
+    for one in values:
+        made = overlaid(made, one)
+    return render("flare-server", made)
+
+
+def container(rendered: Rendered, name: str) -> dict[str, Any]:
+    spec = rendered.pod["spec"]
+    return next(one for one in [*spec["containers"], *spec.get("initContainers", [])] if one["name"] == name)
+
+
+def ports(rules: list[dict[str, Any]]) -> set[int]:
+    return {port["port"] for rule in rules for port in rule["ports"]}
+
+
+def test_by_default_there_is_no_tensorboard_and_no_tracker() -> None:
+    rendered = server()
+
+    assert [one["name"] for one in rendered.pod["spec"]["containers"]] == ["parent"]
+    assert "initContainers" not in rendered.pod["spec"]
+    assert not [one for one in rendered.all("Service") if one["metadata"]["name"].endswith("tensorboard")]
+    assert contract.ENV_TRACKING not in rendered.text
+
+
+def test_tensorboard_sees_the_event_files_alone_and_cannot_change_them() -> None:
+    rendered = server(ON)
+    tensorboard = container(rendered, "tensorboard")
+
+    folder = f"{contract.WORKSPACE_PATH}/{contract.ANALYTICS_FOLDER}"
+    mounts = {mount["name"]: mount for mount in tensorboard["volumeMounts"]}
+    assert mounts.keys() == {"workspace", "tensorboard-tmp"}
+    assert mounts["workspace"] == {
+        "name": "workspace",
+        "mountPath": folder,
+        "subPath": contract.ANALYTICS_FOLDER,
+        "readOnly": True,
+    }
+    assert f"--logdir={folder}" in tensorboard["args"]
+    assert "env" not in tensorboard
+    assert tensorboard["securityContext"] == rendered.parent["securityContext"]
+    assert container(rendered, "analytics-folder")["command"] == ["mkdir", "-p", folder]
+
+
+def test_nobody_reaches_tensorboard_but_whom_the_values_name() -> None:
+    closed = server(ON).one("NetworkPolicy", "site-1")["spec"]["ingress"]
+    assert contract.TENSORBOARD_PORT not in ports(closed)
+
+    opened = server(ON, {"networkPolicy": {"tensorboard": {"from": SCIENCE}}})
+    rules = opened.one("NetworkPolicy", "site-1")["spec"]["ingress"]
+    (rule,) = [rule for rule in rules if contract.TENSORBOARD_PORT in ports([rule])]
+    assert rule["from"] == SCIENCE
+
+
+def test_the_service_leads_to_tensorboard() -> None:
+    rendered = server(ON, {"tensorboard": {"service": {"port": 8080}}})
+    service = rendered.one("Service", "site-1-tensorboard")
+
+    (port,) = service["spec"]["ports"]
+    (own,) = container(rendered, "tensorboard")["ports"]
+    assert (port["port"], port["targetPort"]) == (8080, own["name"])
+    assert own["containerPort"] == contract.TENSORBOARD_PORT
+    labels = rendered.pod["metadata"]["labels"]
+    assert service["spec"]["selector"].items() <= labels.items()
+
+
+def test_trackers_get_their_credentials_from_a_secret_and_a_way_out() -> None:
+    where = [{"ipBlock": {"cidr": "192.0.2.44/32"}}]
+    rendered = server(
+        {"tracking": {"receivers": ["mlflow", "wandb"], "existingSecret": "trackers"}},
+        {"networkPolicy": {"tracking": {"to": where, "ports": [5000]}}},
+    )
+
+    environment = {one["name"]: one["value"] for one in rendered.parent["env"]}
+    assert environment[contract.ENV_TRACKING] == "mlflow,wandb"
+    assert rendered.parent["envFrom"] == [{"secretRef": {"name": "trackers"}}]
+    egress = rendered.one("NetworkPolicy", "site-1")["spec"]["egress"]
+    assert [rule["to"] for rule in egress if ports([rule]) == {5000}] == [where]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"tracking": {"receivers": ["mflow"]}}, "receivers"),
+        ({"tensorboard": {"pathPrefix": "curves"}}, "pathPrefix"),
+        ({"tensorboard": {"enable": True}}, "enable"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(RefusedError, match=said):
+        server(values)
