@@ -153,6 +153,15 @@ def test_bad_metadata_ends_the_job_with_site_and_field(federation: Federation, t
     )
 
 
+def test_a_federation_without_flower_says_so_at_once_when_it_is_given_a_flower_job(
+    federation: Federation,
+) -> None:
+    submitted = federation.flarefleet("submit", "flower-digits")
+
+    assert submitted.returncode == 1
+    assert "Flower is not installed here; flwr" in submitted.stderr
+
+
 def _json(results: Path, name: str) -> Any:
     return json.loads((results / "metrics" / name).read_text(encoding="utf-8"))
 

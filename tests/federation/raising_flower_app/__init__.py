@@ -1,0 +1,1 @@
+"""A Flower app of stock parts, whose ClientApp raises at one site."""

@@ -1,0 +1,137 @@
+"""The job `flower-digits` in a federation that has Flower: its result, its ends, and what is left of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from deploy.flower import make
+from deploy.session import AdminKit, open_session
+from fl_app.jobs.fedadagrad.job import DigitParameters
+from fl_app.jobs.fedadagrad.schedule import sample
+from tests.federation.federation import ADMIN, Federation, eventually, write_project
+from tests.unit.fedadagrad.reference import run
+
+pytestmark = pytest.mark.federation
+
+ROOT = Path(__file__).parents[2]
+SITES = ["site-1", "site-2"]
+PARAMETERS = DigitParameters(rounds=2, fraction_train=1, local_epochs=2, hidden=16, seed=5)
+
+
+class FlowerFederation(Federation):
+    """A federation whose server and sites run in .venv-flower."""
+
+    def command(self, *arguments: str) -> list[str]:
+        return [str(make()), *super().command(*arguments)[1:]]
+
+    def flarefleet(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*arguments),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},  # where sites find the raising app
+        )
+
+    def flower_processes(self) -> list[str]:
+        """Whatever of Flower runs for this federation."""
+        return [
+            " ".join(process.info["cmdline"])
+            for process in psutil.process_iter(["cmdline", "environ"])
+            if str(self.folder) in str((process.info["environ"] or {}).get("FLWR_HOME", ""))
+        ]
+
+
+@pytest.fixture(scope="module")
+def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlowerFederation]:
+    """A server and two sites."""
+    folder = tmp_path_factory.mktemp("flower")
+    federation = FlowerFederation(write_project(folder, name="flower", sites=len(SITES)).parent)
+    try:
+        up = federation.flarefleet("up")
+        assert up.returncode == 0, up.stderr
+        yield federation
+    finally:
+        federation.remove()
+
+
+def test_it_comes_to_what_a_plain_loop_comes_to_and_leaves_no_process(
+    federation: FlowerFederation, tmp_path: Path
+) -> None:
+    settings = [f"{name}={value}" for name, value in PARAMETERS.model_dump().items()]
+    submitted = federation.flarefleet(
+        *("submit", "flower-digits", "--fetch", str(tmp_path / "results")),
+        *(word for setting in settings for word in ("--set", setting)),
+    )
+    assert submitted.returncode == 0, submitted.stderr
+
+    sampled = [sample(SITES, 1, PARAMETERS.seed, round) for round in range(PARAMETERS.rounds)]
+    expected = run(PARAMETERS, SITES, sampled)
+    stored = load_file(tmp_path / "results" / "model" / "last_model.safetensors")
+    for name, value in expected.weights[-1].items():
+        torch.testing.assert_close(stored[name].double(), torch.tensor(value), rtol=0, atol=1e-4)
+    history = _json(tmp_path / "results" / "metrics" / "evaluation_history.json")
+    assert [evaluation["accuracy"] for evaluation in history] == pytest.approx(expected.accuracy, abs=0.01)
+    reports = _json(tmp_path / "results" / "metrics" / "training_history.json")
+    assert [(report["round"], report["site"]) for report in reports] == [
+        (round, site) for round in (1, 2) for site in SITES
+    ]
+    logged = {folder.name for folder in (tmp_path / "results" / "tb_events").iterdir()}
+    assert logged > set(SITES), "the server's metrics are there, too"
+    eventually(lambda: not federation.flower_processes(), 30, "Flower's processes end with the job")
+
+
+def test_a_client_app_that_raises_ends_the_job_with_its_site_and_its_error(
+    federation: FlowerFederation, tmp_path: Path
+) -> None:
+    watched = federation.flarefleet("watch", _submit_raising(federation, tmp_path))
+
+    assert watched.returncode == 1
+    assert "site-2: the ClientApp raised" in watched.stderr
+    assert "FileNotFoundError" in watched.stderr
+    assert "no images here" in watched.stderr
+
+
+def test_an_aborted_job_leaves_no_process(federation: FlowerFederation) -> None:
+    detached = federation.flarefleet("submit", "flower-digits", "--detach")
+    assert detached.returncode == 0, detached.stderr
+    job_id = detached.stdout.strip()
+    eventually(
+        lambda: len(federation.flower_processes()) >= 3, 120, "Flower runs at the server and two sites"
+    )
+
+    aborted = federation.flarefleet("abort", job_id)
+
+    assert aborted.returncode == 0, aborted.stderr
+    eventually(lambda: not federation.flower_processes(), 60, "no process of Flower is left")
+
+
+def _submit_raising(federation: FlowerFederation, folder: Path) -> str:
+    exported = federation.flarefleet("export", "flower-digits", str(folder))
+    assert exported.returncode == 0, exported.stderr
+    app = "tests.federation.raising_flower_app"
+    for config in folder.rglob("config_fed_*.json"):
+        text = config.read_text(encoding="utf-8").replace("fl_app.jobs.flower_digits.app", app)
+        document = json.loads(text)
+        for workflow in document.get("workflows", ()):
+            workflow["args"]["run_config"] = {"rounds": 50}
+        config.write_text(json.dumps(document), encoding="utf-8")
+    with open_session(AdminKit.read(federation.kit(ADMIN))) as session:
+        return session.submit(folder / "flower-digits", token=uuid.uuid4().hex)
+
+
+def _json(file: Path) -> Any:
+    return json.loads(file.read_text(encoding="utf-8"))
