@@ -1,1 +1,1 @@
-"""How a parent starts its job processes: NVFlare's own, with a shorter exit and no orphans."""
+"""How a parent starts its jobs: as processes that end with it, or each in a pod of its own."""
