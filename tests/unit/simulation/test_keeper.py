@@ -62,7 +62,10 @@ def orphan(pid_file: Path, then: str) -> tuple[str, ...]:
 
 
 def is_gone(pid_file: Path) -> bool:
-    return not psutil.pid_exists(int(pid_file.read_text()))
+    try:
+        return psutil.Process(int(pid_file.read_text())).status() == psutil.STATUS_ZOMBIE  # nobody asked yet
+    except psutil.NoSuchProcess:
+        return True
 
 
 @pytest.mark.parametrize("code", [0, 2])
