@@ -166,9 +166,9 @@ def _jobs() -> Panels:
         ),
         lines(
             "Errors of jobs",
-            "Errors by kind, in each interval, on the server and on the sites that can be scraped.",
+            "Errors by kind since each job started, on the server and on the sites that can be scraped.",
             Query(
-                increase("job_errors_total", ANY_JOB, "job, kind"),
+                f"sum by (job, kind) (nvflare_job_errors_total{{{ANY_JOB}}})",
                 "{{job}}: {{kind}}",
             ),
             shown=Shown(units.Short, NONE_IS_GOOD),

@@ -88,8 +88,8 @@ def _now() -> Panels:
         ),
         stat(
             "Errors",
-            "Of the chosen jobs on the server and every site that can be scraped, in the time shown above.",
-            Query(increase("job_errors_total", ANY_JOB, over=RANGE)),
+            "Of the chosen jobs since they started, on the server and every site that can be scraped.",
+            Query(f"sum(nvflare_job_errors_total{{{ANY_JOB}}}) or vector(0)"),
             Shown(units.Short, NONE_IS_GOOD),
         ),
     ]

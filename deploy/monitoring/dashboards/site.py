@@ -216,9 +216,9 @@ def _jobs() -> Panels:
         ),
         lines(
             "Errors of jobs",
-            "Errors by kind, in each interval.",
+            "Errors by kind since each job started.",
             Query(
-                increase("job_errors_total", SITE_JOB, "site, job, kind"),
+                f"sum by (site, job, kind) (nvflare_job_errors_total{{{SITE_JOB}}})",
                 "{{site}} {{job}}: {{kind}}",
             ),
             shown=Shown(units.Short, NONE_IS_GOOD),

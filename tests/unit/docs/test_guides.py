@@ -13,7 +13,7 @@ from deploy.cli.app import app
 from fl_app.startup import exits
 
 ROOT = Path(__file__).parents[3]
-GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 
 
 def commands_of(guide: Path) -> list[str]:
