@@ -1,4 +1,4 @@
-"""`flarefleet monitor` over a live federation: every query of its panels and alerts brings data, or why not."""
+"""`flarefleet monitor` over a live federation: every query of panels and alerts brings data, or why not."""
 
 from __future__ import annotations
 
