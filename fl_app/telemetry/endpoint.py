@@ -103,7 +103,7 @@ class Endpoint:
             return kind, text
         end = _END_OF_OPEN_METRICS if kind.startswith(_OPEN_METRICS) else b""
         jobs = self._series.expose(open_metrics=bool(end))
-        return kind, text.removesuffix(end) + jobs + end
+        return kind, b"".join([text.removesuffix(end), *jobs, end])
 
     def close(self) -> None:
         """Stop serving and free the port."""

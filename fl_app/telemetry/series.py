@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
@@ -103,32 +103,38 @@ class JobSeries:
         rows.append(f"{spec.full_name}_sum{{{labels}}} {floatToGoString(total)}\n")
         return "".join(rows).encode()
 
-    def expose(self, *, open_metrics: bool) -> bytes:
-        """Everything that is known of the jobs that are shown, in Prometheus' or OpenMetrics' text format."""
+    def expose(self, *, open_metrics: bool) -> list[bytes]:
+        """Everything that is known of the jobs that are shown, in Prometheus' or OpenMetrics' text format.
+
+        Returns:
+            The parts of the text, in their order; there may be a hundred thousand.
+        """
         self._roster.sweep()
         known = self._roster.known()
         with self._lock:
             for job_id in [job_id for job_id in self._jobs if job_id not in known]:
                 del self._jobs[job_id]
-            return b"".join(self._parts(open_metrics))
+            return self._parts(open_metrics)
 
-    def _parts(self, open_metrics: bool) -> Iterator[bytes]:
-        info = self._active()
+    def _parts(self, open_metrics: bool) -> list[bytes]:
+        parts: list[bytes] = []
         for spec in JOB_METRICS:
-            lines = [info] if spec.name == "job_info" and info else []
+            begin = len(parts)
+            if spec.name == "job_info":
+                parts.extend(self._active())
             for job in self._jobs.values():
-                lines.extend(job.lines.get(spec.name, {}).values())
-            if lines:
+                parts.extend(job.lines.get(spec.name, {}).values())
+            if len(parts) > begin:
                 name = spec.family if open_metrics else spec.full_name
                 kind = spec.type.value if open_metrics or spec.type is not Type.INFO else "gauge"
-                yield f"# HELP {name} {spec.meaning}\n# TYPE {name} {kind}\n".encode()
-                yield from lines
+                parts.insert(begin, f"# HELP {name} {spec.meaning}\n# TYPE {name} {kind}\n".encode())
+        return parts
 
-    def _active(self) -> bytes:
+    def _active(self) -> list[bytes]:
         own = self._identity
         name, labels = JOBS["job_info"].full_name, (*JOB_LABELS, "job_id")
         jobs = [_labels(labels, (*own.labels, job.label, job.id)) for job in self._roster.active()]
-        return "".join(f"{name}{{{of}}} 1.0\n" for of in jobs).encode()
+        return [f"{name}{{{of}}} 1.0\n".encode() for of in jobs]
 
 
 def _labels(names: Sequence[str], values: Sequence[str]) -> str:

@@ -104,13 +104,15 @@ class SiteView:
         return tuple(self._engine.get_all_job_ids())
 
     def result(self, job_id: str) -> str:
-        """How this site's part of a job ended, by NVFlare's record of its process."""
+        """How this site's part of a job ended, by NVFlare's record of its process.
+
+        One that is told to end ends well. One that died is told so afterwards, too, and that is no reason.
+        """
         process = self._processes.pop(job_id, {})
-        if process.get(_ABORT_REQUESTED_KEY):
-            return "aborted"
         handle = process.get(RunProcessKey.JOB_HANDLE)
-        is_good = handle is not None and handle.poll() == JobReturnCode.SUCCESS
-        return "completed" if is_good else "failed"
+        if handle is None or handle.poll() != JobReturnCode.SUCCESS:
+            return "failed"
+        return "aborted" if process.get(_ABORT_REQUESTED_KEY) else "completed"
 
     def metrics(self) -> Iterable[Metric]:
         """Registration, last contact, refusals, and the jobs that run here."""

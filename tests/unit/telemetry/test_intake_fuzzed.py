@@ -65,7 +65,7 @@ class Parent:
         return self.intake.receive(kind, message, io.BytesIO(body))
 
     def is_unharmed(self) -> bool:
-        text = self.series.expose(open_metrics=False).decode()
+        text = b"".join(self.series.expose(open_metrics=False)).decode()
         assert text.count(VICTIMS_LINE) == 1
         samples = [one for family in text_string_to_metric_families(text) for one in family.samples]
         assert {one.labels["job"] for one in samples} <= {"victim", "hostile"}

@@ -50,7 +50,7 @@ class Parent:
         return self.series.accept(job_id, MetricsDocument.model_validate_json(json.dumps(document)))
 
     def families(self, *, open_metrics: bool = False) -> list[Metric]:
-        text = self.series.expose(open_metrics=open_metrics).decode()
+        text = b"".join(self.series.expose(open_metrics=open_metrics)).decode()
         return list(parse_open_metrics(text + "# EOF\n") if open_metrics else parse_text(text))
 
     def value(self, name: str, **labels: str) -> float | None:

@@ -1,0 +1,69 @@
+"""What telemetry adds to a round: the job `probe` on two federations in turn, with and without it."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.job.__main__ import round_seconds
+from benchmarks.job.federations import Kit
+
+PUSHERS = ("flare_job_telemetry", "flare_job_analytics")
+"""Components of local/privacy.json."""
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """Seconds of a round, medians over all rounds of all repetitions."""
+
+    rounds: int
+    repeats: int
+    with_telemetry: float
+    without: float
+    added_milliseconds: float
+    """Median of the repetitions' differences of medians."""
+    differences_milliseconds: list[float]
+    """Of each repetition."""
+
+
+class Quiet(Kit):
+    """A federation whose jobs measure and push nothing."""
+
+    def prepare(self) -> None:
+        for file in (self.folder / "workspace").rglob("kits/*/local/privacy.json"):
+            document = json.loads(file.read_text())
+            document["components"] = [one for one in document["components"] if one["id"] not in PUSHERS]
+            file.write_text(json.dumps(document))
+
+
+def measure(rounds: int, repeats: int) -> Rounds:
+    """Run the job on both in turn, the other one first each time."""
+    measured: dict[str, list[list[float]]] = {"with": [], "without": []}
+    with TemporaryDirectory(prefix="flarefleet-bench-") as made, ExitStack() as up:
+        federations = {"with": Kit(Path(made) / "with"), "without": Quiet(Path(made) / "without")}
+        for federation in federations.values():
+            up.enter_context(federation.up())
+        for repetition in range(repeats):
+            for name in sorted(federations, reverse=bool(repetition % 2)):
+                seconds = round_seconds(federations[name].run_job("probe", rounds).log)
+                measured[name].append(seconds)
+                median = statistics.median(seconds) * 1000
+                print(f"{repetition + 1}: {name}: {median:.1f} ms a round", file=sys.stderr, flush=True)
+    differences = [
+        (statistics.median(loud) - statistics.median(quiet)) * 1000
+        for loud, quiet in zip(measured["with"], measured["without"], strict=True)
+    ]
+    return Rounds(
+        rounds,
+        repeats,
+        with_telemetry=round(statistics.median(chain.from_iterable(measured["with"])), 4),
+        without=round(statistics.median(chain.from_iterable(measured["without"])), 4),
+        added_milliseconds=round(statistics.median(differences), 2),
+        differences_milliseconds=[round(one, 2) for one in differences],
+    )

@@ -1,0 +1,129 @@
+"""What one scrape of a server's parent costs: `python -m benchmarks.telemetry.scrape SITES TAGS` prints JSON.
+
+The parent's telemetry port runs in this process; a job of so many sites pushes so many tags for each, over
+HTTP, as a job does; then the port is asked as Prometheus asks it.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import statistics
+import sys
+import time
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import asdict, dataclass
+
+import psutil
+from prometheus_client.core import Metric
+
+from fl_app.telemetry.access import push_environment
+from fl_app.telemetry.endpoint import Endpoint
+from fl_app.telemetry.measurements import Measurements
+from fl_app.telemetry.metrics import Identity, gauge_of
+from fl_app.telemetry.push import Pusher
+
+SCRAPES = 20
+ACCEPT = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+
+
+@dataclass(frozen=True)
+class Scrape:
+    """Figures of one size."""
+
+    sites: int
+    tags: int
+    series: int
+    megabytes: float
+    """Of one answer."""
+    milliseconds: float
+    """Median, from request to last byte."""
+    best_milliseconds: float
+    cpu_milliseconds: float
+    """Of this process, which asks and answers; what else runs on the machine disturbs it least."""
+    memory_mib: float
+    """Added by the series, what the job's side keeps of them included."""
+    push_seconds: float
+    """Until all values of all sites were taken."""
+
+
+class Sites:
+    """A parent's view of so many registered sites."""
+
+    def __init__(self, identity: Identity, number: int) -> None:
+        self._identity = identity
+        self._number = number
+
+    def unhealthy(self) -> str | None:
+        return None
+
+    def not_ready(self) -> str | None:
+        return None
+
+    def metrics(self) -> Iterable[Metric]:
+        registered, contact = gauge_of("registered"), gauge_of("last_contact_timestamp_seconds")
+        for number in range(self._number):
+            labels = self._identity.labels_of(f"site-{number}")
+            registered.add_metric(labels, 1)
+            contact.add_metric(labels, time.time())
+        return registered, contact
+
+
+def measure(sites: int, tags: int) -> Scrape:
+    """Fill a parent and scrape it."""
+    identity = Identity("flare-server", "server", project="benchmark")
+    endpoint = Endpoint("127.0.0.1", 0)
+    endpoint.identify(identity)
+    endpoint.view = Sites(identity, sites)
+    endpoint.roster.launched("job-id", "hospital")
+    endpoint.roster.running = lambda: ["job-id"]
+    scrape(endpoint)
+    before, begin = psutil.Process().memory_info().rss, time.monotonic()
+    push(sites, tags)
+    pushed = time.monotonic() - begin
+    times, cpu_begin = [], time.process_time()
+    for _ in range(SCRAPES):
+        begin = time.perf_counter()
+        body = scrape(endpoint)
+        times.append((time.perf_counter() - begin) * 1000)
+    cpu = (time.process_time() - cpu_begin) * 1000 / SCRAPES
+    memory = psutil.Process().memory_info().rss - before
+    return Scrape(
+        sites,
+        tags,
+        series=sum(line[:1] not in (b"#", b"") for line in body.split(b"\n")),
+        megabytes=round(len(body) / 1e6, 2),
+        milliseconds=round(statistics.median(times), 1),
+        best_milliseconds=round(min(times), 1),
+        cpu_milliseconds=round(cpu, 1),
+        memory_mib=round(memory / 2**20, 1),
+        push_seconds=round(pushed, 2),
+    )
+
+
+def push(sites: int, tags: int) -> None:
+    """What the server's job process pushes after a round."""
+    environment = push_environment("job-id")
+    pusher = Pusher(environment["FLARE_PUSH_URL"], environment["FLARE_PUSH_TOKEN"])
+    measured = Measurements()
+    for site in range(sites):
+        measured.add("rounds_participated_total", 1, f"site-{site}")
+        measured.add("rounds_missed_total", 0, f"site-{site}")
+        for tag in range(tags):
+            measured.set("training_metric", site + tag / 7, f"site-{site}", f"train/metric-{tag}")
+    pusher.attach(measured)
+    while not pusher.flush(60) or measured.next() is not None:
+        pass
+    pusher.close()
+
+
+def scrape(endpoint: Endpoint) -> bytes:
+    """Everything that the port tells."""
+    with closing(http.client.HTTPConnection("127.0.0.1", endpoint.port, timeout=60)) as connection:
+        connection.request("GET", "/metrics", headers={"Accept": ACCEPT})
+        return connection.getresponse().read()
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(measure(int(sys.argv[1]), int(sys.argv[2])))))

@@ -1,0 +1,168 @@
+"""Jobs' metrics at the parents of a real federation: what is pushed, by whom, and that it goes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from subprocess import DEVNULL, Popen
+
+import psutil
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from fl_app.contract import ENV_METRICS_KEPT, ENV_PUSH_TOKEN
+from fl_app.telemetry.catalogue import JOBS, PARENTS, Seen
+from tests.federation.federation import SERVER, Federation, eventually, write_project
+
+pytestmark = pytest.mark.federation
+
+KEPT_SECONDS = 12
+ROUNDS = 4
+NUMBERS = 1000
+BYTES = 4 * NUMBERS
+ONLY_ELSEWHERE = {
+    "nvflare_gpu_utilization_ratio": "no GPU",
+    "nvflare_gpu_memory_used_bytes": "no GPU",
+    "nvflare_gpu_memory_total_bytes": "no GPU",
+    "nvflare_job_pods": "jobs are processes",
+    "nvflare_job_pod_pending_timestamp_seconds": "jobs are processes",
+    "nvflare_tracking_backlog": "no receiver is set up",
+    "nvflare_tracking_sent_total": "no receiver is set up",
+    "nvflare_tracking_failed_total": "no receiver is set up",
+    "nvflare_job_errors_total": "nothing failed",
+}
+
+
+@pytest.fixture(scope="module")
+def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+    """A server and two sites that keep a finished job's series for a few seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(ENV_METRICS_KEPT, str(KEPT_SECONDS))
+        folder = tmp_path_factory.mktemp("metrics")
+        federation = Federation(write_project(folder, sites=2, name=f"metrics-{os.getpid()}").parent)
+        federation.up()
+        try:
+            yield federation
+        finally:
+            federation.down()
+
+
+def families_of(federation: Federation, name: str) -> set[str]:
+    """The families that a parent shows, by the names of the catalogue."""
+    text = federation.ask(name, "/metrics")[1]
+    return {
+        family.name + ("_total" if family.type == "counter" else "")
+        for family in text_string_to_metric_families(text)
+        if family.samples
+    }
+
+
+def is_shown(federation: Federation, name: str) -> bool:
+    """Whether a parent shows anything of a job of ours."""
+    return 'job="probe"' in federation.ask(name, "/metrics")[1]
+
+
+def job_process(federation: Federation, name: str) -> psutil.Process:
+    """The process of the job that runs at a parent."""
+    return federation.parent(name).children()[0]
+
+
+def start(federation: Federation, *settings: str) -> Popen[bytes]:
+    """Submit a job and watch it in the background."""
+    command = federation.command("submit", "probe", *(word for one in settings for word in ("--set", one)))
+    return Popen(command, stdout=DEVNULL, stderr=DEVNULL, cwd=federation.folder)
+
+
+def test_a_job_is_seen_at_both_parents_while_it_runs_and_for_a_while_after(federation: Federation) -> None:
+    submitted = start(federation, f"rounds={ROUNDS}", "seconds=1", f"numbers={NUMBERS}")
+    eventually(
+        lambda: (
+            federation.metric(SERVER, "nvflare_rounds_participated_total", participant="site-1")
+            and federation.metric("site-1", "nvflare_task_duration_seconds_count")
+        ),
+        120,
+        "the first round is told while the job runs",
+    )
+    seen = families_of(federation, SERVER) | families_of(federation, "site-1")
+
+    assert federation.metric(SERVER, "nvflare_job_info", job="probe", role="server") == 1
+    assert federation.metric("site-1", "nvflare_job_info", job="probe", site="site-1", role="client") == 1
+    for name in (SERVER, "site-1"):
+        process = job_process(federation, name)
+        token = process.environ()[ENV_PUSH_TOKEN]
+        assert token not in " ".join(process.cmdline())
+        logs = [file for file in federation.run_folder.log(name).parent.rglob("*log*") if file.is_file()]
+        assert logs
+        assert not any(token.rpartition(".")[2] in file.read_text(errors="replace") for file in logs)
+    assert submitted.wait(120) == 0
+
+    known = {spec.full_name for spec in (*PARENTS.values(), *JOBS.values())}
+    assert known - ONLY_ELSEWHERE.keys() <= seen
+    assert {name for name in seen if name.startswith("nvflare_")} <= known
+    metric = federation.metric
+    assert metric(SERVER, "nvflare_job_round", job="probe", role="server") == ROUNDS
+    assert metric("site-1", "nvflare_job_rounds", job="probe", role="client") == ROUNDS
+    assert metric(SERVER, "nvflare_round_duration_seconds_count") == ROUNDS
+    assert metric(SERVER, "nvflare_aggregation_duration_seconds_count") == ROUNDS
+    assert metric("site-1", "nvflare_task_duration_seconds_count") == ROUNDS
+    assert metric(SERVER, "nvflare_round_sites") == 2
+    for site in ("site-1", "site-2"):
+        assert metric(SERVER, "nvflare_rounds_participated_total", participant=site) == ROUNDS
+        assert metric(SERVER, "nvflare_rounds_missed_total", participant=site) == 0
+        assert metric(SERVER, "nvflare_training_metric", site=site, role="server", tag="round") == ROUNDS
+        assert metric(SERVER, "nvflare_training_steps_total", site=site, role="server") == ROUNDS
+        assert metric(site, "nvflare_training_metric", site=site, role="client", tag="round") == ROUNDS
+        assert metric(site, "nvflare_model_sent_bytes_total") == ROUNDS * BYTES
+        assert metric(site, "nvflare_model_received_bytes_total") == ROUNDS * BYTES
+    assert metric(SERVER, "nvflare_model_sent_bytes_total") == 2 * ROUNDS * BYTES
+    assert metric(SERVER, "nvflare_model_received_bytes_total") == 2 * ROUNDS * BYTES
+
+
+def test_a_finished_jobs_series_go_after_the_set_time_and_its_counts_stay(federation: Federation) -> None:
+    for name in (SERVER, "site-1"):
+        eventually(lambda name=name: not is_shown(federation, name), 60, f"{name} forgets the job")  # type: ignore[misc]
+
+        assert federation.metric(name, "nvflare_jobs_started_total") == 1
+        assert federation.metric(name, "nvflare_jobs_finished_total", result="completed") == 1
+        assert federation.metric(name, "nvflare_jobs_finished_total", result="failed") == 0
+
+
+def test_a_killed_job_process_leaves_nothing_behind_and_counts_as_failed(
+    federation: Federation,
+) -> None:
+    submitted = start(federation, "rounds=100", "seconds=0.5")
+    eventually(lambda: federation.metric("site-1", "nvflare_job_round", job="probe"), 120, "it runs")
+
+    job_process(federation, "site-1").kill()
+
+    assert submitted.wait(120) == 1
+    for name in (SERVER, "site-1"):
+        eventually(
+            lambda name=name: federation.metric(name, "nvflare_jobs_finished_total", result="failed") == 1,  # type: ignore[misc]
+            60,
+            f"{name} counts it as failed",
+        )
+        eventually(lambda name=name: not is_shown(federation, name), 60, f"{name} forgets the job")  # type: ignore[misc]
+
+
+def test_telemetry_dropped_nothing_and_failed_nowhere(federation: Federation) -> None:
+    for name in (SERVER, "site-1", "site-2"):
+        text = federation.ask(name, "/metrics")[1]
+        dropped = [
+            sample
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name in ("nvflare_telemetry_dropped_total", "nvflare_telemetry_errors_total")
+            and sample.value
+        ]
+
+        assert dropped == []
+
+
+def test_the_catalogue_says_who_sees_what(federation: Federation) -> None:
+    server, site = families_of(federation, SERVER), families_of(federation, "site-1")
+
+    for spec in PARENTS.values():
+        if spec.full_name not in ONLY_ELSEWHERE:
+            assert (spec.full_name in server) is (spec.seen is not Seen.SITE), spec.name
+            assert (spec.full_name in site) is (spec.seen is not Seen.SERVER), spec.name
