@@ -140,15 +140,11 @@ class Kit:
         self.folder.mkdir()
         _write_project(self.folder / "project.yml")
         self._flarefleet("provision")
-        self.prepare()
         try:
             self._flarefleet("up", "--runtime", "process")
             yield
         finally:
             self._flarefleet("down")
-
-    def prepare(self) -> None:
-        """Change the kits before anything starts: nothing, here."""
 
     def run_job(self, job: str, rounds: int) -> Run:
         """Run a job to its result."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import os
 import statistics
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -13,9 +14,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.job.__main__ import round_seconds
 from benchmarks.job.federations import Kit
-
-PUSHERS = ("flare_job_telemetry", "flare_job_analytics")
-"""Components of local/privacy.json."""
+from fl_app.contract import ENV_PUSH_URL
 
 
 @dataclass(frozen=True)
@@ -35,11 +34,19 @@ class Rounds:
 class Quiet(Kit):
     """A federation whose jobs measure and push nothing."""
 
-    def prepare(self) -> None:
-        for file in (self.folder / "workspace").rglob("kits/*/local/privacy.json"):
-            document = json.loads(file.read_text())
-            document["components"] = [one for one in document["components"] if one["id"] not in PUSHERS]
-            file.write_text(json.dumps(document))
+    def up(self) -> AbstractContextManager[None]:
+        """As every federation, in an environment whose Pythons forget at once where to push."""
+        without = self.folder.with_name("without-push")
+        without.mkdir()
+        (without / "sitecustomize.py").write_text(f"import os\nos.environ.pop({ENV_PUSH_URL!r}, None)\n")
+        return self._up_with(str(without))
+
+    @contextmanager
+    def _up_with(self, python_path: str) -> Iterator[None]:
+        os.environ["PYTHONPATH"] = python_path
+        with super().up():
+            del os.environ["PYTHONPATH"]
+            yield
 
 
 def measure(rounds: int, repeats: int) -> Rounds:
