@@ -61,8 +61,12 @@ class Result:
 
 def round_seconds(log: str) -> list[float]:
     """The seconds between the starts of consecutive rounds in a log of the server's job process."""
-    starts = [datetime.strptime(text, "%Y-%m-%d %H:%M:%S,%f") for text in _ROUND.findall(log)]
-    return [(after - before).total_seconds() for before, after in pairwise(starts)]
+    return [(after - before).total_seconds() for before, after in pairwise(round_starts(log))]
+
+
+def round_starts(log: str) -> list[datetime]:
+    """When each round began, by a log of the server's job process."""
+    return [datetime.strptime(text, "%Y-%m-%d %H:%M:%S,%f") for text in _ROUND.findall(log)]
 
 
 def measure(stock: Stock, kit: Kit, job: str, rounds: int, repeats: int) -> Result:

@@ -67,32 +67,43 @@ class Doors:
         self._list = folder / "doors.json"
         self._record = folder / "forwarding.json"
         self._log = folder / "forwarding.log"
+        self._holder: subprocess.Popen[bytes] | None = None
 
-    def open(self, plan: Plan, federation_port: int, admin_port: int) -> DoorList:
-        """Open them, unless they are; each keeps its port while that is free.
-
-        Raises:
-            Failed: the process that holds them does not start.
-        """
+    def open(self, plan: Plan, federation_port: int, admin_port: int) -> None:
+        """Begin to open them, unless they are; each keeps its port while that is free."""
         before = self.list()
         running = self._process()
         wanted = _wanted(plan, federation_port, admin_port, before, keep_all=running is not None)
         if running is not None:
             if wanted == before:
-                return before
+                return
             self.close()
         records.write(self._list, wanted)
         self._start()
-        return wanted
+
+    def wait_until_open(self) -> None:
+        """Wait for the process that holds them to listen.
+
+        Raises:
+            Failed: it does not start.
+        """
+        deadline = time.monotonic() + OPEN_SECONDS
+        while self._process() is None:
+            ended = self._holder is not None and self._holder.poll() is not None
+            if ended or time.monotonic() > deadline:
+                said = self._log.read_text(encoding="utf-8", errors="replace").strip()
+                raise Failed(f"The way into the cluster could not be opened from this machine:\n{said}")
+            time.sleep(POLL_SECONDS)
 
     def close(self) -> None:
         """End the process that holds them."""
         process = self._process()
         if process is not None:
             process.terminate()
-            try:
-                process.wait(STOP_SECONDS)
-            except psutil.TimeoutExpired:
+            deadline = time.monotonic() + STOP_SECONDS
+            while self._process() is not None and time.monotonic() < deadline:
+                time.sleep(POLL_SECONDS)
+            if self._process() is not None:
                 process.kill()
         self._record.unlink(missing_ok=True)
 
@@ -112,19 +123,13 @@ class Doors:
     def _start(self) -> None:
         self._record.unlink(missing_ok=True)
         with self._log.open("wb") as log:
-            process = subprocess.Popen(
+            self._holder = subprocess.Popen(
                 [sys.executable, "-m", "deploy.runtimes.kubernetes.forwarding", self._list, self._record],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + OPEN_SECONDS
-        while not self._record.exists():
-            if process.poll() is not None or time.monotonic() > deadline:
-                said = self._log.read_text(encoding="utf-8", errors="replace").strip()
-                raise Failed(f"The way into the cluster could not be opened from this machine:\n{said}")
-            time.sleep(POLL_SECONDS)
 
 
 def _wanted(

@@ -80,10 +80,12 @@ class KubernetesRuntime:
             _each(self._prepare, plan.members)
             self._remove([one for one in before.members if one not in plan.members], helm)
             self.folder.write_plan(plan)
+            self._begin_to_open_doors(plan)
             self._install(plan, helm)
             _each(self._restart_if_it_ended, plan.members)
-            self._open_doors(plan)
-            return wait_until_ready(self.status, self._log_end, progress, timeout, POLL_SECONDS)
+            wait_until_ready(self.status, self._log_end, progress, timeout, POLL_SECONDS)
+            self._doors.wait_until_open()
+            return self.status()
 
     def down(self) -> None:
         """See `deploy.runtimes.protocol.Runtime.down`."""
@@ -134,7 +136,8 @@ class KubernetesRuntime:
             installed = plan.members and self._observe(plan.server).state is not SiteState.STOPPED
             if not installed:
                 raise Failed("The federation is not up: flarefleet up --runtime kubernetes")
-            self._open_doors(plan)
+            self._begin_to_open_doors(plan)
+            self._doors.wait_until_open()
         server = plan.server.name
         address = self._doors.find(server, ADMIN) or self._doors.find(server, FEDERATION)
         assert address is not None
@@ -229,7 +232,7 @@ class KubernetesRuntime:
         door = self._doors.find(member.name, TELEMETRY) if status.where else None
         return status.model_copy(update={"telemetry_url": f"http://{door}"}) if door else status
 
-    def _open_doors(self, plan: Plan) -> None:
+    def _begin_to_open_doors(self, plan: Plan) -> None:
         server = self.project.server
         with locked(self.folder.root / ".doors"):
             self._doors.open(plan, server.fed_learn_port, server.admin_port)

@@ -1,0 +1,91 @@
+"""`python -m benchmarks.deploy`: a federation in a cluster, with NVFlare's own charts and with ours, in turn.
+
+Each turn installs a server and three sites, waits until all are registered, runs a job of two rounds in
+processes or in pods, and uninstalls; one way and then the other, on the same cluster, with the same image,
+so that whatever else loads the machine loads both. The nodes of the cluster (KUBECONFIG) must have the image.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.deploy.federation import InCluster
+from benchmarks.deploy.job import Times
+from benchmarks.deploy.kit import Kit
+from benchmarks.deploy.stock import Stock
+
+WAYS: dict[str, type[InCluster]] = {"stock": Stock, "flarefleet": Kit}
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One turn, in seconds."""
+
+    registered: float
+    """From the first command to the last site's registration."""
+    first_round: float
+    """From the submission of a job to its first round."""
+    finished: float
+    """From its submission to FINISHED:COMPLETED."""
+    uninstalled: float
+    """From the first command until no pod is left."""
+    load: float
+    """Of the machine at the begin: processes that wanted a core, in the last minute."""
+
+
+def take_turn(way: str, folder: Path, image: str, launcher: str, sites: int) -> Turn:
+    load = os.getloadavg()[0]
+    federation = WAYS[way](folder, image, launcher, sites)
+    try:
+        registered = federation.up()
+        job: Times = federation.run_job()
+    finally:
+        uninstalled = federation.down()
+        federation.clean()
+    return Turn(registered, job.first_round, job.finished, uninstalled, load)
+
+
+def median(turns: list[Turn]) -> Turn:
+    return Turn(
+        *(round(statistics.median(getattr(turn, one.name) for turn in turns), 1) for one in fields(Turn))
+    )
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(prog="python -m benchmarks.deploy", description=__doc__)
+    arguments.add_argument("--image", default="flarefleet/runtime:0.1.0-cpu", help="as the nodes have it")
+    arguments.add_argument("--sites", type=int, default=3)
+    arguments.add_argument("--repeats", type=int, default=2)
+    arguments.add_argument("--launchers", nargs="+", default=["process", "pod"], choices=("process", "pod"))
+    arguments.add_argument("--json", action="store_true")
+    chosen = arguments.parse_args()
+    turns: dict[str, dict[str, list[Turn]]] = {}
+    for launcher in chosen.launchers:
+        for number in range(chosen.repeats):
+            for way in WAYS:
+                with TemporaryDirectory(prefix="flarefleet-bench-") as folder:
+                    turn = take_turn(way, Path(folder), chosen.image, launcher, chosen.sites)
+                turns.setdefault(launcher, {}).setdefault(way, []).append(turn)
+                print(f"{launcher} {number + 1}, {way}: {turn}", file=sys.stderr, flush=True)
+    medians = {
+        launcher: {way: median(all_) for way, all_ in ways.items()} for launcher, ways in turns.items()
+    }
+    if chosen.json:
+        print(json.dumps({one: {way: asdict(m) for way, m in ways.items()} for one, ways in medians.items()}))
+        return
+    print(f"seconds, medians of {chosen.repeats}    registered  first round  finished  uninstalled  (load)")
+    for launcher, ways in medians.items():
+        for way, m in ways.items():
+            cells = f"{m.registered:10} {m.first_round:12} {m.finished:9} {m.uninstalled:12} {m.load:8}"
+            print(f"{launcher:8} {way:14}{cells}")
+
+
+if __name__ == "__main__":
+    main()
