@@ -83,7 +83,7 @@ def test_any_other_code_is_refused_with_the_file(app: Path, changes: dict[str, s
     assert first_difference(bundle(**changes), app) == differing
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", bundle()[:-30]])
+@pytest.mark.parametrize("content", [b"", b"no archive", bundle()[:-30]], ids=["empty", "other", "cut"])
 def test_what_is_no_bundle_is_refused(app: Path, content: bytes) -> None:
     assert first_difference(content, app) == "the bundle"
 
