@@ -132,7 +132,7 @@ def test_hospital_trains_as_one_process_would_and_its_tracking_arrives(
 ) -> None:
     expected = average(HOSPITAL, hospitals=len(SITES))
 
-    job = submit(federation, "hospital", tmp_path / "job", **HOSPITAL.model_dump())
+    job = submit(federation, "hospital", tmp_path / "job", **HOSPITAL.model_dump(exclude_none=True))
 
     assert job["status"] == "FINISHED:COMPLETED"
     for index, name in enumerate(SITES):

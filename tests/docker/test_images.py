@@ -70,7 +70,9 @@ def test_everything_that_a_job_needs_imports_in_a_hardened_container(built: Buil
 
 
 def test_every_module_of_fl_app_imports(built: Built) -> None:
-    assert python_inside(built.client, built.runtime, MODULES_THAT_DO_NOT_IMPORT) == ""
+    """But for what needs Flower, which has an environment of its own: see fl_app/jobs/flower_digits."""
+    missing = python_inside(built.client, built.runtime, MODULES_THAT_DO_NOT_IMPORT).splitlines()
+    assert [line for line in missing if "No module named 'flwr'" not in line] == []
 
 
 def test_every_package_has_what_it_requires(built: Built) -> None:
