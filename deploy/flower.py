@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 ENVIRONMENT = ROOT / ".venv-flower"
 REQUIREMENTS = ROOT / "requirements" / "flower.txt"
 _OURS = ROOT / "requirements" / "dev.txt"
-_EXCLUDED = ("cryptography", "packaging", "protobuf", "rich", "typer")
+_EXCLUDED = ("cryptography", "fastapi", "packaging", "protobuf", "rich", "starlette", "typer", "uvicorn")
 """Packages of which Flower takes only other versions than .venv has."""
 _COMMAND = """\
 #!{python}
