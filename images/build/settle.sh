@@ -3,9 +3,10 @@
 # Everything written since /tmp/began gets the time SOURCE_DATE_EPOCH.
 set -eu
 
-# Emptied where the base image has them: the mark of a removed file would carry today's date.
+# Emptied where the base image has them: the mark of a removed file would carry today's date. Once: to empty a file
+# that is empty copies it into this step's layer, or does not, as the clock has it.
 for file in /var/cache/ldconfig/aux-cache /var/log/alternatives.log /var/log/dpkg.log /var/log/apt/*; do
-  if [ -f "$file" ]; then : >"$file"; fi
+  if [ -s "$file" ]; then : >"$file"; fi
 done
 rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/cache/apt/archives/*.deb /root/.cache
 find / -xdev -newer /tmp/began -exec touch --no-dereference --date "@$SOURCE_DATE_EPOCH" {} +
