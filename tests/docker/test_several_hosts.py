@@ -159,5 +159,5 @@ def test_a_copy_of_a_site_on_a_second_machine_makes_itself_known_as_one(up: Host
             return [check["Output"] for one in twins for check in one.attrs["State"]["Health"]["Log"]]
 
         eventually(
-            lambda: any("another process uses this kit" in said for said in complaints()), 60, "a refusal"
+            lambda: any("another process uses this kit" in said for said in complaints()), 180, "a refusal"
         )
