@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
@@ -18,6 +19,7 @@ from deploy.session.results import lay_out_run
 _SIMULATOR = "nvflare.private.fed.app.simulator.simulator"
 _RUN = "simulate_job"
 """What the simulator calls its one job."""
+_LONGEST_TEMPORARY = 107 - len("/pymp-12345678/listener-12345678")
 
 
 def simulate(job: Path, sites: Sequence[str], work: Path, timeout: float, say: Callable[[str], None]) -> None:
@@ -45,7 +47,7 @@ def simulate(job: Path, sites: Sequence[str], work: Path, timeout: float, say: C
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=work,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        env=os.environ | {"PYTHONUNBUFFERED": "1", "TMPDIR": _room_for_sockets(tempfile.gettempdir())},
         text=True,
         errors="replace",
         start_new_session=True,
@@ -58,6 +60,15 @@ def simulate(job: Path, sites: Sequence[str], work: Path, timeout: float, say: C
         keeper.stdin.close()  # this is what it takes as the word to end, if it still runs
         keeper.wait()
     _judge(end, work, sites, timeout)
+
+
+def _room_for_sockets(temporary: str) -> str:
+    """The folder for temporary files, or /tmp where its name leaves no room for that of a socket.
+
+    Python's multiprocessing, with which the simulator keeps its processes together, makes sockets in it, and
+    Linux takes 107 characters for the name of one.
+    """
+    return temporary if len(temporary) <= _LONGEST_TEMPORARY else "/tmp"  # noqa: S108
 
 
 def lay_out(work: Path, sites: Sequence[str], folder: Path) -> None:

@@ -18,6 +18,7 @@ from nvflare.recipe.spec import Recipe
 from nvflare.recipe.utils import add_cross_site_evaluation, add_experiment_tracking
 
 from fl_app.guard.component import JobGuard
+from fl_app.jobs.tuning import APP_PACKAGES
 
 CLIENT = Path(__file__).with_name("guarded_client.py")
 MODEL = [[1.0, 2.0], [3.0, 4.0]]
@@ -62,6 +63,8 @@ def torch_job(name: str, client: str, recipe: Callable[..., Recipe] = FedAvgReci
 def _quick(recipe: Recipe) -> Recipe:
     recipe.add_server_config(_QUICK_SERVER)
     recipe.add_client_config(_QUICK_SITE)
+    # A copy of one file of the kit in a job would hide the rest of it where the kit is installed as editable.
+    recipe._job.set_app_packages(APP_PACKAGES)
     return recipe
 
 
