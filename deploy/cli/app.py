@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from deploy.cli.context import Context, err
+from deploy.cli.verbs import Verbs
 from deploy.errors import FlarefleetError
 from fl_app.contract import NVFLARE_VERSION, installed_nvflare, kit_version
 
@@ -18,6 +19,7 @@ OUR_FAULT = 70
 
 app = typer.Typer(
     name="flarefleet",
+    cls=Verbs,
     help="From one project.yml to a running NVIDIA FLARE federation.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -83,26 +85,6 @@ def main() -> None:
         )
         sys.exit(OUR_FAULT)
 
-
-def _add_verbs() -> None:
-    from deploy.cli import (
-        check,
-        demo,
-        federation,
-        images,
-        jobs,
-        monitor,
-        new_job,
-        provision,
-        simulate,
-        tensorboard,
-    )
-
-    for module in (check, provision, federation, jobs, simulate, new_job, tensorboard, images, monitor, demo):
-        app.add_typer(module.app)
-
-
-_add_verbs()
 
 if __name__ == "__main__":
     main()

@@ -19,19 +19,23 @@ _OWNER_MAY_RUN = 0o100
 def finish(kit: Path) -> dict[str, MadeFile]:
     """Give every file of a kit its mode, whatever the umask; tell what was made: path in the kit to file."""
     made = {}
-    for file in _files(kit):
-        found = file.stat()
-        mode = (
-            SECRET_FILE if file.suffix == KEY_SUFFIX else 0o755 if found.st_mode & _OWNER_MAY_RUN else 0o644
-        )
-        if found.st_mode & 0o777 != mode:
-            file.chmod(mode)
-        made[file.relative_to(kit).as_posix()] = MadeFile(
-            size=found.st_size, time=found.st_mtime_ns, digest=digest_of(file.read_bytes())
-        )
-    for folder, _, _ in os.walk(kit):
-        Path(folder).chmod(0o755)
+    root = os.fspath(kit)
+    for where, _, names in os.walk(root):
+        os.chmod(where, 0o755)  # noqa: PTH101, S103 - as all of this: pathlib takes as long as the disk
+        for name in names:
+            file = f"{where}/{name}"
+            found = os.stat(file)  # noqa: PTH116
+            mode = SECRET_FILE if name.endswith(KEY_SUFFIX) else _mode(found.st_mode)
+            if found.st_mode & 0o777 != mode:
+                os.chmod(file, mode)  # noqa: PTH101
+            with open(file, "rb") as content:  # noqa: PTH123
+                digest = digest_of(content.read())
+            made[file[len(root) + 1 :]] = MadeFile(found.st_size, found.st_mtime_ns, digest)
     return made
+
+
+def _mode(now: int) -> int:
+    return 0o755 if now & _OWNER_MAY_RUN else 0o644
 
 
 def install(kit: Path, made: dict[str, MadeFile], last: MadeKit | None, place: Path) -> None:

@@ -58,29 +58,25 @@ def _read(workspace: Workspace) -> dict[str, str]:
 
 def _lay_out(workspace: Workspace, name: str, staging: Path) -> None:
     """The kit without its key, and the key: hard links, so that no key has a second copy."""
-    kit, new = workspace.kit(name), staging / "release" / name
+    kit, new = f"{workspace.kits}/{name}", staging / "release" / name
+    (new / KEY).mkdir(parents=True, mode=SECRET_FOLDER)
     for top in HANDED_OUT:
-        (new / KIT / top).mkdir(parents=True)
-    (new / KEY).mkdir(mode=SECRET_FOLDER)
-    for file in _files(kit):
-        path = file.relative_to(kit)
-        target = new / KEY / file.name if file.suffix == KEY_SUFFIX else new / KIT / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            target.hardlink_to(file)
-        except PermissionError:  # a file system without hard links
-            shutil.copy2(file, target)
+        for where, _, names in os.walk(f"{kit}/{top}"):
+            place = f"{new}/{KIT}/{where[len(kit) + 1 :]}"
+            os.makedirs(place)  # noqa: PTH103 - as all of this: pathlib takes as long as the disk
+            for file in names:
+                _link(f"{where}/{file}", f"{new / KEY if file.endswith(KEY_SUFFIX) else place}/{file}")
     folder = workspace.release / name
     folder.mkdir(mode=SECRET_FOLDER, exist_ok=True)
     for part in (KIT, KEY):
         exchange(new / part, folder / part)
 
 
-def _files(kit: Path) -> Iterator[Path]:
-    for top in HANDED_OUT:
-        for where, _, names in os.walk(kit / top):
-            for name in names:
-                yield Path(where, name)
+def _link(file: str, target: str) -> None:
+    try:
+        os.link(file, target)
+    except PermissionError:  # a file system without hard links
+        shutil.copy2(file, target)
 
 
 def _common(project: Project) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -76,7 +76,7 @@ def digest_of(content: bytes) -> str:
 
 def note_issued(content: dict[str, Any], name: str, identity: Identity, expires: datetime) -> None:
     """Note beside a participant's certificate what it says."""
-    content[name][ISSUED] = {"identity": asdict(identity), "expires": expires.isoformat()}
+    content[name][ISSUED] = {"identity": vars(identity), "expires": expires.isoformat()}
 
 
 def note_authority(content: dict[str, Any], expires: datetime) -> None:

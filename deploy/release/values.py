@@ -36,12 +36,19 @@ _LITERAL = re.compile(r"[\t\n\x20-\x7e]*")
 
 def values_text(participant: Participant) -> str:
     """The whole file."""
-    settings = "".join(
-        yaml.dump({key: value}, Dumper=_DUMPER, sort_keys=False, default_flow_style=False, width=110)
-        for key, value in _settings(participant).items()
-    )
+    settings = "".join(_entry(key, json.dumps(value)) for key, value in _settings(participant).items())
     header = HEADER.format(name=participant.name, project=participant.project.name, chart=participant.chart)
     return f"{header}\n{settings}\n{_kit(participant)}"
+
+
+@cache
+def _entry(key: str, value: str) -> str:
+    """A value, given as JSON, as an entry of YAML. Most are every site's."""
+    return str(
+        yaml.dump(
+            {key: json.loads(value)}, Dumper=_DUMPER, sort_keys=False, default_flow_style=False, width=110
+        )
+    )
 
 
 def _kit(participant: Participant) -> str:
