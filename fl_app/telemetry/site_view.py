@@ -20,6 +20,8 @@ from fl_app.telemetry.metrics import Identity, counter_of, gauge_of
 
 FRESH_SECONDS = 35.0
 """A contact is fresh for three heartbeats of ten seconds, and some."""
+SILENCE_HINT = "; it is down, not reached, or another process uses this kit"
+"""Of two processes with one kit, each may take the answers meant for the other."""
 SILENT_SECONDS = 120.0
 """A heartbeat is tried every 10 s, one that hangs gives up after 30: by now nobody tries any more."""
 REFUSED_SECONDS = 120.0
@@ -84,7 +86,7 @@ class SiteView:
             return f"the server refuses it: {self._refusal}{self._hint()}"
         silence = time.time() - self._last_contact
         if silence > FRESH_SECONDS:
-            return f"the server has not answered for {silence:.0f} s"
+            return f"the server has not answered for {silence:.0f} s{SILENCE_HINT}"
         return None
 
     def _hint(self) -> str:

@@ -68,7 +68,7 @@ def test_heartbeats_without_an_answer_do_not_count(site: Site) -> None:
     site.now += FRESH_SECONDS + 1
     site.heartbeat(code=None)
 
-    assert "has not answered for 36 s" in str(site.view.not_ready())
+    assert "has not answered for 36 s; it is down, not reached, or another" in str(site.view.not_ready())
     assert site.view.unhealthy() is None
 
 
