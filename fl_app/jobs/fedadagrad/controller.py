@@ -51,6 +51,9 @@ class FedAdagrad(FedOpt):
         task_check_period: seconds between two looks whether all have answered.
     """
 
+    keeps_model_shape = True
+    """So that the guard holds each site to the shape it was sent, though results are read on the way."""
+
     def __init__(
         self,
         *,

@@ -21,6 +21,8 @@ from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
 from nvflare.app_opt.pt.fedopt_ctl import FedOpt
 
 from fl_app.guard.workflows import Promise, promise_of
+from fl_app.jobs.fedadagrad import controller as fedadagrad
+from fl_app.jobs.hospital import adagrad as hospital
 
 
 class Own(ModelController):
@@ -48,6 +50,19 @@ class OwnAggregator(ModelAggregator):
 
 AVERAGED = {"aggregator": InTimeAccumulateWeightedAggregator()}
 ASSEMBLED = {"aggregator": CollectAndAssembleAggregator(assembler_id="assembler")}
+FEDADAGRAD = fedadagrad.FedAdagrad(
+    source_model="model",
+    num_rounds=1,
+    sites=2,
+    fraction_train=1.0,
+    learning_rate=0.1,
+    halve_every=1,
+    server_learning_rate=0.1,
+    tau=0.1,
+    evaluate_every=1,
+    seed=0,
+    hidden=2,
+)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +74,8 @@ ASSEMBLED = {"aggregator": CollectAndAssembleAggregator(assembler_id="assembler"
         (ScatterAndGather(), AVERAGED),
         (CyclicController(num_rounds=1), {}),
         (OwnButTheSameModel(), {}),
+        (hospital.FedAdagrad(num_clients=2, num_rounds=1, learning_rate=0.1), {}),
+        (FEDADAGRAD, {}),
     ],
     ids=lambda value: type(value).__name__,
 )
