@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.deploy.federation import InCluster
-from benchmarks.deploy.job import Times
+from benchmarks.deploy.job import JOBS
 from benchmarks.deploy.kit import Kit
 from benchmarks.deploy.stock import Stock
 
@@ -40,16 +40,16 @@ class Turn:
     """Of the machine at the begin: processes that wanted a core, in the last minute."""
 
 
-def take_turn(way: str, folder: Path, image: str, launcher: str, sites: int) -> Turn:
+def take_turn(way: str, launcher: str, chosen: argparse.Namespace, folder: Path) -> Turn:
     load = os.getloadavg()[0]
-    federation = WAYS[way](folder, image, launcher, sites)
+    federation = WAYS[way](folder, chosen.image, launcher, chosen.sites)
     try:
         registered = federation.up()
-        job: Times = federation.run_job()
+        times = federation.run_job(chosen.job, way)
     finally:
         uninstalled = federation.down()
         federation.clean()
-    return Turn(registered, job.first_round, job.finished, uninstalled, load)
+    return Turn(registered, times.first_round, times.finished, uninstalled, load)
 
 
 def median(turns: list[Turn]) -> Turn:
@@ -62,6 +62,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(prog="python -m benchmarks.deploy", description=__doc__)
     arguments.add_argument("--image", default="flarefleet/runtime:0.1.0-cpu", help="as the nodes have it")
     arguments.add_argument("--sites", type=int, default=3)
+    arguments.add_argument("--job", default="numpy", choices=JOBS)
     arguments.add_argument("--repeats", type=int, default=2)
     arguments.add_argument("--launchers", nargs="+", default=["process", "pod"], choices=("process", "pod"))
     arguments.add_argument("--json", action="store_true")
@@ -71,7 +72,7 @@ def main() -> None:
         for number in range(chosen.repeats):
             for way in WAYS:
                 with TemporaryDirectory(prefix="flarefleet-bench-") as folder:
-                    turn = take_turn(way, Path(folder), chosen.image, launcher, chosen.sites)
+                    turn = take_turn(way, launcher, chosen, Path(folder))
                 turns.setdefault(launcher, {}).setdefault(way, []).append(turn)
                 print(f"{launcher} {number + 1}, {way}: {turn}", file=sys.stderr, flush=True)
     medians = {

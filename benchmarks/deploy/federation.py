@@ -13,7 +13,8 @@ from typing import Any
 
 import yaml
 
-from benchmarks.deploy.job import Times, run_hospital
+from benchmarks.deploy.job import JOBS, Times
+from benchmarks.deploy.job import run as run_job
 from deploy.tools import find_tool
 
 ADMIN = "admin@nvidia.com"
@@ -59,9 +60,10 @@ class InCluster(ABC):
         names = [self.namespace(name) for name in ("server", *self.sites)]
         kubectl("delete", "namespace", "--ignore-not-found", "--wait=true", *names)
 
-    def run_job(self) -> Times:
+    def run_job(self, job: str, way: str) -> Times:
+        exported = JOBS[job][way](self.sites, self.folder / "jobs")
         with self.admin_kit() as kit:
-            return run_hospital(kit, self.sites, self.folder)
+            return run_job(exported, kit)
 
     def namespace(self, name: str) -> str:
         return f"{PREFIX}-{name}"

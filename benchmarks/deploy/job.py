@@ -1,20 +1,31 @@
-"""The job that both run: hospital in two rounds, as NVFlare's own recipe, through one admin session."""
+"""The jobs of two rounds that can be measured, as users of either have them, and the session that runs them.
+
+Of NVFlare it is its own recipe with a script, as its documentation has it; of the kit it is the kit's job
+with the same model, data and training.
+"""
 
 from __future__ import annotations
 
+import shutil
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from benchmarks.job.__main__ import round_starts
 from deploy.session import AdminKit, open_session
 from deploy.session.quiet import working_in
 from deploy.session.session import COMPLETED
+from fl_app.jobs.export import ExportRequest, export
+from fl_app.jobs.hospital.job import HospitalParameters
+from fl_app.jobs.numpy_fedavg.job import EXAMPLE_MODEL
+from fl_app.jobs.numpy_fedavg.recipe import EXAMPLE_SCRIPT
+from fl_app.jobs.registry import find
 
-SCRIPTS = Path(__file__).parents[1] / "job"
-"""With stock_client.py; a script that is named by a path alone stays behind when a job is exported."""
+STOCK_CLIENT = Path(__file__).parents[1] / "job" / "stock_client.py"
 ROUNDS = 2
 POLL_SECONDS = 0.2
 FINISHED_WITHIN = 180.0
@@ -28,37 +39,82 @@ class Times:
     finished: float
 
 
-def run_hospital(kit: Path, sites: tuple[str, ...], folder: Path) -> Times:
-    """Submit it, wait for its end, and read from its log when it began."""
-    exported = _export(sites, folder / "jobs")
+def run(job: Path, kit: Path) -> Times:
+    """Submit an exported job, wait for its end, and read from its log when it began."""
     with open_session(AdminKit.read(kit)) as session:
-        job_id = session.submit(exported, str(uuid.uuid4()))
+        job_id = session.submit(job, str(uuid.uuid4()))
         deadline = time.monotonic() + FINISHED_WITHIN
-        while not (job := session.job(job_id)).is_finished:
+        while not (found := session.job(job_id)).is_finished:
             if time.monotonic() > deadline:
-                raise SystemExit(f"the job has not ended: {job}")
+                raise SystemExit(f"the job has not ended: {found}")
             time.sleep(POLL_SECONDS)
         ended = datetime.now(timezone.utc)
-        if job.status != COMPLETED:
-            raise SystemExit(f"the job failed: {job}\n{session.error_logs(job_id)}")
+        if found.status != COMPLETED:
+            raise SystemExit(f"the job failed: {found}\n{session.error_logs(job_id)}")
         first = round_starts(session.server_log(job_id))[0].replace(tzinfo=timezone.utc)
-    return Times(*(round((moment - job.submitted).total_seconds(), 1) for moment in (first, ended)))
+    return Times(*(round((moment - found.submitted).total_seconds(), 1) for moment in (first, ended)))
 
 
-def _export(sites: tuple[str, ...], folder: Path) -> Path:
+def stock_numpy(sites: tuple[str, ...], folder: Path) -> Path:
+    """NVFlare's NumpyFedAvgRecipe."""
+    from nvflare.app_common.np.recipes.fedavg import NumpyFedAvgRecipe
+
+    return _export_stock(
+        NumpyFedAvgRecipe, EXAMPLE_SCRIPT, folder, name="numpy", sites=sites, model=EXAMPLE_MODEL
+    )
+
+
+def stock_hospital(sites: tuple[str, ...], folder: Path) -> Path:
+    """NVFlare's FedAvgRecipe."""
     from nvflare.app_opt.pt.recipes.fedavg import FedAvgRecipe
 
-    with working_in(SCRIPTS):
-        FedAvgRecipe(
-            name="hospital",
-            model={
-                "class_path": "fl_app.jobs.hospital.model.TumourClassifier",
-                "args": {"hidden": 32, "seed": 0},
-            },
-            min_clients=len(sites),
-            num_rounds=ROUNDS,
-            train_script="stock_client.py",
-            train_args=f"--job hospital --sites {' '.join(sites)}",
-            key_metric="own_accuracy",
-        ).export(str(folder))
-    return folder / "hospital"
+    return _export_stock(
+        FedAvgRecipe,
+        STOCK_CLIENT,
+        folder,
+        name="hospital",
+        sites=sites,
+        model={
+            "class_path": "fl_app.jobs.hospital.model.TumourClassifier",
+            "args": {"hidden": 32, "seed": 0},
+        },
+        train_args=f"--job hospital --sites {' '.join(sites)}",
+        key_metric="own_accuracy",
+    )
+
+
+def kit_numpy(sites: tuple[str, ...], folder: Path) -> Path:
+    """The kit's job numpy-fedavg."""
+    return _export_kit("numpy-fedavg", {}, sites, folder)
+
+
+def kit_hospital(sites: tuple[str, ...], folder: Path) -> Path:
+    """The kit's job hospital."""
+    return _export_kit("hospital", {"seed": HospitalParameters().seed}, sites, folder)
+
+
+JOBS: dict[str, dict[str, Callable[[tuple[str, ...], Path], Path]]] = {
+    "numpy": {"stock": stock_numpy, "flarefleet": kit_numpy},
+    "hospital": {"stock": stock_hospital, "flarefleet": kit_hospital},
+}
+
+
+def _export_stock(
+    recipe: Any, script: Path, folder: Path, *, name: str, sites: tuple[str, ...], **more: Any
+) -> Path:
+    folder.mkdir()
+    shutil.copy(script, folder)  # one that is named by its absolute path stays behind
+    with working_in(folder):
+        recipe(name=name, min_clients=len(sites), num_rounds=ROUNDS, train_script=script.name, **more).export(
+            str(folder)
+        )
+    return folder / name
+
+
+def _export_kit(name: str, parameters: dict[str, Any], sites: tuple[str, ...], folder: Path) -> Path:
+    request = ExportRequest(
+        parameters={"rounds": ROUNDS, **parameters}, sites=sites, only_these=False, folder=folder
+    )
+    made = export(find(name), request).folder
+    assert made is not None
+    return made
