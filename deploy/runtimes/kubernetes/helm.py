@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from deploy.errors import Failed, MachineError
@@ -19,9 +20,12 @@ LABEL_OWNER = "owner=helm"
 """Of the Secret in which helm keeps a release."""
 REVISIONS = "5"
 HELM_SECONDS = 300
+SERVER_CHECKS = ("--disable-openapi-validation",)
+"""For a helm that applies at the server (from 4 on): the server then refuses what it does not know, and the
+API's whole schema, from which helm would learn the same, costs half a second of each release."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Helm:
     """The program.
 
@@ -41,6 +45,7 @@ class Helm:
             member,
             *("upgrade", "--install", member.release, str(CHARTS / chart)),
             *("--history-max", REVISIONS, "--labels", f"{LABEL_INPUTS}={inputs}"),
+            *(SERVER_CHECKS if self._applies_at_the_server else ()),
             *(word for file in values for word in ("--values", str(file))),
         )
 
@@ -51,6 +56,17 @@ class Helm:
     def uninstall(self, member: Member) -> None:
         """Remove a release, if it is there."""
         self._run(member, "uninstall", member.release, "--ignore-not-found")
+
+    @cached_property
+    def _applies_at_the_server(self) -> bool:
+        told = subprocess.run(
+            [str(self.program), "version", "--template", "{{.Version}}"],
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout
+        major = told.strip().removeprefix("v").partition(".")[0]
+        return major.isdigit() and int(major) >= 4
 
     def _run(self, member: Member, *arguments: str) -> None:
         where = ("--kube-context", member.context, "--namespace", member.namespace)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 from contextlib import closing
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from kubernetes.client.exceptions import ApiException
@@ -29,6 +30,9 @@ FIRST_FAILURE = "ErrImagePull"
 BACK_OFF = "CrashLoopBackOff"
 SHOWN = 300
 """Characters of a message of Kubernetes'."""
+ASKED_FROM = timedelta(seconds=5)
+"""So long after its start a parent is first asked why it is not ready: the way into a pod takes the cluster
+as much work as the parent's own start, and by then nearly all are ready."""
 
 
 def observe(cluster: Cluster, member: Member) -> SiteStatus:
@@ -88,6 +92,9 @@ def _with_pod(cluster: Cluster, member: Member, stateful_set: Any, pod: Any) -> 
         return _ended(cluster, member, container.state.terminated, where)
     if _is_ready(pod):
         return _status(member, SiteState.READY, where=where)
+    age = datetime.now(timezone.utc) - container.state.running.started_at
+    if timedelta() <= age < ASKED_FROM:  # a clock that is behind the cluster's hides no reason
+        return _status(member, SiteState.STARTING, "it starts", where=where)
     return _not_ready(cluster, member, pod, where)
 
 

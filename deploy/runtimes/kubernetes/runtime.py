@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from deploy.release.participant import Participant
     from deploy.workspace import Workspace
 
-POLL_SECONDS = 0.3
+POLL_SECONDS = 0.5
 AT_ONCE = 8
 """Requests to clusters at the same time."""
 HELMS_AT_ONCE = 4
@@ -80,10 +80,10 @@ class KubernetesRuntime:
             _each(self._prepare, plan.members)
             self._remove([one for one in before.members if one not in plan.members], helm)
             self.folder.write_plan(plan)
-            self._begin_to_open_doors(plan)
             self._install(plan, helm)
             _each(self._restart_if_it_ended, plan.members)
             wait_until_ready(self.status, self._log_end, progress, timeout, POLL_SECONDS)
+            self._begin_to_open_doors(plan)
             self._doors.wait_until_open()
             return self.status()
 
