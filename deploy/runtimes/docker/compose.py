@@ -17,6 +17,7 @@ from deploy.project.quantities import amount
 from fl_app.contract import (
     CONTAINER_UID,
     ENV_SERVER_ADDRESS,
+    ENV_SITE_PATIENCE,
     ENV_TASK_TIMEOUT,
     ENV_TRACKING,
     KEY_PATH,
@@ -158,7 +159,7 @@ def host_file(project: Project, name: str, *, image: str) -> str:
 
 def server_variables(environment: Mapping[str, str]) -> dict[str, None]:
     """The variables of this environment that are the server's, without their values."""
-    waiting = [name for name in (ENV_TASK_TIMEOUT,) if environment.get(name)]
+    waiting = [name for name in (ENV_SITE_PATIENCE, ENV_TASK_TIMEOUT) if environment.get(name)]
     return tracking_variables(environment) | dict.fromkeys(waiting)
 
 
