@@ -12,7 +12,7 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.server_engine_spec import ServerEngineSpec
 from nvflare.widgets.widget import Widget
 
-from fl_app.guard.tracking import hurry
+from fl_app.guard.tracking import hurry, keep_own_pace
 
 if TYPE_CHECKING:
     from fl_app.guard.server import ServerGuard
@@ -44,7 +44,10 @@ class JobGuard(Widget):
         self._part: ServerGuard | SiteGuard | None = None
         self._is_second = False
         self._said: set[str] = set()
-        hurry()
+        if enabled:
+            hurry()
+        else:
+            keep_own_pace()
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Look at the job."""
