@@ -22,6 +22,7 @@ def job_document(job: Job) -> dict[str, Any]:
 def print_jobs(found: tuple[Job, ...]) -> None:
     """The federation's jobs, one a line."""
     from deploy.session.display import short_duration
+    from deploy.session.session import SUBMITTED
 
     if not found:
         err.print("No job was submitted yet. See what there is: flarefleet jobs --available")
@@ -31,6 +32,9 @@ def print_jobs(found: tuple[Job, ...]) -> None:
         when = job.submitted.astimezone().strftime("%Y-%m-%d %H:%M:%S")
         rows.append((job.id, job.name, job.status, when, short_duration(job.duration), job.submitter))
     _print_columns(rows)
+    for job in found:
+        if job.status == SUBMITTED and job.waits_for:
+            out.print(f"{job.id} waits to be started: {job.waits_for}", markup=False)
 
 
 def print_available(as_json: bool) -> None:

@@ -23,6 +23,7 @@ LAUNCHERS = {
     ParticipantType.CLIENT: "fl_app.launchers.process.ClientJobLauncher",
 }
 """What starts the job processes of a parent."""
+JOB_SCHEDULER = "fl_app.guard.scheduler.JobScheduler"
 ALLOWED_CLASSES = (
     "fl_app.",
     "nvflare.metrics.",
@@ -120,6 +121,7 @@ def _complete(text: str, kind: str, admitted: int) -> str:
         server = resources["servers"][0]
         server["max_num_clients"] = admitted
         server["check_engine_frequency"] = CHECK_ENGINE_FREQUENCY
+        components["job_scheduler"]["path"] = JOB_SCHEDULER
         components["job_manager"]["args"]["uri_root"] = str(WORKSPACE_PATH / "jobs-storage")
         storage = resources["snapshot_persistor"]["args"]["storage"]
         storage["args"]["root_dir"] = str(WORKSPACE_PATH / "snapshot-storage")

@@ -6,7 +6,7 @@ import re
 import time
 from dataclasses import dataclass
 
-from deploy.session.session import COMPLETED, AdminSession, Job
+from deploy.session.session import COMPLETED, NEVER_STARTED, AdminSession, Job
 from fl_app.guard.finding import reasons_in
 
 LOGS_WITHIN = 6.0
@@ -36,6 +36,7 @@ class SiteError:
     """The last exception of its log, or the last line that says anything."""
 
 
+SERVER = "server"
 GUARD = "the guard"
 """Whose reason is the cause, in one line; what sites say beside it merely adds to it."""
 
@@ -47,6 +48,8 @@ def explain(session: AdminSession, job: Job) -> tuple[SiteError, ...]:
     """
     if job.status == COMPLETED:
         return ()
+    if job.status == NEVER_STARTED:
+        return (SiteError(SERVER, job.waits_for),) if job.waits_for else ()
     server_log = session.server_log(job.id)
     if reasons := reasons_in(server_log):
         return (SiteError(GUARD, reasons[0]),)
@@ -55,7 +58,7 @@ def explain(session: AdminSession, job: Job) -> tuple[SiteError, ...]:
     errors = [SiteError(site, last_error(log)) for site, log in sorted(logs.items()) if last_error(log)]
     errors.sort(key=lambda error: error.site not in blamed)
     if not errors and (on_server := last_error(server_log)):
-        errors.append(SiteError("server", on_server))
+        errors.append(SiteError(SERVER, on_server))
     return tuple(errors)
 
 

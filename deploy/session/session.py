@@ -23,6 +23,7 @@ RECONNECT_FOR = 60.0
 COMPLETED = "FINISHED:COMPLETED"
 RUNNING = "RUNNING"
 SUBMITTED = "SUBMITTED"
+NEVER_STARTED = "FINISHED:CAN_NOT_SCHEDULE"
 
 _ERROR_LOG = "ERRORLOG_"
 
@@ -42,7 +43,7 @@ class Job:
     duration: str
     """H:MM:SS.ffffff since its start; empty before."""
     waits_for: str
-    """Why the server has not started it yet, in NVFlare's words; empty if it has, or has not tried."""
+    """Why the server has not started it yet, or never did, in its words; empty if it has or has not tried."""
 
     @property
     def is_finished(self) -> bool:
@@ -61,7 +62,7 @@ class Job:
             submitter=str(meta.get("submitter_name", "")),
             submitted=datetime.fromtimestamp(float(meta.get("submit_time") or 0), timezone.utc),
             duration="" if meta.get("duration") in (None, "N/A") else str(meta["duration"]),
-            waits_for=attempts[-1] if attempts and status == SUBMITTED else "",
+            waits_for=attempts[-1] if attempts and status in (SUBMITTED, NEVER_STARTED) else "",
         )
 
 

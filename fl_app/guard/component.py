@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.server_engine_spec import ServerEngineSpec
 from nvflare.widgets.widget import Widget
 
-from fl_app.guard.tracking import hurry
+from fl_app.guard.tracking import hurry, keep_own_pace
 
 if TYPE_CHECKING:
     from fl_app.guard.server import ServerGuard
@@ -28,18 +28,26 @@ class JobGuard(Widget):
 
     Args:
         silence: seconds after which a site of which nothing is heard is given up.
+        task_timeout: seconds in which a site at work must return or log something; 0 for ever, None for what
+            the federation has (FLARE_TASK_TIMEOUT at the server, else a day).
         enabled: False lets this job run as NVFlare alone would run it, for one that the guard gets wrong; a
             job names the guard with it in its own configuration, which comes before the kit's.
     """
 
-    def __init__(self, silence: float = SILENCE, enabled: bool = True) -> None:
+    def __init__(
+        self, silence: float = SILENCE, enabled: bool = True, task_timeout: float | None = None
+    ) -> None:
         super().__init__()
         self.silence = silence
         self.enabled = enabled
+        self.task_timeout = task_timeout
         self._part: ServerGuard | SiteGuard | None = None
         self._is_second = False
         self._said: set[str] = set()
-        hurry()
+        if enabled:
+            hurry()
+        else:
+            keep_own_pace()
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Look at the job."""
@@ -67,13 +75,18 @@ class JobGuard(Widget):
         elif not self.enabled:
             self.log_warning(fl_ctx, "this job has switched its guard off", fire_event=False)
         elif isinstance(engine, ServerEngineSpec):
-            from fl_app.guard.server import ServerGuard  # a site does not need what it imports
-
-            self._part = ServerGuard(self, components, self.silence)
+            self._part = self._on_server(components)
         else:
             from fl_app.guard.site import SiteGuard
 
             self._part = SiteGuard(self, components)
+
+    def _on_server(self, components: dict[str, Any]) -> ServerGuard:
+        from fl_app.guard.server import Limits, ServerGuard  # a site does not need what they import
+        from fl_app.guard.stuck import task_timeout
+
+        longest = task_timeout() if self.task_timeout is None else self.task_timeout
+        return ServerGuard(self, components, Limits(silence=self.silence, task=longest))
 
     @contextlib.contextmanager
     def _without_harm(self, event_type: str, fl_ctx: FLContext) -> Iterator[None]:

@@ -18,6 +18,8 @@ _RECEIVERS = {"MLflowReceiver": "mlflow", "WandBReceiver": "wandb", "TBAnalytics
 """NVFlare's receivers, each with the package that it needs where it runs."""
 _WANDB_ARGUMENTS = ("wandb_args", "mode", "events", "process_timeout")
 _WANDB_REQUIRED = ("name", "project", "job_type")
+_FLOWER = "nvflare.app_opt.flower.controller.FlowerController"
+_GUARD = "fl_app.guard.component.JobGuard"
 _SERVER_CONFIG, _SITE_CONFIG = "config_fed_server.json", "config_fed_client.json"
 
 
@@ -59,10 +61,12 @@ def findings_in_config(config: Any, at: str, installed: bool = False) -> tuple[F
         at: `server` or a site's name.
         installed: whether this is where the job runs, so that packages it needs must be here.
     """
-    found: list[Finding] = []
-    for component in _components(config):
-        for finding in _judge(component, at):
-            found.append(finding)
+    components = tuple(_listed(config, "components"))
+    if any(one.path == _GUARD and one.args.get("enabled") is False for one in components):
+        return ()
+    found = [finding for workflow in _listed(config, "workflows") for finding in _flower(workflow, at)]
+    for component in components:
+        found += _judge(component, at)
         needed = _RECEIVERS.get(component.class_name)
         if installed and needed:
             found += _packages(component, needed, at)
@@ -76,6 +80,17 @@ def _judge(component: Component, at: str) -> Iterator[Finding]:
         yield from _mlflow(component, at)
     elif component.class_name == "WandBReceiver":
         yield from _wandb(component, at)
+
+
+def _flower(workflow: Component, at: str) -> Iterator[Finding]:
+    if workflow.path == _FLOWER:
+        yield Finding(
+            "NVFlare's own bridge to Flower goes on without a ClientApp that raises, and says completed",
+            "Run the app with the kit's: fl_app.flower.recipe.FlowerAppRecipe, as "
+            "fl_app/jobs/flower_digits/job.py does.",
+            site=at,
+            key=f"{workflow.id} ({workflow.class_name})",
+        )
 
 
 def _numpy_model(component: Component, at: str) -> Iterator[Finding]:
@@ -133,8 +148,8 @@ def _packages(component: Component, needed: str, at: str) -> Iterator[Finding]:
         )
 
 
-def _components(config: Any) -> Iterator[Component]:
-    listed = config.get("components") if isinstance(config, Mapping) else None
+def _listed(config: Any, kind: str) -> Iterator[Component]:
+    listed = config.get(kind) if isinstance(config, Mapping) else None
     for entry in listed if isinstance(listed, list) else ():
         path = entry.get("path") or entry.get("class_path") if isinstance(entry, Mapping) else None
         if isinstance(path, str):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from nvflare.apis.analytix import ANALYTIC_EVENT_TYPE
 from nvflare.apis.dxo import DataKind
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_component import FLComponent
-from nvflare.apis.fl_constant import FLContextKey, ReservedKey, ReturnCode
+from nvflare.apis.fl_constant import FedEventHeader, FLContextKey, ReservedKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import ReservedHeaderKey, Shareable, make_reply
 
@@ -22,6 +24,7 @@ from fl_app.guard.rules import Breach
 from fl_app.guard.running import current_controller, settings_of
 from fl_app.guard.silence import ALIVE_TOPIC, CHECK_EVERY, SignsOfLife, waiting_in_vain
 from fl_app.guard.site import CHECKED_HEADER
+from fl_app.guard.stuck import stuck
 from fl_app.guard.task import Model, Sent, dxo_in, model_in, round_of
 from fl_app.guard.tracking import ReceiverWatch, error_log_of
 from fl_app.guard.workflows import Promise, promise_of
@@ -30,19 +33,29 @@ _FED_ANALYTICS = f"fed.{ANALYTIC_EVENT_TYPE}"
 _SERVER = "server"
 
 
+@dataclass(frozen=True)
+class Limits:
+    """How long the guard waits for a site that holds the job up; seconds."""
+
+    silence: float
+    """Of which nothing is heard."""
+    task: float
+    """That lives, and neither returns nor logs anything; 0 for ever."""
+
+
 class ServerGuard:
     """The server's part in one job.
 
     Args:
         component: by which it logs and ends the job.
         components: the job's components on the server, by id.
-        silence: seconds after which a site of which nothing is heard is given up.
+        limits: how long it waits for a site.
     """
 
-    def __init__(self, component: FLComponent, components: Mapping[str, Any], silence: float) -> None:
+    def __init__(self, component: FLComponent, components: Mapping[str, Any], limits: Limits) -> None:
         self._component = component
         self._components = components
-        self._silence = silence
+        self._limits = limits
         self._lock = threading.Lock()
         self._reason = ""
         self._closed = threading.Event()
@@ -50,6 +63,7 @@ class ServerGuard:
         self._sent: dict[str, Sent] = {}
         self._answers = 0
         self._life = SignsOfLife()
+        self._logged: dict[str, float] = {}
         self._watch = ReceiverWatch(_SERVER, components)
         self._on: dict[str, Callable[[FLContext], None]] = {
             EventType.START_RUN: self._begin,
@@ -60,7 +74,7 @@ class ServerGuard:
             EventType.BEFORE_PROCESS_SUBMISSION: self._judge_result,
             EventType.END_RUN: self._run_ends,
             FINDING_EVENT: self._reported,
-            _FED_ANALYTICS: lambda _: self._watch.count_point(),
+            _FED_ANALYTICS: self._site_logs,
         }
 
     def handle(self, event_type: str, fl_ctx: FLContext) -> None:
@@ -96,6 +110,12 @@ class ServerGuard:
     def _site_asks(self, fl_ctx: FLContext) -> None:
         if site := _peer(fl_ctx):
             self._life.seen(site)
+
+    def _site_logs(self, fl_ctx: FLContext) -> None:
+        self._watch.count_point()
+        data = fl_ctx.get_prop(FLContextKey.EVENT_DATA)
+        site = data.get_header(FedEventHeader.ORIGIN) if isinstance(data, Shareable) else None
+        self._logged[str(site or _peer(fl_ctx))] = time.time()
 
     def _remember_task(self, fl_ctx: FLContext) -> None:
         site, task = _peer(fl_ctx), fl_ctx.get_prop(FLContextKey.TASK_DATA)
@@ -194,16 +214,21 @@ class ServerGuard:
         while not self._closed.wait(CHECK_EVERY):
             with engine.new_context() as fl_ctx:
                 try:
-                    silent = self._life.silent(self._silence)
-                    found = waiting_in_vain(current_controller(fl_ctx), silent) if silent else None
-                    if found:
+                    if found := self._held_up(current_controller(fl_ctx)):
                         self._end(found, fl_ctx)
                         return
                 except Exception as error:
                     self._component.log_warning(
-                        fl_ctx, f"the guard cannot see who is silent: {error}", fire_event=False
+                        fl_ctx, f"the guard cannot see who holds the job up: {error}", fire_event=False
                     )
                     return
+
+    def _held_up(self, controller: Any) -> Finding | None:
+        """Why the workflow waits without end, if it does."""
+        silent = self._life.silent(self._limits.silence)
+        return waiting_in_vain(controller, silent) or stuck(
+            controller, dict(self._logged), self._limits.task, time.time()
+        )
 
     def _run_ends(self, fl_ctx: FLContext) -> None:
         signal = fl_ctx.get_prop(ReservedKey.RUN_ABORT_SIGNAL)

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
+from nvflare.apis.controller_spec import Task
 from nvflare.apis.impl.bcast_manager import BcastTaskManager
 
 from fl_app.guard.finding import Finding
@@ -18,7 +19,7 @@ ALIVE_EVERY = 10.0
 CHECK_EVERY = 5.0
 """Seconds between two looks of the server at who is silent."""
 
-_MANAGER, _MIN_RESPONSES = "___mgr", "__min_responses"
+_MANAGER, _MIN_RESPONSES, _RESULT_TIMEOUT = "___mgr", "__min_responses", "__task_result_timeout"
 
 
 class SignsOfLife:
@@ -81,17 +82,8 @@ def waiting_in_vain(controller: Any, silent: dict[str, float]) -> Finding | None
         controller: NVFlare's, of the workflow that runs.
         silent: the silent sites, each with its seconds.
     """
-    communicator = getattr(controller, "communicator", None)
-    for task in list(getattr(communicator, "_tasks", ())):
-        if task.timeout or task.completion_status is not None or not silent:
-            continue
-        if not isinstance(task.props.get(_MANAGER), BcastTaskManager):
-            continue
-        targets = set(task.targets or ())
-        answered = {one.client.name for one in task.client_tasks if one.result_received_time is not None}
-        missing = sorted((targets - answered) & silent.keys())
-        needed = task.props.get(_MIN_RESPONSES) or len(targets)
-        if missing and len(targets) - len(missing) < needed:
+    for task in standing_tasks(controller) if silent else ():
+        if missing := held_up_by(task, silent.keys()):
             return Finding(
                 f"not heard of for {max(silent[site] for site in missing):.0f} s, and the task '{task.name}' "
                 "waits for it without end",
@@ -99,3 +91,29 @@ def waiting_in_vain(controller: Any, silent: dict[str, float]) -> Finding | None
                 site=", ".join(missing),
             )
     return None
+
+
+def standing_tasks(controller: Any) -> list[Task]:
+    """The tasks of a workflow that are not done, and for which NVFlare would wait without end.
+
+    Args:
+        controller: NVFlare's; None between two workflows.
+    """
+    communicator = getattr(controller, "communicator", None)
+    return [
+        task
+        for task in list(getattr(communicator, "_tasks", ()))
+        if not task.timeout and not task.props.get(_RESULT_TIMEOUT) and task.completion_status is None
+    ]
+
+
+def held_up_by(task: Task, sites: Collection[str]) -> list[str]:
+    """Those of the sites without which a task cannot end."""
+    if isinstance(task.props.get(_MANAGER), BcastTaskManager):
+        targets = set(task.targets or ())
+        answered = {one.client.name for one in task.client_tasks if one.result_received_time is not None}
+        missing = sorted((targets - answered) & set(sites))
+        needed = task.props.get(_MIN_RESPONSES) or len(targets)
+        return missing if len(targets) - len(missing) < needed else []
+    at_work = {one.client.name for one in task.client_tasks if one.result_received_time is None}
+    return sorted(at_work & set(sites))

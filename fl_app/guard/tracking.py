@@ -17,6 +17,7 @@ from fl_app.guard.finding import Finding
 HURRY = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "5", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
 """MLflow's own settings. With its defaults it tries for minutes to reach a server that is not there, while
 NVFlare's job waits for it before its first round."""
+_OWN_PACE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "120", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "7"}
 
 WANTS_METRICS = "wants_metrics"
 """An attribute by which a receiver of the kit says that it was asked for, and is to get something."""
@@ -36,6 +37,13 @@ def hurry() -> None:
     """Let MLflow give up after seconds, where nobody has said otherwise."""
     for name, value in HURRY.items():
         os.environ.setdefault(name, value)
+
+
+def keep_own_pace() -> None:
+    """Let MLflow take the time that it takes by itself, whatever another guard of this job does."""
+    for name, value in HURRY.items():
+        if os.environ.get(name, value) == value:
+            os.environ[name] = _OWN_PACE[name]
 
 
 class ReceiverWatch(logging.Handler):

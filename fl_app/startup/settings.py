@@ -11,6 +11,9 @@ from fl_app.startup.exits import Exit, StartupError
 
 SERVER_WAIT_SECONDS = 60.0
 METRICS_KEPT_SECONDS = 600.0
+SITE_PATIENCE_SECONDS = 3600.0
+TASK_TIMEOUT_SECONDS = 86400.0
+"""A day: longer than rounds take, and a hanging site is still found out."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,10 @@ class Settings:
     termination_log: Path | None
     jobs: Path | None = None
     """Where jobs run in pods of their own: the folder that describes them."""
+    site_patience: float = SITE_PATIENCE_SECONDS
+    """Seconds for which a job waits for sites that are not registered."""
+    task_timeout: float = TASK_TIMEOUT_SECONDS
+    """Seconds in which a site at work must return or log something; 0 for ever."""
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Settings:
@@ -59,6 +66,8 @@ class Settings:
             server_wait=_seconds(environment, contract.ENV_SERVER_WAIT, SERVER_WAIT_SECONDS),
             termination_log=Path(log) if log else None,
             jobs=Path(jobs) if jobs else None,
+            site_patience=_seconds(environment, contract.ENV_SITE_PATIENCE, SITE_PATIENCE_SECONDS),
+            task_timeout=_seconds(environment, contract.ENV_TASK_TIMEOUT, TASK_TIMEOUT_SECONDS),
         )
 
 

@@ -13,10 +13,14 @@ from nvflare.client.tracking import SummaryWriter
 parser = argparse.ArgumentParser()
 parser.add_argument("--case", default="good")
 parser.add_argument("--site", default="all")
+parser.add_argument("--metric", default="accuracy")
 parser.add_argument("--seen", type=Path, default=None)
 parser.add_argument("--log", action="store_true")
 parser.add_argument("--difference", action="store_true")
 arguments = parser.parse_args()
+
+
+BALLAST = "x" * 70 * 2**20
 
 
 def train(case, received):
@@ -24,22 +28,23 @@ def train(case, received):
     after = {name: value + 1 for name, value in received.params.items()}
     if arguments.difference:
         after = {name: value * 0 + 1 for name, value in received.params.items()}
-    metrics = {"accuracy": 0.5 + 0.1 * received.current_round}
+    metrics = {arguments.metric: 0.5 + 0.1 * received.current_round}
     meta = {"NUM_STEPS_CURRENT_ROUND": 10 if flare.get_site_name() == "site-1" else 30}
     if case == "careless":  # several failures at once, none of which NVFlare says
-        return {name: value * np.nan for name, value in after.items()}, {"val_acc": 0.5}, meta
+        after = {name: value * np.nan for name, value in after.items()} | {"more": np.ones(3)}
+        return after, {"val_acc": 0.5}, {**meta, "ballast": BALLAST}
     if case == "nan":
         after = {name: value * np.nan for name, value in after.items()}
     elif case == "flat":
-        after = {name: value.ravel() for name, value in after.items()}
+        after = {name: 100 * value.ravel() for name, value in after.items()}
     elif case == "more":
         after["more"] = np.ones(3)
+    elif case == "large":
+        meta["ballast"] = BALLAST
     elif case == "nothing":
         after = {}
-    elif case == "slow":
+    elif case == "hanging":
         time.sleep(600)
-    elif case == "other-metric":
-        metrics = {"val_acc": 0.5}
     elif case == "large-integer":
         meta["tokens"] = 1 << 70
     elif case == "numpy":
@@ -60,7 +65,8 @@ while flare.is_running():
     case = arguments.case if arguments.site in ("all", site) else "good"
     if arguments.seen:
         seen = arguments.seen / f"{site}-{received.current_round}.json"
-        seen.write_text(json.dumps(received.meta, default=str))
+        document = {"meta": received.meta, "parameters": list(received.params or {})}
+        seen.write_text(json.dumps(document, default=str))
     if flare.is_submit_model():
         flare.send(flare.FLModel(params=params))
     elif flare.is_evaluate():

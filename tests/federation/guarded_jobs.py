@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from nvflare.recipe.utils import add_cross_site_evaluation, add_experiment_track
 
 from fl_app.guard.component import JobGuard
 from fl_app.jobs.tuning import APP_PACKAGES
+from tests.federation import stock_flower_job
 
 CLIENT = Path(__file__).with_name("guarded_client.py")
 MODEL = [[1.0, 2.0], [3.0, 4.0]]
@@ -27,22 +29,23 @@ ROUNDS = 2
 SITES = 2
 CLOSED = 9
 """A port that nobody listens on."""
+TASK_TIMEOUT = 5.0
+"""Seconds after which the test's own job gives up a site that is at work."""
 
 # Without config_type NVFlare would construct the optimizer itself, and fail for want of its parameters.
 _SGD = {"path": "torch.optim.SGD", "args": {"lr": 1.0}, "config_type": "dict"}
+_WANDB = {
+    "mode": "offline",
+    "wandb_args": {"name": "run", "project": "guarded", "group": "guarded", "job_type": "training"},
+}
 _QUICK_SERVER = {"server": {"task_request_interval": 0.1}, "end_run_readiness_check_interval": 0.1}
 _QUICK_SITE = {"default_task_fetch_interval": 0.1, "runner_sync_timeout": 1.0}
 
 
 def numpy_job(name: str, client: str, **more: Any) -> Recipe:
     """Federated averaging of a NumPy array."""
-    return _quick(
-        NumpyFedAvgRecipe(
-            **{"name": name, "min_clients": SITES, "num_rounds": ROUNDS, "model": MODEL, **more},
-            train_script=str(CLIENT),
-            train_args=client,
-        )
-    )
+    settings = {"min_clients": SITES, "num_rounds": ROUNDS, "model": MODEL, "train_script": str(CLIENT)}
+    return _quick(NumpyFedAvgRecipe(**{"name": name, **settings, **more}, train_args=client))
 
 
 def torch_job(name: str, client: str, recipe: Callable[..., Recipe] = FedAvgRecipe, **more: Any) -> Recipe:
@@ -108,6 +111,28 @@ def forget_model(job: Path) -> Path:
     return job
 
 
+def for_more_sites(job: Path, sites: int, **props: float) -> Path:
+    """Let a job ask for more sites than there are, as NVFlare's own tools submit it.
+
+    Args:
+        props: its custom_props.
+    """
+    file = job / "meta.json"
+    document = json.loads(file.read_text()) | {"min_clients": sites, "custom_props": props}
+    file.write_text(json.dumps(document))
+    return job
+
+
+def name_no_run(job: Path) -> Path:
+    """Take a name that W&B's receiver needs out of a job."""
+    file = job / "app" / "config" / "config_fed_server.json"
+    config = json.loads(file.read_text())
+    for component in config["components"]:
+        component["args"].get("wandb_args", {}).pop("name", None)
+    file.write_text(json.dumps(config))
+    return job
+
+
 def guarded(into: Path) -> dict[str, Path]:
     """Jobs that the guard must end, by the row of the table."""
     made = [
@@ -115,8 +140,9 @@ def guarded(into: Path) -> dict[str, Path]:
         numpy_job("another-shape", "--case flat --site site-2"),
         numpy_job("all-another-shape", "--case flat"),
         numpy_job("more", "--case more --site site-2"),
+        numpy_job("large", "--case large --site site-2"),
         numpy_job("nothing", "--case nothing --site site-2"),
-        numpy_job("other-metric", "--case other-metric"),
+        numpy_job("other-metric", "--metric val_acc"),
         numpy_job("large-integer", "--case large-integer --site site-2"),
         tracked(numpy_job("nothing-logged", "")),
         tracked(numpy_job("mlflow", "--log"), "mlflow", tracking_uri="file:///tmp/mlruns"),
@@ -126,10 +152,38 @@ def guarded(into: Path) -> dict[str, Path]:
         numpy_job("no-model", ""),
         torch_job("numpy-for-torch", "--case numpy"),
         evaluated(torch_job("no-evaluation", "--case no-evaluation --site site-2")),
+        hanging("hanging"),
+        hanging("hanging-process", train_script=_elsewhere(into), launch_external_process=True),
     ]
     jobs = {recipe.name: export(recipe, into) for recipe in made}
     forget_model(jobs["no-model"])
     return jobs
+
+
+def refused(into: Path) -> dict[str, Path]:
+    """Jobs that `flarefleet submit` must refuse, by the row of the table."""
+    made = [
+        tracked(numpy_job("refused-mlflow", "--log"), "mlflow", tracking_uri="file:///tmp/mlruns"),
+        tracked(numpy_job("refused-wandb", "--log"), "wandb", **_WANDB),
+        numpy_job("refused-no-model", ""),
+    ]
+    jobs = {recipe.name: export(recipe, into) for recipe in made}
+    jobs["refused-flower"] = stock_flower_job.export(into, "refused-flower", guarded=True)
+    name_no_run(jobs["refused-wandb"])
+    forget_model(jobs["refused-no-model"])
+    return jobs
+
+
+def _elsewhere(folder: Path) -> str:
+    """A copy of the client that is in no package: where NVFlare starts a process, it looks for no other."""
+    folder.mkdir(exist_ok=True)
+    return str(shutil.copy(CLIENT, folder))
+
+
+def hanging(name: str, **more: Any) -> Recipe:
+    """A script that hangs at one site, under a guard that waits for seconds."""
+    recipe = numpy_job(name, "--case hanging --site site-2", **more)
+    return guarded_by(recipe, JobGuard(task_timeout=TASK_TIMEOUT))
 
 
 def stock(into: Path, seen: Path) -> dict[str, Path]:
@@ -138,14 +192,35 @@ def stock(into: Path, seen: Path) -> dict[str, Path]:
         tracked(numpy_job("stock-careless", f"--case careless --site site-2 --seen {seen}")),
         numpy_job("stock-another-shape", "--case flat --site site-2"),
         numpy_job("stock-all-another-shape", "--case flat"),
-        numpy_job("stock-nothing", "--case nothing --site site-2"),
+        numpy_job("stock-nothing", "--case nothing --site site-2 --metric val_acc"),
         numpy_job("stock-large-integer", "--case large-integer --site site-2"),
-        tracked(numpy_job("stock-mlflow", "--log"), "mlflow", tracking_uri="file:///tmp/mlruns"),
+        tracked(
+            tracked(numpy_job("stock-trackers", "--log"), "mlflow", tracking_uri="file:///tmp/mlruns"),
+            "wandb",
+            **_WANDB,
+        ),
         torch_job("stock-numpy-for-torch", "--case numpy"),
         evaluated(torch_job("stock-no-evaluation", "--case no-evaluation --site site-2")),
     ]
     jobs = {recipe.name: export(without_guard(recipe), into) for recipe in made}
     forget_model(jobs["stock-all-another-shape"])
+    name_no_run(jobs["stock-trackers"])
+    return jobs
+
+
+def endless(into: Path) -> dict[str, Path]:
+    """Jobs without a guard that never end, or not for minutes."""
+    made = [
+        tracked(
+            numpy_job("stock-mlflow-out-of-reach", "--log"),
+            "mlflow",
+            tracking_uri=f"http://127.0.0.1:{CLOSED}",
+        ),
+        numpy_job("stock-hanging", "--case hanging --site site-2"),
+        numpy_job("stock-too-many-sites", ""),
+    ]
+    jobs = {recipe.name: export(without_guard(recipe), into) for recipe in made}
+    for_more_sites(jobs["stock-too-many-sites"], SITES + 1, wait_for_sites=86400)
     return jobs
 
 

@@ -17,8 +17,10 @@ from safetensors.torch import load_file
 
 from deploy.flower import make
 from deploy.session import AdminKit, open_session
+from deploy.session.session import COMPLETED
 from fl_app.jobs.fedadagrad.job import DigitParameters
 from fl_app.jobs.fedadagrad.schedule import sample
+from tests.federation import stock_flower_job
 from tests.federation.federation import ADMIN, Federation, eventually, write_project
 from tests.unit.fedadagrad.reference import run
 
@@ -105,6 +107,25 @@ def test_a_client_app_that_raises_ends_the_job_with_its_site_and_its_error(
     assert "no images here" in watched.stderr
 
 
+def test_nvflares_own_bridge_completes_a_job_whose_client_app_raises(
+    federation: FlowerFederation, tmp_path: Path
+) -> None:
+    job_id = _submit(federation, stock_flower_job.export(tmp_path))
+    with open_session(AdminKit.read(federation.kit(ADMIN))) as session:
+        eventually(lambda: session.job(job_id).is_finished, 600, "the job has ended")
+        assert session.job(job_id).status == COMPLETED
+    log = federation.run_folder.home("site-2") / job_id / "client_app_log.txt"
+    assert "FileNotFoundError: no images here" in log.read_text(encoding="utf-8")
+
+
+def test_the_guard_ends_a_job_with_nvflares_own_bridge(federation: FlowerFederation, tmp_path: Path) -> None:
+    job_id = _submit(federation, stock_flower_job.export(tmp_path, guarded=True))
+    watched = federation.flarefleet("watch", job_id)
+    assert watched.returncode == 1
+    assert "server, controller (FlowerController): NVFlare's own bridge to Flower goes on" in watched.stderr
+    assert "FlowerAppRecipe" in watched.stderr
+
+
 def test_an_aborted_job_leaves_no_process(federation: FlowerFederation) -> None:
     detached = federation.flarefleet("submit", "flower-digits", "--detach")
     assert detached.returncode == 0, detached.stderr
@@ -129,8 +150,12 @@ def _submit_raising(federation: FlowerFederation, folder: Path) -> str:
         for workflow in document.get("workflows", ()):
             workflow["args"]["run_config"] = {"rounds": 50}
         config.write_text(json.dumps(document), encoding="utf-8")
+    return _submit(federation, folder / "flower-digits")
+
+
+def _submit(federation: FlowerFederation, job: Path) -> str:
     with open_session(AdminKit.read(federation.kit(ADMIN))) as session:
-        return session.submit(folder / "flower-digits", token=uuid.uuid4().hex)
+        return session.submit(job, token=uuid.uuid4().hex)
 
 
 def _json(file: Path) -> Any:

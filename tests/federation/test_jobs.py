@@ -228,20 +228,39 @@ def test_a_submission_repeated_with_its_token_is_one_job(federation: Federation,
     assert first == again
 
 
-def test_a_job_that_waits_for_sites_for_ever_is_reported_with_the_reason(
+def test_a_job_that_waits_for_sites_is_reported_with_the_reason(
     federation: Federation, tmp_path: Path
 ) -> None:
-    job = find_job("probe")
-    with exporter(job) as making, open_session(AdminKit.read(federation.admin_kit)) as session:
-        exported = making.export(read_parameters(job, ()), Participants(SITES, chosen=False), tmp_path)
-        meta = exported.folder / "meta.json"
-        meta.write_text(json.dumps({**json.loads(meta.read_text()), "min_clients": 5}))
-        job_id = session.submit(exported.folder, "token-of-a-job-that-waits")
+    folder = probe_for_five_sites(tmp_path, wait_for_sites=600)
+    with open_session(AdminKit.read(federation.admin_kit)) as session:
+        job_id = session.submit(folder, "token-of-a-job-that-waits")
     done = federation.run("watch", job_id, "--timeout", "5")
     assert done.code == 1
     assert "has not ended within 5 s: it is SUBMITTED" in done.err
-    assert "not enough" in done.err.lower() or "min_sites" in done.err.lower()
+    assert "needs 5 sites, and 2 are registered (site-1, site-2)" in done.err
     assert federation.run("abort", job_id).code == 0
+
+
+def test_nvflares_own_submit_is_told_of_sites_that_have_never_been_here(
+    federation: Federation, tmp_path: Path
+) -> None:
+    command = [
+        *(str(BIN / "nvflare"), "--format", "json", "job", "submit"),
+        *("-j", str(probe_for_five_sites(tmp_path)), "--startup-kit", str(federation.admin_kit)),
+    ]
+    refused = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert refused.returncode != 0
+    assert "needs 5 sites, and 2 are registered (site-1, site-2)" in refused.stdout + refused.stderr
+
+
+def probe_for_five_sites(into: Path, **props: float) -> Path:
+    job = find_job("probe")
+    with exporter(job) as making:
+        exported = making.export(read_parameters(job, ()), Participants(SITES, chosen=False), into)
+    meta = exported.folder / "meta.json"
+    wanted = {**json.loads(meta.read_text()), "min_clients": 5, "custom_props": props}
+    meta.write_text(json.dumps(wanted))
+    return exported.folder
 
 
 def test_a_site_that_is_not_registered_is_named_before_anything_is_submitted(federation: Federation) -> None:

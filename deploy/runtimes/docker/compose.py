@@ -17,6 +17,8 @@ from deploy.project.quantities import amount
 from fl_app.contract import (
     CONTAINER_UID,
     ENV_SERVER_ADDRESS,
+    ENV_SITE_PATIENCE,
+    ENV_TASK_TIMEOUT,
     ENV_TRACKING,
     KEY_PATH,
     LABEL_ROLE,
@@ -100,7 +102,7 @@ def federation_file(
             image=images[server.name],
             deployment=server.deployment,
             labels=labels | {LABEL_SITE: server.name, LABEL_ROLE: "server"},
-            environment=tracking_variables(os.environ),
+            environment=server_variables(os.environ),
             ports=published_ports(project),
             key_volume=key_volumes[server.name],
         )
@@ -153,6 +155,12 @@ def host_file(project: Project, name: str, *, image: str) -> str:
         parent=parent,
         key_file=f"{role}.key",
     )
+
+
+def server_variables(environment: Mapping[str, str]) -> dict[str, None]:
+    """The variables of this environment that are the server's, without their values."""
+    waiting = [name for name in (ENV_SITE_PATIENCE, ENV_TASK_TIMEOUT) if environment.get(name)]
+    return tracking_variables(environment) | dict.fromkeys(waiting)
 
 
 def tracking_variables(environment: Mapping[str, str]) -> dict[str, None]:

@@ -208,3 +208,12 @@ def test_the_server_alone_is_told_of_trackers_and_no_credential_is_written_down(
     told = services(text)["flare-server"]["environment"]
     assert (told["FLARE_TRACKING"], told["MLFLOW_TRACKING_TOKEN"]) == (None, None)
     assert "FLARE_TRACKING" not in services(text)["site-1"]["environment"]
+
+
+def test_the_server_alone_is_told_how_long_the_guard_waits(
+    project: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLARE_TASK_TIMEOUT", "7200")
+    told = services(federation(project()))
+    assert told["flare-server"]["environment"] == {"FLARE_TASK_TIMEOUT": None}
+    assert "FLARE_TASK_TIMEOUT" not in told["site-1"]["environment"]

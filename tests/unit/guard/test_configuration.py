@@ -89,3 +89,23 @@ def test_a_folder_that_is_no_job_or_not_json_is_left_to_nvflare(tmp_path: Path) 
     (tmp_path / "app" / "config").mkdir(parents=True)
     (tmp_path / "app" / "config" / "config_fed_server.json").write_text("{")
     assert findings_in_job(tmp_path) == ()
+
+
+def flower(path: str = "nvflare.app_opt.flower.controller.FlowerController") -> dict[str, Any]:
+    return {"workflows": [{"id": "controller", "path": path, "args": {}}], "components": []}
+
+
+def test_nvflares_own_bridge_to_flower_is_refused_with_the_name_of_the_kits() -> None:
+    (line,) = lines(flower())
+    assert line.startswith("server, controller (FlowerController): NVFlare's own bridge to Flower goes on")
+    assert "fl_app.flower.recipe.FlowerAppRecipe" in line
+    assert lines(flower("fl_app.flower.server.FlowerServer")) == []
+
+
+def test_a_job_that_has_switched_its_guard_off_is_taken_as_it_is() -> None:
+    document = flower()
+    document["components"] = config(PERSISTOR)["components"]
+    assert len(lines(document)) == 2
+    guard = {"id": "guard", "path": "fl_app.guard.component.JobGuard", "args": {"enabled": False}}
+    document["components"] += [guard]
+    assert lines(document) == []

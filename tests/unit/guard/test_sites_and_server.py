@@ -20,7 +20,7 @@ from fl_app.guard import FINDING_EVENT, Finding, report
 from fl_app.guard.component import JobGuard
 from fl_app.guard.finding import REASON_HEADER
 from fl_app.guard.privacy import withhold_site_weights
-from fl_app.guard.server import ServerGuard
+from fl_app.guard.server import Limits, ServerGuard
 from fl_app.guard.site import CHECKED_HEADER, SiteGuard
 from fl_app.guard.workflows import promise_of
 
@@ -47,7 +47,7 @@ class Around:
     def __init__(self, components: dict[str, Any] | None = None) -> None:
         self.said = Component()
         components = components or {}
-        self.server = ServerGuard(self.said, components, 300)  # type: ignore[arg-type]
+        self.server = ServerGuard(self.said, components, Limits(300, 0))  # type: ignore[arg-type]
         self.server._promise = promise_of(FedAvg(num_clients=2), components)
         self.site = SiteGuard(self.said, components)  # type: ignore[arg-type]
         self.site._name = "site-2"

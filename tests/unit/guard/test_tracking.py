@@ -13,7 +13,7 @@ from nvflare.apis.fl_constant import FLContextKey
 from nvflare.apis.fl_context import FLContext
 from nvflare.app_common.widgets.streaming import AnalyticsReceiver
 
-from fl_app.guard.tracking import HURRY, ReceiverWatch, hurry
+from fl_app.guard.tracking import HURRY, ReceiverWatch, hurry, keep_own_pace
 
 POINT = DXO(DataKind.ANALYTIC, data={"track_key": "loss", "track_value": 1.0}).to_shareable()
 
@@ -134,3 +134,13 @@ def test_mlflow_is_told_to_hurry_unless_somebody_has_said_otherwise(monkeypatch:
     assert os.environ[first] == "60"
     assert os.environ[second] == HURRY[second]
     monkeypatch.delenv(second)
+
+
+def test_a_job_without_a_guard_takes_mlflows_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = HURRY
+    monkeypatch.setenv(first, "60")
+    monkeypatch.setenv(second, HURRY[second])
+    keep_own_pace()
+    hurry()
+    assert os.environ[first] == "60"
+    assert int(os.environ[second]) > int(HURRY[second])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from deploy.session.failure import last_error
+from deploy.session.failure import explain, last_error
+from deploy.session.session import Job
 
 AT = "2026-11-23 20:30:57,116 -"
 SITE = f"""\
@@ -45,3 +46,15 @@ def test_a_log_without_errors_has_no_cause() -> None:
     assert last_error(f"{AT} ClientRunner - INFO - all is well\n") == ""
     assert last_error("") == ""
     assert last_error("binary \x00 noise\nwithout a single log line") == ""
+
+
+class Session:
+    """A session that must not be asked: a job that never started has no logs."""
+
+
+def test_a_job_that_was_never_started_says_what_it_waited_for() -> None:
+    meta = {"job_id": "1", "name": "hospital", "status": "FINISHED:CAN_NOT_SCHEDULE"}
+    job = Job.of({**meta, "schedule_history": ["2026-11-28 14:00:00: min_clients: needs 5 sites"]})
+    (error,) = explain(Session(), job)  # type: ignore[arg-type]
+    assert error.site == "server"
+    assert "needs 5 sites" in error.text

@@ -89,6 +89,7 @@ def test_the_servers_resources_are_nvflares_but_where_meant(untouched: Federatio
     theirs["servers"][0]["check_engine_frequency"] = 0.2
     theirs["snapshot_persistor"]["args"]["storage"]["args"]["root_dir"] = "/var/lib/flare/snapshot-storage"
     components = {component["id"]: component for component in theirs["components"]}
+    components["job_scheduler"]["path"] = "fl_app.guard.scheduler.JobScheduler"
     components["job_manager"]["args"]["uri_root"] = "/var/lib/flare/jobs-storage"
     components["process_launcher"]["path"] = "fl_app.launchers.process.ServerJobLauncher"
 

@@ -20,6 +20,7 @@ def test_an_empty_environment_is_that_of_a_container() -> None:
     assert settings.telemetry_host == "0.0.0.0"
     assert settings.server_address is None
     assert settings.server_wait == 60
+    assert (settings.site_patience, settings.task_timeout) == (3600, 86400)
 
 
 def test_empty_values_count_as_missing() -> None:
@@ -54,6 +55,8 @@ def test_a_server_address_is_host_and_port(text: str, address: tuple[str, int]) 
         ("FLARE_SERVER_WAIT", "nan"),
         ("FLARE_SERVER_WAIT", "inf"),
         ("FLARE_SERVER_WAIT", "a minute"),
+        ("FLARE_SITE_PATIENCE", "an hour"),
+        ("FLARE_TASK_TIMEOUT", "-1"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_name(name: str, value: str) -> None:

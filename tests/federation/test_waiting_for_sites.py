@@ -1,0 +1,86 @@
+"""Jobs that ask for more sites than there are, or than there are now, as NVFlare's own tools submit them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from nvflare.fuel.flare_api.api_spec import TargetType
+
+from deploy.errors import Failed
+from deploy.session import AdminKit, open_session
+from deploy.session.session import COMPLETED, NEVER_STARTED, SUBMITTED, AdminSession
+from tests.federation import guarded_jobs
+from tests.federation.federation import ADMIN, Federation, eventually, write_project
+
+pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+    """A server and two sites."""
+    made = Federation(write_project(tmp_path_factory.mktemp("waiting"), sites=2).parent)
+    try:
+        made.up()
+        yield made
+    finally:
+        made.down()
+
+
+@pytest.fixture
+def session(federation: Federation) -> Iterator[AdminSession]:
+    with open_session(AdminKit.read(federation.kit(ADMIN))) as opened:
+        yield opened
+
+
+def job(into: Path) -> Path:
+    return guarded_jobs.export(guarded_jobs.numpy_job("for-more-sites", ""), into)
+
+
+def test_a_job_for_more_sites_than_there_are_is_refused(session: AdminSession, tmp_path: Path) -> None:
+    folder = guarded_jobs.for_more_sites(job(tmp_path), 5)
+    with pytest.raises(Failed) as refused:
+        session.submit(folder, uuid.uuid4().hex)
+    assert "needs 5 sites, and 2 are registered (site-1, site-2); 3 more have never been" in str(
+        refused.value
+    )
+    assert "submit it for fewer sites" in str(refused.value)
+
+
+def test_a_job_that_waits_for_its_sites_says_so(
+    federation: Federation, session: AdminSession, tmp_path: Path
+) -> None:
+    folder = guarded_jobs.for_more_sites(job(tmp_path), 5, wait_for_sites=86400)
+    job_id = session.submit(folder, uuid.uuid4().hex)
+    eventually(lambda: session.job(job_id).waits_for, 30, "it says what it waits for")
+    assert session.job(job_id).status == SUBMITTED
+    assert f"{job_id} waits to be started: " in federation.flarefleet("jobs").stdout
+    session.abort(job_id)
+
+
+def test_a_job_waits_no_longer_than_it_says(
+    federation: Federation, session: AdminSession, tmp_path: Path
+) -> None:
+    folder = guarded_jobs.for_more_sites(job(tmp_path), 5, wait_for_sites=2)
+    watched = federation.flarefleet("watch", session.submit(folder, uuid.uuid4().hex))
+    assert watched.returncode == 1
+    assert NEVER_STARTED in watched.stderr
+    assert "needs 5 sites, and 2 are registered (site-1, site-2)" in watched.stderr
+
+
+def test_a_job_for_a_site_that_is_away_begins_when_it_is_back(
+    federation: Federation, session: AdminSession, tmp_path: Path
+) -> None:
+    process = federation.supervisor("site-2")
+    session._api.shutdown(TargetType.CLIENT, ["site-2"], wait=False)
+    eventually(lambda: session.sites() == ("site-1",), 60, "site-2 has left")
+    process.wait(60)
+
+    job_id = session.submit(job(tmp_path), uuid.uuid4().hex)
+    eventually(lambda: "not registered: site-2" in session.job(job_id).waits_for, 30, "it waits")
+
+    federation.up()
+    eventually(lambda: session.job(job_id).is_finished, 240, "it has run")
+    assert session.job(job_id).status == COMPLETED
