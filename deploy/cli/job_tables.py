@@ -26,11 +26,14 @@ def print_jobs(found: tuple[Job, ...]) -> None:
     if not found:
         err.print("No job was submitted yet. See what there is: flarefleet jobs --available")
         return
-    rows = [("id", "job", "status", "submitted", "duration", "by")]
+    rows = [("id", "job", "status", "submitted", "duration", "by", "waits for")]
     for job in found:
         when = job.submitted.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        rows.append((job.id, job.name, job.status, when, short_duration(job.duration), job.submitter))
-    _print_columns(rows)
+        waits_for = job.waits_for or job.server_waits_for
+        rows.append(
+            (job.id, job.name, job.status, when, short_duration(job.duration), job.submitter, waits_for)
+        )
+    _print_columns(rows if any(row[-1] for row in rows[1:]) else [row[:-1] for row in rows])
 
 
 def print_available(as_json: bool) -> None:
