@@ -31,21 +31,17 @@ PARAMETERS = HospitalParameters(rounds=2, local_epochs=1, hidden=7, seed=5)
 IN_A_ROW = 20
 PATIENCE = 240
 """Seconds in which anything must have come about, however busy the machine is."""
-PATIENCE = 240
-"""Seconds in which anything must have come about, however busy the machine is."""
-KEPT = 15
-"""Seconds for which site-1 keeps job pods once it has been given its ledger."""
-EVERYWHERE = (SERVER, "site-1", "site-2")
+EVERYWHERE = (SERVER, "site-1", "site-2", "site-3")
 TEMPLATE = "/var/lib/flare/local/study_runtime.yaml"
 """What the launcher makes pods of; in tests it changes under a running parent."""
 
 
 @pytest.fixture(scope="module")
 def wards(cluster_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
-    """A server and two sites, up, whose jobs run in pods; what cannot start is given up after 5 s."""
+    """A server and three sites, up, whose jobs run in pods; what cannot start is given up after 5 s."""
     name = f"wards-{os.getpid()}"
     folder = tmp_path_factory.mktemp("wards")
-    file = write_project(folder, sites=2, name=name, image=cluster_image, port=8002, launcher="pod")
+    file = write_project(folder, sites=3, name=name, image=cluster_image, port=8002, launcher="pod")
     made = Federation(file.parent, "kubernetes")
     own = yaml.safe_dump({"jobPods": {"startTimeoutSeconds": 5}})
     for name in (SERVER, "site-1"):
