@@ -208,6 +208,19 @@ def test_a_pod_that_is_refused_is_told_in_the_words_of_who_refuses(new: Callable
     assert federation.up().is_ready
 
 
+def test_a_parent_that_crashes_is_told_with_its_reason_and_the_end_of_its_log(
+    new: Callable[..., Federation],
+) -> None:
+    broken = {"components": [{"id": "broken", "path": "nowhere.Nothing", "args": {}}]}
+    federation = new({"kit": {"files": {"local": {"broken__p_resources.json": json.dumps(broken)}}}})
+    with pytest.raises(
+        Failed, match=r"site-1 is not ready: .*broken \(nowhere\.Nothing\) cannot be imported"
+    ) as told:
+        federation.up()
+    assert "The end of the log of site-1:" in str(told.value)
+    eventually(lambda: "cannot be imported" in federation.site("site-1").reason, 60, "status says it, too")
+
+
 def test_a_volume_that_nobody_provides_is_named(new: Callable[..., Federation]) -> None:
     federation = new({"persistence": {"storageClassName": "nowhere"}})
     with pytest.raises(Failed, match=r'the volume claim workspace-site-1-0: .*"nowhere" not found') as told:
