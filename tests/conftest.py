@@ -90,7 +90,9 @@ def cluster_image(cluster: Cluster, engine: docker.DockerClient) -> Image:
     from deploy.images.inputs import source_digest
     from deploy.images.names import runtime_image
 
-    image = Image(registry="flarefleet-tests", tag=source_digest("cpu")[:12])
+    # Checkouts with clusters of their own share an engine: the images of one are not another's to remove.
+    registry = "flarefleet-tests" if CONTEXT == "fed" else f"flarefleet-tests-{CONTEXT}"
+    image = Image(registry=registry, tag=source_digest("cpu")[:12])
     name = runtime_image(image)
     repository = name.rpartition(":")[0]
     tags = {tag for one in engine.images.list(repository) for tag in one.tags}

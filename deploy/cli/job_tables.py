@@ -35,6 +35,8 @@ def print_jobs(found: tuple[Job, ...]) -> None:
     for job in found:
         if job.status == SUBMITTED and job.waits_for:
             out.print(f"{job.id} waits to be started: {job.waits_for}", markup=False)
+        elif job.server_waits_for:
+            out.print(f"{job.id} waits for its job pod on the server: {job.server_waits_for}", markup=False)
 
 
 def print_available(as_json: bool) -> None:

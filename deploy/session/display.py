@@ -81,6 +81,8 @@ def _headline(sighting: Sighting) -> str:
 def _status_words(job: Job) -> str:
     if job.status == SUBMITTED and job.waits_for:
         return f"{job.name}: waits to be started ({job.waits_for})"
+    if job.server_waits_for:
+        return f"{job.name}: {job.status}, the server waits for its job pod: {job.server_waits_for}"
     took = f" after {short_duration(job.duration)}" if job.is_finished and job.duration else ""
     return f"{job.name}: {job.status}{took}"
 

@@ -15,7 +15,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_expone
 from deploy.errors import Failed, InputError
 from deploy.session.kit import AdminKit
 from deploy.session.quiet import quiet
-from fl_app.jobs.progress import STATS_GROUP, WAITING_GROUP, JobProgress, SiteProgress
+from fl_app.jobs.progress import SERVER_WAITS_FOR, STATS_GROUP, WAITING_GROUP, JobProgress, SiteProgress
 
 RECONNECT_FOR = 60.0
 """Seconds for which a lost connection is tried again before a command gives up."""
@@ -44,6 +44,8 @@ class Job:
     """H:MM:SS.ffffff since its start; empty before."""
     waits_for: str
     """Why the server has not started it yet, or never did, in its words; empty if it has or has not tried."""
+    server_waits_for: str
+    """Why the job's pod on the server does not run yet, in Kubernetes' words; empty if it does."""
 
     @property
     def is_finished(self) -> bool:
@@ -63,6 +65,7 @@ class Job:
             submitted=datetime.fromtimestamp(float(meta.get("submit_time") or 0), timezone.utc),
             duration="" if meta.get("duration") in (None, "N/A") else str(meta["duration"]),
             waits_for=attempts[-1] if attempts and status in (SUBMITTED, NEVER_STARTED) else "",
+            server_waits_for=str(meta.get(SERVER_WAITS_FOR, "")),
         )
 
 

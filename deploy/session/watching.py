@@ -43,7 +43,7 @@ def watch(session: AdminSession, job_id: str, timeout: float | None = None) -> I
     asked = 0.0
     while True:
         job = session.job(job_id)
-        if job.status == RUNNING and time.monotonic() - asked >= PROGRESS_EVERY:
+        if _can_be_asked(job) and time.monotonic() - asked >= PROGRESS_EVERY:
             progress = session.progress(job_id) or progress
             asked = time.monotonic()
         now = Sighting(job, progress)
@@ -53,9 +53,15 @@ def watch(session: AdminSession, job_id: str, timeout: float | None = None) -> I
         if job.is_finished:
             return
         if deadline is not None and time.monotonic() > deadline:
+            reason = job.waits_for or job.server_waits_for
             raise Failed(
                 f"the job {job_id} has not ended within {timeout:.0f} s: it is {job.status}"
-                f"{f' ({job.waits_for})' if job.waits_for else ''}, and goes on. "
+                f"{f' ({reason})' if reason else ''}, and goes on. "
                 f"See how it is: flarefleet watch {job_id}"
             )
         time.sleep(POLL)
+
+
+def _can_be_asked(job: Job) -> bool:
+    """Whether its process on the server may be there to tell how far it is."""
+    return job.status == RUNNING and not job.server_waits_for

@@ -11,6 +11,8 @@ STATS_GROUP = "flarefleet.progress"
 """Under which NVFlare's `show_stats` carries it."""
 WAITING_GROUP = "flarefleet.waiting"
 """Under which it carries why sites wait for their job pods: a reason by site."""
+SERVER_WAITS_FOR = "flarefleet.server_waits_for"
+"""Under which a job's meta says why its pod on the server does not run yet."""
 
 
 class SitePhase(str, Enum):

@@ -83,23 +83,25 @@ class JobPod(JobHandleSpec):
     ) -> None:
         super().__init__()
         self.name = plan.name
+        self.job_id = plan.job_id
+        self.waits_for = ""
+        """Why it does not run yet."""
         self._cluster = cluster
         self._pod, self._secret = pod, secret
-        self._job = plan.job_id, plan.job_name
+        self._job_name = plan.job_name
         self._patience = patience
         self._keep = keep
         self._reports = reports
         self._launched = time.monotonic()
         self._pending_since: float | None = time.time()
         self._stage = Stage.STARTING
-        self._told_to_wait = False
         self._code: int | None = None
         self._ending = threading.Lock()
 
     @property
     def shown(self) -> ShownPod:
         """How it is now, for telemetry."""
-        return ShownPod(self._job[1], _PHASES[self._stage], self._pending_since)
+        return ShownPod(self._job_name, _PHASES[self._stage], self._pending_since)
 
     def start(self) -> None:
         """Create the pod; if Kubernetes will not have it, the job has failed."""
@@ -111,7 +113,7 @@ class JobPod(JobHandleSpec):
         except RefusedError as error:
             self._fail(f"Kubernetes refuses its pod: {error}")
         except Exception as error:
-            _log.exception("the pod of job %s", self._job[0])
+            _log.exception("the pod of job %s", self.job_id)
             self._fail(f"its pod cannot be created: {error}")
 
     def poll(self) -> int:
@@ -128,7 +130,7 @@ class JobPod(JobHandleSpec):
                     if self._code is not None or (self._stage is Stage.RUNNING and seconds == LOOK_AGAIN):
                         break
             except Exception:
-                _log.exception("following the pod of job %s", self._job[0])
+                _log.exception("following the pod of job %s", self.job_id)
                 self._cluster.pause()
         if self._code not in (JobReturnCode.SUCCESS, JobReturnCode.ABORTED):
             threading.Event().wait(max(0.0, self._launched + EARLIEST_FAILURE - time.monotonic()))
@@ -156,10 +158,9 @@ class JobPod(JobHandleSpec):
         self._stage = sighting.stage
         if sighting.stage not in (Stage.WAITING, Stage.STARTING):
             self._pending_since = None
-        waits_for = sighting.reason if self._pending_since else ""
-        if waits_for or self._told_to_wait:
-            self._reports.waiting(waits_for)
-        self._told_to_wait = bool(waits_for)
+        told, self.waits_for = self.waits_for, sighting.reason if self._pending_since else ""
+        if self.waits_for or told:
+            self._reports.waiting(self.waits_for)
 
     def _failed(self, sighting: Sighting) -> None:
         code = sighting.exit_code
@@ -175,7 +176,7 @@ class JobPod(JobHandleSpec):
             if self._code is not None:
                 return
         self._stage = Stage.FAILED
-        _log.error("job %s: %s", self._job[0], reason)
+        _log.error("job %s: %s", self.job_id, reason)
         self._reports.failure(reason)
         self._end(JobReturnCode.INFRASTRUCTURE_ERROR, keep)
 
@@ -211,3 +212,10 @@ def job_pods() -> tuple[ShownPod, ...]:
     with _lock:
         pods = tuple(_pods.values())
     return tuple(pod.shown for pod in pods)
+
+
+def waits_for(job_id: str) -> str:
+    """Why this parent's pod of a job does not run yet; empty: it does, or there is none."""
+    with _lock:
+        pods = tuple(_pods.values())
+    return next((pod.waits_for for pod in pods if pod.job_id == job_id), "")

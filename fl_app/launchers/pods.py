@@ -156,7 +156,7 @@ class ServerPodLauncher(_PodLauncher, ServerK8sJobLauncher):
     door = "fl_app.launchers.server_job"
 
     def report_waiting(self, cell: Any, job_id: str, reason: str) -> None:
-        """Say it in the server's log: the process that would tell an administrator is in that pod."""
+        """Say it in the server's log, too; administrators hear it from `fl_app.launchers.waiting_jobs`."""
         if reason:
             self.logger.info("job %s waits for its pod: %s", job_id, reason)
 

@@ -16,6 +16,8 @@ LAUNCHERS = {
 PROCESS_LAUNCHER = "process_launcher"
 """Its id in NVFlare's resources.json."""
 RESOURCE_MANAGER = "resource_manager"
+_JOBS = {"nvflare.apis.impl.job_def_manager.SimpleJobDefManager": "fl_app.launchers.waiting_jobs.WaitingJobs"}
+"""NVFlare's list of jobs and the one in its place, which tells what the server's job pods wait for."""
 _PASSTHROUGH = "nvflare.app_common.resource_managers.passthrough_resource_manager.PassthroughResourceManager"
 
 
@@ -37,7 +39,7 @@ class JobPods:
     def resources(self, document: dict[str, Any], role: str) -> dict[str, Any]:
         """resources.json with this launcher; Kubernetes knows which GPUs are free, not NVFlare.
 
-        A site that has put a resource manager of its own in NVFlare's place keeps it.
+        Who has put a resource manager or a job manager of their own in NVFlare's place keeps it.
         """
         launcher = {"id": PROCESS_LAUNCHER, "path": LAUNCHERS[role], "args": {"jobs": str(self.folder)}}
         components = []
@@ -46,7 +48,8 @@ class JobPods:
                 continue
             if component.get("id") == RESOURCE_MANAGER and "GPUResourceManager" in component.get("path", ""):
                 component = {"id": RESOURCE_MANAGER, "path": _PASSTHROUGH, "args": {}}  # noqa: PLW2901
-            components.append(component)
+            path = component.get("path", "")
+            components.append({**component, "path": _JOBS.get(path, path)})
         return {**document, "components": [*components, launcher]}
 
     def communication(self, document: dict[str, Any]) -> dict[str, Any]:

@@ -197,7 +197,7 @@ class Federation:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=300,
             cwd=self.folder,
         )
 

@@ -60,7 +60,7 @@ class Cluster:
                 [str(PROGRAM), "load", "--name", self.name, image], check=True, capture_output=True
             )
 
-    def run(self, program: str, *arguments: str, timeout: float = 120) -> str:
+    def run(self, program: str, *arguments: str, timeout: float = 300) -> str:
         """What helm or kubectl prints.
 
         Raises:
@@ -149,7 +149,7 @@ class Release:
         """`helm test`, with the logs of its pod."""
         return self.cluster.run("helm", "test", self.name, "--namespace", self.namespace, "--logs")
 
-    def wait_until_ready(self, seconds: int = 90) -> None:
+    def wait_until_ready(self, seconds: int = 240) -> None:
         self.cluster.kubectl(
             *("rollout", "status", "-n", self.namespace, f"statefulset/{self.name}", f"--timeout={seconds}s")
         )
@@ -188,7 +188,7 @@ class Release:
         )
 
 
-def eventually(look: Callable[[], Any], reason: str, seconds: float = 60) -> Any:
+def eventually(look: Callable[[], Any], reason: str, seconds: float = 180) -> Any:
     """What `look` returns as soon as that is true.
 
     Raises:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import pytest
 
-from tests.kubernetes.cluster import CommandFailedError
+from tests.kubernetes.cluster import CommandFailedError, Release
 from tests.kubernetes.conftest import Federation
 
 pytestmark = pytest.mark.kubernetes
@@ -18,6 +19,15 @@ def test_helm_test_proves_that_the_server_accepts_jobs_and_is_this_federations(
     said = federation.server.test()
     assert "Succeeded" in said
     assert "certificate valid until" in said
+
+
+def test_the_notes_of_an_install_name_the_next_commands_and_those_work(newcomer: Release) -> None:
+    said = [line.strip() for line in newcomer.install().splitlines()]
+    wait = next(line for line in said if " rollout status " in line)
+    prove = next(line for line in said if line.startswith("helm test "))
+    for program, *words in (shlex.split(wait), shlex.split(prove)):
+        newcomer.cluster.run(program, *words)
+    assert f"`helm uninstall` keeps the volume workspace-{newcomer.pod}." in said
 
 
 def test_helm_test_proves_that_a_site_is_registered(federation: Federation) -> None:

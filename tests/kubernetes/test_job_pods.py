@@ -29,19 +29,23 @@ pytestmark = pytest.mark.kubernetes
 
 PARAMETERS = HospitalParameters(rounds=2, local_epochs=1, hidden=7, seed=5)
 IN_A_ROW = 20
+PATIENCE = 240
+"""Seconds in which anything must have come about, however busy the machine is."""
+EVERYWHERE = (SERVER, "site-1", "site-2", "site-3")
 TEMPLATE = "/var/lib/flare/local/study_runtime.yaml"
 """What the launcher makes pods of; in tests it changes under a running parent."""
 
 
 @pytest.fixture(scope="module")
 def wards(cluster_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
-    """A server and two sites, up, whose jobs run in pods; what cannot start is given up after 5 s."""
+    """A server and three sites, up, whose jobs run in pods; what cannot start is given up after 5 s."""
     name = f"wards-{os.getpid()}"
     folder = tmp_path_factory.mktemp("wards")
-    file = write_project(folder, sites=2, name=name, image=cluster_image, port=8002, launcher="pod")
+    file = write_project(folder, sites=3, name=name, image=cluster_image, port=8002, launcher="pod")
     made = Federation(file.parent, "kubernetes")
     own = yaml.safe_dump({"jobPods": {"startTimeoutSeconds": 5}})
-    (made.workspace.release / "site-1" / "own.yaml").write_text(own)
+    for name in (SERVER, "site-1"):
+        (made.workspace.release / name / "own.yaml").write_text(own)
     try:
         up = made.flarefleet("up", "--runtime", "kubernetes")
         assert up.returncode == 0, up.stderr
@@ -67,8 +71,7 @@ def secrets(wards: Federation, cluster: Cluster, name: str) -> set[str]:
 
 def nothing_left(wards: Federation, cluster: Cluster) -> bool:
     return all(
-        not job_pods(wards, cluster, name) and len(secrets(wards, cluster, name)) == 1
-        for name in (SERVER, "site-1", "site-2")
+        not job_pods(wards, cluster, name) and len(secrets(wards, cluster, name)) == 1 for name in EVERYWHERE
     )
 
 
@@ -89,20 +92,24 @@ def submitting(wards: Federation, *words: str) -> Iterator[subprocess.Popen[str]
 
 
 @pytest.fixture
-def template(wards: Federation, cluster: Cluster) -> Iterator[Callable[[str], None]]:
-    """Runs a statement of Python that changes site-1's pod template `t`; as it was, afterwards."""
-    pod, where = "site-1-0", namespace(wards, "site-1")
-    before = cluster.exec(where, pod, "cat", TEMPLATE)
+def template(wards: Federation, cluster: Cluster) -> Iterator[Callable[[str, str], None]]:
+    """Runs a statement of Python that changes the pod template `t` of one; as it was, afterwards."""
+    before: dict[str, str] = {}
 
-    def change(statement: str) -> None:
+    def run(name: str, *command: str) -> str:
+        return cluster.exec(namespace(wards, name), f"{name}-0", *command)
+
+    def change(name: str, statement: str) -> None:
+        before[name] = run(name, "cat", TEMPLATE)
         code = (
             f"import yaml; p = {TEMPLATE!r}; d = yaml.safe_load(open(p)); t = d['studies']['default']; "
             f"{statement}; open(p, 'w').write(yaml.safe_dump(d))"
         )
-        cluster.exec(where, pod, "python3", "-c", code)
+        run(name, "python3", "-c", code)
 
     yield change
-    cluster.exec(where, pod, "python3", "-c", f"open({TEMPLATE!r}, 'w').write({before!r})")
+    for name, text in before.items():
+        run(name, "python3", "-c", f"open({TEMPLATE!r}, 'w').write({text!r})")
 
 
 def test_hospital_in_pods_comes_to_the_model_that_averaging_by_hand_comes_to_and_leaves_nothing(
@@ -112,16 +119,16 @@ def test_hospital_in_pods_comes_to_the_model_that_averaging_by_hand_comes_to_and
     with submitting(wards, "hospital", *submitted_with(PARAMETERS)) as process:
 
         def in_every_namespace() -> bool:
-            for name in (SERVER, "site-1", "site-2"):
+            for name in EVERYWHERE:
                 for pod in job_pods(wards, cluster, name):
                     seen[name] = pod
-            return len(seen) == 3 or process.poll() is not None
+            return len(seen) == len(EVERYWHERE) or process.poll() is not None
 
-        eventually(in_every_namespace, 60, "a job pod in every namespace")
-        stdout, stderr = process.communicate(timeout=120)
+        eventually(in_every_namespace, PATIENCE, "a job pod in every namespace")
+        stdout, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, stderr
 
-    assert set(seen) == {SERVER, "site-1", "site-2"}
+    assert set(seen) == set(EVERYWHERE)
     for name, pod in seen.items():
         labels, spec = pod["metadata"]["labels"], pod["spec"]
         assert (labels["flare/site"], labels["flare/role"]) == (name, "job")
@@ -131,12 +138,13 @@ def test_hospital_in_pods_comes_to_the_model_that_averaging_by_hand_comes_to_and
         assert (owner["kind"], owner["name"]) == ("ConfigMap", f"{name}-jobs")
         assert "-key" not in json.dumps(spec["volumes"]), "the site's private key stays where it is"
     is_what_averaging_by_hand_comes_to(wards, stdout.strip(), PARAMETERS, tmp_path / "results")
-    eventually(lambda: nothing_left(wards, cluster), 30, "nothing is left of the job")
+    eventually(lambda: nothing_left(wards, cluster), PATIENCE, "nothing is left of the job")
 
 
 def test_twenty_jobs_in_a_row_complete_on_a_busy_machine(wards: Federation, tmp_path: Path) -> None:
     """NVFlare runs four of them at the same time, so that the machine is as busy as it can be."""
-    exported = wards.flarefleet("export", "fibonacci", str(tmp_path / "job"), "--set", "rounds=1")
+    sites = ("--site", "site-1", "--site", "site-2")
+    exported = wards.flarefleet("export", "fibonacci", str(tmp_path / "job"), "--set", "rounds=1", *sites)
     assert exported.returncode == 0, exported.stderr
     folder = next((tmp_path / "job").rglob("meta.json")).parent
     with open_session(AdminKit.read(wards.runtime.admin_kit(ADMIN))) as session:
@@ -152,12 +160,13 @@ def test_twenty_jobs_in_a_row_complete_on_a_busy_machine(wards: Federation, tmp_
 
 
 def test_a_warning_that_the_kubelet_gets_over_does_not_end_a_job(
-    wards: Federation, cluster: Cluster, template: Callable[[str], None]
+    wards: Federation, cluster: Cluster, template: Callable[[str, str], None]
 ) -> None:
     template(
+        "site-1",
         "s = t['pod_template']['spec']; "
         "s['volumes'].append({'name': 'late', 'secret': {'secretName': 'late'}}); "
-        "s['containers'][0]['volumeMounts'].append({'name': 'late', 'mountPath': '/late'})"
+        "s['containers'][0]['volumeMounts'].append({'name': 'late', 'mountPath': '/late'})",
     )
     where = namespace(wards, "site-1")
 
@@ -165,44 +174,48 @@ def test_a_warning_that_the_kubelet_gets_over_does_not_end_a_job(
         events = cluster.get("events", "-n", where, "--field-selector", "reason=FailedMount")["items"]
         return any(event["involvedObject"]["name"] not in ("site-1-0",) for event in events)
 
-    with submitting(wards, "fibonacci", "--set", "rounds=1") as process:
+    with submitting(wards, "fibonacci", "--set", "rounds=1", "--site", "site-1") as process:
         try:
-            eventually(warned, 60, "the kubelet warns")
+            eventually(warned, PATIENCE, "the kubelet warns")
         finally:
             cluster.kubectl("create", "secret", "generic", "late", "-n", where)
-        _, stderr = process.communicate(timeout=240)
+        _, stderr = process.communicate(timeout=PATIENCE)
     cluster.kubectl("delete", "secret", "late", "-n", where)
     assert process.returncode == 0, stderr
     assert "COMPLETED" in stderr
 
 
+@pytest.mark.parametrize(("where", "who"), [("site-1", "site-1"), (SERVER, "server")])
 def test_a_pod_without_an_image_ends_its_job_and_says_why(
-    wards: Federation, cluster: Cluster, template: Callable[[str], None]
+    wards: Federation, cluster: Cluster, template: Callable[[str, str], None], where: str, who: str
 ) -> None:
-    template("t['container']['image'] = 'registry.invalid/nowhere:1'")
-    ended = wards.flarefleet("submit", "fibonacci", "--set", "rounds=1")
+    template(where, "t['container']['image'] = 'registry.invalid/nowhere:1'")
+    ended = wards.flarefleet("submit", "fibonacci", "--set", "rounds=1", "--site", "site-1")
     assert ended.returncode == 1, ended.stderr
     told = " ".join(ended.stderr.split())
-    assert "site-1: its pod cannot start:" in told
+    assert f"{who}: its pod cannot start:" in told
     assert "registry.invalid/nowhere:1" in told
-    eventually(lambda: nothing_left(wards, cluster), 30, "nothing is left of the job")
+    eventually(lambda: nothing_left(wards, cluster), PATIENCE, "nothing is left of the job")
 
 
-def test_a_pod_that_a_quota_refuses_ends_its_job_and_says_why(wards: Federation, cluster: Cluster) -> None:
-    where = namespace(wards, "site-2")
+@pytest.mark.parametrize(("name", "who"), [("site-2", "site-2"), (SERVER, "server")])
+def test_a_pod_that_a_quota_refuses_ends_its_job_and_says_why(
+    wards: Federation, cluster: Cluster, name: str, who: str
+) -> None:
+    where = namespace(wards, name)
     cluster.kubectl("create", "quota", "few", "-n", where, "--hard=pods=1")
     try:
-        ended = wards.flarefleet("submit", "fibonacci", "--set", "rounds=1")
+        ended = wards.flarefleet("submit", "fibonacci", "--set", "rounds=1", "--site", "site-2")
     finally:
         cluster.kubectl("delete", "quota", "few", "-n", where)
     assert ended.returncode == 1, ended.stderr
     told = " ".join(ended.stderr.split())
-    assert "site-2: Kubernetes refuses its pod:" in told
+    assert f"{who}: Kubernetes refuses its pod:" in told
     assert "exceeded quota: few" in told
 
 
 def test_a_job_waits_for_a_gpu_says_so_and_runs_when_one_is_freed(
-    wards: Federation, cluster: Cluster, cluster_image: Image, template: Callable[[str], None]
+    wards: Federation, cluster: Cluster, cluster_image: Image
 ) -> None:
     holders = [f"holder-{number}" for number in range(len(cluster.workers))]
     for name in holders:
@@ -220,17 +233,40 @@ def test_a_job_waits_for_a_gpu_says_so_and_runs_when_one_is_freed(
         own = {"gpus": 1, "jobPods": {"runtimeClassName": "nvidia"}}
         (wards.workspace.release / "site-2" / "own.yaml").write_text(yaml.safe_dump(own))
         assert wards.flarefleet("up").returncode == 0
-        with submitting(wards, "fibonacci", "--set", "rounds=1") as process:
+        with submitting(wards, "fibonacci", "--set", "rounds=1", "--site", "site-2") as process:
             assert process.stderr is not None
             said = next(line for line in process.stderr if "waits for its job pod" in line)
             assert "site-2" in said
             assert "Insufficient nvidia.com/gpu" in said
             cluster.kubectl("delete", "pod", "-n", "default", holders[0])
-            eventually(lambda: _devices(wards, cluster), 60, "the pod has a GPU")
+            eventually(lambda: _devices(wards, cluster), PATIENCE, "the pod has a GPU")
             process.stderr.read()
-            assert process.wait(120) == 0
+            assert process.wait(PATIENCE) == 0
     finally:
         cluster.kubectl("delete", "pod", "-n", "default", "--ignore-not-found", *holders)
+
+
+def test_a_job_waits_for_its_pod_on_the_server_says_so_and_runs_when_there_is_room(
+    wards: Federation, cluster: Cluster, template: Callable[[str, str], None]
+) -> None:
+    """Nobody but the server's parent can say it: the job's own process is in that pod."""
+    template(SERVER, "t['pod_template']['spec']['nodeSelector'] = {'flare-test': 'room'}")
+    node = cluster.workers[0]
+    fibonacci = ("fibonacci", "--set", "rounds=1", "--site", "site-1", "--timeout", str(3 * PATIENCE))
+    try:
+        with submitting(wards, *fibonacci) as process:
+            assert process.stderr is not None
+            said = next(line for line in process.stderr if "the server waits for its job pod" in line)
+            assert "didn't match Pod's node affinity/selector" in said
+            listed = wards.flarefleet("jobs").stdout.splitlines()[-1]
+            assert "RUNNING" in listed
+            assert "didn't match Pod's node affinity/selector" in listed
+            cluster.kubectl("label", "node", node, "flare-test=room")
+            process.stderr.read()
+            assert process.wait(PATIENCE) == 0
+    finally:
+        cluster.kubectl("label", "node", node, "flare-test-")
+    assert "waits" not in wards.flarefleet("jobs").stdout
 
 
 def _holder(image: Image, limits: dict[str, Any]) -> dict[str, Any]:
@@ -262,13 +298,16 @@ def test_a_parent_that_starts_again_and_an_uninstall_leave_no_job_pod(
     """NVFlare goes on to call the job RUNNING: it is lost with the site's parent."""
     submitted = wards.flarefleet("submit", "probe", "--detach", "--set", "rounds=200", "--set", "seconds=1")
     assert submitted.returncode == 0, submitted.stderr
-    everywhere = (SERVER, "site-1", "site-2")
-    eventually(lambda: all(job_pods(wards, cluster, name) for name in everywhere), 60, "job pods are there")
+    eventually(
+        lambda: all(job_pods(wards, cluster, name) for name in EVERYWHERE), PATIENCE, "job pods are there"
+    )
 
     wards.kill("site-1")
-    eventually(lambda: not job_pods(wards, cluster, "site-1"), 60, "the next parent clears up")
+    eventually(lambda: not job_pods(wards, cluster, "site-1"), PATIENCE, "the next parent clears up")
 
     where = namespace(wards, "site-2")
     cluster.run("helm", "uninstall", "site-2", "-n", where, "--wait")
-    eventually(lambda: not cluster.get("pods", "-n", where)["items"], 60, "no pod outlives its release")
-    eventually(lambda: len(secrets(wards, cluster, "site-2")) == 1, 30, "the operator's key alone is left")
+    eventually(lambda: not cluster.get("pods", "-n", where)["items"], PATIENCE, "no pod outlives its release")
+    eventually(
+        lambda: len(secrets(wards, cluster, "site-2")) == 1, PATIENCE, "the operator's key alone is left"
+    )

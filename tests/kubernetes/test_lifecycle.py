@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 import yaml
 
-from deploy.project import Project
+from deploy.images.names import runtime_image
+from deploy.project import Image, Project
 from deploy.workspace import Workspace
 from tests.federation.certificates import reissue
-from tests.kubernetes.cluster import Release, eventually
+from tests.kubernetes.cluster import CommandFailedError, Release, eventually
 from tests.kubernetes.conftest import Federation
 
 pytestmark = pytest.mark.kubernetes
@@ -41,6 +44,37 @@ def test_a_changed_kit_starts_the_pod_again_with_it(federation: Federation, tmp_
     site.rollback()
     site.wait_until_ready()
     assert "marker.txt" not in site.exec("ls", "/var/lib/flare/local")
+
+
+@pytest.fixture
+def next_image(federation: Federation, project: tuple[Project, Workspace]) -> Iterator[Image]:
+    """The runtime image under another tag, on every node, as a new release of it would be."""
+    image = project[0].image.model_copy(update={"tag": f"{project[0].image.tag}-next"})
+    before, after = (f"docker.io/{runtime_image(one)}" for one in (project[0].image, image))
+
+    def on_every_node(*command: str) -> None:
+        for node in federation.cluster.workers:
+            ctr = ["docker", "exec", node, "ctr", "-n", "k8s.io", "images", *command]
+            subprocess.run(ctr, check=True, capture_output=True)
+
+    on_every_node("tag", "--force", before, after)
+    yield image
+    on_every_node("rm", after)
+
+
+def test_an_upgrade_to_another_image_runs_it_on_the_same_volume(
+    federation: Federation, next_image: Image
+) -> None:
+    site, cluster = federation.site_1, federation.cluster
+    site.exec("touch", "/var/lib/flare/of-the-image-before")
+    site.upgrade("--set", f"image.tag={next_image.tag}-{next_image.variant}")
+    site.wait_until_ready()
+    (container,) = cluster.get("pod", "-n", site.namespace, site.pod)["spec"]["containers"]
+    assert container["image"] == runtime_image(next_image)
+    assert "of-the-image-before" in site.exec("ls", "/var/lib/flare")
+    assert "Succeeded" in site.test()
+    site.rollback()
+    site.wait_until_ready()
 
 
 def test_a_rollback_mends_an_upgrade_to_an_image_that_is_not_there(federation: Federation) -> None:
@@ -109,6 +143,20 @@ def test_a_drained_node_gives_its_pods_to_another_and_the_federation_is_whole(fe
         assert "Succeeded" in federation.site_1.test()
     finally:
         cluster.kubectl("uncordon", node)
+
+
+def test_a_drain_waits_for_a_site_that_its_operator_lets_nobody_disturb(newcomer: Release) -> None:
+    cluster = newcomer.cluster
+    newcomer.install("--set", "podDisruptionBudget.maxUnavailable=0")
+    newcomer.wait_until_ready()
+    node, before = newcomer.node, newcomer.pod_uid
+    one = f"--pod-selector=app.kubernetes.io/instance={newcomer.name}"
+    try:
+        with pytest.raises(CommandFailedError, match="would violate the pod's disruption budget"):
+            cluster.kubectl("drain", node, one, "--delete-emptydir-data", "--timeout=10s")
+    finally:
+        cluster.kubectl("uncordon", node)
+    assert newcomer.pod_uid == before
 
 
 def test_the_key_of_another_site_is_refused_with_words(newcomer: Release, federation: Federation) -> None:

@@ -47,6 +47,18 @@ def test_a_site_that_asks_for_more_gpus_than_there_are_waits(newcomer: Release) 
     assert "Insufficient nvidia.com/gpu" in condition["message"]
 
 
+def test_a_site_has_the_priority_that_its_operator_gives_it(newcomer: Release) -> None:
+    kubectl, name = newcomer.cluster.kubectl, f"flare-{newcomer.namespace[-6:]}"
+    kubectl("create", "priorityclass", name, "--value=1234", "--preemption-policy=Never")
+    try:
+        newcomer.install("--set", f"priorityClassName={name}")
+        newcomer.wait_until_ready()
+        spec = newcomer.cluster.get("pod", "-n", newcomer.namespace, newcomer.pod)["spec"]
+        assert (spec["priority"], spec["preemptionPolicy"]) == (1234, "Never")
+    finally:
+        kubectl("delete", "priorityclass", name)
+
+
 def test_a_site_that_launches_pods_may_do_that_and_no_more(newcomer: Release) -> None:
     newcomer.install("--set", "launcher=pod")
     newcomer.wait_until_ready()

@@ -28,10 +28,10 @@ PARAMETERS = HospitalParameters(rounds=2, local_epochs=1, hidden=7, seed=5)
 
 @pytest.fixture(scope="module")
 def clinics(cluster_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
-    """A server and two sites, up."""
+    """A server and three sites, up."""
     folder = tmp_path_factory.mktemp("clinics")
     made = Federation(
-        write_project(folder, sites=2, name=f"clinics-{os.getpid()}", image=cluster_image, port=8002).parent,
+        write_project(folder, sites=3, name=f"clinics-{os.getpid()}", image=cluster_image, port=8002).parent,
         "kubernetes",
     )
     try:
@@ -67,6 +67,16 @@ def namespaces(cluster: Cluster, federation: Federation) -> list[str]:
         if one["metadata"]["name"].startswith(f"{federation.project.name}-")
         and one["status"]["phase"] == "Active"
     ]
+
+
+def test_each_has_a_namespace_of_its_own_that_enforces_pod_security_restricted(
+    clinics: Federation, cluster: Cluster
+) -> None:
+    enforcing = cluster.get("namespaces", "-l", "pod-security.kubernetes.io/enforce=restricted")["items"]
+    names = {one["metadata"]["name"] for one in enforcing}
+    used = {site.where.split()[-1].partition("/")[0] for site in clinics.status().sites}
+    assert len(used) == 4
+    assert used <= names
 
 
 def test_hospital_in_processes_of_the_pods_comes_to_the_model_that_averaging_by_hand_comes_to(
@@ -167,13 +177,13 @@ def test_another_federation_of_the_name_is_refused_and_harms_nothing(
 def test_a_site_that_project_yml_names_no_more_goes_and_its_volume_stays(
     clinics: Federation, cluster: Cluster, cluster_image: Image
 ) -> None:
-    namespace = f"{clinics.project.name}-site-2"
-    write_project(clinics.folder, sites=1, name=clinics.project.name, image=cluster_image, port=8002)
+    namespace = f"{clinics.project.name}-site-3"
+    write_project(clinics.folder, sites=2, name=clinics.project.name, image=cluster_image, port=8002)
     for verb in ("provision", "up"):
         done = clinics.flarefleet(verb)
         assert done.returncode == 0, done.stderr
 
-    assert [site.name for site in clinics.status().sites] == [SERVER, "site-1"]
+    assert [site.name for site in clinics.status().sites] == [SERVER, "site-1", "site-2"]
     assert cluster.get("all,secrets", "-n", namespace)["items"] == []
     assert len(cluster.get("pvc", "-n", namespace)["items"]) == 1
     cluster.kubectl("delete", "namespace", namespace, "--wait=false")
@@ -196,6 +206,19 @@ def test_a_pod_that_is_refused_is_told_in_the_words_of_who_refuses(new: Callable
     own = federation.workspace.release / "site-1" / "own.yaml"
     own.unlink()
     assert federation.up().is_ready
+
+
+def test_a_parent_that_crashes_is_told_with_its_reason_and_the_end_of_its_log(
+    new: Callable[..., Federation],
+) -> None:
+    broken = {"components": [{"id": "broken", "path": "nowhere.Nothing", "args": {}}]}
+    federation = new({"kit": {"files": {"local": {"broken__p_resources.json": json.dumps(broken)}}}})
+    with pytest.raises(
+        Failed, match=r"site-1 is not ready: .*broken \(nowhere\.Nothing\) cannot be imported"
+    ) as told:
+        federation.up()
+    assert "The end of the log of site-1:" in str(told.value)
+    eventually(lambda: "cannot be imported" in federation.site("site-1").reason, 60, "status says it, too")
 
 
 def test_a_volume_that_nobody_provides_is_named(new: Callable[..., Federation]) -> None:

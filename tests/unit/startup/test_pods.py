@@ -10,6 +10,7 @@ import yaml
 from fl_app.startup.exits import Exit, StartupError
 from fl_app.startup.kit import Kit
 from fl_app.startup.layout import lay_out
+from fl_app.startup.pods import JobPods
 from tests.unit.startup.test_layout import document, kit, settings
 
 __all__ = ["kit"]
@@ -64,6 +65,24 @@ def test_a_resource_manager_of_a_sites_own_stays(kit: Kit, jobs: Path, tmp_path:
     write_resources(kit, "site.Own")
     lay_out(kit, settings(tmp_path, FLARE_JOBS=str(jobs)))
     assert components(tmp_path / "ws")["resource_manager"] == "site.Own"
+
+
+@pytest.mark.parametrize(
+    ("path", "becomes"),
+    [
+        (
+            "nvflare.apis.impl.job_def_manager.SimpleJobDefManager",
+            "fl_app.launchers.waiting_jobs.WaitingJobs",
+        ),
+        ("site.Own", "site.Own"),
+    ],
+)
+def test_nvflares_list_of_jobs_tells_what_they_wait_for_and_one_of_a_sites_own_stays(
+    jobs: Path, path: str, becomes: str
+) -> None:
+    of_kit = {"id": "job_manager", "path": path, "args": {"uri_root": "/jobs"}}
+    made, _launcher = JobPods(jobs).resources({"components": [of_kit]}, "server")["components"]
+    assert made == {**of_kit, "path": becomes}
 
 
 def test_job_pods_find_their_parent_and_know_it(kit: Kit, jobs: Path, tmp_path: Path) -> None:
