@@ -258,7 +258,7 @@ def test_a_job_waits_for_its_pod_on_the_server_says_so_and_runs_when_there_is_ro
             assert process.stderr is not None
             said = next(line for line in process.stderr if "the server waits for its job pod" in line)
             assert "didn't match Pod's node affinity/selector" in said
-            listed = wards.flarefleet("jobs").stdout.splitlines()[-1]
+            listed = wards.flarefleet("jobs").stdout
             assert "RUNNING" in listed
             assert "didn't match Pod's node affinity/selector" in listed
             cluster.kubectl("label", "node", node, "flare-test=room")
