@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import tarfile
+from pathlib import Path
+from typing import IO
 
 import pytest
 from cyclonedx.schema import SchemaVersion
@@ -147,7 +150,8 @@ def changed_files(client: DockerClient, one: str, other: str) -> list[str]:
     """What lies in only one of two images, or differs between them: a digest alone would not say."""
     program = (
         r"cd / && find etc opt root usr var -xdev ! -path etc/hosts ! -path etc/hostname ! -path etc/mtab "
-        r"! -path etc/resolv.conf -printf '%p %y %m %U %T@ ' \( -type f -exec sha256sum {} \; -o -printf '\n' \)"
+        r"! -path etc/resolv.conf -printf '%p %y %m %U %T@ ' "
+        r"\( -type f -exec sha256sum {} \; -o -printf '\n' \)"
     )
     found = [
         set(
@@ -167,7 +171,8 @@ def folders_without_a_change(layer: IO[bytes]) -> list[str]:
 
 
 def test_no_layer_carries_a_folder_in_which_it_changed_nothing(built: Built, tmp_path: Path) -> None:
-    # Docker finds a step's changes in one of two ways, as its store's history has it, and only one sees such a folder.
+    # Docker finds a step's changes in one of two ways, as its store's history has it, and only one sees
+    # such a folder.
     image = tmp_path / "image.tar"
     with image.open("wb") as stream:
         stream.writelines(built.client.images.get(built.runtime).save())
