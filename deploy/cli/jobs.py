@@ -81,15 +81,20 @@ def submit(
     as_json: JsonOption = False,
 ) -> None:
     """Submit a job and watch it until it ends; exit code 0 only if it completed."""
+    from deploy.runtimes.choice import remembered
     from deploy.session.parameters import find_job, read_parameters
-    from deploy.session.submission import choose_participants, exporter
+    from deploy.session.submission import choose_participants, exporter, refuse_images_without
     from deploy.session.submission import submit as submit_exported
 
     description = find_job(job)
     parameters = read_parameters(description, settings or ())
     results_folder = _new_folder(fetch_to, detach)
     context = context_of(ctx)
-    federation = None if admin_kit else tuple(member.name for member in context.project().sites)
+    federation = None
+    if admin_kit is None:
+        project = context.project()
+        federation = tuple(member.name for member in project.sites)
+        refuse_images_without(description, project, remembered(context.workspace(project)))
     with (
         exporter(description) as making,
         TemporaryDirectory(prefix="flarefleet-job-") as folder,

@@ -86,13 +86,15 @@ def build_runtime(
     options: Options | None = None,
     progress: Progress | None = None,
 ) -> str:
-    """Build the runtime image of `image.variant`; its name. For what it raises, see `build_images`."""
+    """Build the runtime image of a variant and its extras; its name. What it raises: see `build_images`."""
     chosen = options or Options()
     builder = find_builder()
     inputs.require_checkout()
     inputs.prepare(image.variant, chosen.wheels, file_time())
     base = chosen.base_image or default_base_image()
     arguments = {"VARIANT": image.variant, "SOURCE_DATE_EPOCH": str(file_time()), "BASE_IMAGE": base}
+    if image.extras:
+        arguments["EXTRAS"] = "-".join(sorted(image.extras))
     if chosen.index_url:
         arguments["INDEX_URL"] = chosen.index_url
     tag = runtime_image(image)

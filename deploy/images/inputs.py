@@ -37,6 +37,7 @@ _SOURCES = (
     "images/build",
     "images/requirements.txt",
     "images/tools.txt",
+    "requirements/flower.txt",
     "pyproject.toml",
     "LICENSE",
     "fl_app",
@@ -84,7 +85,10 @@ def prepare(variant: str, wheels: Path | None, time: int) -> None:
 
 
 def source_digest(variant: str) -> str:
-    """SHA-256 of all that a build of `variant` takes from this checkout; images carry it as a label."""
+    """SHA-256 of all that a build of `variant`, with or without extras, may take from this checkout.
+
+    Images carry it as a label.
+    """
     digest = hashlib.sha256(variant.encode())
     for path in _source_files():
         name = path.relative_to(CHECKOUT).as_posix()

@@ -16,14 +16,17 @@ LABEL_VARIANT = "flare.variant"
 
 
 def runtime_image(image: Image) -> str:
-    """The image of every role: REGISTRY/runtime:TAG-VARIANT."""
-    return f"{image.registry}/runtime:{image.tag}-{image.variant}"
+    """The image of every role: REGISTRY/runtime:TAG-VARIANT, and behind it its extras: TAG-cpu-flower."""
+    return f"{image.registry}/runtime:{_tag(image)}"
 
 
 def site_image(project: Project, name: str) -> str:
-    """The image of the server or a site: REGISTRY/PROJECT/NAME:TAG-VARIANT."""
-    image = project.image
-    return f"{image.registry}/{_path(project.name)}/{name}:{image.tag}-{image.variant}"
+    """The image of the server or a site: REGISTRY/PROJECT/NAME, with the tag of the runtime image."""
+    return f"{project.image.registry}/{_path(project.name)}/{name}:{_tag(project.image)}"
+
+
+def _tag(image: Image) -> str:
+    return "-".join([image.tag, image.variant, *sorted(image.extras)])
 
 
 def _path(project: str) -> str:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from deploy.project.mistakes import shown
+from deploy.project.models import Extra
 from deploy.project.names import is_host, label_fault, org_fault, project_name_fault
 from deploy.project.quantities import quantity_fault
 from fl_app.contract import FEDERATION_PORT, PARENT_PORT, TELEMETRY_PORT
@@ -88,6 +89,11 @@ def _tag_fault(value: str) -> str | None:
     return None if _TAG.fullmatch(value) else f"must be letters, digits, _, . and -, not {shown(value)}"
 
 
+def _twice_fault(value: list[Extra]) -> str | None:
+    twice = next((extra for extra in value if value.count(extra) > 1), None)
+    return f"{twice} stands here twice; take one out" if twice else None
+
+
 def _api_version_fault(value: int) -> str | None:
     return None if value in (3, 4) else f"must be 3 or 4, not {value}"
 
@@ -147,4 +153,5 @@ Claim = Annotated[
 ]
 Registry = Annotated[str, _checked(_registry_fault)]
 Tag = Annotated[str, _checked(_tag_fault)]
+Extras = Annotated[list[Extra], _checked(_twice_fault)]
 Arguments = Annotated[dict[str, Any], OR_EMPTY]

@@ -11,6 +11,7 @@ from fl_app.contract import kit_version
 
 Launcher = Literal["process", "pod"]
 Variant = Literal["cpu", "gpu"]
+Extra = Literal["flower"]
 AccessMode = Literal["ro", "rw"]
 
 DEFAULT_STORAGE = "20Gi"
@@ -49,6 +50,8 @@ class Image(_Frozen):
     """HOST[:PORT]/PATH or PATH, without a trailing slash."""
     tag: str = kit_version().replace("+", "-")
     variant: Variant = "cpu"
+    extras: tuple[Extra, ...] = ()
+    """What the images hold besides what every job may need, in an environment of its own."""
 
 
 class Server(_Frozen):

@@ -14,6 +14,7 @@ from deploy.project.fields import (
     Arguments,
     Claim,
     Count,
+    Extras,
     FederationPort,
     Host,
     HostNames,
@@ -197,6 +198,7 @@ class ImageEntry(Section):
     registry: Registry = Image().registry
     tag: Tag = Image().tag
     variant: Variant = "cpu"
+    extras: Extras = []
 
 
 class DeploymentEntry(Section):

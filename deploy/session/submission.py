@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from deploy.errors import Failed, FlarefleetError, InputError, MachineError
 from deploy.session.session import AdminSession
@@ -18,6 +19,11 @@ from fl_app.jobs.export import ExportReply, ExportRequest
 from fl_app.jobs.parameters import JobParameters
 from fl_app.jobs.registry import JobDescription
 
+if TYPE_CHECKING:
+    from deploy.project import Project
+
+IN_CONTAINERS = ("docker", "kubernetes")
+"""The runtimes whose sites run from the images of project.yml."""
 EXPORT_TIMEOUT = 300.0
 """Seconds in which a recipe must have put its job together."""
 
@@ -85,6 +91,27 @@ def refuse_what_cannot_work(exported: ExportReply) -> None:
     findings = findings_in_job(exported.folder)
     if findings:
         raise InputError([finding.line for finding in findings])
+
+
+def refuse_images_without(job: JobDescription, project: Project, runtime: str | None) -> None:
+    """Refuse a job for which the images of a federation in containers lack something.
+
+    Args:
+        job: with the extras that it needs.
+        project: with the extras that its images have.
+        runtime: on which the federation is up; None where that is not known.
+
+    Raises:
+        InputError: with the extras to write, and what to do then.
+    """
+    lacking = [extra for extra in job.extras if extra not in project.image.extras]
+    if runtime in IN_CONTAINERS and lacking:
+        extras = ", ".join(sorted({*project.image.extras, *job.extras}))
+        raise InputError(
+            f"the job {job.name} needs images with {', '.join(lacking)}, and those of {project.path} are "
+            f"without: write extras: [{extras}] under deployment.image, and bring the federation up again: "
+            f"flarefleet up --runtime {runtime}"
+        )
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from packaging.version import InvalidVersion
 SUPPORTED = SpecifierSet(">=1.27,<1.35")
 """What NVFlare 2.9.0's bridge works with."""
 REMEDY = (
-    f"Run the server and every site from an environment of its own with flwr{SUPPORTED}: "
+    f"Run the server and every site with flwr{SUPPORTED}: in containers from images with extras: [flower] "
+    "(deployment.image of project.yml), as processes from an environment of their own: "
     "fl_app/jobs/flower_digits/README.md says how."
 )
 

@@ -1,8 +1,9 @@
 """Which jobs there are: every folder of fl_app/jobs with a job.py; `own` reads folders elsewhere.
 
 A job.py says DESCRIPTION, PARAMETERS and recipe. It may also say NEEDS, the packages without which its recipe
-cannot be put together or its training cannot run, each with what installs it, and WARM_UP, modules that its
-recipe imports and that take their time: they are imported while `flarefleet submit` still logs in.
+cannot be put together or its training cannot run, each with what installs it; EXTRAS, which extras of the
+images it needs where sites are containers; and WARM_UP, modules that its recipe imports and that take their
+time: they are imported while `flarefleet submit` still logs in.
 
 A folder's name is a Python package and so has `_`; the job's name has `-` in its place: the folder
 numpy_fedavg holds the job numpy-fedavg.
@@ -38,6 +39,8 @@ class JobDescription:
     called."""
     needs: Mapping[str, str] = field(default_factory=dict)
     """Packages by the name they are imported by, each with what pip installs them with."""
+    extras: tuple[str, ...] = ()
+    """What the images must hold besides: `deployment.image.extras` of project.yml."""
     warm_up: tuple[str, ...] = ()
     """Modules that the recipe imports and that take their time."""
     folder: Path | None = None
@@ -103,5 +106,6 @@ def _describe(name: str) -> JobDescription:
         job.PARAMETERS,
         job.recipe,
         needs=getattr(job, "NEEDS", {}),
+        extras=tuple(getattr(job, "EXTRAS", ())),
         warm_up=tuple(getattr(job, "WARM_UP", ())),
     )

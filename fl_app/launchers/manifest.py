@@ -18,7 +18,8 @@ from nvflare.app_opt.job_launcher.k8s_launcher import K8sJobHandle
 from fl_app.launchers.pod_settings import LauncherSettings
 from fl_app.launchers.verdict import CONTAINER
 
-PYTHON = "/opt/flare/bin/python"
+PYTHON = "python"
+"""The one that the PATH of the image names: its extras may bring one of their own."""
 TINI = ["/usr/bin/tini", "-g", "--"]
 _PUBLIC = (".crt", ".pem", ".json")
 _VOLUME = "startup"

@@ -15,4 +15,4 @@ sed -i '/^\[project\.scripts\]$/,/^$/d' /tmp/app/pyproject.toml
 "$tools" -m pip wheel --quiet --no-deps --no-index --no-build-isolation --wheel-dir /tmp/dist /tmp/app
 "$tools" -m pip --python "$python" install --quiet --root-user-action ignore --no-deps --no-index --no-compile --find-links /tmp/dist flarefleet
 
-sh /tmp/build/compile.sh
+sh /tmp/build/compile.sh /opt/flare

@@ -24,7 +24,7 @@ def python_inside(client: docker.DockerClient, image: str, program: str) -> str:
     """What `program` prints in a hardened container of `image` without network."""
     command = ["-c", program]
     output: bytes = client.containers.run(
-        image, command, entrypoint=["/opt/flare/bin/python"], network_mode="none", remove=True, **HARDENED
+        image, command, entrypoint=["python"], network_mode="none", remove=True, **HARDENED
     )
     return output.decode()
 

@@ -142,6 +142,13 @@ def test_hospital_trains_as_one_process_would_and_its_tracking_arrives(
         assert len(logged(events, name, "loss", HOSPITAL.rounds)) == HOSPITAL.rounds
 
 
+def test_a_flower_job_is_refused_where_the_images_have_no_flower(federation: Federation) -> None:
+    refused = federation.flarefleet("submit", "flower-digits")
+
+    assert refused.returncode == 2
+    assert "write extras: [flower] under deployment.image" in refused.stderr
+
+
 def test_a_killed_site_is_reported_and_when_it_is_back_a_new_job_completes(
     federation: Federation, tmp_path: Path
 ) -> None:

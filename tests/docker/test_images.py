@@ -116,7 +116,7 @@ def test_the_entry_point_needs_no_shell_and_the_user_is_not_root(built: Built) -
         "/usr/bin/tini",
         "-g",
         "--",
-        "/opt/flare/bin/python",
+        "python",
         "-m",
         "fl_app.startup",
     ]

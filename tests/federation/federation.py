@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,15 +59,17 @@ def write_project(
     scheme: str = "http",
     image: Image | None = None,
     launcher: str = "process",
+    extras: Sequence[str] = (),
 ) -> Path:
     """A project.yml of a server on this machine and `sites` sites, on a free port if none is given.
 
-    With an image it is for a cluster, in namespaces of its own.
+    With an image it is for a cluster, in namespaces of its own. `extras` are those of images on this machine.
     """
     file = folder / "project.yml"
     names = [SERVER, *(f"site-{n}" for n in range(1, sites + 1))]
     file.write_text(
         (_deployment(name, image, names, launcher) if image else "")
+        + (f"deployment: {{image: {{extras: [{', '.join(extras)}]}}}}\n" if extras else "")
         + _PROJECT.format(
             name=name,
             port=port or free_ports(1)[0],
@@ -190,14 +192,14 @@ class Federation:
                     return sample.value
         return None
 
-    def flarefleet(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run the command line on this federation."""
+    def flarefleet(self, *arguments: str, timeout: float = 300.0) -> subprocess.CompletedProcess[str]:
+        """Run the command line on this federation, for so many seconds at most."""
         return subprocess.run(
             self.command(*arguments),
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=timeout,
             cwd=self.folder,
         )
 

@@ -94,3 +94,11 @@ def test_a_job_of_ones_own_runs_as_it_was_written(federation: Federation, tmp_pa
     folder = write_job("brought-along", "numpy", tmp_path)
     results = run(federation, tmp_path, str(folder), "rounds=3")
     assert np.abs(np.load(results / "model" / "server.npy") - [1, -2, 3]).max() < 0.1
+
+
+def test_a_flower_job_where_there_is_no_flower_ends_and_says_what_to_do(federation: Federation) -> None:
+    done = federation.flarefleet("submit", "flower-digits")
+
+    assert done.returncode == 1
+    assert "Flower is not installed here" in done.stderr
+    assert "extras: [flower]" in done.stderr

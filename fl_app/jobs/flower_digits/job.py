@@ -16,6 +16,7 @@ DESCRIPTION = (
     "The digits of fedadagrad as a Flower app: ServerApp and ClientApp (PyTorch, needs Flower at the sites)"
 )
 NEEDS = {"sklearn": "flarefleet[jobs]"}
+EXTRAS = ("flower",)
 WARM_UP = ("fl_app.flower.recipe",)
 APP = "fl_app.jobs.flower_digits.app"
 

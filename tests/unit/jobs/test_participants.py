@@ -1,4 +1,4 @@
-"""Who takes part in a job, and what is said when somebody is missing."""
+"""Who takes part in a job, and what is said when somebody, or something in their images, is missing."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from deploy.errors import Failed, InputError
-from deploy.session.submission import Participants, choose_participants, submit
+from deploy.project import load_project
+from deploy.session.submission import Participants, choose_participants, refuse_images_without, submit
 from fl_app.jobs.export import ExportReply
+from fl_app.jobs.registry import find
+from tests.federation.federation import write_project
 
 EVERYONE = ("site-1", "site-2", "site-3")
 
@@ -53,3 +56,26 @@ def test_a_job_that_needs_more_sites_than_are_registered_is_never_submitted() ->
     exported = ExportReply(folder=Path("/nowhere"), min_clients=4)
     with pytest.raises(Failed, match="needs at least 4 sites, and 3 are registered: site-1, site-2, site-3"):
         submit(None, exported, EVERYONE)  # type: ignore[arg-type] - it may not come to the session
+
+
+@pytest.mark.parametrize("runtime", ["docker", "kubernetes"])
+def test_images_without_what_a_job_needs_are_refused_with_what_to_write(tmp_path: Path, runtime: str) -> None:
+    project = load_project(write_project(tmp_path, sites=2))
+    with pytest.raises(InputError, match=rf"write extras: \[flower\] .* up --runtime {runtime}"):
+        refuse_images_without(find("flower-digits"), project, runtime)
+
+
+@pytest.mark.parametrize(
+    ("job", "extras", "runtime"),
+    [
+        ("flower-digits", ["flower"], "docker"),
+        ("flower-digits", [], "process"),
+        ("flower-digits", [], None),
+        ("hospital", [], "docker"),
+    ],
+)
+def test_a_job_that_the_images_have_all_for_is_not_refused(
+    tmp_path: Path, job: str, extras: list[str], runtime: str | None
+) -> None:
+    project = load_project(write_project(tmp_path, sites=2, extras=extras))
+    refuse_images_without(find(job), project, runtime)

@@ -79,7 +79,7 @@ def test_what_the_chart_and_the_job_say_is_in_one_pod(
     assert spec["restartPolicy"] == "Never"
     assert spec["automountServiceAccountToken"] is False
     assert spec["nodeSelector"] == {"gpu": "yes"}
-    assert container["command"] == ["/usr/bin/tini", "-g", "--", "/opt/flare/bin/python"]
+    assert container["command"] == ["/usr/bin/tini", "-g", "--", "python"]
     assert container["args"][:4] == ["-u", "-m", "fl_app.launchers.site_job", "1"]
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
     assert container["resources"]["requests"] == {"cpu": "1"}

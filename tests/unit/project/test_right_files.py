@@ -91,6 +91,12 @@ def test_default_host_is_what_sites_connect_to(tmp_path: Path) -> None:
     assert (project.server.fed_learn_port, project.server.admin_port) == (8002, 8003)
 
 
+def test_images_have_the_extras_that_the_file_names(tmp_path: Path) -> None:
+    assert load(tmp_path, RIGHT).image.extras == ()
+    with_flower = load(tmp_path, changed("variant: gpu", "variant: gpu, extras: [flower]"))
+    assert with_flower.image.extras == ("flower",)
+
+
 def test_without_deployment_everything_has_a_default(tmp_path: Path) -> None:
     project = load(tmp_path, RIGHT[: RIGHT.index("deployment:")])
 

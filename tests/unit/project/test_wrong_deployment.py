@@ -34,6 +34,25 @@ DEPLOYMENT = [
         IMAGE, "  image: {registry: Flare, variant: gpu}  # HERE\n", "deployment.image.registry", "lower case"
     ),
     row(IMAGE, "  image: {variant: gpus}  # HERE\n", "deployment.image.variant", "did you mean gpu?"),
+    row(
+        IMAGE,
+        "  image: {variant: gpu, extras: [flwer]}  # HERE\n",
+        "deployment.image.extras[0]",
+        "must be flower, not 'flwer'",
+        "did you mean flower?",
+    ),
+    row(
+        IMAGE,
+        "  image: {variant: gpu, extras: flower}  # HERE\n",
+        "deployment.image.extras",
+        "must be a list",
+    ),
+    row(
+        IMAGE,
+        "  image: {variant: gpu, extras: [flower, flower]}  # HERE\n",
+        "deployment.image.extras",
+        "flower stands here twice; take one out",
+    ),
     row(DEFAULTS, "  defaults: {namespace: a}  # HERE\n", "deployment.defaults.namespace", "unknown key"),
     row(
         DEFAULTS,

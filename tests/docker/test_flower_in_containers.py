@@ -1,0 +1,88 @@
+"""Images with the extra `flower`: an environment of its own over everybody's, and a job that runs in it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from deploy.images.build import build_runtime
+from deploy.images.names import runtime_image
+from deploy.images.sbom import read_sbom
+from fl_app.jobs.fedadagrad.job import DigitParameters
+from fl_app.jobs.fedadagrad.schedule import sample
+from tests.docker.conftest import Built
+from tests.docker.containers import python_inside
+from tests.docker.test_images import MODULES_THAT_DO_NOT_IMPORT, OWN_LAYERS, layers
+from tests.federation.federation import Federation, write_project
+from tests.unit.fedadagrad.reference import run
+
+pytestmark = pytest.mark.docker
+
+SITES = ["site-1", "site-2"]
+PARAMETERS = DigitParameters(rounds=2, fraction_train=1, local_epochs=2, hidden=16, seed=5)
+EVERYBODYS = """
+import json, subprocess, sys
+print(sys.prefix)
+say = "import importlib.metadata as m; print(sorted((d.name, d.version) for d in m.distributions()))"
+subprocess.run(["/opt/flare/bin/python", "-c", say], check=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def federation(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+    """A server and two sites in containers that have Flower."""
+    folder = tmp_path_factory.mktemp("flower-images")
+    file = write_project(folder, sites=len(SITES), name=f"flower-{os.getpid()}", extras=["flower"])
+    federation = Federation(file.parent, "docker")
+    build_runtime(engine, federation.project.image)
+    try:
+        yield federation
+    finally:
+        federation.remove()
+
+
+def test_a_flower_job_comes_in_containers_to_what_a_plain_loop_comes_to(
+    federation: Federation, tmp_path: Path
+) -> None:
+    up = federation.flarefleet("up", "--runtime", "docker")
+    assert up.returncode == 0, up.stderr
+    settings = [f"{name}={value}" for name, value in PARAMETERS.model_dump().items()]
+    submitted = federation.flarefleet(
+        *("submit", "flower-digits", "--fetch", str(tmp_path / "results")),
+        *(word for setting in settings for word in ("--set", setting)),
+        timeout=300,
+    )
+    assert submitted.returncode == 0, submitted.stderr
+
+    sampled = [sample(SITES, 1, PARAMETERS.seed, round) for round in range(PARAMETERS.rounds)]
+    expected = run(PARAMETERS, SITES, sampled).accuracy
+    history = json.loads((tmp_path / "results" / "metrics" / "evaluation_history.json").read_text())
+    assert [evaluation["accuracy"] for evaluation in history] == pytest.approx(expected, abs=0.01)
+
+
+def test_every_module_of_fl_app_imports(federation: Federation, engine: docker.DockerClient) -> None:
+    image = runtime_image(federation.project.image)
+    assert python_inside(engine, image, MODULES_THAT_DO_NOT_IMPORT) == ""
+
+
+def test_what_other_images_hold_is_in_it_as_it_is_there(federation: Federation, built: Built) -> None:
+    image = runtime_image(federation.project.image)
+    big = slice(0, OWN_LAYERS.stop - 1)  # up to fl_app, whose layer names /opt, too, and there is more in it
+    assert layers(built.client, image)[big] == layers(built.client, built.runtime)[big]
+    prefix, packages = python_inside(built.client, image, EVERYBODYS).splitlines()
+    assert prefix == "/opt/flower"
+    assert python_inside(built.client, built.runtime, EVERYBODYS).splitlines() == ["/opt/flare", packages]
+
+
+def test_the_bill_of_materials_names_what_the_extra_brings(
+    federation: Federation, engine: docker.DockerClient
+) -> None:
+    document = json.loads(read_sbom(engine, runtime_image(federation.project.image)))
+    purls = [component["purl"] for component in document["components"]]
+    assert any(purl.startswith("pkg:pypi/flwr@") for purl in purls)
+    assert len([purl for purl in purls if purl.startswith("pkg:pypi/cryptography@")]) == 2
