@@ -35,6 +35,8 @@ class Settings:
     termination_log: Path | None
     jobs: Path | None = None
     """Where jobs run in pods of their own: the folder that describes them."""
+    analytics_keep_days: float | None = None
+    """For how long event files stay after a job's last value; None is until the job is deleted."""
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Settings:
@@ -59,6 +61,7 @@ class Settings:
             server_wait=_seconds(environment, contract.ENV_SERVER_WAIT, SERVER_WAIT_SECONDS),
             termination_log=Path(log) if log else None,
             jobs=Path(jobs) if jobs else None,
+            analytics_keep_days=_days(environment, contract.ENV_ANALYTICS_KEEP_DAYS),
         )
 
 
@@ -92,12 +95,27 @@ def _port(environment: Mapping[str, str], name: str, default: int) -> int:
     return int(text)
 
 
+def _days(environment: Mapping[str, str], name: str) -> float | None:
+    text = environment.get(name) or ""
+    if not text:
+        return None
+    days = _number(text)
+    if not 0 < days < float("inf"):
+        raise StartupError(Exit.SETTINGS, f"{name}={text}: expected a number of days, more than 0")
+    return days
+
+
 def _seconds(environment: Mapping[str, str], name: str, default: float) -> float:
     text = environment.get(name) or str(default)
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
+    seconds = _number(text)
     if not 0 <= seconds < float("inf"):
         raise StartupError(Exit.SETTINGS, f"{name}={text}: expected a number of seconds")
     return seconds
+
+
+def _number(text: str) -> float:
+    """A number; what is none is below zero."""
+    try:
+        return float(text)
+    except ValueError:
+        return -1.0

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from deploy.project.quantities import amount
 from fl_app.contract import (
     CONTAINER_UID,
+    ENV_ANALYTICS_KEEP_DAYS,
     ENV_SERVER_ADDRESS,
     ENV_TRACKING,
     KEY_PATH,
@@ -100,7 +101,7 @@ def federation_file(
             image=images[server.name],
             deployment=server.deployment,
             labels=labels | {LABEL_SITE: server.name, LABEL_ROLE: "server"},
-            environment=tracking_variables(os.environ),
+            environment=analytics_variables(os.environ),
             ports=published_ports(project),
             key_volume=key_volumes[server.name],
         )
@@ -155,13 +156,14 @@ def host_file(project: Project, name: str, *, image: str) -> str:
     )
 
 
-def tracking_variables(environment: Mapping[str, str]) -> dict[str, None]:
-    """The variables by which a server is told of MLflow and W&B, without their values."""
-    if not environment.get(ENV_TRACKING):
-        return {}
-    return dict.fromkeys(
-        [ENV_TRACKING, *sorted(name for name in environment if name.startswith(("MLFLOW_", "WANDB_")))]
-    )
+def analytics_variables(environment: Mapping[str, str]) -> dict[str, None]:
+    """The variables by which a server is told of MLflow and W&B, and how long it keeps event files, without
+    their values.
+    """
+    names = [ENV_ANALYTICS_KEEP_DAYS] if environment.get(ENV_ANALYTICS_KEEP_DAYS) else []
+    if environment.get(ENV_TRACKING):
+        names += [ENV_TRACKING, *sorted(one for one in environment if one.startswith(("MLFLOW_", "WANDB_")))]
+    return dict.fromkeys(names)
 
 
 def is_for_several_hosts(project: Project) -> bool:

@@ -208,3 +208,14 @@ def test_the_server_alone_is_told_of_trackers_and_no_credential_is_written_down(
     told = services(text)["flare-server"]["environment"]
     assert (told["FLARE_TRACKING"], told["MLFLOW_TRACKING_TOKEN"]) == (None, None)
     assert "FLARE_TRACKING" not in services(text)["site-1"]["environment"]
+
+
+def test_the_server_alone_is_told_how_long_event_files_stay(
+    project: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLARE_ANALYTICS_KEEP_DAYS", "90")
+
+    text = federation(project())
+
+    assert "FLARE_ANALYTICS_KEEP_DAYS" in services(text)["flare-server"]["environment"]
+    assert "FLARE_ANALYTICS_KEEP_DAYS" not in services(text)["site-1"]["environment"]
