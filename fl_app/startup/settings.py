@@ -42,6 +42,8 @@ class Settings:
     """Seconds for which a job waits for sites that are not registered."""
     task_timeout: float = TASK_TIMEOUT_SECONDS
     """Seconds in which a site at work must return or log something; 0 for ever."""
+    analytics_keep_days: float | None = None
+    """For how long event files stay after a job's last value; None is until the job is deleted."""
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Settings:
@@ -68,6 +70,7 @@ class Settings:
             jobs=Path(jobs) if jobs else None,
             site_patience=_seconds(environment, contract.ENV_SITE_PATIENCE, SITE_PATIENCE_SECONDS),
             task_timeout=_seconds(environment, contract.ENV_TASK_TIMEOUT, TASK_TIMEOUT_SECONDS),
+            analytics_keep_days=_days(environment, contract.ENV_ANALYTICS_KEEP_DAYS),
         )
 
 
@@ -101,12 +104,27 @@ def _port(environment: Mapping[str, str], name: str, default: int) -> int:
     return int(text)
 
 
+def _days(environment: Mapping[str, str], name: str) -> float | None:
+    text = environment.get(name) or ""
+    if not text:
+        return None
+    days = _number(text)
+    if not 0 < days < float("inf"):
+        raise StartupError(Exit.SETTINGS, f"{name}={text}: expected a number of days, more than 0")
+    return days
+
+
 def _seconds(environment: Mapping[str, str], name: str, default: float) -> float:
     text = environment.get(name) or str(default)
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
+    seconds = _number(text)
     if not 0 <= seconds < float("inf"):
         raise StartupError(Exit.SETTINGS, f"{name}={text}: expected a number of seconds")
     return seconds
+
+
+def _number(text: str) -> float:
+    """A number; what is none is below zero."""
+    try:
+        return float(text)
+    except ValueError:
+        return -1.0

@@ -51,6 +51,7 @@ class AnalyticsKeeper:
         self._server = server
         folder = workspace / ANALYTICS_FOLDER
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # for a TensorBoard that is there before a job
+        self.folder = folder
         self._files = EventFiles(folder, own_name=server)
         self._writes_files = find_spec("tensorboard") is not None
         if not self._writes_files:
@@ -82,6 +83,10 @@ class AnalyticsKeeper:
         """A job has ended."""
         self._files.end(folder_of(job_id))
         self.queue.end(folder_of(job_id), status)
+
+    def forget(self, job_id: str) -> None:
+        """A job's event files are about to go."""
+        self._files.end(job_id)
 
     def close(self) -> None:
         """Write no more."""

@@ -22,6 +22,7 @@ from fl_app.telemetry.endpoint import open_endpoint
 from fl_app.tracking.keeper import AnalyticsKeeper
 from fl_app.tracking.metrics import TrackingCollector
 from fl_app.tracking.receivers import WrongTracking, wanted_receivers
+from fl_app.tracking.retention import Retention
 
 
 class ParentAnalytics(Widget):
@@ -30,6 +31,7 @@ class ParentAnalytics(Widget):
     def __init__(self) -> None:
         super().__init__()
         self._keeper: AnalyticsKeeper | None = None
+        self._retention: Retention | None = None
         self._server: Any = None
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
@@ -43,7 +45,7 @@ class ParentAnalytics(Widget):
                 job_id = str(fl_ctx.get_prop(FLContextKey.CURRENT_JOB_ID))
                 self._keeper.end(job_id, self._status(job_id) or "FINISHED")
             elif event_type == EventType.SYSTEM_END:
-                self._keeper.close()
+                self._close()
         except Exception:
             self.logger.exception("Analytics: %s went wrong", event_type)
 
@@ -63,8 +65,18 @@ class ParentAnalytics(Widget):
             settings.workspace, facts.project, facts.server.name, receivers, self._ended_status
         )
         endpoint.intake.register(self._keeper)
+        self._retention = Retention(
+            self._keeper.folder, self._status, self._keeper.forget, settings.analytics_keep_days
+        )
+        self._retention.start()
         if receivers and endpoint.identity is not None:
             endpoint.registry.register(TrackingCollector(endpoint.identity, self._keeper.queue))
+
+    def _close(self) -> None:
+        assert self._keeper is not None
+        self._keeper.close()
+        if self._retention is not None:
+            self._retention.close()
 
     def _status(self, job_id: str) -> str | None:
         """NVFlare's status of a job; None if its store does not have it."""

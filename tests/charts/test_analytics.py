@@ -93,9 +93,18 @@ def test_trackers_get_their_credentials_from_a_secret_and_a_way_out() -> None:
     assert [rule["to"] for rule in egress if ports([rule]) == {5000}] == [where]
 
 
+def test_event_files_stay_for_ever_unless_the_values_give_them_days() -> None:
+    def told(rendered: Rendered) -> dict[str, str]:
+        return {one["name"]: one["value"] for one in rendered.parent["env"]}
+
+    assert contract.ENV_ANALYTICS_KEEP_DAYS not in told(server())
+    assert told(server({"analytics": {"keepDays": 90}}))[contract.ENV_ANALYTICS_KEEP_DAYS] == "90"
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
+        ({"analytics": {"keepDays": 0}}, "keepDays"),
         ({"tracking": {"receivers": ["mflow"]}}, "receivers"),
         ({"tensorboard": {"pathPrefix": "curves"}}, "pathPrefix"),
         ({"tensorboard": {"enable": True}}, "enable"),

@@ -17,12 +17,11 @@ from deploy.project.quantities import amount
 from fl_app.contract import (
     CONTAINER_UID,
     ENV_SERVER_ADDRESS,
-    ENV_SITE_PATIENCE,
-    ENV_TASK_TIMEOUT,
     ENV_TRACKING,
     KEY_PATH,
     LABEL_ROLE,
     LABEL_SITE,
+    SERVER_SETTINGS,
     WORKSPACE_PATH,
 )
 
@@ -159,8 +158,8 @@ def host_file(project: Project, name: str, *, image: str) -> str:
 
 def server_variables(environment: Mapping[str, str]) -> dict[str, None]:
     """The variables of this environment that are the server's, without their values."""
-    waiting = [name for name in (ENV_SITE_PATIENCE, ENV_TASK_TIMEOUT) if environment.get(name)]
-    return tracking_variables(environment) | dict.fromkeys(waiting)
+    own = dict.fromkeys(name for name in SERVER_SETTINGS if environment.get(name))
+    return tracking_variables(environment) | own
 
 
 def tracking_variables(environment: Mapping[str, str]) -> dict[str, None]:

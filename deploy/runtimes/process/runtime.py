@@ -211,12 +211,7 @@ class ProcessRuntime:
 
 def _own_environment() -> dict[str, str]:
     """This process's environment without what is meant for a single parent; the rest is the server's."""
-    for_all = (
-        contract.ENV_TRACKING,
-        contract.ENV_METRICS_KEPT,
-        contract.ENV_SITE_PATIENCE,
-        contract.ENV_TASK_TIMEOUT,
-    )
+    for_all = (contract.ENV_TRACKING, contract.ENV_METRICS_KEPT, *contract.SERVER_SETTINGS)
     return {
         name: value for name, value in os.environ.items() if name in for_all or not name.startswith("FLARE_")
     }

@@ -146,6 +146,9 @@ checksum/jobs: {{ include "flare-common.jobs.files" . | sha256sum }}
 {{- with .Values.tracking.receivers }}
 - {name: FLARE_TRACKING, value: {{ join "," . | quote }}}
 {{- end }}
+{{- with .Values.analytics.keepDays }}
+- {name: FLARE_ANALYTICS_KEEP_DAYS, value: {{ . | quote }}}
+{{- end }}
 {{- end }}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}

@@ -217,3 +217,14 @@ def test_the_server_alone_is_told_how_long_the_guard_waits(
     told = services(federation(project()))
     assert told["flare-server"]["environment"] == {"FLARE_TASK_TIMEOUT": None}
     assert "FLARE_TASK_TIMEOUT" not in told["site-1"]["environment"]
+
+
+def test_the_server_alone_is_told_how_long_event_files_stay(
+    project: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLARE_ANALYTICS_KEEP_DAYS", "90")
+
+    text = federation(project())
+
+    assert "FLARE_ANALYTICS_KEEP_DAYS" in services(text)["flare-server"]["environment"]
+    assert "FLARE_ANALYTICS_KEEP_DAYS" not in services(text)["site-1"]["environment"]

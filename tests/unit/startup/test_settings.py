@@ -21,6 +21,7 @@ def test_an_empty_environment_is_that_of_a_container() -> None:
     assert settings.server_address is None
     assert settings.server_wait == 60
     assert (settings.site_patience, settings.task_timeout) == (3600, 86400)
+    assert settings.analytics_keep_days is None
 
 
 def test_empty_values_count_as_missing() -> None:
@@ -51,6 +52,8 @@ def test_a_server_address_is_host_and_port(text: str, address: tuple[str, int]) 
         ("FLARE_SERVER_ADDRESS", "flare.example.org"),
         ("FLARE_SERVER_ADDRESS", ":8002"),
         ("FLARE_SERVER_ADDRESS", "flare.example.org:http"),
+        ("FLARE_ANALYTICS_KEEP_DAYS", "0"),
+        ("FLARE_ANALYTICS_KEEP_DAYS", "a month"),
         ("FLARE_SERVER_WAIT", "-1"),
         ("FLARE_SERVER_WAIT", "nan"),
         ("FLARE_SERVER_WAIT", "inf"),

@@ -1,0 +1,87 @@
+"""The commands of guides and runbooks as their reader types them, with what is the reader's own filled in."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.tools import TOOLS
+
+ROOT = Path(__file__).parents[1]
+RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
+PLACEHOLDER = re.compile(r"\b(PROJECT|SITE|NAMESPACE|JOB-ID|ADMIN|SERVER|MLFLOW)\b")
+"""What the runbooks' README says stands for the reader's own."""
+SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Command:
+    """One line of a page."""
+
+    page: str
+    line: str
+
+    @property
+    def program(self) -> str:
+        """The first word."""
+        return self.line.split()[0]
+
+    def filled_in(self, values: Mapping[str, str]) -> str:
+        """The line with its placeholders replaced.
+
+        Raises:
+            KeyError: nobody says what one of them stands for.
+        """
+        return PLACEHOLDER.sub(lambda found: values[found[1]], self.line)
+
+    def __str__(self) -> str:
+        return f"{self.page}: {self.line}"
+
+
+def commands_in(page: Path) -> list[Command]:
+    """The lines of its code blocks, and the commands for kubectl that stand in its sentences."""
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    lines = [line for language, block in blocks if not language for line in block.splitlines()]
+    lines += re.findall(r"`(kubectl [^`]* [^`]+)`", text)
+    return [Command(page.stem, line) for line in dict.fromkeys(lines)]
+
+
+def runbook_commands(*, of_clusters: bool) -> list[Command]:
+    """Those of all runbooks that are for a cluster, or all others; each once, whoever has it."""
+    everything = {command.line: command for page in RUNBOOKS for command in commands_in(page)}
+    return [one for one in everything.values() if (one.program in ("kubectl", "helm")) == of_clusters]
+
+
+def run(line: str, folder: Path) -> str:
+    """What a command says, typed into a shell in that folder on a machine that has the kit installed.
+
+    Raises:
+        AssertionError: it fails, or takes longer than SECONDS.
+    """
+    path = os.pathsep.join([str(Path(sys.executable).parent), str(TOOLS), os.environ["PATH"]])
+    try:
+        ended = subprocess.run(
+            ["bash", "-c", line],
+            cwd=folder,
+            env={**os.environ, "PATH": path},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=SECONDS,
+        )
+    except subprocess.TimeoutExpired as late:
+        raise AssertionError(f"{line}: no end after {SECONDS} s") from late
+    assert ended.returncode == 0, f"{line}\n{ended.stdout}{ended.stderr}"
+    return ended.stdout + ended.stderr
+
+
+def expected(line: str, said: Mapping[str, str]) -> Iterator[str]:
+    """The patterns that the answer to a command must have: those of `said` whose key is in the line."""
+    return (pattern for part, pattern in said.items() if part in line)

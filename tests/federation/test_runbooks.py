@@ -1,0 +1,139 @@
+"""The runbooks' commands for a federation on this machine, each run as its page has it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from tests.documented import Command, expected, run, runbook_commands
+from tests.federation.federation import ADMIN, SERVER, Federation, eventually, write_project
+
+pytestmark = pytest.mark.federation
+
+SAID = {
+    "openssl x509 -in": r"notAfter=",
+    "s_client": r"subject=CN = flare-server[\s\S]*issuer=CN = ward-",
+    "/readyz": r'"ready": ?true',
+    "grep telemetry_dropped": r"nvflare_telemetry_dropped_total",
+    "flarefleet status": r"site-1",
+    "flarefleet logs SITE": r"Successfully registered client",
+    "flarefleet logs flare-server": r"\S",
+    "flarefleet jobs": r"COMPLETED",
+    "flarefleet watch": r"COMPLETED",
+    "flarefleet fetch": r"logs",
+    "flarefleet abort": r"told to end",
+    "du -sh": r"jobs-storage",
+    "df -h": r"Avail",
+}
+"""What an answer must have for its reader to go on."""
+COMMANDS = runbook_commands(of_clusters=False)
+(DELETE,) = (one for one in COMMANDS if one.line.startswith("nvflare job delete"))
+CASES = [pytest.param(command, id=str(command)) for command in COMMANDS if command != DELETE]
+
+
+@pytest.fixture(scope="module")
+def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+    """A server and a site; where its reader stands, project.yml lies."""
+    folder = tmp_path_factory.mktemp("runbooks")
+    made = Federation(write_project(folder, sites=1, name=f"ward-{os.getpid()}").parent)
+    try:
+        yield made
+    finally:
+        made.down()
+
+
+@pytest.fixture
+def federation(ward: Federation) -> Federation:
+    """All of it up, whatever the last command did."""
+    ward.up()
+    return ward
+
+
+def probe(federation: Federation, rounds: int) -> str:
+    """The id of a job that was submitted now."""
+    submitted = federation.flarefleet("submit", "probe", "--set", f"rounds={rounds}", "--detach")
+    assert submitted.returncode == 0, submitted.stderr
+    return submitted.stdout.strip()
+
+
+def wait_until(federation: Federation, job_id: str, status: str) -> None:
+    """Wait until the server says that of a job."""
+
+    def is_so() -> bool:
+        listed = json.loads(federation.flarefleet("jobs", "--json").stdout)
+        return any((job["id"], job["status"]) == (job_id, status) for job in listed)
+
+    eventually(is_so, 240, f"the job is {status}")
+
+
+@pytest.fixture(scope="module")
+def ended(ward: Federation) -> tuple[str, str]:
+    """The ids of two jobs that have completed: one to be looked at, one to be deleted."""
+    ward.up()
+    looked_at, deleted = probe(ward, 1), probe(ward, 1)
+    for job_id in (looked_at, deleted):
+        wait_until(ward, job_id, "FINISHED:COMPLETED")
+    return looked_at, deleted
+
+
+def job_for(command: Command, federation: Federation, ended: tuple[str, str]) -> str:
+    """The job that a command is about."""
+    if "abort" not in command.line:
+        return ended[0]
+    job_id = probe(federation, 10_000)
+    wait_until(federation, job_id, "RUNNING")
+    return job_id
+
+
+def as_typed(command: Command, federation: Federation, job_id: str) -> str:
+    """The line, filled in; in this runtime ports are those that `status` shows."""
+    site = federation.site("site-1").telemetry_url or ""
+    port = str(federation.project.server.fed_learn_port)
+    values = {
+        "PROJECT": federation.project.name,
+        "SITE": "site-1",
+        "JOB-ID": job_id,
+        "ADMIN": ADMIN,
+        "SERVER": "localhost",
+    }
+    return command.filled_in(values).replace("http://127.0.0.1:9464", site).replace(":8002", f":{port}")
+
+
+@pytest.mark.parametrize("command", CASES)
+def test_a_runbooks_command_works(federation: Federation, ended: tuple[str, str], command: Command) -> None:
+    job_id = job_for(command, federation, ended)
+    shutil.rmtree(federation.folder / "results", ignore_errors=True)
+
+    answer = run(as_typed(command, federation, job_id), federation.folder)
+
+    for pattern in expected(command.line, SAID):
+        assert re.search(pattern, answer), answer
+
+
+def test_every_command_that_only_looks_is_expected_to_say_something() -> None:
+    changes = ("flarefleet up", "flarefleet down", "flarefleet provision")
+    lines = [one.line for one in COMMANDS if one != DELETE and not one.line.startswith(changes)]
+
+    assert [line for line in lines if not list(expected(line, SAID))] == []
+
+
+def test_a_deleted_jobs_model_and_event_files_go_with_it(
+    federation: Federation, ended: tuple[str, str]
+) -> None:
+    kept, deleted = ended
+    home = federation.run_folder.home(SERVER)
+    event_files, store = home / "analytics", home / "jobs-storage"
+    assert list((event_files / deleted).rglob("events.out.tfevents.*"))
+
+    # It asks whoever sits at a terminal whether that is meant.
+    run(f"{as_typed(DELETE, federation, deleted)} --force", federation.folder)
+
+    assert {path.name for path in store.iterdir()} >= {kept}
+    assert not (store / deleted).exists()
+    eventually(lambda: not (event_files / deleted).exists(), 120, "the event files go")
+    assert (event_files / kept).is_dir()

@@ -1,0 +1,181 @@
+"""The commands for kubectl and helm of runbooks and of the hospital's guide, each run as its page has it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.project import Project
+from deploy.workspace import Workspace
+from tests.documented import ROOT, Command, commands_in, expected, run, runbook_commands
+from tests.kubernetes.cluster import CHECKOUT, Cluster, CommandFailedError, Release, eventually
+from tests.kubernetes.conftest import Federation, release_of
+
+pytestmark = pytest.mark.kubernetes
+
+SAID = {
+    "describe pod": r"Conditions:",
+    "get pods,events": r"Running",
+    "get pods -l flare/site": r"site-1-0 .*Running",
+    "get pods -l flare/role=job": r"Pending",
+    "describe pods -l flare/role=job": r"Insufficient nvidia.com/gpu",
+    "get events": r"Insufficient nvidia.com/gpu",
+    "get pvc": r"workspace-site-1-0 .*Bound",
+    "get storageclass": r"ALLOWVOLUMEEXPANSION",
+    "logs": r"\S",
+    "du -sh": r"/var/lib/flare[\s\S]*Avail",
+    "urlopen": r"^200$",
+}
+"""What an answer must have for its reader to go on."""
+NO_ROOM = {
+    "metadata": {"labels": {"flare/role": "job"}},
+    "spec": {
+        "containers": [
+            {
+                "name": "job",
+                "image": "localhost/busybox:1",
+                "resources": {"limits": {"nvidia.com/gpu": 99}},
+                "securityContext": {
+                    "allowPrivilegeEscalation": False,
+                    "capabilities": {"drop": ["ALL"]},
+                    "runAsNonRoot": True,
+                    "runAsUser": 10001,
+                    "seccompProfile": {"type": "RuntimeDefault"},
+                },
+            }
+        ]
+    },
+}
+"""A job's pod for which no node has room."""
+
+
+@pytest.fixture(scope="module")
+def waiting_pod(federation: Federation) -> Iterator[None]:
+    """A job's pod at site-1 that waits."""
+    cluster, where = federation.cluster, ("-n", federation.site_1.namespace)
+    cluster.kubectl(
+        "run", *where, "waiting", "--image=localhost/busybox:1", f"--overrides={json.dumps(NO_ROOM)}"
+    )
+    cluster.kubectl("wait", *where, "pod/waiting", "--for=condition=PodScheduled=false", "--timeout=30s")
+    yield
+    cluster.kubectl("delete", "pod", *where, "waiting", "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def restarted(federation: Federation) -> None:
+    """The server's container has ended once, and runs again."""
+    server = federation.server
+
+    def restarts() -> int:
+        (status,) = federation.cluster.get("pod", "-n", server.namespace, server.pod)["status"][
+            "containerStatuses"
+        ]
+        return int(status["restartCount"])
+
+    before = restarts()
+    with contextlib.suppress(CommandFailedError):  # it ends with its container
+        server.python("import os, psutil; os.kill(psutil.Process(1).children()[0].pid, 9)")
+    eventually(lambda: restarts() > before, "Kubernetes does not start it again")
+    for release in federation.releases:
+        release.wait_until_ready()
+
+
+@pytest.fixture
+def enlargeable(newcomer: Release) -> Iterator[Release]:
+    """A site whose volume can be enlarged, as far as its StorageClass says."""
+
+    def allow(expansion: bool) -> None:
+        patch = json.dumps({"allowVolumeExpansion": expansion})
+        newcomer.cluster.kubectl("patch", "storageclass", "local", "-p", patch)
+
+    allow(True)
+    newcomer.install("--set", "persistence.storageClassName=local")
+    newcomer.wait_until_ready()
+    yield newcomer
+    allow(False)
+
+
+@pytest.fixture
+def folder(federation: Federation, tmp_path: Path) -> Path:
+    """Where the reader stands: the site's new release folder, and the charts."""
+    shutil.copytree(federation.site_1.folder, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "helm").symlink_to(CHECKOUT / "helm")
+    return tmp_path
+
+
+def site_of(command: Command, request: pytest.FixtureRequest, federation: Federation) -> Release:
+    """Whom a command is about; what it needs is there."""
+    if "patch pvc" in command.line:
+        found: Release = request.getfixturevalue("enlargeable")
+        return found
+    if "--previous" in command.line:
+        request.getfixturevalue("restarted")
+    if command.page == "JobPodPending":
+        request.getfixturevalue("waiting_pod")
+    return federation.server if "flare-server" in command.line else federation.site_1
+
+
+@pytest.mark.parametrize(
+    "command", [pytest.param(one, id=str(one)) for one in runbook_commands(of_clusters=True)]
+)
+def test_a_runbooks_command_works(
+    federation: Federation, folder: Path, request: pytest.FixtureRequest, command: Command
+) -> None:
+    site = site_of(command, request, federation)
+    job_id = str(uuid.uuid4())
+    if "JOB-ID" in command.line:
+        site.exec("mkdir", f"/var/lib/flare/{job_id}")
+    # What answers like a tracker, and is sure to be there, is the server's own telemetry.
+    line = command.filled_in(
+        {"NAMESPACE": site.namespace, "SITE": site.name, "JOB-ID": job_id, "MLFLOW": "127.0.0.1"}
+    ).replace(":5000/health", ":9464/healthz")
+
+    answer = run(line, folder)
+
+    for pattern in expected(command.line, SAID):
+        assert re.search(pattern, answer, re.MULTILINE), answer
+    if "JOB-ID" in command.line:
+        assert job_id not in site.exec("ls", "/var/lib/flare")
+
+
+@pytest.fixture
+def village(
+    cluster: Cluster, federation: Federation, project: tuple[Project, Workspace]
+) -> Iterator[Release]:
+    """site-3 as its hospital has it: a folder, and nothing in the cluster yet. Its namespace goes with it."""
+    release = release_of(cluster, project[1], "site-3")
+    yield release
+    cluster.remove_namespaces(release.namespace, release.name)
+
+
+def of_the_guide(release: Release) -> list[str]:
+    """The hospital's guide, for that site in a namespace of its name."""
+    lines = [one.line for one in commands_in(ROOT / "docs" / "hospital.md")]
+    return [re.sub(r"\bhospital-1\b", release.name, line) for line in lines if "hospital-1" in line]
+
+
+def of_its_own_page(release: Release) -> list[str]:
+    """The page that lies in its release folder."""
+    return [one.line for one in commands_in(release.folder / "INSTALL.md")]
+
+
+@pytest.mark.parametrize("page", [of_the_guide, of_its_own_page])
+def test_a_site_is_installed_by_the_commands_of_its_pages_one_after_the_other(
+    village: Release, page: Callable[[Release], list[str]], tmp_path: Path
+) -> None:
+    shutil.copytree(village.folder, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "helm").symlink_to(CHECKOUT / "helm")
+    (tmp_path / "own.yaml").touch()
+    lines = page(village)
+
+    answers = {line: run(line, tmp_path) for line in lines}
+
+    (proof,) = (answer for line, answer in answers.items() if line.startswith("helm test"))
+    assert "Succeeded" in proof

@@ -1,0 +1,152 @@
+"""How long event files stay: until the job is deleted, or for so many days; never less than the job."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+from fl_app.tracking.event_files import EventFiles
+from fl_app.tracking.points import Scalar
+from fl_app.tracking.retention import DAY_SECONDS, Retention
+
+NOW = 1_800_000_000.0
+COMPLETED, RUNNING = "FINISHED:COMPLETED", "RUNNING"
+
+
+class Server:
+    """Event files, and what the job store says of their jobs."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.files = EventFiles(root, own_name="flare-server")
+        self.jobs: dict[str, str] = {}
+
+    def logged(self, status: str, days_ago: float = 0) -> str:
+        """The id of a job of that status whose last value came so long before NOW."""
+        job_id = str(uuid.uuid4())
+        self.jobs[job_id] = status
+        self.log(job_id)
+        for path in [*(self.root / job_id).rglob("*"), self.root / job_id]:
+            os.utime(path, (NOW - days_ago * DAY_SECONDS,) * 2)
+        return job_id
+
+    def log(self, job_id: str) -> None:
+        self.files.write(job_id, [Scalar(site="site-1", tag="loss", step=1, time=1.0, value=1.0)])
+
+    def retention(self, keep_days: float | None = None) -> Retention:
+        return Retention(self.root, self.jobs.get, self.files.end, keep_days)
+
+    @property
+    def kept(self) -> set[str]:
+        return {path.name for path in self.root.iterdir()}
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Server:
+    return Server(tmp_path)
+
+
+def test_the_files_of_a_deleted_job_go_and_no_others(server: Server) -> None:
+    deleted, ended = server.logged(COMPLETED), server.logged(COMPLETED)
+    retention = server.retention()
+    retention.look(NOW)
+    del server.jobs[deleted]
+
+    retention.look(NOW)
+    assert server.kept == {deleted, ended}, "missed once is not deleted"
+    retention.look(NOW)
+    assert server.kept == {ended}
+
+
+def test_a_store_that_misses_a_job_once_deletes_nothing(server: Server) -> None:
+    job_id = server.logged(COMPLETED)
+    retention = server.retention()
+    for status in (COMPLETED, None, COMPLETED, None, COMPLETED):
+        server.jobs.clear()
+        if status:
+            server.jobs[job_id] = status
+        retention.look(NOW)
+
+    assert server.kept == {job_id}
+
+
+def test_what_the_store_never_had_stays(server: Server) -> None:
+    """As all jobs' files while the store's volume is not mounted."""
+    job_id = server.logged(COMPLETED)
+    server.jobs.clear()
+    retention = server.retention()
+    for _ in range(5):
+        retention.look(NOW)
+
+    assert server.kept == {job_id}
+
+
+def test_by_default_age_is_no_reason(server: Server) -> None:
+    old = server.logged(COMPLETED, days_ago=3000)
+    server.retention().look(NOW)
+
+    assert server.kept == {old}
+
+
+def test_after_the_days_that_were_asked_for_the_files_of_an_ended_job_go(server: Server) -> None:
+    server.logged(COMPLETED, days_ago=31)
+    unknown = server.logged(COMPLETED, days_ago=31)
+    del server.jobs[unknown]
+    recent = server.logged("FINISHED:ABORTED", days_ago=29)
+
+    server.retention(keep_days=30).look(NOW)
+
+    assert server.kept == {recent}
+
+
+@pytest.mark.parametrize("status", [RUNNING, "SUBMITTED", "DISPATCHED", ""])
+def test_a_job_that_has_not_ended_keeps_its_files_however_old(server: Server, status: str) -> None:
+    job_id = server.logged(status, days_ago=3000)
+    server.retention(keep_days=1).look(NOW)
+
+    assert server.kept == {job_id}
+
+
+def test_what_is_not_a_jobs_is_nobodys_business(server: Server) -> None:
+    for name in ("imported", "2020"):
+        (server.root / name).mkdir()
+        os.utime(server.root / name, (0, 0))
+    elsewhere = server.root / str(uuid.uuid4())
+    elsewhere.symlink_to(server.root / "imported")
+    (server.root / "notes.txt").touch()
+
+    server.retention(keep_days=1).look(NOW)
+
+    assert server.kept == {"imported", "2020", "notes.txt", elsewhere.name}
+
+
+def test_a_job_that_logs_again_writes_into_a_new_file(server: Server) -> None:
+    job_id = server.logged(COMPLETED, days_ago=2)
+    server.retention(keep_days=1).look(NOW)
+    assert server.kept == set()
+
+    server.log(job_id)
+
+    assert list((server.root / job_id / "site-1").iterdir())
+
+
+def test_it_looks_by_itself_and_says_what_it_removes(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("fl_app.tracking.retention.LOOK_SECONDS", 0.01)
+    job_id = server.logged(COMPLETED, days_ago=4000)
+    retention = server.retention(keep_days=366)
+    with caplog.at_level(logging.INFO):
+        retention.start()
+        deadline = time.monotonic() + 10
+        while server.kept or not caplog.messages:
+            assert time.monotonic() < deadline, "nothing is removed"
+            time.sleep(0.01)
+    retention.close()
+
+    assert f"The event files of the job {job_id} are removed: nothing was logged for 366 days" in caplog.text
