@@ -159,14 +159,18 @@ def test_a_dataset_lies_at_one_path_for_every_job(launcher: str) -> None:
         "datasets": {"training": {"claim": "county"}, "scratch": {"claim": "s", "mode": "rw"}},
     }
     rendered = render("flare-client", overlaid(minimal(), values))
-    pods = [rendered.pod["spec"]] + ([job_template(rendered)["spec"]] if launcher == "pod" else [])
-    for spec in pods:
-        mounts = {
-            mount["name"]: (mount["mountPath"], mount.get("readOnly"))
-            for mount in spec["containers"][0]["volumeMounts"]
-        }
-        assert mounts["data-training"] == ("/data/training", True)
-        assert mounts["data-scratch"] == ("/data/scratch", False)
+    spec = rendered.pod["spec"] if launcher == "process" else job_template(rendered)["spec"]
+    mounts = {
+        mount["name"]: (mount["mountPath"], mount.get("readOnly"))
+        for mount in spec["containers"][0]["volumeMounts"]
+    }
+    assert mounts["data-training"] == ("/data/training", True)
+    assert mounts["data-scratch"] == ("/data/scratch", False)
+
+
+def test_a_parent_that_launches_pods_does_not_hold_its_datasets_on_its_own_node() -> None:
+    values = {"launcher": "pod", "datasets": {"training": {"claim": "county"}}}
+    assert "data-training" not in str(render("flare-client", overlaid(minimal(), values)).pod)
 
 
 def test_the_volume_stays_after_an_uninstall_unless_asked() -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from deploy.tools import find_tool
@@ -81,6 +82,13 @@ class Cluster:
     def get(self, *arguments: str) -> dict[str, Any]:
         """An object, or a list of them."""
         return json.loads(self.kubectl("get", *arguments, "--output", "json"))
+
+    def apply(self, manifest: dict[str, Any], namespace: str) -> None:
+        """Create or change an object."""
+        with NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump(manifest, file)
+            file.flush()
+            self.kubectl("apply", "-n", namespace, "-f", file.name)
 
     def make_namespace(self, name: str) -> None:
         """As a hospital has it: Pod Security `restricted` enforced."""

@@ -70,11 +70,12 @@ spec:
           readOnly: true
         {{- with include "flare-common.scratch.mounts" . | trim }}{{ . | nindent 8 }}{{ end }}
         {{- with include "flare-common.kit.mounts" . | trim }}{{ . | nindent 8 }}{{ end }}
-        {{- with include "flare-common.datasets.mounts" . | trim }}{{ . | nindent 8 }}{{ end }}
         {{- if include "flare-common.launchesPods" . }}
         - name: jobs
           mountPath: /etc/flare/jobs
           readOnly: true
+        {{- else }}
+        {{- with include "flare-common.datasets.mounts" . | trim }}{{ . | nindent 8 }}{{ end }}
         {{- end }}
         {{- with .Values.extraVolumeMounts }}
         {{- toYaml . | nindent 8 }}
@@ -93,11 +94,12 @@ spec:
     {{- include "flare-common.scratch.volumes" . | nindent 4 }}
     {{- with include "flare-common.tensorboard.volume" . | trim }}{{ . | nindent 4 }}{{ end }}
     {{- with include "flare-common.kit.volumes" . | trim }}{{ . | nindent 4 }}{{ end }}
-    {{- with include "flare-common.datasets.volumes" . | trim }}{{ . | nindent 4 }}{{ end }}
     {{- if include "flare-common.launchesPods" . }}
     - name: jobs
       configMap:
         name: {{ include "flare-common.fullname" . }}-jobs
+    {{- else }}
+    {{- with include "flare-common.datasets.volumes" . | trim }}{{ . | nindent 4 }}{{ end }}
     {{- end }}
     {{- with .Values.extraVolumes }}
     {{- toYaml . | nindent 4 }}

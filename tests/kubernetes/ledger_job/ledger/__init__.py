@@ -1,0 +1,1 @@
+"""What travels to the sites with the job."""
