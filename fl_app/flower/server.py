@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from nvflare.apis.fl_context import FLContext
+from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
+from nvflare.app_common.tie.defs import Constant
 from nvflare.app_opt.flower.controller import FlowerController
 
 from fl_app.flower.environment import REMEDY, installed, what_is_wrong
@@ -43,6 +45,7 @@ class FlowerServer(FlowerController):
         )
         self.app = app
         self._wrong = ""
+        self._app_ended = False
 
     def start_controller(self, fl_ctx: FLContext) -> None:
         """Begin, unless there is no Flower to begin with."""
@@ -89,8 +92,26 @@ class FlowerServer(FlowerController):
             ),
         )
 
+    def _process_client_done(self, topic: str, request: Shareable, fl_ctx: FLContext) -> Shareable:
+        """End the job if a SuperNode has ended before the ServerApp.
+
+        NVFlare would take its site for done, and the job for completed once all are, with nothing trained.
+        """
+        ends_anyway = self._app_ended or (self.abort_signal is not None and self.abort_signal.triggered)
+        if not ends_anyway:
+            site = fl_ctx.get_peer_context().get_identity_name()
+            code = request.get(Constant.MSG_KEY_EXIT_CODE)
+            finding = Finding(
+                what=f"its SuperNode ended (exit code {code}) before the ServerApp did",
+                remedy=f"See {site}'s log, lines of FLWR-CA and ReliableMessage, and submit the job again.",
+                site=site,
+            )
+            self._end(fl_ctx, finding)
+        return super()._process_client_done(topic, request, fl_ctx)
+
     def _app_stopped(self, rc: int, fl_ctx: FLContext) -> None:
         """Say why the ServerApp failed; NVFlare would say `rc=103`."""
+        self._app_ended = True
         if rc:
             log = Path(self._engine.get_workspace().get_run_dir(fl_ctx.get_job_id()), SERVER_APP_LOG)
             finding = Finding(

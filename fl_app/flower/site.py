@@ -15,8 +15,10 @@ from fl_app.flower.environment import REMEDY, installed, what_is_wrong
 from fl_app.flower.processes import SuperNode, app_folder
 from fl_app.guard import Finding, report
 
-MESSAGE_TIMEOUT = 20.0
-TRANSACTION_TIMEOUT = 120.0
+MESSAGE_TIMEOUT = 60.0
+"""Seconds for one try to get a message through."""
+TRANSACTION_TIMEOUT = 600.0
+"""Seconds for all tries; afterwards the SuperNode ends. A busy machine, or a large model, takes its time."""
 
 
 class FlowerSite(FlowerExecutor):

@@ -1,0 +1,67 @@
+"""What the server's part of a Flower job makes of a SuperNode that ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.shareable import Shareable
+from nvflare.apis.signal import Signal
+from nvflare.app_common.tie.controller import TieController, _ClientStatus
+from nvflare.app_common.tie.defs import Constant
+
+from fl_app.flower.server import FlowerServer
+
+
+class Ended(FlowerServer):
+    """Notes down why the job would end."""
+
+    def __init__(self) -> None:
+        super().__init__(app="an_app", run_config={})
+        self.client_statuses["site-1"] = _ClientStatus()
+        self.reasons: list[str] = []
+
+    def system_panic(self, reason: str, fl_ctx: FLContext) -> None:
+        self.reasons.append(reason)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Ended:
+    # Both need NVFlare's engine.
+    monkeypatch.setattr(TieController, "_trigger_stop", lambda *_: None)
+    monkeypatch.setattr("fl_app.flower.server.report", lambda *_: None)
+    return Ended()
+
+
+def done(server: Ended, exit_code: int = 0) -> Any:
+    peer = FLContext()
+    peer.set_prop("__identity_name__", "site-1", private=False)
+    context = FLContext()
+    context.set_peer_context(peer)
+    request = Shareable()
+    request[Constant.MSG_KEY_EXIT_CODE] = exit_code
+    return server._process_client_done("done", request, context)
+
+
+@pytest.mark.parametrize("exit_code", [0, 1])
+def test_a_supernode_that_ends_before_the_app_ends_the_job_with_its_site(
+    server: Ended, exit_code: int
+) -> None:
+    done(server, exit_code)
+    (reason,) = server.reasons
+    assert reason.startswith(f"site-1: its SuperNode ended (exit code {exit_code}) before the ServerApp did.")
+
+
+def test_a_supernode_that_ends_after_the_app_is_done(server: Ended) -> None:
+    server._app_stopped(0, FLContext())
+    done(server)
+    assert not server.reasons
+    assert server.client_statuses["site-1"].app_done
+
+
+def test_a_supernode_that_ends_with_its_job_adds_no_reason(server: Ended) -> None:
+    server.abort_signal = Signal()
+    server.abort_signal.trigger(True)
+    done(server)
+    assert not server.reasons
