@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +21,7 @@ from tests.kubernetes.prometheus import (
     install_operator,
     running,
 )
-from tests.kubernetes.watched.conftest import SITES, Watched
+from tests.kubernetes.watched.conftest import SITES, Visitors, Watched, namespace_of
 from tests.prometheus import EMPTY_WITH_PODS, GPU, Prometheus, unanswered
 from tests.unit.monitoring.boards import dashboards
 
@@ -125,3 +126,24 @@ def test_grafanas_sidecar_finds_every_dashboard_by_its_label(operated: Prometheu
     assert sorted(board["title"] for board in boards) == sorted(
         f"Flarefleet / {name}" for name in dashboards()
     )
+
+
+def test_a_prometheus_reads_a_parent_only_from_the_namespace_that_its_values_name(
+    api: str, watched: Watched, visitors: Visitors, tmp_path: Path
+) -> None:
+    cluster, elsewhere = watched.cluster, visitors.invited
+    site = ("site-1", "--namespace", watched.namespace("site-1"))
+    with (
+        chart(cluster, "elsewhere", elsewhere, *WITHOUT_OPERATOR),
+        running(cluster, api, elsewhere, ready_files(cluster, "elsewhere", elsewhere), tmp_path) as stranger,
+    ):
+        shut_out = dict.fromkeys(ALL_UP, "down")
+        eventually(lambda: stranger.up(watched.project) == shut_out, SCRAPED_SECONDS, "nobody lets it in")
+        named = f"networkPolicy.monitoring.from={json.dumps(namespace_of(elsewhere))}"
+        client = str(CHECKOUT / "helm" / "flare-client")
+        cluster.run("helm", "upgrade", *site, client, "--reuse-values", "--set-json", named)
+        try:
+            let_in = shut_out | {"site-1": "up"}
+            eventually(lambda: stranger.up(watched.project) == let_in, 30, "site-1 lets it in")
+        finally:
+            cluster.run("helm", "rollback", *site)
