@@ -34,6 +34,13 @@ EMPTY = {
     "nvflare_tracking_failed_total": TRACKER,
 }
 """Metrics that a healthy federation of processes that runs `hospital` does not have, and why."""
+STARTED = "every job's pod runs: this one is there only while one waits"
+EMPTY_WITH_PODS = {
+    metric: STARTED if "pending" in metric else reason
+    for metric, reason in EMPTY.items()
+    if metric != "nvflare_job_pods"
+}
+"""The same of one in a cluster, a site of which runs its jobs in pods."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +75,10 @@ class Prometheus:
         """Every rule, with how its last evaluation went."""
         return [rule for group in self.get("rules")["groups"] for rule in group["rules"]]
 
-    def up(self) -> dict[str, str]:
-        """The sites that are scraped, and whether they answer."""
-        return {one["labels"]["site"]: one["health"] for one in self.get("targets")["activeTargets"]}
+    def up(self, project: str) -> dict[str, str]:
+        """The sites of a federation that are scraped, and whether they answer."""
+        targets = (one for one in self.get("targets")["activeTargets"] if one["labels"]["project"] == project)
+        return {one["labels"]["site"]: one["health"] for one in targets}
 
 
 def is_excused(query: str, empty: Iterable[str]) -> bool:

@@ -87,7 +87,7 @@ def test_no_reason_is_given_for_what_has_data_after_all(watched: Watched) -> Non
 
 
 def test_all_parents_are_scraped_and_named(watched: Watched) -> None:
-    assert watched.prometheus.up() == {SERVER: "up", "site-1": "up", "site-2": "up"}
+    assert watched.prometheus.up(watched.project) == {SERVER: "up", "site-1": "up", "site-2": "up"}
     (memory,) = watched.prometheus.query('process_resident_memory_bytes{site="site-1"}')
     assert (memory["metric"]["project"], memory["metric"]["role"]) == (watched.project, "client")
     connected = watched.prometheus.query('nvflare_registered{role="server"} == 1')
@@ -127,7 +127,9 @@ def test_the_command_says_where_it_is_and_leaves_nothing_behind(federation: Fede
         assert process.stdout is not None
         assert process.stdout.readline() == f"Prometheus  http://127.0.0.1:{port}/alerts\n"
         prometheus = Prometheus.at(f"http://127.0.0.1:{port}")
-        eventually(lambda: set(prometheus.up().values()) == {"up"}, what="all are scraped")
+        eventually(
+            lambda: set(prometheus.up(federation.project.name).values()) == {"up"}, what="all are scraped"
+        )
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
     with pytest.raises(OSError, match="refused"):

@@ -1,0 +1,151 @@
+"""Prometheus in the cluster: on what the operator makes of the chart's monitor, or on the chart's file."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import os
+import subprocess
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+from deploy.tools import find_tool
+from tests.kubernetes.cluster import CHECKOUT, PROGRAM, Cluster, CommandFailedError
+from tests.prometheus import Prometheus
+
+NAMESPACE = "monitoring"
+"""Of the operator, as `cluster monitoring` makes it. The Prometheus that it runs there is Debian's, which was
+built without the discovery of pods and refuses what the operator writes: see `discovery`.
+"""
+LABEL = "release=kube-prometheus-stack"
+"""By which that Prometheus picks its monitors and rules."""
+IMAGE = "localhost/prometheus:1"
+"""On every node after `cluster monitoring`."""
+INTERVAL = 2
+"""Seconds between two scrapes in tests."""
+CHART = CHECKOUT / "helm" / "flare-monitoring"
+
+
+def install_operator(cluster: Cluster) -> None:
+    """The Prometheus operator and a Prometheus, unless they are there."""
+    try:
+        cluster.get("statefulset", "-n", NAMESPACE, "prometheus-prometheus")
+    except CommandFailedError:
+        made = [str(PROGRAM), "monitoring", "--name", cluster.name]
+        subprocess.run(made, check=True, capture_output=True, text=True)
+
+
+@contextmanager
+def chart(cluster: Cluster, release: str, namespace: str, *settings: str) -> Iterator[None]:
+    """A release of flare-monitoring, for as long as the block runs."""
+    quick = f"scrape.interval={INTERVAL}s,scrape.timeout={INTERVAL}s"
+    cluster.run(
+        *("helm", "upgrade", "--install", release, str(CHART), "--namespace", namespace, "--set", quick),
+        *(word for one in settings for word in ("--set", one)),
+    )
+    try:
+        yield
+    finally:
+        cluster.run("helm", "uninstall", release, "--namespace", namespace, "--wait")
+
+
+@contextmanager
+def api_server(cluster: Cluster) -> Iterator[str]:
+    """Its address on this machine, as `kubectl proxy` gives it."""
+    with subprocess.Popen(
+        [str(find_tool("kubectl")), "proxy", "--port=0"],
+        env={**os.environ, "KUBECONFIG": str(cluster.kubeconfig)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield f"http://{process.stdout.readline().split()[-1]}"
+        finally:
+            process.terminate()
+
+
+def by_the_operator(cluster: Cluster) -> tuple[str, dict[str, str]]:
+    """The configuration that the operator made of all monitors, and the files of rules that it made."""
+    secret = cluster.get("secret", "-n", NAMESPACE, "prometheus-prometheus")["data"]["prometheus.yaml.gz"]
+    rules = cluster.get("configmaps", "-n", NAMESPACE, "-l", "prometheus-name=prometheus")["items"]
+    text = gzip.decompress(base64.b64decode(secret)).decode()
+    document = yaml.safe_load(text.replace("$(SHARD)", "0"))  # as its reloader does, in a Prometheus alone
+    files = {name: text for one in rules for name, text in one["data"].items()}
+    document["rule_files"] = sorted(files)
+    return yaml.safe_dump(document), files
+
+
+@contextmanager
+def running(
+    cluster: Cluster, api: str, namespace: str, files: Mapping[str, str], folder: Path
+) -> Iterator[Prometheus]:
+    """A Prometheus in a namespace, for as long as the block runs.
+
+    Args:
+        cluster: where it runs.
+        api: as `api_server` gives it.
+        namespace: where in it.
+        files: prometheus.yml, and what that names.
+        folder: for its manifest.
+    """
+    name = f"prometheus-{uuid.uuid4().hex[:6]}"
+    file = folder / f"{name}.json"
+    file.write_text(json.dumps(_manifest(name, namespace, files)))
+    cluster.kubectl("apply", "--server-side", "-f", str(file))
+    try:
+        cluster.kubectl("wait", "-n", namespace, f"pod/{name}", "--for=condition=Ready", "--timeout=90s")
+        yield Prometheus.at(f"{api}/api/v1/namespaces/{namespace}/pods/{name}:9090/proxy")
+    finally:
+        cluster.kubectl("delete", "--ignore-not-found", "-f", str(file))
+
+
+def _manifest(name: str, namespace: str, files: Mapping[str, str]) -> dict[str, object]:
+    """A pod and its files."""
+    folder = "/etc/prometheus/flarefleet"
+    metadata = {"name": name, "namespace": namespace}
+    return {
+        "apiVersion": "v1",
+        "kind": "List",
+        "items": [
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": dict(files)},
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": metadata,
+                "spec": {
+                    "automountServiceAccountToken": False,
+                    "terminationGracePeriodSeconds": 0,
+                    "securityContext": {"runAsUser": 65534, "runAsNonRoot": True, "fsGroup": 65534},
+                    "containers": [
+                        {
+                            "name": "prometheus",
+                            "image": IMAGE,
+                            "imagePullPolicy": "Never",
+                            "args": [
+                                f"--config.file={folder}/prometheus.yml",
+                                "--storage.tsdb.path=/data",
+                            ],
+                            "readinessProbe": {
+                                "httpGet": {"path": "/-/ready", "port": 9090},
+                                "periodSeconds": 1,
+                            },
+                            "volumeMounts": [
+                                {"name": "config", "mountPath": folder},
+                                {"name": "data", "mountPath": "/data"},
+                            ],
+                        }
+                    ],
+                    "volumes": [
+                        {"name": "config", "configMap": {"name": name}},
+                        {"name": "data", "emptyDir": {}},
+                    ],
+                },
+            },
+        ],
+    }

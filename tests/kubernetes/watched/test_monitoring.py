@@ -1,0 +1,149 @@
+"""The chart flare-monitoring on a live federation: with the Prometheus operator, or else by annotations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.federation.federation import SERVER, eventually
+from tests.kubernetes.cluster import CHECKOUT, Cluster
+from tests.kubernetes.discovery import files_for
+from tests.kubernetes.prometheus import (
+    INTERVAL,
+    LABEL,
+    NAMESPACE,
+    api_server,
+    by_the_operator,
+    chart,
+    install_operator,
+    running,
+)
+from tests.kubernetes.watched.conftest import SITES, Visitors, Watched, namespace_of
+from tests.prometheus import EMPTY_WITH_PODS, GPU, Prometheus, unanswered
+from tests.unit.monitoring.boards import dashboards
+
+pytestmark = pytest.mark.kubernetes
+
+ANSWER_SECONDS = 180.0
+SCRAPED_SECONDS = 60.0
+WITHOUT_OPERATOR = ("operator.enabled=false", "dashboards.enabled=false")
+ALL_UP = dict.fromkeys((SERVER, *SITES), "up")
+
+
+@pytest.fixture(scope="module")
+def api(cluster: Cluster) -> Iterator[str]:
+    """The API server's address on this machine."""
+    install_operator(cluster)
+    with api_server(cluster) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def operated(
+    cluster: Cluster, api: str, watched: Watched, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Prometheus]:
+    """A Prometheus on what the operator makes of the chart's PodMonitor and PrometheusRule."""
+    with chart(cluster, "flare-monitoring", NAMESPACE, f"operator.labels.{LABEL}"):
+        eventually(lambda: "podMonitor/monitoring/flare" in by_the_operator(cluster)[0], what="it is taken")
+        eventually(lambda: by_the_operator(cluster)[1], what="the alerts are taken")
+        configuration, rules = by_the_operator(cluster)
+        files = files_for(configuration, cluster) | rules
+        with running(cluster, api, NAMESPACE, files, tmp_path_factory.mktemp("operated")) as made:
+            yield made
+
+
+@pytest.fixture(scope="module")
+def unoperated(
+    cluster: Cluster, api: str, watched: Watched, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Prometheus]:
+    """A Prometheus on the files that the chart has for one without the operator."""
+    here = f"scrape.namespaces={{{','.join(watched.namespaces)}}}"
+    with chart(cluster, "by-itself", NAMESPACE, *WITHOUT_OPERATOR, here):
+        files = ready_files(cluster, "by-itself", NAMESPACE)
+        with running(cluster, api, NAMESPACE, files, tmp_path_factory.mktemp("unoperated")) as made:
+            yield made
+
+
+def ready_files(cluster: Cluster, release: str, namespace: str) -> dict[str, str]:
+    """What the chart's ConfigMap holds, ready for a Prometheus here."""
+    data: dict[str, str] = cluster.get("configmap", "-n", namespace, f"{release}-prometheus")["data"]
+    return data | files_for(data["prometheus.yml"], cluster)
+
+
+@pytest.fixture(params=["operated", "unoperated"])
+def prometheus(request: pytest.FixtureRequest) -> Prometheus:
+    """Either of the two."""
+    found: Prometheus = request.getfixturevalue(request.param)
+    return found
+
+
+def test_every_parent_is_scraped_and_named(prometheus: Prometheus, watched: Watched) -> None:
+    eventually(lambda: prometheus.up(watched.project) == ALL_UP, SCRAPED_SECONDS, "every parent is scraped")
+    of_site = f'process_resident_memory_bytes{{project="{watched.project}", site="site-1"}}'
+    eventually(lambda: prometheus.query(of_site), what="its figures are there")
+    (memory,) = prometheus.query(of_site)
+    assert (memory["metric"]["role"], memory["metric"]["job"]) == ("client", "flarefleet")
+
+
+def test_every_query_of_every_panel_alert_and_variable_brings_data_or_has_a_reason_not_to(
+    operated: Prometheus, watched: Watched, hospital: str
+) -> None:
+    empty = unanswered(operated, watched.project, ANSWER_SECONDS, EMPTY_WITH_PODS, f"{10 * INTERVAL}s")
+    assert not empty, "\n".join(f"{asked.by}: {asked.query}" for asked in empty)
+
+
+def test_no_reason_is_given_for_what_has_data_after_all(
+    operated: Prometheus, watched: Watched, hospital: str
+) -> None:
+    found = {
+        metric
+        for metric, reason in EMPTY_WITH_PODS.items()
+        if reason != GPU and operated.query(f'{metric}{{project="{watched.project}"}}')
+    }
+    assert not found
+
+
+def test_every_alert_is_watched_and_none_fires_while_all_is_well(
+    operated: Prometheus, watched: Watched, hospital: str
+) -> None:
+    eventually(lambda: len(operated.rules()) == 11, SCRAPED_SECONDS, "the alerts are loaded")
+    eventually(
+        lambda: {rule["health"] for rule in operated.rules()} == {"ok"}, what="each has been evaluated"
+    )
+    for rule in operated.rules():
+        firing = [alert for alert in rule["alerts"] if alert["state"] == "firing"]
+        assert not [alert for alert in firing if alert["labels"].get("project") == watched.project]
+        assert (CHECKOUT / rule["annotations"]["runbook_url"]).is_file()
+
+
+def test_grafanas_sidecar_finds_every_dashboard_by_its_label(operated: Prometheus, cluster: Cluster) -> None:
+    found = cluster.get("configmaps", "--all-namespaces", "-l", "grafana_dashboard=1")["items"]
+
+    boards = [json.loads(text) for one in found for text in one["data"].values()]
+    assert sorted(board["title"] for board in boards) == sorted(
+        f"Flarefleet / {name}" for name in dashboards()
+    )
+
+
+def test_a_prometheus_reads_a_parent_only_from_the_namespace_that_its_values_name(
+    api: str, watched: Watched, visitors: Visitors, tmp_path: Path
+) -> None:
+    cluster, elsewhere = watched.cluster, visitors.invited
+    site = ("site-1", "--namespace", watched.namespace("site-1"))
+    with (
+        chart(cluster, "elsewhere", elsewhere, *WITHOUT_OPERATOR),
+        running(cluster, api, elsewhere, ready_files(cluster, "elsewhere", elsewhere), tmp_path) as stranger,
+    ):
+        shut_out = dict.fromkeys(ALL_UP, "down")
+        eventually(lambda: stranger.up(watched.project) == shut_out, SCRAPED_SECONDS, "nobody lets it in")
+        named = f"networkPolicy.monitoring.from={json.dumps(namespace_of(elsewhere))}"
+        client = str(CHECKOUT / "helm" / "flare-client")
+        cluster.run("helm", "upgrade", *site, client, "--reuse-values", "--set-json", named)
+        try:
+            let_in = shut_out | {"site-1": "up"}
+            eventually(lambda: stranger.up(watched.project) == let_in, 30, "site-1 lets it in")
+        finally:
+            cluster.run("helm", "rollback", *site)
