@@ -31,6 +31,8 @@ PARAMETERS = HospitalParameters(rounds=2, local_epochs=1, hidden=7, seed=5)
 IN_A_ROW = 20
 PATIENCE = 240
 """Seconds in which anything must have come about, however busy the machine is."""
+KEPT = 15
+"""Seconds for which site-1 keeps job pods once it has been given its ledger."""
 EVERYWHERE = (SERVER, "site-1", "site-2", "site-3")
 TEMPLATE = "/var/lib/flare/local/study_runtime.yaml"
 """What the launcher makes pods of; in tests it changes under a running parent."""
@@ -294,7 +296,7 @@ def _devices(wards: Federation, cluster: Cluster) -> bool:
 
 @pytest.fixture(scope="module")
 def ledger(wards: Federation, cluster: Cluster) -> Iterator[str]:
-    """From now on site-1 has a claim with numbers in it, for reading.
+    """From now on site-1 has a claim with numbers in it, for reading, and keeps job pods for a while.
 
     Yields:
         The node on which the claim's volume lies.
@@ -306,7 +308,7 @@ def ledger(wards: Federation, cluster: Cluster) -> Iterator[str]:
     written = ("--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")
     cluster.kubectl("wait", "-n", where, "pod/writer", *written)
     cluster.kubectl("delete", "pod", "-n", where, "writer")
-    own = {"datasets": {"ledger": {"claim": "ledger"}}}
+    own = {"datasets": {"ledger": {"claim": "ledger"}}, "jobPods": {"ttlSecondsAfterFinished": KEPT}}
     (wards.workspace.release / "site-1" / "own.yaml").write_text(yaml.safe_dump(own))
     up = wards.flarefleet("up")
     assert up.returncode == 0, up.stderr
@@ -332,6 +334,20 @@ def test_a_job_reads_its_sites_claim_where_that_lies_and_cannot_change_it(
     assert seen[0]["spec"]["nodeName"] == ledger
     parent = cluster.get("pod", "-n", namespace(wards, "site-1"), "site-1-0")
     assert "data-ledger" not in json.dumps(parent["spec"]), "it would hold the claim on its own node"
+
+
+def test_a_finished_pod_stays_for_as_long_as_its_operator_wants_and_its_secret_does_not(
+    wards: Federation, cluster: Cluster, ledger: str
+) -> None:
+    done = wards.flarefleet("submit", "fibonacci", "--detach", "--set", "rounds=1", "--site", "site-1")
+    assert done.returncode == 0, done.stderr
+
+    def stays_alone() -> bool:
+        phases = {pod["status"]["phase"] for pod in job_pods(wards, cluster, "site-1")}
+        return phases == {"Succeeded"} and len(secrets(wards, cluster, "site-1")) == 1
+
+    eventually(stays_alone, PATIENCE, "the pod has done its work, its Secret is gone")
+    eventually(lambda: not job_pods(wards, cluster, "site-1"), KEPT + PATIENCE, "it goes")
 
 
 def _claim(name: str) -> dict[str, Any]:
