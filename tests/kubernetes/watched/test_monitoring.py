@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.federation.federation import SERVER, eventually
 from tests.kubernetes.cluster import CHECKOUT, Cluster
@@ -31,6 +32,41 @@ ANSWER_SECONDS = 180.0
 SCRAPED_SECONDS = 60.0
 WITHOUT_OPERATOR = ("operator.enabled=false", "dashboards.enabled=false")
 ALL_UP = dict.fromkeys((SERVER, *SITES), "up")
+BY_ANNOTATIONS = {
+    "global": {"scrape_interval": f"{INTERVAL}s"},
+    "scrape_configs": [
+        {
+            "job_name": "kubernetes-pods",
+            "honor_labels": True,
+            "kubernetes_sd_configs": [{"role": "pod"}],
+            "relabel_configs": [
+                {
+                    "source_labels": ["__meta_kubernetes_pod_annotation_prometheus_io_scrape"],
+                    "action": "keep",
+                    "regex": "true",
+                },
+                {
+                    "source_labels": ["__meta_kubernetes_pod_annotation_prometheus_io_path"],
+                    "action": "replace",
+                    "target_label": "__metrics_path__",
+                    "regex": "(.+)",
+                },
+                {
+                    "source_labels": [
+                        "__meta_kubernetes_pod_annotation_prometheus_io_port",
+                        "__meta_kubernetes_pod_ip",
+                    ],
+                    "action": "replace",
+                    "regex": r"(\d+);(.+)",
+                    "replacement": "$2:$1",
+                    "target_label": "__address__",
+                },
+                {"source_labels": ["__meta_kubernetes_namespace"], "target_label": "namespace"},
+            ],
+        }
+    ],
+}
+"""What the chart `prometheus` of prometheus-community comes with for pods, and `honor_labels`."""
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +125,9 @@ def test_every_parent_is_scraped_and_named(prometheus: Prometheus, watched: Watc
 
 
 def test_every_query_of_every_panel_alert_and_variable_brings_data_or_has_a_reason_not_to(
-    operated: Prometheus, watched: Watched, hospital: str
+    prometheus: Prometheus, watched: Watched, hospital: str
 ) -> None:
-    empty = unanswered(operated, watched.project, ANSWER_SECONDS, EMPTY_WITH_PODS, f"{10 * INTERVAL}s")
+    empty = unanswered(prometheus, watched.project, ANSWER_SECONDS, EMPTY_WITH_PODS, f"{10 * INTERVAL}s")
     assert not empty, "\n".join(f"{asked.by}: {asked.query}" for asked in empty)
 
 
@@ -107,13 +143,13 @@ def test_no_reason_is_given_for_what_has_data_after_all(
 
 
 def test_every_alert_is_watched_and_none_fires_while_all_is_well(
-    operated: Prometheus, watched: Watched, hospital: str
+    prometheus: Prometheus, watched: Watched, hospital: str
 ) -> None:
-    eventually(lambda: len(operated.rules()) == 11, SCRAPED_SECONDS, "the alerts are loaded")
+    eventually(lambda: len(prometheus.rules()) == 11, SCRAPED_SECONDS, "the alerts are loaded")
     eventually(
-        lambda: {rule["health"] for rule in operated.rules()} == {"ok"}, what="each has been evaluated"
+        lambda: {rule["health"] for rule in prometheus.rules()} == {"ok"}, what="each has been evaluated"
     )
-    for rule in operated.rules():
+    for rule in prometheus.rules():
         firing = [alert for alert in rule["alerts"] if alert["state"] == "firing"]
         assert not [alert for alert in firing if alert["labels"].get("project") == watched.project]
         assert (CHECKOUT / rule["annotations"]["runbook_url"]).is_file()
@@ -128,9 +164,29 @@ def test_grafanas_sidecar_finds_every_dashboard_by_its_label(operated: Prometheu
     )
 
 
-def test_a_prometheus_reads_a_parent_only_from_the_namespace_that_its_values_name(
-    api: str, watched: Watched, visitors: Visitors, tmp_path: Path
+def test_a_prometheus_that_goes_by_annotations_sees_every_parent(
+    cluster: Cluster, api: str, watched: Watched, tmp_path: Path
 ) -> None:
+    files = files_for(yaml.safe_dump(BY_ANNOTATIONS), cluster)
+    with running(cluster, api, NAMESPACE, files, tmp_path) as prometheus:
+        told = f'nvflare_ready{{project="{watched.project}"}} == 1'
+        eventually(
+            lambda: {one["metric"]["site"] for one in prometheus.query(told)} == {SERVER, *SITES},
+            SCRAPED_SECONDS,
+            "every parent tells of itself",
+        )
+        assert {one["health"] for one in _targets_in(prometheus, watched)} == {"up"}
+
+
+def _targets_in(prometheus: Prometheus, watched: Watched) -> list[dict[str, str]]:
+    targets = prometheus.get("targets")["activeTargets"]
+    return [one for one in targets if one["labels"]["namespace"] in watched.namespaces]
+
+
+def test_a_prometheus_reads_a_parent_only_from_the_namespace_that_its_values_name(
+    operated: Prometheus, api: str, watched: Watched, visitors: Visitors, tmp_path: Path
+) -> None:
+    eventually(lambda: operated.up(watched.project) == ALL_UP, SCRAPED_SECONDS, "every parent is scraped")
     cluster, elsewhere = watched.cluster, visitors.invited
     site = ("site-1", "--namespace", watched.namespace("site-1"))
     with (
@@ -140,10 +196,20 @@ def test_a_prometheus_reads_a_parent_only_from_the_namespace_that_its_values_nam
         shut_out = dict.fromkeys(ALL_UP, "down")
         eventually(lambda: stranger.up(watched.project) == shut_out, SCRAPED_SECONDS, "nobody lets it in")
         named = f"networkPolicy.monitoring.from={json.dumps(namespace_of(elsewhere))}"
-        client = str(CHECKOUT / "helm" / "flare-client")
-        cluster.run("helm", "upgrade", *site, client, "--reuse-values", "--set-json", named)
+        cluster.run(
+            "helm",
+            "upgrade",
+            *site,
+            str(CHECKOUT / "helm" / "flare-client"),
+            "--reuse-values",
+            "--set-json",
+            named,
+        )
         try:
             let_in = shut_out | {"site-1": "up"}
             eventually(lambda: stranger.up(watched.project) == let_in, 30, "site-1 lets it in")
+            others = ALL_UP | {"site-1": "down"}
+            eventually(lambda: operated.up(watched.project) == others, 30, "site-1 lets nobody else in")
         finally:
             cluster.run("helm", "rollback", *site)
+    eventually(lambda: operated.up(watched.project) == ALL_UP, 30, "the usual one is let in again")

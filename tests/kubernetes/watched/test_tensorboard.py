@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import urllib.parse
 import urllib.request
@@ -94,3 +95,23 @@ def test_its_service_is_reached_by_whom_the_values_name(
 ) -> None:
     service = f"{SERVER}-tensorboard.{watched.namespace(SERVER)}.svc"
     assert reaches(watched.cluster, getattr(visitors, visitor), "visitor", service, 80) is may
+
+
+def test_the_command_shows_the_curves_on_this_machine_while_the_job_runs(
+    watched: Watched, hospital: str
+) -> None:
+    with subprocess.Popen(
+        watched.federation.command("tensorboard", hospital),
+        cwd=watched.federation.folder,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip().rstrip("/")
+            eventually(lambda: steps(url, SITES[0]), 60, "there is a curve")
+            before = len(steps(url, SITES[0]))
+            eventually(lambda: len(steps(url, SITES[0])) > before, 60, "the curve grows")
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
