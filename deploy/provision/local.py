@@ -35,6 +35,8 @@ OWN_JOB_LOGS = ("list_job", "get_job_log", "download_job_components")
 """Commands that tell who submitted a job why it failed."""
 CHECK_ENGINE_FREQUENCY = 0.2
 """Seconds (3 in NVFlare): how soon a server's job process sees that its job is over, and ends."""
+REGISTER_INTERVAL = 0.5
+"""Seconds (2 in NVFlare) until a site tries again to register: it may not be connected yet at its first."""
 
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 PARENT_TELEMETRY = {"id": "flare_telemetry", "path": "fl_app.telemetry.parent.ParentTelemetry", "args": {}}
@@ -125,6 +127,8 @@ def _complete(text: str, kind: str, admitted: int) -> str:
         components["job_manager"]["args"]["uri_root"] = str(WORKSPACE_PATH / "jobs-storage")
         storage = resources["snapshot_persistor"]["args"]["storage"]
         storage["args"]["root_dir"] = str(WORKSPACE_PATH / "snapshot-storage")
+    elif kind == ParticipantType.CLIENT:
+        resources["client"]["client_register_interval"] = REGISTER_INTERVAL
     return _json(resources)
 
 

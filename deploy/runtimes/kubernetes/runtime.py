@@ -198,20 +198,16 @@ class KubernetesRuntime:
         ensure_namespace(self._cluster(member), member, self.project.name, self._authority)
 
     def _install(self, plan: Plan, helm: Helm) -> None:
-        """The server first only where sites need to know the port that its node gave it."""
+        """The server first: all sites wait for it, and may need to know the port that its node gave it."""
         server = self._participants[plan.server.name]
-        address = None
-        first: tuple[Member, ...] = ()
-        if reach.server_values(plan, server):
-            first = (plan.server,)
-            self._install_one(helm, plan.server, reach.server_values(plan, server))
-            address = reach.find_node_address(self._cluster(plan.server), plan.server)
+        values = reach.server_values(plan, server)
+        self._install_one(helm, plan.server, values)
+        address = reach.find_node_address(self._cluster(plan.server), plan.server) if values else None
 
         def install(member: Member) -> None:
-            own = {} if member == plan.server else reach.site_values(plan, member, server, address)
-            self._install_one(helm, member, own)
+            self._install_one(helm, member, reach.site_values(plan, member, server, address))
 
-        _each(install, [member for member in plan.members if member not in first], HELMS_AT_ONCE)
+        _each(install, [member for member in plan.members if member != plan.server], HELMS_AT_ONCE)
 
     def _install_one(self, helm: Helm, member: Member, values: dict[str, object]) -> None:
         participant = self._participants[member.name]
