@@ -15,6 +15,7 @@ import yaml
 
 from benchmarks.deploy.job import JOBS, Times
 from benchmarks.deploy.job import run as run_job
+from benchmarks.environment import users_environment
 from deploy.tools import find_tool
 
 ADMIN = "admin@nvidia.com"
@@ -94,7 +95,9 @@ class InCluster(ABC):
 
 def run(*command: str, cwd: Path | None = None) -> str:
     """What a program prints; it must succeed."""
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=cwd, env=users_environment(), capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
     return done.stdout

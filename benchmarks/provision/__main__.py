@@ -20,6 +20,8 @@ from typing import NamedTuple
 
 import yaml
 
+from benchmarks.environment import users_environment
+
 BIN = Path(sys.executable).parent
 BUILDERS = "nvflare.lighter.impl"
 
@@ -141,7 +143,13 @@ def _timed(command: Callable[[Path], list[str]], folder: Path, cores: int | None
 
     before, start = _cpu(), time.perf_counter()
     done = subprocess.run(
-        command(folder), cwd=folder, capture_output=True, text=True, preexec_fn=limit, check=False
+        command(folder),
+        cwd=folder,
+        env=users_environment(),
+        capture_output=True,
+        text=True,
+        preexec_fn=limit,
+        check=False,
     )
     cost = Cost(time.perf_counter() - start, _cpu() - before)
     if done.returncode:
