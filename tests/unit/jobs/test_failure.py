@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from deploy.session.failure import explain, last_error
 from deploy.session.session import Job
 
@@ -30,6 +32,17 @@ def test_the_last_exception_is_shown_without_nvflares_own_frames() -> None:
 
 def test_errors_that_only_tell_that_the_job_ends_are_no_cause() -> None:
     assert "job aborted" not in last_error(SITE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "failed to send task result to server - will try again",
+        "Stream error: blob_cb threw AttributeError: 'NoneType' object has no attribute 'get_widget'",
+    ],
+)
+def test_a_site_whose_job_ended_under_it_and_a_question_that_came_too_early_are_no_cause(text: str) -> None:
+    assert last_error(f"{AT} ClientRunner - ERROR - {text}\n") == ""
 
 
 def test_an_error_without_an_exception_is_shown_as_it_is() -> None:
