@@ -45,7 +45,7 @@ class FlowerServer(FlowerController):
         )
         self.app = app
         self._wrong = ""
-        self._app_ended = False
+        self._superlink: SuperLink | None = None
 
     def start_controller(self, fl_ctx: FLContext) -> None:
         """Begin, unless there is no Flower to begin with."""
@@ -72,7 +72,7 @@ class FlowerServer(FlowerController):
 
     def get_applet(self, fl_ctx: FLContext) -> SuperLink:
         """The SuperLink."""
-        return SuperLink(
+        self._superlink = SuperLink(
             self.app,
             database=self.database,
             superlink_ready_timeout=self.superlink_ready_timeout,
@@ -80,6 +80,7 @@ class FlowerServer(FlowerController):
             superlink_min_query_interval=self.superlink_min_query_interval,
             run_config=self.run_config,
         )
+        return self._superlink
 
     def _client_app_failed(self, fl_ctx: FLContext, reason: str) -> None:
         site = fl_ctx.get_peer_context().get_identity_name()
@@ -97,8 +98,7 @@ class FlowerServer(FlowerController):
 
         NVFlare would take its site for done, and the job for completed once all are, with nothing trained.
         """
-        ends_anyway = self._app_ended or (self.abort_signal is not None and self.abort_signal.triggered)
-        if not ends_anyway:
+        if not self._ends_anyway():
             site = fl_ctx.get_peer_context().get_identity_name()
             code = request.get(Constant.MSG_KEY_EXIT_CODE)
             finding = Finding(
@@ -109,9 +109,13 @@ class FlowerServer(FlowerController):
             self._end(fl_ctx, finding)
         return super()._process_client_done(topic, request, fl_ctx)
 
+    def _ends_anyway(self) -> bool:
+        """Whether the run has finished, which sites are told before this controller is, or the job ends."""
+        finished = self._superlink is not None and self._superlink.flower_run_finished
+        return finished or (self.abort_signal is not None and self.abort_signal.triggered)
+
     def _app_stopped(self, rc: int, fl_ctx: FLContext) -> None:
         """Say why the ServerApp failed; NVFlare would say `rc=103`."""
-        self._app_ended = True
         if rc:
             log = Path(self._engine.get_workspace().get_run_dir(fl_ctx.get_job_id()), SERVER_APP_LOG)
             finding = Finding(

@@ -8,7 +8,7 @@ import pytest
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
-from nvflare.app_common.tie.controller import TieController, _ClientStatus
+from nvflare.app_common.tie.controller import _ClientStatus
 from nvflare.app_common.tie.defs import Constant
 
 from fl_app.flower.server import FlowerServer
@@ -28,9 +28,7 @@ class Ended(FlowerServer):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Ended:
-    # Both need NVFlare's engine.
-    monkeypatch.setattr(TieController, "_trigger_stop", lambda *_: None)
-    monkeypatch.setattr("fl_app.flower.server.report", lambda *_: None)
+    monkeypatch.setattr("fl_app.flower.server.report", lambda *_: None)  # it needs NVFlare's engine
     return Ended()
 
 
@@ -53,8 +51,9 @@ def test_a_supernode_that_ends_before_the_app_ends_the_job_with_its_site(
     assert reason.startswith(f"site-1: its SuperNode ended (exit code {exit_code}) before the ServerApp did.")
 
 
-def test_a_supernode_that_ends_after_the_app_is_done(server: Ended) -> None:
-    server._app_stopped(0, FLContext())
+def test_a_supernode_that_ends_after_the_run_is_done(server: Ended) -> None:
+    """Sites are told that the run has finished seconds before the controller is."""
+    server.get_applet(FLContext()).flower_run_finished = True
     done(server)
     assert not server.reasons
     assert server.client_statuses["site-1"].app_done
