@@ -208,6 +208,6 @@ def test_a_prometheus_reads_a_parent_only_from_the_namespace_that_its_values_nam
         try:
             let_in = shut_out | {"site-1": "up"}
             eventually(lambda: stranger.up(watched.project) == let_in, SCRAPED_SECONDS, "site-1 lets it in")
-            # The usual one is not asked: policies leave a connection alone that is open, and it keeps its own.
+            # The usual one is not asked: a policy leaves open connections alone, and it keeps its own.
         finally:
             cluster.run("helm", "rollback", *site)
