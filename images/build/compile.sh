@@ -1,6 +1,7 @@
 #!/bin/sh
-# Compiles what this step installed into an environment (the argument). The bytecode is valid whatever the sources' times, and a read-only root could not
-# write it later. One process, in order: what Python writes depends on what it compiled before.
+# Compiles what this step installed into an environment (the argument). The bytecode is valid whatever the sources'
+# times, and a read-only root could not write it later. One process, in order: what Python writes depends on what it
+# compiled before.
 # Left out is what only a newer Python can read (py312_intrinsics.py of torch).
 set -eu
 

@@ -25,7 +25,7 @@ SERVER_CHECKS = ("--disable-openapi-validation",)
 API's whole schema, from which helm would learn the same, costs half a second of each release."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Helm:
     """The program.
 
