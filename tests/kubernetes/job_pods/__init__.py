@@ -1,0 +1,1 @@
+"""`launcher: pod`: jobs in pods of their own, under Pod Security `restricted`."""

@@ -1,0 +1,57 @@
+"""One federation whose jobs run in pods."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+import yaml
+
+from deploy.project import Image
+from tests.federation.federation import SERVER, Federation, write_project
+from tests.kubernetes.cluster import Cluster
+from tests.kubernetes.job_pods.wards import TASK_TIMEOUT, namespace
+
+TEMPLATE = "/var/lib/flare/local/study_runtime.yaml"
+"""What the launcher makes pods of; in tests it changes under a running parent."""
+
+
+@pytest.fixture(scope="package")
+def wards(cluster_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+    """A server and three sites, up, whose jobs run in pods; what cannot start is given up after 5 s."""
+    name = f"wards-{os.getpid()}"
+    folder = tmp_path_factory.mktemp("wards")
+    file = write_project(folder, sites=3, name=name, image=cluster_image, port=8002, launcher="pod")
+    made = Federation(file.parent, "kubernetes")
+    own: dict[str, object] = {"jobPods": {"startTimeoutSeconds": 5}}
+    (made.workspace.release / "site-1" / "own.yaml").write_text(yaml.safe_dump(own))
+    own["extraEnv"] = [{"name": "FLARE_TASK_TIMEOUT", "value": TASK_TIMEOUT}]
+    (made.workspace.release / SERVER / "own.yaml").write_text(yaml.safe_dump(own))
+    try:
+        up = made.flarefleet("up", "--runtime", "kubernetes")
+        assert up.returncode == 0, up.stderr
+        yield made
+    finally:
+        made.remove()
+
+
+@pytest.fixture
+def template(wards: Federation, cluster: Cluster) -> Iterator[Callable[[str, str], None]]:
+    """Runs a statement of Python that changes the pod template `t` of one; as it was, afterwards."""
+    before: dict[str, str] = {}
+
+    def run(name: str, *command: str) -> str:
+        return cluster.exec(namespace(wards, name), f"{name}-0", *command)
+
+    def change(name: str, statement: str) -> None:
+        before[name] = run(name, "cat", TEMPLATE)
+        code = (
+            f"import yaml; p = {TEMPLATE!r}; d = yaml.safe_load(open(p)); t = d['studies']['default']; "
+            f"{statement}; open(p, 'w').write(yaml.safe_dump(d))"
+        )
+        run(name, "python3", "-c", code)
+
+    yield change
+    for name, text in before.items():
+        run(name, "python3", "-c", f"open({TEMPLATE!r}, 'w').write({text!r})")

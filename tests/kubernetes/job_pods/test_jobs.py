@@ -1,0 +1,86 @@
+"""Jobs that come to their end, and what is left of them: nothing."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.session.connection import open_session
+from deploy.session.kit import AdminKit
+from deploy.session.session import COMPLETED
+from fl_app.jobs.hospital.job import HospitalParameters
+from tests.federation.federation import ADMIN, SERVER, Federation, eventually
+from tests.kubernetes.cluster import Cluster
+from tests.kubernetes.hospital import is_what_averaging_by_hand_comes_to, submitted_with
+from tests.kubernetes.job_pods.wards import (
+    EVERYWHERE,
+    PATIENCE,
+    TASK_TIMEOUT,
+    job_pods,
+    nothing_left,
+    submitting,
+)
+
+pytestmark = pytest.mark.kubernetes
+
+PARAMETERS = HospitalParameters(rounds=2, local_epochs=1, hidden=7, seed=5)
+IN_A_ROW = 20
+
+
+def test_hospital_in_pods_comes_to_the_model_that_averaging_by_hand_comes_to_and_leaves_nothing(
+    wards: Federation, cluster: Cluster, tmp_path: Path
+) -> None:
+    seen: dict[str, dict[str, Any]] = {}
+    with submitting(wards, "hospital", *submitted_with(PARAMETERS)) as process:
+
+        def in_every_namespace() -> bool:
+            for name in EVERYWHERE:
+                for pod in job_pods(wards, cluster, name):
+                    seen[name] = pod
+            return len(seen) == len(EVERYWHERE) or process.poll() is not None
+
+        eventually(in_every_namespace, PATIENCE, "a job pod in every namespace")
+        stdout, stderr = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, stderr
+
+    assert set(seen) == set(EVERYWHERE)
+    for name, pod in seen.items():
+        labels, spec = pod["metadata"]["labels"], pod["spec"]
+        assert (labels["flare/site"], labels["flare/role"]) == (name, "job")
+        assert labels["app.kubernetes.io/component"] == "job"
+        assert spec["automountServiceAccountToken"] is False
+        (owner,) = pod["metadata"]["ownerReferences"]
+        assert (owner["kind"], owner["name"]) == ("ConfigMap", f"{name}-jobs")
+        assert "-key" not in json.dumps(spec["volumes"]), "the site's private key stays where it is"
+    told = {name: _environment(pod).get("FLARE_TASK_TIMEOUT") for name, pod in seen.items()}
+    assert told == {**dict.fromkeys(EVERYWHERE), SERVER: TASK_TIMEOUT}
+    is_what_averaging_by_hand_comes_to(wards, stdout.strip(), PARAMETERS, tmp_path / "results")
+    eventually(lambda: nothing_left(wards, cluster), PATIENCE, "nothing is left of the job")
+
+
+def _environment(pod: dict[str, Any]) -> dict[str, str]:
+    return {one["name"]: one.get("value", "") for one in pod["spec"]["containers"][0]["env"]}
+
+
+def test_twenty_jobs_in_a_row_complete_on_a_busy_machine(wards: Federation, tmp_path: Path) -> None:
+    """NVFlare runs four of them at the same time, so that the machine is as busy as it can be."""
+    sites = ("--site", "site-1", "--site", "site-2")
+    exported = wards.flarefleet("export", "fibonacci", str(tmp_path / "job"), "--set", "rounds=1", *sites)
+    assert exported.returncode == 0, exported.stderr
+    folder = next((tmp_path / "job").rglob("meta.json")).parent
+    with open_session(AdminKit.read(wards.runtime.admin_kit(ADMIN))) as session:
+        ids = {session.submit(folder, token=uuid.uuid4().hex) for _ in range(IN_A_ROW)}
+        deadline = time.monotonic() + 420
+        jobs = [job for job in session.jobs() if job.id in ids]
+        while not all(job.is_finished for job in jobs):
+            assert time.monotonic() < deadline, jobs
+            threading.Event().wait(1)
+            jobs = [job for job in session.jobs() if job.id in ids]
+    assert len(ids) == IN_A_ROW
+    assert {job.status for job in jobs} == {COMPLETED}, jobs

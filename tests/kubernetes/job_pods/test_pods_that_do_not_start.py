@@ -1,0 +1,149 @@
+"""A job whose pod waits, and one whose pod never starts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy.images.names import runtime_image
+from deploy.project import Image
+from tests.federation.federation import SERVER, Federation, eventually
+from tests.kubernetes.cluster import Cluster
+from tests.kubernetes.job_pods.wards import PATIENCE, job_pods, namespace, nothing_left, submitting
+
+pytestmark = pytest.mark.kubernetes
+
+
+def test_a_warning_that_the_kubelet_gets_over_does_not_end_a_job(
+    wards: Federation, cluster: Cluster, template: Callable[[str, str], None]
+) -> None:
+    template(
+        "site-1",
+        "s = t['pod_template']['spec']; "
+        "s['volumes'].append({'name': 'late', 'secret': {'secretName': 'late'}}); "
+        "s['containers'][0]['volumeMounts'].append({'name': 'late', 'mountPath': '/late'})",
+    )
+    where = namespace(wards, "site-1")
+
+    def warned() -> bool:
+        events = cluster.get("events", "-n", where, "--field-selector", "reason=FailedMount")["items"]
+        return any(event["involvedObject"]["name"] not in ("site-1-0",) for event in events)
+
+    with submitting(wards, "fibonacci", "--set", "rounds=1", "--site", "site-1") as process:
+        try:
+            eventually(warned, PATIENCE, "the kubelet warns")
+        finally:
+            cluster.kubectl("create", "secret", "generic", "late", "-n", where)
+        _, stderr = process.communicate(timeout=PATIENCE)
+    cluster.kubectl("delete", "secret", "late", "-n", where)
+    assert process.returncode == 0, stderr
+    assert "COMPLETED" in stderr
+
+
+@pytest.mark.parametrize(("where", "who"), [("site-1", "site-1"), (SERVER, "server")])
+def test_a_pod_without_an_image_ends_its_job_and_says_why(
+    wards: Federation, cluster: Cluster, template: Callable[[str, str], None], where: str, who: str
+) -> None:
+    template(where, "t['container']['image'] = 'registry.invalid/nowhere:1'")
+    ended = wards.flarefleet("submit", "fibonacci", "--set", "rounds=1", "--site", "site-1")
+    assert ended.returncode == 1, ended.stderr
+    told = " ".join(ended.stderr.split())
+    assert f"{who}: its pod cannot start:" in told
+    assert "registry.invalid/nowhere:1" in told
+    eventually(lambda: nothing_left(wards, cluster), PATIENCE, "nothing is left of the job")
+
+
+@pytest.mark.parametrize(("name", "who"), [("site-2", "site-2"), (SERVER, "server")])
+def test_a_pod_that_a_quota_refuses_ends_its_job_and_says_why(
+    wards: Federation, cluster: Cluster, name: str, who: str
+) -> None:
+    where = namespace(wards, name)
+    cluster.kubectl("create", "quota", "few", "-n", where, "--hard=pods=1")
+    try:
+        ended = wards.flarefleet("submit", "fibonacci", "--set", "rounds=1", "--site", "site-2")
+    finally:
+        cluster.kubectl("delete", "quota", "few", "-n", where)
+    assert ended.returncode == 1, ended.stderr
+    told = " ".join(ended.stderr.split())
+    assert f"{who}: Kubernetes refuses its pod:" in told
+    assert "exceeded quota: few" in told
+
+
+def test_a_job_waits_for_a_gpu_says_so_and_runs_when_one_is_freed(
+    wards: Federation, cluster: Cluster, cluster_image: Image
+) -> None:
+    holders = [f"holder-{number}" for number in range(len(cluster.workers))]
+    for name in holders:
+        limits = {"resources": {"limits": {"nvidia.com/gpu": "1"}}}
+        overrides = {
+            "spec": {"terminationGracePeriodSeconds": 0, "containers": [_holder(cluster_image, limits)]}
+        }
+        cluster.kubectl(
+            *("run", name, "-n", "default", f"--image={cluster_image.registry}", "--restart=Never"),
+            f"--overrides={json.dumps(overrides)}",
+        )
+    try:
+        for name in holders:
+            cluster.kubectl("wait", "-n", "default", f"pod/{name}", "--for=condition=Ready", "--timeout=60s")
+        own = {"gpus": 1, "jobPods": {"runtimeClassName": "nvidia"}}
+        (wards.workspace.release / "site-2" / "own.yaml").write_text(yaml.safe_dump(own))
+        assert wards.flarefleet("up").returncode == 0
+        with submitting(wards, "fibonacci", "--set", "rounds=1", "--site", "site-2") as process:
+            assert process.stderr is not None
+            said = next(line for line in process.stderr if "waits for its job pod" in line)
+            assert "site-2" in said
+            assert "Insufficient nvidia.com/gpu" in said
+            cluster.kubectl("delete", "pod", "-n", "default", holders[0])
+            eventually(lambda: _devices(wards, cluster), PATIENCE, "the pod has a GPU")
+            process.stderr.read()
+            assert process.wait(PATIENCE) == 0
+    finally:
+        cluster.kubectl("delete", "pod", "-n", "default", "--ignore-not-found", *holders)
+
+
+def test_a_job_waits_for_its_pod_on_the_server_says_so_and_runs_when_there_is_room(
+    wards: Federation, cluster: Cluster, template: Callable[[str, str], None]
+) -> None:
+    """Nobody but the server's parent can say it: the job's own process is in that pod."""
+    template(SERVER, "t['pod_template']['spec']['nodeSelector'] = {'flare-test': 'room'}")
+    node = cluster.workers[0]
+    fibonacci = ("fibonacci", "--set", "rounds=1", "--site", "site-1", "--timeout", str(3 * PATIENCE))
+    try:
+        with submitting(wards, *fibonacci) as process:
+            assert process.stderr is not None
+            said = next(line for line in process.stderr if "the server waits for its job pod" in line)
+            assert "didn't match Pod's node affinity/selector" in said
+            listed = wards.flarefleet("jobs").stdout
+            assert "RUNNING" in listed
+            assert "didn't match Pod's node affinity/selector" in listed
+            cluster.kubectl("label", "node", node, "flare-test=room")
+            process.stderr.read()
+            assert process.wait(PATIENCE) == 0
+    finally:
+        cluster.kubectl("label", "node", node, "flare-test-")
+    assert "waits" not in wards.flarefleet("jobs").stdout
+
+
+def _holder(image: Image, limits: dict[str, Any]) -> dict[str, Any]:
+    name = runtime_image(image)
+    return {
+        "name": "holder",
+        "image": name,
+        "imagePullPolicy": "Never",
+        "command": ["sleep", "600"],
+        **limits,
+    }
+
+
+def _devices(wards: Federation, cluster: Cluster) -> bool:
+    pods = job_pods(wards, cluster, "site-2")
+    limits = [pod["spec"]["containers"][0]["resources"]["limits"] for pod in pods]
+    return (
+        bool(pods)
+        and all(one["nvidia.com/gpu"] == "1" for one in limits)
+        and bool(pods[0]["spec"].get("nodeName"))
+    )

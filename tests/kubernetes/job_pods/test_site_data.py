@@ -1,0 +1,111 @@
+"""A site's own data in its job pods, and pods that stay for a while."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.federation.federation import Federation, eventually
+from tests.kubernetes.cluster import Cluster
+from tests.kubernetes.job_pods.wards import PATIENCE, job_pods, namespace, secrets, submitting
+
+pytestmark = pytest.mark.kubernetes
+
+KEPT = 15
+"""Seconds for which site-1 keeps job pods once it has been given its ledger."""
+
+
+@pytest.fixture(scope="module")
+def ledger(wards: Federation, cluster: Cluster) -> Iterator[str]:
+    """From now on site-1 has a claim with numbers in it, for reading, and keeps job pods for a while.
+
+    Yields:
+        The node on which the claim's volume lies.
+    """
+    where = namespace(wards, "site-1")
+    node = cluster.workers[-1]
+    cluster.apply(_claim("ledger"), where)
+    cluster.apply(_writer("ledger", node, "umask 022; echo 19 23 > /ledger/numbers"), where)
+    written = ("--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")
+    cluster.kubectl("wait", "-n", where, "pod/writer", *written)
+    cluster.kubectl("delete", "pod", "-n", where, "writer")
+    own = {"datasets": {"ledger": {"claim": "ledger"}}, "jobPods": {"ttlSecondsAfterFinished": KEPT}}
+    (wards.workspace.release / "site-1" / "own.yaml").write_text(yaml.safe_dump(own))
+    up = wards.flarefleet("up")
+    assert up.returncode == 0, up.stderr
+    yield node
+    # Data that a site was given outlives its federation, and its namespace with it.
+    cluster.kubectl("delete", "pvc", "-n", where, "ledger", "--timeout=60s")
+
+
+def test_a_job_reads_its_sites_claim_where_that_lies_and_cannot_change_it(
+    wards: Federation, cluster: Cluster, ledger: str
+) -> None:
+    """The job completes only then; see its client."""
+    seen: list[dict[str, Any]] = []
+    with submitting(wards, str(Path(__file__).parent / "ledger_job"), "--site", "site-1") as process:
+
+        def has_a_node() -> bool:
+            seen.extend(pod for pod in job_pods(wards, cluster, "site-1") if pod["spec"].get("nodeName"))
+            return bool(seen) or process.poll() is not None
+
+        eventually(has_a_node, PATIENCE, "the job's pod has a node")
+        _, stderr = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, stderr
+    assert seen[0]["spec"]["nodeName"] == ledger
+    parent = cluster.get("pod", "-n", namespace(wards, "site-1"), "site-1-0")
+    assert "data-ledger" not in json.dumps(parent["spec"]), "it would hold the claim on its own node"
+
+
+def test_a_finished_pod_stays_for_as_long_as_its_operator_wants_and_its_secret_does_not(
+    wards: Federation, cluster: Cluster, ledger: str
+) -> None:
+    done = wards.flarefleet("submit", "fibonacci", "--detach", "--set", "rounds=1", "--site", "site-1")
+    assert done.returncode == 0, done.stderr
+
+    def stays_alone() -> bool:
+        phases = {pod["status"]["phase"] for pod in job_pods(wards, cluster, "site-1")}
+        return phases == {"Succeeded"} and len(secrets(wards, cluster, "site-1")) == 1
+
+    eventually(stays_alone, PATIENCE, "the pod has done its work, its Secret is gone")
+    eventually(lambda: not job_pods(wards, cluster, "site-1"), KEPT + PATIENCE, "it goes")
+
+
+def _claim(name: str) -> dict[str, Any]:
+    """Of one node at a time, and bound to the one on which it is first used."""
+    spec = {
+        "accessModes": ["ReadWriteOnce"],
+        "storageClassName": "local",
+        "resources": {"requests": {"storage": "16Mi"}},
+    }
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec}
+
+
+def _writer(claim: str, node: str, script: str) -> dict[str, Any]:
+    """A pod, as `restricted` wants it, that writes into a claim."""
+    container = {
+        "name": "writer",
+        "image": "localhost/busybox:1",
+        "imagePullPolicy": "Never",
+        "command": ["sh", "-c", script],
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        "volumeMounts": [{"name": "data", "mountPath": f"/{claim}"}],
+    }
+    spec = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "nodeSelector": {"kubernetes.io/hostname": node},
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 10001,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [container],
+        "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}],
+    }
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "writer"}, "spec": spec}

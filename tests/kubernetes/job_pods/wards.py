@@ -1,0 +1,54 @@
+"""What there is of the jobs of one federation in a cluster, and how one is submitted."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.federation.federation import SERVER, Federation
+from tests.kubernetes.cluster import Cluster
+
+PATIENCE = 240
+"""Seconds in which anything must have come about, however busy the machine is."""
+TASK_TIMEOUT = "7200"
+"""What the server's operator sets; jobs of the server are to know it."""
+EVERYWHERE = (SERVER, "site-1", "site-2", "site-3")
+
+
+def namespace(wards: Federation, name: str) -> str:
+    return f"{wards.project.name}-{name}"
+
+
+def job_pods(wards: Federation, cluster: Cluster, name: str) -> list[dict[str, Any]]:
+    """The job pods of a server or site that are there now."""
+    return cluster.get("pods", "-n", namespace(wards, name), "-l", "flare/role=job")["items"]
+
+
+def secrets(wards: Federation, cluster: Cluster, name: str) -> set[str]:
+    """The Secrets that are helm's and the operator's no more than the job's."""
+    items = cluster.get("secrets", "-n", namespace(wards, name))["items"]
+    return {one["metadata"]["name"] for one in items if one["type"] == "Opaque"}
+
+
+def nothing_left(wards: Federation, cluster: Cluster) -> bool:
+    return all(
+        not job_pods(wards, cluster, name) and len(secrets(wards, cluster, name)) == 1 for name in EVERYWHERE
+    )
+
+
+@contextmanager
+def submitting(wards: Federation, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """`flarefleet submit`, watching, while the test does something else."""
+    with subprocess.Popen(
+        wards.command("submit", *words),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=wards.folder,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
