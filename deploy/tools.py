@@ -87,7 +87,7 @@ def _apart(name: str, requirement: str) -> Path:
     program = folder / "bin" / name
     if not program.exists():
         venv.create(folder, with_pip=True, clear=True)
-        _pip([str(folder / "bin" / "python")], "install", requirement)
+        _pip([str(folder / "bin" / "python")], "install", "--no-compile", requirement)
     return program
 
 

@@ -24,7 +24,8 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep tests that share something costly in one worker; let all others spread over the cores.
 
-    Docker tests share one engine and its images, federation tests of a file share one federation.
+    Docker tests share one engine and its images, federation tests of a file share one federation, and so do
+    those of a folder.
     """
     for item in items:
         for shared in ("kubernetes", "docker"):
@@ -33,7 +34,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 break
         else:
             if item.get_closest_marker("federation"):
-                item.add_marker(pytest.mark.xdist_group(item.path.name))
+                folder = item.path.parent.name
+                item.add_marker(pytest.mark.xdist_group(item.path.name if folder == "federation" else folder))
 
 
 @pytest.fixture(scope="session")

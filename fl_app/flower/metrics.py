@@ -9,10 +9,14 @@ from nvflare.fuel.f3.comm_config import CommConfigurator
 
 
 class SiteMetrics(MetricRelay):
-    """Takes what a ClientApp logs with NVFlare's SummaryWriter, and sends it to the server.
+    """Takes what a ClientApp logs with NVFlare's SummaryWriter, as if the site's own process had logged it.
 
-    NVFlare's own class is on no site's class_allow_list.
+    NVFlare's own class is on no site's class_allow_list; and it sends everything to the server under the name
+    of what the server itself logs, where NVFlare's MLflow receiver does not hear it.
     """
+
+    def __init__(self) -> None:
+        super().__init__(fed_event=False)
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Begin and end with the run."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from nvflare.apis.analytix import ANALYTIC_EVENT_TYPE
+from nvflare.app_common.widgets.convert_to_fed_event import ConvertToFedEvent
 from nvflare.job_config.api import FedJob
 from nvflare.recipe.spec import Recipe
 
@@ -39,6 +41,7 @@ class FlowerAppRecipe(Recipe):
         job.to_server(ServerMetrics(), id="metric_relay")
         job.to_clients(FlowerSite(app=app))
         job.to_clients(SiteMetrics(), id="metric_relay")
+        job.to_clients(ConvertToFedEvent([ANALYTIC_EVENT_TYPE]), id="event_to_fed")
         super().__init__(job)
         self.name = name
         tune(self, len(sites))

@@ -11,7 +11,7 @@ from typing import Any
 from nvflare.apis.analytix import ANALYTIC_EVENT_TYPE, AnalyticsData, AnalyticsDataType
 from nvflare.apis.dxo import from_shareable
 from nvflare.apis.event_type import EventType
-from nvflare.apis.fl_constant import FLContextKey, ReservedKey, ReturnCode
+from nvflare.apis.fl_constant import EventScope, FLContextKey, ReservedKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 from nvflare.app_common.app_constant import AppConstants
@@ -50,8 +50,8 @@ class ServerMetrics:
             AppEventType.ROUND_DONE: self._round_done,
             EventType.END_WORKFLOW: self._round_done,
             EventType.FATAL_SYSTEM_ERROR: self._failed,
-            FED_ANALYTICS: self._logged_by_a_site,
-            ANALYTIC_EVENT_TYPE: self._logged_here,
+            FED_ANALYTICS: self._logged,
+            ANALYTIC_EVENT_TYPE: self._logged,
         }
 
     def _look_for_sites(self, fl_ctx: FLContext) -> None:
@@ -113,12 +113,11 @@ class ServerMetrics:
         self._has_failed = True
         self._measured.add("job_errors_total", 1, _FATAL)
 
-    def _logged_by_a_site(self, fl_ctx: FLContext) -> None:
+    def _logged(self, fl_ctx: FLContext) -> None:
         event: Shareable = fl_ctx.get_prop(FLContextKey.EVENT_DATA)
-        _take_logged(self._measured, event, str(event.get_peer_prop(ReservedKey.IDENTITY_NAME, "")))
-
-    def _logged_here(self, fl_ctx: FLContext) -> None:
-        _take_logged(self._measured, fl_ctx.get_prop(FLContextKey.EVENT_DATA), "")
+        from_a_site = fl_ctx.get_prop(FLContextKey.EVENT_SCOPE) == EventScope.FEDERATION
+        site = str(event.get_peer_prop(ReservedKey.IDENTITY_NAME, "")) if from_a_site else ""
+        _take_logged(self._measured, event, site)
 
 
 class SiteMetrics:

@@ -15,7 +15,7 @@ from nvflare.apis.analytix import ANALYTIC_EVENT_TYPE
 from nvflare.apis.dxo import from_shareable
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_component import FLComponent
-from nvflare.apis.fl_constant import FLContextKey, ReservedKey
+from nvflare.apis.fl_constant import EventScope, FLContextKey, ReservedKey
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.job_def import JobMetaKey
 from nvflare.apis.server_engine_spec import ServerEngineSpec
@@ -49,7 +49,7 @@ class JobAnalytics(Widget):
         """Follow the job."""
         try:
             if event_type in (_FED_ANALYTICS, ANALYTIC_EVENT_TYPE):
-                self._received(event_type, fl_ctx)
+                self._received(fl_ctx)
             elif event_type == EventType.START_RUN:
                 self._begin(fl_ctx)
         except Exception as error:  # a job is worth more than its curves
@@ -72,11 +72,13 @@ class JobAnalytics(Widget):
         # Behind NVFlare's FedEventRunner, which at END_RUN still hands out what sites logged last.
         engine.run_manager.add_handler(_Last(self._end))
 
-    def _received(self, event_type: str, fl_ctx: FLContext) -> None:
+    def _received(self, fl_ctx: FLContext) -> None:
         event: Any = fl_ctx.get_prop(FLContextKey.EVENT_DATA)
         if self._outbox is None or not isinstance(event, Shareable):
             return
-        site = event.get_peer_prop(ReservedKey.IDENTITY_NAME, "") if event_type == _FED_ANALYTICS else ""
+        # Not by the type: NVFlare's MetricRelay sends what a site logs under that of the server's own.
+        from_a_site = fl_ctx.get_prop(FLContextKey.EVENT_SCOPE) == EventScope.FEDERATION
+        site = event.get_peer_prop(ReservedKey.IDENTITY_NAME, "") if from_a_site else ""
         self._outbox.put(points_of(from_shareable(event), site, time.time()))
 
     def _end(self) -> None:

@@ -58,7 +58,9 @@ class Failure:
 
 
 FLOWER = "tests/federation/test_flower_job.py"
+TRACKED = "tests/federation/tracked/test_recipes.py"
 WAITING = "tests/federation/test_waiting_for_sites.py"
+_SERVER_LOGS = f"{TRACKED}::test_nvflares_trackers_drop_what_the_server_logs_and_the_kits_keep_it"
 
 FAILURES = (
     Failure(
@@ -89,6 +91,12 @@ FAILURES = (
                 r"server, .*\(MLflowReceiver\): tracking could not start: .*127\.0\.0\.1",
             ),
         ),
+    ),
+    Failure(
+        2,
+        "a parameter of the run is given to MLflow twice",
+        Elsewhere((f"{TRACKED}::test_nvflare_loses_all_that_was_logged_with_a_parameter_given_twice",)),
+        (Elsewhere((f"{TRACKED}::test_the_guard_ends_a_job_that_gives_a_parameter_twice",)),),
     ),
     Failure(
         3,
@@ -161,6 +169,12 @@ FAILURES = (
         "W&B's receiver is given what it cannot use",
         Stock("stock-trackers", evidence.nothing_tracked),
         (Kit("refused-wandb", r"server, .*\(WandBReceiver\): wandb_args has no name, and nothing would be"),),
+    ),
+    Failure(
+        11,
+        "what the server logs is in no tracker",
+        Elsewhere((_SERVER_LOGS,)),
+        (Elsewhere((_SERVER_LOGS,)),),
     ),
     Failure(
         12,

@@ -3,58 +3,28 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from deploy.flower import make
 from deploy.session import AdminKit, open_session
 from deploy.session.session import COMPLETED
 from fl_app.jobs.fedadagrad.job import DigitParameters
 from fl_app.jobs.fedadagrad.schedule import sample
 from tests.federation import stock_flower_job
-from tests.federation.federation import ADMIN, Federation, eventually, write_project
+from tests.federation.federation import ADMIN, eventually, write_project
+from tests.federation.flower import FlowerFederation
 from tests.unit.fedadagrad.reference import run
 
 pytestmark = pytest.mark.federation
 
-ROOT = Path(__file__).parents[2]
 SITES = ["site-1", "site-2"]
 PARAMETERS = DigitParameters(rounds=2, fraction_train=1, local_epochs=2, hidden=16, seed=5)
-
-
-class FlowerFederation(Federation):
-    """A federation whose server and sites run in .venv-flower."""
-
-    def command(self, *arguments: str) -> list[str]:
-        return [str(make()), *super().command(*arguments)[1:]]
-
-    def flarefleet(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(*arguments),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-            cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},  # where sites find the raising app
-        )
-
-    def flower_processes(self) -> list[str]:
-        """Whatever of Flower runs for this federation."""
-        return [
-            " ".join(process.info["cmdline"])
-            for process in psutil.process_iter(["cmdline", "environ"])
-            if str(self.folder) in str((process.info["environ"] or {}).get("FLWR_HOME", ""))
-        ]
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ def _made_from() -> str:
 
 def _pip(*arguments: str) -> None:
     python = ENVIRONMENT / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "--quiet", *arguments], check=True)
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-compile", *arguments], check=True)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.federation.guarded_jobs import numpy_job, tracked, without_guard
+
 HERE = Path(__file__).parent
 ROUNDS = 2
 SITES = 2
@@ -54,9 +56,33 @@ def cyclic() -> Any:
     return CyclicRecipe(name="cyclic", **_torch())
 
 
+def flower() -> Any:
+    from fl_app.flower.recipe import FlowerAppRecipe
+
+    return FlowerAppRecipe(
+        name="flower",
+        app="tests.federation.tracked.flower_app",
+        run_config={"rounds": ROUNDS},
+        sites=[f"site-{number}" for number in range(1, SITES + 1)],
+    )
+
+
 RECIPES: dict[str, Callable[[], Any]] = {
-    made.__name__: made for made in (numpy, pytorch, fedprox, fedopt, cyclic)
+    made.__name__: made for made in (numpy, pytorch, fedprox, fedopt, cyclic, flower)
 }
+IN_FLOWERS_ENVIRONMENT = ("flower",)
+"""The rows whose federation must have Flower."""
+
+
+def parameter_twice(into: Path, mlflow: str, *, guard: bool) -> Path:
+    """Write a job whose sites give MLflow a parameter twice, with the kit's guard or without."""
+    name = "parameter-twice" if guard else "stock-parameter-twice"
+    recipe = numpy_job(name, "", train_script=str(HERE / "params_client.py"))
+    tracked(recipe, "mlflow", tracking_uri=mlflow)
+    if not guard:
+        without_guard(recipe)
+    recipe.export(str(into))
+    return into / name
 
 
 def export(name: str, into: Path, mlflow: str, wandb: Path) -> Path:

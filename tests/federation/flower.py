@@ -1,0 +1,40 @@
+"""A federation whose server and sites have Flower, and which finds the Flower apps of these tests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import psutil
+
+from deploy.flower import make
+from tests.federation.federation import Federation
+
+ROOT = Path(__file__).parents[2]
+
+
+class FlowerFederation(Federation):
+    """A federation whose server and sites run in .venv-flower: `flarefleet("up")` starts it."""
+
+    def command(self, *arguments: str) -> list[str]:
+        return [str(make()), *super().command(*arguments)[1:]]
+
+    def flarefleet(self, *arguments: str, timeout: float = 300.0) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*arguments),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout,
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},  # where sites find the apps of tests
+        )
+
+    def flower_processes(self) -> list[str]:
+        """Whatever of Flower runs for this federation."""
+        return [
+            " ".join(process.info["cmdline"])
+            for process in psutil.process_iter(["cmdline", "environ"])
+            if str(self.folder) in str((process.info["environ"] or {}).get("FLWR_HOME", ""))
+        ]

@@ -1,0 +1,1 @@
+"""The Flower app of the table: what sites log, and no training."""
