@@ -146,12 +146,13 @@ class Kit:
         finally:
             self._flarefleet("down")
 
-    def run_job(self, job: str, rounds: int) -> Run:
-        """Run a job to its result."""
+    def run_job(self, job: str, rounds: int | None = None) -> Run:
+        """Run a job to its result; without `rounds` with all its defaults."""
         results = self.folder / "results"
         shutil.rmtree(results, ignore_errors=True)
         cpu, begin = CpuMeter(self._parents()), time.monotonic()
-        self._flarefleet("submit", job, "--set", f"rounds={rounds}", "--fetch", str(results))
+        settings = () if rounds is None else ("--set", f"rounds={rounds}")
+        self._flarefleet("submit", job, *settings, "--fetch", str(results))
         seconds = time.monotonic() - begin
         return Run(seconds, cpu.elapsed(), (results / "logs" / "server.log.txt").read_text())
 

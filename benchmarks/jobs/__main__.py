@@ -1,0 +1,41 @@
+"""`python -m benchmarks.jobs [JOB ...]`: how long the kit's jobs take with their defaults, to their results.
+
+A server and two sites on this machine, in the environment of the Python that runs this: `.venv-flower` has
+flower-digits, `.venv-vla` fedprox-vla. Jobs that need more than the environment has are left out and named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.job.federations import Kit
+from fl_app.jobs.registry import available, find
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(prog="python -m benchmarks.jobs", description=__doc__)
+    arguments.add_argument("jobs", nargs="*", metavar="JOB", help="all that this environment can run")
+    arguments.add_argument("--repeats", type=int, default=1)
+    chosen = arguments.parse_args()
+    jobs = [find(name) for name in chosen.jobs] or list(available())
+    for job in jobs:
+        if missing := job.missing():
+            print(f"left out: {missing}", file=sys.stderr)
+    names = [job.name for job in jobs if not job.missing()]
+    with TemporaryDirectory(prefix="flarefleet-bench-") as made:
+        kit = Kit(Path(made) / "kit")
+        with kit.up():
+            print("seconds with the defaults: to the result, CPU; medians")
+            for name in names:
+                runs = [kit.run_job(name) for _ in range(chosen.repeats)]
+                seconds = statistics.median(run.seconds for run in runs)
+                cpu = statistics.median(run.cpu_seconds for run in runs)
+                print(f"{name:16}{seconds:8.1f}{cpu:8.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
