@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from fl_app.startup.discretion import report_nothing
+
 EXIT_GRACE = 0.2
 """Seconds that NVFlare lets pending messages finish once a job's work is done (3 there; all has been
 acknowledged by then)."""
@@ -36,6 +38,7 @@ def run_job(main: Callable[..., Any], parse_arguments: Callable[[], Any]) -> int
     from nvflare.fuel.f3.mpm import MainProcessMonitor
 
     end_with_parent(int(sys.argv.pop(1)))
+    report_nothing(os.environ)  # a job's pod has not its parent's environment
     arguments = parse_arguments()
     return MainProcessMonitor.run(
         main_func=main,

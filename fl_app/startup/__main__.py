@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 
+from fl_app.startup.discretion import report_nothing
 from fl_app.startup.exits import StartupError
 from fl_app.startup.settings import Settings
 from fl_app.startup.supervisor import Supervisor
@@ -13,6 +14,7 @@ from fl_app.startup.supervisor import Supervisor
 
 def main() -> int:
     """Start the parent that the environment describes, and stay until it ends."""
+    report_nothing(os.environ)
     try:
         settings = Settings.read(os.environ)
     except StartupError as error:

@@ -19,6 +19,8 @@ from fl_app.tracking.queue import TrackingQueue
 LOOK_SECONDS = 1.0
 RESTART_SECONDS = 15.0
 """At least so long between two starts of one process."""
+SILENT_SECONDS = 120.0
+"""A process that has something to send and for so long neither sends it nor says that it cannot, hangs."""
 ENDED_SECONDS = 30.0
 """Between two looks into the job store for jobs whose end nobody reported: those of an earlier parent."""
 
@@ -38,6 +40,8 @@ class Sending:
         self._ended_status = ended_status
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._started: dict[str, float] = {}
+        self._heard: dict[str, tuple[float, float]] = {}
+        """The last sign of life of each: the time of its file, and when that was seen first."""
         self._asked = 0.0
         self._closing = threading.Event()
         threading.Thread(target=self._run, name="tracking", daemon=True).start()
@@ -66,11 +70,27 @@ class Sending:
         for receiver in self._queue.receivers:
             if self._queue.has_work(receiver) and not self._runs(receiver):
                 self._start(receiver, now)
+            elif self._hangs(receiver, now):
+                _log.warning(
+                    "Tracking: %s has sent nothing and said nothing for %.0f s; it starts again",
+                    receiver,
+                    SILENT_SECONDS,
+                )
+                self._processes[receiver].kill()
         self._queue.sweep()
 
     def _runs(self, receiver: str) -> bool:
         process = self._processes.get(receiver)
         return process is not None and process.poll() is None
+
+    def _hangs(self, receiver: str, now: float) -> bool:
+        file = self._queue.root / f"{receiver}.json"
+        written = file.stat().st_mtime if file.exists() else 0.0
+        seen, since = self._heard.get(receiver, (-1.0, now))
+        if written != seen or not self._queue.backlog(receiver):
+            since = now
+        self._heard[receiver] = (written, since)
+        return self._runs(receiver) and now - max(since, self._started[receiver]) > SILENT_SECONDS
 
     def _start(self, receiver: str, now: float) -> None:
         if now - self._started.get(receiver, -RESTART_SECONDS) < RESTART_SECONDS:

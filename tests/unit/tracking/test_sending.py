@@ -1,0 +1,54 @@
+"""The processes that send what waits: one that hangs is started again."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from fl_app.tracking import sending
+from fl_app.tracking.points import Scalar
+from fl_app.tracking.queue import QueuedJob, TrackingQueue
+from fl_app.tracking.sending import Sending
+from tests.federation.federation import eventually
+
+
+def test_a_sender_that_hangs_is_started_again_and_that_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setattr(sending, "SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(sending, "RESTART_SECONDS", 0.0)
+    monkeypatch.setattr(sending, "LOOK_SECONDS", 0.1)
+    job = QueuedJob(id="one", name="job", project="clinics", server="flare-server", started=1.0)
+    queue = TrackingQueue(tmp_path, ["mlflow"])
+    queue.add(job, [Scalar(site="site-1", tag="loss", time=1.0, step=0, value=0.5)])
+    with caplog.at_level(logging.WARNING):
+        sender = Sending(queue, lambda _: "")
+        try:
+            first = _sends(tmp_path)
+            os.kill(first, signal.SIGSTOP)
+            eventually(lambda: first not in _senders(tmp_path), 30, "it is ended")
+            eventually(lambda: _senders(tmp_path), 30, "another one sends")
+        finally:
+            sender.close()
+    assert "mlflow has sent nothing and said nothing" in caplog.text
+    eventually(lambda: not _senders(tmp_path), 30, "it ends with the parent")
+
+
+def _sends(queue: Path) -> int:
+    eventually(lambda: _senders(queue), 30, "it sends")
+    return _senders(queue)[0]
+
+
+def _senders(queue: Path) -> list[int]:
+    return [
+        one.pid
+        for one in psutil.Process().children()
+        if one.status() != psutil.STATUS_ZOMBIE
+        and {"fl_app.tracking.forward", str(queue)} <= set(one.cmdline())
+    ]
