@@ -1,7 +1,7 @@
 """`python -m benchmarks.jobs [JOB ...]`: how long the kit's jobs take with their defaults, to their results.
 
-A server and two sites on this machine, in the environment of the Python that runs this: `.venv-flower` has
-flower-digits, `.venv-vla` fedprox-vla. Jobs that need more than the environment has are left out and named.
+A server and two sites on this machine, in the environment of the Python that runs this. By name, the others:
+`.venv-flower` can run flower-digits, `.venv-vla` fedprox-vla.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from fl_app.jobs.registry import available, find
 
 def main() -> None:
     arguments = argparse.ArgumentParser(prog="python -m benchmarks.jobs", description=__doc__)
-    arguments.add_argument("jobs", nargs="*", metavar="JOB", help="all that this environment can run")
+    arguments.add_argument("jobs", nargs="*", metavar="JOB", help="else all that need no extra environment")
     arguments.add_argument("--repeats", type=int, default=1)
     chosen = arguments.parse_args()
-    jobs = [find(name) for name in chosen.jobs] or list(available())
+    jobs = [find(name) for name in chosen.jobs] or [job for job in available() if not job.extras]
     for job in jobs:
         if missing := job.missing():
             print(f"left out: {missing}", file=sys.stderr)

@@ -24,7 +24,7 @@ APP = "fl_app.jobs.flower_digits.app"
 class FlowerDigitsParameters(DigitParameters):
     """Those of fedadagrad; a round takes longer, because Flower starts a process for each message."""
 
-    rounds: int = Field(10, ge=1, le=1000)
+    rounds: int = Field(6, ge=1, le=1000)
     """How often the sites' models are averaged."""
 
 
