@@ -11,7 +11,11 @@ from deploy.session.session import RUNNING, AdminSession, Job
 from fl_app.jobs.progress import JobProgress
 
 POLL = 0.1
-"""Seconds between two questions for a job's status."""
+"""Seconds between two questions for a job's status while much happens."""
+LONGEST_POLL = 1.0
+"""The same for a job of which nothing has been new for long: each question costs the server."""
+PATIENCE = 20.0
+"""Seconds without news after which it is asked that seldom."""
 PROGRESS_EVERY = 0.3
 """Seconds between two questions for its progress, which go to the job's own process."""
 
@@ -40,7 +44,7 @@ def watch(session: AdminSession, job_id: str, timeout: float | None = None) -> I
     deadline = None if timeout is None else time.monotonic() + timeout
     progress: JobProgress | None = None
     seen: Sighting | None = None
-    asked = 0.0
+    asked, changed = 0.0, time.monotonic()
     while True:
         job = session.job(job_id)
         if _can_be_asked(job) and time.monotonic() - asked >= PROGRESS_EVERY:
@@ -48,7 +52,7 @@ def watch(session: AdminSession, job_id: str, timeout: float | None = None) -> I
             asked = time.monotonic()
         now = Sighting(job, progress)
         if now != seen:
-            seen = now
+            seen, changed = now, time.monotonic()
             yield now
         if job.is_finished:
             return
@@ -59,7 +63,12 @@ def watch(session: AdminSession, job_id: str, timeout: float | None = None) -> I
                 f"{f' ({reason})' if reason else ''}, and goes on. "
                 f"See how it is: flarefleet watch {job_id}"
             )
-        time.sleep(POLL)
+        time.sleep(pause_after(time.monotonic() - changed))
+
+
+def pause_after(quiet: float) -> float:
+    """Seconds to the next question, when nothing has been new for `quiet` seconds."""
+    return max(POLL, min(1.0, quiet / PATIENCE) * LONGEST_POLL)
 
 
 def _can_be_asked(job: Job) -> bool:
