@@ -37,6 +37,8 @@ CHECK_ENGINE_FREQUENCY = 0.2
 """Seconds (3 in NVFlare): how soon a server's job process sees that its job is over, and ends."""
 REGISTER_INTERVAL = 0.5
 """Seconds (2 in NVFlare) until a site tries again to register: it may not be connected yet at its first."""
+ANSWER_WITHIN = 10.0
+"""Seconds (30 in NVFlare) until a site takes an answer to its registration, or to a heartbeat, for lost."""
 
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 PARENT_TELEMETRY = {"id": "flare_telemetry", "path": "fl_app.telemetry.parent.ParentTelemetry", "args": {}}
@@ -129,6 +131,7 @@ def _complete(text: str, kind: str, admitted: int) -> str:
         storage["args"]["root_dir"] = str(WORKSPACE_PATH / "snapshot-storage")
     elif kind == ParticipantType.CLIENT:
         resources["client"]["client_register_interval"] = REGISTER_INTERVAL
+        resources["client"]["maint_msg_timeout"] = ANSWER_WITHIN
     return _json(resources)
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import sys
+from collections.abc import Iterator
 
 from fl_app.startup.discretion import report_nothing
-from fl_app.startup.exits import StartupError
+from fl_app.startup.exits import Exit, StartupError
 from fl_app.startup.settings import Settings
 from fl_app.startup.supervisor import Supervisor
+
+REGISTRATION_TRIES = 5
+"""NVFlare gives up with the first answer that is lost, as it may be where the server has just started."""
 
 
 def main() -> int:
@@ -19,7 +24,8 @@ def main() -> int:
         settings = Settings.read(os.environ)
     except StartupError as error:
         return _report(error, None)
-    return Supervisor(lambda: _run(settings), lambda: _starts_again(settings)).run()
+    tries = itertools.count(1)
+    return Supervisor(lambda: _run(settings), lambda code: _starts_again(settings, code, tries)).run()
 
 
 def _run(settings: Settings) -> int:
@@ -31,9 +37,12 @@ def _run(settings: Settings) -> int:
         return _report(error, settings)
 
 
-def _starts_again(settings: Settings) -> bool:
+def _starts_again(settings: Settings, code: int, tries: Iterator[int]) -> bool:
     from fl_app.startup.parent import starts_again
 
+    if code == Exit.NO_ANSWER and next(tries) < REGISTRATION_TRIES:
+        print("flarefleet: it starts again, to register once more", file=sys.stderr, flush=True)
+        return True
     return starts_again(settings.workspace)
 
 

@@ -16,6 +16,8 @@
 | 20 | SERVER_NAME | the server's name does not resolve |
 | 21 | SERVER_UNREACHABLE | the server's port does not answer |
 | 22 | SERVER_CERTIFICATE | who answers there is not this federation's server |
+| 23 | NO_ANSWER | the server answers, but not this site's registration, tried five times |
+| 24 | REFUSED | the server refuses this site's registration; the line carries its reason |
 | 30 | NVFLARE | NVFlare ended by itself; the line carries the last error of its log |
 | 128 + n | | it was killed by signal n: 137 by SIGKILL, which is also what too little memory looks like |
 """
@@ -41,6 +43,8 @@ class Exit(IntEnum):
     SERVER_NAME = 20
     SERVER_UNREACHABLE = 21
     SERVER_CERTIFICATE = 22
+    NO_ANSWER = 23
+    REFUSED = 24
     NVFLARE = 30
 
 

@@ -25,6 +25,9 @@ from fl_app.tracking.receivers import WrongTracking, wanted_receivers
 RESTART_REQUEST = "restart.fl"
 SHUTDOWN_REQUEST = "shutdown.fl"
 """NVFlare leaves these in the workspace when an administrator asks for one or the other."""
+_REFUSAL = "registration rejected:"
+_NOT_REGISTERED = "Login failed."
+"""NVFlare's words; after either it gives up."""
 
 
 def run_parent(settings: Settings) -> int:
@@ -46,7 +49,8 @@ def run_parent(settings: Settings) -> int:
     run_nvflare = _nvflare(kit, settings.workspace)  # imported while the server may still be starting
     if kit.facts.role == "client":
         _wait_for_server(kit, settings, telemetry)
-    return _judge(run_nvflare(), settings.workspace)
+    errors = ErrorLog(settings.workspace)
+    return _judge(run_nvflare(), settings.workspace, errors)
 
 
 def starts_again(workspace: Path) -> bool:
@@ -124,21 +128,43 @@ def _nvflare(kit: Kit, workspace: Path) -> Callable[[], int | None]:
     return partial(MainProcessMonitor.run, main_func=main, run_dir=str(workspace), args=parse_arguments())
 
 
-def _judge(code: int | None, workspace: Path) -> int:
+def _judge(code: int | None, workspace: Path, errors: ErrorLog) -> int:
     """NVFlare's exit code; it is None or 0 after some failures too."""
     if not code and any((workspace / request).exists() for request in (SHUTDOWN_REQUEST, RESTART_REQUEST)):
         return 0
+    if refused := errors.refusal():
+        raise StartupError(Exit.REFUSED, f"the server refuses the registration of this site: {refused}")
+    if errors.last().endswith(_NOT_REGISTERED):
+        raise StartupError(Exit.NO_ANSWER, "the server does not answer the registration of this site")
     raise StartupError(
-        Exit.NVFLARE, f"NVFlare ended by itself{f' (code {code})' if code else ''}: {_last_error(workspace)}"
+        Exit.NVFLARE, f"NVFlare ended by itself{f' (code {code})' if code else ''}: {errors.last()}"
     )
 
 
-def _last_error(workspace: Path) -> str:
-    """The last line of NVFlare's log of errors."""
-    try:
-        lines = (
-            (workspace / "error_log.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        )
-    except OSError:
-        lines = []
-    return lines[-1] if lines else "it logged no error; see the lines above"
+class ErrorLog:
+    """What NVFlare writes into its log of errors from now on.
+
+    Args:
+        workspace: its workspace.
+    """
+
+    def __init__(self, workspace: Path) -> None:
+        self._file = workspace / "error_log.txt"
+        self._begin = self._file.stat().st_size if self._file.exists() else 0
+
+    def lines(self) -> list[str]:
+        """All of it; nothing where it cannot be read."""
+        try:
+            written = self._file.read_bytes()[self._begin :]
+        except OSError:
+            return []
+        return written.decode("utf-8", errors="replace").strip().splitlines()
+
+    def last(self) -> str:
+        """Its last line."""
+        return (self.lines() or ["it logged no error; see the lines above"])[-1]
+
+    def refusal(self) -> str:
+        """Why the server refused to register this site; empty where it did not."""
+        said = [line.partition(_REFUSAL)[2] for line in self.lines() if _REFUSAL in line]
+        return said[-1].strip() if said else ""

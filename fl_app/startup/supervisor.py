@@ -35,10 +35,10 @@ class Supervisor:
 
     Args:
         run: the parent; what it returns is the exit code.
-        starts_again: asked when the parent ended by itself: whether an administrator asked for a restart.
+        starts_again: asked when the parent ended by itself, with its exit code: whether to start it again.
     """
 
-    def __init__(self, run: Callable[[], int], starts_again: Callable[[], bool]) -> None:
+    def __init__(self, run: Callable[[], int], starts_again: Callable[[int], bool]) -> None:
         self._run = run
         self._starts_again = starts_again
         self._child = 0
@@ -55,7 +55,7 @@ class Supervisor:
             end_descendants()
             if self._stopping:
                 return STOPPED
-            if not self._starts_again():
+            if not self._starts_again(code):
                 return code
 
     def _run_once(self) -> int:

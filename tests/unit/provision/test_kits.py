@@ -99,7 +99,7 @@ def test_the_servers_resources_are_nvflares_but_where_meant(untouched: Federatio
 def test_a_sites_resources_are_nvflares_but_where_meant(untouched: Federation, stock: Path) -> None:
     theirs = json.loads((stock / "site-1" / "local" / "resources.json.default").read_text())
     theirs["class_allow_list"] += ALLOWED_CLASSES
-    theirs["client"]["client_register_interval"] = 0.5
+    theirs["client"] |= {"client_register_interval": 0.5, "maint_msg_timeout": 10.0}
     components = {component["id"]: component for component in theirs["components"]}
     components["process_launcher"]["path"] = "fl_app.launchers.process.ClientJobLauncher"
 

@@ -33,7 +33,7 @@ def run():
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     time.sleep(60)
 
-def starts_again():
+def starts_again(code):
     again = (folder / "again").exists()
     (folder / "again").unlink(missing_ok=True)
     return again
