@@ -97,6 +97,7 @@ lock: install ## Write the locked requirements anew, from pyproject.toml
 	  --no-emit-find-links --extra jobs --extra tracking --extra dev --output-file requirements/dev.txt requirements/torch.txt pyproject.toml
 	$(BIN)/python -m deploy.flower --lock
 	images/lock.sh
+	$(BIN)/python -m deploy.images.vla_lock
 
 tools: .tools/helm ## Fetch a pinned helm and kubectl into .tools/, for machines that have none
 

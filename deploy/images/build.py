@@ -28,6 +28,7 @@ from deploy.images.names import (
 )
 from deploy.images.sbom import write_sbom
 from deploy.project import Image, Project
+from deploy.project.extras import VLA
 from deploy.workspace import Workspace
 from fl_app.contract import kit_version
 
@@ -90,13 +91,13 @@ def build_runtime(
     chosen = options or Options()
     builder = find_builder()
     inputs.require_checkout()
+    if chosen.wheels is not None and VLA in image.extras:
+        raise InputError(
+            "--wheels: images with the extra vla take torch as requirements/vla-torch.txt locks it. Leave "
+            "--wheels out; --index-url names an index of yours that has it"
+        )
     inputs.prepare(image.variant, chosen.wheels, file_time())
-    base = chosen.base_image or default_base_image()
-    arguments = {"VARIANT": image.variant, "SOURCE_DATE_EPOCH": str(file_time()), "BASE_IMAGE": base}
-    if image.extras:
-        arguments["EXTRAS"] = "-".join(sorted(image.extras))
-    if chosen.index_url:
-        arguments["INDEX_URL"] = chosen.index_url
+    arguments = runtime_arguments(image, chosen)
     tag = runtime_image(image)
     builder.run(
         Build(
@@ -107,7 +108,7 @@ def build_runtime(
             arguments=arguments,
             labels={
                 **_oci_labels(),
-                **_base_digest(client, base),
+                **_base_digest(client, arguments["BASE_IMAGE"]),
                 LABEL_SOURCE: inputs.source_digest(image.variant),
             },
             cached=chosen.cached,
@@ -115,6 +116,20 @@ def build_runtime(
         progress,
     )
     return tag
+
+
+def runtime_arguments(image: Image, options: Options) -> dict[str, str]:
+    """The build arguments of the runtime image of a variant and its extras."""
+    arguments = {
+        "VARIANT": image.variant,
+        "SOURCE_DATE_EPOCH": str(file_time()),
+        "BASE_IMAGE": options.base_image or default_base_image(),
+    }
+    if image.extras:
+        arguments["EXTRAS"] = "-".join(sorted(image.extras))
+    if options.index_url:
+        arguments["INDEX_URL"] = options.index_url
+    return arguments
 
 
 def build_site(

@@ -38,6 +38,8 @@ _SOURCES = (
     "images/requirements.txt",
     "images/tools.txt",
     "requirements/flower.txt",
+    "requirements/vla-torch.txt",
+    "requirements/vla.txt",
     "pyproject.toml",
     "LICENSE",
     "fl_app",

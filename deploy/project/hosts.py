@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from deploy.project.entries import entries_of, mapping_of
+from deploy.project.extras import extras_fault
 from deploy.project.mistakes import Known, Location, Mistake, meant, shown
 from deploy.project.names import label_fault
 from deploy.project.quantities import amount, quantity_fault
@@ -25,6 +26,7 @@ def deployment_mistakes(document: Mapping[str, Any]) -> Iterator[Mistake]:
     parts |= {("deployment", "sites", name): site for name, site in sites.items()}
     yield from _strangers(document, sites)
     image = mapping_of(deployment.get("image"))
+    yield from _extras(image)
     for at, site in parts.items():
         yield from _resources(mapping_of(mapping_of(site).get("resources")), (*at, "resources"))
         yield from _datasets(mapping_of(mapping_of(site).get("datasets")), (*at, "datasets"))
@@ -44,6 +46,13 @@ def _strangers(document: Mapping[str, Any], sites: Mapping[str, Any]) -> Iterato
             yield Mistake(
                 ("deployment", "sites", name), f"no client or server has the name {shown(name)}; {hint}"
             )
+
+
+def _extras(image: Mapping[str, Any]) -> Iterator[Mistake]:
+    extras = image.get("extras")
+    named = [name for name in extras if isinstance(name, str)] if isinstance(extras, list) else []
+    if (fault := extras_fault(named, image.get("variant", "cpu"))) is not None:
+        yield Mistake(("deployment", "image", "extras"), fault)
 
 
 def _gpus(gpus: object, image: Mapping[str, Any], at: Location) -> Iterator[Mistake]:

@@ -11,7 +11,7 @@ from fl_app.contract import kit_version
 
 Launcher = Literal["process", "pod"]
 Variant = Literal["cpu", "gpu"]
-Extra = Literal["flower"]
+Extra = Literal["flower", "vla"]
 AccessMode = Literal["ro", "rw"]
 
 DEFAULT_STORAGE = "20Gi"
@@ -51,7 +51,7 @@ class Image(_Frozen):
     tag: str = kit_version().replace("+", "-")
     variant: Variant = "cpu"
     extras: tuple[Extra, ...] = ()
-    """What the images hold besides what every job may need, in an environment of its own."""
+    """What the images hold besides what every job may need."""
 
 
 class Server(_Frozen):

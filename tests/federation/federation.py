@@ -69,7 +69,7 @@ def write_project(
     names = [SERVER, *(f"site-{n}" for n in range(1, sites + 1))]
     file.write_text(
         (_deployment(name, image, names, launcher) if image else "")
-        + (f"deployment: {{image: {{extras: [{', '.join(extras)}]}}}}\n" if extras else "")
+        + (_with_extras(extras) if extras else "")
         + _PROJECT.format(
             name=name,
             port=port or free_ports(1)[0],
@@ -82,6 +82,11 @@ def write_project(
         encoding="utf-8",
     )
     return file
+
+
+def _with_extras(extras: Sequence[str]) -> str:
+    variant = "gpu" if "vla" in extras else "cpu"
+    return f"deployment: {{image: {{variant: {variant}, extras: [{', '.join(extras)}]}}}}\n"
 
 
 def _deployment(project: str, image: Image, names: list[str], launcher: str) -> str:

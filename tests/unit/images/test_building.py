@@ -6,12 +6,25 @@ import hashlib
 import re
 from pathlib import Path
 
+import docker
 import pytest
+from packaging.requirements import Requirement
 
 from deploy.errors import Failed, InputError, MachineError
 from deploy.images import inputs
-from deploy.images.build import FILE_TIME, default_base_image, file_time
+from deploy.images.build import (
+    FILE_TIME,
+    Options,
+    build_runtime,
+    default_base_image,
+    file_time,
+    runtime_arguments,
+)
 from deploy.images.buildkit import Build, Step, find_builder
+from deploy.images.checksum import sha256_of
+from deploy.images.vla_lock import LEFT_OUT, LOCK_OF_TORCH, OTHERS, asked, pins
+from deploy.images.vla_lock import LOCK as LOCK_OF_VLA
+from deploy.project import Image
 
 LOCK = re.compile(r"^([a-z0-9-]+)==(\S+)", re.MULTILINE)
 
@@ -155,6 +168,63 @@ def test_every_lock_has_hashes_and_they_agree_with_each_other() -> None:
         for name, version in pinned:
             versions.setdefault(name, set()).add(version.removesuffix("+cpu"))
     assert {name: found for name, found in versions.items() if len(found) > 1} == {}
+
+
+ASKED = asked()
+
+
+@pytest.mark.parametrize("requirement", ASKED, ids=[requirement.name for requirement in ASKED])
+def test_the_lock_of_vla_is_what_pyproject_and_the_images_ask_for(requirement: Requirement) -> None:
+    assert requirement.specifier.contains(pins(LOCK_OF_TORCH, LOCK_OF_VLA)[requirement.name])
+
+
+def test_the_lock_of_vla_has_the_versions_of_other_images_where_lerobot_takes_them() -> None:
+    theirs = pins(inputs.CHECKOUT / "images" / "requirements.txt")
+    ours = pins(LOCK_OF_TORCH, LOCK_OF_VLA)
+    assert {name for name, version in ours.items() if theirs.get(name, version) != version} <= OTHERS
+    assert not ours.keys() & LEFT_OUT
+
+
+@pytest.mark.parametrize("lock", [LOCK_OF_TORCH, LOCK_OF_VLA], ids=lambda lock: lock.name)
+def test_the_locks_of_vla_have_hashes(lock: Path) -> None:
+    hashed = re.findall(r"^\S+==\S+ \\\n    --hash=sha256:", lock.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(hashed) == len(pins(lock)) > 0
+
+
+@pytest.mark.parametrize(
+    ("image", "stages"),
+    [
+        (Image(), {"VARIANT": "cpu"}),
+        (Image(variant="gpu", extras=("flower",)), {"VARIANT": "gpu", "EXTRAS": "flower"}),
+        (Image(variant="gpu", extras=("vla",)), {"VARIANT": "gpu", "EXTRAS": "vla"}),
+    ],
+    ids=lambda value: "-".join((value.variant, *value.extras)) if isinstance(value, Image) else "",
+)
+def test_a_build_names_stages_that_the_dockerfile_has(image: Image, stages: dict[str, str]) -> None:
+    arguments = runtime_arguments(image, Options())
+    text = inputs.DOCKERFILE.read_text(encoding="utf-8")
+    assert {name: arguments.get(name) for name in ("VARIANT", "EXTRAS")} == {"EXTRAS": None, **stages}
+    assert f" AS runtime-{arguments['VARIANT']}\n" in text
+    assert f" AS extras-{arguments.get('EXTRAS', 'none')}\n" in text
+
+
+def test_a_folder_with_torch_is_refused_for_images_with_a_torch_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_docker(tmp_path, monkeypatch, "28.2.2", buildx=0)
+    image = Image(variant="gpu", extras=("vla",))
+    with pytest.raises(InputError, match=r"--wheels: images with the extra vla"):
+        build_runtime(docker.DockerClient(), image, Options(wheels=tmp_path))
+
+
+def test_a_change_of_a_lock_is_a_change_of_the_images(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    before = inputs.source_digest("gpu")
+    changed = tmp_path / "vla.txt"
+    changed.write_text("lerobot==0\n")
+    monkeypatch.setattr(inputs, "sha256_of", lambda path: sha256_of(changed if path == LOCK_OF_VLA else path))
+    assert inputs.source_digest("gpu") != before
 
 
 def test_the_dockerfile_names_its_base_image() -> None:

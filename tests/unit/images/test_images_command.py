@@ -74,10 +74,11 @@ def test_names_hold_registry_project_site_tag_and_variant(tmp_path: Path) -> Non
     assert site_image(project, "site-1") == "registry.example.org:5000/flare/my-clinics-2/site-1:1.2.3-gpu"
 
 
-def test_names_end_with_the_extras_of_the_images(tmp_path: Path) -> None:
-    project = load_project(write_project(tmp_path, sites=1, extras=["flower"]))
-    assert runtime_image(project.image).endswith("-cpu-flower")
-    assert site_image(project, "site-1").endswith("-cpu-flower")
+@pytest.mark.parametrize(("extra", "end"), [("flower", "-cpu-flower"), ("vla", "-gpu-vla")])
+def test_names_end_with_the_extras_of_the_images(tmp_path: Path, extra: str, end: str) -> None:
+    project = load_project(write_project(tmp_path, sites=1, extras=[extra]))
+    assert runtime_image(project.image).endswith(end)
+    assert site_image(project, "site-1").endswith(end)
 
 
 def archive(file: Path, members: dict[str, bytes]) -> Path:

@@ -91,10 +91,11 @@ def test_default_host_is_what_sites_connect_to(tmp_path: Path) -> None:
     assert (project.server.fed_learn_port, project.server.admin_port) == (8002, 8003)
 
 
-def test_images_have_the_extras_that_the_file_names(tmp_path: Path) -> None:
+@pytest.mark.parametrize("extra", ["flower", "vla"])
+def test_images_have_the_extras_that_the_file_names(tmp_path: Path, extra: str) -> None:
     assert load(tmp_path, RIGHT).image.extras == ()
-    with_flower = load(tmp_path, changed("variant: gpu", "variant: gpu, extras: [flower]"))
-    assert with_flower.image.extras == ("flower",)
+    with_extra = load(tmp_path, changed("variant: gpu", f"variant: gpu, extras: [{extra}]"))
+    assert with_extra.image.extras == (extra,)
 
 
 def test_without_deployment_everything_has_a_default(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ DEPLOYMENT = [
         IMAGE,
         "  image: {variant: gpu, extras: [flwer]}  # HERE\n",
         "deployment.image.extras[0]",
-        "must be flower, not 'flwer'",
+        "must be flower or vla, not 'flwer'",
         "did you mean flower?",
     ),
     row(
@@ -52,6 +52,13 @@ DEPLOYMENT = [
         "  image: {variant: gpu, extras: [flower, flower]}  # HERE\n",
         "deployment.image.extras",
         "flower stands here twice; take one out",
+    ),
+    row(
+        IMAGE,
+        "  image: {variant: gpu, extras: [flower, vla]}  # HERE\n",
+        "deployment.image.extras",
+        "vla stands alone",
+        "write extras: [vla]",
     ),
     row(DEFAULTS, "  defaults: {namespace: a}  # HERE\n", "deployment.defaults.namespace", "unknown key"),
     row(
@@ -248,6 +255,15 @@ def test_gpus_need_images_that_can_use_them(tmp_path: Path) -> None:
     assert said == [
         "project.yml:37: deployment.sites.site-1.gpus: the cpu images use no GPU; "
         "write variant: gpu in deployment.image, or gpus: 0"
+    ]
+
+
+def test_vla_is_for_gpu_images(tmp_path: Path) -> None:
+    text = changed("variant: gpu", "variant: cpu, extras: [vla]").replace("      gpus: 1\n", "")
+
+    assert mistakes(tmp_path, text) == [
+        "project.yml:33: deployment.image.extras: vla is for variant: gpu, whose images run without a GPU as "
+        "well (PyPI has no CPU build of the torch that lerobot takes); write variant: gpu"
     ]
 
 
