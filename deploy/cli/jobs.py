@@ -83,7 +83,12 @@ def submit(
     """Submit a job and watch it until it ends; exit code 0 only if it completed."""
     from deploy.runtimes.choice import remembered
     from deploy.session.parameters import find_job, read_parameters
-    from deploy.session.submission import choose_participants, exporter, refuse_images_without
+    from deploy.session.submission import (
+        choose_participants,
+        exporter,
+        extras_elsewhere,
+        refuse_images_without,
+    )
     from deploy.session.submission import submit as submit_exported
 
     description = find_job(job)
@@ -91,12 +96,15 @@ def submit(
     results_folder = _new_folder(fetch_to, detach)
     context = context_of(ctx)
     federation = None
+    elsewhere: tuple[str, ...] = ()
     if admin_kit is None:
         project = context.project()
         federation = tuple(member.name for member in project.sites)
-        refuse_images_without(description, project, remembered(context.workspace(project)))
+        runtime = remembered(context.workspace(project))
+        refuse_images_without(description, project, runtime)
+        elsewhere = extras_elsewhere(project, runtime)
     with (
-        exporter(description) as making,
+        exporter(description, elsewhere) as making,
         TemporaryDirectory(prefix="flarefleet-job-") as folder,
         _session(context, admin, admin_kit) as session,
     ):

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from deploy.errors import Failed, FlarefleetError, InputError, MachineError
+from deploy.project.extras import to_write
 from deploy.session.session import AdminSession
 from fl_app.guard.configuration import findings_in_job
 from fl_app.jobs.export import ExportReply, ExportRequest
@@ -106,22 +107,31 @@ def refuse_images_without(job: JobDescription, project: Project, runtime: str | 
     """
     lacking = [extra for extra in job.extras if extra not in project.image.extras]
     if runtime in IN_CONTAINERS and lacking:
-        extras = ", ".join(sorted({*project.image.extras, *job.extras}))
         raise InputError(
             f"the job {job.name} needs images with {', '.join(lacking)}, and those of {project.path} are "
-            f"without: write extras: [{extras}] under deployment.image, and bring the federation up again: "
+            f"without: write {to_write(project.image.extras, lacking)} under deployment.image, and bring the "
+            f"federation up again: "
             f"flarefleet up --runtime {runtime}"
         )
 
 
+def extras_elsewhere(project: Project, runtime: str | None) -> tuple[str, ...]:
+    """The extras that the images of a federation in containers have: its jobs need them there, not here."""
+    return project.image.extras if runtime in IN_CONTAINERS else ()
+
+
 @contextmanager
-def exporter(job: JobDescription) -> Iterator[Exporter]:
+def exporter(job: JobDescription, elsewhere: Sequence[str] = ()) -> Iterator[Exporter]:
     """Start the process that will put `job` together.
+
+    Args:
+        job: which.
+        elsewhere: extras whose packages this environment need not have; see `extras_elsewhere`.
 
     Raises:
         MachineError: this environment lacks packages that the job needs.
     """
-    missing = job.missing()
+    missing = job.missing(elsewhere)
     if missing:
         raise MachineError(missing)
     command = [sys.executable, "-m", "fl_app.jobs.export", job.source]

@@ -51,9 +51,15 @@ class JobDescription:
         """What `find` finds it by, in any process."""
         return str(self.folder) if self.folder else self.name
 
-    def missing(self) -> str:
-        """What is missing in this environment, with what installs it; empty if nothing is."""
-        absent = [name for name in self.needs if find_spec(name) is None]
+    def missing(self, elsewhere: Sequence[str] = ()) -> str:
+        """What is missing in this environment, with what installs it; empty if nothing is.
+
+        Args:
+            elsewhere: extras that the images have from which the job will run; a recipe needs none.
+        """
+        there = {f"flarefleet[{extra}]" for extra in elsewhere if extra in self.extras}
+        needed = [name for name, what in self.needs.items() if what not in there]
+        absent = [name for name in needed if find_spec(name) is None]
         if not absent:
             return ""
         install = " ".join(f"'{what}'" for what in dict.fromkeys(self.needs[name] for name in absent))

@@ -17,6 +17,7 @@ NEEDS = {
     **dict.fromkeys(("torch", "safetensors", "tensorboard"), "flarefleet[jobs]"),
     **dict.fromkeys(("lerobot", "transformers"), "flarefleet[vla]"),
 }
+EXTRAS = ("vla",)
 WARM_UP = ("fl_app.jobs.fedprox_vla.recipe",)
 
 

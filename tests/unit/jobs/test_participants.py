@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from deploy.errors import Failed, InputError
 from deploy.project import load_project
-from deploy.session.submission import Participants, choose_participants, refuse_images_without, submit
+from deploy.session.submission import (
+    Participants,
+    choose_participants,
+    extras_elsewhere,
+    refuse_images_without,
+    submit,
+)
 from fl_app.jobs.export import ExportReply
 from fl_app.jobs.registry import find
 from tests.federation.federation import write_project
@@ -59,16 +66,29 @@ def test_a_job_that_needs_more_sites_than_are_registered_is_never_submitted() ->
 
 
 @pytest.mark.parametrize("runtime", ["docker", "kubernetes"])
-def test_images_without_what_a_job_needs_are_refused_with_what_to_write(tmp_path: Path, runtime: str) -> None:
-    project = load_project(write_project(tmp_path, sites=2))
-    with pytest.raises(InputError, match=rf"write extras: \[flower\] .* up --runtime {runtime}"):
-        refuse_images_without(find("flower-digits"), project, runtime)
+@pytest.mark.parametrize(
+    ("job", "extras", "words"),
+    [
+        ("flower-digits", [], r"write extras: \[flower\] "),
+        ("fedprox-vla", [], r"write variant: gpu and extras: \[vla\] "),
+        ("fedprox-vla", ["flower"], r"write variant: gpu and extras: \[vla\] "),
+        ("flower-digits", ["vla"], r"write extras: \[flower\] "),
+    ],
+)
+def test_images_without_what_a_job_needs_are_refused_with_what_to_write(
+    tmp_path: Path, job: str, extras: list[str], words: str, runtime: str
+) -> None:
+    project = load_project(write_project(tmp_path, sites=2, extras=extras))
+    with pytest.raises(InputError, match=rf"{words}.* up --runtime {runtime}"):
+        refuse_images_without(find(job), project, runtime)
 
 
 @pytest.mark.parametrize(
     ("job", "extras", "runtime"),
     [
         ("flower-digits", ["flower"], "docker"),
+        ("fedprox-vla", ["vla"], "docker"),
+        ("fedprox-vla", [], "process"),
         ("flower-digits", [], "process"),
         ("flower-digits", [], None),
         ("hospital", [], "docker"),
@@ -79,3 +99,16 @@ def test_a_job_that_the_images_have_all_for_is_not_refused(
 ) -> None:
     project = load_project(write_project(tmp_path, sites=2, extras=extras))
     refuse_images_without(find(job), project, runtime)
+
+
+@pytest.mark.parametrize("runtime", ["docker", "kubernetes"])
+def test_what_the_images_have_need_not_be_installed_where_a_job_is_submitted(
+    tmp_path: Path, runtime: str
+) -> None:
+    project = load_project(write_project(tmp_path, sites=2, extras=["vla"]))
+    job = replace(find("fedprox-vla"), needs={"lerobot_of_nowhere": "flarefleet[vla]"})
+
+    assert job.missing(extras_elsewhere(project, runtime)) == ""
+    assert "pip install 'flarefleet[vla]'" in job.missing(extras_elsewhere(project, "process"))
+    of_the_recipe = replace(job, needs={"torch_of_nowhere": "flarefleet[jobs]"})
+    assert "pip install 'flarefleet[jobs]'" in of_the_recipe.missing(extras_elsewhere(project, runtime))
