@@ -14,19 +14,39 @@ from deploy.project import Image
 from deploy.runtimes.docker.engine import connect
 from tests.kubernetes.cluster import CONTEXT, PROGRAM, Cluster, CommandFailedError, bring_up, is_up, take_down
 
+VLA_IMAGE = "FLAREFLEET_VLA_IMAGE"
+"""The environment variable that asks for the tests of images with lerobot."""
+
+
+def _asked_for_vla() -> bool:
+    return os.environ.get(VLA_IMAGE) == "1"
+
 
 def pytest_configure() -> None:
     """Hear Ctrl-C even where the tests run in the background, where a shell lets nobody hear it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_report_header() -> str | None:
+    """Say what is left out."""
+    if _asked_for_vla():
+        return None
+    return f"left out: images with lerobot, 9 GB (tests marked vla_image); {VLA_IMAGE}=1 runs them"
+
+
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep tests that share something costly in one worker; let all others spread over the cores.
 
     Docker tests share one engine and its images, federation tests of a file share one federation, and so do
     those of a folder.
+
+    What nobody asked for is deselected, not skipped: a skip is what this machine lacks.
     """
+    if not _asked_for_vla():
+        left_out = [item for item in items if item.get_closest_marker("vla_image")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
     for item in items:
         for shared in ("kubernetes", "docker"):
             if item.get_closest_marker(shared):

@@ -1,0 +1,122 @@
+"""Images with the extra `vla`: lerobot with the torch that it takes, and a job that trains in them.
+
+Left out unless FLAREFLEET_VLA_IMAGE=1: the image has 9 GB, and building it takes 25 GB of the engine's disk.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from deploy.images.build import build_runtime
+from deploy.images.names import runtime_image
+from deploy.images.sbom import read_sbom
+from deploy.images.vla_lock import LEFT_OUT, LOCK, LOCK_OF_TORCH, pins
+from tests.docker.containers import python_inside
+from tests.docker.test_images import (
+    MODULES_THAT_DO_NOT_IMPORT,
+    PACKAGES_WITHOUT_WHAT_THEY_REQUIRE,
+    SOURCES_WITHOUT_VALID_BYTECODE,
+)
+from tests.federation.federation import Federation, write_project
+
+pytestmark = [pytest.mark.docker, pytest.mark.vla_image]
+
+ALL_WITHOUT_A_GPU = """
+import torch, torchvision
+boxes = torch.tensor([[0.0, 0, 1, 1], [0, 0, 1, 1]])
+print(torch.cuda.is_available(), torchvision.ops.nms(boxes, torch.tensor([1.0, 0.5]), 0.5).tolist())
+"""
+A_VIDEO_THAT_IS_READ_AGAIN = """
+import os
+os.environ["HF_HOME"] = "/tmp/huggingface"
+import numpy
+from lerobot.datasets.lerobot_dataset import LeRobotDataset
+camera = {"dtype": "video", "shape": (64, 64, 3), "names": ["height", "width", "channels"]}
+joints = {"dtype": "float32", "shape": (2,), "names": ["a", "b"]}
+features = {"observation.images.top": camera, "observation.state": joints, "action": joints}
+made = LeRobotDataset.create("local/arm", fps=10, root="/tmp/arm", use_videos=True, features=features)
+still = {"observation.state": numpy.zeros(2, numpy.float32), "action": numpy.zeros(2, numpy.float32)}
+red = numpy.full((64, 64, 3), (255, 0, 0), numpy.uint8)
+for _ in range(12):
+    made.add_frame({"observation.images.top": red, **still, "task": "wait"})
+made.save_episode()
+made.finalize()
+frame = LeRobotDataset("local/arm", root="/tmp/arm")[5]["observation.images.top"]
+print([round(float(colour.mean())) for colour in frame])
+"""
+
+
+@pytest.fixture(scope="module")
+def federation(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+    """A server and two sites in containers that have lerobot; their runtime image stays, for the next run."""
+    folder = tmp_path_factory.mktemp("vla-images")
+    file = write_project(folder, sites=2, name=f"vla-{os.getpid()}", extras=["vla"])
+    federation = Federation(file.parent, "docker")
+    build_runtime(engine, federation.project.image)
+    try:
+        yield federation
+    finally:
+        federation.remove()
+
+
+@pytest.fixture(scope="module")
+def image(federation: Federation) -> str:
+    return runtime_image(federation.project.image)
+
+
+@pytest.mark.timeout(3600)  # with the image
+def test_the_policy_gets_better_in_hardened_containers_without_a_gpu(
+    federation: Federation, tmp_path: Path
+) -> None:
+    up = federation.flarefleet("up", "--runtime", "docker", timeout=900)
+    assert up.returncode == 0, up.stderr
+    submitted = federation.flarefleet(
+        *("submit", "fedprox-vla", "--fetch", str(tmp_path / "results")),
+        *("--set", "rounds=2", "--set", "local_epochs=1", "--set", "episodes=2"),
+        timeout=600,
+    )
+    assert submitted.returncode == 0, submitted.stderr
+
+    history = json.loads((tmp_path / "results" / "metrics" / "evaluation_history.json").read_text())
+    assert [evaluation["round"] for evaluation in history] == [0, 2]
+    assert history[-1]["squared_error"] < history[0]["squared_error"]
+    assert (tmp_path / "results" / "model" / "best_model" / "model.safetensors").stat().st_size > 0
+
+
+def test_torch_and_torchvision_go_together(image: str, engine: docker.DockerClient) -> None:
+    assert python_inside(engine, image, ALL_WITHOUT_A_GPU).strip() == "False [0]"
+
+
+def test_recordings_with_videos_can_be_read(image: str, engine: docker.DockerClient) -> None:
+    assert python_inside(engine, image, A_VIDEO_THAT_IS_READ_AGAIN).splitlines()[-1] == "[1, 0, 0]"
+
+
+def test_every_package_has_what_it_requires_but_for_what_is_left_out(
+    image: str, engine: docker.DockerClient
+) -> None:
+    lines = python_inside(engine, image, PACKAGES_WITHOUT_WHAT_THEY_REQUIRE).splitlines()
+    assert [
+        line for line in lines if line.split(" needs ")[1].split("<")[0].split(">")[0] not in LEFT_OUT
+    ] == []
+
+
+def test_every_module_of_fl_app_imports(image: str, engine: docker.DockerClient) -> None:
+    missing = python_inside(engine, image, MODULES_THAT_DO_NOT_IMPORT).splitlines()
+    assert [line for line in missing if "No module named 'flwr'" not in line] == []
+
+
+def test_bytecode_is_there_and_valid(image: str, engine: docker.DockerClient) -> None:
+    assert python_inside(engine, image, SOURCES_WITHOUT_VALID_BYTECODE) == ""
+
+
+def test_the_bill_of_materials_names_what_is_locked(image: str, engine: docker.DockerClient) -> None:
+    document = json.loads(read_sbom(engine, image))
+    purls = {component["purl"] for component in document["components"]}
+    locked = {f"pkg:pypi/{name}@{version}" for name, version in pins(LOCK_OF_TORCH, LOCK).items()}
+    assert locked - purls == set()
