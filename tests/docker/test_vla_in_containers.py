@@ -1,6 +1,6 @@
 """Images with the extra `vla`: lerobot with the torch that it takes, and a job that trains in them.
 
-Left out unless FLAREFLEET_VLA_IMAGE=1: the image has 9 GB, and building it takes 25 GB of the engine's disk.
+Left out unless FLAREFLEET_VLA_IMAGE=1: the image has 9 GB, and building it takes 20 GB of disk.
 """
 
 from __future__ import annotations
