@@ -14,8 +14,8 @@ def extras_fault(extras: Collection[object], variant: object) -> str | None:
         return None
     if len(set(extras)) > 1:
         return (
-            f"{VLA} stands alone: lerobot and Flower exclude versions of each other's packages, and an image "
-            f"holds one of them; write extras: [{VLA}], and give Flower jobs a federation of their own"
+            f"{VLA} stands alone: lerobot and Flower are locked in versions of their own; an image holds one "
+            f"of them; write extras: [{VLA}], and give Flower jobs a federation of their own"
         )
     if variant == "cpu":
         return (
