@@ -21,7 +21,7 @@ _CONTEXT = re.compile(r"^\[identity=[^\]]*\] - ")
 _CONSEQUENCES = (
     "Aborting current RUN", "asked to abort", "FL client execution exception", "Execute exception",
     "no waiter for req", "abort signal", "job aborted", "request to abort",
-    "failed to send task result to server - will try again", "Error getting task: failed to download",
+    "failed to send task result", "Error getting task: failed to download",
     "no attribute 'get_widget'",
 )  # fmt: skip
 """Errors that only tell that the job ends, or that it was asked how it is before it had begun: no cause."""

@@ -113,7 +113,7 @@ def table(
             job = export(name, folder, where.mlflow.url, where.wandb)
             rows[name] = Row(opened.submit(job, uuid.uuid4().hex), where, opened)
         for name, row in rows.items():
-            eventually(lambda row=row: row.session.job(row.job_id).is_finished, 240, f"{name} has ended")
+            eventually(lambda row=row: row.session.job(row.job_id).is_finished, 400, f"{name} has ended")
             status = row.session.job(row.job_id).status
             assert status == "FINISHED:COMPLETED", (name, status, row.session.error_logs(row.job_id))
         yield rows
