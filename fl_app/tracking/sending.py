@@ -6,8 +6,10 @@ in a process apart they cannot slow a round, and cannot take the server with the
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -21,6 +23,8 @@ RESTART_SECONDS = 15.0
 """At least so long between two starts of one process."""
 SILENT_SECONDS = 120.0
 """A process that has something to send and for so long neither sends it nor says that it cannot, hangs."""
+SHOW_STACK = signal.SIGUSR1
+"""Lets a process that sends write its stack into the log of its parent."""
 ENDED_SECONDS = 30.0
 """Between two looks into the job store for jobs whose end nobody reported: those of an earlier parent."""
 
@@ -57,7 +61,9 @@ class Sending:
         while not self._closing.wait(LOOK_SECONDS):
             try:
                 self._look()
-            except Exception:
+            except (
+                Exception
+            ):  # this thread must last: what went wrong is logged, and the next look may succeed
                 _log.exception("Tracking: the queue could not be looked at")
 
     def _look(self) -> None:
@@ -76,7 +82,7 @@ class Sending:
                     receiver,
                     SILENT_SECONDS,
                 )
-                self._processes[receiver].kill()
+                _end_with_its_stack(self._processes[receiver])
         self._queue.sweep()
 
     def _runs(self, receiver: str) -> bool:
@@ -107,3 +113,10 @@ class Sending:
             ],
             stdin=subprocess.DEVNULL,
         )
+
+
+def _end_with_its_stack(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(SHOW_STACK)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(1.0)
+    process.kill()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -10,10 +11,12 @@ from fl_app.launchers.door import end_with_parent
 from fl_app.tracking.forward.forwarding import Forwarding
 from fl_app.tracking.forward.receiver import Receiver
 from fl_app.tracking.receivers import RECEIVERS
+from fl_app.tracking.sending import SHOW_STACK
 
 
 def main() -> int:
     """Send."""
+    faulthandler.register(SHOW_STACK)
     name, queue, parent = sys.argv[1:]
     end_with_parent(int(parent))
     module, _, attribute = RECEIVERS[name].partition(":")

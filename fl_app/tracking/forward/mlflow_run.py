@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import faulthandler
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -15,9 +14,6 @@ from fl_app.tracking.queue import QueuedJob
 
 JOB_TAG = "flarefleet.job_id"
 REQUEST_SECONDS = 10
-HANGS_AFTER = 45.0
-"""Seconds; more than all requests of one question may take. One hung once while its server went away: this
-process then says where in the log and ends, and its parent starts another one."""
 _FOR_GOOD = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE")
 _UNFIT_FOR_A_KEY = re.compile(r"[^A-Za-z0-9_\-. /:]")
 _MAX_KEY, _MAX_PARAMETER, _MAX_TAG = 250, 6000, 5000
@@ -96,7 +92,6 @@ class MLflow:
 def _asking(question: Callable[[], _T]) -> _T:
     from mlflow.exceptions import MlflowException
 
-    faulthandler.dump_traceback_later(HANGS_AFTER, exit=True)
     try:
         return question()
     except MlflowException as error:
@@ -106,5 +101,3 @@ def _asking(question: Callable[[], _T]) -> _T:
         raise Unreachable(text) from error
     except OSError as error:  # what requests raises is one, too
         raise Unreachable(str(error)) from error
-    finally:
-        faulthandler.cancel_dump_traceback_later()
