@@ -214,7 +214,7 @@ def test_a_folder_with_torch_is_refused_for_images_with_a_torch_of_their_own(
     put_docker(tmp_path, monkeypatch, "28.2.2", buildx=0)
     image = Image(variant="gpu", extras=("vla",))
     with pytest.raises(InputError, match=r"--wheels: images with the extra vla"):
-        build_runtime(docker.DockerClient(), image, Options(wheels=tmp_path))
+        build_runtime(docker.DockerClient(version="1.41"), image, Options(wheels=tmp_path))
 
 
 def test_a_change_of_a_lock_is_a_change_of_the_images(
