@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nvflare.apis.analytix import ANALYTIC_EVENT_TYPE
 from nvflare.apis.dxo import DataKind
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_component import FLComponent
@@ -28,8 +27,8 @@ from fl_app.guard.stuck import stuck
 from fl_app.guard.task import Model, Sent, dxo_in, model_in, round_of
 from fl_app.guard.tracking import ReceiverWatch, error_log_of
 from fl_app.guard.workflows import Promise, promise_of
+from fl_app.telemetry.logged import FED_ANALYTICS
 
-_FED_ANALYTICS = f"fed.{ANALYTIC_EVENT_TYPE}"
 _SERVER = "server"
 
 
@@ -74,7 +73,7 @@ class ServerGuard:
             EventType.BEFORE_PROCESS_SUBMISSION: self._judge_result,
             EventType.END_RUN: self._run_ends,
             FINDING_EVENT: self._reported,
-            _FED_ANALYTICS: self._site_logs,
+            FED_ANALYTICS: self._site_logs,
         }
 
     def handle(self, event_type: str, fl_ctx: FLContext) -> None:

@@ -23,7 +23,8 @@ from nvflare.widgets.info_collector import InfoCollector
 from nvflare.widgets.widget import Widget
 
 from fl_app.jobs.progress import STATS_GROUP, JobProgress, SitePhase, SiteProgress
-from fl_app.telemetry.job_metrics import FED_ANALYTICS, Reactions, ServerMetrics, SiteMetrics, peer
+from fl_app.telemetry.job_metrics import Reactions, ServerMetrics, SiteMetrics, peer
+from fl_app.telemetry.logged import FED_ANALYTICS
 from fl_app.telemetry.measurements import Measurements
 from fl_app.telemetry.push import Pusher, job_pusher
 

@@ -11,15 +11,15 @@ from typing import Any
 from nvflare.apis.analytix import ANALYTIC_EVENT_TYPE, AnalyticsData, AnalyticsDataType
 from nvflare.apis.dxo import from_shareable
 from nvflare.apis.event_type import EventType
-from nvflare.apis.fl_constant import EventScope, FLContextKey, ReservedKey, ReturnCode
+from nvflare.apis.fl_constant import FLContextKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 
+from fl_app.telemetry.logged import FED_ANALYTICS, site_that_logged
 from fl_app.telemetry.measurements import Measurements
 
-FED_ANALYTICS = f"fed.{ANALYTIC_EVENT_TYPE}"
 Reactions = Mapping[str, Callable[[FLContext], None]]
 _FATAL = "fatal"
 
@@ -115,9 +115,7 @@ class ServerMetrics:
 
     def _logged(self, fl_ctx: FLContext) -> None:
         event: Shareable = fl_ctx.get_prop(FLContextKey.EVENT_DATA)
-        from_a_site = fl_ctx.get_prop(FLContextKey.EVENT_SCOPE) == EventScope.FEDERATION
-        site = str(event.get_peer_prop(ReservedKey.IDENTITY_NAME, "")) if from_a_site else ""
-        _take_logged(self._measured, event, site)
+        _take_logged(self._measured, event, site_that_logged(fl_ctx))
 
 
 class SiteMetrics:

@@ -15,7 +15,7 @@ from nvflare.apis.analytix import ANALYTIC_EVENT_TYPE
 from nvflare.apis.dxo import from_shareable
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_component import FLComponent
-from nvflare.apis.fl_constant import EventScope, FLContextKey, ReservedKey
+from nvflare.apis.fl_constant import FLContextKey
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.job_def import JobMetaKey
 from nvflare.apis.server_engine_spec import ServerEngineSpec
@@ -23,13 +23,13 @@ from nvflare.apis.shareable import Shareable
 from nvflare.app_common.widgets.convert_to_fed_event import ConvertToFedEvent
 from nvflare.widgets.widget import Widget
 
+from fl_app.telemetry.logged import FED_ANALYTICS, site_that_logged
 from fl_app.telemetry.push import job_pusher
 from fl_app.tracking.outbox import AnalyticsOutbox
 from fl_app.tracking.reading import points_of
 
 FLUSH_SECONDS = 5.0
 """At most so long does a job's end wait for its last points to reach the parent; usually milliseconds."""
-_FED_ANALYTICS = f"fed.{ANALYTIC_EVENT_TYPE}"
 
 
 class JobAnalytics(Widget):
@@ -48,7 +48,7 @@ class JobAnalytics(Widget):
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Follow the job."""
         try:
-            if event_type in (_FED_ANALYTICS, ANALYTIC_EVENT_TYPE):
+            if event_type in (FED_ANALYTICS, ANALYTIC_EVENT_TYPE):
                 self._received(fl_ctx)
             elif event_type == EventType.START_RUN:
                 self._begin(fl_ctx)
@@ -76,10 +76,7 @@ class JobAnalytics(Widget):
         event: Any = fl_ctx.get_prop(FLContextKey.EVENT_DATA)
         if self._outbox is None or not isinstance(event, Shareable):
             return
-        # Not by the type: NVFlare's MetricRelay sends what a site logs under that of the server's own.
-        from_a_site = fl_ctx.get_prop(FLContextKey.EVENT_SCOPE) == EventScope.FEDERATION
-        site = event.get_peer_prop(ReservedKey.IDENTITY_NAME, "") if from_a_site else ""
-        self._outbox.put(points_of(from_shareable(event), site, time.time()))
+        self._outbox.put(points_of(from_shareable(event), site_that_logged(fl_ctx), time.time()))
 
     def _end(self) -> None:
         pusher = job_pusher()
