@@ -7,10 +7,9 @@ from collections.abc import MutableMapping
 REPORTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "WANDB_ERROR_REPORTING": "false",
-    "FLWR_TELEMETRY_ENABLED": "0",
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
-"""Each library's own variable, with the value that keeps it quiet."""
+"""Each library's own variable, with the value that keeps it quiet. Flower's: fl_app.flower.environment."""
 
 
 def report_nothing(environment: MutableMapping[str, str]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fl_app.startup.components import check_components
 from fl_app.startup.credentials import check_credentials, load_certificates
+from fl_app.startup.error_log import ErrorLog
 from fl_app.startup.exits import Exit, StartupError
 from fl_app.startup.kit import Kit
 from fl_app.startup.layout import lay_out
@@ -25,9 +26,6 @@ from fl_app.tracking.receivers import WrongTracking, wanted_receivers
 RESTART_REQUEST = "restart.fl"
 SHUTDOWN_REQUEST = "shutdown.fl"
 """NVFlare leaves these in the workspace when an administrator asks for one or the other."""
-_REFUSAL = "registration rejected:"
-_NOT_REGISTERED = "Login failed."
-"""NVFlare's words; after either it gives up."""
 
 
 def run_parent(settings: Settings) -> int:
@@ -134,37 +132,8 @@ def _judge(code: int | None, workspace: Path, errors: ErrorLog) -> int:
         return 0
     if refused := errors.refusal():
         raise StartupError(Exit.REFUSED, f"the server refuses the registration of this site: {refused}")
-    if errors.last().endswith(_NOT_REGISTERED):
+    if errors.lacks_an_answer():
         raise StartupError(Exit.NO_ANSWER, "the server does not answer the registration of this site")
     raise StartupError(
         Exit.NVFLARE, f"NVFlare ended by itself{f' (code {code})' if code else ''}: {errors.last()}"
     )
-
-
-class ErrorLog:
-    """What NVFlare writes into its log of errors from now on.
-
-    Args:
-        workspace: its workspace.
-    """
-
-    def __init__(self, workspace: Path) -> None:
-        self._file = workspace / "error_log.txt"
-        self._begin = self._file.stat().st_size if self._file.exists() else 0
-
-    def lines(self) -> list[str]:
-        """All of it; nothing where it cannot be read."""
-        try:
-            written = self._file.read_bytes()[self._begin :]
-        except OSError:
-            return []
-        return written.decode("utf-8", errors="replace").strip().splitlines()
-
-    def last(self) -> str:
-        """Its last line."""
-        return (self.lines() or ["it logged no error; see the lines above"])[-1]
-
-    def refusal(self) -> str:
-        """Why the server refused to register this site; empty where it did not."""
-        said = [line.partition(_REFUSAL)[2] for line in self.lines() if _REFUSAL in line]
-        return said[-1].strip() if said else ""
