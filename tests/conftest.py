@@ -13,6 +13,7 @@ from deploy.errors import MachineError
 from deploy.project import Image
 from deploy.runtimes.docker.engine import connect
 from tests.kubernetes.cluster import CONTEXT, PROGRAM, Cluster, CommandFailedError, bring_up, is_up, take_down
+from tests.lacking import leave_out
 
 VLA_IMAGE = "FLAREFLEET_VLA_IMAGE"
 """The environment variable that asks for the tests of images with lerobot."""
@@ -64,20 +65,11 @@ def engine() -> Iterator[docker.DockerClient]:
     try:
         client = connect()
     except MachineError as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(str(error))
-        pytest.skip(str(error))
+        leave_out(str(error))
     try:
         yield client
     finally:
         client.close()
-
-
-def _missing(reason: str) -> None:
-    """Skip with words; in CI fail with them."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
@@ -86,7 +78,7 @@ def cluster() -> Iterator[Cluster]:
     from deploy.tools import fetch_tools, find_tool
 
     if not PROGRAM.exists():
-        _missing(f"no {PROGRAM}: these tests bring up a cluster with it")
+        leave_out(f"no {PROGRAM}: these tests bring up a cluster with it")
     ours = not is_up(CONTEXT)
     try:
         try:
@@ -96,8 +88,7 @@ def cluster() -> Iterator[Cluster]:
             fetch_tools()
         made = bring_up(CONTEXT, "--workers", "2", "--gpus", "1")
     except (MachineError, CommandFailedError) as error:
-        _missing(str(error))
-        raise
+        leave_out(str(error))
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("KUBECONFIG", str(made.kubeconfig))
         yield made

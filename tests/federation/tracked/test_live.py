@@ -16,6 +16,7 @@ from deploy.session import AdminSession
 from fl_app.startup.exits import Exit
 from tests.federation.federation import SERVER, eventually
 from tests.federation.tracked.tracking import KEEP_DAYS, SITES, Tracked, scalars
+from tests.lacking import leave_out
 from tests.unit.demo import chromium
 
 pytestmark = pytest.mark.federation
@@ -25,7 +26,7 @@ def test_curves_grow_in_tensorboard_while_the_job_runs(
     tracked: Tracked, session: AdminSession, submit_probe: Callable[..., str], tmp_path: Path
 ) -> None:
     if chromium.PROGRAM is None:
-        pytest.skip("no Chromium on PATH")
+        leave_out("no Chromium on PATH")
     job_id = submit_probe(rounds=1000, seconds=0.2)
     eventually((tracked.event_files / job_id / "site-2").is_dir, 60, "site-2 has logged")
     with _tensorboard(tracked, job_id) as url, chromium.chromium(tmp_path) as page:
