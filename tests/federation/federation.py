@@ -206,7 +206,12 @@ class Federation:
             check=False,
             timeout=timeout,
             cwd=self.folder,
+            env=self.environment(),
         )
+
+    def environment(self) -> dict[str, str]:
+        """What the command line runs in."""
+        return dict(os.environ)
 
     def command(self, *arguments: str) -> list[str]:
         """The command line, as a list of arguments."""

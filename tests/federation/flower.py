@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from pathlib import Path
 
 import psutil
@@ -20,16 +18,8 @@ class FlowerFederation(Federation):
     def command(self, *arguments: str) -> list[str]:
         return [str(make()), *super().command(*arguments)[1:]]
 
-    def flarefleet(self, *arguments: str, timeout: float = 300.0) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(*arguments),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=timeout,
-            cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},  # where sites find the apps of tests
-        )
+    def environment(self) -> dict[str, str]:
+        return {**super().environment(), "PYTHONPATH": str(ROOT)}  # where sites find the apps of tests
 
     def flower_processes(self) -> list[str]:
         """Whatever of Flower runs for this federation."""
