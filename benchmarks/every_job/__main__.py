@@ -1,4 +1,4 @@
-"""`python -m benchmarks.jobs [JOB ...]`: how long the kit's jobs take with their defaults, to their results.
+"""`python -m benchmarks.every_job [JOB ...]`: what each job takes with its defaults, to its result.
 
 A server and two sites on this machine, in the environment of the Python that runs this. By name, the others:
 `.venv-flower` can run flower-digits, `.venv-vla` fedprox-vla.
@@ -17,15 +17,17 @@ from fl_app.jobs.registry import available, find
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(prog="python -m benchmarks.jobs", description=__doc__)
+    arguments = argparse.ArgumentParser(prog="python -m benchmarks.every_job", description=__doc__)
     arguments.add_argument("jobs", nargs="*", metavar="JOB", help="else all that need no extra environment")
     arguments.add_argument("--repeats", type=int, default=1)
     chosen = arguments.parse_args()
     jobs = [find(name) for name in chosen.jobs] or [job for job in available() if not job.extras]
+    names = []
     for job in jobs:
         if missing := job.missing():
             print(f"left out: {missing}", file=sys.stderr)
-    names = [job.name for job in jobs if not job.missing()]
+        else:
+            names.append(job.name)
     with TemporaryDirectory(prefix="flarefleet-bench-") as made:
         kit = Kit(Path(made) / "kit")
         with kit.up():

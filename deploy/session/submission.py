@@ -110,8 +110,7 @@ def refuse_images_without(job: JobDescription, project: Project, runtime: str | 
         raise InputError(
             f"the job {job.name} needs images with {', '.join(lacking)}, and those of {project.path} are "
             f"without: write {to_write(project.image.extras, lacking)} under deployment.image, and bring the "
-            f"federation up again: "
-            f"flarefleet up --runtime {runtime}"
+            f"federation up again: flarefleet up --runtime {runtime}"
         )
 
 
