@@ -14,6 +14,9 @@ from fl_app.tracking.queue import QueuedJob
 
 JOB_TAG = "flarefleet.job_id"
 REQUEST_SECONDS = 10
+LONGEST_REQUEST_SECONDS = 20
+"""Whatever MLFLOW_HTTP_REQUEST_TIMEOUT says: the five questions that find or make a run must all be through before
+this process counts as one that hangs (`fl_app.tracking.sending.SILENT_SECONDS`)."""
 _FOR_GOOD = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE")
 _UNFIT_FOR_A_KEY = re.compile(r"[^A-Za-z0-9_\-. /:]")
 _MAX_KEY, _MAX_PARAMETER, _MAX_TAG = 250, 6000, 5000
@@ -29,9 +32,7 @@ class MLflow:
     batch = 1000
 
     def __init__(self, queue: Path) -> None:
-        # Its own retries would keep this process in one call for minutes, without a word.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(REQUEST_SECONDS))
+        _speak_up()
         from mlflow import MlflowClient
 
         self._client = MlflowClient()
@@ -87,6 +88,15 @@ class MLflow:
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or job.project
         found = self._client.get_experiment_by_name(name)
         return str(found.experiment_id if found else self._client.create_experiment(name))
+
+
+def _speak_up() -> None:
+    """Let MLflow's client say at once that its server does not answer, whatever is set for this machine: its own
+    retries would keep this process in one call for four minutes, without a word; the queue tries again by itself."""
+    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
+    wanted = os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", "")
+    seconds = int(wanted) if wanted.isdecimal() and int(wanted) else REQUEST_SECONDS
+    os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(min(seconds, LONGEST_REQUEST_SECONDS))
 
 
 def _asking(question: Callable[[], _T]) -> _T:

@@ -12,9 +12,11 @@ import pytest
 
 from fl_app.tracking import sending
 from fl_app.tracking.points import Scalar
-from fl_app.tracking.queue import QueuedJob, TrackingQueue
+from fl_app.tracking.queue import QueuedJob, TrackingQueue, totals_of
 from fl_app.tracking.sending import Sending
 from tests.federation.federation import eventually
+
+JOB = QueuedJob(id="one", name="job", project="clinics", server="flare-server", started=1.0)
 
 
 def test_a_sender_that_hangs_is_started_again_and_that_is_told(
@@ -24,9 +26,8 @@ def test_a_sender_that_hangs_is_started_again_and_that_is_told(
     monkeypatch.setattr(sending, "SILENT_SECONDS", 0.5)
     monkeypatch.setattr(sending, "RESTART_SECONDS", 0.0)
     monkeypatch.setattr(sending, "LOOK_SECONDS", 0.1)
-    job = QueuedJob(id="one", name="job", project="clinics", server="flare-server", started=1.0)
     queue = TrackingQueue(tmp_path, ["mlflow"])
-    queue.add(job, [Scalar(site="site-1", tag="loss", time=1.0, step=0, value=0.5)])
+    queue.add(JOB, [Scalar(site="site-1", tag="loss", time=1.0, step=0, value=0.5)])
     with caplog.at_level(logging.WARNING):
         sender = Sending(queue, lambda _: "")
         try:
@@ -38,6 +39,22 @@ def test_a_sender_that_hangs_is_started_again_and_that_is_told(
             sender.close()
     assert "mlflow has sent nothing and said nothing" in caplog.text
     eventually(lambda: not _senders(tmp_path), 30, "it ends with the parent")
+
+
+@pytest.mark.parametrize("seconds", ["", "120", "soon"])
+def test_a_tracker_that_is_not_there_is_told_in_seconds_whatever_mlflow_is_set_to(
+    seconds: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "7")  # MLflow's default: it sleeps for four minutes
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", seconds)
+    queue = TrackingQueue(tmp_path, ["mlflow"])
+    queue.add(JOB, [Scalar(site="site-1", tag="loss", time=1.0, step=0, value=0.5)])
+    sender = Sending(queue, lambda _: "")
+    try:
+        eventually(lambda: "Connection refused" in totals_of(tmp_path, "mlflow").trouble, 60, "it is told")
+    finally:
+        sender.close()
 
 
 def _sends(queue: Path) -> int:
