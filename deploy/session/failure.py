@@ -22,6 +22,7 @@ _CONSEQUENCES = (
     "Aborting current RUN", "asked to abort", "FL client execution exception", "Execute exception",
     "no waiter for req", "abort signal", "job aborted", "request to abort",
     "failed to send task result", "Error getting task: failed to download",
+    "exception sending request: RuntimeError: failed to download", "download aborted after",
     "no attribute 'get_widget'",
 )  # fmt: skip
 """Errors that only tell that the job ends, or that it was asked how it is before it had begun: no cause."""

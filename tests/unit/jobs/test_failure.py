@@ -40,6 +40,8 @@ def test_errors_that_only_tell_that_the_job_ends_are_no_cause() -> None:
         "failed to send task result to server - will try again",
         "failed to send task result: timeout",
         "Error getting task: failed to download from server.db270d65",
+        "failed to download object with ref f4cd0b88: download aborted after 0.10074019432067871 secs",
+        "exception sending request: RuntimeError: failed to download from server.db270d65",
         "Stream error: blob_cb threw AttributeError: 'NoneType' object has no attribute 'get_widget'",
     ],
 )
