@@ -25,7 +25,11 @@ from tests.docker.containers import python_inside
 pytestmark = pytest.mark.docker
 
 OS_LAYERS = slice(0, 3)
-"""The base image, /etc/hosts and Debian's packages, which are those of the day."""
+"""The base image, /etc/hosts and Debian's packages, which are those of the day.
+
+Docker finds the changes of the last either by the step's folder or by comparing it with the one before; the
+first way marks new folders, and lists what was opened and not changed. Both can lie in one build cache.
+"""
 
 OWN_LAYERS = slice(3, 6)
 """torch, the locked requirements, fl_app."""

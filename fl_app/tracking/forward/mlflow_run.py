@@ -15,8 +15,8 @@ from fl_app.tracking.queue import QueuedJob
 JOB_TAG = "flarefleet.job_id"
 REQUEST_SECONDS = 10
 LONGEST_REQUEST_SECONDS = 20
-"""Whatever MLFLOW_HTTP_REQUEST_TIMEOUT says: the five questions that find or make a run must all be through before
-this process counts as one that hangs (`fl_app.tracking.sending.SILENT_SECONDS`)."""
+"""Whatever MLFLOW_HTTP_REQUEST_TIMEOUT says: the five questions that find or make a run must all be through
+before this process counts as one that hangs (`fl_app.tracking.sending.SILENT_SECONDS`)."""
 _FOR_GOOD = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE")
 _UNFIT_FOR_A_KEY = re.compile(r"[^A-Za-z0-9_\-. /:]")
 _MAX_KEY, _MAX_PARAMETER, _MAX_TAG = 250, 6000, 5000
@@ -91,8 +91,10 @@ class MLflow:
 
 
 def _speak_up() -> None:
-    """Let MLflow's client say at once that its server does not answer, whatever is set for this machine: its own
-    retries would keep this process in one call for four minutes, without a word; the queue tries again by itself."""
+    """Let MLflow's client say at once that its server does not answer, whatever is set for this machine.
+
+    Its own retries would keep this process in one call for minutes, without a word; the queue tries again.
+    """
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
     wanted = os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", "")
     seconds = int(wanted) if wanted.isdecimal() and int(wanted) else REQUEST_SECONDS
