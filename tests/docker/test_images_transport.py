@@ -41,7 +41,7 @@ def small_image(engine: docker.DockerClient, tmp_path: Path) -> Iterator[Callabl
     made: list[str] = []
 
     def make(name: str) -> ImageRecord:
-        image, _ = engine.images.build(path=str(context), tag=name)
+        image, _ = engine.images.build(path=str(context), tag=name, rm=True)
         made.append(name)
         return ImageRecord(name=name, present=True, id=image.id)
 
