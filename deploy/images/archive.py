@@ -7,6 +7,8 @@ sha256sum -c SHA256SUMS && docker load -i images.tar.
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import hashlib
 import io
 import json
@@ -15,7 +17,7 @@ import subprocess
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -121,9 +123,12 @@ def _beside(file: Path) -> Iterator[IO[bytes]]:
     """A file that takes the place of `file` when all went well, and goes when not."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+        prefix = f".{file.name}."
+        _remove_what_a_killed_one_left(file.parent, prefix)
+        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=prefix)
         try:
             with open(descriptor, "wb") as out:  # noqa: PTH123
+                fcntl.flock(out, fcntl.LOCK_EX)
                 yield out
             umask = os.umask(0)
             os.umask(umask)
@@ -134,6 +139,14 @@ def _beside(file: Path) -> Iterator[IO[bytes]]:
             raise
     except OSError as error:
         raise MachineError(f"{file} cannot be written: {error.strerror or error}") from error
+
+
+def _remove_what_a_killed_one_left(folder: Path, prefix: str) -> None:
+    """Gigabytes that nobody would look for. What another command writes now is locked by it, and stays."""
+    for left in folder.glob(f"{glob.escape(prefix)}*"):
+        with suppress(OSError), left.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink()
 
 
 def _check(tar: tarfile.TarFile, file: Path, tell: Passed) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -191,6 +192,18 @@ def test_saved_images_come_back_under_their_names(
         engine.images.remove(image.name)
     assert load_images(engine, tmp_path / "images.tar") == [image.name for image in images]
     assert [engine.images.get(image.name).id for image in images] == [image.id for image in images]
+
+
+def test_what_a_killed_save_left_goes_with_the_next_one_and_not_what_another_writes(
+    engine: docker.DockerClient, small_image: Callable[[str], ImageRecord], tmp_path: Path
+) -> None:
+    left, written, strange = (tmp_path / name for name in (".images.tar.a", ".images.tar.b", ".images.tgz.c"))
+    for file in (left, written, strange):
+        file.write_bytes(b"half of it")
+    with written.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        save_images(engine, [small_image("flarefleet-test/one:1")], tmp_path / "images.tar")
+    assert {file.name for file in tmp_path.glob(".images*")} == {written.name, strange.name}
 
 
 def test_the_archive_can_be_checked_and_loaded_without_flarefleet(
