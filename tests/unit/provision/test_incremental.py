@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -184,45 +183,6 @@ def test_what_somebody_put_into_a_kit_reaches_its_release(federation: Federation
     assert "resources.json" in (released / "values.yaml").read_text()
 
 
-def test_a_removed_site_is_named_and_its_kit_kept_aside(federation: Federation) -> None:
-    kit = {Path(name).name: seen.content for name, seen in federation.seen("site-2").items()}
-    before = federation.seen(SERVER, "site-1", ADMIN)
-    federation.remove("site-2")
-
-    report = federation.provision()
-
-    (removed,) = report.removed
-    assert removed.name == "site-2"
-    assert removed.kit.parent == federation.workspace.removed
-    assert (removed.kit / "startup" / "client.crt").read_bytes() == kit["client.crt"]
-    assert removed.valid_until is not None
-    assert not federation.workspace.kit("site-2").exists()
-    assert not (federation.workspace.release / "site-2").exists()
-    assert federation.seen(SERVER, "site-1", ADMIN) == before
-
-
-def test_the_key_of_a_removed_site_leaves_the_state(federation: Federation) -> None:
-    federation.remove("site-2")
-
-    federation.provision()
-
-    state = json.loads((federation.workspace.state / "cert.json").read_text())
-    assert "site-1" in state
-    assert "site-2" not in state
-
-
-def test_a_site_that_comes_back_gets_a_new_key(federation: Federation) -> None:
-    before = federation.certificate("site-2")
-    entry = federation.remove("site-2")
-    federation.provision()
-    federation.document["participants"].append(entry)
-
-    report = federation.provision()
-
-    assert report.created == ("site-2",)
-    assert federation.certificate("site-2").public_key() != before.public_key()
-
-
 def test_a_kit_of_another_release_is_made_anew_with_the_same_key(
     federation: Federation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,77 +194,6 @@ def test_a_kit_of_another_release_is_made_anew_with_the_same_key(
     assert len(report.renewed) == 4
     assert "Flarefleet" in report.renewed[0].reason
     assert federation.certificate("site-1") == before
-
-
-def test_a_builder_of_ones_own_runs_and_makes_every_kit_anew(federation: Federation) -> None:
-    (federation.folder / "motd.py").write_text(
-        "from pathlib import Path\n"
-        "from nvflare.lighter.spec import Builder\n"
-        "class Motd(Builder):\n"
-        "    def build(self, project, ctx):\n"
-        "        names = ','.join(client.name for client in project.get_clients())\n"
-        "        for one in project.get_all_participants():\n"
-        "            Path(ctx.get_local_dir(one), 'motd').write_text(names)\n"
-    )
-    federation.document["builders"].append({"path": "motd.Motd"})
-    federation.provision()
-    federation.add("site-3")
-
-    report = federation.provision()
-
-    assert len(report.renewed) == 4
-    for name in (SERVER, "site-1", "site-3"):
-        assert (federation.workspace.kit(name) / "local" / "motd").read_text() == "site-1,site-2,site-3"
-    assert not federation.provision().changed
-
-
-def test_a_builder_that_fails_is_named_and_changes_nothing(
-    federation: Federation, capfd: pytest.CaptureFixture[str]
-) -> None:
-    (federation.folder / "failing.py").write_text(
-        "from nvflare.lighter.spec import Builder\n"
-        "class Failing(Builder):\n"
-        "    def build(self, project, ctx):\n"
-        "        raise ValueError('the moon is full')\n"
-    )
-    before = federation.seen()
-    federation.document["builders"].append({"path": "failing.Failing"})
-
-    with pytest.raises(InputError, match="Failing refused it: the moon is full"):
-        federation.provision()
-
-    assert {k: v for k, v in federation.seen().items() if "lock" not in k} == {
-        k: v for k, v in before.items() if "lock" not in k
-    }
-    assert "Traceback" not in capfd.readouterr().err
-
-
-@pytest.mark.parametrize("base", ["cert.CertBuilder", "workspace.WorkspaceBuilder"])
-def test_a_builder_that_would_lay_out_kits_or_keep_keys_itself_is_refused(
-    federation: Federation, base: str
-) -> None:
-    (federation.folder / "own.py").write_text(
-        f"from nvflare.lighter.impl.{base.split('.')[0]} import {base.split('.')[1]} as Base\n"
-        "class Own(Base):\n    pass\n"
-    )
-    federation.document["builders"].append({"path": "own.Own"})
-    sys.modules.pop("own", None)
-
-    with pytest.raises(InputError, match=r"own.Own: Flarefleet lays out kits and keeps keys by itself"):
-        federation.provision()
-
-
-def test_a_builder_that_cannot_be_made_is_named(federation: Federation) -> None:
-    (federation.folder / "broken.py").write_text(
-        "from nvflare.lighter.spec import Builder\n"
-        "class Broken(Builder):\n"
-        "    def __init__(self):\n"
-        "        raise RuntimeError('no license')\n"
-    )
-    federation.document["builders"].append({"path": "broken.Broken"})
-
-    with pytest.raises(InputError, match=r"broken.Broken cannot be made: .*no license"):
-        federation.provision()
 
 
 def test_a_provisioned_federation_is_as_it_should_be(untouched: Federation) -> None:
