@@ -104,10 +104,13 @@ def test_a_hub_that_refuses_ends_the_job_before_it_trains(flarefleet: Flarefleet
 
 
 def test_the_policy_itself_keeps_its_promises(vla: Path) -> None:
-    """tests/vla, run where lerobot is."""
+    """tests/vla and, of what is tested of every job, this job's rows, run where lerobot is."""
     root = Path(__file__).parents[2]
     tests = subprocess.run(
-        [vla / "bin" / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/vla"],
+        [
+            *(vla / "bin" / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "vla"),
+            *("tests/vla", "tests/unit/jobs/test_every_job.py"),
+        ],
         cwd=root,
         capture_output=True,
         text=True,
