@@ -18,8 +18,9 @@ from deploy.project import load_project
 from deploy.runtimes.docker.volumes import carrier, copy_out
 from deploy.runtimes.protocol import SiteState
 from fl_app.jobs.hospital.job import HospitalParameters
-from tests.federation.federation import ADMIN, SERVER, Federation, eventually, write_project
+from tests.federation.federation import ADMIN, SERVER, Federation, write_project
 from tests.unit.hospital.averaging import average
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.docker
 

@@ -21,7 +21,8 @@ from deploy.provision import provision
 from deploy.runtimes.docker.program import find_compose
 from deploy.workspace import Workspace
 from tests.docker.hosts import SERVER_HOST, Host
-from tests.federation.federation import SERVER, eventually, write_project
+from tests.federation.federation import SERVER, write_project
+from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.docker,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import docker
 import pytest
@@ -22,6 +22,7 @@ from deploy.workspace import Workspace
 from fl_app.startup.exits import Exit
 from tests.docker.hosts import SERVER_HOST, Host
 from tests.federation.federation import write_project
+from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.docker,
@@ -71,15 +72,16 @@ def end_of(host: Host, seconds: float = 60.0) -> tuple[int, str]:
 
 
 def ended(host: Host, container: str, seconds: float = 60.0) -> tuple[int, str]:
-    deadline = time.monotonic() + seconds
-    while True:
+    """The exit code of a container that ends by itself, and its last line."""
+
+    def exited() -> dict[str, Any] | None:
         listed = host.compose("ps", "--all", "--format", "json").stdout
-        found = {one["Name"]: one for one in map(json.loads, listed.splitlines())}
-        if found[container]["State"] == "exited":
-            log = host.compose("logs", "--no-log-prefix", "--index", container.rpartition("-")[2], host.name)
-            return found[container]["ExitCode"], log.stdout.strip().splitlines()[-1]
-        assert time.monotonic() < deadline, f"{container} runs on: {found}"
-        time.sleep(0.2)
+        found = {one["Name"]: one for one in map(json.loads, listed.splitlines())}[container]
+        return found if found["State"] == "exited" else None
+
+    found = eventually(exited, seconds, f"{container} has ended", pause=0.2)
+    log = host.compose("logs", "--no-log-prefix", "--index", container.rpartition("-")[2], host.name)
+    return found["ExitCode"], log.stdout.strip().splitlines()[-1]
 
 
 def test_the_private_key_of_another_site_is_refused(host: Callable[..., Host], workspace: Workspace) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.federation.federation import Federation, Parent, write_project
+from tests.federation.federation import Federation, write_project
+from tests.federation.parent import Parent
 
 UNATTENDED = ["process", pytest.param("docker", marks=pytest.mark.docker)]
 """Where what has ended stays so until the next `up`; Kubernetes starts it again by itself."""

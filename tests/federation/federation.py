@@ -5,11 +5,9 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,7 +39,7 @@ description: a federation under test
 participants:
   - {{name: flare-server, type: server, org: clinics, fed_learn_port: {port}, default_host: {host}}}
 {sites}
-  - {{name: admin@example.org, type: admin, org: clinics, role: project_admin}}
+  - {{name: admin@example.org, type: admin, org: clinics, role: {role}}}
 builders:
   - path: nvflare.lighter.impl.workspace.WorkspaceBuilder
   - path: nvflare.lighter.impl.static_file.StaticFileBuilder
@@ -60,10 +58,12 @@ def write_project(
     image: Image | None = None,
     launcher: str = "process",
     extras: Sequence[str] = (),
+    role: str = "project_admin",
 ) -> Path:
     """A project.yml of a server on this machine and `sites` sites, on a free port if none is given.
 
-    With an image it is for a cluster, in namespaces of its own. `extras` are those of images on this machine.
+    With an image it is for a cluster, in namespaces of its own. `extras` are those of images on this machine,
+    `role` is the administrator's.
     """
     file = folder / "project.yml"
     names = [SERVER, *(f"site-{n}" for n in range(1, sites + 1))]
@@ -75,6 +75,7 @@ def write_project(
             port=port or free_ports(1)[0],
             host=f"{SERVER}.{name}-{SERVER}.svc" if image else "localhost",
             scheme=scheme,
+            role=role,
             sites="\n".join(
                 f"  - {{name: site-{n}, type: client, org: clinics}}" for n in range(1, sites + 1)
             ),
@@ -197,10 +198,13 @@ class Federation:
                     return sample.value
         return None
 
-    def flarefleet(self, *arguments: str, timeout: float = 300.0) -> subprocess.CompletedProcess[str]:
-        """Run the command line on this federation, for so many seconds at most."""
+    def flarefleet(
+        self, *arguments: str, timeout: float = 300.0, typed: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the command line on this federation, for so many seconds at most, with this typed into it."""
         return subprocess.run(
             self.command(*arguments),
+            input=typed,
             capture_output=True,
             text=True,
             check=False,
@@ -228,82 +232,3 @@ def ask(host: str, port: int, path: str) -> tuple[int, str]:
         connection.request("GET", path)
         answer = connection.getresponse()
         return answer.status, answer.read().decode()
-
-
-def eventually(condition: Callable[[], object], seconds: float = 30.0, what: str = "") -> None:
-    """Wait until `condition` holds.
-
-    Raises:
-        AssertionError: it does not, in that time.
-    """
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not so after {seconds:.0f} s: {what or condition}"
-        time.sleep(0.05)
-
-
-class Parent:
-    """A server or site that a test starts by itself, by `python -m fl_app.startup`.
-
-    Args:
-        kit: its kit.
-        workspace: its workspace.
-        environment: further FLARE_ variables.
-    """
-
-    def __init__(self, kit: Path, workspace: Path, environment: Mapping[str, str] | None = None) -> None:
-        parent_port, self.telemetry_port = free_ports(2)
-        workspace.parent.mkdir(parents=True, exist_ok=True)
-        self.log = workspace.with_name(f"{workspace.name}.log")
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "fl_app.startup"],
-                env={
-                    **os.environ,
-                    "FLARE_KIT": str(kit),
-                    "FLARE_WORKSPACE": str(workspace),
-                    "FLARE_PARENT_PORT": str(parent_port),
-                    "FLARE_TELEMETRY_HOST": "127.0.0.1",
-                    "FLARE_TELEMETRY_PORT": str(self.telemetry_port),
-                    **(environment or {}),
-                },
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-
-    def readiness(self) -> dict[str, object]:
-        """What /readyz says; nothing while nobody answers."""
-        try:
-            return dict(json.loads(ask("127.0.0.1", self.telemetry_port, "/readyz")[1]))
-        except OSError:
-            return {}
-
-    def is_ready(self) -> bool:
-        """Whether /readyz says yes."""
-        return self.readiness().get("ready") is True
-
-    def below(self) -> list[psutil.Process]:
-        """Every process below its supervisor."""
-        return psutil.Process(self.process.pid).children(recursive=True)
-
-    def wait(self, seconds: float = 30.0) -> int:
-        """Its exit code."""
-        return self.process.wait(seconds)
-
-    def stop(self) -> int:
-        """Ask it to stop, and wait for its exit code."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.wait()
-
-    def end(self) -> None:
-        """Whatever happens, leave nothing behind."""
-        if self.process.poll() is None:
-            for process in self.below():
-                process.kill()
-            self.process.kill()
-            self.process.wait()
-
-    def last_line(self) -> str:
-        """The last line that it wrote."""
-        return self.log.read_text(encoding="utf-8").strip().splitlines()[-1]

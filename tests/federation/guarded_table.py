@@ -13,7 +13,8 @@ from typing import Any
 from deploy.session import AdminKit, open_session
 from deploy.session.failure import explain
 from deploy.session.session import RUNNING, AdminSession
-from tests.federation.federation import ADMIN, Federation, eventually
+from tests.federation.federation import ADMIN, Federation
+from tests.waiting import eventually
 
 WITHIN = 900.0
 """Seconds for all jobs; four run at a time."""

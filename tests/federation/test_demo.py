@@ -20,8 +20,8 @@ from deploy.demo.charts import percent
 from deploy.demo.report import Report
 from deploy.runtimes.process.folder import RunFolder
 from fl_app.jobs.hospital.job import HospitalParameters
-from tests.federation.federation import eventually
 from tests.unit.hospital.averaging import Averaged, average
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.federation
 

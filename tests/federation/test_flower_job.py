@@ -17,9 +17,10 @@ from deploy.session.session import COMPLETED
 from fl_app.jobs.fedadagrad.job import DigitParameters
 from fl_app.jobs.fedadagrad.schedule import sample
 from tests.federation import stock_flower_job
-from tests.federation.federation import ADMIN, eventually, write_project
+from tests.federation.federation import ADMIN, write_project
 from tests.federation.flower import FlowerFederation
 from tests.unit.fedadagrad.reference import run
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.federation
 

@@ -25,9 +25,10 @@ from fl_app.guard.component import JobGuard
 from fl_app.jobs.export import ExportReply
 from fl_app.jobs.progress import SitePhase
 from tests.federation import guarded_jobs
-from tests.federation.federation import Federation, eventually, write_project
+from tests.federation.federation import Federation, write_project
 from tests.federation.guarded_table import Table
 from tests.federation.silent_failures import FAILURES, NUMBERS, Elsewhere, Kit, Stock
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.federation, pytest.mark.timeout(1200)]
 

@@ -12,7 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from fl_app.contract import ENV_METRICS_KEPT, ENV_PUSH_TOKEN
 from fl_app.telemetry.catalogue import JOBS, PARENTS, Seen
-from tests.federation.federation import SERVER, Federation, eventually, write_project
+from tests.federation.federation import SERVER, Federation, write_project
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.federation
 

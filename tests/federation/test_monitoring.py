@@ -16,8 +16,9 @@ import pytest
 
 from deploy.monitoring.watch import watching
 from deploy.runtimes.ports import free_ports
-from tests.federation.federation import SERVER, Federation, eventually, write_project
+from tests.federation.federation import SERVER, Federation, write_project
 from tests.prometheus import EMPTY, GPU, Prometheus, unanswered
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.federation
 

@@ -17,7 +17,8 @@ from deploy.runtimes.ports import free_ports
 from deploy.runtimes.protocol import SiteState
 from deploy.runtimes.records import Record
 from tests.federation.conftest import UNATTENDED
-from tests.federation.federation import ADMIN, SERVER, Federation, eventually
+from tests.federation.federation import ADMIN, SERVER, Federation
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.federation
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from fl_app.startup.exits import Exit
-from tests.federation.federation import SERVER, Federation, Parent, eventually
+from tests.federation.federation import SERVER, Federation
+from tests.federation.parent import Parent
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.federation
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.documented import Command, expected, run, runbook_commands
-from tests.federation.federation import ADMIN, SERVER, Federation, eventually, write_project
+from tests.federation.federation import ADMIN, SERVER, Federation, write_project
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.federation
 

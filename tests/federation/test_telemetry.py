@@ -11,7 +11,9 @@ import pytest
 from cryptography import x509
 
 from deploy.runtimes.protocol import SiteState
-from tests.federation.federation import SERVER, Federation, Parent, eventually, write_project
+from tests.federation.federation import SERVER, Federation, write_project
+from tests.federation.parent import Parent
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.federation
 

@@ -13,7 +13,8 @@ from deploy.errors import Failed
 from deploy.session import AdminKit, open_session
 from deploy.session.session import COMPLETED, NEVER_STARTED, SUBMITTED, AdminSession
 from tests.federation import guarded_jobs
-from tests.federation.federation import ADMIN, Federation, eventually, write_project
+from tests.federation.federation import ADMIN, Federation, write_project
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
 from deploy.tools import find_tool
+from tests.waiting import eventually
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PROGRAM = CHECKOUT.parent / "shared" / "cluster" / "cluster"
@@ -187,28 +186,10 @@ class Release:
                         return state["terminated"]["exitCode"], state["terminated"].get("message", "")
             return None
 
-        return eventually(ended, f"{self.pod} has not ended")
+        return eventually(ended, 180, f"{self.pod} has ended", pause=0.5, tolerating=[CommandFailedError])
 
     def _helm(self, verb: str, *options: str) -> str:
         return self.cluster.run(
             *("helm", verb, self.name, str(CHECKOUT / "helm" / self.chart), "--namespace", self.namespace),
             *("--values", str(self.folder / "values.yaml"), *self.extra, *options),
         )
-
-
-def eventually(look: Callable[[], Any], reason: str, seconds: float = 180) -> Any:
-    """What `look` returns as soon as that is true.
-
-    Raises:
-        AssertionError: with `reason`, after `seconds`.
-    """
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            found = look()
-        except CommandFailedError:
-            found = None
-        if found:
-            return found
-        assert time.monotonic() < deadline, f"{reason} after {seconds} s"
-        time.sleep(0.5)

@@ -15,8 +15,9 @@ from deploy.images.names import runtime_image
 from deploy.project import Image, Project
 from deploy.workspace import Workspace
 from tests.federation.certificates import reissue
-from tests.kubernetes.cluster import CommandFailedError, Release, eventually
+from tests.kubernetes.cluster import CommandFailedError, Release
 from tests.kubernetes.conftest import Federation
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.kubernetes
 
@@ -86,7 +87,7 @@ def test_a_rollback_mends_an_upgrade_to_an_image_that_is_not_there(federation: F
         waiting = [one["state"].get("waiting", {}) for one in status.get("containerStatuses", [])]
         return any(one.get("reason") == "ErrImageNeverPull" for one in waiting)
 
-    eventually(does_not_start, "the upgrade does not fail")
+    eventually(does_not_start, 180, "the upgrade fails", pause=0.5, tolerating=[CommandFailedError])
     site.rollback()
     site.wait_until_ready()
     assert "Succeeded" in site.test()
@@ -117,8 +118,9 @@ def test_the_volume_goes_with_the_release_where_that_is_asked(newcomer: Release)
     newcomer.uninstall()
     eventually(
         lambda: not newcomer.cluster.get("pvc", "-n", newcomer.namespace)["items"],
-        "the volume stays",
-        seconds=30,
+        30,
+        "the volume goes",
+        tolerating=[CommandFailedError],
     )
 
 
@@ -127,7 +129,7 @@ def test_a_release_stops_within_its_grace(federation: Federation) -> None:
     site = federation.site_1
     before = site.pod_uid
     federation.cluster.kubectl("delete", "pod", "-n", site.namespace, site.pod, "--timeout=20s")
-    eventually(lambda: site.pod_uid != before, "no new pod")
+    eventually(lambda: site.pod_uid != before, 180, "there is a new pod", tolerating=[CommandFailedError])
     site.wait_until_ready()
 
 
@@ -186,7 +188,7 @@ def test_an_upgrade_to_another_nvflare_is_refused_with_words_and_a_rollback_mend
         code, message = newcomer.why_it_ended()
         return message if code == 12 else None
 
-    message = eventually(refused, "the upgrade is not refused")
+    message = eventually(refused, 180, "the upgrade is refused", pause=0.5, tolerating=[CommandFailedError])
     assert "2.8.0" in message
     assert "2.9.0" in message
 

@@ -15,8 +15,9 @@ import pytest
 from deploy.project import Project
 from deploy.workspace import Workspace
 from tests.documented import ROOT, Command, commands_in, expected, run, runbook_commands
-from tests.kubernetes.cluster import CHECKOUT, Cluster, CommandFailedError, Release, eventually
+from tests.kubernetes.cluster import CHECKOUT, Cluster, CommandFailedError, Release
 from tests.kubernetes.conftest import Federation, release_of
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.kubernetes
 
@@ -82,7 +83,9 @@ def restarted(federation: Federation) -> None:
     before = restarts()
     with contextlib.suppress(CommandFailedError):  # it ends with its container
         server.python("import os, psutil; os.kill(psutil.Process(1).children()[0].pid, 9)")
-    eventually(lambda: restarts() > before, "Kubernetes does not start it again")
+    eventually(
+        lambda: restarts() > before, 180, "Kubernetes starts it again", tolerating=[CommandFailedError]
+    )
     for release in federation.releases:
         release.wait_until_ready()
 

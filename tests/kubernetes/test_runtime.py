@@ -17,9 +17,10 @@ from deploy.errors import Failed, InputError, MachineError
 from deploy.project import Image
 from deploy.runtimes.protocol import SiteState
 from fl_app.jobs.hospital.job import HospitalParameters
-from tests.federation.federation import ADMIN, SERVER, Federation, eventually, write_project
+from tests.federation.federation import ADMIN, SERVER, Federation, write_project
 from tests.kubernetes.cluster import Cluster
 from tests.kubernetes.hospital import is_what_averaging_by_hand_comes_to, submitted_with
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.kubernetes
 

@@ -14,13 +14,14 @@ import pytest
 
 from deploy.session import AdminKit, AdminSession, open_session
 from fl_app.jobs.registry import find
-from tests.federation.federation import ADMIN, Federation, eventually, write_project
+from tests.federation.federation import ADMIN, Federation, write_project
 from tests.federation.flower import FlowerFederation
 from tests.federation.tracked import mlflow_server
 from tests.federation.tracked.mlflow_server import MLflowServer
 from tests.federation.tracked.recipes import IN_FLOWERS_ENVIRONMENT, RECIPES, export
 from tests.federation.tracked.tracking import KEEP_DAYS, SITES, Row, Tracked
 from tests.lacking import leave_out
+from tests.waiting import eventually
 
 
 @pytest.fixture(scope="package")

@@ -14,10 +14,11 @@ import pytest
 
 from deploy.session import AdminSession
 from fl_app.startup.exits import Exit
-from tests.federation.federation import SERVER, eventually
+from tests.federation.federation import SERVER
 from tests.federation.tracked.tracking import KEEP_DAYS, SITES, Tracked, scalars
 from tests.lacking import leave_out
 from tests.unit.demo import chromium
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.federation
 

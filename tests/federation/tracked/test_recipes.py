@@ -11,10 +11,11 @@ import pytest
 from deploy.session import AdminSession, Job
 from deploy.session.failure import GUARD, explain
 from deploy.session.session import COMPLETED
-from tests.federation.federation import SERVER, eventually
+from tests.federation.federation import SERVER
 from tests.federation.tracked.recipes import RECIPES, ROUNDS, parameter_twice
 from tests.federation.tracked.tracking import SITES, Row, Tracked, scalars, shown
 from tests.federation.tracked.wandb_files import logged_keys
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.federation
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -13,9 +11,9 @@ import pytest
 
 from deploy.session.connection import open_session
 from deploy.session.kit import AdminKit
-from deploy.session.session import COMPLETED
+from deploy.session.session import COMPLETED, Job
 from fl_app.jobs.hospital.job import HospitalParameters
-from tests.federation.federation import ADMIN, SERVER, Federation, eventually
+from tests.federation.federation import ADMIN, SERVER, Federation
 from tests.kubernetes.cluster import Cluster
 from tests.kubernetes.hospital import is_what_averaging_by_hand_comes_to, submitted_with
 from tests.kubernetes.job_pods.wards import (
@@ -26,6 +24,7 @@ from tests.kubernetes.job_pods.wards import (
     nothing_left,
     submitting,
 )
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.kubernetes
 
@@ -76,11 +75,11 @@ def test_twenty_jobs_in_a_row_complete_on_a_busy_machine(wards: Federation, tmp_
     folder = next((tmp_path / "job").rglob("meta.json")).parent
     with open_session(AdminKit.read(wards.runtime.admin_kit(ADMIN))) as session:
         ids = {session.submit(folder, token=uuid.uuid4().hex) for _ in range(IN_A_ROW)}
-        deadline = time.monotonic() + 420
-        jobs = [job for job in session.jobs() if job.id in ids]
-        while not all(job.is_finished for job in jobs):
-            assert time.monotonic() < deadline, jobs
-            threading.Event().wait(1)
-            jobs = [job for job in session.jobs() if job.id in ids]
+
+        def jobs() -> list[Job]:
+            return [job for job in session.jobs() if job.id in ids]
+
+        eventually(lambda: all(job.is_finished for job in jobs()), 420, "all have ended", pause=1.0)
+        ended = jobs()
     assert len(ids) == IN_A_ROW
-    assert {job.status for job in jobs} == {COMPLETED}, jobs
+    assert {job.status for job in ended} == {COMPLETED}, ended

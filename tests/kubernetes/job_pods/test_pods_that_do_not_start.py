@@ -11,9 +11,10 @@ import yaml
 
 from deploy.images.names import runtime_image
 from deploy.project import Image
-from tests.federation.federation import SERVER, Federation, eventually
+from tests.federation.federation import SERVER, Federation
 from tests.kubernetes.cluster import Cluster
 from tests.kubernetes.job_pods.wards import PATIENCE, job_pods, namespace, nothing_left, submitting
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.kubernetes
 

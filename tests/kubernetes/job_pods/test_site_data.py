@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.federation.federation import Federation, eventually
+from tests.federation.federation import Federation
 from tests.kubernetes.cluster import Cluster
 from tests.kubernetes.job_pods.wards import PATIENCE, job_pods, namespace, secrets, submitting
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.kubernetes
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.federation.federation import Federation, eventually
+from tests.federation.federation import Federation
 from tests.kubernetes.cluster import Cluster
 from tests.kubernetes.job_pods.wards import EVERYWHERE, PATIENCE, job_pods, namespace, secrets
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.kubernetes
 

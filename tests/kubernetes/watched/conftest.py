@@ -17,8 +17,9 @@ import yaml
 
 from deploy.images.names import runtime_image
 from deploy.project import Image
-from tests.federation.federation import SERVER, Federation, eventually, write_project
+from tests.federation.federation import SERVER, Federation, write_project
 from tests.kubernetes.cluster import Cluster
+from tests.waiting import eventually
 
 SITES = ("site-1", "site-2")
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"

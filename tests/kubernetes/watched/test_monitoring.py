@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.federation.federation import SERVER, eventually
+from tests.federation.federation import SERVER
 from tests.kubernetes.cluster import CHECKOUT, Cluster
 from tests.kubernetes.discovery import files_for
 from tests.kubernetes.prometheus import (
@@ -25,6 +25,7 @@ from tests.kubernetes.prometheus import (
 from tests.kubernetes.watched.conftest import SITES, Visitors, Watched, namespace_of
 from tests.prometheus import EMPTY_WITH_PODS, GPU, Prometheus, unanswered
 from tests.unit.monitoring.boards import dashboards
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.kubernetes
 

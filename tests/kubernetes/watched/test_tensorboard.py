@@ -14,10 +14,11 @@ from contextlib import contextmanager
 import pytest
 
 from deploy.tools import find_tool
-from tests.federation.federation import SERVER, eventually
+from tests.federation.federation import SERVER
 from tests.kubernetes.cluster import CommandFailedError
 from tests.kubernetes.test_network_policy import reaches
 from tests.kubernetes.watched.conftest import SITES, Visitors, Watched
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.kubernetes
 

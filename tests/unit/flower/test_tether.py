@@ -6,12 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+
+from tests.waiting import eventually
 
 TREE = """
 import pathlib, signal, subprocess, sys, time
@@ -39,7 +40,7 @@ def tethered(tmp_path: Path) -> Iterator[Callable[..., tuple[subprocess.Popen[by
         command = [sys.executable, "-c", script, str(said)]
         process = subprocess.Popen([sys.executable, "-m", "fl_app.flower.tether", str(parent), *command])
         started.append(process)
-        _until(lambda: said.is_file() and said.read_text() != "")
+        eventually(lambda: said.is_file() and said.read_text() != "")
         return process, psutil.Process(int(said.read_text()))
 
     yield start
@@ -79,10 +80,3 @@ def test_everything_ends_with_the_process_it_was_started_for(tethered: Callable)
 
 def _is_gone(process: psutil.Process) -> bool:
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-
-
-def _until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

@@ -12,6 +12,7 @@ from deploy.errors import MachineError
 from deploy.provision import files as files_module
 from deploy.provision.files import locked
 from tests.unit.provision.federation import SERVER, Federation
+from tests.waiting import eventually
 
 
 def test_a_second_run_says_for_whom_it_waits(federation: Federation) -> None:
@@ -35,10 +36,7 @@ def test_a_killed_run_leaves_no_lock_behind(federation: Federation) -> None:
             (federation.folder / "held").touch()
             time.sleep(60)
         os._exit(0)
-    deadline = time.monotonic() + 10
-    while not (federation.folder / "held").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    eventually((federation.folder / "held").exists, what="it holds the lock")
 
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)

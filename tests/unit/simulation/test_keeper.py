@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+
+from tests.waiting import eventually
 
 ORPHAN = """
 import subprocess, sys, time
@@ -105,10 +106,8 @@ def test_when_the_caller_is_gone_the_simulation_goes_too(
     keeper: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
     process = keeper(300, *orphan(tmp_path / "pid", "time.sleep(300)"))
-    deadline = time.monotonic() + 30
-    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    pid = tmp_path / "pid"
+    eventually(lambda: pid.exists() and pid.read_text(), what="the simulation runs")
     assert process.stdin is not None
     process.stdin.close()
     assert end_of(process)[0] == "alone\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +16,7 @@ from fl_app.telemetry.catalogue import LABELS
 from fl_app.telemetry.metrics import Identity
 from fl_app.telemetry.pods import JobPod, Pods, show_job_pods
 from fl_app.telemetry.resources import Gpus, WorkspaceSpace, bytes_below
+from tests.waiting import eventually
 
 IDENTITY = Identity("site-1", "client", project="hospitals")
 
@@ -86,10 +86,8 @@ def test_the_workspace_is_counted_in_the_background(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/")
     space = WorkspaceSpace(IDENTITY, tmp_path)
 
-    deadline = time.monotonic() + 5
-    while ("nvflare_workspace_used_bytes",) not in (found := samples(space())):
-        assert time.monotonic() < deadline, "it is never counted"
-        time.sleep(0.01)
+    eventually(lambda: ("nvflare_workspace_used_bytes",) in samples(space()), what="it is counted")
+    found = samples(space())
 
     assert 100_000 <= found["nvflare_workspace_used_bytes",] < 200_000
     assert found["nvflare_workspace_free_bytes",] > 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 import uuid
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 from fl_app.tracking.event_files import EventFiles
 from fl_app.tracking.points import Scalar
 from fl_app.tracking.retention import DAY_SECONDS, Retention
+from tests.waiting import eventually
 
 NOW = 1_800_000_000.0
 COMPLETED, RUNNING = "FINISHED:COMPLETED", "RUNNING"
@@ -143,10 +143,7 @@ def test_it_looks_by_itself_and_says_what_it_removes(
     retention = server.retention(keep_days=366)
     with caplog.at_level(logging.INFO):
         retention.start()
-        deadline = time.monotonic() + 10
-        while server.kept or not caplog.messages:
-            assert time.monotonic() < deadline, "nothing is removed"
-            time.sleep(0.01)
+        eventually(lambda: caplog.messages and not server.kept, what="it is removed")
     retention.close()
 
     assert f"The event files of the job {job_id} are removed: nothing was logged for 366 days" in caplog.text

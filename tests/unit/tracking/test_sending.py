@@ -14,7 +14,7 @@ from fl_app.tracking import sending
 from fl_app.tracking.points import Scalar
 from fl_app.tracking.queue import QueuedJob, TrackingQueue, totals_of
 from fl_app.tracking.sending import Sending
-from tests.federation.federation import eventually
+from tests.waiting import eventually
 
 JOB = QueuedJob(id="one", name="job", project="clinics", server="flare-server", started=1.0)
 

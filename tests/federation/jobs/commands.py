@@ -1,0 +1,69 @@
+"""What a data scientist types beside project.yml, and the job that is not for the sites that there are."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+from deploy.session.parameters import find_job, read_parameters
+from deploy.session.submission import Participants, exporter
+from tests.federation.federation import ADMIN, Federation
+
+SITES = ("site-1", "site-2")
+ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+BIN = Path(sys.executable).parent
+
+
+class JobsFederation(Federation):
+    """One server and two sites, which run as processes; its administrator may do what a `lead` may."""
+
+    @property
+    def admin_kit(self) -> Path:
+        """Of its only administrator."""
+        return self.kit(ADMIN)
+
+    def command(self, *arguments: str) -> list[str]:
+        """The program as it is installed, which finds project.yml where it is called."""
+        return [str(BIN / "flarefleet"), *arguments]
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """The same, not waited for."""
+        return subprocess.Popen(
+            self.command(*arguments),
+            cwd=self.folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def submit_and_leave(self, *settings: str) -> str:
+        """The id of a `probe` that runs."""
+        words = (word for one in settings for word in ("--set", one))
+        done = self.flarefleet("submit", "probe", "--detach", *words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def job_process(self, site: str, job_id: str) -> psutil.Process | None:
+        """The process of a job at a site, while there is one."""
+        for process in psutil.process_iter(["cmdline"]):
+            words = process.info["cmdline"] or []
+            if "fl_app.launchers.site_job" in words and job_id in words and site in words:
+                return process
+        return None
+
+
+def probe_for_five_sites(into: Path, **props: float) -> Path:
+    """The folder of a job with these properties that wants more sites than this federation has."""
+    job = find_job("probe")
+    with exporter(job) as making:
+        exported = making.export(read_parameters(job, ()), Participants(SITES, chosen=False), into)
+    meta = exported.folder / "meta.json"
+    wanted = {**json.loads(meta.read_text()), "min_clients": 5, "custom_props": props}
+    meta.write_text(json.dumps(wanted))
+    return exported.folder

@@ -1,0 +1,23 @@
+"""One federation for all tests here, with a `lead` as its administrator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.federation.federation import write_project
+from tests.federation.jobs.commands import SITES, JobsFederation
+
+
+@pytest.fixture(scope="package")
+def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JobsFederation]:
+    """It is up."""
+    file = write_project(tmp_path_factory.mktemp("jobs"), sites=len(SITES), name="jobs", role="lead")
+    made = JobsFederation(file.parent)
+    try:
+        up = made.flarefleet("up", "--runtime", "process")
+        assert up.returncode == 0, up.stderr
+        yield made
+    finally:
+        made.down()

@@ -1,0 +1,48 @@
+"""NVFlare's own tools on the kit of an administrator."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.federation.federation import ADMIN
+from tests.federation.jobs.commands import BIN, ID, SITES, JobsFederation, probe_for_five_sites
+
+pytestmark = pytest.mark.federation
+
+
+def test_nvflares_own_submit_is_told_of_sites_that_have_never_been_here(
+    federation: JobsFederation, tmp_path: Path
+) -> None:
+    command = [
+        *(str(BIN / "nvflare"), "--format", "json", "job", "submit"),
+        *("-j", str(probe_for_five_sites(tmp_path)), "--startup-kit", str(federation.admin_kit)),
+    ]
+    refused = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert refused.returncode != 0
+    assert "needs 5 sites, and 2 are registered (site-1, site-2)" in refused.stdout + refused.stderr
+
+
+def test_nvflares_own_console_works_on_the_kit(federation: JobsFederation) -> None:
+    done = federation.flarefleet("console", typed=f"{ADMIN}\ncheck_status server\nbye\n")
+    assert done.returncode == 0, done.stderr
+    for site in SITES:
+        assert site in done.stdout
+
+
+def test_nvflares_own_job_commands_work_on_the_kit(federation: JobsFederation, tmp_path: Path) -> None:
+    exported = federation.flarefleet("export", "probe", str(tmp_path / "jobs"))
+    assert exported.returncode == 0, exported.stderr
+    kit = ["--startup-kit", str(federation.admin_kit)]
+    nvflare = [str(BIN / "nvflare"), "--format", "json", "job"]
+    submit = [*nvflare, "submit", "-j", exported.stdout.strip(), *kit]
+    submitted = subprocess.run(submit, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert submitted.returncode == 0, submitted.stdout + submitted.stderr
+    job_id = ID.search(submitted.stdout).group()
+    listed = subprocess.run(
+        [*nvflare, "list", *kit], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert job_id in listed.stdout
+    assert federation.flarefleet("watch", job_id).returncode == 0

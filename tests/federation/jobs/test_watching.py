@@ -1,0 +1,108 @@
+"""Jobs that run, wait or have ended: watched, listed, fetched and aborted through the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from deploy.session import AdminKit, open_session
+from tests.federation.federation import ADMIN, write_project
+from tests.federation.jobs.commands import ID, SITES, JobsFederation, probe_for_five_sites
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.federation
+
+
+def test_results_are_fetched_into_a_new_folder_by_what_they_are(
+    federation: JobsFederation, tmp_path: Path
+) -> None:
+    job_id = federation.flarefleet("submit", "probe").stdout.strip()
+    results = tmp_path / "results"
+    assert federation.flarefleet("fetch", job_id, str(results)).returncode == 0
+    assert (results / "model" / "FL_global_model.pt").is_file()
+    assert "Finished FedAvg" in (results / "logs" / "server.log.txt").read_text()
+    assert not any((federation.admin_kit / "transfer").iterdir())
+
+    again = federation.flarefleet("fetch", job_id, str(results))
+    assert again.returncode == 2
+    assert "nothing is overwritten" in again.stderr
+
+
+def test_a_running_job_is_not_fetched_and_can_be_aborted(federation: JobsFederation, tmp_path: Path) -> None:
+    job_id = federation.submit_and_leave("rounds=100", "seconds=1")
+    early = federation.flarefleet("fetch", job_id, str(tmp_path / "early"))
+    assert early.returncode == 1
+    assert "has not ended" in early.stderr
+    assert not (tmp_path / "early").exists()
+
+    assert federation.flarefleet("abort", job_id).returncode == 0
+    watched = federation.flarefleet("watch", job_id)
+    assert watched.returncode == 1
+    assert "FINISHED:ABORTED" in watched.stderr
+    twice = federation.flarefleet("abort", job_id)
+    assert twice.returncode == 1
+    assert "has already ended" in twice.stderr
+
+
+def test_ctrl_c_leaves_the_job_running_and_says_how_to_watch_it(federation: JobsFederation) -> None:
+    watching = federation.start("submit", "probe", "--set", "rounds=100", "--set", "seconds=1")
+    seen = ""
+    while "round 1/100" not in seen:
+        line = watching.stderr.readline()
+        assert line, seen
+        seen += line
+    watching.send_signal(signal.SIGINT)
+    _, rest = watching.communicate(timeout=60)
+    job_id = ID.search(seen).group()
+    assert watching.returncode == 130
+    assert f"flarefleet watch {job_id}" in rest
+    status = {job["id"]: job["status"] for job in json.loads(federation.flarefleet("jobs", "--json").stdout)}
+    assert status[job_id] == "RUNNING"
+    assert federation.flarefleet("abort", job_id).returncode == 0
+
+
+def test_a_killed_job_process_fails_the_job_and_watching_sees_it(federation: JobsFederation) -> None:
+    job_id = federation.submit_and_leave("rounds=100", "seconds=1")
+    eventually(lambda: federation.job_process("site-1", job_id) is not None, 60, "site-1 trains")
+    os.kill(federation.job_process("site-1", job_id).pid, signal.SIGKILL)
+    done = federation.flarefleet("watch", job_id)
+    assert done.returncode == 1
+    assert f"{job_id} (probe) ended FINISHED:" in done.stderr
+    assert "COMPLETED" not in done.stderr
+    eventually(lambda: federation.job_process("site-2", job_id) is None, 60, "all parts have ended")
+
+
+def test_a_job_that_waits_for_sites_is_reported_with_the_reason(
+    federation: JobsFederation, tmp_path: Path
+) -> None:
+    folder = probe_for_five_sites(tmp_path, wait_for_sites=600)
+    with open_session(AdminKit.read(federation.admin_kit)) as session:
+        job_id = session.submit(folder, "token-of-a-job-that-waits")
+    done = federation.flarefleet("watch", job_id, "--timeout", "5")
+    assert done.returncode == 1
+    assert "has not ended within 5 s: it is SUBMITTED" in done.stderr
+    assert "needs 5 sites, and 2 are registered (site-1, site-2)" in done.stderr
+    assert federation.flarefleet("abort", job_id).returncode == 0
+
+
+def test_an_unknown_job_id_is_wrong_input(federation: JobsFederation) -> None:
+    for verb in (("watch",), ("abort",)):
+        done = federation.flarefleet(*verb, "00000000-0000-0000-0000-000000000000")
+        assert done.returncode == 2
+        assert "there is no job 00000000" in done.stderr
+
+
+def test_a_kit_of_another_federation_is_refused_in_clear_words(
+    federation: JobsFederation, tmp_path: Path
+) -> None:
+    port = AdminKit.read(federation.admin_kit).port
+    stranger = JobsFederation(write_project(tmp_path, sites=len(SITES), name="jobs", port=port).parent)
+    done = stranger.flarefleet("jobs", "--admin-kit", str(stranger.admin_kit))
+    assert done.returncode == 1
+    assert f"localhost:{port}" in done.stderr
+    assert ADMIN in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,1 @@
+"""How a parent starts and ends."""

@@ -1,0 +1,39 @@
+"""Kits to start parents from, and a server that is up."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.federation.federation import SERVER, Federation, write_project
+from tests.federation.parent import Parent
+from tests.waiting import eventually
+
+Start = Callable[..., Parent]
+
+
+@pytest.fixture(scope="package")
+def clinics(tmp_path_factory: pytest.TempPathFactory) -> Federation:
+    """A provisioned federation; its kits are never changed."""
+    return Federation(write_project(tmp_path_factory.mktemp("clinics"), sites=2).parent)
+
+
+@pytest.fixture
+def kit(clinics: Federation, tmp_path: Path) -> Callable[[str], Path]:
+    """A copy of a participant's kit, to be broken."""
+
+    def copy(name: str) -> Path:
+        return Path(shutil.copytree(clinics.kit(name), tmp_path / "kits" / name))
+
+    return copy
+
+
+@pytest.fixture
+def server(clinics: Federation, tmp_path: Path, start: Start) -> Parent:
+    """The federation's server, ready."""
+    parent = start(clinics.kit(SERVER), tmp_path / SERVER)
+    eventually(parent.is_ready, what="the server is ready")
+    return parent
