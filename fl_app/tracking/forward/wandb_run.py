@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
+from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from fl_app.tracking.queue import QueuedJob
 FOLDER = "wandb-runs"
 """Below the queue's folder: W&B's own files; offline runs are sent from there with `wandb sync`."""
 INIT_SECONDS = 20
+END_SECONDS = 20.0
+"""W&B's client ends a run when all of it has arrived: while its server is away, not before that is back."""
 
 
 class WandB:
@@ -26,6 +30,7 @@ class WandB:
         self._folder = queue / FOLDER
         self._runs: dict[str, Any] = {}
         self._prefixes: dict[str, set[str]] = {}
+        self._ending: dict[str, Future[None]] = {}
 
     def open(self, job: QueuedJob, run: str) -> str:
         """See `fl_app.tracking.forward.receiver.Receiver.open`."""
@@ -56,8 +61,27 @@ class WandB:
 
     def end(self, job: QueuedJob, run: str) -> None:
         """See `fl_app.tracking.forward.receiver.Receiver.end`."""
-        self._runs[job.id].finish(exit_code=0 if job.status == "FINISHED:COMPLETED" else 1)
+        self.open(job, run)
+        ending = self._ending.get(job.id) or self._begin_to_end(job)
+        if not wait([ending], END_SECONDS).done:
+            raise Unreachable("what its client has taken has not all arrived yet")
         self._forget(job.id)
+        if error := ending.exception():
+            raise Unreachable(f"{type(error).__name__}: {error}") from error
+
+    def _begin_to_end(self, job: QueuedJob) -> Future[None]:
+        opened, ending = self._runs[job.id], self._ending.setdefault(job.id, Future())
+
+        def finish() -> None:
+            try:
+                opened.finish(exit_code=0 if job.status == "FINISHED:COMPLETED" else 1)
+            except Exception as error:  # W&B raises whatever its transport raised
+                ending.set_exception(error)
+            else:
+                ending.set_result(None)
+
+        threading.Thread(target=finish, name="wandb-end", daemon=True).start()
+        return ending
 
     def _init(self, job: QueuedJob) -> Any:
         import wandb
@@ -88,3 +112,4 @@ class WandB:
     def _forget(self, job_id: str) -> None:
         self._runs.pop(job_id, None)
         self._prefixes.pop(job_id, None)
+        self._ending.pop(job_id, None)
