@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,13 +13,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from deploy.flower import make
 from deploy.session import AdminKit, open_session
 from deploy.session.session import COMPLETED
 from fl_app.jobs.fedadagrad.job import DigitParameters
 from fl_app.jobs.fedadagrad.schedule import sample
 from tests.federation import stock_flower_job
 from tests.federation.federation import ADMIN, write_project
-from tests.federation.flower import FlowerFederation
+from tests.federation.flower import ROOT, FlowerFederation
 from tests.unit.fedadagrad.reference import run
 from tests.waiting import eventually
 
@@ -131,3 +133,17 @@ def _submit(federation: FlowerFederation, job: Path) -> str:
 
 def _json(file: Path) -> Any:
     return json.loads(file.read_text(encoding="utf-8"))
+
+
+def test_what_needs_flower_itself_keeps_its_promises() -> None:
+    """tests/flower, run where Flower is."""
+    tests = subprocess.run(
+        [make(), "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/flower"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert tests.returncode == 0, tests.stdout
+    assert "skipped" not in tests.stdout

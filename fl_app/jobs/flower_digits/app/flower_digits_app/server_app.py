@@ -19,7 +19,7 @@ from .strategy import DigitStrategy, SiteFailed
 from .tracking import connected
 
 LAST_MODEL = "last_model.safetensors"
-SITES_WITHIN = 120.0
+SITES_WITHIN = 300.0
 """Seconds in which every site must be there and say its name."""
 POLL = 0.2
 

@@ -66,7 +66,12 @@ class DigitStrategy(FedAdagrad):
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """Take up what the sites learnt, if each that was asked has answered with a usable report."""
-        by_site = {self.names[reply.metadata.src_node_id]: reply for reply in replies}
+        by_site = {}
+        for reply in replies:
+            site = self.names.get(reply.metadata.src_node_id)
+            if site is None:  # the SuperLink's own, in the place of a site's
+                raise SiteFailed(f"round {server_round}: no answer of a site came: {reply.error.reason}")
+            by_site[site] = reply
         for site in self.sampled:
             self._take_report(server_round, site, by_site.get(site))
         return super().aggregate_train(server_round, [by_site[site] for site in self.sampled])
