@@ -110,7 +110,7 @@ def table(
             flower = name in IN_FLOWERS_ENVIRONMENT
             where, opened = (tracked_with_flower, session_with_flower) if flower else (tracked, session)
             job = export(name, folder, where.mlflow.url, where.wandb)
-            rows[name] = Row(opened.submit(job, uuid.uuid4().hex), where, opened)
+            rows[name] = Row(opened.submit(job, uuid.uuid4().hex), job, where, opened)
         for name, row in rows.items():
             eventually(lambda row=row: row.session.job(row.job_id).is_finished, 400, f"{name} has ended")
             status = row.session.job(row.job_id).status

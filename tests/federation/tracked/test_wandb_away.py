@@ -24,6 +24,7 @@ def test_what_is_logged_while_wandb_is_away_is_there_when_it_is_back(
     wandb.start()
     monkeypatch.setenv("WANDB_BASE_URL", wandb.url)
     monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
+    monkeypatch.setenv("WANDB_MODE", "online")  # the tests beside this one are offline
     queue = TrackingQueue(tmp_path, ["wandb"])
     _log(queue, 0)
     sender = Sending(queue, lambda _: "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from deploy.session import AdminSession
 from tests.federation.federation import SERVER, Federation
 from tests.federation.tracked.mlflow_server import MLflowServer
+from tests.waiting import eventually
 
 SITES = ("site-1", "site-2")
 KEEP_DAYS = 30
@@ -68,8 +70,16 @@ class Row:
     """A job of the table, and where it ran."""
 
     job_id: str
+    folder: Path
+    """The job, as NVFlare's tools take it."""
     tracked: Tracked
     session: AdminSession
+
+    def submit_again(self) -> str:
+        """The id of the same job, which has ended."""
+        job_id = self.session.submit(self.folder, uuid.uuid4().hex)
+        eventually(lambda: self.session.job(job_id).is_finished, 240, f"{self.folder.name} has ended again")
+        return job_id
 
 
 def scalars(folder: Path, tag: str) -> list[tuple[int, float]]:
