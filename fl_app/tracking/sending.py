@@ -61,9 +61,8 @@ class Sending:
         while not self._closing.wait(LOOK_SECONDS):
             try:
                 self._look()
-            except (
-                Exception
-            ):  # this thread must last: what went wrong is logged, and the next look may succeed
+            except Exception:
+                # This thread must last: what went wrong is logged, and the next look may succeed.
                 _log.exception("Tracking: the queue could not be looked at")
 
     def _look(self) -> None:
