@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.federation.elsewhere import pass_where
 from tests.federation.federation import write_project
 from tests.vla import environment
 from tests.vla.hub_stand_in import HubStandIn
@@ -105,17 +106,4 @@ def test_a_hub_that_refuses_ends_the_job_before_it_trains(flarefleet: Flarefleet
 
 def test_the_policy_itself_keeps_its_promises(vla: Path) -> None:
     """tests/vla and, of what is tested of every job, this job's rows, run where lerobot is."""
-    root = Path(__file__).parents[2]
-    tests = subprocess.run(
-        [
-            *(vla / "bin" / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "vla"),
-            *("tests/vla", "tests/unit/jobs/test_every_job.py"),
-        ],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert tests.returncode == 0, tests.stdout
-    assert "skipped" not in tests.stdout
+    pass_where(vla / "bin" / "python", "-k", "vla", "tests/vla", "tests/unit/jobs/test_every_job.py")

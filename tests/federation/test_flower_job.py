@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +18,9 @@ from deploy.session.session import COMPLETED
 from fl_app.jobs.fedadagrad.job import DigitParameters
 from fl_app.jobs.fedadagrad.schedule import sample
 from tests.federation import stock_flower_job
+from tests.federation.elsewhere import pass_where
 from tests.federation.federation import ADMIN, write_project
-from tests.federation.flower import ROOT, FlowerFederation
+from tests.federation.flower import FlowerFederation
 from tests.unit.fedadagrad.reference import run
 from tests.waiting import eventually
 
@@ -113,6 +113,10 @@ def test_an_aborted_job_leaves_no_process(federation: FlowerFederation) -> None:
     eventually(lambda: not federation.flower_processes(), 60, "no process of Flower is left")
 
 
+def test_what_needs_flower_itself_keeps_its_promises() -> None:
+    pass_where(make(), "tests/flower")
+
+
 def _submit_raising(federation: FlowerFederation, folder: Path) -> str:
     exported = federation.flarefleet("export", "flower-digits", str(folder))
     assert exported.returncode == 0, exported.stderr
@@ -133,17 +137,3 @@ def _submit(federation: FlowerFederation, job: Path) -> str:
 
 def _json(file: Path) -> Any:
     return json.loads(file.read_text(encoding="utf-8"))
-
-
-def test_what_needs_flower_itself_keeps_its_promises() -> None:
-    """tests/flower, run where Flower is."""
-    tests = subprocess.run(
-        [make(), "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/flower"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert tests.returncode == 0, tests.stdout
-    assert "skipped" not in tests.stdout
