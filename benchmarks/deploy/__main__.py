@@ -29,7 +29,10 @@ class Turn:
     """One turn, in seconds."""
 
     registered: float
-    """From the first command to the last site's registration."""
+    """From the first command to the last site's registration, as the server's log has it."""
+    ready: float
+    """From the first command until the operator is told that all are: of ours, the end of `up`, with probes
+    that have been asked and a way to the server; of stock, which has none, a look at the log."""
     first_round: float
     """From the submission of a job to its first round."""
     finished: float
@@ -44,12 +47,12 @@ def take_turn(way: str, launcher: str, chosen: argparse.Namespace, folder: Path)
     load = os.getloadavg()[0]
     federation = WAYS[way](folder, chosen.image, launcher, chosen.sites)
     try:
-        registered = federation.up()
+        registered, ready = federation.up()
         times = federation.run_job(chosen.job, way)
     finally:
         uninstalled = federation.down()
         federation.clean()
-    return Turn(registered, times.first_round, times.finished, uninstalled, load)
+    return Turn(registered, ready, times.first_round, times.finished, uninstalled, load)
 
 
 def median(turns: list[Turn]) -> Turn:
@@ -81,11 +84,11 @@ def main() -> None:
     if chosen.json:
         print(json.dumps({one: {way: asdict(m) for way, m in ways.items()} for one, ways in medians.items()}))
         return
-    print(f"seconds, medians of {chosen.repeats}    registered  first round  finished  uninstalled  (load)")
+    names = [one.name for one in fields(Turn)]
+    print(f"seconds, medians of {chosen.repeats:<4}" + "".join(f"{name:>13}" for name in names))
     for launcher, ways in medians.items():
         for way, m in ways.items():
-            cells = f"{m.registered:10} {m.first_round:12} {m.finished:9} {m.uninstalled:12} {m.load:8}"
-            print(f"{launcher:8} {way:14}{cells}")
+            print(f"{launcher:8} {way:15}" + "".join(f"{getattr(m, name):13}" for name in names))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,21 @@ class InCluster(ABC):
     def prepare(self) -> None:
         """All that is done once, before anything is installed; not timed."""
 
+    def up(self) -> tuple[float, float]:
+        """Install, and wait until all is ready.
+
+        Returns:
+            The seconds until the last site was registered, and those in all.
+        """
+        begin = datetime.now(timezone.utc)
+        self.install()
+        ready = datetime.now(timezone.utc)
+        registered = self._last_registration()
+        return round((registered - begin).total_seconds(), 1), round((ready - begin).total_seconds(), 1)
+
     @abstractmethod
-    def up(self) -> float:
-        """Install, and wait until every site is registered; the seconds that took."""
+    def install(self) -> None:
+        """Install, and wait until every site is registered and that is known."""
 
     @abstractmethod
     def down(self) -> float:
@@ -57,9 +70,27 @@ class InCluster(ABC):
         """An administrator's kit that reaches the server."""
 
     def clean(self) -> None:
-        """Leave nothing behind, volumes included."""
+        """Leave nothing behind; while volumes were being emptied, the next turn's would have to wait."""
         names = [self.namespace(name) for name in ("server", *self.sites)]
         kubectl("delete", "namespace", "--ignore-not-found", "--wait=true", *names)
+        claimants = "jsonpath={.items[*].spec.claimRef.namespace}"
+        deadline = time.monotonic() + READY_WITHIN
+        while set(names) & set(kubectl("get", "persistentvolumes", "-o", claimants).split()):
+            if time.monotonic() > deadline:
+                raise SystemExit("the volumes of the turn before do not go: kubectl get persistentvolumes")
+            time.sleep(0.5)
+
+    def server_log(self) -> str:
+        """What the server has written so far, each line with Kubernetes' own time."""
+        where = ("-n", self.namespace("server"))
+        pods = kubectl("get", "pods", *where, "-o", "name").split()
+        look = [str(find_tool("kubectl")), "logs", *where, "--all-containers", "--timestamps", *pods[:1]]
+        return subprocess.run(look, capture_output=True, text=True, check=False).stdout
+
+    def _last_registration(self) -> datetime:
+        lines = self.server_log().splitlines()
+        told = next(line for line in lines if f"Total clients: {len(self.sites)}" in line)
+        return datetime.strptime(told[:26], "%Y-%m-%dT%H:%M:%S.%f").replace(tzinfo=timezone.utc)
 
     def run_job(self, job: str, way: str) -> Times:
         exported = JOBS[job][way](self.sites, self.folder / "jobs")

@@ -27,10 +27,8 @@ class Kit(InCluster):
         )
         self._flarefleet("provision")
 
-    def up(self) -> float:
-        with stopwatch() as seconds:
-            self._flarefleet("up", "--runtime", "kubernetes")
-        return seconds[0]
+    def install(self) -> None:
+        self._flarefleet("up", "--runtime", "kubernetes")
 
     def down(self) -> float:
         with stopwatch() as seconds:

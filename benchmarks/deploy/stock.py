@@ -57,14 +57,16 @@ class Stock(InCluster):
             if self.launcher == "process":
                 self._launch_processes(name)
 
-    def up(self) -> float:
+    def install(self) -> None:
         """helm alone: staging has been done, and is not counted."""
-        with stopwatch() as seconds:
-            for name in ("server", *self.sites):
-                chart = str(self._prepared(name) / "helm_chart")
-                helm("upgrade", "--install", name, chart, "--namespace", self.namespace(name))
-            self._await_sites()
-        return seconds[0]
+        for name in ("server", *self.sites):
+            chart = str(self._prepared(name) / "helm_chart")
+            helm("upgrade", "--install", name, chart, "--namespace", self.namespace(name))
+        deadline = time.monotonic() + READY_WITHIN
+        while f"Total clients: {len(self.sites)}" not in (log := self.server_log()):
+            if time.monotonic() > deadline:
+                raise SystemExit(f"stock NVFlare is not up:\n{log[-3000:]}")
+            time.sleep(0.3)
 
     def down(self) -> float:
         """Until no parent is left: job pods that have ended stay, and nobody removes them."""
@@ -141,19 +143,6 @@ class Stock(InCluster):
             changed = json.dumps(document | {"components": others + launchers}).encode()
             patch = {"binaryData": {key: base64.b64encode(changed).decode()}}
             kubectl("patch", *staged, "--type", "merge", "--patch", json.dumps(patch))
-
-    def _await_sites(self) -> None:
-        deadline = time.monotonic() + READY_WITHIN
-        wanted = f"Total clients: {len(self.sites)}"
-        while wanted not in (log := self._server_log()):
-            if time.monotonic() > deadline:
-                raise SystemExit(f"stock NVFlare is not up:\n{log[-3000:]}")
-            time.sleep(0.3)
-
-    def _server_log(self) -> str:
-        look = [str(find_tool("kubectl")), "logs", "-n", self.namespace("server"), "--all-containers"]
-        pods = kubectl("get", "pods", "-n", self.namespace("server"), "-o", "name").split()
-        return subprocess.run([*look, *pods[:1]], capture_output=True, text=True, check=False).stdout
 
     def _kit(self, name: str) -> Path:
         return self.folder / "workspace" / "bench" / "prod_00" / name
