@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.5
 AT_ONCE = 8
 """Requests to clusters at the same time."""
-HELMS_AT_ONCE = 4
+HELMS_AT_ONCE = min(4, os.cpu_count() or 1)
+"""Each computes for as long as it runs: with more of them than cores, the first would be done no sooner."""
 PULL_SECONDS = 300.0
 """How long `up` waits where nothing else is said: nodes may have to fetch an image of a gigabyte."""
 FOLLOW_SECONDS = 7 * 24 * 3600.0
@@ -198,16 +200,24 @@ class KubernetesRuntime:
         ensure_namespace(self._cluster(member), member, self.project.name, self._authority)
 
     def _install(self, plan: Plan, helm: Helm) -> None:
-        """The server first: all sites wait for it, and may need to know the port that its node gave it."""
+        """The server is the first, since all sites wait for it; but they are installed beside it, unless they
+        need to know the port that its node gave it.
+        """
         server = self._participants[plan.server.name]
         values = reach.server_values(plan, server)
-        self._install_one(helm, plan.server, values)
-        address = reach.find_node_address(self._cluster(plan.server), plan.server) if values else None
+        sites = [member for member in plan.members if member != plan.server]
+        address = None
 
         def install(member: Member) -> None:
-            self._install_one(helm, member, reach.site_values(plan, member, server, address))
+            added = values if member == plan.server else reach.site_values(plan, member, server, address)
+            self._install_one(helm, member, added)
 
-        _each(install, [member for member in plan.members if member != plan.server], HELMS_AT_ONCE)
+        if values:
+            install(plan.server)
+            address = reach.find_node_address(self._cluster(plan.server), plan.server)
+            _each(install, sites, HELMS_AT_ONCE)
+        else:
+            _each(install, [plan.server, *sites], HELMS_AT_ONCE)
 
     def _install_one(self, helm: Helm, member: Member, values: dict[str, object]) -> None:
         participant = self._participants[member.name]
