@@ -18,6 +18,9 @@ PATIENCE = 20.0
 """Seconds without news after which it is asked that seldom."""
 PROGRESS_EVERY = 0.3
 """Seconds between two questions for its progress, which go to the job's own process."""
+UNTOLD_EVERY = 1.0
+"""The same until it has told any: of a question that no process takes yet, the server's log has two lines of
+error."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +47,12 @@ def watch(session: AdminSession, job_id: str, timeout: float | None = None) -> I
     deadline = None if timeout is None else time.monotonic() + timeout
     progress: JobProgress | None = None
     seen: Sighting | None = None
-    asked, changed = 0.0, time.monotonic()
+    asked, changed = -UNTOLD_EVERY, time.monotonic()
     while True:
         job = session.job(job_id)
-        if _can_be_asked(job) and time.monotonic() - asked >= PROGRESS_EVERY:
+        if not _can_be_asked(job):
+            asked = time.monotonic()  # its process is only started from now on
+        elif time.monotonic() - asked >= (PROGRESS_EVERY if progress else UNTOLD_EVERY):
             progress = session.progress(job_id) or progress
             asked = time.monotonic()
         now = Sighting(job, progress)
