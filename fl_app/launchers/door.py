@@ -3,15 +3,15 @@ quickly."""
 
 from __future__ import annotations
 
+import importlib
 import os
 import select
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from fl_app.startup.discretion import report_nothing
+from fl_app.startup.loading import loading
 
 EXIT_GRACE = 0.2
 """Seconds that NVFlare lets pending messages finish once a job's work is done (3 there; all has been
@@ -25,23 +25,24 @@ _PARENT_GONE = 9
 """The exit code of a job process whose parent died; NVFlare reads 9 as aborted."""
 
 
-def run_job(main: Callable[..., Any], parse_arguments: Callable[[], Any]) -> int:
+def run_job(module: str) -> int:
     """Run NVFlare's main of a job process and return its exit code.
 
     The first argument of the command line is the parent's process id, put there by
     `fl_app.launchers.process`.
 
     Args:
-        main: NVFlare's main of the server's or a site's job process.
-        parse_arguments: NVFlare's reader of its command line.
+        module: NVFlare's program of the server's or a site's job process.
     """
-    from nvflare.fuel.f3.mpm import MainProcessMonitor
-
     end_with_parent(int(sys.argv.pop(1)))
     report_nothing(os.environ)  # a job's pod has not its parent's environment
-    arguments = parse_arguments()
+    with loading():
+        from nvflare.fuel.f3.mpm import MainProcessMonitor
+
+        program = importlib.import_module(module)
+    arguments = program.parse_arguments()
     return MainProcessMonitor.run(
-        main_func=main,
+        main_func=program.main,
         run_dir=str(Path(arguments.workspace, arguments.job_id)),
         shutdown_grace_time=EXIT_GRACE,
         args=arguments,

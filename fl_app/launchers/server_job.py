@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from nvflare.private.fed.app.server.runner_process import main, parse_arguments
-
 from fl_app.launchers.door import run_job
 from fl_app.launchers.late_torch import NoTorchAtTheEnd
 
 if __name__ == "__main__":
     sys.meta_path.insert(0, NoTorchAtTheEnd())
-    sys.exit(run_job(main, parse_arguments))
+    sys.exit(run_job("nvflare.private.fed.app.server.runner_process"))

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from nvflare.private.fed.app.client.worker_process import main, parse_arguments
-
 from fl_app.launchers.door import run_job
 
 if __name__ == "__main__":
-    sys.exit(run_job(main, parse_arguments))
+    sys.exit(run_job("nvflare.private.fed.app.client.worker_process"))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from fl_app.startup.discretion import report_nothing
 from fl_app.startup.exits import Exit, StartupError
+from fl_app.startup.loading import loading
 from fl_app.startup.settings import Settings
 from fl_app.startup.supervisor import Supervisor
 
@@ -29,7 +30,8 @@ def main() -> int:
 
 
 def _run(settings: Settings) -> int:
-    from fl_app.startup.parent import run_parent
+    with loading():
+        from fl_app.startup.parent import run_parent
 
     try:
         return run_parent(settings)

@@ -12,14 +12,15 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fl_app.contract import WORKSPACE_PATH
-from fl_app.launchers.pod_settings import STUDY_RUNTIME_FILE
 from fl_app.startup.exits import Exit, StartupError
 from fl_app.startup.kit import Kit
-from fl_app.startup.pods import JobPods
 from fl_app.startup.settings import Settings
+
+if TYPE_CHECKING:
+    from fl_app.startup.pods import JobPods
 
 COMMUNICATION = "comm_config.json"
 NOT_NEEDED = (".key", ".sh", ".ipynb")
@@ -33,7 +34,7 @@ def lay_out(kit: Kit, settings: Settings) -> None:
         StartupError: a file of the kit is no JSON, or what describes its job pods is damaged.
     """
     workspace = settings.workspace
-    pods = JobPods(settings.jobs) if settings.jobs else None
+    pods = _job_pods(settings.jobs) if settings.jobs else None
     _replace(workspace / "startup", lambda folder: _write_startup(kit, settings, folder))
     _replace(workspace / "local", lambda folder: _write_local(kit, settings, pods, folder))
     (workspace / "transfer").mkdir(exist_ok=True)
@@ -46,6 +47,12 @@ def lay_out(kit: Kit, settings: Settings) -> None:
         (workspace / "startup" / kit.nvflare_file.name, kit.nvflare_file.name),
     ):
         _write(workspace / name, source.read_bytes())
+
+
+def _job_pods(folder: Path) -> JobPods:
+    from fl_app.startup.pods import JobPods  # builds models that nobody else needs
+
+    return JobPods(folder)
 
 
 def _replace(folder: Path, fill: Callable[[Path], None]) -> None:
@@ -89,7 +96,8 @@ def _write_local(kit: Kit, settings: Settings, pods: JobPods | None, folder: Pat
         for name in ("resources.json", "resources.json.default"):
             if (folder / name).exists():
                 _write(folder / name, _json(pods.resources(read_json(folder / name), kit.facts.role)))
-        _write(folder / STUDY_RUNTIME_FILE, pods.study_runtime)
+        for name, content in pods.further.items():
+            _write(folder / name, content)
     _write(folder / COMMUNICATION, _json(communication))
 
 

@@ -14,6 +14,7 @@ from fl_app.startup.error_log import ErrorLog
 from fl_app.startup.exits import Exit, StartupError
 from fl_app.startup.kit import Kit
 from fl_app.startup.layout import lay_out
+from fl_app.startup.loading import loading
 from fl_app.startup.ports import check_port_free, port_error
 from fl_app.startup.reach import server_address, wait_for_server
 from fl_app.startup.room import check_room, occupy
@@ -43,8 +44,9 @@ def run_parent(settings: Settings) -> int:
     _check_ports(kit, settings)
     telemetry = _open_telemetry(kit, settings)
     lay_out(kit, settings)
-    check_components(settings.workspace)
-    run_nvflare = _nvflare(kit, settings.workspace)  # imported while the server may still be starting
+    with loading():  # while the server may still be starting
+        check_components(settings.workspace)
+        run_nvflare = _nvflare(kit, settings.workspace)
     if kit.facts.role == "client":
         _wait_for_server(kit, settings, telemetry)
     errors = ErrorLog(settings.workspace)

@@ -32,7 +32,8 @@ class JobPods:
         self.folder = folder
         try:
             self._settings = LauncherSettings.read(folder)
-            self.study_runtime = (folder / STUDY_RUNTIME_FILE).read_bytes()
+            self.further = {STUDY_RUNTIME_FILE: (folder / STUDY_RUNTIME_FILE).read_bytes()}
+            """What they add to local/."""
         except (ValueError, OSError) as error:
             raise StartupError(Exit.CONFIGURATION, f"launcher: pod: {error}") from error
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -154,3 +156,10 @@ def test_a_file_that_is_no_json_is_named(kit: Kit, tmp_path: Path) -> None:
 
     with pytest.raises(StartupError, match=r"privacy\.json is not JSON"):
         lay_out(kit, settings(tmp_path))
+
+
+def test_a_parent_without_job_pods_does_not_load_what_reads_their_settings() -> None:
+    """Every parent would wait for models to be built that it has no use for."""
+    program = "import fl_app.startup.parent, sys; print('fl_app.launchers.pod_settings' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
