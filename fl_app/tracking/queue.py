@@ -4,6 +4,7 @@ ROOT/JOB-ID/job.json       what the job is, and how it ended once it has; writte
 ROOT/JOB-ID/points.jsonl   every point, one a line; appended to by the parent
 ROOT/JOB-ID/RECEIVER.json  how far a receiver has come; written by its own process alone
 ROOT/RECEIVER.json         what a receiver has sent and failed to send in all; the same
+ROOT/.swept/JOB-ID         of a job that every receiver is done with, while it is removed
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ MAX_BYTES = 2**30
 """Of all points that wait; what comes after is not queued, and counted as failed."""
 POINTS = "points.jsonl"
 JOB = "job.json"
+SWEPT = ".swept"
 
 _Document = TypeVar("_Document", bound=BaseModel)
 
@@ -131,13 +133,19 @@ class TrackingQueue:
         return any(not sent_of(self.root, job_id, receiver).done for job_id, _ in self._counted())
 
     def sweep(self) -> None:
-        """Remove the jobs that every receiver is done with."""
+        """Remove the jobs that every receiver is done with.
+
+        Each goes at once: half of it would be a job of which nothing has been sent.
+        """
+        swept = self.root / SWEPT
         for job_id, _ in self._counted():
             if all(sent_of(self.root, job_id, receiver).done for receiver in self.receivers):
                 with self._lock:
-                    shutil.rmtree(self.root / job_id, ignore_errors=True)
+                    swept.mkdir(mode=0o700, exist_ok=True)
+                    (self.root / job_id).rename(swept / job_id)
                     self._lines.pop(job_id, None)
                     self._bytes.pop(job_id, None)
+        shutil.rmtree(swept, ignore_errors=True)
 
     def _counted(self) -> list[tuple[str, int]]:
         with self._lock:
@@ -153,6 +161,11 @@ def queued_jobs(root: Path) -> list[QueuedJob]:
     """The jobs in the queue, the oldest first."""
     found = [read(file, QueuedJob) for file in root.glob(f"*/{JOB}")]
     return sorted((job for job in found if job is not None), key=lambda job: job.started)
+
+
+def is_queued(root: Path, job_id: str) -> bool:
+    """Whether a job is in the queue now."""
+    return (root / folder_of(job_id) / JOB).exists()
 
 
 def sent_of(root: Path, job_id: str, receiver: str) -> Sent:

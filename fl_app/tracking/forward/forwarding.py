@@ -12,7 +12,16 @@ from tenacity.wait import wait_base
 
 from fl_app.tracking.forward.receiver import NotTaken, Receiver, Unreachable
 from fl_app.tracking.points import AnyPoint
-from fl_app.tracking.queue import QueuedJob, Sent, queued_jobs, read_batch, sent_of, totals_of, write
+from fl_app.tracking.queue import (
+    QueuedJob,
+    Sent,
+    is_queued,
+    queued_jobs,
+    read_batch,
+    sent_of,
+    totals_of,
+    write,
+)
 
 LOOK_SECONDS = 0.5
 """Between two looks into the queue."""
@@ -65,7 +74,7 @@ class Forwarding:
         unfinished = moved = False
         for job in queued_jobs(self._root):
             sent = sent_of(self._root, job.id, self._receiver.name)
-            if sent.done:
+            if sent.done or not is_queued(self._root, job.id):  # all is sent, or was and is swept since
                 continue
             unfinished = True
             moved |= self._step(job, sent)

@@ -221,6 +221,47 @@ def test_a_jobs_folder_goes_when_every_receiver_is_done(
     assert sent_of(tmp_path, "one", "wandb").points == 0
 
 
+def test_a_job_that_is_swept_while_another_ones_values_are_sent_is_not_begun_again(
+    queue: TrackingQueue, forward: Callable[[Tracker], Tracker]
+) -> None:
+    """Its run would be opened a second time and closed empty, and the process that sends would end there."""
+
+    class Slow(Tracker):
+        def send(self, job: QueuedJob, run: str, points: Sequence[AnyPoint]) -> None:
+            queue.sweep()
+            super().send(job, run, points)
+
+    queue.add(job("sent", started=2.0), values(1))
+    queue.end("sent", COMPLETED)
+    forward(Tracker())
+    queue.add(job("slow", started=1.0), values(2))
+    queue.end("slow", COMPLETED)
+
+    tracker = forward(Slow())
+
+    assert tracker.opened == ["slow"]
+    assert tracker.ended == {"slow": COMPLETED}
+    assert [one.id for one in queued_jobs(queue.root)] == ["slow"]
+
+
+def test_a_job_is_swept_whole_or_not_at_all(
+    queue: TrackingQueue, forward: Callable[[Tracker], Tracker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A killed parent must not leave half of one: without its Sent all of it would be sent again."""
+    queue.add(job(), values(1))
+    queue.end("one", COMPLETED)
+    forward(Tracker())
+
+    with monkeypatch.context() as killed:
+        killed.setattr("shutil.rmtree", lambda *arguments, **further: None)
+        queue.sweep()
+    assert queued_jobs(queue.root) == []
+    assert not (queue.root / "one").exists()
+
+    TrackingQueue(queue.root, ["mlflow"]).sweep()
+    assert list(queue.root.iterdir()) == [queue.root / "mlflow.json"]
+
+
 def test_a_value_is_named_by_its_site_and_the_servers_own_by_the_servers_name() -> None:
     (of_site,) = values(1)
     assert key_of(job(), of_site) == "site-1/loss"
