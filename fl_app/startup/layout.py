@@ -50,7 +50,7 @@ def lay_out(kit: Kit, settings: Settings) -> None:
 
 
 def _job_pods(folder: Path) -> JobPods:
-    from fl_app.startup.pods import JobPods  # builds models that nobody else needs
+    from fl_app.startup.pods import JobPods  # builds pydantic models, for which no other parent should wait
 
     return JobPods(folder)
 
@@ -96,7 +96,7 @@ def _write_local(kit: Kit, settings: Settings, pods: JobPods | None, folder: Pat
         for name in ("resources.json", "resources.json.default"):
             if (folder / name).exists():
                 _write(folder / name, _json(pods.resources(read_json(folder / name), kit.facts.role)))
-        for name, content in pods.further.items():
+        for name, content in pods.local_files.items():
             _write(folder / name, content)
     _write(folder / COMMUNICATION, _json(communication))
 

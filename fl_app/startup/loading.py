@@ -11,8 +11,8 @@ from collections.abc import Iterator
 def loading() -> Iterator[None]:
     """Import without looking for garbage, and never look for any in what was imported.
 
-    A parent or a job's process makes half a million objects before its work begins; to go through them again
-    and again takes a tenth of its start. See `gc.freeze` in Python's documentation.
+    To go through all of NVFlare again and again takes a tenth of the time of its import. See `gc.freeze` in
+    Python's documentation.
     """
     gc.disable()
     try:

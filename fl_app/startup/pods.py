@@ -32,8 +32,8 @@ class JobPods:
         self.folder = folder
         try:
             self._settings = LauncherSettings.read(folder)
-            self.further = {STUDY_RUNTIME_FILE: (folder / STUDY_RUNTIME_FILE).read_bytes()}
-            """What they add to local/."""
+            self.local_files = {STUDY_RUNTIME_FILE: (folder / STUDY_RUNTIME_FILE).read_bytes()}
+            """What they add to the parent's local/: contents by name."""
         except (ValueError, OSError) as error:
             raise StartupError(Exit.CONFIGURATION, f"launcher: pod: {error}") from error
 
