@@ -27,7 +27,7 @@ def demo(
 ) -> None:
     """Run a federation of hospitals on this machine, from project.yml to a report, and take it down."""
     from deploy.demo.printed import print_places, printed
-    from deploy.demo.story import tell
+    from deploy.demo.scenario import tell
 
     context = context_of(ctx)
     report = tell(context.project_file, context.workspace_folder, settings or (), port, err)

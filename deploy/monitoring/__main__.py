@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from deploy.monitoring.alerts import rules
-from deploy.monitoring.place import DASHBOARDS, RULES
+from deploy.monitoring.paths import DASHBOARDS, RULES
 
 
 def generated() -> dict[Path, str]:

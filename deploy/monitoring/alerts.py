@@ -5,7 +5,7 @@ Series of parents carry `project, site, role`, those of jobs `job` (its name) be
 
 from __future__ import annotations
 
-from deploy.monitoring.place import RUNBOOKS_URL, SCRAPE_JOB
+from deploy.monitoring.paths import RUNBOOKS_URL, SCRAPE_JOB
 from deploy.monitoring.rule import Alert, rule_file
 
 REMEMBERED = "1d"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from deploy.monitoring.place import DASHBOARDS
+from deploy.monitoring.paths import DASHBOARDS
 from deploy.monitoring.programs import HOST, Command
 from deploy.monitoring.scrape import INTERVAL_SECONDS
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.errors import Failed, MachineError
-from deploy.monitoring.place import CHECKOUT, DASHBOARDS
+from deploy.monitoring.paths import CHECKOUT, DASHBOARDS
 from deploy.runtimes.ports import holder_of, is_free
 
 HOST = "127.0.0.1"

@@ -9,7 +9,7 @@ from typing import Literal
 
 import yaml
 
-from deploy.monitoring.place import RUNBOOKS_URL
+from deploy.monitoring.paths import RUNBOOKS_URL
 
 
 @dataclass(frozen=True)

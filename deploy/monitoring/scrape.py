@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from deploy.monitoring.alerts import rules
-from deploy.monitoring.place import RUNBOOKS, SCRAPE_JOB
+from deploy.monitoring.paths import RUNBOOKS, SCRAPE_JOB
 from deploy.runtimes.protocol import FederationStatus
 
 INTERVAL_SECONDS = 5

@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from deploy.project.mistakes import shown
 from deploy.project.models import Extra
-from deploy.project.names import is_host, label_fault, org_fault, project_name_fault
 from deploy.project.quantities import quantity_fault
+from deploy.project.validation.diagnostics import shown
+from deploy.project.validation.names import is_host, label_fault, org_fault, project_name_fault
 from fl_app.contract import FEDERATION_PORT, PARENT_PORT, TELEMETRY_PORT
 
 _Value = TypeVar("_Value")

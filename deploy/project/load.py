@@ -7,12 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.errors import InputError
-from deploy.project.builders import STATIC_FILE_BUILDER, builder_mistakes
-from deploy.project.faults import validate
-from deploy.project.hosts import deployment_mistakes
-from deploy.project.mistakes import Mistake, key_of
 from deploy.project.models import Admin, Dataset, Image, Project, Server, Site, SiteDeployment
-from deploy.project.rules import GONE_TYPES, loopback_mistakes, participant_mistakes
 from deploy.project.schema import (
     PARTICIPANTS,
     AdminEntry,
@@ -26,7 +21,12 @@ from deploy.project.schema import (
     StaticFilesArguments,
 )
 from deploy.project.source import Source, read_source
-from deploy.project.studies import study_mistakes
+from deploy.project.validation.builders import STATIC_FILE_BUILDER, builder_mistakes
+from deploy.project.validation.deployment import deployment_mistakes
+from deploy.project.validation.diagnostics import Diagnostic, key_of
+from deploy.project.validation.participants import GONE_TYPES, loopback_mistakes, participant_mistakes
+from deploy.project.validation.schema_errors import validate
+from deploy.project.validation.studies import study_mistakes
 
 
 def load_project(path: Path) -> Project:
@@ -50,7 +50,7 @@ def load_project(path: Path) -> Project:
     return _project(source, top, participants)
 
 
-def _parts(source: Source) -> tuple[ProjectEntry | None, list[ParticipantEntry], list[Mistake]]:
+def _parts(source: Source) -> tuple[ProjectEntry | None, list[ParticipantEntry], list[Diagnostic]]:
     """Every section read on its own, so that a mistake in one leaves the others to be checked."""
     # Keys that begin with x- are a place for anchors, as in compose files; NVFlare ignores them.
     content = {key: value for key, value in source.document.items() if not key.startswith("x-")}
@@ -61,7 +61,7 @@ def _parts(source: Source) -> tuple[ProjectEntry | None, list[ParticipantEntry],
         kind = item.get("type") if isinstance(item, dict) else None
         kind = kind if isinstance(kind, str) else ""
         if not isinstance(item, dict) or kind in GONE_TYPES:
-            continue  # deploy.project.rules has the words for these
+            continue  # deploy.project.validation.participants has the words for these
         entry, found = validate(
             PARTICIPANTS.get(kind, ParticipantEntry), item, ("participants", number), source.text_of
         )
@@ -73,7 +73,7 @@ def _parts(source: Source) -> tuple[ProjectEntry | None, list[ParticipantEntry],
     return top, participants, mistakes
 
 
-def _messages(source: Source, mistakes: Iterable[Mistake]) -> list[str]:
+def _messages(source: Source, mistakes: Iterable[Diagnostic]) -> list[str]:
     readable = [mistake for mistake in mistakes if not _is_below(mistake, source)]
     lines = {
         (mistake.line or source.line_of(mistake.at), key_of(mistake.at), mistake.text): None
@@ -82,7 +82,7 @@ def _messages(source: Source, mistakes: Iterable[Mistake]) -> list[str]:
     return [f"{source.path}:{line}: {key}{': ' if key else ''}{text}" for line, key, text in sorted(lines)]
 
 
-def _is_below(mistake: Mistake, source: Source) -> bool:
+def _is_below(mistake: Diagnostic, source: Source) -> bool:
     """Whether it only repeats that something there could not be read."""
     return any(mistake.at[:length] in source.unreadable for length in range(len(mistake.at) + 1))
 

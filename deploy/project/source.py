@@ -10,8 +10,8 @@ import yaml
 from yaml.reader import Reader
 
 from deploy.errors import InputError
-from deploy.project.inspection import Inspection
-from deploy.project.mistakes import Location, Mistake
+from deploy.project.validation.diagnostics import Diagnostic, Location
+from deploy.project.validation.yaml_syntax import Inspection
 
 # libyaml reads what PyYAML's own parser reads, ten times as fast; some builds of PyYAML lack it.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -37,7 +37,7 @@ class Source:
     path: Path
     document: dict[str, Any]
     root: yaml.MappingNode
-    mistakes: list[Mistake] = field(default_factory=list)
+    mistakes: list[Diagnostic] = field(default_factory=list)
     unreadable: set[Location] = field(default_factory=set)
     """Where `mistakes` left nothing behind that could be checked further."""
     _index: dict[int, dict[str, tuple[yaml.Node, yaml.Node]]] = field(default_factory=dict)

@@ -30,9 +30,9 @@ from deploy.errors import InputError
 from deploy.project import Project
 from deploy.provision.content import CERT_BUILDER, STATIC_FILE_BUILDER, WORKSPACE_BUILDER, builders_of
 from deploy.provision.files import SECRET_FILE, write_secret
+from deploy.provision.guarded_builders import Guarded, Selection, Silence, Stopped
 from deploy.provision.local import LocalBuilder
 from deploy.provision.plan import Plan
-from deploy.provision.seams import Guarded, Selection, Silence, Stopped
 from deploy.provision.state import CERTIFICATES, note_authority, note_issued
 
 CONFIG_FOLDER = "config"

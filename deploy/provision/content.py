@@ -41,7 +41,7 @@ REASONS = {
 
 FEWEST_CLIENTS = 100
 """NVFlare's own max_num_clients: more is needed, less would gain nothing."""
-_MADE_BY = ("builders.py", "local.py", "seams.py")
+_MADE_BY = ("builders.py", "local.py", "guarded_builders.py")
 _NOT_IN_EVERY_KIT = ("participants", "deployment", "description", "builders", "studies")
 _SHAPES_OTHERS = ("parent", "connect_to", "auth_identity")
 """Keys of a client that reach into the kits of others."""

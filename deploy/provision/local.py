@@ -46,7 +46,11 @@ JOB_TELEMETRY = {"id": "flare_job_telemetry", "path": "fl_app.telemetry.job.JobT
 PARENT_ANALYTICS = {"id": "flare_analytics", "path": "fl_app.tracking.parent.ParentAnalytics", "args": {}}
 JOB_ANALYTICS = {"id": "flare_job_analytics", "path": "fl_app.tracking.job.JobAnalytics", "args": {}}
 JOB_GUARD = {"id": "flare_job_guard", "path": "fl_app.guard.component.JobGuard", "args": {}}
-WAITING_SITES = {"id": "flare_waiting_sites", "path": "fl_app.launchers.waiting.WaitingSites", "args": {}}
+PENDING_SITES = {
+    "id": "flare_waiting_sites",
+    "path": "fl_app.launchers.pending_pods.PendingSites",
+    "args": {},
+}
 SCOPE = "default"
 """NVFlare builds the components of privacy.json only if there is a scope; ours filters nothing."""
 
@@ -161,6 +165,6 @@ _PRIVACY = _json(
     {
         "scopes": [{"name": SCOPE, "properties": {}}],
         "default_scope": SCOPE,
-        "components": [JOB_TELEMETRY, JOB_ANALYTICS, JOB_GUARD, WAITING_SITES],
+        "components": [JOB_TELEMETRY, JOB_ANALYTICS, JOB_GUARD, PENDING_SITES],
     }
 )

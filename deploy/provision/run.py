@@ -13,11 +13,11 @@ from pathlib import Path
 from deploy.errors import InputError, MachineError
 from deploy.project import Project
 from deploy.provision.files import SECRET_FOLDER, locked, make_secret, write_secret
-from deploy.provision.install import finish, install, retire
+from deploy.provision.install_kits import finish, install, retire
 from deploy.provision.plan import Plan, find_expiring, make_plan
-from deploy.provision.released import bring_up_to_date
 from deploy.provision.report import AUTHORITY, Expiring, ProvisionReport, Removal, Renewal
 from deploy.provision.state import Credentials, MadeKit, write_kits
+from deploy.release.update import bring_up_to_date
 from deploy.workspace import Workspace
 from fl_app.contract import kit_version
 

@@ -16,11 +16,11 @@ from pydantic import BaseModel
 
 from deploy.errors import InputError
 from deploy.project import Project, Server, Site
-from deploy.release.install import install_text
+from deploy.release.compose import host_file, is_for_several_hosts
+from deploy.release.install_guide import install_text
 from deploy.release.participant import Participant, release_name
 from deploy.release.secret import SECRET_FILE, secret_text
 from deploy.release.values import VALUES_FILE, values_text
-from deploy.runtimes.docker.compose import host_file, is_for_several_hosts
 from deploy.workspace import Workspace
 
 INSTALL_FILE = "INSTALL.md"

@@ -42,7 +42,7 @@ def simulate(job: Path, sites: Sequence[str], work: Path, timeout: float, say: C
         "-c", ",".join(sites), "-t", str(len(sites)), "-m", str(len(sites)),
     ]  # fmt: skip
     keeper = subprocess.Popen(
-        [sys.executable, "-m", "deploy.simulation.keeper", str(timeout), *command],
+        [sys.executable, "-m", "deploy.simulation.simulator_process", str(timeout), *command],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -83,7 +83,7 @@ class JobGuard(Widget):
 
     def _on_server(self, components: dict[str, Any]) -> ServerGuard:
         from fl_app.guard.server import Limits, ServerGuard  # a site does not need what they import
-        from fl_app.guard.stuck import task_timeout
+        from fl_app.guard.stalled import task_timeout
 
         longest = task_timeout() if self.task_timeout is None else self.task_timeout
         return ServerGuard(self, components, Limits(silence=self.silence, task=longest))

@@ -19,8 +19,8 @@ from nvflare.apis.job_def_manager_spec import JobDefManagerSpec
 from nvflare.app_common.job_schedulers.job_scheduler import DefaultJobScheduler
 from nvflare.security.study_registry import StudyRegistryService
 
-from fl_app.guard.enough import Demand, Lack, Sites, lacking, patience_of
 from fl_app.guard.finding import MARK
+from fl_app.guard.quorum import Demand, Lack, Sites, lacking, patience_of
 from fl_app.startup.settings import Settings
 
 SITES_SEEN = "sites-seen.json"

@@ -18,12 +18,12 @@ from nvflare.apis.shareable import ReservedHeaderKey, Shareable, make_reply
 from fl_app.guard import rules
 from fl_app.guard.evaluation import failed_evaluation
 from fl_app.guard.finding import FINDING_EVENT, MARK, REASON_HEADER, Finding, refusal
+from fl_app.guard.heartbeat import ALIVE_TOPIC, CHECK_EVERY, SignsOfLife, waiting_in_vain
 from fl_app.guard.privacy import withhold_site_weights
 from fl_app.guard.rules import Breach
 from fl_app.guard.running import current_controller, settings_of
-from fl_app.guard.silence import ALIVE_TOPIC, CHECK_EVERY, SignsOfLife, waiting_in_vain
 from fl_app.guard.site import CHECKED_HEADER
-from fl_app.guard.stuck import stuck
+from fl_app.guard.stalled import stuck
 from fl_app.guard.task import Model, Sent, dxo_in, model_in, round_of
 from fl_app.guard.tracking import ReceiverWatch, error_log_of
 from fl_app.guard.workflows import Promise, promise_of

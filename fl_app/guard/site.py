@@ -15,8 +15,8 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 
 from fl_app.guard.finding import FINDING_EVENT, MARK, Finding, refusal
+from fl_app.guard.heartbeat import ALIVE_EVERY, ALIVE_TOPIC
 from fl_app.guard.rules import Breach, not_finite, unsendable_integer
-from fl_app.guard.silence import ALIVE_EVERY, ALIVE_TOPIC
 from fl_app.guard.task import dxo_in, model_in, round_of
 from fl_app.guard.tracking import ReceiverWatch, error_log_of
 

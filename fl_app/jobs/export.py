@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from fl_app.jobs.own import packages_of, send_along
+from fl_app.jobs.custom_jobs import packages_of, send_along
 from fl_app.jobs.registry import JobDescription, find
 
 SERVER = "server"

@@ -82,7 +82,7 @@ def find(name: str) -> JobDescription:
         UnknownJob: with the likely right name, or with what is wrong with the folder.
     """
     if "/" in name or name in (".", ".."):
-        from fl_app.jobs.own import load
+        from fl_app.jobs.custom_jobs import load
 
         return load(Path(name))
     names = _names()

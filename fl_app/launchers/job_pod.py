@@ -13,7 +13,7 @@ from nvflare.apis.job_launcher_spec import JobHandleSpec, JobReturnCode
 
 from fl_app.launchers.cluster import Cluster, RefusedError
 from fl_app.launchers.manifest import JobPodPlan
-from fl_app.launchers.verdict import Patience, Sighting, Stage, is_being_made, see
+from fl_app.launchers.pod_failure import Patience, Sighting, Stage, is_being_made, see
 from fl_app.telemetry.pods import JobPod as ShownPod
 
 LOOK_AGAIN = 3

@@ -15,8 +15,8 @@ from typing import Any
 
 from nvflare.app_opt.job_launcher.k8s_launcher import K8sJobHandle
 
+from fl_app.launchers.pod_failure import CONTAINER
 from fl_app.launchers.pod_settings import LauncherSettings
-from fl_app.launchers.verdict import CONTAINER
 
 PYTHON = "python"
 """The one that the PATH of the image names: its extras may bring one of their own."""

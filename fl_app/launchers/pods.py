@@ -35,9 +35,9 @@ from nvflare.utils.job_launcher_utils import get_credential_env
 from fl_app.launchers.cluster import Cluster
 from fl_app.launchers.job_pod import JobPod, Reports, job_pods
 from fl_app.launchers.manifest import JobPodPlan, Need, pod_manifest, public_startup, secret_manifest
+from fl_app.launchers.pending_pods import tell_server
+from fl_app.launchers.pod_failure import Patience
 from fl_app.launchers.pod_settings import LauncherSettings
-from fl_app.launchers.verdict import Patience
-from fl_app.launchers.waiting import tell_server
 from fl_app.telemetry.access import push_environment
 from fl_app.telemetry.pods import show_job_pods
 
@@ -156,7 +156,7 @@ class ServerPodLauncher(_PodLauncher, ServerK8sJobLauncher):
     door = "fl_app.launchers.server_job"
 
     def report_waiting(self, cell: Any, job_id: str, reason: str) -> None:
-        """Say it in the server's log, too; administrators hear it from `fl_app.launchers.waiting_jobs`."""
+        """Say it in the server's log, too; administrators hear it from `fl_app.launchers.pending_jobs`."""
         if reason:
             self.logger.info("job %s waits for its pod: %s", job_id, reason)
 

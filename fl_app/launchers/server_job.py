@@ -1,10 +1,10 @@
-"""The door of the server's job process; see `fl_app.launchers.door`."""
+"""The door of the server's job process; see `fl_app.launchers.entry_point`."""
 
 from __future__ import annotations
 
 import sys
 
-from fl_app.launchers.door import run_job
+from fl_app.launchers.entry_point import run_job
 from fl_app.launchers.late_torch import NoTorchAtTheEnd
 
 if __name__ == "__main__":

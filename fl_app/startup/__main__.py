@@ -1,4 +1,4 @@
-"""`python -m fl_app.startup`: the program of every server and site. Exit codes: `fl_app.startup.exits`."""
+"""`python -m fl_app.startup`: the program of every server and site; its exit codes are in `exit_codes`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import os
 import sys
 from collections.abc import Iterator
 
-from fl_app.startup.discretion import report_nothing
-from fl_app.startup.exits import Exit, StartupError
+from fl_app.startup.exit_codes import Exit, StartupError
 from fl_app.startup.loading import loading
 from fl_app.startup.settings import Settings
 from fl_app.startup.supervisor import Supervisor
+from fl_app.startup.telemetry_opt_out import report_nothing
 
 REGISTRATION_TRIES = 5
 """NVFlare gives up with the first answer that is lost, as it may be where the server has just started."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fl_app.contract import KIT_FACTS
-from fl_app.startup.exits import Exit, StartupError
+from fl_app.startup.exit_codes import Exit, StartupError
 
 Role = Literal["server", "client"]
 

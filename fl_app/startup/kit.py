@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fl_app.contract import ENV_KEY, installed_nvflare
-from fl_app.startup.exits import Exit, StartupError
+from fl_app.startup.exit_codes import Exit, StartupError
 from fl_app.startup.facts import KitFacts
 
 

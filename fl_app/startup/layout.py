@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fl_app.contract import WORKSPACE_PATH
-from fl_app.startup.exits import Exit, StartupError
+from fl_app.startup.exit_codes import Exit, StartupError
 from fl_app.startup.kit import Kit
 from fl_app.startup.settings import Settings
 

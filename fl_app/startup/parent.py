@@ -9,16 +9,16 @@ from functools import partial
 from pathlib import Path
 
 from fl_app.startup.components import check_components
+from fl_app.startup.connectivity import server_address, wait_for_server
 from fl_app.startup.credentials import check_credentials, load_certificates
 from fl_app.startup.error_log import ErrorLog
-from fl_app.startup.exits import Exit, StartupError
+from fl_app.startup.exit_codes import Exit, StartupError
 from fl_app.startup.kit import Kit
 from fl_app.startup.layout import lay_out
 from fl_app.startup.loading import loading
 from fl_app.startup.ports import check_port_free, port_error
-from fl_app.startup.reach import server_address, wait_for_server
-from fl_app.startup.room import check_room, occupy
 from fl_app.startup.settings import Settings
+from fl_app.startup.workspace import check_room, occupy
 from fl_app.telemetry.endpoint import Endpoint, open_endpoint
 from fl_app.telemetry.metrics import Identity
 from fl_app.telemetry.view import Starting

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fl_app.launchers.pod_settings import STUDY_RUNTIME_FILE, LauncherSettings
-from fl_app.startup.exits import Exit, StartupError
+from fl_app.startup.exit_codes import Exit, StartupError
 
 LAUNCHERS = {
     "server": "fl_app.launchers.pods.ServerPodLauncher",
@@ -16,7 +16,7 @@ LAUNCHERS = {
 PROCESS_LAUNCHER = "process_launcher"
 """Its id in NVFlare's resources.json."""
 RESOURCE_MANAGER = "resource_manager"
-_JOBS = {"nvflare.apis.impl.job_def_manager.SimpleJobDefManager": "fl_app.launchers.waiting_jobs.WaitingJobs"}
+_JOBS = {"nvflare.apis.impl.job_def_manager.SimpleJobDefManager": "fl_app.launchers.pending_jobs.PendingJobs"}
 """NVFlare's list of jobs and the one in its place, which tells what the server's job pods wait for."""
 _PASSTHROUGH = "nvflare.app_common.resource_managers.passthrough_resource_manager.PassthroughResourceManager"
 

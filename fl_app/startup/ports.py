@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from fl_app.startup.exits import Exit, StartupError
+from fl_app.startup.exit_codes import Exit, StartupError
 
 
 def check_port_free(port: int, purpose: str, host: str = "") -> None:

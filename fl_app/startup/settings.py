@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fl_app import contract
-from fl_app.startup.exits import Exit, StartupError
+from fl_app.startup.exit_codes import Exit, StartupError
 
 SERVER_WAIT_SECONDS = 60.0
 METRICS_KEPT_SECONDS = 600.0

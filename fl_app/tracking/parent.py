@@ -19,10 +19,10 @@ from nvflare.widgets.widget import Widget
 from fl_app.startup.facts import KitFacts
 from fl_app.startup.settings import Settings
 from fl_app.telemetry.endpoint import open_endpoint
-from fl_app.tracking.keeper import AnalyticsKeeper
 from fl_app.tracking.metrics import TrackingCollector
 from fl_app.tracking.receivers import WrongTracking, wanted_receivers
 from fl_app.tracking.retention import Retention
+from fl_app.tracking.storage import AnalyticsKeeper
 
 
 class ParentAnalytics(Widget):

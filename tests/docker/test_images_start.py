@@ -9,7 +9,7 @@ import pytest
 from docker.models.containers import Container
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
-from fl_app.startup.exits import Exit
+from fl_app.startup.exit_codes import Exit
 from tests.docker.conftest import Built
 from tests.docker.containers import key_folder, parent
 

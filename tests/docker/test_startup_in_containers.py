@@ -19,7 +19,7 @@ from deploy.images.build import ensure_site_images
 from deploy.project import load_project
 from deploy.provision import provision
 from deploy.workspace import Workspace
-from fl_app.startup.exits import Exit
+from fl_app.startup.exit_codes import Exit
 from tests.docker.hosts import SERVER_HOST, Host
 from tests.federation.federation import write_project
 from tests.waiting import eventually

@@ -23,7 +23,7 @@ from deploy.project import Image, Project, load_project
 from deploy.provision import provision
 from deploy.runtimes.choice import open_runtime
 from deploy.runtimes.ports import free_ports
-from deploy.runtimes.process.folder import RunFolder
+from deploy.runtimes.process.run_folder import RunFolder
 from deploy.runtimes.protocol import FederationStatus, KeepsVolumes, SiteStatus
 from deploy.tools import find_tool
 from deploy.workspace import Workspace

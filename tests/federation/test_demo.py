@@ -18,7 +18,7 @@ import torch
 
 from deploy.demo.charts import percent
 from deploy.demo.report import Report
-from deploy.runtimes.process.folder import RunFolder
+from deploy.runtimes.process.run_folder import RunFolder
 from fl_app.jobs.hospital.job import HospitalParameters
 from tests.unit.hospital.averaging import Averaged, average
 from tests.waiting import eventually

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fl_app.startup.exits import Exit
+from fl_app.startup.exit_codes import Exit
 from tests.federation.federation import SERVER, Federation
 from tests.federation.parent import Parent
 from tests.waiting import eventually

@@ -175,7 +175,7 @@ class Release:
     def node(self) -> str:
         return self.cluster.get("pod", "-n", self.namespace, self.pod)["spec"]["nodeName"]
 
-    def why_it_ended(self) -> tuple[int, str]:
+    def exit_reason(self) -> tuple[int, str]:
         """Exit code and termination message of the parent, once it has ended."""
 
         def ended() -> tuple[int, str] | None:

@@ -170,7 +170,7 @@ def test_the_key_of_another_site_is_refused_with_words(newcomer: Release, federa
     file.write_text(wrong)
     newcomer.cluster.kubectl("apply", "-n", newcomer.namespace, "-f", str(file))
     newcomer.install()
-    code, message = newcomer.why_it_ended()
+    code, message = newcomer.exit_reason()
     assert code == 13
     assert "key" in message
 
@@ -185,7 +185,7 @@ def test_an_upgrade_to_another_nvflare_is_refused_with_words_and_a_rollback_mend
     newcomer.upgrade("--values", str(with_file_in_the_kit(tmp_path, "flarefleet.json", json.dumps(facts))))
 
     def refused() -> str | None:  # the pod before ends, too, as it was asked to
-        code, message = newcomer.why_it_ended()
+        code, message = newcomer.exit_reason()
         return message if code == 12 else None
 
     message = eventually(refused, 180, "the upgrade is refused", pause=0.5, tolerating=[CommandFailedError])
@@ -206,7 +206,7 @@ def test_an_expired_certificate_is_told_with_its_day(
     own = tmp_path / "own.yaml"
     own.write_text(yaml.safe_dump({"kit": {"files": {"startup": {"client.crt": certificate.read_text()}}}}))
     newcomer.install("--values", str(own))
-    code, message = newcomer.why_it_ended()
+    code, message = newcomer.exit_reason()
     assert code == 14
     assert f"expired on {datetime.now(timezone.utc) - timedelta(days=2):%Y-%m-%d}" in message
     assert "flarefleet provision --renew" in message
@@ -217,6 +217,6 @@ def test_a_volume_without_room_is_told(newcomer: Release) -> None:
     newcomer.wait_until_ready()
     newcomer.exec("dd", "if=/dev/zero", "of=/var/lib/flare/filling", "bs=1M", "count=40", "status=none")
     newcomer.cluster.kubectl("delete", "pod", "-n", newcomer.namespace, newcomer.pod)
-    code, message = newcomer.why_it_ended()
+    code, message = newcomer.exit_reason()
     assert code == 16
     assert "free" in message

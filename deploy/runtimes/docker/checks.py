@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deploy.errors import MachineError
-from deploy.runtimes.docker.compose import LABEL_PROJECT, LABEL_WORKSPACE
+from deploy.release.compose import LABEL_PROJECT, LABEL_WORKSPACE
 
 Filters = dict[str, str | list[str] | bool]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from deploy.runtimes.ends import why_it_ended
+from deploy.runtimes.exit_reason import exit_reason
 from deploy.runtimes.protocol import SiteState, SiteStatus
 from fl_app.contract import LABEL_ROLE, LABEL_SITE, TELEMETRY_PORT
 
@@ -53,7 +53,7 @@ def _state(state: Mapping[str, Any]) -> tuple[SiteState, str]:
 def _why_it_ended(container: Container, state: Mapping[str, Any]) -> str:
     if state.get("OOMKilled"):
         return "it took more memory than its limit (deployment: resources: limits: memory)"
-    return state.get("Error") or why_it_ended(state["ExitCode"], tail(container))
+    return state.get("Error") or exit_reason(state["ExitCode"], tail(container))
 
 
 def tail(container: Container) -> list[str]:

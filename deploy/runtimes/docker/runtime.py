@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deploy.errors import Failed, InputError
+from deploy.hosts import LOOPBACK, local_server_host
+from deploy.release import compose
 from deploy.runtimes.admin_kit import kit_for_host
-from deploy.runtimes.docker import compose, keys
+from deploy.runtimes.docker import keys
 from deploy.runtimes.docker.checks import Filters, refuse_published_ports, refuse_strangers
 from deploy.runtimes.docker.engine import connect
 from deploy.runtimes.docker.observation import observe, tail
 from deploy.runtimes.docker.program import find_compose
 from deploy.runtimes.docker.volumes import carrier, copy_out
 from deploy.runtimes.follow import lines_of
-from deploy.runtimes.host import LOOPBACK, local_server_host
 from deploy.runtimes.ports import refuse_taken_ports
 from deploy.runtimes.protocol import FederationStatus, Progress, SiteState, SiteStatus
 from deploy.runtimes.readiness import wait_until_ready

@@ -10,7 +10,7 @@ from typing import Any
 
 from kubernetes.client.exceptions import ApiException
 
-from deploy.runtimes.ends import why_it_ended
+from deploy.runtimes.exit_reason import exit_reason
 from deploy.runtimes.kubernetes.cluster import Cluster
 from deploy.runtimes.kubernetes.plan import Member
 from deploy.runtimes.protocol import SiteState, SiteStatus
@@ -122,7 +122,7 @@ def _ended(cluster: Cluster, member: Member, terminated: Any, where: str) -> Sit
         reason = "it took more memory than its limit (deployment: resources: limits: memory)"
     else:
         told = (terminated.message or "").splitlines()
-        reason = why_it_ended(terminated.exit_code, told or tail(cluster, member))
+        reason = exit_reason(terminated.exit_code, told or tail(cluster, member))
     return _status(member, SiteState.EXITED, reason, where=where, exit_code=terminated.exit_code)
 
 

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from deploy.errors import Failed, InputError
+from deploy.hosts import local_server_host
 from deploy.runtimes.admin_kit import kit_for_host
 from deploy.runtimes.follow import lines_of
-from deploy.runtimes.host import local_server_host
-from deploy.runtimes.kubernetes import installation, reach
+from deploy.runtimes.kubernetes import connectivity, installation
 from deploy.runtimes.kubernetes.cluster import ANSWER_SECONDS, Cluster, current_context, explained
-from deploy.runtimes.kubernetes.doors import ADMIN, FEDERATION, TELEMETRY, Doors
 from deploy.runtimes.kubernetes.helm import Helm, find_helm
 from deploy.runtimes.kubernetes.namespaces import ensure_namespace, remove_if_empty
 from deploy.runtimes.kubernetes.observation import CONTAINER, observe, tail
 from deploy.runtimes.kubernetes.plan import Member, Plan, RunFolder, make_plan, participants
+from deploy.runtimes.kubernetes.port_forward import ADMIN, FEDERATION, TELEMETRY, Doors
 from deploy.runtimes.protocol import FederationStatus, Progress, SiteState, SiteStatus
 from deploy.runtimes.readiness import wait_until_ready
 from deploy.runtimes.records import locked
@@ -204,17 +204,19 @@ class KubernetesRuntime:
         need to know the port that its node gave it.
         """
         server = self._participants[plan.server.name]
-        values = reach.server_values(plan, server)
+        values = connectivity.server_values(plan, server)
         sites = [member for member in plan.members if member != plan.server]
         address = None
 
         def install(member: Member) -> None:
-            added = values if member == plan.server else reach.site_values(plan, member, server, address)
+            added = (
+                values if member == plan.server else connectivity.site_values(plan, member, server, address)
+            )
             self._install_one(helm, member, added)
 
         if values:
             install(plan.server)
-            address = reach.find_node_address(self._cluster(plan.server), plan.server)
+            address = connectivity.find_node_address(self._cluster(plan.server), plan.server)
             _each(install, sites, HELMS_AT_ONCE)
         else:
             _each(install, [plan.server, *sites], HELMS_AT_ONCE)

@@ -10,8 +10,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from deploy.runtimes.ends import why_it_ended
-from deploy.runtimes.process.folder import Member, Plan, RunFolder
+from deploy.runtimes.exit_reason import exit_reason
+from deploy.runtimes.process.run_folder import Member, Plan, RunFolder
 from deploy.runtimes.protocol import SiteState, SiteStatus
 from deploy.runtimes.records import Record
 
@@ -51,7 +51,7 @@ def _ended(folder: RunFolder, member: Member, record: Record) -> SiteStatus:
         name=member.name,
         role=member.role,
         state=SiteState.EXITED,
-        reason=why_it_ended(record.exit_code, tail(folder.log(member.name))),
+        reason=exit_reason(record.exit_code, tail(folder.log(member.name))),
         exit_code=record.exit_code,
         where=f"process {record.pid}, ended",
     )

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import psutil
 
 from deploy.errors import Failed, InputError
+from deploy.hosts import local_server_host
 from deploy.runtimes.admin_kit import kit_for_host
 from deploy.runtimes.follow import follow_lines, read_lines
-from deploy.runtimes.host import local_server_host
 from deploy.runtimes.ports import free_ports, is_free, refuse_taken_ports
-from deploy.runtimes.process.folder import MARK, Member, Plan, RunFolder
 from deploy.runtimes.process.observation import observe, tail
+from deploy.runtimes.process.run_folder import MARK, Member, Plan, RunFolder
 from deploy.runtimes.protocol import FederationStatus, Progress
 from deploy.runtimes.readiness import wait_until_ready
 from fl_app import contract
@@ -172,7 +172,7 @@ class ProcessRuntime:
         keeper_log = self.folder.root / ".state" / "keeper.log"
         with keeper_log.open("wb") as log:
             keeper = subprocess.Popen(
-                [sys.executable, "-m", "deploy.runtimes.process.keeper", str(self.folder.root), *names],
+                [sys.executable, "-m", "deploy.runtimes.process.supervisor", str(self.folder.root), *names],
                 env=_own_environment() | {MARK: str(self.folder.root)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -7,7 +7,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from fl_app.launchers.door import end_with_parent
+from fl_app.launchers.entry_point import end_with_parent
 from fl_app.tracking.forward.forwarding import Forwarding
 from fl_app.tracking.forward.receiver import Receiver
 from fl_app.tracking.receivers import RECEIVERS

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from deploy.session import AdminSession
-from fl_app.startup.exits import Exit
+from fl_app.startup.exit_codes import Exit
 from tests.federation.federation import SERVER
 from tests.federation.tracked.tracking import KEEP_DAYS, SITES, Tracked, scalars
 from tests.lacking import leave_out

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from deploy.project import Project
-from deploy.runtimes.docker.compose import compose_name, federation_file, host_file, is_for_several_hosts
+from deploy.release.compose import compose_name, federation_file, host_file, is_for_several_hosts
 from deploy.runtimes.docker.program import find_compose
 
 Write = Callable[..., Project]

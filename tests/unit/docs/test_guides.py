@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from deploy.cli.app import app
-from fl_app.startup import exits
+from fl_app.startup import exit_codes
 
 ROOT = Path(__file__).parents[3]
 GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
@@ -41,8 +41,8 @@ def test_there_are_commands_to_check() -> None:
 
 
 def test_the_operators_guide_has_the_exit_codes_of_a_parent() -> None:
-    assert exits.__doc__ is not None
-    table = exits.__doc__[exits.__doc__.index("| code") :].strip()
+    assert exit_codes.__doc__ is not None
+    table = exit_codes.__doc__[exit_codes.__doc__.index("| code") :].strip()
 
     assert table in (ROOT / "docs" / "operator.md").read_text(encoding="utf-8")
 

@@ -11,9 +11,9 @@ from nvflare.apis.job_launcher_spec import JobReturnCode
 
 from fl_app.launchers.cluster import RefusedError
 from fl_app.launchers.job_pod import JobPod, Reports, job_pods
-from fl_app.launchers.verdict import Patience
+from fl_app.launchers.pod_failure import Patience
 from tests.unit.launchers.test_manifest import PLAN
-from tests.unit.launchers.test_verdict import ended, event, pod, unschedulable, waiting
+from tests.unit.launchers.test_pod_failure import ended, event, pod, unschedulable, waiting
 
 
 @dataclass

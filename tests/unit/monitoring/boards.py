@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from deploy.monitoring.place import DASHBOARDS, RULES
+from deploy.monitoring.paths import DASHBOARDS, RULES
 
 SELECTOR = re.compile(r"\b((?:nvflare|process)_\w+|up|ALERTS)\b(\{[^}]*\})?")
 """A metric and its labels. No metric's name is a function's or a label's."""

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from deploy.monitoring.alerts import ALERTS, rules
-from deploy.monitoring.place import RULES, RUNBOOKS
+from deploy.monitoring.paths import RULES, RUNBOOKS
 from tests.unit.monitoring.alert_cases import CASES, Case
 
 

@@ -10,7 +10,7 @@ import pytest
 from grafana_foundation_sdk.models import dashboard as models
 
 from deploy.monitoring.dashboards.frame import UIDS
-from deploy.monitoring.place import CHECKOUT, DASHBOARDS
+from deploy.monitoring.paths import CHECKOUT, DASHBOARDS
 from fl_app.telemetry.catalogue import JOB_LABELS, JOBS, LABELS, PARENTS, Type
 from tests.unit.monitoring.boards import (
     SELECTOR,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from deploy.runtimes.process.folder import MARK, Plan, RunFolder
+from deploy.runtimes.process.run_folder import MARK, Plan, RunFolder
 from deploy.runtimes.records import Record
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fl_app.contract import KIT_FACTS
-from fl_app.startup.exits import Exit, StartupError
+from fl_app.startup.exit_codes import Exit, StartupError
 from fl_app.startup.facts import KitFacts
 
 RIGHT = {

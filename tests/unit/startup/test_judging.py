@@ -9,7 +9,7 @@ import pytest
 
 from fl_app.startup.__main__ import REGISTRATION_TRIES, _starts_again
 from fl_app.startup.error_log import ErrorLog
-from fl_app.startup.exits import Exit, StartupError
+from fl_app.startup.exit_codes import Exit, StartupError
 from fl_app.startup.parent import _judge
 from fl_app.startup.settings import Settings
 

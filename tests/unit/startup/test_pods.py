@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fl_app.startup.exits import Exit, StartupError
+from fl_app.startup.exit_codes import Exit, StartupError
 from fl_app.startup.kit import Kit
 from fl_app.startup.layout import lay_out
 from fl_app.startup.pods import JobPods
@@ -72,7 +72,7 @@ def test_a_resource_manager_of_a_sites_own_stays(kit: Kit, jobs: Path, tmp_path:
     [
         (
             "nvflare.apis.impl.job_def_manager.SimpleJobDefManager",
-            "fl_app.launchers.waiting_jobs.WaitingJobs",
+            "fl_app.launchers.pending_jobs.PendingJobs",
         ),
         ("site.Own", "site.Own"),
     ],

@@ -1,0 +1,1 @@
+"""Validation of project.yml: every mistake with its file, line and remedy."""
