@@ -12,9 +12,10 @@ SET ?=
 
 BIN := $(VENV)/bin
 HELM := $(or $(shell command -v helm),.tools/helm)
+PYTEST := $(BIN)/python -m tests.rerun -n logical --dist loadgroup
 FLAREFLEET := $(BIN)/flarefleet --project $(PROJECT) --workspace $(WORKSPACE)
 
-.PHONY: help install check provision up status logs down submit jobs console tensorboard demo test test-unit lint format lock images tools charts docs monitor dashboards flower clean
+.PHONY: help install check provision up status logs down submit jobs console tensorboard demo test test-all test-unit lint format lock images tools charts docs monitor dashboards flower clean
 
 help: ## Say what each target does
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,10 +70,13 @@ demo: install ## A federation of four hospitals on this machine, from project.ym
 images: install ## Build the runtime image and one image a site (needs a Docker engine)
 	$(FLAREFLEET) images build
 
-test: install ## Run every test that this machine can run; say what was left out and why
-	$(BIN)/python -m pytest -n logical --dist loadgroup
+test: install ## Test the kit in ten minutes: units, charts, and the core of a federation on processes
+	$(PYTEST) -m 'not extended and not docker and not kubernetes'
 
-test-unit: install ## Run the tests that need seconds
+test-all: test ## Run every test; say what this machine lacks for the rest (Docker, a cluster, Flower, lerobot)
+	$(PYTEST) -m 'extended or docker or kubernetes'
+
+test-unit: install ## Run the unit tests alone
 	$(BIN)/python -m pytest -n logical tests/unit
 
 lint: install $(HELM) ## ruff, mypy, yamllint, charts, shellcheck, hadolint
@@ -92,9 +96,10 @@ format: install ## Put every file into the house format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: install ## Write the locked requirements anew, from pyproject.toml
-	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --unsafe-package torch --no-emit-index-url \
-	  --no-emit-find-links --extra jobs --extra tracking --extra dev --output-file requirements/dev.txt requirements/torch.txt pyproject.toml
+lock: install ## Lock the requirements of pyproject.toml anew
+	$(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.11 --no-emit-package torch \
+	  $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS)) --extra jobs --extra tracking --extra dev \
+	  --output-file requirements/dev.txt requirements/torch.txt pyproject.toml
 	$(BIN)/python -m deploy.flower --lock
 	images/lock.sh
 	$(BIN)/python -m deploy.images.vla_lock

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import docker
 import pytest
@@ -57,6 +58,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if item.get_closest_marker("federation"):
                 folder = item.path.parent.name
                 item.add_marker(pytest.mark.xdist_group(item.path.name if folder == "federation" else folder))
+
+
+@pytest.fixture(autouse=True)
+def _restored_environment() -> Iterator[None]:
+    """Restore the environment variables and the working directory after each test."""
+    variables, folder = dict(os.environ), Path.cwd()
+    yield
+    if os.environ != variables:
+        os.environ.clear()
+        os.environ.update(variables)
+    os.chdir(folder)
 
 
 @pytest.fixture(scope="session")

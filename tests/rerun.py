@@ -1,0 +1,63 @@
+"""Run pytest; run the tests that failed once more, alone; list those that then passed under `flaky:`.
+
+`python -m tests.rerun [PYTEST-ARGUMENT...]`, used by `make test` and `make test-all`. A flaky test passes the run, but
+stays visible: its cause is to be found. The list is also written to .cache/flaky.txt, which `.ci/run` prints at its end.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+FLAKY = Path(".cache") / "flaky.txt"
+MOST_RERUN = 10
+"""If more tests fail, the change is broken rather than a test flaky."""
+_LAST_FAILED = Path(".pytest_cache") / "v" / "cache" / "lastfailed"
+_TESTS_FAILED = 1
+_PARALLEL = ("-n", "--dist", "--numprocesses")
+
+
+def main(arguments: list[str]) -> int:
+    """Return pytest's exit status: that of the second run if there was one."""
+    _LAST_FAILED.unlink(missing_ok=True)
+    status = _pytest(arguments)
+    failed = _failed()
+    if status != _TESTS_FAILED or not 0 < len(failed) <= MOST_RERUN:
+        return status
+    print(f"\nrunning {len(failed)} failed test(s) once more, alone", flush=True)
+    status = _pytest([*_sequential(arguments), "--last-failed", "--last-failed-no-failures=none"])
+    flaky = sorted(set(failed) - set(_failed()))
+    if flaky:
+        print("\nflaky:", *(f"  {name}" for name in flaky), sep="\n", flush=True)
+        FLAKY.parent.mkdir(exist_ok=True)
+        with FLAKY.open("a", encoding="utf-8") as out:
+            out.writelines(f"{name}\n" for name in flaky)
+    return status
+
+
+def _pytest(arguments: list[str]) -> int:
+    return subprocess.run([sys.executable, "-m", "pytest", *arguments], check=False).returncode
+
+
+def _failed() -> list[str]:
+    try:
+        return list(json.loads(_LAST_FAILED.read_bytes()))
+    except FileNotFoundError:
+        return []
+
+
+def _sequential(arguments: list[str]) -> list[str]:
+    """Drop the options of pytest-xdist, each with its value."""
+    kept, skip = [], False
+    for argument in arguments:
+        if skip or argument in _PARALLEL:
+            skip = not skip
+        else:
+            kept.append(argument)
+    return kept
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
