@@ -1,7 +1,8 @@
 """Run pytest; run the tests that failed once more, alone; list those that then passed under `flaky:`.
 
-`python -m tests.rerun [PYTEST-ARGUMENT...]`, used by `make test` and `make test-all`. A flaky test passes the run, but
-stays visible: its cause is to be found. The list is also written to .cache/flaky.txt, which `.ci/run` prints at its end.
+`make test` and `make test-all` call `python -m tests.rerun [PYTEST-ARGUMENT...]`. A flaky test does not fail
+the run, but stays visible until its cause is found: the list is also written to
+.cache/flaky.txt, which `.ci/run` prints last.
 """
 
 from __future__ import annotations
