@@ -1,4 +1,4 @@
-"""Charts as helm renders them, for tests that read like what they check."""
+"""Render charts with helm, for the tests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Values = dict[str, Any]
 
 
 class RefusedError(Exception):
-    """helm refused to render; the text is its error."""
+    """helm failed to render; the text is its error."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Rendered:
 
     @property
     def objects(self) -> list[dict[str, Any]]:
-        """Every object, in helm's order."""
+        """Every object, in the order of helm."""
         return [document for document in _load_all(self.text) if document]
 
     def all(self, kind: str) -> list[dict[str, Any]]:
@@ -69,7 +69,7 @@ class Rendered:
 
 @cache
 def helm() -> str:
-    """The helm to test with; without one a test is skipped, or fails where CI=true."""
+    """Return the helm program; without one, skip the test, or fail it if CI=true."""
     try:
         return str(find_tool("helm"))
     except MachineError as error:
@@ -79,22 +79,22 @@ def helm() -> str:
 
 
 def minimal() -> Values:
-    """What must be given, and nothing else."""
+    """Return the required values alone."""
     return _read("minimal.yaml")
 
 
 def everything(chart: str) -> Values:
-    """Every value of a chart at something else than its default."""
+    """Return values that set every value of a chart to something other than its default."""
     return overlaid(_read("everything.yaml"), _read(f"everything-{chart.removeprefix('flare-')}.yaml"))
 
 
 def render(
     chart: str, values: Values | None = None, release: str = "site-1", notes: bool = False
 ) -> Rendered:
-    """What helm makes of a chart and values (the minimum, if None).
+    """Render a chart with values (default: the required ones).
 
     Raises:
-        RefusedError: helm does not take them.
+        RefusedError: helm rejects the values.
     """
     verb = ("install", "--dry-run=client", "--hide-secret") if notes else ("template",)
     ended = _run(chart, json.dumps(minimal() if values is None else values), release, verb)
@@ -114,7 +114,7 @@ def _run(chart: str, values: str, release: str, verb: tuple[str, ...]) -> subpro
 
 
 def overlaid(base: Values, over: Values) -> Values:
-    """Values with others over them, as helm lays them."""
+    """Merge values as helm does."""
     result = deepcopy(base)
     for key, value in over.items():
         both = isinstance(value, dict) and isinstance(result.get(key), dict)
@@ -123,7 +123,7 @@ def overlaid(base: Values, over: Values) -> Values:
 
 
 def with_value(path: str, value: Any, base: Values | None = None) -> Values:
-    """The minimal values (or `base`) and one more, by its dotted path."""
+    """Return the minimal values (or `base`) with one value set by its dotted path."""
     nested = value
     for key in reversed(path.split(".")):
         nested = {key: nested}
@@ -132,7 +132,7 @@ def with_value(path: str, value: Any, base: Values | None = None) -> Values:
 
 @cache
 def read_schema(chart: str) -> dict[str, Any]:
-    """The schema that helm checks values against."""
+    """Return the JSON schema of the values of a chart."""
     return json.loads((HELM_FOLDER / chart / "values.schema.json").read_text(encoding="utf-8"))
 
 

@@ -1,4 +1,4 @@
-"""TensorBoard and the trackers of the server's chart: off, and when on allowed no more than they need."""
+"""TensorBoard and trackers in the server chart: off by default, with least privilege if enabled."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def ports(rules: list[dict[str, Any]]) -> set[int]:
     return {port["port"] for rule in rules for port in rule["ports"]}
 
 
-def test_by_default_there_is_no_tensorboard_and_no_tracker() -> None:
+def test_tensorboard_and_trackers_are_off_by_default() -> None:
     rendered = server()
 
     assert [one["name"] for one in rendered.pod["spec"]["containers"]] == ["parent"]
@@ -38,7 +38,7 @@ def test_by_default_there_is_no_tensorboard_and_no_tracker() -> None:
     assert contract.ENV_TRACKING not in rendered.text
 
 
-def test_tensorboard_sees_the_event_files_alone_and_cannot_change_them() -> None:
+def test_tensorboard_can_only_read_the_event_files() -> None:
     rendered = server(ON)
     tensorboard = container(rendered, "tensorboard")
 
@@ -57,7 +57,7 @@ def test_tensorboard_sees_the_event_files_alone_and_cannot_change_them() -> None
     assert container(rendered, "analytics-folder")["command"] == ["mkdir", "-p", folder]
 
 
-def test_nobody_reaches_tensorboard_but_whom_the_values_name() -> None:
+def test_only_peers_of_the_values_connect_to_tensorboard() -> None:
     closed = server(ON).one("NetworkPolicy", "site-1")["spec"]["ingress"]
     assert contract.TENSORBOARD_PORT not in ports(closed)
 
@@ -67,7 +67,7 @@ def test_nobody_reaches_tensorboard_but_whom_the_values_name() -> None:
     assert rule["from"] == SCIENCE
 
 
-def test_the_service_leads_to_tensorboard() -> None:
+def test_the_service_forwards_to_tensorboard() -> None:
     rendered = server(ON, {"tensorboard": {"service": {"port": 8080}}})
     service = rendered.one("Service", "site-1-tensorboard")
 
@@ -79,7 +79,7 @@ def test_the_service_leads_to_tensorboard() -> None:
     assert service["spec"]["selector"].items() <= labels.items()
 
 
-def test_trackers_get_their_credentials_from_a_secret_and_a_way_out() -> None:
+def test_trackers_get_credentials_from_a_secret_and_an_egress_rule() -> None:
     where = [{"ipBlock": {"cidr": "192.0.2.44/32"}}]
     rendered = server(
         {"tracking": {"receivers": ["mlflow", "wandb"], "existingSecret": "trackers"}},
@@ -93,7 +93,7 @@ def test_trackers_get_their_credentials_from_a_secret_and_a_way_out() -> None:
     assert [rule["to"] for rule in egress if ports([rule]) == {5000}] == [where]
 
 
-def test_event_files_stay_for_ever_unless_the_values_give_them_days() -> None:
+def test_event_files_are_kept_unless_the_values_set_days() -> None:
     def told(rendered: Rendered) -> dict[str, str]:
         return {one["name"]: one["value"] for one in rendered.parent["env"]}
 
@@ -110,6 +110,6 @@ def test_event_files_stay_for_ever_unless_the_values_give_them_days() -> None:
         ({"tensorboard": {"enable": True}}, "enable"),
     ],
 )
-def test_what_cannot_be_is_refused_by_name(values: dict[str, Any], said: str) -> None:
+def test_an_invalid_value_is_rejected_with_its_name(values: dict[str, Any], said: str) -> None:
     with pytest.raises(RefusedError, match=said):
         server(values)

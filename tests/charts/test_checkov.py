@@ -1,4 +1,4 @@
-"""checkov finds nothing in the charts but what is justified here, one line each."""
+"""checkov reports only the findings that are justified here."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ JUSTIFIED = {
     (
         "StatefulSet",
         "CKV_K8S_11",
-    ): "a CPU limit would throttle training; how much a site may take is its operator's to say",
+    ): "a CPU limit would throttle training; the operator of the site decides",
     (
         "StatefulSet",
         "CKV_K8S_13",
-    ): "what training needs of memory is the job's, so a limit is the operator's to set",
+    ): "the memory need depends on the job; the operator of the site decides",
     ("StatefulSet", "CKV_K8S_43"): "image.digest pins it; the default is the tag of the release",
     (
         "StatefulSet",
         "CKV_K8S_15",
-    ): "IfNotPresent: tags are not moved, and a site must start while its registry is down",
-    ("StatefulSet", "CKV_K8S_38"): "with launcher pod the parent talks to the API; its Role says what it may",
-    ("Pod", "CKV_K8S_8"): "the pod of helm test ends by itself within a minute",
+    ): "IfNotPresent: tags are immutable, and a site must start while the registry is down",
+    ("StatefulSet", "CKV_K8S_38"): "with launcher pod the parent calls the API; its Role limits it",
+    ("Pod", "CKV_K8S_8"): "the pod of helm test exits within a minute",
     ("Pod", "CKV_K8S_9"): "nothing connects to the pod of helm test",
     ("Pod", "CKV_K8S_11"): "it runs for a second",
-    ("Pod", "CKV_K8S_15"): "it runs the image that the parent runs",
-    ("Pod", "CKV_K8S_43"): "it runs the image that the parent runs",
+    ("Pod", "CKV_K8S_15"): "it runs the image of the parent",
+    ("Pod", "CKV_K8S_43"): "it runs the image of the parent",
 }
-"""(Kind, check) to why it is right so."""
+"""Justified findings: (kind, check) to the reason."""
 
 PROGRAM = TOOLS / "checkov" / "bin" / "checkov"
 
 
 @pytest.fixture(scope="module")
 def checkov() -> Path:
-    """The program, where `python -m deploy.tools --checkov` put it."""
+    """Return the path of checkov, which `python -m deploy.tools --checkov` installs."""
     if not PROGRAM.exists():
         missing = f"no checkov at {PROGRAM}; fetch it: python -m deploy.tools --checkov"
         if os.environ.get("CI") == "true":
@@ -49,7 +49,7 @@ def checkov() -> Path:
     return PROGRAM
 
 
-def test_checkov_finds_nothing_that_is_not_justified(checkov: Path, tmp_path: Path) -> None:
+def test_checkov_has_only_justified_findings(checkov: Path, tmp_path: Path) -> None:
     for chart in CHARTS:
         for launcher in ("process", "pod"):
             text = render(chart, overlaid(minimal(), {"launcher": launcher})).text

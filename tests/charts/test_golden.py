@@ -1,6 +1,6 @@
-"""What the charts install with nothing but what must be given.
+"""The objects that the charts render from the required values alone.
 
-UPDATE_GOLDEN=1 writes the files anew: read the diff.
+Set UPDATE_GOLDEN=1 to regenerate the files, then read the diff.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 @pytest.mark.parametrize("chart", CHARTS)
-def test_the_defaults_install_what_they_did_before(chart: str) -> None:
+def test_the_defaults_render_the_golden_file(chart: str) -> None:
     file = GOLDEN / f"{chart}.yaml"
     text = render(chart).text
     if os.environ.get("UPDATE_GOLDEN"):

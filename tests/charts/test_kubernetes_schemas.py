@@ -1,4 +1,4 @@
-"""Every object is one that Kubernetes takes, in the oldest and the newest version that is supported."""
+"""Every object is valid in the oldest and the newest supported Kubernetes version."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EXAMPLES = sorted((HELM_FOLDER / "flare-server" / "examples").glob("*.yaml"))
 NAME = {"type": "string", "pattern": r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"}
 HOST = r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 TLS_ROUTE = {
-    # TLSRoute v1 of Gateway API 1.5 (gateway-api.sigs.k8s.io/reference/spec/), since no package has it.
+    # TLSRoute v1 of Gateway API 1.5 (gateway-api.sigs.k8s.io/reference/spec/); no package contains its schema.
     "type": "object",
     "required": ["apiVersion", "kind", "metadata", "spec"],
     "additionalProperties": False,
@@ -101,7 +101,7 @@ TLS_ROUTE = {
 
 
 def check(one: dict[str, Any], version: str) -> None:
-    """See that Kubernetes of that version takes the object, and knows every key of it."""
+    """Validate an object strictly against the schema of a Kubernetes version."""
     if one["kind"] == "TLSRoute":
         jsonschema.validate(one, TLS_ROUTE)
     else:
@@ -111,7 +111,7 @@ def check(one: dict[str, Any], version: str) -> None:
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
 @pytest.mark.parametrize("chart", CHARTS)
 @pytest.mark.parametrize("values", ["minimal", "everything"])
-def test_kubernetes_takes_every_object(chart: str, values: str, version: str) -> None:
+def test_kubernetes_accepts_every_object(chart: str, values: str, version: str) -> None:
     given: Values = minimal() if values == "minimal" else everything(chart)
     own_claim = overlaid(given, {"persistence": {"existingClaim": ""}})
     for one in render(chart, own_claim).objects:
@@ -119,7 +119,7 @@ def test_kubernetes_takes_every_object(chart: str, values: str, version: str) ->
 
 
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
-def test_kubernetes_takes_the_pod_of_a_job(version: str) -> None:
+def test_kubernetes_accepts_the_pod_of_a_job(version: str) -> None:
     config = render("flare-client", everything("flare-client")).one("ConfigMap", "county-jobs")["data"]
     template = yaml.safe_load(config["study_runtime.yaml"])["studies"]["default"]["pod_template"]
     template["spec"]["containers"][0]["image"] = "as the launcher sets it"
@@ -127,7 +127,7 @@ def test_kubernetes_takes_the_pod_of_a_job(version: str) -> None:
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
-def test_an_example_is_taken(example: Any) -> None:
+def test_kubernetes_accepts_an_example(example: Any) -> None:
     values = overlaid(minimal(), yaml.safe_load(example.read_text()))
     objects = render("flare-server", values).objects
     for one in objects:
@@ -153,7 +153,7 @@ def test_an_ingress_passes_tls_through_to_the_federation_port(example: str, anno
     assert backend["port"]["name"] in ports
 
 
-def test_a_tls_route_leads_to_the_federation_port() -> None:
+def test_a_tls_route_forwards_to_the_federation_port() -> None:
     file = HELM_FOLDER / "flare-server" / "examples" / "gateway-api.yaml"
     rendered = render("flare-server", overlaid(minimal(), yaml.safe_load(file.read_text())))
     (rule,) = rendered.one("TLSRoute")["spec"]["rules"]

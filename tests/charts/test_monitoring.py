@@ -1,4 +1,4 @@
-"""The chart flare-monitoring: with the operator and without it, and every value does what it says."""
+"""The chart flare-monitoring, with and without the Prometheus operator, and each of its values."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NO_DASHBOARDS = {"dashboards": {"enabled": False}}
 PLAIN = {"operator": {"enabled": False}}
 
 VALUES: list[tuple[str, Any, Values]] = [
-    # A value, what it is set to, and what else must be so for it to show.
+    # A value, its setting, and further values that it needs to have an effect.
     ("operator.enabled", False, {}),
     ("operator.labels", {"release": "kube-prometheus-stack"}, {}),
     ("scrape.namespaces", ["fed-server", "fed-site-1"], {}),
@@ -66,7 +66,7 @@ def rules_of(rendered: Rendered) -> list[dict[str, Any]]:
 
 @cache
 def operator_schemas() -> dict[str, Any]:
-    """The operator's own schemas of its objects, as its release has them."""
+    """Return the schemas of the operator's custom resources, from its release."""
     if not CRDS.exists():
         if os.environ.get("CI") == "true":
             pytest.fail(f"no {CRDS}")
@@ -94,7 +94,7 @@ def strict(schema: Any) -> Any:
     return closed
 
 
-def test_the_defaults_install_what_they_did_before() -> None:
+def test_the_defaults_render_the_golden_file() -> None:
     file = HERE / "golden" / "flare-monitoring.yaml"
     text = render(NO_DASHBOARDS).text + render(overlaid(NO_DASHBOARDS, PLAIN)).text
     if os.environ.get("UPDATE_GOLDEN"):
@@ -103,11 +103,11 @@ def test_the_defaults_install_what_they_did_before() -> None:
 
 
 @pytest.mark.parametrize(("path", "value", "also"), VALUES)
-def test_a_value_changes_what_is_installed(path: str, value: Any, also: Values) -> None:
+def test_every_value_changes_the_rendered_objects(path: str, value: Any, also: Values) -> None:
     assert render(overlaid(also, nested(path, value))).text != render(also).text
 
 
-def test_every_value_is_among_those_that_are_tried() -> None:
+def test_every_value_is_tested() -> None:
     def leaves(part: Values, prefix: str = "") -> set[str]:
         is_section = {"operator", "scrape", "alerts", "dashboards"} & {prefix.rstrip(".")} or not prefix
         if not is_section:
@@ -130,14 +130,14 @@ def test_every_value_is_among_those_that_are_tried() -> None:
         ("fullnameOverride", "Watch_1", "fullnameOverride"),
     ],
 )
-def test_a_value_that_cannot_be_is_refused_by_name(path: str, value: Any, said: str) -> None:
+def test_an_invalid_value_is_rejected_with_its_name(path: str, value: Any, said: str) -> None:
     with pytest.raises(RefusedError) as refused:
         render(nested(path, value))
     assert said in str(refused.value)
 
 
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
-def test_kubernetes_and_the_operator_take_every_object(version: str) -> None:
+def test_kubernetes_and_the_operator_accept_every_object(version: str) -> None:
     everything = yaml.safe_load((HERE / "everything-monitoring.yaml").read_text())
     on = overlaid(everything, {"alerts": {"enabled": True}, "dashboards": {"enabled": True}})
     for values in ({}, on, overlaid(on, {"operator": {"enabled": True}})):
@@ -148,14 +148,14 @@ def test_kubernetes_and_the_operator_take_every_object(version: str) -> None:
                 kubernetes_validate.validate(one, version, strict=True)
 
 
-def test_the_schemas_of_the_operator_find_a_mistake() -> None:
+def test_the_schemas_of_the_operator_detect_an_error() -> None:
     wrong = render().one("PodMonitor")
     wrong["spec"]["podMetricsEndpoints"][0]["honourLabels"] = True
     with pytest.raises(jsonschema.ValidationError, match="honourLabels"):
         jsonschema.validate(wrong, operator_schemas()["PodMonitor"])
 
 
-def test_grafana_gets_each_dashboard_as_it_was_made() -> None:
+def test_grafana_gets_each_generated_dashboard_unchanged() -> None:
     found = render().all("ConfigMap")
     made = {file.name: json.loads(file.read_text()) for file in (CHART / "dashboards").glob("*.json")}
     assert len(made) == 4
@@ -163,13 +163,13 @@ def test_grafana_gets_each_dashboard_as_it_was_made() -> None:
     assert {name: json.loads(text) for one in found for name, text in one["data"].items()} == made
 
 
-def test_prometheus_gets_each_alert_as_it_was_made() -> None:
+def test_prometheus_gets_each_generated_alert_unchanged() -> None:
     made = yaml.safe_load((CHART / "rules" / "flarefleet.yaml").read_text())
     assert render().one("PrometheusRule")["spec"] == made
     assert yaml.safe_load(render(PLAIN).one("ConfigMap", "watcher-prometheus")["data"]["alerts.yaml"]) == made
 
 
-def test_alerts_are_left_out_labelled_and_linked_as_asked() -> None:
+def test_alerts_are_excluded_labelled_and_linked_by_the_values() -> None:
     asked = {"without": ["JobFailed", "CertificateExpiring"], "labels": {"team": "fl", "severity": "low"}}
     rules = rules_of(render({"alerts": {**asked, "runbooks": "https://wiki.example.org/rb/"}}))
     assert {rule["alert"] for rule in rules_of(render())} - {rule["alert"] for rule in rules} == {
@@ -183,7 +183,7 @@ def test_alerts_are_left_out_labelled_and_linked_as_asked() -> None:
         assert link == f"https://wiki.example.org/rb/{rule['alert']}.md"
 
 
-def test_both_ways_of_scraping_give_the_same_labels() -> None:
+def test_both_scrape_configurations_set_the_same_labels() -> None:
     endpoint = render().one("PodMonitor")["spec"]["podMetricsEndpoints"][0]
     plain = yaml.safe_load(render(PLAIN).one("ConfigMap", "watcher-prometheus")["data"]["prometheus.yml"])
     (scrape,) = plain["scrape_configs"]
@@ -197,7 +197,7 @@ def test_both_ways_of_scraping_give_the_same_labels() -> None:
     assert endpoint["honorLabels"] is scrape["honor_labels"] is True
 
 
-def test_the_pods_of_the_other_charts_are_what_is_scraped() -> None:
+def test_prometheus_scrapes_the_pods_of_the_other_charts() -> None:
     for chart, role in (("flare-server", "server"), ("flare-client", "client")):
         values = {"site": {"name": "site-1", "project": "hospitals"}, "key": {"existingSecret": "key"}}
         pod = render_chart(chart, values).pod
@@ -210,6 +210,6 @@ def test_the_pods_of_the_other_charts_are_what_is_scraped() -> None:
         assert str(ports["telemetry"]) == annotations["prometheus.io/port"]
 
 
-def test_the_notes_say_what_to_do_next() -> None:
+def test_the_notes_name_the_next_commands() -> None:
     assert "get podmonitors,prometheusrules watcher" in render(notes=True).text
     assert "get configmap watcher-prometheus" in render(PLAIN, notes=True).text

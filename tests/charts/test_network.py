@@ -1,4 +1,4 @@
-"""Who reaches whom: what the policies let through, and that they let through nothing else."""
+"""The connections that the network policies allow."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def component(peers: list[dict[str, Any]]) -> str:
 
 @pytest.mark.parametrize("launcher", ["process", "pod"])
 @pytest.mark.parametrize("chart", CHARTS)
-def test_every_pod_of_a_release_is_closed_in_both_directions(chart: str, launcher: str) -> None:
+def test_every_pod_has_a_policy_for_both_directions(chart: str, launcher: str) -> None:
     rendered = render(chart, overlaid(minimal(), {"launcher": launcher}))
     policies = rendered.all("NetworkPolicy")
     closed = {one["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for one in policies}
@@ -40,7 +40,7 @@ def test_every_pod_of_a_release_is_closed_in_both_directions(chart: str, launche
         assert any(one["spec"]["podSelector"]["matchLabels"].items() <= labels for one in policies)
 
 
-def test_a_site_goes_to_names_and_to_the_server_and_nowhere_else() -> None:
+def test_a_site_connects_only_to_dns_and_the_server() -> None:
     dns, server = policy(render("flare-client"))["egress"]
     assert {port["port"] for port in dns["ports"]} == {53}
     assert [peer["namespaceSelector"]["matchLabels"] for peer in dns["to"]] == [
@@ -49,14 +49,14 @@ def test_a_site_goes_to_names_and_to_the_server_and_nowhere_else() -> None:
     assert ports([server]) == {8002}
 
 
-def test_the_cloud_metadata_address_is_out_of_reach() -> None:
+def test_the_cloud_metadata_address_is_blocked() -> None:
     for rendered in (render("flare-client"), render("flare-client", overlaid(minimal(), POD))):
         for rule in policy(rendered)["egress"]:
             for block in (peer["ipBlock"] for peer in rule["to"] if "ipBlock" in peer):
                 assert block["cidr"] not in ("0.0.0.0/0", "::/0") or block["except"]
 
 
-def test_nobody_reaches_a_site_but_monitoring_and_its_own_test() -> None:
+def test_only_monitoring_and_its_own_test_connect_to_a_site() -> None:
     monitoring, test = policy(render("flare-client"))["ingress"]
     assert ports([monitoring, test]) == {9464}
     assert monitoring["from"] == [
@@ -73,17 +73,17 @@ def test_the_server_takes_federation_connections_and_opens_none() -> None:
     assert ports(rendered["egress"]) == {53}
 
 
-def test_the_server_can_be_closed_to_all_but_named_addresses() -> None:
+def test_the_federation_port_can_be_restricted_to_addresses() -> None:
     values = with_value("networkPolicy.federation.from", [{"ipBlock": {"cidr": "198.51.100.0/24"}}])
     assert all(rule["from"] for rule in policy(render("flare-server", values))["ingress"])
 
 
-def test_monitoring_can_be_left_out() -> None:
+def test_monitoring_can_be_denied() -> None:
     (test,) = policy(render("flare-client", with_value("networkPolicy.monitoring.from", [])))["ingress"]
     assert component(test["from"]) == "test"
 
 
-def test_job_pods_reach_their_parent_and_it_the_api() -> None:
+def test_job_pods_connect_to_their_parent_and_it_to_the_api() -> None:
     rendered = render("flare-client", overlaid(minimal(), POD))
     parent, jobs = policy(rendered), policy(rendered, "site-1-jobs")
     from_jobs = [rule for rule in parent["ingress"] if ports([rule]) == {8102, 9464}]
@@ -93,10 +93,10 @@ def test_job_pods_reach_their_parent_and_it_the_api() -> None:
     to_parent = [rule for rule in jobs["egress"] if ports([rule]) == {8102, 9464}]
     assert [component(rule["to"]) for rule in to_parent] == ["client"]
     assert not {443, 6443} & ports(jobs["egress"])
-    assert 8002 not in ports(jobs["egress"]), "a job has no key: its parent has the one connection"
+    assert 8002 not in ports(jobs["egress"]), "a job has no key: only its parent connects to the server"
 
 
-def test_each_rule_says_who_reaches_whom() -> None:
+def test_each_rule_has_a_comment_with_client_and_server() -> None:
     text = render("flare-client", overlaid(minimal(), POD)).text
     rules = text.count("\n    - from:") + text.count("\n    - to:")
-    assert rules == text.count(" --> ") - text.count("# nobody --> ")
+    assert rules == text.count(" --> ") - text.count("# none --> ")

@@ -1,4 +1,4 @@
-"""What runs: one parent, probed for what matters and never trusted with more than it needs."""
+"""The pods of a release: one parent with its probes, environment, mounts and least privilege."""
 
 from __future__ import annotations
 
@@ -57,20 +57,20 @@ def test_every_pod_passes_pod_security_restricted(chart: str, launcher: str) -> 
 
 
 @pytest.mark.parametrize("chart", CHARTS)
-def test_there_is_one_replica_and_a_broken_one_can_be_replaced(chart: str) -> None:
+def test_there_is_one_replica_and_an_unready_one_is_replaceable(chart: str) -> None:
     spec = render(chart).one("StatefulSet")["spec"]
     assert spec["replicas"] == 1
     assert spec["podManagementPolicy"] == "Parallel"
 
 
 @pytest.mark.parametrize("chart", CHARTS)
-def test_the_image_starts_by_its_own_entry_point(chart: str) -> None:
+def test_the_pod_uses_the_entry_point_of_the_image(chart: str) -> None:
     parent = render(chart).parent
     assert not {"command", "args"} & parent.keys(), "tini must stay PID 1"
 
 
 @pytest.mark.parametrize("chart", CHARTS)
-def test_the_environment_is_the_contract_with_the_image(chart: str) -> None:
+def test_the_environment_variables_are_those_of_the_contract(chart: str) -> None:
     env = {one["name"]: one.get("value") for one in render(chart).parent["env"]}
     assert env[contract.ENV_KIT] == str(contract.KIT_PATH)
     assert env[contract.ENV_KEY] == str(contract.KEY_PATH)
@@ -79,7 +79,7 @@ def test_the_environment_is_the_contract_with_the_image(chart: str) -> None:
     assert env[contract.ENV_TELEMETRY_PORT] == str(contract.TELEMETRY_PORT)
     assert env[contract.ENV_TERMINATION_LOG] == render(chart).parent["terminationMessagePath"]
     known = {value for name, value in vars(contract).items() if name.startswith("ENV_")}
-    assert env.keys() <= known, "a variable that nobody reads"
+    assert env.keys() <= known, "a variable that is never read"
 
 
 @pytest.mark.parametrize("chart", CHARTS)
@@ -97,14 +97,14 @@ def test_paths_ports_and_user_are_those_of_the_contract(chart: str) -> None:
 
 
 @pytest.mark.parametrize("chart", CHARTS)
-def test_only_readiness_asks_about_the_federation(chart: str) -> None:
+def test_only_the_readiness_probe_depends_on_the_federation(chart: str) -> None:
     parent = render(chart).parent
     paths = {name: parent[f"{name}Probe"]["httpGet"]["path"] for name in ("startup", "liveness", "readiness")}
     assert paths == {"startup": "/healthz", "liveness": "/healthz", "readiness": "/readyz"}
 
 
 @pytest.mark.parametrize("chart", CHARTS)
-def test_a_changed_kit_starts_the_pod_again_and_nothing_else_does(chart: str) -> None:
+def test_only_a_changed_kit_restarts_the_pod(chart: str) -> None:
     def annotations(text: str) -> dict[str, str]:
         changed = {"kit": {"files": {"local": {"flarefleet.json": text}}}}
         return render(chart, overlaid(overlaid(minimal(), KIT), changed)).pod["metadata"]["annotations"]
@@ -113,7 +113,7 @@ def test_a_changed_kit_starts_the_pod_again_and_nothing_else_does(chart: str) ->
     assert annotations("{}") != annotations('{"a": 1}')
 
 
-def test_the_key_is_never_in_a_value_but_in_a_secret_that_exists() -> None:
+def test_the_key_is_in_an_existing_secret_and_never_a_value() -> None:
     volumes = {volume["name"]: volume for volume in render("flare-client").pod["spec"]["volumes"]}
     assert volumes["key"]["secret"] == {"secretName": "site-1-key", "defaultMode": 0o400}
     assert not render("flare-client", everything("flare-client")).all("Secret")
@@ -143,7 +143,7 @@ def test_the_launchers_role_is_bound_to_its_account_and_cannot_read_secrets() ->
     assert not any("*" in rule["verbs"] + rule["resources"] for rule in role["rules"])
 
 
-def test_gpus_are_asked_for_by_the_pod_that_trains() -> None:
+def test_the_pod_that_trains_requests_the_gpus() -> None:
     gpus = {"gpus": 2, "runtimeClassName": "nvidia"}
     process = render("flare-client", overlaid(minimal(), gpus))
     pods = render("flare-client", overlaid(minimal(), gpus | POD))
@@ -153,7 +153,7 @@ def test_gpus_are_asked_for_by_the_pod_that_trains() -> None:
 
 
 @pytest.mark.parametrize("launcher", ["process", "pod"])
-def test_a_dataset_lies_at_one_path_for_every_job(launcher: str) -> None:
+def test_a_dataset_is_mounted_at_the_same_path_for_every_job(launcher: str) -> None:
     values = {
         "launcher": launcher,
         "datasets": {"training": {"claim": "county"}, "scratch": {"claim": "s", "mode": "rw"}},
@@ -168,19 +168,19 @@ def test_a_dataset_lies_at_one_path_for_every_job(launcher: str) -> None:
     assert mounts["data-scratch"] == ("/data/scratch", False)
 
 
-def test_a_parent_that_launches_pods_does_not_hold_its_datasets_on_its_own_node() -> None:
+def test_a_parent_that_launches_pods_mounts_no_dataset() -> None:
     values = {"launcher": "pod", "datasets": {"training": {"claim": "county"}}}
     assert "data-training" not in str(render("flare-client", overlaid(minimal(), values)).pod)
 
 
-def test_the_volume_stays_after_an_uninstall_unless_asked() -> None:
+def test_an_uninstall_retains_the_volume_by_default() -> None:
     kept = render("flare-client").one("StatefulSet")["spec"]["persistentVolumeClaimRetentionPolicy"]
     gone = render("flare-client", with_value("persistence.whenDeleted", "Delete")).one("StatefulSet")["spec"]
     assert kept == {"whenDeleted": "Retain", "whenScaled": "Retain"}
     assert gone["persistentVolumeClaimRetentionPolicy"]["whenDeleted"] == "Delete"
 
 
-def test_an_upgrade_of_chart_or_labels_leaves_what_kubernetes_lets_nobody_change() -> None:
+def test_an_upgrade_leaves_immutable_fields_unchanged() -> None:
     before = render("flare-client").one("StatefulSet")["spec"]
     after = render("flare-client", with_value("commonLabels", {"team": "fl"})).one("StatefulSet")["spec"]
     for field in ("selector", "serviceName", "volumeClaimTemplates", "podManagementPolicy"):
@@ -199,7 +199,7 @@ def test_objects_are_named_after_the_release() -> None:
 
 
 @pytest.mark.parametrize("chart", CHARTS)
-def test_every_object_says_whose_it_is(chart: str) -> None:
+def test_every_object_carries_the_labels_of_its_release(chart: str) -> None:
     for one in render(chart, overlaid(everything(chart), {"site": {"name": "site_1"}})).objects:
         labels = one["metadata"]["labels"]
         assert labels["app.kubernetes.io/instance"] == "site-1"

@@ -1,4 +1,4 @@
-"""Every value does what it says, and no other value is taken."""
+"""Every value of the charts has its documented effect; unknown and invalid values are rejected."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.charts.rendering import (
 )
 
 ALONE: dict[str, Values] = {
-    # What must be otherwise for a value to show: it and another exclude each other.
+    # Values that have an effect only together with another value.
     "image.tag": {"image": {"digest": ""}},
     "kit.configMap.startup": {"kit": {"source": "configMap"}},
     "kit.configMap.local": {"kit": {"source": "configMap"}},
@@ -35,7 +35,7 @@ ALONE: dict[str, Values] = {
     "persistence.whenDeleted": {"persistence": {"existingClaim": ""}},
 }
 OFF: dict[str, Any] = {
-    # Values that are on by default, or that must be given: what "off" is for them.
+    # Values that are on by default or required, with a different value for each.
     "site.name": "site-9",
     "key.existingSecret": "another",
     "kit.files.startup": {"another": ""},
@@ -53,7 +53,7 @@ OFF: dict[str, Any] = {
 
 
 def leaves(schema: dict[str, Any], prefix: str = "") -> list[str]:
-    """The dotted paths of all values of a chart."""
+    """Return the dotted paths of all values of a chart."""
     paths = []
     for name, part in schema["properties"].items():
         is_section = part.get("additionalProperties") is False and "description" not in part
@@ -86,7 +86,7 @@ CASES = [("flare-client", path) for path in ON_BOTH] + [("flare-server", path) f
 
 
 @pytest.mark.parametrize("chart", CHARTS)
-def test_the_file_that_turns_everything_on_has_every_value(chart: str) -> None:
+def test_the_values_file_of_everything_sets_every_value(chart: str) -> None:
     defaults = yaml.safe_load((HELM_FOLDER / chart / "values.yaml").read_text())
     for path in leaves(read_schema(chart)):
         given = value_at(everything(chart), path)
@@ -94,7 +94,7 @@ def test_the_file_that_turns_everything_on_has_every_value(chart: str) -> None:
 
 
 @pytest.mark.parametrize(("chart", "path"), CASES)
-def test_a_value_changes_what_is_installed(chart: str, path: str) -> None:
+def test_every_value_changes_the_rendered_objects(chart: str, path: str) -> None:
     on = overlaid(everything(chart), ALONE.get(path, {}))
     off = without(on, path)
     if path in OFF:
@@ -127,7 +127,7 @@ def test_a_value_changes_what_is_installed(chart: str, path: str) -> None:
         ("podDisruptionBudget.maxUnavailable", 3, "maxUnavailable"),
     ],
 )
-def test_a_value_that_cannot_be_is_refused_by_name(path: str, value: Any, said: str) -> None:
+def test_an_invalid_value_is_rejected_with_its_name(path: str, value: Any, said: str) -> None:
     with pytest.raises(RefusedError) as refused:
         render("flare-client", with_value(path, value))
     assert said in str(refused.value)
@@ -135,24 +135,35 @@ def test_a_value_that_cannot_be_is_refused_by_name(path: str, value: Any, said: 
 
 @pytest.mark.parametrize("missing", ["site", "key"])
 @pytest.mark.parametrize("chart", CHARTS)
-def test_what_must_be_given_is_asked_for(chart: str, missing: str) -> None:
+def test_a_missing_required_value_is_named(chart: str, missing: str) -> None:
     values = minimal()
     del values[missing]
     with pytest.raises(RefusedError, match=missing):
         render(chart, values)
 
 
-def test_a_kit_from_values_that_holds_no_kit_is_refused_with_words() -> None:
+def test_an_empty_kit_in_the_values_is_rejected() -> None:
     with pytest.raises(RefusedError, match=r"give -f the values\.yaml that provisioning wrote"):
         render("flare-client", with_value("kit.source", "values"))
 
 
-def test_a_kit_from_config_maps_that_are_not_named_is_refused_with_words() -> None:
+def test_a_kit_from_unnamed_config_maps_is_rejected() -> None:
     with pytest.raises(RefusedError, match=r"kit\.configMap\.startup"):
         render("flare-client", with_value("kit.source", "configMap"))
 
 
 @pytest.mark.parametrize("section", ["ingress", "tlsRoute"])
-def test_passthrough_without_a_name_is_refused_with_words(section: str) -> None:
-    with pytest.raises(RefusedError, match="as its certificate does"):
+def test_tls_passthrough_without_a_host_name_is_rejected(section: str) -> None:
+    with pytest.raises(RefusedError, match="of the server certificate"):
         render("flare-server", with_value(f"{section}.enabled", True))
+
+
+def test_labels_and_annotations_of_the_service_do_not_mix() -> None:
+    service = {"labels": {"exposed": "true"}, "annotations": {"example.org/balancer": "nlb"}}
+    common = {"commonLabels": {"team": "fl", "exposed": "false"}, "commonAnnotations": {"example.org/by": "us"}}
+    rendered = render("flare-server", overlaid(minimal(), {"service": service, **common}))
+
+    metadata = rendered.one("Service", "site-1")["metadata"]
+
+    assert metadata["annotations"] == {"example.org/balancer": "nlb", "example.org/by": "us"}
+    assert metadata["labels"].items() >= {"exposed": "true", "team": "fl"}.items()

@@ -1,5 +1,5 @@
 {{- /*
-Who the pod is to Kubernetes: nobody, unless it launches job pods.
+ServiceAccount and Role of the pod. Only a parent that launches job pods gets a token and a Role.
 
     {{ include "flare-common.serviceAccount" . }}
     {{ include "flare-common.roleAndBinding" . }}
@@ -11,7 +11,7 @@ apiVersion: v1
 kind: ServiceAccount
 metadata:
   {{- include "flare-common.metadata" (list . (include "flare-common.serviceAccountName" .) (include "flare-common.role" .) .Values.serviceAccount.annotations) | nindent 2 }}
-# The pod's own setting decides: only a parent that launches job pods gets a token, and job pods never do.
+# The pod spec overrides this: only a parent that launches job pods gets a token; job pods never do.
 automountServiceAccountToken: false
 {{- end }}
 {{- end }}
@@ -23,19 +23,19 @@ kind: Role
 metadata:
   {{- include "flare-common.metadata" (list . (printf "%s-launcher" (include "flare-common.fullname" .)) (include "flare-common.role" .)) | nindent 2 }}
 rules:
-  # Starts job pods, follows them, removes them.
+  # Start, watch and delete job pods.
   - apiGroups: [""]
     resources: [pods]
     verbs: [create, get, list, watch, delete]
-  # Says why a job pod does not start.
+  # Read why a job pod does not start.
   - apiGroups: [""]
     resources: [events]
     verbs: [list, watch]
-  # Hands a job pod its credentials and takes them away again. It cannot read a Secret.
+  # Create and delete the Secret with the credentials of a job pod. Reading Secrets is not allowed.
   - apiGroups: [""]
     resources: [secrets]
     verbs: [create, update, patch, delete]
-  # Makes this release the owner of its job pods, so that they go with it: an owner is named by its uid.
+  # Set this release as the owner of its job pods, so that they are deleted with it: an owner is identified by its uid.
   - apiGroups: [""]
     resources: [configmaps]
     resourceNames: [{{ include "flare-common.fullname" . }}-jobs]

@@ -1,5 +1,5 @@
 {{- /*
-What a drain of a node may do to the pod. A pod that is not ready never holds a drain up.
+PodDisruptionBudget of the parent. A pod that is not ready never blocks a drain.
 
     {{ include "flare-common.podDisruptionBudget" . }}
 */}}

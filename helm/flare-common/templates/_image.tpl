@@ -1,5 +1,5 @@
 {{- /*
-The image that every pod of a release runs: parent, jobs and tests.
+The image of every pod of a release: parent, jobs and tests.
 
     image: {{ include "flare-common.image" . }}
     imagePullPolicy: {{ .Values.image.pullPolicy }}

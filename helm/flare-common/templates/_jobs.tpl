@@ -1,7 +1,7 @@
 {{- /*
-What a parent with `launcher: pod` reads in /etc/flare/jobs: the pod that NVFlare's launcher makes of each job
-(study_runtime.yaml, NVFlare's own format) and what the launcher itself needs to know (launcher.yaml). The ConfigMap is also
-the owner of the job pods: they go when the release goes.
+ConfigMap mounted at /etc/flare/jobs of a parent with `launcher: pod`: study_runtime.yaml is the pod template of jobs in the
+format of NVFlare, launcher.yaml has the settings of the launcher. The ConfigMap owns the job pods: they are deleted with the
+release.
 
     {{ include "flare-common.jobs" . }}
 */}}

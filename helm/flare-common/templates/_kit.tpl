@@ -1,6 +1,6 @@
 {{- /*
-The public part of the kit at /etc/flare/kit, as the image, this release's ConfigMaps or existing ones hold it, and the
-private key at /run/secrets/flare from its Secret.
+The public part of the kit, mounted at /etc/flare/kit (from the image, from ConfigMaps of this release or from existing ones),
+and the private key, mounted at /run/secrets/flare from its Secret.
 
     volumes:
       {{- include "flare-common.kit.volumes" . | nindent 2 }}

@@ -2,7 +2,7 @@
 Labels and annotations of the objects of a release. COMPONENT is server, client, job or test.
 
     metadata:
-      {{- include "flare-common.metadata" (list . "NAME" COMPONENT) | nindent 2 }}
+      {{- include "flare-common.metadata" (list . "NAME" COMPONENT [ANNOTATIONS [LABELS]]) | nindent 2 }}
     spec:
       selector:
         matchLabels: {{- include "flare-common.selectorLabels" (list . COMPONENT) | nindent 6 }}
@@ -10,12 +10,12 @@ Labels and annotations of the objects of a release. COMPONENT is server, client,
 
 {{- define "flare-common.metadata" -}}
 {{- $root := index . 0 -}}
+{{- $annotations := $root.Values.commonAnnotations }}
+{{- if gt (len .) 3 }}{{ $annotations = merge dict (index . 3) $annotations }}{{ end -}}
 name: {{ index . 1 }}
 namespace: {{ $root.Release.Namespace }}
 labels:
-  {{- include "flare-common.labels" (list $root (index . 2)) | nindent 2 }}
-{{- $annotations := $root.Values.commonAnnotations }}
-{{- if gt (len .) 3 }}{{ $annotations = merge dict (index . 3) $annotations }}{{ end }}
+  {{- include "flare-common.labels" (list $root (index . 2) (ternary (last .) dict (gt (len .) 4))) | nindent 2 }}
 {{- with $annotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
@@ -29,12 +29,14 @@ app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 app.kubernetes.io/part-of: {{ $root.Values.site.project | default "flarefleet" | quote }}
 {{ include "flare-common.stableLabels" . }}
-{{- with $root.Values.commonLabels }}
+{{- $labels := $root.Values.commonLabels }}
+{{- if gt (len .) 2 }}{{ $labels = merge dict (index . 2) $labels }}{{ end }}
+{{- with $labels }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}
 
-{{- /* Labels that no upgrade changes: for pods and for the volume claim, which Kubernetes does not let change. */}}
+{{- /* Labels that stay the same in every upgrade, for pods and for the volume claim template, which is immutable. */}}
 {{- define "flare-common.stableLabels" -}}
 {{- $root := index . 0 -}}
 {{ include "flare-common.selectorLabels" . }}

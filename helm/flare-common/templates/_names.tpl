@@ -1,5 +1,5 @@
 {{- /*
-Names of the objects of a release. A release is one participant, so its name is the release's name.
+Names of the objects of a release. A release is one participant: its objects bear the name of the release.
 
     metadata:
       name: {{ include "flare-common.fullname" . }}
@@ -9,14 +9,14 @@ Names of the objects of a release. A release is one participant, so its name is 
 {{- .Values.nameOverride | default .Chart.Name }}
 {{- end }}
 
-{{- /* At most 52 characters: a StatefulSet's name with a revision's hash must be a label (63). Letters first: Services ask for it. */}}
+{{- /* At most 52 characters: the StatefulSet name and a revision hash must fit into a label (63). Services require a leading letter. */}}
 {{- define "flare-common.fullname" -}}
 {{- $name := .Values.fullnameOverride | default (.Release.Name | replace "." "-") }}
 {{- if regexMatch "^[0-9]" $name }}{{ $name = printf "flare-%s" $name }}{{ end }}
 {{- $name | trunc 52 | trimSuffix "-" }}
 {{- end }}
 
-{{- /* server or client: what the chart is called says which. */}}
+{{- /* server or client, from the name of the chart. */}}
 {{- define "flare-common.role" -}}
 {{- .Chart.Name | trimPrefix "flare-" }}
 {{- end }}
@@ -25,7 +25,7 @@ Names of the objects of a release. A release is one participant, so its name is 
 {{- .Values.serviceAccount.name | default (ternary (include "flare-common.fullname" .) "default" .Values.serviceAccount.create) }}
 {{- end }}
 
-{{- /* The Service behind which job pods, tests and monitoring find the parent. */}}
+{{- /* The headless Service through which job pods, tests and monitoring connect to the parent. */}}
 {{- define "flare-common.headlessName" -}}
 {{ include "flare-common.fullname" . }}-headless
 {{- end }}

@@ -1,5 +1,5 @@
 {{- /*
-What helm prints after an install: the next command.
+Notes that helm prints after an install: the next commands.
 
     {{ include "flare-common.notes" . }}
 */}}
@@ -10,11 +10,11 @@ What helm prints after an install: the next command.
 
     kubectl -n {{ .Release.Namespace }} rollout status statefulset/{{ $name }} --timeout=5m
 
-Then prove it ({{ ternary "it accepts jobs, and its certificate is the federation's" "it is registered with the server" (eq (include "flare-common.role" .) "server") }}):
+Then verify it ({{ ternary "it accepts jobs, and its certificate is the federation's" "it is registered with the server" (eq (include "flare-common.role" .) "server") }}):
 
     helm test {{ .Release.Name }} -n {{ .Release.Namespace }}
 
-If it does not become ready, the pod says why:
+If it does not become ready, find the reason in the pod:
 
     kubectl -n {{ .Release.Namespace }} describe pod {{ $name }}-0
     kubectl -n {{ .Release.Namespace }} logs {{ $name }}-0

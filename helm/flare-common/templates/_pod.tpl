@@ -1,5 +1,5 @@
 {{- /*
-The pod of a parent: one container, the image's own entry point (tini, then `python -m fl_app.startup`).
+Pod of a parent: one container with the entry point of the image (tini, then `python -m fl_app.startup`).
 
     template:
       {{- include "flare-common.pod" . | nindent 4 }}
@@ -89,7 +89,7 @@ spec:
     - name: key
       secret:
         secretName: {{ .Values.key.existingSecret }}
-        # With fsGroup the kubelet gives the group, the parent's own, read access too.
+        # With fsGroup the kubelet adds read access for the group of the parent.
         defaultMode: 0400
     {{- include "flare-common.scratch.volumes" . | nindent 4 }}
     {{- with include "flare-common.tensorboard.volume" . | trim }}{{ . | nindent 4 }}{{ end }}
@@ -106,7 +106,7 @@ spec:
     {{- end }}
 {{- end }}
 
-{{- /* Checksums: the pod reads its kit once, at its start, so a changed one must start it again. */}}
+{{- /* Checksums of the kit: the pod reads it only at startup, so a changed kit must restart the pod. */}}
 {{- define "flare-common.pod.annotations" -}}
 kubectl.kubernetes.io/default-container: parent
 {{- if .Values.scrapeAnnotations }}
@@ -125,7 +125,7 @@ checksum/jobs: {{ include "flare-common.jobs.files" . | sha256sum }}
 {{- end }}
 {{- end }}
 
-{{- /* fl_app.contract names these. */}}
+{{- /* Names and defaults: fl_app/contract.py. */}}
 {{- define "flare-common.pod.env" -}}
 - {name: FLARE_KIT, value: /etc/flare/kit}
 - {name: FLARE_KEY, value: /run/secrets/flare}

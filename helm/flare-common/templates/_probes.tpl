@@ -1,5 +1,5 @@
 {{- /*
-Probes on the telemetry endpoint. Liveness asks only what a restart mends; readiness asks whether the participant can work.
+Probes on the telemetry port. Liveness covers only faults that a restart repairs; readiness covers the ability to run jobs.
 
     {{- include "flare-common.probes" . | nindent 4 }}
 */}}

@@ -1,5 +1,5 @@
 {{- /*
-Where a pod may run. SETTINGS is .Values for the parent, .Values.jobPods for job pods: both have these keys.
+Scheduling of a pod. SETTINGS is .Values for the parent and .Values.jobPods for job pods; both have these keys.
 
     {{- include "flare-common.scheduling" SETTINGS | nindent 6 }}
 */}}

@@ -1,6 +1,6 @@
 {{- /*
-The address inside the cluster of a parent's telemetry and, for job pods, of the parent itself. It names the pod before it is
-ready and while it is not, since that is when its metrics and its jobs need it most.
+Headless Service for the telemetry port of a parent and, with job pods, for the parent itself. It includes a pod that is not
+ready, because metrics and jobs need it then, too.
 
     {{ include "flare-common.headless" . }}
 */}}

@@ -1,6 +1,6 @@
 {{- /*
-One participant: a StatefulSet of one, because two processes with one kit evict each other and only a StatefulSet promises
-at most one. `Parallel` lets an upgrade or rollback replace a pod that never became ready.
+StatefulSet with one replica. Two processes with the same kit evict each other, and only a StatefulSet guarantees at most one pod.
+`Parallel` allows an upgrade or rollback to replace a pod that never became ready.
 
     {{ include "flare-common.statefulset" . }}
 */}}

@@ -1,5 +1,5 @@
 {{- /*
-What may be written (the workspace, /tmp, /dev/shm) and the site's data at /data/NAME.
+Writable volumes (the workspace, /tmp, /dev/shm) and the datasets of the site at /data/NAME.
 
     volumes:
       {{- include "flare-common.datasets.volumes" . | nindent 2 }}
@@ -43,7 +43,7 @@ What may be written (the workspace, /tmp, /dev/shm) and the site's data at /data
 {{- end }}
 {{- end }}
 
-{{- /* Only where this release does not make the claim itself. */}}
+{{- /* Only if this release does not create the claim itself. */}}
 {{- define "flare-common.workspace.volume" -}}
 {{- if not .Values.persistence.enabled -}}
 - name: workspace

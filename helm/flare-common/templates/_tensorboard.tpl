@@ -1,6 +1,6 @@
 {{- /*
-TensorBoard beside the server's parent: a container that reads the event files, and no other file of the workspace. The
-folder is made before it is mounted: a missing one would be made by the kubelet, for root.
+TensorBoard as a second container of the server pod. It mounts only the folder of the event files. An init container creates
+the folder first: otherwise the kubelet creates it, owned by root.
 
     {{- with include "flare-common.tensorboard.container" . | trim }}{{ . | nindent 4 }}{{ end }}
 */}}
@@ -45,7 +45,7 @@ folder is made before it is mounted: a missing one would be made by the kubelet,
     {{- toYaml .Values.securityContext | nindent 4 }}
   ports:
     - {name: tensorboard, containerPort: {{ .Values.ports.tensorboard }}}
-  # A TensorBoard that reads a long history answers late: it is never a reason to restart it, nor the server beside it.
+  # The liveness probe is TCP only: TensorBoard responds slowly while it reads a long history, and must not be restarted then.
   startupProbe:
     httpGet: {path: {{ $tensorboard.pathPrefix }}/, port: tensorboard}
     periodSeconds: 5

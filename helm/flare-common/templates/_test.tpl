@@ -1,6 +1,6 @@
 {{- /*
-`helm test`: a pod of the same image that asks the parent whether it is ready (a site: registered, its last contact fresh),
-and, for the server, whether its certificate on the federation port is one of this federation.
+`helm test`: a pod of the same image that checks that the parent is ready (a site: registered, with a recent heartbeat) and, for
+the server, that the certificate on the federation port was issued by this federation.
 
     {{ include "flare-common.test" . }}
 */}}
@@ -64,7 +64,7 @@ while True:
 {{- if eq (include "flare-common.role" .) "server" }}
 
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-context.check_hostname = False  # a Service's name is not in the certificate; the federation's authority is what counts
+context.check_hostname = False  # the certificate lacks the Service name; the root certificate decides
 context.load_verify_locations("/etc/flare/kit/startup/rootCA.pem")
 context.set_alpn_protocols(["h2"])
 address = ({{ include "flare-common.fullname" . | toJson }}, {{ .Values.service.port }})

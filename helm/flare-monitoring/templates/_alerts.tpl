@@ -1,6 +1,5 @@
 {{- /*
-The alerts of rules/flarefleet.yaml (deploy/monitoring writes it) as the values want them: some left out, more labels, links
-to where the runbooks are.
+The alert rules of rules/flarefleet.yaml (generated), with the exclusions, labels and runbook address of the values.
 
     spec:
       {{- include "flare-monitoring.alerts" . | nindent 2 }}
