@@ -1,4 +1,4 @@
-"""What every test shares: the Docker engine, the cluster, and which tests run together in one worker."""
+"""Shared fixtures (Docker engine, cluster) and the assignment of tests to workers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.kubernetes.cluster import CONTEXT, PROGRAM, Cluster, CommandFailedErr
 from tests.lacking import leave_out
 
 VLA_IMAGE = "FLAREFLEET_VLA_IMAGE"
-"""The environment variable that asks for the tests of images with lerobot."""
+"""Environment variable that enables the tests of images with lerobot."""
 
 
 def _asked_for_vla() -> bool:
@@ -25,12 +25,12 @@ def _asked_for_vla() -> bool:
 
 
 def pytest_configure() -> None:
-    """Hear Ctrl-C even where the tests run in the background, where a shell lets nobody hear it."""
+    """Handle Ctrl-C in the background, too, where a shell makes processes ignore it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> str | None:
-    """Say what is left out."""
+    """Report which tests are left out."""
     if _asked_for_vla():
         return None
     return f"left out: images with lerobot, 9 GB (tests marked vla_image); {VLA_IMAGE}=1 runs them"
@@ -38,12 +38,10 @@ def pytest_report_header() -> str | None:
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep tests that share something costly in one worker; let all others spread over the cores.
+    """Run tests that share a costly resource in one worker; distribute all others.
 
-    Docker tests share one engine and its images, federation tests of a file share one federation, and so do
-    those of a folder.
-
-    What nobody asked for is deselected, not skipped: a skip is what this machine lacks.
+    Docker tests share one engine and its images; federation tests of a file or folder share one federation.
+    Tests that were not requested are deselected, not skipped: a skip means that this machine lacks something.
     """
     if not _asked_for_vla():
         left_out = [item for item in items if item.get_closest_marker("vla_image")]
@@ -73,7 +71,7 @@ def _restored_environment() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[docker.DockerClient]:
-    """The Docker engine; where there is none, tests are skipped with words, and in CI they fail."""
+    """Connect to the Docker engine; without one, skip the test, or fail it in CI."""
     try:
         client = connect()
     except MachineError as error:
@@ -86,11 +84,11 @@ def engine() -> Iterator[docker.DockerClient]:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """A cluster: the one that is up, or one made and taken down afterwards. KUBECONFIG leads to it."""
+    """Return the running cluster, or create one for the session. Sets KUBECONFIG."""
     from deploy.tools import fetch_tools, find_tool
 
     if not PROGRAM.exists():
-        leave_out(f"no {PROGRAM}: these tests bring up a cluster with it")
+        leave_out(f"{PROGRAM} does not exist; these tests create a cluster with it")
     ours = not is_up(CONTEXT)
     try:
         try:
@@ -110,12 +108,12 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def cluster_image(cluster: Cluster, engine: docker.DockerClient) -> Image:
-    """The runtime image of these sources, on every node; images of earlier sources go, each has 1.2 GB."""
+    """Load the runtime image of these sources on every node; remove those of earlier sources (1.2 GB each)."""
     from deploy.images.build import build_runtime
     from deploy.images.inputs import source_digest
     from deploy.images.names import runtime_image
 
-    # Checkouts with clusters of their own share an engine: the images of one are not another's to remove.
+    # Checkouts with their own clusters share an engine: do not remove the images of another checkout.
     registry = "flarefleet-tests" if CONTEXT == "fed" else f"flarefleet-tests-{CONTEXT}"
     image = Image(registry=registry, tag=source_digest("cpu")[:12])
     name = runtime_image(image)

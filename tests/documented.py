@@ -1,4 +1,4 @@
-"""The commands of guides and runbooks as their reader types them, with what is the reader's own filled in."""
+"""The commands in guides and runbooks, with their placeholders replaced."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deploy.tools import TOOLS
 ROOT = Path(__file__).parents[1]
 RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
 PLACEHOLDER = re.compile(r"\b(PROJECT|SITE|NAMESPACE|JOB-ID|ADMIN|SERVER|MLFLOW)\b")
-"""What the runbooks' README says stands for the reader's own."""
+"""Placeholders, as explained in the README of the runbooks."""
 SECONDS = 120
 
 
@@ -32,10 +32,10 @@ class Command:
         return self.line.split()[0]
 
     def filled_in(self, values: Mapping[str, str]) -> str:
-        """The line with its placeholders replaced.
+        """Return the line with its placeholders replaced.
 
         Raises:
-            KeyError: nobody says what one of them stands for.
+            KeyError: a placeholder has no value.
         """
         return PLACEHOLDER.sub(lambda found: values[found[1]], self.line)
 
@@ -44,7 +44,7 @@ class Command:
 
 
 def commands_in(page: Path) -> list[Command]:
-    """The lines of its code blocks, and the commands for kubectl that stand in its sentences."""
+    """Return the lines of the code blocks of a page, and the kubectl commands in its text."""
     text = page.read_text(encoding="utf-8")
     blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     lines = [line for language, block in blocks if not language for line in block.splitlines()]
@@ -53,13 +53,13 @@ def commands_in(page: Path) -> list[Command]:
 
 
 def runbook_commands(*, of_clusters: bool) -> list[Command]:
-    """Those of all runbooks that are for a cluster, or all others; each once, whoever has it."""
+    """Return the commands of all runbooks for a cluster, or all others, without duplicates."""
     everything = {command.line: command for page in RUNBOOKS for command in commands_in(page)}
     return [one for one in everything.values() if (one.program in ("kubectl", "helm")) == of_clusters]
 
 
 def run(line: str, folder: Path) -> str:
-    """What a command says, typed into a shell in that folder on a machine that has the kit installed.
+    """Run a command in a shell in that folder, with the kit on the PATH, and return its output.
 
     Raises:
         AssertionError: it fails, or takes longer than SECONDS.
@@ -77,11 +77,11 @@ def run(line: str, folder: Path) -> str:
             timeout=SECONDS,
         )
     except subprocess.TimeoutExpired as late:
-        raise AssertionError(f"{line}: no end after {SECONDS} s") from late
+        raise AssertionError(f"{line}: still running after {SECONDS} s") from late
     assert ended.returncode == 0, f"{line}\n{ended.stdout}{ended.stderr}"
     return ended.stdout + ended.stderr
 
 
 def expected(line: str, said: Mapping[str, str]) -> Iterator[str]:
-    """The patterns that the answer to a command must have: those of `said` whose key is in the line."""
+    """Return the patterns that the output of a command must match: those whose key is in the line."""
     return (pattern for part, pattern in said.items() if part in line)

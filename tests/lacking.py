@@ -1,4 +1,4 @@
-"""What a machine lacks for a test: left out with words, and in CI a failure with the same words."""
+"""Skip tests for which this machine lacks something; in CI they fail with the same reason."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 
 def leave_out(reason: str) -> NoReturn:
-    """Skip the test; fail it in CI, where nothing may be lacking."""
+    """Skip the test; fail it in CI, where nothing may be missing."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)

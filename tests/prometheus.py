@@ -1,4 +1,4 @@
-"""A Prometheus under test, asked over its HTTP interface, and which questions it could not answer."""
+"""A Prometheus under test, queried over its HTTP API, and the queries without a result."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from tests.unit.monitoring.boards import (
     variable_queries,
 )
 
-GPU = "no GPU here: without an NVIDIA driver telemetry has no such series"
-PODS = "jobs are processes of their parent here, no pods"
-ERRORS = "a kind of error has a series once there was one, and `hospital` makes none"
-TRACKER = "hospital sends what it logs to no tracker but TensorBoard's event files"
+GPU = "no NVIDIA driver on this machine"
+PODS = "jobs run as processes of their parent, not as pods"
+ERRORS = "a kind of error has a series only after an error, and `hospital` has none"
+TRACKER = "no tracker is configured"
 EMPTY = {
     "nvflare_gpu_utilization_ratio": GPU,
     "nvflare_gpu_memory_used_bytes": GPU,
@@ -33,29 +33,29 @@ EMPTY = {
     "nvflare_tracking_sent_total": TRACKER,
     "nvflare_tracking_failed_total": TRACKER,
 }
-"""Metrics that a healthy federation of processes that runs `hospital` does not have, and why."""
-STARTED = "every job's pod runs: this one is there only while one waits"
+"""Metrics that a healthy federation of processes lacks while it runs `hospital`, with the reason."""
+STARTED = "this metric exists only while a job pod is pending"
 EMPTY_WITH_PODS = {
     metric: STARTED if "pending" in metric else reason
     for metric, reason in EMPTY.items()
     if metric != "nvflare_job_pods"
 }
-"""The same of one in a cluster, a site of which runs its jobs in pods."""
+"""The same for a federation in a cluster with a site that runs its jobs in pods."""
 
 
 @dataclass(frozen=True)
 class Prometheus:
-    """One that runs.
+    """A running Prometheus.
 
     Args:
-        get: what answers GET /api/v1/PATH.
+        get: returns the response to GET /api/v1/PATH.
     """
 
     get: Callable[[str], Any]
 
     @classmethod
     def at(cls, url: str) -> Prometheus:
-        """One that this machine reaches."""
+        """Query a Prometheus that this machine can reach."""
 
         def get(path: str) -> Any:
             with urllib.request.urlopen(f"{url}/api/v1/{path}", timeout=10) as answer:
@@ -64,39 +64,39 @@ class Prometheus:
         return cls(get)
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        """The series that answer it now."""
+        """Return the series that match the expression now."""
         return self.get(f"query?{urllib.parse.urlencode({'query': expression})}")["result"]
 
     def label_values(self, series: str, label: str) -> list[str]:
-        """What Grafana offers for a variable."""
+        """Return the values of a label, as Grafana lists them for a variable."""
         return self.get(f"label/{label}/values?{urllib.parse.urlencode({'match[]': series})}")
 
     def rules(self) -> list[dict[str, Any]]:
-        """Every rule, with how its last evaluation went."""
+        """Return every rule with its last evaluation."""
         return [rule for group in self.get("rules")["groups"] for rule in group["rules"]]
 
     def up(self, project: str) -> dict[str, str]:
-        """The sites of a federation that are scraped, and whether they answer."""
+        """Return the health of each scraped site of a federation."""
         targets = (one for one in self.get("targets")["activeTargets"] if one["labels"]["project"] == project)
         return {one["labels"]["site"]: one["health"] for one in targets}
 
 
 def is_excused(query: str, empty: Iterable[str]) -> bool:
-    """Whether a query is about something that is not there for a reason."""
+    """Return whether a query uses a metric that is missing for a known reason."""
     return any(metric in query for metric in empty)
 
 
 def unanswered(
     prometheus: Prometheus, project: str, seconds: float, empty: Iterable[str], window: str = "10s"
 ) -> list[Asked]:
-    """The queries of all panels, alerts and variables that brought nothing in that time.
+    """Return the queries of all panels, alerts and variables that had no result in that time.
 
     Args:
-        prometheus: whom to ask.
-        project: the federation.
-        seconds: for how long to ask again; a job must be running meanwhile.
-        empty: metrics that nobody has here.
-        window: for $__rate_interval, four scrapes.
+        prometheus: the Prometheus to query.
+        project: name of the federation.
+        seconds: how long to repeat the queries; a job must be running.
+        empty: metrics that do not exist here.
+        window: value of $__rate_interval, four scrapes.
     """
     waiting: dict[Asked, Callable[[], Any]] = {}
     for asked in [*panel_queries(), *rule_selectors()]:

@@ -160,7 +160,10 @@ def test_tls_passthrough_without_a_host_name_is_rejected(section: str) -> None:
 
 def test_labels_and_annotations_of_the_service_do_not_mix() -> None:
     service = {"labels": {"exposed": "true"}, "annotations": {"example.org/balancer": "nlb"}}
-    common = {"commonLabels": {"team": "fl", "exposed": "false"}, "commonAnnotations": {"example.org/by": "us"}}
+    common = {
+        "commonLabels": {"team": "fl", "exposed": "false"},
+        "commonAnnotations": {"example.org/by": "us"},
+    }
     rendered = render("flare-server", overlaid(minimal(), {"service": service, **common}))
 
     metadata = rendered.one("Service", "site-1")["metadata"]

@@ -1,4 +1,4 @@
-"""The guides: what they quote is what the program has."""
+"""Commands, tables and links in the guides are valid."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 
 
 def commands_of(guide: Path) -> list[str]:
-    """Every line of a code block that calls flarefleet, without its comment."""
+    """Return the lines of the code blocks that call flarefleet."""
     blocks = re.findall(r"^```\w*\n(.*?)^```", guide.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
     return [line for line in lines if line.startswith("flarefleet ")]
@@ -27,10 +27,10 @@ CASES = [pytest.param(line, id=f"{guide.name}: {line}") for guide in GUIDES for 
 
 
 @pytest.mark.parametrize("line", CASES)
-def test_a_command_in_a_guide_is_one_that_the_program_takes(line: str) -> None:
+def test_a_command_in_a_guide_is_valid(line: str) -> None:
     words = shlex.split(line, comments=True)[1:]
 
-    # --help ends the command once its words are understood; an unknown verb or option comes first.
+    # --help exits after the command line is parsed; an unknown command or option fails before.
     answer = CliRunner().invoke(app, [*words, "--help"])
 
     assert answer.exit_code == 0, answer.output
@@ -40,7 +40,7 @@ def test_there_are_commands_to_check() -> None:
     assert len(CASES) > 20
 
 
-def test_the_operators_guide_has_the_exit_codes_of_a_parent() -> None:
+def test_the_operators_guide_lists_the_exit_codes_of_a_parent() -> None:
     assert exit_codes.__doc__ is not None
     table = exit_codes.__doc__[exit_codes.__doc__.index("| code") :].strip()
 
@@ -48,7 +48,7 @@ def test_the_operators_guide_has_the_exit_codes_of_a_parent() -> None:
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.name)
-def test_a_link_in_a_guide_leads_somewhere(guide: Path) -> None:
+def test_a_link_in_a_guide_has_a_target(guide: Path) -> None:
     targets = re.findall(r"\]\((?!http)([^)#]+)", guide.read_text(encoding="utf-8"))
 
     missing = [target for target in targets if not (guide.parent / target).exists()]
