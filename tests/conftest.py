@@ -108,7 +108,7 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def cluster_image(cluster: Cluster, engine: docker.DockerClient) -> Image:
-    """Load the runtime image of these sources on every node; remove those of earlier sources (1.2 GB each)."""
+    """Load the runtime image of these sources on every node; remove older ones (1.2 GB each)."""
     from deploy.images.build import build_runtime
     from deploy.images.inputs import source_digest
     from deploy.images.names import runtime_image

@@ -25,7 +25,7 @@ EXAMPLES = sorted((HELM_FOLDER / "flare-server" / "examples").glob("*.yaml"))
 NAME = {"type": "string", "pattern": r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"}
 HOST = r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 TLS_ROUTE = {
-    # TLSRoute v1 of Gateway API 1.5 (gateway-api.sigs.k8s.io/reference/spec/); no package contains its schema.
+    # TLSRoute v1 of Gateway API 1.5 (gateway-api.sigs.k8s.io/reference/spec/); no package has its schema.
     "type": "object",
     "required": ["apiVersion", "kind", "metadata", "spec"],
     "additionalProperties": False,
