@@ -1,4 +1,4 @@
-"""The errors that are the user's to read, each with the exit code that scripts rely on."""
+"""Errors that are shown to the user, each with its exit code."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from collections.abc import Iterable
 
 
 class FlarefleetError(Exception):
-    """An error that a user reads as it is: what is wrong, where, what to do. Never shown with a traceback."""
+    """An error whose text tells the user what is wrong, where, and what to do. Shown without a traceback."""
 
     exit_code = 70
 
 
-class Failed(FlarefleetError):  # noqa: N818 (what was asked for failed: an outcome, not an error of ours)
-    """What was asked for failed: a job failed, a site is not ready."""
+class Failed(FlarefleetError):  # noqa: N818 - an outcome, such as a failed job, not a fault of the program
+    """The requested operation failed: a job failed, a site is not ready."""
 
     exit_code = 1
 
 
 class InputError(FlarefleetError):
-    """The input is wrong: project.yml, a parameter, an argument.
+    """The input is invalid: project.yml, a parameter or an argument.
 
     Args:
-        messages: one text or several; each becomes a line, and all are shown.
+        messages: one message or several; each is shown on a line of its own.
     """
 
     exit_code = 2
@@ -32,6 +32,6 @@ class InputError(FlarefleetError):
 
 
 class MachineError(FlarefleetError):
-    """This machine lacks something: an engine, a cluster, a free port, disk."""
+    """This machine lacks something: a container engine, a cluster, a free port, disk space."""
 
     exit_code = 3

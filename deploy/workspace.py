@@ -1,7 +1,7 @@
-"""Where a federation's files lie: workspace/PROJECT/{state,kits,release,removed,run}.
+"""Folders of a federation: workspace/PROJECT/{state,kits,release,removed,run,demo,monitor}.
 
-Each folder has one owner: `state`, `kits`, `release` and `removed` are provisioning's, `run/RUNTIME` is that
-runtime's.
+Each folder has one owner: provisioning owns `state`, `kits`, `release` and `removed`; each runtime owns
+`run/RUNTIME`.
 """
 
 from __future__ import annotations
@@ -22,43 +22,43 @@ class Workspace:
 
     @property
     def state(self) -> Path:
-        """The certificate authority and every key: 0700, never to be handed out."""
+        """The certificate authority and every key: mode 0700, never distributed."""
         return self.root / "state"
 
     @property
     def kits(self) -> Path:
-        """One startup kit a participant, as NVFlare makes them."""
+        """The startup kits, one folder per participant."""
         return self.root / "kits"
 
     @property
     def release(self) -> Path:
-        """One folder a site: all that its operator needs, and nothing of any other."""
+        """One folder per server or site with everything its operator needs, and nothing of other sites."""
         return self.root / "release"
 
     @property
     def removed(self) -> Path:
-        """Kits of sites that project.yml no longer names."""
+        """The kits of participants that were removed from project.yml."""
         return self.root / "removed"
 
     @property
     def demo(self) -> Path:
-        """What `flarefleet demo` leaves: one folder of results a run."""
+        """The results of `flarefleet demo`, one folder per run."""
         return self.root / "demo"
 
     @property
     def monitor(self) -> Path:
-        """What `flarefleet monitor` keeps: settings, logs, and what Prometheus has seen."""
+        """Settings, logs and data of `flarefleet monitor`."""
         return self.root / "monitor"
-
-    def kit(self, name: str) -> Path:
-        """The startup kit of the participant `name`."""
-        return self.kits / name
 
     @property
     def runs(self) -> Path:
-        """What the runtimes keep: one folder a runtime."""
+        """The state of the runtimes, one folder per runtime."""
         return self.root / "run"
 
+    def kit(self, name: str) -> Path:
+        """Return the startup kit of the participant `name`."""
+        return self.kits / name
+
     def run(self, runtime: str) -> Path:
-        """What a runtime (process, docker, kubernetes) keeps while the federation is up."""
+        """Return the state folder of a runtime: process, docker or kubernetes."""
         return self.runs / runtime

@@ -59,8 +59,8 @@ ENV_SITE_PATIENCE = "FLARE_SITE_PATIENCE"
 """Seconds for which the server lets a job wait for sites that are not registered."""
 ENV_TASK_TIMEOUT = "FLARE_TASK_TIMEOUT"
 """Seconds in which a site at work must return or log something; 0 for ever."""
-SERVER_SETTINGS = (ENV_ANALYTICS_KEEP_DAYS, ENV_SITE_PATIENCE, ENV_TASK_TIMEOUT)
-"""What `flarefleet up` passes on of its own environment to the server it starts."""
+SERVER_SETTINGS = (ENV_TRACKING, ENV_ANALYTICS_KEEP_DAYS, ENV_SITE_PATIENCE, ENV_TASK_TIMEOUT)
+"""The variables that `deployment.tracking` and `deployment.guard` of project.yml set."""
 ENV_JOBS = "FLARE_JOBS"
 """With `launcher: pod`, the folder with study_runtime.yaml (a job's pod) and launcher.yaml; else unset."""
 ENV_TERMINATION_LOG = "FLARE_TERMINATION_LOG"

@@ -19,7 +19,7 @@ def check(ctx: typer.Context, as_json: JsonOption = False) -> None:
     """Read project.yml and report every mistake: where it is, what is wrong, what would be right."""
     project = context_of(ctx).project()
     if as_json:
-        print_json(project.model_dump(mode="json", exclude={"document"}))
+        print_json(project.model_dump(mode="json"))
         return
     _print(project)
 
@@ -33,7 +33,7 @@ def _print(project: Project) -> None:
         f"{len(project.sites)} sites" if len(project.sites) != 1 else "1 site": _names(project),
         "admins": admins,
     }
-    out.print(f"{project.path} is right.", markup=False)
+    out.print(f"{project.path} is valid.", markup=False)
     for label, text in rows.items():
         out.print(f"  {label:<11} {text}", markup=False)
 

@@ -38,7 +38,7 @@ class Context:
         """
         from deploy.project import load_project
 
-        return load_project(self.project_file)
+        return load_project(self.project_file, self.workspace_folder.absolute())
 
     def workspace(self, project: Project) -> Workspace:
         """The folder of that federation."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from rich.table import Table
 
 from deploy.cli.context import JsonOption, context_of, err, out, print_json
 from deploy.errors import Failed, InputError, MachineError
+from deploy.project.server_environment import ignored_variables
 from deploy.runtimes.choice import current_runtime, open_runtime, remember, remembered
 from deploy.runtimes.protocol import FederationStatus, KeepsVolumes, SiteState, SiteStatus
 
@@ -72,6 +74,12 @@ def up(
     before = remembered(workspace)
     if before not in (None, chosen.name) and _is_up(open_runtime(before, project, workspace)):
         raise InputError(f"The federation is up on {before}. Take it down first: flarefleet down")
+    if ignored := ignored_variables(project, os.environ):
+        err.print(
+            f"warning: {', '.join(ignored)} in this shell has no effect: deployment.tracking and "
+            f"deployment.guard in {project.path} set the server's variables.",
+            markup=False,
+        )
     remember(workspace, chosen.name)
     try:
         with _progress() as progress:

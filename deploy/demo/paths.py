@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -75,11 +73,7 @@ def _free_port() -> int:
 
 def _copy(project: Project, folder: Path, port: int, obstacle: str) -> Place:
     """The same federation on another port, with a project.yml and certificates of its own."""
-    document: dict[str, Any] = copy.deepcopy(project.document)
-    for participant in document["participants"]:
-        if participant["type"] == "server":
-            participant["fed_learn_port"] = port
-            participant.pop("admin_port", None)
+    document = project.document_for_port(port)
     root = folder / f"federation-{port}"
     root.mkdir(exist_ok=True)
     file = root / "project.yml"

@@ -189,8 +189,8 @@ def _keep_logs(runtime: ProcessRuntime, written_before: dict[str, int], folder: 
 
 
 def _logs(project: Project, runtime: ProcessRuntime) -> Iterator[tuple[str, list[str]]]:
-    for name in (project.server.name, *(site.name for site in project.sites)):
-        yield name, list(runtime.logs(name))
+    for parent in project.parents:
+        yield parent.name, list(runtime.logs(parent.name))
 
 
 def _new_folder(demo: Path) -> Path:

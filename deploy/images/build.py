@@ -168,7 +168,7 @@ def members(project: Project, site: str | None = None) -> list[str]:
     Raises:
         InputError: there is no such server or site.
     """
-    names = [project.server.name, *(site.name for site in project.sites)]
+    names = [parent.name for parent in project.parents]
     if site is None:
         return names
     if site not in names:

@@ -30,8 +30,7 @@ def push_images(
         InputError: project.yml names no registry.
         Failed: an image is not on this engine, or the registry refuses it.
     """
-    deployment = project.document.get("deployment") or {}
-    if not (deployment.get("image") or {}).get("registry"):
+    if not project.image.registry_is_given:
         raise InputError(
             f"{project.path}: deployment.image.registry: missing; name the registry to push to, such as "
             "registry.example.org/flare, and build again"

@@ -1,6 +1,26 @@
-"""project.yml, read strictly into a `Project`."""
+"""Reading and validating project.yml.
+
+source        reads the YAML file and records the line of each value
+schema        the keys of each section; fields: the types of single values
+validation    everything that YAML and the schema accept but a federation does not
+load          combines these into a `Project`
+models        `Project`, the typed model that the rest of the kit uses
+object_names  names of Kubernetes and Compose objects
+"""
 
 from deploy.project.load import load_project
-from deploy.project.models import Admin, Dataset, Image, Project, Server, Site, SiteDeployment
+from deploy.project.models import Admin, Image, Project, Server, Site, SiteDeployment
+from deploy.project.schema import Dataset, Guard, Tracking
 
-__all__ = ["Admin", "Dataset", "Image", "Project", "Server", "Site", "SiteDeployment", "load_project"]
+__all__ = [
+    "Admin",
+    "Dataset",
+    "Guard",
+    "Image",
+    "Project",
+    "Server",
+    "Site",
+    "SiteDeployment",
+    "Tracking",
+    "load_project",
+]

@@ -1,33 +1,36 @@
-"""Which extras the images of a variant can have, and which of them one image can have together."""
+"""Extras of images: which variants support them, and which of them exclude each other."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
 VLA = "vla"
-"""lerobot; it excludes the torch of all other images."""
+"""lerobot. It requires another torch than the other images have."""
 
 
-def extras_fault(extras: Collection[object], variant: object) -> str | None:
-    """What is wrong with images of these extras, and what would be right; None if nothing is."""
+def extras_error(extras: Collection[object], variant: object) -> str | None:
+    """Return what is wrong with this combination of extras and variant, and the remedy; None if valid."""
     if VLA not in extras:
         return None
     if len(set(extras)) > 1:
         return (
-            f"{VLA} stands alone: lerobot and Flower are locked in versions of their own; an image holds one "
-            f"of them; write extras: [{VLA}], and give Flower jobs a federation of their own"
+            f"{VLA} excludes other extras: lerobot and Flower require different versions of their "
+            f"dependencies; write extras: [{VLA}], and run Flower jobs in another federation"
         )
     if variant == "cpu":
         return (
-            f"{VLA} is for variant: gpu, whose images run without a GPU as well (PyPI has no CPU build of "
-            "the torch that lerobot takes); write variant: gpu"
+            f"{VLA} requires variant: gpu, because PyPI has no CPU build of lerobot's torch; write variant: "
+            "gpu (these images also run without a GPU)"
         )
     return None
 
 
-def to_write(have: Collection[str], lacking: Collection[str]) -> str:
-    """What to write under deployment.image for images to have `lacking`, and what they have if that goes."""
-    together = {*have, *lacking}
-    extras = lacking if extras_fault(together, "gpu") else together
+def setting_for(present: Collection[str], missing: Collection[str]) -> str:
+    """Return the setting under deployment.image that adds `missing` to the images, and keeps `present`.
+
+    Extras that exclude the missing ones are left out.
+    """
+    together = {*present, *missing}
+    extras = missing if extras_error(together, "gpu") else together
     text = f"extras: [{', '.join(sorted(extras))}]"
     return f"variant: gpu and {text}" if VLA in extras else text

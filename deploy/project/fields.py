@@ -1,7 +1,8 @@
-"""What a single value of project.yml may be: types that refuse all else, in words."""
+"""Types of single values of project.yml, each with the error message for an invalid value."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar
@@ -9,14 +10,21 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from deploy.project.models import Extra
-from deploy.project.quantities import quantity_fault
-from deploy.project.validation.diagnostics import shown
-from deploy.project.validation.names import is_host, label_fault, org_fault, project_name_fault
+from deploy.hosts import is_host
+from deploy.project.quantities import quantity_error
+from deploy.project.validation.diagnostics import quoted
+from deploy.project.validation.names import label_error, org_error, project_name_error
 from fl_app.contract import FEDERATION_PORT, PARENT_PORT, TELEMETRY_PORT
 
+Launcher = Literal["process", "pod"]
+Variant = Literal["cpu", "gpu"]
+Extra = Literal["flower", "vla"]
+AccessMode = Literal["ro", "rw"]
+Role = Literal["project_admin", "org_admin", "lead", "member"]
+Tracker = Literal["mlflow", "wandb"]
+
 _Value = TypeVar("_Value")
-_HELD_PORTS = {PARENT_PORT: "the server's job processes", TELEMETRY_PORT: "telemetry"}
+_RESERVED_PORTS = {PARENT_PORT: "the server's job processes", TELEMETRY_PORT: "telemetry"}
 _IMAGE_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
 _REGISTRY = re.compile(
     rf"(?:{_IMAGE_PART}(?::\d{{1,5}})?/)?{_IMAGE_PART}(?:/{_IMAGE_PART})*|{_IMAGE_PART}:\d{{1,5}}"
@@ -25,17 +33,17 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _CLAIM = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
-def wrong(text: str) -> PydanticCustomError:
-    """A mistake in words, which are shown as they are."""
-    return PydanticCustomError("words", "{text}", {"text": text})
+def invalid(text: str) -> PydanticCustomError:
+    """Return an error with a message of ours, which is shown unchanged."""
+    return PydanticCustomError("message", "{text}", {"text": text})
 
 
-def _checked(fault: Callable[[_Value], str | None]) -> AfterValidator:
-    """Refuse a value with the words that `fault` finds for it."""
+def _checked(error_of: Callable[[_Value], str | None]) -> AfterValidator:
+    """Reject a value if `error_of` returns a message for it."""
 
     def check(value: _Value) -> _Value:
-        if (text := fault(value)) is not None:
-            raise wrong(text)
+        if (text := error_of(value)) is not None:
+            raise invalid(text)
         return value
 
     return AfterValidator(check)
@@ -45,65 +53,59 @@ def _port(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 65535:
         unquoted = isinstance(value, str) and re.fullmatch(r"[1-9][0-9]{0,4}", value) and int(value) <= 65535
         hint = f"; write {value} without quotes" if unquoted else ""
-        raise wrong(f"must be a whole number from 1 to 65535, not {shown(value)}{hint}")
+        raise invalid(f"must be a whole number from 1 to 65535, not {quoted(value)}{hint}")
     return value
 
 
-def _any_port(value: object) -> object:
+def _port_or_zero(value: object) -> object:
     return value if value == 0 and not isinstance(value, bool) else _port(value)
 
 
-def _held_port_fault(value: int) -> str | None:
-    if value not in _HELD_PORTS:
+def _number(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise invalid(f"must be a number, not {quoted(value)}")
+    return value
+
+
+def _reserved_port_error(value: int) -> str | None:
+    if value not in _RESERVED_PORTS:
         return None
     return (
-        f"{value} is the port of {_HELD_PORTS[value]} on every host; take another, such as {FEDERATION_PORT}"
+        f"{value} is reserved for {_RESERVED_PORTS[value]} on every host; use another port, such as "
+        f"{FEDERATION_PORT}"
     )
 
 
-def _host_fault(value: str) -> str | None:
-    if is_host(value):
-        return None
-    return f"must be a host name or an IPv4 address, such as flare.example.org, not {shown(value)}"
-
-
-def _namespace_fault(value: str) -> str | None:
+def _namespace_error(value: str) -> str | None:
     if value.startswith("kube-"):
-        return "Kubernetes keeps namespaces that begin with kube- for itself; choose another"
-    return label_fault(value)
+        return "Kubernetes reserves namespaces that begin with kube-; choose another name"
+    return label_error(value)
 
 
-def _claim_fault(value: str) -> str | None:
-    if _CLAIM.fullmatch(value):
-        return None
-    return f"must name a PersistentVolumeClaim (lower-case letters, digits, - and .), not {shown(value)}"
+def _must(text: str, is_valid: Callable[[str], object]) -> AfterValidator:
+    """Reject a text with the message `must TEXT, not VALUE`."""
+
+    def error_of(value: str) -> str | None:
+        return None if is_valid(value) else f"must {text}, not {quoted(value)}"
+
+    return _checked(error_of)
 
 
-def _registry_fault(value: str) -> str | None:
-    if len(value) <= 255 and _REGISTRY.fullmatch(value):
-        return None
-    return f"must be HOST[:PORT]/PATH in lower case, such as registry.example.org/flare, not {shown(value)}"
+def _is_registry(value: str) -> bool:
+    return len(value) <= 255 and _REGISTRY.fullmatch(value) is not None
 
 
-def _tag_fault(value: str) -> str | None:
-    return None if _TAG.fullmatch(value) else f"must be letters, digits, _, . and -, not {shown(value)}"
+def _duplicate_error(value: list[str]) -> str | None:
+    twice = next((item for item in value if value.count(item) > 1), None)
+    return f"{twice} is listed twice; remove one" if twice else None
 
 
-def _twice_fault(value: list[Extra]) -> str | None:
-    twice = next((extra for extra in value if value.count(extra) > 1), None)
-    return f"{twice} stands here twice; take one out" if twice else None
-
-
-def _api_version_fault(value: int) -> str | None:
-    return None if value in (3, 4) else f"must be 3 or 4, not {value}"
-
-
-def _count_fault(value: int) -> str | None:
+def _negative_error(value: float) -> str | None:
     return None if value >= 0 else f"must be 0 or more, not {value}"
 
 
-def _clear_fault(value: str) -> str | None:
-    return "Flarefleet carries no federation without encryption; write mtls" if value == "clear" else None
+def _clear_error(value: str) -> str | None:
+    return "Flarefleet does not support unencrypted connections; write mtls" if value == "clear" else None
 
 
 def _lower(value: object) -> object:
@@ -111,11 +113,11 @@ def _lower(value: object) -> object:
 
 
 def _as_list(value: object) -> object:
-    """NVFlare takes one text for a list of one, and nothing for none."""
+    """NVFlare accepts one text for a list of one, and an empty value for an empty list."""
     return [] if value is None else [value] if isinstance(value, str) else value
 
 
-def _as_amount(value: object) -> object:
+def _number_as_text(value: object) -> object:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
@@ -124,34 +126,44 @@ def _or_empty(value: object) -> object:
 
 
 def text_stands_for(key: str) -> BeforeValidator:
-    """A section that may be written as one text, which is its `key`."""
+    """Accept a text in place of a section, as the value of its `key`."""
     return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
 
 
 OR_EMPTY = BeforeValidator(_or_empty)
-"""A section may be left empty: `args:` with nothing behind it, as NVFlare's own files hold."""
+"""Accept a section without content, such as `args:`, which NVFlare's own files contain."""
 
-ApiVersion = Annotated[int, _checked(_api_version_fault)]
-ProjectName = Annotated[str, _checked(project_name_fault)]
-Org = Annotated[str, _checked(org_fault), Field(description="its organization, such as hospital_1")]
+ApiVersion = Annotated[
+    int, _checked(lambda value: None if value in (3, 4) else f"must be 3 or 4, not {value}")
+]
+ProjectName = Annotated[str, _checked(project_name_error)]
+Org = Annotated[str, _checked(org_error), Field(description="its organization, such as hospital_1")]
 Port = Annotated[int, BeforeValidator(_port)]
-PortOrAny = Annotated[int, BeforeValidator(_any_port)]
-FederationPort = Annotated[Port, _checked(_held_port_fault)]
-Host = Annotated[str, _checked(_host_fault)]
+PortOrZero = Annotated[int, BeforeValidator(_port_or_zero)]
+FederationPort = Annotated[Port, _checked(_reserved_port_error)]
+Host = Annotated[str, _must("be a host name or an IPv4 address, such as flare.example.org", is_host)]
 HostNames = Annotated[list[Host], BeforeValidator(_as_list)]
 AnySecurity = Annotated[Literal["mtls", "tls", "clear"], BeforeValidator(_lower)]
-Security = Annotated[AnySecurity, _checked(_clear_fault)]
+Security = Annotated[AnySecurity, _checked(_clear_error)]
 Scheme = Annotated[Literal["grpc", "tcp", "http"], BeforeValidator(_lower)]
-Count = Annotated[int, _checked(_count_fault)]
-Amount = Annotated[str, BeforeValidator(_as_amount)]
-"""YAML reads 2 and 0.5 as numbers; Kubernetes takes them as well."""
-Amounts = Annotated[dict[str, Amount], OR_EMPTY]
-Storage = Annotated[Amount, _checked(lambda value: quantity_fault(value, is_bytes=True))]
-Namespace = Annotated[str, _checked(_namespace_fault)]
+Count = Annotated[int, _checked(_negative_error)]
+Number = Annotated[int | float, BeforeValidator(_number)]
+Seconds = Annotated[Number, _checked(_negative_error)]
+Days = Annotated[Number, _checked(lambda value: None if value > 0 else f"must be more than 0, not {value}")]
+TextOrNumber = Annotated[str, BeforeValidator(_number_as_text)]
+"""A text that YAML may read as a number, such as the quantities 2 and 0.5."""
+Texts = Annotated[dict[str, TextOrNumber], OR_EMPTY]
+Storage = Annotated[TextOrNumber, _checked(lambda value: quantity_error(value, is_bytes=True))]
+Namespace = Annotated[str, _checked(_namespace_error)]
 Claim = Annotated[
-    str, _checked(_claim_fault), Field(description="the PersistentVolumeClaim that holds the data")
+    str,
+    _must("name a PersistentVolumeClaim (lower-case letters, digits, - and .)", _CLAIM.fullmatch),
+    Field(description="the PersistentVolumeClaim that holds the data"),
 ]
-Registry = Annotated[str, _checked(_registry_fault)]
-Tag = Annotated[str, _checked(_tag_fault)]
-Extras = Annotated[list[Extra], _checked(_twice_fault)]
+Registry = Annotated[
+    str, _must("be HOST[:PORT]/PATH in lower case, such as registry.example.org/flare", _is_registry)
+]
+Tag = Annotated[str, _must("be letters, digits, _, . and -", _TAG.fullmatch)]
+Extras = Annotated[list[Extra], _checked(_duplicate_error)]
+Trackers = Annotated[list[Tracker], _checked(_duplicate_error)]
 Arguments = Annotated[dict[str, Any], OR_EMPTY]

@@ -1,4 +1,4 @@
-"""From a file to a `Project`, or to every mistake that is in it."""
+"""Load project.yml: into a `Project`, or into the list of all its errors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.errors import InputError
-from deploy.project.models import Admin, Dataset, Image, Project, Server, Site, SiteDeployment
+from deploy.project.models import Admin, Image, Project, Server, Site, SiteDeployment
 from deploy.project.schema import (
     PARTICIPANTS,
     AdminEntry,
@@ -21,81 +21,96 @@ from deploy.project.schema import (
     StaticFilesArguments,
 )
 from deploy.project.source import Source, read_source
-from deploy.project.validation.builders import STATIC_FILE_BUILDER, builder_mistakes
-from deploy.project.validation.deployment import deployment_mistakes
+from deploy.project.validation.builders import STATIC_FILE_BUILDER, validate_builders
+from deploy.project.validation.deployment import validate_deployment
 from deploy.project.validation.diagnostics import Diagnostic, key_of
-from deploy.project.validation.participants import GONE_TYPES, loopback_mistakes, participant_mistakes
-from deploy.project.validation.schema_errors import validate
-from deploy.project.validation.studies import study_mistakes
+from deploy.project.validation.object_names import validate_object_names
+from deploy.project.validation.participants import REMOVED_TYPES, validate_loopback, validate_participants
+from deploy.project.validation.schema_errors import parse
+from deploy.project.validation.studies import validate_studies
+from deploy.project.validation.tracking import validate_tracking
 
 
-def load_project(path: Path) -> Project:
-    """Read project.yml, strictly.
+def load_project(path: Path, workspace: Path | None = None) -> Project:
+    """Read and validate project.yml.
+
+    Args:
+        path: the file.
+        workspace: the folder of all federations, in which no other project may have the same object names;
+            None: skip this check.
 
     Raises:
-        InputError: with every mistake of the file, sorted by line, each `FILE:LINE: KEY: what is wrong, what
-            would be right`; without a line where there is no file.
+        InputError: the file has errors. It contains all of them, sorted by line, each
+            `FILE:LINE: KEY: what is wrong, what to do`. There is no line if the file cannot be opened.
     """
     source = read_source(path)
-    top, participants, mistakes = _parts(source)
+    folder = path.absolute().parent
     document = source.document
-    mistakes += participant_mistakes(document)
-    mistakes += study_mistakes(document)
-    mistakes += deployment_mistakes(document)
-    mistakes += loopback_mistakes(document)
+    top, participants, errors = _parse(source)
+    errors += validate_participants(document)
+    errors += validate_studies(document)
+    errors += validate_deployment(document)
+    errors += validate_tracking(document, folder)
+    errors += validate_loopback(document)
+    errors += validate_object_names(document, workspace)
     if isinstance(document.get("builders"), list):
-        mistakes += builder_mistakes(document["builders"], path.absolute().parent, source.text_of)
-    if source.mistakes or mistakes or top is None:
-        raise InputError(_messages(source, mistakes))
+        errors += validate_builders(document["builders"], folder, source.text_of)
+    if source.errors or errors or top is None:
+        raise InputError(_messages(source, errors))
     return _project(source, top, participants)
 
 
-def _parts(source: Source) -> tuple[ProjectEntry | None, list[ParticipantEntry], list[Diagnostic]]:
-    """Every section read on its own, so that a mistake in one leaves the others to be checked."""
-    # Keys that begin with x- are a place for anchors, as in compose files; NVFlare ignores them.
+def _parse(source: Source) -> tuple[ProjectEntry | None, list[ParticipantEntry], list[Diagnostic]]:
+    """Parse each section separately, so that an error in one does not hide errors in the others."""
+    # Keys that begin with x- hold anchors, as in compose files; NVFlare ignores them.
     content = {key: value for key, value in source.document.items() if not key.startswith("x-")}
-    top, mistakes = validate(ProjectEntry, content, (), source.text_of)
+    top, errors = parse(ProjectEntry, content, (), source.text_of)
     participants: list[ParticipantEntry] = []
     listed = source.document.get("participants")
     for number, item in enumerate(listed if isinstance(listed, list) else []):
         kind = item.get("type") if isinstance(item, dict) else None
         kind = kind if isinstance(kind, str) else ""
-        if not isinstance(item, dict) or kind in GONE_TYPES:
-            continue  # deploy.project.validation.participants has the words for these
-        entry, found = validate(
+        if not isinstance(item, dict) or kind in REMOVED_TYPES:
+            continue  # validate_participants reports these
+        entry, found = parse(
             PARTICIPANTS.get(kind, ParticipantEntry), item, ("participants", number), source.text_of
         )
-        # Of a participant whose type is not known nobody can say which keys it may have.
-        mistakes += [
-            fault for fault in found if kind in PARTICIPANTS or fault.at[2] in ParticipantEntry.model_fields
+        # If the type is unknown, only the keys that all participants have can be validated.
+        errors += [
+            error for error in found if kind in PARTICIPANTS or error.at[2] in ParticipantEntry.model_fields
         ]
         participants += [entry] if entry is not None else []
-    return top, participants, mistakes
+    return top, participants, errors
 
 
-def _messages(source: Source, mistakes: Iterable[Diagnostic]) -> list[str]:
-    readable = [mistake for mistake in mistakes if not _is_below(mistake, source)]
+def _messages(source: Source, errors: Iterable[Diagnostic]) -> list[str]:
+    readable = [error for error in errors if not _is_in_unreadable(error, source)]
     lines = {
-        (mistake.line or source.line_of(mistake.at), key_of(mistake.at), mistake.text): None
-        for mistake in [*source.mistakes, *readable]
+        (error.line or source.line_of(error.at), key_of(error.at), error.text): None
+        for error in [*source.errors, *readable]
     }
     return [f"{source.path}:{line}: {key}{': ' if key else ''}{text}" for line, key, text in sorted(lines)]
 
 
-def _is_below(mistake: Diagnostic, source: Source) -> bool:
-    """Whether it only repeats that something there could not be read."""
-    return any(mistake.at[:length] in source.unreadable for length in range(len(mistake.at) + 1))
+def _is_in_unreadable(error: Diagnostic, source: Source) -> bool:
+    """Whether the error only follows from a value that could not be read."""
+    return any(error.at[:length] in source.unreadable for length in range(len(error.at) + 1))
 
 
-def _project(source: Source, top: ProjectEntry, participants: list[ParticipantEntry]) -> Project:
+def _project(source: Source, top: ProjectEntry, entries: list[ParticipantEntry]) -> Project:
     deployment = top.deployment
-    server = next(entry for entry in participants if isinstance(entry, ServerEntry))
-    return Project(
+    participants = tuple(
+        entry for entry in entries if isinstance(entry, ServerEntry | ClientEntry | AdminEntry)
+    )
+    project = Project(
         path=source.path,
         name=top.name,
         description=top.description or "",
         api_version=top.api_version,
-        server=_server(server, deployment),
+        connection_security=top.connection_security,
+        custom_ca_cert=top.custom_ca_cert,
+        allow_log_streaming=top.allow_log_streaming,
+        server=next(_server(entry, deployment) for entry in participants if isinstance(entry, ServerEntry)),
         sites=tuple(
             Site(name=entry.name, org=entry.org, deployment=_site_deployment(entry.name, deployment))
             for entry in participants
@@ -106,10 +121,16 @@ def _project(source: Source, top: ProjectEntry, participants: list[ParticipantEn
             for entry in participants
             if isinstance(entry, AdminEntry)
         ),
-        image=Image(**deployment.image.model_dump()),
+        image=Image(**deployment.image.model_dump(exclude_unset=True)),
         scheme=_scheme(top),
-        document=source.document,
+        tracking=deployment.tracking,
+        guard=deployment.guard,
+        studies=top.studies,
+        participants=participants,
+        builders=tuple(top.builders),
     )
+    project._document = source.document
+    return project
 
 
 def _server(entry: ServerEntry, deployment: DeploymentEntry) -> Server:
@@ -125,16 +146,15 @@ def _server(entry: ServerEntry, deployment: DeploymentEntry) -> Server:
 
 
 def _site_deployment(name: str, deployment: DeploymentEntry) -> SiteDeployment:
-    """The site's own values over the defaults, each value as a whole but the datasets, which add up."""
+    """Apply the site's settings over the defaults. Datasets of both are merged, other values replaced."""
     site = deployment.sites.get(name, SiteEntry())
-    own: dict[str, Any] = {**_given(deployment.defaults), **_given(site)}
-    datasets = {**deployment.defaults.datasets, **site.datasets}
-    own["datasets"] = {key: Dataset(claim=entry.claim, mode=entry.mode) for key, entry in datasets.items()}
-    return SiteDeployment(**own)
+    settings = {**_given(deployment.defaults), **_given(site)}
+    settings["datasets"] = {**deployment.defaults.datasets, **site.datasets}
+    return SiteDeployment(**settings)
 
 
 def _given(entry: DefaultsEntry) -> dict[str, Any]:
-    """What the file says, without what the schema adds to it."""
+    """Return the values in the file, without defaults of the schema."""
     given = entry.model_dump(include=entry.model_fields_set)
     if "resources" in given:
         given["resources"] = {part: amounts for part, amounts in given["resources"].items() if amounts}

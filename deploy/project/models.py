@@ -1,83 +1,93 @@
-"""A federation as the rest of the kit sees it: what `load_project` made sure of."""
+"""The typed model of project.yml, which the rest of the kit uses."""
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
-from fl_app.contract import kit_version
+from deploy.errors import InputError
+from deploy.project.fields import Extra, Launcher, Variant
+from deploy.project.schema import (
+    DEFAULT_REGISTRY,
+    DEFAULT_STORAGE,
+    DEFAULT_TAG,
+    AdminEntry,
+    Builder,
+    ClientEntry,
+    Dataset,
+    Guard,
+    ServerEntry,
+    Study,
+    Tracking,
+)
 
-Launcher = Literal["process", "pod"]
-Variant = Literal["cpu", "gpu"]
-Extra = Literal["flower", "vla"]
-AccessMode = Literal["ro", "rw"]
-
-DEFAULT_STORAGE = "20Gi"
-DEFAULT_REGISTRY = "flarefleet"
+SUBMITTING_ROLES = ("project_admin", "lead")
+"""Roles that NVFlare's default authorization allows to submit jobs."""
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class Dataset(_Frozen):
-    """Data of a site: a volume claim in its namespace."""
-
-    claim: str
-    mode: AccessMode = "ro"
-
-
 class SiteDeployment(_Frozen):
-    """What a server or a site is made of where it runs; `deployment.defaults` is already in it."""
+    """Deployment settings of a server or site, with `deployment.defaults` applied."""
 
     gpus: int = 0
     launcher: Launcher = "process"
     storage: str = DEFAULT_STORAGE
-    """A Kubernetes quantity, above 0."""
+    """A Kubernetes quantity, more than 0."""
     resources: dict[str, dict[str, str]] = {}
-    """`requests` and `limits`, as Kubernetes takes them; every amount as text."""
+    """`requests` and `limits` of Kubernetes; every quantity is a text."""
     namespace: str | None = None
-    """None: what its operator chooses at installation."""
+    """None: the default namespace, see `deploy.project.object_names`."""
     datasets: dict[str, Dataset] = {}
 
 
 class Image(_Frozen):
-    """Where the images are kept, and which."""
+    """Registry, tag and content of the images."""
 
     registry: str = DEFAULT_REGISTRY
     """HOST[:PORT]/PATH or PATH, without a trailing slash."""
-    tag: str = kit_version().replace("+", "-")
+    tag: str = DEFAULT_TAG
     variant: Variant = "cpu"
     extras: tuple[Extra, ...] = ()
-    """What the images hold besides what every job may need."""
+    """Optional packages that the images contain."""
+
+    @property
+    def registry_is_given(self) -> bool:
+        """Whether project.yml names a registry."""
+        return "registry" in self.model_fields_set
 
 
 class Server(_Frozen):
-    """The one server."""
+    """The server of the federation."""
 
+    role: ClassVar[str] = "server"
     name: str
     org: str
     fed_learn_port: int
     admin_port: int
     host_names: tuple[str, ...] = ()
-    """Further names that its certificate carries."""
+    """Further names in its certificate."""
     default_host: str | None = None
-    """What sites connect to, where it is not the server's name."""
+    """The host that sites connect to; None: the server's name."""
     deployment: SiteDeployment = SiteDeployment()
 
 
 class Site(_Frozen):
-    """A client of the federation, such as one hospital."""
+    """A client of the federation, such as a hospital."""
 
+    role: ClassVar[str] = "client"
     name: str
     org: str
     deployment: SiteDeployment = SiteDeployment()
 
 
 class Admin(_Frozen):
-    """Somebody who may log in to the server."""
+    """An administrator, who can log in to the server."""
 
     name: str
     """An e-mail address."""
@@ -86,30 +96,74 @@ class Admin(_Frozen):
 
     @property
     def may_submit(self) -> bool:
-        """Whether NVFlare's default authorization lets this role submit jobs."""
+        """Whether NVFlare's default authorization allows this role to submit jobs."""
         return self.role in SUBMITTING_ROLES
 
 
-SUBMITTING_ROLES = ("project_admin", "lead")
-
-
 class Project(_Frozen):
-    """What project.yml says."""
+    """A validated project.yml. `load_project` makes it."""
 
     path: Path
     name: str
     description: str
     api_version: int
+    connection_security: str = "mtls"
+    custom_ca_cert: str | None = None
+    allow_log_streaming: bool = True
     server: Server
     sites: tuple[Site, ...]
     admins: tuple[Admin, ...]
     image: Image
     scheme: str
-    """How NVFlare's messages travel: grpc, tcp or http."""
-    document: dict[str, Any]
-    """The plain parsed YAML, as NVFlare reads it. Copy it before changing it."""
+    """The transport of NVFlare's messages: grpc, tcp or http."""
+    tracking: Tracking = Tracking()
+    guard: Guard = Guard()
+    studies: dict[str, Study] = {}
+    participants: tuple[ServerEntry | ClientEntry | AdminEntry, ...] = Field(default=(), exclude=True)
+    """Every participant with all of NVFlare's keys, in the order of the file."""
+    builders: tuple[Builder, ...] = Field(default=(), exclude=True)
+    """NVFlare's builders of startup kits."""
+    _document: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @property
+    def parents(self) -> tuple[Server | Site, ...]:
+        """The server and every site, the server first. Each runs one parent process of NVFlare."""
+        return (self.server, *self.sites)
+
+    def parent(self, name: str) -> Server | Site:
+        """Return the server or the site with this name.
+
+        Raises:
+            InputError: there is none.
+        """
+        for parent in self.parents:
+            if parent.name == name:
+                return parent
+        names = ", ".join(parent.name for parent in self.parents)
+        raise InputError(f"There is no site {name}; there are: {names}.")
 
     @property
     def server_host(self) -> str:
         """The host that sites connect to."""
         return self.server.default_host or self.server.name
+
+    @property
+    def credentials_file(self) -> Path | None:
+        """The absolute path of `deployment.tracking.credentials`; None if project.yml names no file."""
+        written = self.tracking.credentials
+        return self.path.absolute().parent / Path(written).expanduser() if written else None
+
+    def nvflare_document(self) -> dict[str, Any]:
+        """Return project.yml as NVFlare's provisioner reads it: a copy, which the caller may change."""
+        return copy.deepcopy(self._document)
+
+    def document_for_port(self, port: int) -> dict[str, Any]:
+        """Return project.yml with another port of the server, for a file in another folder."""
+        document = self.nvflare_document()
+        for participant in document["participants"]:
+            if participant["type"] == Server.role:
+                participant["fed_learn_port"] = port
+                participant.pop("admin_port", None)
+        if self.credentials_file:
+            document["deployment"]["tracking"]["credentials"] = str(self.credentials_file)
+        return document

@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-from deploy.project.validation.diagnostics import shown
+from deploy.project.validation.diagnostics import quoted
 
 _QUANTITY = re.compile(r"(\d{1,18}(?:\.\d{0,9})?|\.\d{1,9})([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d{1,2})?")
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _UNITS = ("Ki", "Mi", "Gi", "Ti", "Pi", "Ei", "k", "M", "G", "T", "P", "E", "m")
 LEAST_BYTES = 2**20
-"""Below one MiB of storage or memory somebody forgot the unit, or wrote m (a thousandth) for M."""
+"""Less than 1 MiB of storage or memory means a missing unit, or m (a thousandth) in place of M."""
 
 
 def amount(text: str) -> Decimal | None:
-    """What a quantity is worth in its base unit (bytes, cores); None if it is none."""
+    """Return a quantity in its base unit (bytes, cores), or None if it is not a quantity."""
     match = _QUANTITY.fullmatch(text)
     if match is None:
         return None
@@ -27,31 +27,29 @@ def amount(text: str) -> Decimal | None:
     return number.scaleb(int(unit[1:]))
 
 
-def quantity_fault(text: str, *, is_bytes: bool) -> str | None:
-    """What is wrong with a quantity, and which would do; None if nothing is."""
+def quantity_error(text: str, *, is_bytes: bool) -> str | None:
+    """Return what is wrong with a quantity, and a suggestion; None if it is valid."""
     example = "20Gi" if is_bytes else "500m or 2"
-    worth = amount(text)
-    if worth is None:
+    value = amount(text)
+    if value is None:
         nearest = _nearest(text)
         hint = f"; did you mean {nearest}?" if nearest else ""
-        return f"must be a Kubernetes quantity, such as {example}, not {shown(text)}{hint}"
-    if worth <= 0:
-        return f"must be more than 0, such as {example}, not {shown(text)}"
-    if is_bytes and worth < LEAST_BYTES:
-        return f"{text} is only {worth.normalize():f} bytes; {_with_unit(text)}"
+        return f"must be a Kubernetes quantity, such as {example}, not {quoted(text)}{hint}"
+    if value <= 0:
+        return f"must be more than 0, such as {example}, not {quoted(text)}"
+    if is_bytes and value < LEAST_BYTES:
+        return f"{text} is only {value.normalize():f} bytes; {_with_unit(text)}"
     return None
 
 
 def _with_unit(text: str) -> str:
-    """What somebody meant who wrote 512m, or 20."""
+    """Suggest 512Mi for 512m, and 20Gi for 20."""
     match = re.fullmatch(r"([\d.]+)(m?)", text)
-    return (
-        f"did you mean {match[1]}{'Mi' if match[2] else 'Gi'}?" if match else "write an amount such as 20Gi"
-    )
+    return f"did you mean {match[1]}{'Mi' if match[2] else 'Gi'}?" if match else "write 20Gi, for example"
 
 
 def _nearest(text: str) -> str | None:
-    """20GB, 20 gi and 20gib are 20Gi."""
+    """Suggest 20Gi for 20GB, 20 gi and 20gib."""
     match = re.fullmatch(r"\s*(\d{1,18}(?:\.\d{1,9})?)\s*([A-Za-z]{1,4})\s*", text)
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""The YAML of project.yml: its plain document, the line of each thing in it, and what YAML lets pass."""
+"""Reading the YAML file: its plain document, the line of each value, and YAML-specific errors."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from yaml.reader import Reader
 
 from deploy.errors import InputError
 from deploy.project.validation.diagnostics import Diagnostic, Location
-from deploy.project.validation.yaml_syntax import Inspection
+from deploy.project.validation.yaml_syntax import SyntaxValidator
 
-# libyaml reads what PyYAML's own parser reads, ten times as fast; some builds of PyYAML lack it.
+# libyaml is ten times as fast as PyYAML's own parser; some builds of PyYAML lack it.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 MAX_BYTES = 2 * 1024 * 1024
-"""Some 10,000 sites, each with a deployment of its own."""
+"""About 10,000 sites, each with deployment settings."""
 MAX_NODES = 400_000
-"""Keys and values with every alias written out: what ends an alias bomb."""
+"""Limit of keys and values after alias expansion, against alias bombs."""
 MAX_DEPTH = 40
 
 
@@ -29,25 +29,25 @@ class Source:
 
     Args:
         path: the file, as messages name it.
-        document: what `yaml.safe_load` gives.
-        root: the same with a mark on every node.
-        mistakes: what YAML lets pass and a person never means, such as a key that is written twice.
+        document: the result of `yaml.safe_load`.
+        root: the node of the document, with the position of every node below it.
+        errors: valid YAML that project.yml must not contain, such as duplicate keys.
+        unreadable: the locations whose value was replaced because of an error.
     """
 
     path: Path
     document: dict[str, Any]
     root: yaml.MappingNode
-    mistakes: list[Diagnostic] = field(default_factory=list)
+    errors: list[Diagnostic] = field(default_factory=list)
     unreadable: set[Location] = field(default_factory=set)
-    """Where `mistakes` left nothing behind that could be checked further."""
     _index: dict[int, dict[str, tuple[yaml.Node, yaml.Node]]] = field(default_factory=dict)
 
     def line_of(self, at: Location) -> int:
-        """The line on which the key stands, or, where it is missing, what it is missing from."""
+        """Return the line of the key, or of the section that lacks it."""
         return self._find(at)[0]
 
     def text_of(self, at: Location) -> str | None:
-        """A plain value as it is written in the file: 1.10, where the document says 1.1."""
+        """Return a scalar as written in the file: 1.10, if the document contains 1.1; else None."""
         found = self._find(at)[1]
         return found.value if isinstance(found, yaml.ScalarNode) else None
 
@@ -75,7 +75,7 @@ def read_source(path: Path) -> Source:
     """Read a YAML file whose top is a mapping.
 
     Raises:
-        InputError: it cannot be read, or is no YAML that one could go on with.
+        InputError: the file cannot be read or is not valid YAML.
     """
     text = _decode(path, _read(path))
     loader = None
@@ -84,20 +84,20 @@ def read_source(path: Path) -> Source:
         loader = _Loader(text)
         root = loader.get_single_node()
         if root is None or root.tag == "tag:yaml.org,2002:null":
-            raise _refuse(path, 1, "the file is empty; `nvflare provision -g` writes one to begin with")
+            raise _error(path, 1, "the file is empty; `nvflare provision -g` writes an example")
         if not isinstance(root, yaml.MappingNode):
-            raise _refuse(path, root.start_mark.line + 1, "the file must be a mapping (KEY: VALUE lines)")
-        found = Inspection()
-        found.inspect(root)
-        return Source(path, loader.construct_document(root), root, found.mistakes, found.unreadable)
+            raise _error(path, root.start_mark.line + 1, "the file must be a mapping (KEY: VALUE lines)")
+        syntax = SyntaxValidator()
+        syntax.validate(root)
+        return Source(path, loader.construct_document(root), root, syntax.errors, syntax.unreadable)
     except yaml.YAMLError as error:
-        raise _no_yaml(path, text, error) from None
+        raise _yaml_error(path, text, error) from None
     finally:
         if loader is not None:
             loader.dispose()
 
 
-def _refuse(path: Path, line: int, text: str) -> InputError:
+def _error(path: Path, line: int, text: str) -> InputError:
     return InputError(f"{path}:{line}: {text}")
 
 
@@ -105,21 +105,17 @@ def _read(path: Path) -> bytes:
     try:
         if not path.exists():
             raise InputError(
-                f"{path}: there is no such file. Name yours (flarefleet --project FILE), or write one: "
-                "`nvflare provision -g` makes an example"
+                f"{path}: no such file. Use flarefleet --project FILE; `nvflare provision -g` writes an "
+                "example"
             )
         if not path.is_file():
-            raise InputError(
-                f"{path}: this is no file; name the project.yml itself (flarefleet --project FILE)"
-            )
+            raise InputError(f"{path}: not a file; name project.yml itself: flarefleet --project FILE")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     if len(data) > MAX_BYTES:
-        raise _refuse(
-            path, 1, f"the file is larger than {MAX_BYTES // 1024 // 1024} MiB; is it a project.yml at all?"
-        )
+        raise _error(path, 1, f"the file is larger than {MAX_BYTES // 1024 // 1024} MiB; name a project.yml")
     return data
 
 
@@ -128,75 +124,75 @@ def _decode(path: Path, data: bytes) -> str:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise _refuse(
+        raise _error(
             path, line, f"byte {data[error.start]:#04x} is not UTF-8; save the file as UTF-8 text"
         ) from None
     if match := Reader.NON_PRINTABLE.search(text):
         line = text.count("\n", 0, match.start()) + 1
-        raise _refuse(
-            path, line, f"character {ord(match.group()):#04x} does not belong into a text file; remove it"
-        )
+        raise _error(path, line, f"character {ord(match.group()):#04x} is not allowed in YAML; remove it")
     return text
 
 
-def _no_yaml(path: Path, text: str, error: Any) -> InputError:
-    """The parser's own words, where they apply, and what the usual reason is."""
-    began = getattr(error, "context_mark", None)
-    mark = getattr(error, "problem_mark", None) or began
+def _yaml_error(path: Path, text: str, error: Any) -> InputError:
+    """Return the parser's message with the line and the usual cause."""
+    context = getattr(error, "context_mark", None)
+    mark = getattr(error, "problem_mark", None) or context
     lines = text.splitlines() or [""]
     line = min(mark.line, len(lines) - 1) if mark else 0
-    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"
-    where = f" ({error.context}, begun in line {began.line + 1})" if began and began.line < line else ""
+    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be parsed"
+    where = ""
+    if context and context.line < line:
+        where = f" ({error.context}, line {context.line + 1})"
     hint = (
         "; indent with spaces, not tabs"
         if "\t" in lines[line]
-        else "; look for a missing colon, quote or bracket"
+        else "; check for a missing colon, quote or bracket"
     )
-    return _refuse(path, line + 1, f"this is no YAML: {problem}{where}{hint}")
+    return _error(path, line + 1, f"not valid YAML: {problem}{where}{hint}")
 
 
 @dataclass
 class _Open:
-    """A mapping or list that the parser is in: how large and deep it is with its aliases written out."""
+    """A mapping or list that is being parsed, with its size and depth after alias expansion."""
 
     anchor: str | None
     size: int = 1
     depth: int = 1
 
-    def take(self, size: int, depth: int) -> None:
+    def add(self, size: int, depth: int) -> None:
         self.size += size
         self.depth = max(self.depth, depth + 1)
 
 
 def _measure(path: Path, text: str) -> None:
-    """Refuse what would take no end of memory or stack, before anything is built of it."""
-    within = [_Open(None)]
+    """Reject a document that would exhaust memory or stack, before it is constructed."""
+    open_nodes = [_Open(None)]
     anchors: dict[str | None, tuple[int, int]] = {}
     total = 0
     events: Any = yaml.parse(text, _Loader)
     for event in events:
         line = event.start_mark.line + 1
         if isinstance(event, yaml.CollectionStartEvent):
-            within.append(_Open(event.anchor))
+            open_nodes.append(_Open(event.anchor))
         elif isinstance(event, yaml.CollectionEndEvent):
-            closed = within.pop()
-            within[-1].take(closed.size, closed.depth)
+            closed = open_nodes.pop()
+            open_nodes[-1].add(closed.size, closed.depth)
             if closed.anchor:
                 anchors[closed.anchor] = (closed.size, closed.depth)
         elif isinstance(event, yaml.AliasEvent):
-            if any(parent.anchor == event.anchor for parent in within):
-                raise _refuse(
-                    path, line, f"alias *{event.anchor} stands within what it names, so it has no end"
+            if any(parent.anchor == event.anchor for parent in open_nodes):
+                raise _error(
+                    path, line, f"alias *{event.anchor} refers to a value that contains it; remove the alias"
                 )
             size, depth = anchors.get(event.anchor, (1, 0))
-            within[-1].take(size, depth)
+            open_nodes[-1].add(size, depth)
             total += size
         elif isinstance(event, yaml.ScalarEvent):
-            within[-1].take(1, 0)
+            open_nodes[-1].add(1, 0)
             total += 1
             if event.anchor:
                 anchors[event.anchor] = (1, 0)
-        if len(within) + within[-1].depth > MAX_DEPTH:
-            raise _refuse(path, line, f"more than {MAX_DEPTH} levels within each other; a project.yml has 8")
+        if len(open_nodes) + open_nodes[-1].depth > MAX_DEPTH:
+            raise _error(path, line, f"more than {MAX_DEPTH} nested levels; a project.yml has 8")
         if total > MAX_NODES:
-            raise _refuse(path, line, f"more than {MAX_NODES} values once every alias is written out")
+            raise _error(path, line, f"more than {MAX_NODES} values after alias expansion")

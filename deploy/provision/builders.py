@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, redirect_stdout
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,7 +83,7 @@ def build_kits(project: Project, plan: Plan, state: Path, staging: Path, issued:
 
 
 def _build(order: Order) -> None:
-    flare_project = Selection(prepare_project(deepcopy(order.project.document)))
+    flare_project = Selection(prepare_project(order.project.nvflare_document()))
     builders = [Guarded(builder, order.project.path) for builder in _builders(order)]
     try:
         Provisioner(str(order.staging), builders).provision(flare_project, logger=Silence())

@@ -42,7 +42,7 @@ REASONS = {
 FEWEST_CLIENTS = 100
 """NVFlare's own max_num_clients: more is needed, less would gain nothing."""
 _MADE_BY = ("builders.py", "local.py", "guarded_builders.py")
-_NOT_IN_EVERY_KIT = ("participants", "deployment", "description", "builders", "studies")
+_IN_EVERY_KIT = {"api_version", "name", "connection_security", "custom_ca_cert", "allow_log_streaming"}
 _SHAPES_OTHERS = ("parent", "connect_to", "auth_identity")
 """Keys of a client that reach into the kits of others."""
 _OWN_TO_THE_SERVER = ("host_names", "org")
@@ -71,7 +71,7 @@ def wanted_kits(project: Project) -> dict[str, Wanted]:
         parts = {**common, "entry": _digest(entry), "files": _named_files(project, entry)}
         if entry is server:
             parts["capacity"] = str(max_clients(len(project.sites)))
-            parts["studies"] = _digest(project.document.get("studies"))
+            parts["studies"] = _digest(project.model_dump(mode="json", include={"studies"}))
             parts["deployment"] = _digest(project.server.deployment.model_dump(mode="json"))
         else:
             parts["server"] = as_others_see_it
@@ -82,13 +82,12 @@ def wanted_kits(project: Project) -> dict[str, Wanted]:
 
 def participants_of(project: Project) -> list[dict[str, Any]]:
     """The entries of project.yml that get a kit."""
-    return [entry for entry in project.document["participants"] if entry["type"] != "overseer"]
+    return [entry.model_dump(mode="json", exclude_unset=True) for entry in project.participants]
 
 
 def builders_of(project: Project) -> list[dict[str, Any]]:
-    """The builders of project.yml; NVFlare's three if it names none."""
-    named = project.document.get("builders")
-    return list(named) if named else [{"path": path} for path in PER_KIT]
+    """The builders of project.yml."""
+    return [builder.model_dump(exclude_unset=True) for builder in project.builders]
 
 
 def max_clients(sites: int) -> int:
@@ -100,7 +99,6 @@ def max_clients(sites: int) -> int:
 
 
 def _common(project: Project, entries: list[dict[str, Any]]) -> dict[str, str]:
-    document = project.document
     shaping = {
         entry["name"]: entry
         for entry in entries
@@ -110,9 +108,7 @@ def _common(project: Project, entries: list[dict[str, Any]]) -> dict[str, str]:
     builders = builders_of(project)
     common = {
         "release": f"{NVFLARE_VERSION} {kit_version()} {_program()}",
-        "federation": _digest(
-            [{key: value for key, value in document.items() if key not in _NOT_IN_EVERY_KIT}, shaping]
-        ),
+        "federation": _digest([project.model_dump(mode="json", include=_IN_EVERY_KIT), shaping]),
         "builders": _digest([builders, project.scheme]),
     }
     if any(builder["path"] not in PER_KIT for builder in builders):
@@ -136,7 +132,7 @@ def _named_files(project: Project, entry: dict[str, Any]) -> str:
 
 
 def _contents(project: Project, entry: dict[str, Any]) -> Iterator[bytes]:
-    named = entry.get("custom_ca_cert") or project.document.get("custom_ca_cert")
+    named = entry.get("custom_ca_cert") or project.custom_ca_cert
     if named:
         try:
             yield Path(named).read_bytes()

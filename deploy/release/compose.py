@@ -1,52 +1,52 @@
-"""Compose files: one for a federation on this machine, one for each host of a federation of several."""
+"""Compose files: one for a federation on this machine, and one for each host of a distributed federation."""
 
 from __future__ import annotations
 
 import json
-import os
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cache
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deploy.hosts import LOOPBACK, is_loopback
+from deploy.project.object_names import compose_name, host_compose_name
 from deploy.project.quantities import amount
+from deploy.project.server_environment import server_environment
 from fl_app.contract import (
     CONTAINER_UID,
     ENV_SERVER_ADDRESS,
-    ENV_TRACKING,
     KEY_PATH,
     LABEL_ROLE,
     LABEL_SITE,
-    SERVER_SETTINGS,
     WORKSPACE_PATH,
 )
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-    from deploy.project import Project, SiteDeployment
+    from deploy.project import Project, Server, Site, SiteDeployment
 
 LABEL_PROJECT = "flare/project"
 LABEL_WORKSPACE = "flare/workspace"
-"""The folder from which a federation was started: two of one name must not mix."""
+"""The federation's folder. It distinguishes federations with the same name."""
 
 MEMORY = "8Gi"
-"""Of a container whose `resources` name no limit."""
+"""Memory limit of a container if `resources` has none."""
 PIDS = 4096
-"""Threads and processes of a container: a parent takes one or two a site, a training process some dozens."""
+"""Limit of threads and processes: a parent needs one or two per site, a training process some dozens."""
 TMP_SIZE = "1g"
 SHM_SIZE = "1g"
 GRACE_SECONDS = 30
 HEALTH_INTERVAL_SECONDS = 5
+CREDENTIALS_FILE = "tracking.env"
+"""The server's credentials for trackers, beside the compose file of a host; its operator writes it."""
 
 
 @dataclass(frozen=True)
-class Parent:
-    """A server or site as a service of a compose file."""
+class Service:
+    """The server or a site as a service of a compose file."""
 
     name: str
     role: str
@@ -54,15 +54,16 @@ class Parent:
     image: str
     deployment: SiteDeployment
     labels: Mapping[str, str]
-    environment: Mapping[str, str | None] = field(default_factory=dict)
-    """None: that of whoever starts the containers, so that no credential is written down."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    env_file: str = ""
+    """File with secret variables, so that the compose file contains none."""
     ports: Sequence[str] = ()
     key_volume: str = ""
-    """The volume that holds its private key; none where the key is a file."""
+    """The volume with its private key; empty if the key is mounted as a file."""
 
     @property
     def gpus(self) -> int:
-        """How many GPUs are reserved for it."""
+        """Number of reserved GPUs."""
         return self.deployment.gpus
 
     @property
@@ -83,132 +84,106 @@ def federation_file(
     workspace: Path,
     gpus: int | None = None,
 ) -> str:
-    """The compose file of the whole federation on one machine.
+    """Return the compose file of the whole federation on one machine.
 
     Args:
-        project: what project.yml says.
+        project: the project.
         images: the image of the server and of each site.
-        key_volumes: the volume that holds the private key of each.
-        workspace: the federation's folder, which its containers name in a label.
-        gpus: so many for each site, whatever project.yml says.
+        key_volumes: the volume with the private key of each.
+        workspace: the federation's folder, for a label of its containers.
+        gpus: GPUs of each site; None: as in project.yml.
     """
     labels = {LABEL_PROJECT: project.name, LABEL_WORKSPACE: str(workspace)}
-    server = project.server
-    parents = [
-        Parent(
-            name=server.name,
-            role="server",
-            image=images[server.name],
-            deployment=server.deployment,
-            labels=labels | {LABEL_SITE: server.name, LABEL_ROLE: "server"},
-            environment=server_variables(os.environ),
-            ports=published_ports(project),
-            key_volume=key_volumes[server.name],
+    server_address = f"{project.server.name}:{project.server.fed_learn_port}"
+    services = []
+    for parent in project.parents:
+        service = _service(
+            project,
+            parent,
+            images[parent.name],
+            labels,
+            env_file=str(project.credentials_file),
+            site_environment={ENV_SERVER_ADDRESS: server_address},
         )
-    ]
-    for site in project.sites:
-        wanted = site.deployment if gpus is None else site.deployment.model_copy(update={"gpus": gpus})
-        parents.append(
-            Parent(
-                name=site.name,
-                role="client",
-                image=images[site.name],
-                deployment=wanted,
-                labels=labels | {LABEL_SITE: site.name, LABEL_ROLE: "client"},
-                environment={ENV_SERVER_ADDRESS: f"{server.name}:{server.fed_learn_port}"},
-                key_volume=key_volumes[site.name],
-            )
-        )
+        if gpus is not None and parent is not project.server:
+            service = replace(service, deployment=parent.deployment.model_copy(update={"gpus": gpus}))
+        services.append(replace(service, key_volume=key_volumes[parent.name]))
     return _render(
         "federation.yaml.j2",
         project=project.name,
         compose_project=compose_name(project.name),
         labels=labels,
-        parents=parents,
+        parents=services,
     )
 
 
 def host_file(project: Project, name: str, *, image: str) -> str:
-    """The compose file of the server or of one site, for a host of its own: for the folder release/NAME.
+    """Return the compose file of the server or of one site on a host of its own, for release/NAME.
 
     Args:
-        project: what project.yml says; its server must be reachable from other hosts.
-        name: the server's or the site's.
+        project: the project; other hosts must be able to reach its server.
+        name: the server or the site.
         image: its image.
     """
-    is_server = name == project.server.name
-    role = "server" if is_server else "client"
-    deployment = project.server.deployment if is_server else _site_deployment(project, name)
-    parent = Parent(
-        name=name,
-        role=role,
-        image=image,
-        deployment=deployment,
-        labels={LABEL_PROJECT: project.name, LABEL_SITE: name, LABEL_ROLE: role},
-        ports=published_ports(project) if is_server else (),
-    )
+    labels = {LABEL_PROJECT: project.name}
+    service = _service(project, project.parent(name), image, labels, env_file=f"./{CREDENTIALS_FILE}")
     return _render(
         "host.yaml.j2",
         project=project.name,
-        compose_project=compose_name(f"{project.name}-{name}"),
-        parent=parent,
-        key_file=f"{role}.key",
+        compose_project=host_compose_name(project.name, name),
+        parent=service,
+        key_file=f"{service.role}.key",
     )
 
 
-def server_variables(environment: Mapping[str, str]) -> dict[str, None]:
-    """The variables of this environment that are the server's, without their values."""
-    own = dict.fromkeys(name for name in SERVER_SETTINGS if environment.get(name))
-    return tracking_variables(environment) | own
-
-
-def tracking_variables(environment: Mapping[str, str]) -> dict[str, None]:
-    """The variables by which a server is told of MLflow and W&B, without their values."""
-    if not environment.get(ENV_TRACKING):
-        return {}
-    return dict.fromkeys(
-        [ENV_TRACKING, *sorted(name for name in environment if name.startswith(("MLFLOW_", "WANDB_")))]
+def _service(
+    project: Project,
+    parent: Server | Site,
+    image: str,
+    labels: Mapping[str, str],
+    *,
+    env_file: str,
+    site_environment: Mapping[str, str] | None = None,
+) -> Service:
+    """Return a service; only the server has published ports, settings and, if any, a file of credentials."""
+    is_server = parent is project.server
+    return Service(
+        name=parent.name,
+        role=parent.role,
+        image=image,
+        deployment=parent.deployment,
+        labels={**labels, LABEL_SITE: parent.name, LABEL_ROLE: parent.role},
+        environment=server_environment(project) if is_server else site_environment or {},
+        env_file=env_file if is_server and project.credentials_file else "",
+        ports=published_ports(project) if is_server else (),
     )
 
 
 def is_for_several_hosts(project: Project) -> bool:
-    """Whether the name of the server reaches it from other machines too."""
-    host = project.server_host
-    try:
-        return not ip_address(host).is_loopback
-    except ValueError:
-        return host != "localhost" and not host.endswith(".localhost")
+    """Return whether other machines can reach the server by the host that sites connect to."""
+    return not is_loopback(project.server_host)
 
 
 def published_ports(project: Project) -> tuple[str, ...]:
-    """The server's ports as Compose publishes them: on loopback alone where the sites look for it there."""
-    interface = "" if is_for_several_hosts(project) else "127.0.0.1:"
+    """Return the server's ports in Compose's format: on loopback only, if the sites connect to loopback."""
+    interface = "" if is_for_several_hosts(project) else f"{LOOPBACK}:"
     ports = dict.fromkeys((project.server.fed_learn_port, project.server.admin_port))
     return tuple(f"{interface}{port}:{port}" for port in ports)
 
 
-def compose_name(name: str) -> str:
-    """What Compose accepts as the name of a project: it is the prefix of every container and volume."""
-    return "flare-" + re.sub(r"[^a-z0-9_-]", "-", name.lower())
-
-
-def _site_deployment(project: Project, name: str) -> SiteDeployment:
-    return next(site.deployment for site in project.sites if site.name == name)
-
-
 def _bytes(quantity: str) -> str:
-    """A Kubernetes quantity in bytes: Compose takes 8Gi and 8G for the same, and they are not."""
+    """Return a Kubernetes quantity in bytes, because Compose reads 8G as 8Gi."""
     return f"{int(_quantity(quantity))}b"
 
 
 def _quantity(text: str) -> Decimal:
     found = amount(text)
-    assert found is not None, text  # `load_project` made sure of it
+    assert found is not None, text  # load_project validated it
     return found
 
 
 def _as_yaml(value: object) -> str:
-    """A value as YAML in one line (JSON is YAML); to Compose a single dollar is the start of a variable."""
+    """Return a value as one line of YAML, with $ escaped for Compose."""
     return json.dumps(value, ensure_ascii=False).replace("$", "$$")
 
 
@@ -218,7 +193,7 @@ def _templates() -> Environment:
 
     environment = Environment(
         loader=PackageLoader("deploy.release"),
-        autoescape=False,  # noqa: S701 - YAML; every text from outside goes through the filter `yaml`
+        autoescape=False,  # noqa: S701 - YAML, not HTML; the filter `yaml` escapes values
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from deploy.hosts import is_loopback
 from deploy.project import Project, SiteDeployment
+from deploy.project.object_names import namespace_of, release_name
 
 LARGEST_KIT = 500_000
 """Characters. A release is kept in a Secret and a kit in ConfigMaps, each of 1 MiB at most."""
-LONGEST_NAME = 52
-"""As in the charts: a StatefulSet's name with the hash of a revision must be a label."""
 NOT_NEEDED = (".key", ".sh", ".ipynb", ".sample")
 """Of a kit: the key comes as a Secret, and nothing in a pod runs a shell or reads an example."""
-
-
-def release_name(name: str) -> str:
-    """The Helm release of a participant: its name, or for a domain name the name with hyphens."""
-    return name.replace(".", "-")[:LONGEST_NAME].rstrip("-")
 
 
 @dataclass(frozen=True)
@@ -49,7 +43,7 @@ class Participant:
     @property
     def namespace(self) -> str:
         """Where its commands install it: project.yml's, or a namespace called like the release."""
-        return self.deployment.namespace or self.release
+        return namespace_of(self.name, self.deployment.namespace)
 
     @property
     def server_host(self) -> str:
@@ -58,10 +52,9 @@ class Participant:
         project.yml's, unless that is a loopback address: then the server's Service, in the same cluster.
         """
         host, server = self.project.server_host, self.project.server
-        if not _is_loopback(host):
+        if not is_loopback(host):
             return host
-        release = release_name(server.name)
-        return f"{release}.{server.deployment.namespace or release}.svc"
+        return f"{release_name(server.name)}.{namespace_of(server.name, server.deployment.namespace)}.svc"
 
     @property
     def server_address(self) -> str:
@@ -104,10 +97,3 @@ class Participant:
         if self.kit_files is None:
             return site_image(self.project, self.name)
         return runtime_image(self.project.image)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -31,7 +31,7 @@ def bring_up_to_date(
         kits: every kit as it was made.
         new: whose kit was made just now.
     """
-    names = [project.server.name, *(site.name for site in project.sites)]
+    names = [parent.name for parent in project.parents]
     known = _read(workspace)
     common = _common(project)
     found = {name: _signature(workspace, name, kits[name], common) for name in names}
@@ -82,7 +82,10 @@ def _link(file: str, target: str) -> None:
 def _common(project: Project) -> str:
     """What every release is made from, besides its kit and its own part of the deployment."""
     server = project.server
-    return f"{project.image} {server.deployment.namespace} {project.server_host} {_program()}"
+    return (
+        f"{project.image} {server.deployment.namespace} {project.server_host} {_program()} "
+        f"{project.tracking} {project.guard}"
+    )
 
 
 @cache

@@ -10,7 +10,9 @@ from typing import Any
 
 import yaml
 
+from deploy.project.server_environment import server_environment
 from deploy.release.participant import Participant
+from fl_app.contract import ENV_ANALYTICS_KEEP_DAYS, ENV_TRACKING
 
 VALUES_FILE = "values.yaml"
 
@@ -95,6 +97,16 @@ def _server_settings(participant: Participant) -> dict[str, Any]:
     }
     if server.admin_port != server.fed_learn_port:
         settings["service"]["adminPort"] = server.admin_port
+    tracking = participant.project.tracking
+    if tracking.receivers:
+        settings["tracking"] = {"receivers": list(tracking.receivers)}
+    if tracking.keep_days is not None:
+        settings["analytics"] = {"keepDays": tracking.keep_days}
+    # The chart sets these two itself.
+    further = server_environment(participant.project)
+    further = {name: further[name] for name in further if name not in (ENV_TRACKING, ENV_ANALYTICS_KEEP_DAYS)}
+    if further:
+        settings["extraEnv"] = [{"name": name, "value": value} for name, value in further.items()]
     return settings
 
 

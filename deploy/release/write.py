@@ -15,10 +15,11 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from deploy.errors import InputError
-from deploy.project import Project, Server, Site
+from deploy.project import Project
+from deploy.project.object_names import release_name
 from deploy.release.compose import host_file, is_for_several_hosts
 from deploy.release.install_guide import install_text
-from deploy.release.participant import Participant, release_name
+from deploy.release.participant import Participant
 from deploy.release.secret import SECRET_FILE, secret_text
 from deploy.release.values import VALUES_FILE, values_text
 from deploy.workspace import Workspace
@@ -59,8 +60,7 @@ def write_release(
 def _participants(
     project: Project, workspace: Workspace, names: Collection[str] | None
 ) -> Iterator[Participant]:
-    everybody: tuple[Server | Site, ...] = (project.server, *project.sites)
-    for one in everybody:
+    for one in project.parents:
         if names is not None and one.name not in names:
             continue
         kit = workspace.kit(one.name)

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from deploy.errors import Failed, FlarefleetError, InputError, MachineError
-from deploy.project.extras import to_write
+from deploy.project.extras import setting_for
 from deploy.session.session import AdminSession
 from fl_app.guard.configuration import findings_in_job
 from fl_app.jobs.export import ExportReply, ExportRequest
@@ -109,8 +109,8 @@ def refuse_images_without(job: JobDescription, project: Project, runtime: str | 
     if runtime in IN_CONTAINERS and lacking:
         raise InputError(
             f"the job {job.name} needs images with {', '.join(lacking)}, and those of {project.path} are "
-            f"without: write {to_write(project.image.extras, lacking)} under deployment.image, and bring the "
-            f"federation up again: flarefleet up --runtime {runtime}"
+            f"without: write {setting_for(project.image.extras, lacking)} under deployment.image, and bring "
+            f"the federation up again: flarefleet up --runtime {runtime}"
         )
 
 

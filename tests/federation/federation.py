@@ -59,17 +59,18 @@ def write_project(
     launcher: str = "process",
     extras: Sequence[str] = (),
     role: str = "project_admin",
+    **deployment: object,
 ) -> Path:
     """A project.yml of a server on this machine and `sites` sites, on a free port if none is given.
 
     With an image it is for a cluster, in namespaces of its own. `extras` are those of images on this machine,
-    `role` is the administrator's.
+    `role` is the administrator's, `deployment` are further keys of that section.
     """
     file = folder / "project.yml"
     names = [SERVER, *(f"site-{n}" for n in range(1, sites + 1))]
+    deployment = _deployment(name, image, names, launcher, extras) | deployment
     file.write_text(
-        (_deployment(name, image, names, launcher) if image else "")
-        + (_with_extras(extras) if extras else "")
+        (f"deployment: {json.dumps(deployment)}\n" if deployment else "")
         + _PROJECT.format(
             name=name,
             port=port or free_ports(1)[0],
@@ -85,19 +86,18 @@ def write_project(
     return file
 
 
-def _with_extras(extras: Sequence[str]) -> str:
-    variant = "gpu" if "vla" in extras else "cpu"
-    return f"deployment: {{image: {{variant: {variant}, extras: [{', '.join(extras)}]}}}}\n"
-
-
-def _deployment(project: str, image: Image, names: list[str], launcher: str) -> str:
-    """What a federation is made of in a cluster."""
-    document = {
+def _deployment(
+    project: str, image: Image | None, names: list[str], launcher: str, extras: Sequence[str]
+) -> dict[str, object]:
+    """Return the deployment in a cluster if there is an image, else on this machine."""
+    if image is None:
+        variant = "gpu" if "vla" in extras else "cpu"
+        return {"image": {"variant": variant, "extras": list(extras)}} if extras else {}
+    return {
         "image": image.model_dump(),
         "defaults": {"storage": "1Gi", "launcher": launcher},
         "sites": {name: {"namespace": f"{project}-{name}"} for name in names},
     }
-    return f"deployment: {json.dumps(document)}\n"
 
 
 @dataclass
@@ -135,7 +135,7 @@ class Federation:
         else:
             self.down()
         if self.runtime_name == "docker":
-            for name in [self.project.server.name, *(site.name for site in self.project.sites)]:
+            for name in [parent.name for parent in self.project.parents]:
                 with suppress(ImageNotFound):
                     docker.from_env().images.remove(site_image(self.project, name))
 

@@ -1,4 +1,4 @@
-"""The builders of project.yml: whether each class exists and takes its arguments; nothing of it runs."""
+"""Validation of `builders`: each class exists and accepts its arguments. No code of a builder is executed."""
 
 from __future__ import annotations
 
@@ -6,36 +6,36 @@ import ast
 import sys
 from collections.abc import Iterator, Sequence
 from functools import cache
-from importlib.machinery import PathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from deploy.project.schema import CertArguments, Section, StaticFilesArguments
-from deploy.project.validation.diagnostics import Diagnostic, Known, Location, did_you_mean, meant, shown
-from deploy.project.validation.entries import text_at
-from deploy.project.validation.schema_errors import TextOf, validate
+from deploy.project.validation.diagnostics import Choices, Diagnostic, Location, quoted
+from deploy.project.validation.entries import mapping_of, text_at
+from deploy.project.validation.schema_errors import TextOf, parse
 
 _IMPL = "nvflare.lighter.impl"
 WORKSPACE_BUILDER = f"{_IMPL}.workspace.WorkspaceBuilder"
 STATIC_FILE_BUILDER = f"{_IMPL}.static_file.StaticFileBuilder"
 CERT_BUILDER = f"{_IMPL}.cert.CertBuilder"
-NEEDED = (WORKSPACE_BUILDER, STATIC_FILE_BUILDER, CERT_BUILDER)
-CARRIED = (
-    *NEEDED,
+REQUIRED = (WORKSPACE_BUILDER, STATIC_FILE_BUILDER, CERT_BUILDER)
+SUPPORTED = (
+    *REQUIRED,
     f"{_IMPL}.signature.SignatureBuilder",
     f"{_IMPL}.docker.DockerBuilder",
     f"{_IMPL}.aws.AWSBuilder",
     f"{_IMPL}.azure.AzureBuilder",
     f"{_IMPL}.template.TemplateBuilder",
 )
-_NOT_CARRIED = {
-    f"{_IMPL}.edge.EdgeBuilder": "Flarefleet carries no edge federation; take the builder out",
+_UNSUPPORTED = {
+    f"{_IMPL}.edge.EdgeBuilder": "Flarefleet does not support edge federations; remove the builder",
     f"{_IMPL}.he.HEBuilder": (
-        "Flarefleet carries no homomorphic encryption: its context is a secret that every site would hold in "
-        "its kit; take the builder out"
+        "Flarefleet does not support homomorphic encryption, because every kit would contain its secret "
+        "context; remove the builder"
     ),
 }
-_MOST = 50
+_MOST_BUILDERS = 50
 _ARGUMENTS: dict[str, type[Section]] = {
     STATIC_FILE_BUILDER: StaticFilesArguments,
     CERT_BUILDER: CertArguments,
@@ -43,73 +43,71 @@ _ARGUMENTS: dict[str, type[Section]] = {
 
 
 class Signature(NamedTuple):
-    """What a class takes. `open_ended`: more than its source says, as it hands arguments on."""
+    """The arguments of a class. If it is `open_ended`, the class may accept others, which are unknown."""
 
     names: tuple[str, ...]
-    needed: tuple[str, ...]
+    required: tuple[str, ...]
     open_ended: bool
 
 
-def builder_mistakes(builders: Sequence[Any], folder: Path, text_of: TextOf) -> Iterator[Diagnostic]:
-    """What is wrong with the builders, beyond the shape of their entries.
+_UNKNOWN_SIGNATURE = Signature((), (), open_ended=True)
+
+
+def validate_builders(builders: Sequence[Any], folder: Path, text_of: TextOf) -> Iterator[Diagnostic]:
+    """Validate `builders`, beyond keys and types.
 
     Args:
-        builders: as the document holds them.
-        folder: where classes of one's own may lie, besides Python's path.
+        builders: as in the document.
+        folder: searched for custom classes, in addition to Python's path.
+        text_of: returns a value as written in the file.
     """
-    if len(builders) > _MOST:
-        yield Diagnostic(
-            ("builders",), f"{len(builders)} builders; a project.yml has four, and {_MOST} at most"
-        )
+    if len(builders) > _MOST_BUILDERS:
+        yield Diagnostic(("builders",), f"{len(builders)} builders; at most {_MOST_BUILDERS} are allowed")
         return
     paths = [path for builder in builders if (path := text_at(builder, "path"))]
     for number, builder in enumerate(builders):
         if isinstance(builder, dict) and isinstance(builder.get("path"), str):
-            yield from _one(builder, ("builders", number), folder, text_of)
+            yield from _builder(builder, ("builders", number), folder, text_of)
     if any(not path.startswith("nvflare.") for path in paths):
-        return  # a builder of one's own may stand for any of NVFlare's
-    misspelt = {did_you_mean(path, CARRIED) for path in paths if signature_of(path, str(folder)) is None}
-    for needed in NEEDED:
-        if needed not in paths and needed not in misspelt:
-            yield Diagnostic(
-                ("builders",), f"{needed} is missing: without it there are no kits; add it as a path"
-            )
+        return  # a custom builder may replace any of NVFlare's
+    choices = Choices(SUPPORTED)
+    misspelt = {choices.closest(path) for path in paths if signature_of(path, str(folder)) is None}
+    for required in REQUIRED:
+        if required not in paths and required not in misspelt:
+            yield Diagnostic(("builders",), f"{required} is missing, and kits require it; add it as a path")
 
 
-def _one(builder: dict[str, Any], at: Location, folder: Path, text_of: TextOf) -> Iterator[Diagnostic]:
+def _builder(builder: dict[str, Any], at: Location, folder: Path, text_of: TextOf) -> Iterator[Diagnostic]:
     path: str = builder["path"]
-    place = (*at, "path")
-    if path in _NOT_CARRIED:
-        yield Diagnostic(place, _NOT_CARRIED[path])
-        return
-    if path.startswith("nvflare.lighter.cc_provision."):
-        yield Diagnostic(place, "Flarefleet carries no confidential computing; take the builder out")
-        return
-    signature = signature_of(path, str(folder))
-    if signature is None:
-        if likely := did_you_mean(path, CARRIED):
-            yield Diagnostic(place, f"there is no class {shown(path)}; did you mean {likely}?")
-        else:
-            yield Diagnostic(
-                place, f"there is no class {shown(path)} on Python's path or beside this file; install it"
-            )
-        return
-    if path == WORKSPACE_BUILDER:
-        yield from _templates(builder.get("args"), (*at, "args", "template_file"))
-    yield from _arguments(path, builder.get("args"), signature, (*at, "args"), text_of)
+    if path in _UNSUPPORTED:
+        yield Diagnostic((*at, "path"), _UNSUPPORTED[path])
+    elif path.startswith("nvflare.lighter.cc_provision."):
+        text = "Flarefleet does not support confidential computing; remove the builder"
+        yield Diagnostic((*at, "path"), text)
+    elif (signature := signature_of(path, str(folder))) is None:
+        likely = Choices(SUPPORTED).closest(path)
+        remedy = (
+            f"; did you mean {likely}?" if likely else " on Python's path or beside this file; install it"
+        )
+        yield Diagnostic((*at, "path"), f"no class {quoted(path)}{remedy}")
+    else:
+        if path == WORKSPACE_BUILDER:
+            yield from _templates(mapping_of(builder.get("args")), (*at, "args", "template_file"))
+        yield from _arguments(path, builder.get("args"), signature, (*at, "args"), text_of)
 
 
-def _templates(arguments: object, at: Location) -> Iterator[Diagnostic]:
-    """NVFlare loads each template from a folder of its own."""
-    written = arguments.get("template_file") if isinstance(arguments, dict) else None
-    package = _origin("nvflare.lighter", "")
+def _templates(arguments: Any, at: Location) -> Iterator[Diagnostic]:
+    """Validate the names of templates, which NVFlare loads from a folder in its package."""
+    written = arguments.get("template_file")
+    package = _source_of("nvflare.lighter", "")
     if written is None or package is None:
         return
-    known = Known(sorted(file.name for file in (package.parent / "templates").glob("*.yml")))
+    templates = sorted(file.name for file in (package.parent / "templates").glob("*.yml"))
     for number, name in enumerate(written if isinstance(written, list) else [written]):
-        if not known.has(name):
-            place = (*at, number) if isinstance(written, list) else at
-            yield Diagnostic(place, f"NVFlare has no template {shown(name)}; {known.hint(str(name))}")
+        if name not in templates:
+            where = (*at, number) if isinstance(written, list) else at
+            hint = Choices(templates).hint(str(name), "templates")
+            yield Diagnostic(where, f"NVFlare has no template {quoted(name)}; {hint}")
 
 
 def _arguments(
@@ -119,75 +117,84 @@ def _arguments(
     if not isinstance(arguments, dict):
         return
     name = path.rpartition(".")[2]
-    # NVFlare's StaticFileBuilder swallows whatever it is given; what it does not name does nothing.
-    swallows = signature.open_ended and not path.startswith("nvflare.")
+    # NVFlare's StaticFileBuilder accepts any argument and ignores those it does not know.
+    accepts_any = signature.open_ended and not path.startswith("nvflare.")
     for key in arguments:
-        if key not in signature.names and not swallows:
-            hint = (
-                meant(str(key), signature.names, f"{name} takes") if signature.names else f"{name} takes none"
+        if key not in signature.names and not accepts_any:
+            label = f"the arguments of {name} are"
+            yield Diagnostic(
+                (*at, key), f"unknown argument; {Choices(signature.names).hint(str(key), label)}"
             )
-            yield Diagnostic((*at, key), f"unknown argument; {hint}")
-    for key in signature.needed:
+    for key in signature.required:
         if key not in arguments and not signature.open_ended:
-            yield Diagnostic(at, f"{name} needs the argument {key}; add it")
+            yield Diagnostic(at, f"{name} requires the argument {key}; add it")
     if path in _ARGUMENTS:
-        yield from validate(_ARGUMENTS[path], arguments, at, text_of)[1]
+        yield from parse(_ARGUMENTS[path], arguments, at, text_of)[1]
 
 
 @cache
 def signature_of(path: str, folder: str) -> Signature | None:
-    """What a class takes, read from its source; None if there is no such class."""
+    """Return the arguments of a class, read from its source; None if there is no such class."""
     module, _, name = path.rpartition(".")
     if not module or not all(part.isidentifier() for part in path.split(".")):
         return None
-    origin = _origin(module, folder)
-    if origin is None:
+    source = _source_of(module, folder)
+    if source is None:
         return None
-    if origin.suffix != ".py":
-        return Signature((), (), open_ended=True)
+    if source.suffix != ".py":
+        return _UNKNOWN_SIGNATURE
     try:
-        tree = ast.parse(origin.read_bytes())
+        tree = ast.parse(source.read_bytes())
     except (OSError, SyntaxError, ValueError):
         return None
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name == name:
             return _signature(node)
-    # A module may hold a class that it imports, or makes some other way.
-    elsewhere = any(
-        isinstance(node, ast.ImportFrom | ast.Assign) and name in _bound(node) for node in tree.body
+    # The module may import the class or assign it to a variable.
+    is_bound = any(
+        isinstance(node, ast.ImportFrom | ast.Assign) and name in _bound_names(node) for node in tree.body
     )
-    return Signature((), (), open_ended=True) if elsewhere else None
+    return _UNKNOWN_SIGNATURE if is_bound else None
 
 
-def _origin(module: str, folder: str) -> Path | None:
-    """The file of a module, without importing the packages it lies in."""
-    where: Sequence[str] | None = [*sys.path, folder]
+def _source_of(module: str, folder: str) -> Path | None:
+    """Return the file of a module, without importing its packages."""
+    path: list[str] = [*sys.path, folder]
     spec = None
-    for part in (parts := module.split(".")):
-        full = ".".join(parts[: parts.index(part) + 1])
-        spec = PathFinder.find_spec(part if where is not None else full, where)
+    parts = module.split(".")
+    for count in range(1, len(parts) + 1):
+        spec = _find_spec(".".join(parts[:count]), path)
         if spec is None:
             return None
-        where = list(spec.submodule_search_locations or ())
+        path = list(spec.submodule_search_locations or ())
     return Path(spec.origin) if spec and spec.origin else None
 
 
+def _find_spec(name: str, path: list[str]) -> ModuleSpec | None:
+    """Find a module on the path, or with other finders, such as those of editable installs."""
+    finders = (PathFinder, *(finder for finder in sys.meta_path if finder is not PathFinder))
+    specs = (finder.find_spec(name, path) for finder in finders if hasattr(finder, "find_spec"))
+    return next((spec for spec in specs if spec is not None), None)
+
+
 def _signature(node: ast.ClassDef) -> Signature:
-    start = next(
+    init = next(
         (part for part in node.body if isinstance(part, ast.FunctionDef) and part.name == "__init__"), None
     )
-    if start is None:
+    if init is None:
         bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
         return Signature((), (), open_ended=bases != ["Builder"])
-    arguments = start.args
+    arguments = init.args
     positional = [argument.arg for argument in [*arguments.posonlyargs, *arguments.args]][1:]
     keyword = [argument.arg for argument in arguments.kwonlyargs]
-    needed = positional[: len(positional) - len(arguments.defaults)]
-    needed += [name for name, default in zip(keyword, arguments.kw_defaults, strict=True) if default is None]
-    return Signature((*positional, *keyword), tuple(needed), open_ended=arguments.kwarg is not None)
+    required = positional[: len(positional) - len(arguments.defaults)]
+    required += [
+        name for name, default in zip(keyword, arguments.kw_defaults, strict=True) if default is None
+    ]
+    return Signature((*positional, *keyword), tuple(required), open_ended=arguments.kwarg is not None)
 
 
-def _bound(node: ast.ImportFrom | ast.Assign) -> set[str]:
+def _bound_names(node: ast.ImportFrom | ast.Assign) -> set[str]:
     if isinstance(node, ast.ImportFrom):
         return {alias.asname or alias.name for alias in node.names}
     return {target.id for target in node.targets if isinstance(target, ast.Name)}

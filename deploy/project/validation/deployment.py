@@ -1,65 +1,63 @@
-"""What must hold in `deployment`: the sites it names, and what each of them asks for."""
+"""Validation of `deployment`: the image, and the settings of each site."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from deploy.project.extras import extras_fault
-from deploy.project.quantities import amount, quantity_fault
-from deploy.project.validation.diagnostics import Diagnostic, Known, Location, meant, shown
-from deploy.project.validation.entries import entries_of, mapping_of
-from deploy.project.validation.names import label_fault
+from deploy.project.extras import extras_error
+from deploy.project.quantities import amount, quantity_error
+from deploy.project.validation.diagnostics import Choices, Diagnostic, Location, quoted
+from deploy.project.validation.entries import entries_of, list_of, mapping_of
+from deploy.project.validation.names import label_error
 
 _LONGEST_DATASET = 50
 _BYTES = ("memory", "ephemeral-storage")
 _RESOURCES = ("cpu", *_BYTES)
 
 
-def deployment_mistakes(document: Mapping[str, Any]) -> Iterator[Diagnostic]:
-    """What is wrong with `deployment`, beyond the shape of its parts."""
+def validate_deployment(document: Mapping[str, Any]) -> Iterator[Diagnostic]:
+    """Validate `deployment`, beyond keys and types."""
     deployment = document.get("deployment")
     if not isinstance(deployment, dict):
         return
     sites = mapping_of(deployment.get("sites"))
-    parts: dict[Location, object] = {("deployment", "defaults"): deployment.get("defaults")}
-    parts |= {("deployment", "sites", name): site for name, site in sites.items()}
-    yield from _strangers(document, sites)
+    sections: dict[Location, object] = {("deployment", "defaults"): deployment.get("defaults")}
+    sections |= {("deployment", "sites", name): site for name, site in sites.items()}
+    yield from _site_names(document, sites)
     image = mapping_of(deployment.get("image"))
     yield from _extras(image)
-    for at, site in parts.items():
-        yield from _resources(mapping_of(mapping_of(site).get("resources")), (*at, "resources"))
-        yield from _datasets(mapping_of(mapping_of(site).get("datasets")), (*at, "datasets"))
-        yield from _gpus(mapping_of(site).get("gpus"), image, (*at, "gpus"))
+    for at, section in sections.items():
+        settings = mapping_of(section)
+        yield from _resources(mapping_of(settings.get("resources")), (*at, "resources"))
+        yield from _datasets(mapping_of(settings.get("datasets")), (*at, "datasets"))
+        yield from _gpus(settings.get("gpus"), image, (*at, "gpus"))
 
 
-def _strangers(document: Mapping[str, Any], sites: Mapping[str, Any]) -> Iterator[Diagnostic]:
+def _site_names(document: Mapping[str, Any], sites: Mapping[str, Any]) -> Iterator[Diagnostic]:
     entries = entries_of(document)
-    known = [entry.name for entry in entries if entry.type in ("client", "server")]
-    near = Known(known)
-    people = {entry.name for entry in entries if entry.type == "admin"}
+    parents = [entry.name for entry in entries if entry.type in ("client", "server")]
+    choices = Choices(parents)
+    admins = {entry.name for entry in entries if entry.type == "admin"}
     for name in sites:
-        if name in people:
+        at = ("deployment", "sites", name)
+        if name in admins:
+            yield Diagnostic(at, "is an administrator, which has no deployment; remove it")
+        elif name not in parents:
             yield Diagnostic(
-                ("deployment", "sites", name), "is an administrator, who runs nowhere; take it out"
-            )
-        elif name not in known:
-            hint = near.hint(name, "the sites are")
-            yield Diagnostic(
-                ("deployment", "sites", name), f"no client or server has the name {shown(name)}; {hint}"
+                at, f"no client or server is named {quoted(name)}; {choices.hint(name, 'sites')}"
             )
 
 
 def _extras(image: Mapping[str, Any]) -> Iterator[Diagnostic]:
-    extras = image.get("extras")
-    named = [name for name in extras if isinstance(name, str)] if isinstance(extras, list) else []
-    if (fault := extras_fault(named, image.get("variant", "cpu"))) is not None:
-        yield Diagnostic(("deployment", "image", "extras"), fault)
+    extras = [name for name in list_of(image.get("extras")) if isinstance(name, str)]
+    if (error := extras_error(extras, image.get("variant", "cpu"))) is not None:
+        yield Diagnostic(("deployment", "image", "extras"), error)
 
 
 def _gpus(gpus: object, image: Mapping[str, Any], at: Location) -> Iterator[Diagnostic]:
     if isinstance(gpus, int) and gpus > 0 and image.get("variant", "cpu") == "cpu":
-        yield Diagnostic(at, "the cpu images use no GPU; write variant: gpu in deployment.image, or gpus: 0")
+        yield Diagnostic(at, "cpu images cannot use GPUs; write variant: gpu in deployment.image, or gpus: 0")
 
 
 def _resources(resources: Mapping[str, Any], at: Location) -> Iterator[Diagnostic]:
@@ -68,23 +66,23 @@ def _resources(resources: Mapping[str, Any], at: Location) -> Iterator[Diagnosti
             yield from _resource(name, value, (*at, part, name))
     limits = mapping_of(resources.get("limits"))
     for name, value in mapping_of(resources.get("requests")).items():
-        wanted, most = amount(str(value)), amount(str(limits[name])) if name in limits else None
-        if wanted is not None and most is not None and wanted > most:
+        request, limit = amount(str(value)), amount(str(limits[name])) if name in limits else None
+        if request is not None and limit is not None and request > limit:
             yield Diagnostic((*at, "requests", name), f"{value} is more than its limit, {limits[name]}")
 
 
 def _resource(name: str, value: object, at: Location) -> Iterator[Diagnostic]:
     if name.endswith(("/gpu", ".gpu")):
-        yield Diagnostic(at, "GPUs are asked for with gpus: NUMBER, beside resources")
+        yield Diagnostic(at, "request GPUs with gpus: NUMBER, beside resources")
     elif name not in _RESOURCES and "/" not in name and not name.startswith("hugepages-"):
-        yield Diagnostic(at, f"unknown resource; {meant(name, _RESOURCES)}")
+        yield Diagnostic(at, f"unknown resource; {Choices(_RESOURCES).hint(name, 'resources')}")
     elif isinstance(value, str | int | float) and not isinstance(value, bool):
-        fault = quantity_fault(str(value), is_bytes=name in _BYTES or name.startswith("hugepages-"))
-        if fault is not None:
-            yield Diagnostic(at, fault)
+        is_bytes = name in _BYTES or name.startswith("hugepages-")
+        if (error := quantity_error(str(value), is_bytes=is_bytes)) is not None:
+            yield Diagnostic(at, error)
 
 
 def _datasets(datasets: Mapping[str, Any], at: Location) -> Iterator[Diagnostic]:
     for name in datasets:
-        if (fault := label_fault(name, _LONGEST_DATASET)) is not None:
-            yield Diagnostic((*at, name), fault)
+        if (error := label_error(name, _LONGEST_DATASET)) is not None:
+            yield Diagnostic((*at, name), error)

@@ -1,4 +1,4 @@
-"""The plain document as far as it can be made out, so that one mistake in it never hides another."""
+"""Access to a document that may be malformed: a value of the wrong type counts as empty."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from deploy.project.validation.diagnostics import Location
 
 
 class Entry(NamedTuple):
-    """A participant; a part that is no text is empty."""
+    """A participant. A name, type or organization that is not a text is empty."""
 
     at: Location
     name: str
@@ -19,7 +19,7 @@ class Entry(NamedTuple):
 
 
 def entries_of(document: Mapping[str, Any]) -> list[Entry]:
-    """The participants that are mappings."""
+    """Return the participants that are mappings."""
     return [
         Entry(
             ("participants", number), text_at(item, "name"), text_at(item, "type"), text_at(item, "org"), item
@@ -30,16 +30,16 @@ def entries_of(document: Mapping[str, Any]) -> list[Entry]:
 
 
 def text_at(content: object, key: str) -> str:
-    """The text under a key, or none."""
+    """Return the text of a key, or an empty text."""
     value = content.get(key) if isinstance(content, dict) else None
     return value if isinstance(value, str) else ""
 
 
 def list_of(value: object) -> list[Any]:
-    """The list, or an empty one."""
+    """Return the list, or an empty list."""
     return value if isinstance(value, list) else []
 
 
 def mapping_of(value: object) -> Mapping[str, Any]:
-    """The mapping, or an empty one."""
+    """Return the mapping, or an empty mapping."""
     return value if isinstance(value, dict) else {}

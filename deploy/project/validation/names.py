@@ -1,134 +1,103 @@
-"""Names that NVFlare, certificates and Kubernetes can all carry, and what would do where one could not."""
+"""The syntax of names that NVFlare, certificates and Kubernetes all accept.
+
+Each `..._error` function returns what is wrong with a name, with a valid name to use; None if it is valid.
+"""
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Collection
 
-LONGEST_SITE = 52
-"""Kubernetes puts the hash of a revision behind the name of a StatefulSet, in a label of 63 characters."""
-LONGEST_LABEL = 63
+from deploy.hosts import LONGEST_LABEL, address_of, is_host
+from deploy.project.object_names import LONGEST_RELEASE
+
 LONGEST_COMMON_NAME = 64
+"""Limit of a certificate's common name."""
 
 _DNS_LABEL = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
-_HOST = re.compile(
-    r"(([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])\.)*([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
-)
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _EMAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}")
 _ORG = re.compile(r"[A-Za-z0-9_]+")
 _RESERVED = {
-    "server": "NVFlare itself calls the server so",
-    "include": "NVFlare reads another file wherever it is a key",
+    "server": "NVFlare uses it for the server",
+    "include": "NVFlare includes a file for a key of this name",
 }
 
 
-def site_name_fault(name: str, taken: Collection[str] = ()) -> str | None:
-    """What is wrong with the name of a site, and which would do; None if nothing is."""
+def site_name_error(name: str, taken: Collection[str] = ()) -> str | None:
+    """Validate the name of a site."""
     if name in _RESERVED:
-        return f"{name} is taken: {_RESERVED[name]}; {_would_do(f'site-{name}', taken)}"
-    if len(name) <= LONGEST_SITE and _DNS_LABEL.fullmatch(name):
+        return f"{name} is reserved: {_RESERVED[name]}; {_suggestion(f'site-{name}', taken)}"
+    if len(name) <= LONGEST_RELEASE and _DNS_LABEL.fullmatch(name):
         return None
     return (
-        "must be a name that Kubernetes can carry: lower-case letters, digits and -, a letter first, at most "
-        f"{LONGEST_SITE} characters; {_would_do(name, taken)}"
+        "must be valid in Kubernetes: lower-case letters, digits and -, a letter first, at most "
+        f"{LONGEST_RELEASE} characters; {_suggestion(name, taken)}"
     )
 
 
-def server_name_fault(name: str, taken: Collection[str] = ()) -> str | None:
-    """The same of the server, whose name may be a domain name."""
-    if is_address(name):
+def server_name_error(name: str, taken: Collection[str] = ()) -> str | None:
+    """Validate the name of the server, which may be a domain name."""
+    if address_of(name) is not None:
         return f"must be a name, not an address; write name: flare-server and default_host: {name}"
-    labels = name.split(".")
-    if (
-        len(name) <= LONGEST_LABEL
-        and all(_DNS_LABEL.fullmatch(label) for label in labels[:1])
-        and is_host(name)
-    ):
-        return None if name == name.lower() else f"must be lower case; {_would_do(name, taken)}"
+    if len(name) <= LONGEST_LABEL and _DNS_LABEL.fullmatch(name.partition(".")[0]) and is_host(name):
+        return None if name == name.lower() else f"must be lower case; {_suggestion(name, taken)}"
     return (
-        "must be a host or domain name that Kubernetes can carry: lower-case letters, digits, - and ., a "
-        f"letter first, at most {LONGEST_LABEL} characters; {_would_do(name, taken, dots=True)}"
+        "must be a host or domain name that is valid in Kubernetes: lower-case letters, digits, - and ., a "
+        f"letter first, at most {LONGEST_LABEL} characters; {_suggestion(name, taken, dots=True)}"
     )
 
 
-def admin_name_fault(name: str) -> str | None:
-    """The same of an administrator."""
+def admin_name_error(name: str) -> str | None:
+    """Validate the name of an administrator."""
     if not _EMAIL.fullmatch(name):
-        return f"must be an e-mail address, such as {_letters(name) or 'admin'}@example.org"
+        local_part = re.sub(r"[^A-Za-z0-9]+", "-", name.partition("@")[0])[:40].strip("-").lower()
+        return f"must be an e-mail address, such as {local_part or 'admin'}@example.org"
     if len(name) > LONGEST_COMMON_NAME:
-        return f"must have at most {LONGEST_COMMON_NAME} characters: its certificate holds no more"
+        return f"must have at most {LONGEST_COMMON_NAME} characters, the limit in certificates"
     return None
 
 
-def project_name_fault(name: str) -> str | None:
-    """The same of the project, which is a folder and a label of everything in a cluster."""
+def project_name_error(name: str) -> str | None:
+    """Validate the name of the project, which becomes a folder and a Kubernetes label."""
     if len(name) <= LONGEST_LABEL and _LABEL_VALUE.fullmatch(name):
         return None
-    better = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:LONGEST_LABEL].strip("._-") or "federation"
+    valid = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:LONGEST_LABEL].strip("._-") or "federation"
     return (
-        "must serve as a folder and a label: letters, digits, -, _ and ., a letter or digit first and last, "
-        f"at most {LONGEST_LABEL} characters; {better} would do"
+        "must be valid as a folder and a label: letters, digits, -, _ and ., a letter or digit first and "
+        f"last, at most {LONGEST_LABEL} characters; use {valid}"
     )
 
 
-def org_fault(org: str) -> str | None:
-    """The same of an organization: NVFlare's own rule."""
+def org_error(org: str) -> str | None:
+    """Validate the name of an organization, by NVFlare's rule."""
     if len(org) <= LONGEST_COMMON_NAME and _ORG.fullmatch(org):
         return None
-    better = re.sub(r"[^A-Za-z0-9_]+", "_", org)[:LONGEST_COMMON_NAME].strip("_") or "hospital"
-    return f"must be letters, digits and _, at most {LONGEST_COMMON_NAME}; {better} would do"
+    valid = re.sub(r"[^A-Za-z0-9_]+", "_", org)[:LONGEST_COMMON_NAME].strip("_") or "hospital"
+    return f"must be letters, digits and _, at most {LONGEST_COMMON_NAME} characters; use {valid}"
 
 
-def label_fault(name: str, longest: int = LONGEST_LABEL) -> str | None:
-    """The same of a namespace, or what else is one DNS label."""
+def label_error(name: str, longest: int = LONGEST_LABEL) -> str | None:
+    """Validate a DNS label, such as the name of a namespace."""
     if len(name) <= longest and _DNS_LABEL.fullmatch(name):
         return None
     return (
         f"must be lower-case letters, digits and -, a letter first, at most {longest} characters; "
-        f"{_would_do(name, (), longest=longest)}"
+        f"{_suggestion(name, (), longest=longest)}"
     )
 
 
-def is_host(name: str) -> bool:
-    """Whether it is a host name or an IPv4 address, as NVFlare reads one."""
-    return (
-        len(name) <= 253 and bool(_HOST.fullmatch(name)) and all(len(part) <= 63 for part in name.split("."))
-    )
-
-
-def is_address(name: str) -> bool:
-    """Whether it is an IP address."""
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
-def is_loopback(host: str) -> bool:
-    """Whether the host means each machine itself."""
-    if is_address(host):
-        address = ipaddress.ip_address(host)
-        return address.is_loopback or address.is_unspecified
-    lower = host.lower().rstrip(".")
-    return lower in {"localhost", "localhost.localdomain", "ip6-localhost"} or lower.endswith(".localhost")
-
-
-def _letters(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9]+", "-", name.partition("@")[0])[:40].strip("-").lower()
-
-
-def _would_do(name: str, taken: Collection[str], *, dots: bool = False, longest: int = LONGEST_SITE) -> str:
-    """`NAME would do`: the nearest name that nobody has."""
-    allowed = r"[^a-z0-9.-]+" if dots else r"[^a-z0-9-]+"
-    nearest = re.sub(r"-*\.[.-]*", ".", re.sub(allowed, "-", name[:200].lower())).strip("-.")
-    if not nearest[:1].isalpha():
-        nearest = f"site-{nearest}".strip("-")
-    nearest = nearest[:longest].strip("-.")
-    number, free = 1, nearest
+def _suggestion(
+    name: str, taken: Collection[str], *, dots: bool = False, longest: int = LONGEST_RELEASE
+) -> str:
+    """Return `use NAME` with the closest valid name that is not taken."""
+    invalid = r"[^a-z0-9.-]+" if dots else r"[^a-z0-9-]+"
+    closest = re.sub(r"-*\.[.-]*", ".", re.sub(invalid, "-", name[:200].lower())).strip("-.")
+    if not closest[:1].isalpha():
+        closest = f"site-{closest}".strip("-")
+    closest = closest[:longest].strip("-.")
+    number, free = 1, closest
     while free in taken and number < 1000:
         number += 1
-        free = f"{nearest[: longest - len(str(number)) - 1]}-{number}"
-    return f"{free} would do"
+        free = f"{closest[: longest - len(str(number)) - 1]}-{number}"
+    return f"use {free}"

@@ -1,4 +1,4 @@
-"""Studies (api_version 4): NVFlare's own rules, with the place of what breaks them."""
+"""Validation of `studies` (api_version 4) by NVFlare's own rules."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from deploy.project.validation.diagnostics import Diagnostic, Known, Location, shown
-from deploy.project.validation.entries import entries_of, list_of
+from deploy.project.validation.diagnostics import Choices, Diagnostic, Location, quoted
+from deploy.project.validation.entries import entries_of, list_of, mapping_of
 
 _STUDY = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
 
 
-def study_mistakes(document: Mapping[str, Any]) -> Iterator[Diagnostic]:
-    """Names of studies, and what they refer to."""
+def validate_studies(document: Mapping[str, Any]) -> Iterator[Diagnostic]:
+    """Validate the names of studies and their references to participants."""
     studies = document.get("studies")
     if not isinstance(studies, dict):
         return
@@ -23,44 +23,49 @@ def study_mistakes(document: Mapping[str, Any]) -> Iterator[Diagnostic]:
     org_of = {entry.name: entry.org for entry in entries if entry.type == "client"}
     admins = {entry.name for entry in entries if entry.type == "admin"}
     orgs = {entry.org for entry in entries if entry.org}
-    known_admins, known_orgs, known_sites = Known(sorted(admins)), Known(sorted(orgs)), Known(org_of)
+    admin_names, org_names, site_names = Choices(sorted(admins)), Choices(sorted(orgs)), Choices(org_of)
     for name, study in studies.items():
         at: Location = ("studies", name)
         if name == "default":
-            yield Diagnostic(at, "NVFlare keeps the name default for itself; choose another")
+            yield Diagnostic(at, "NVFlare reserves the name default; choose another name")
         elif not _STUDY.fullmatch(name):
-            yield Diagnostic(at, "must be lower-case letters, digits, - and _, at most 63")
+            yield Diagnostic(at, "must be lower-case letters, digits, - and _, at most 63 characters")
         if isinstance(study, dict):
-            yield from _orgs(study.get("site_orgs"), (*at, "site_orgs"), orgs, known_orgs)
-            yield from _sites(study.get("site_orgs"), (*at, "site_orgs"), org_of, known_sites)
-            yield from _admins(list_of(study.get("admins")), (*at, "admins"), admins, known_admins)
+            site_orgs = mapping_of(study.get("site_orgs"))
+            yield from _orgs(site_orgs, (*at, "site_orgs"), orgs, org_names)
+            yield from _sites(site_orgs, (*at, "site_orgs"), org_of, site_names)
+            yield from _admins(list_of(study.get("admins")), (*at, "admins"), admins, admin_names)
 
 
-def _orgs(site_orgs: object, at: Location, orgs: set[str], known: Known) -> Iterator[Diagnostic]:
-    for org in site_orgs if isinstance(site_orgs, dict) else ():
+def _orgs(
+    site_orgs: Mapping[str, Any], at: Location, orgs: set[str], choices: Choices
+) -> Iterator[Diagnostic]:
+    for org in site_orgs:
         if org not in orgs:
-            yield Diagnostic(
-                (*at, org), f"no participant is of the organization {shown(org)}; {known.hint(org)}"
-            )
+            hint = choices.hint(org, "organizations")
+            yield Diagnostic((*at, org), f"no participant has the organization {quoted(org)}; {hint}")
 
 
-def _sites(site_orgs: object, at: Location, org_of: Mapping[str, str], known: Known) -> Iterator[Diagnostic]:
+def _sites(
+    site_orgs: Mapping[str, Any], at: Location, org_of: Mapping[str, str], choices: Choices
+) -> Iterator[Diagnostic]:
     seen: set[str] = set()
-    for org, sites in (site_orgs if isinstance(site_orgs, dict) else {}).items():
+    for org, sites in site_orgs.items():
         for number, site in enumerate(list_of(sites)):
-            place = (*at, org, number)
+            where = (*at, org, number)
             if not isinstance(site, str):
                 continue
             if site not in org_of:
-                yield Diagnostic(place, f"there is no client {shown(site)}; {known.hint(site)}")
+                yield Diagnostic(where, f"no client {quoted(site)}; {choices.hint(site, 'clients')}")
             elif org_of[site] != org:
-                yield Diagnostic(place, f"{site} is of the organization {org_of[site]}; write it there")
+                yield Diagnostic(where, f"{site} has the organization {org_of[site]}; move it there")
             elif site in seen:
-                yield Diagnostic(place, f"{site} stands here twice; take one out")
+                yield Diagnostic(where, f"{site} is listed twice; remove one")
             seen.add(site)
 
 
-def _admins(names: list[Any], at: Location, admins: set[str], known: Known) -> Iterator[Diagnostic]:
+def _admins(names: list[Any], at: Location, admins: set[str], choices: Choices) -> Iterator[Diagnostic]:
     for number, admin in enumerate(names):
         if isinstance(admin, str) and admin not in admins:
-            yield Diagnostic((*at, number), f"there is no administrator {shown(admin)}; {known.hint(admin)}")
+            hint = choices.hint(admin, "administrators")
+            yield Diagnostic((*at, number), f"no administrator {quoted(admin)}; {hint}")

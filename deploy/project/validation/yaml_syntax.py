@@ -1,92 +1,86 @@
-"""What YAML lets pass and nobody means in project.yml: keys written twice, tags, values that are not."""
+"""Validation of YAML nodes: duplicate keys, tags, and scalars that cannot be converted."""
 
 from __future__ import annotations
 
 import yaml
 from yaml.constructor import SafeConstructor
 
-from deploy.project.validation.diagnostics import Diagnostic, Location, shown
+from deploy.project.validation.diagnostics import Diagnostic, Location, quoted
 
 _TAG = "tag:yaml.org,2002:"
 _TEXT, _MAPPING, _MERGE = f"{_TAG}str", f"{_TAG}map", f"{_TAG}merge"
-_PLAIN = {
+_ALLOWED = {
     f"{_TAG}{kind}" for kind in ("str", "null", "bool", "int", "float", "timestamp", "map", "seq", "merge")
 }
-_INCLUDE = "NVFlare reads a file here, Flarefleet this one alone; write what that file holds"
 
 
-class Inspection:
-    """Looks at each node once; takes out what could not be built, so that all else can still be checked."""
+class SyntaxValidator:
+    """Validates each node once, and replaces invalid ones so that the rest can be validated further."""
 
     def __init__(self) -> None:
-        self.mistakes: list[Diagnostic] = []
+        self.errors: list[Diagnostic] = []
         self.unreadable: set[Location] = set()
-        """Where nothing was left that could be checked further."""
+        """Locations of replaced nodes."""
         self._seen: set[int] = set()
         self._values = SafeConstructor()
 
-    def inspect(self, node: yaml.Node, at: Location = ()) -> None:
-        """Look at a node and all below it. Nothing may be its own descendant."""
+    def validate(self, node: yaml.Node, at: Location = ()) -> None:
+        """Validate a node and all nodes below it. No node may contain itself."""
         if id(node) in self._seen:
             return
         self._seen.add(id(node))
-        if node.tag not in _PLAIN:
-            text = f"the YAML tag {shown(node.tag)} is not for project.yml; remove it, or quote the value"
-            self._take_out(node, at, text)
+        if node.tag not in _ALLOWED:
+            self._replace(node, at, f"the YAML tag {quoted(node.tag)} is not allowed; remove it")
         elif isinstance(node, yaml.MappingNode):
-            self._inspect_mapping(node, at)
+            self._validate_mapping(node, at)
         elif isinstance(node, yaml.SequenceNode):
             for number, item in enumerate(node.value):
-                self.inspect(item, (*at, number))
+                self.validate(item, (*at, number))
         elif node.tag != _TEXT:
-            self._inspect_scalar(node, at)
+            self._validate_scalar(node, at)
 
-    def _inspect_mapping(self, node: yaml.MappingNode, at: Location) -> None:
+    def _validate_mapping(self, node: yaml.MappingNode, at: Location) -> None:
         if node.tag != _MAPPING:
-            self._take_out(node, at, "the YAML tag does not fit a mapping; remove it")
+            self._replace(node, at, "the YAML tag does not match a mapping; remove it")
             return
         lines: dict[str, int] = {}
-        kept = []
+        valid = []
         for key, value in node.value:
-            fault = None if key.tag == _MERGE else _key_fault(key, lines)
-            if fault is not None:
-                place = (*at, key.value) if key.tag == _TEXT else at
-                self.mistakes.append(Diagnostic(place, fault, key.start_mark.line + 1))
+            error = None if key.tag == _MERGE else _key_error(key, lines)
+            if error is not None:
+                where = (*at, key.value) if key.tag == _TEXT else at
+                self.errors.append(Diagnostic(where, error, key.start_mark.line + 1))
                 continue
-            kept.append((key, value))
+            valid.append((key, value))
             if key.tag == _MERGE:
-                self._inspect_merged(value, at)
+                for part in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                    self.validate(part, at)
             else:
                 lines[key.value] = key.start_mark.line + 1
-                self.inspect(value, (*at, key.value))
-        node.value = kept
+                self.validate(value, (*at, key.value))
+        node.value = valid
 
-    def _inspect_merged(self, value: yaml.Node, at: Location) -> None:
-        """Every mapping that `<<` takes in; PyYAML itself refuses what is none."""
-        for part in value.value if isinstance(value, yaml.SequenceNode) else [value]:
-            self.inspect(part, at)
-
-    def _inspect_scalar(self, node: yaml.Node, at: Location) -> None:
+    def _validate_scalar(self, node: yaml.Node, at: Location) -> None:
         try:
             value = self._values.construct_object(node)
-        except Exception:  # PyYAML lets whatever int(), float() and datetime raise through
+        except Exception:  # PyYAML does not convert the errors of int(), float() and datetime
             self._values = SafeConstructor()
-            self._take_out(node, at, f"{shown(node.value)} is not what it looks like; put it in quotes")
+            self._replace(node, at, f"{quoted(node.value)} is not a valid number or date; put it in quotes")
             return
         if isinstance(value, int) and abs(value) >= 2**63:
-            self._take_out(node, at, "the number is too large")
+            self._replace(node, at, "the number is too large")
 
-    def _take_out(self, node: yaml.Node, at: Location, text: str) -> None:
-        self.mistakes.append(Diagnostic(at, text, node.start_mark.line + 1))
+    def _replace(self, node: yaml.Node, at: Location, text: str) -> None:
+        self.errors.append(Diagnostic(at, text, node.start_mark.line + 1))
         self.unreadable.add(at)
         node.__class__, node.tag, node.value = yaml.ScalarNode, _TEXT, "-"
 
 
-def _key_fault(key: yaml.Node, lines: dict[str, int]) -> str | None:
+def _key_error(key: yaml.Node, lines: dict[str, int]) -> str | None:
     if not isinstance(key, yaml.ScalarNode):
         return "a key must be text, not a mapping or a list"
     if key.tag != _TEXT:
-        return f"a key must be text, not {shown(key.value)}; put it in quotes"
+        return f"a key must be text, not {quoted(key.value)}; put it in quotes"
     if key.value == "include":
-        return _INCLUDE
-    return f"written twice (first in line {lines[key.value]}); keep one" if key.value in lines else None
+        return "include is not supported; copy the content of that file here"
+    return f"duplicate key (first in line {lines[key.value]}); remove one" if key.value in lines else None

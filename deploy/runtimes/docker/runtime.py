@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from deploy.errors import Failed, InputError
 from deploy.hosts import LOOPBACK, local_server_host
+from deploy.project.object_names import compose_name
 from deploy.release import compose
 from deploy.runtimes.admin_kit import kit_for_host
 from deploy.runtimes.docker import keys
@@ -121,7 +122,7 @@ class DockerRuntime:
         """
         from docker.errors import NotFound
 
-        name = f"{compose.compose_name(self.project.name)}_{self.project.server.name}-workspace"
+        name = f"{compose_name(self.project.name)}_{self.project.server.name}-workspace"
         try:
             volume = self._client.volumes.get(name)
         except NotFound:
@@ -142,9 +143,7 @@ class DockerRuntime:
     @property
     def _members(self) -> Mapping[str, str]:
         """The role of the server and of each site, the server first."""
-        return {self.project.server.name: "server"} | dict.fromkeys(
-            (site.name for site in self.project.sites), "client"
-        )
+        return {parent.name: parent.role for parent in self.project.parents}
 
     def _filters(self, *further: str) -> Filters:
         return {"label": [*(f"{label}={value}" for label, value in self.labels.items()), *further]}
@@ -174,7 +173,7 @@ class DockerRuntime:
         refuse_taken_ports(ports, "" if compose.is_for_several_hosts(self.project) else LOOPBACK)
 
     def _private_keys(self) -> dict[str, keys.PrivateKey]:
-        prefix = compose.compose_name(self.project.name)
+        prefix = compose_name(self.project.name)
         return {
             name: keys.key_of(self.workspace.kit(name), role, f"{prefix}_{name}")
             for name, role in self._members.items()

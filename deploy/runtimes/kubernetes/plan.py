@@ -19,7 +19,7 @@ from deploy.release.participant import Participant
 from deploy.runtimes import records
 
 if TYPE_CHECKING:
-    from deploy.project import Project, Server, Site
+    from deploy.project import Project
     from deploy.workspace import Workspace
 
 
@@ -108,12 +108,11 @@ class RunFolder:
 
 def participants(project: Project, workspace: Workspace) -> dict[str, Participant]:
     """The server and every site as their releases see them, the server first."""
-    everybody: tuple[Server | Site, ...] = (project.server, *project.sites)
     return {
         one.name: Participant(
             project=project, deployment=one.deployment, name=one.name, kit=workspace.kit(one.name)
         )
-        for one in everybody
+        for one in project.parents
     }
 
 

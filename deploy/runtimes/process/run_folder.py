@@ -30,6 +30,8 @@ class Member(BaseModel, frozen=True):
     parent_port: int
     telemetry_port: int
     environment: Mapping[str, str]
+    credentials: Path | None = None
+    """File with further variables, which are secret and so not in the plan."""
 
     @property
     def telemetry_url(self) -> str:

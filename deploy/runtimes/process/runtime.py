@@ -15,6 +15,7 @@ import psutil
 
 from deploy.errors import Failed, InputError
 from deploy.hosts import local_server_host
+from deploy.project.server_environment import TRACKER_PREFIXES, server_environment
 from deploy.runtimes.admin_kit import kit_for_host
 from deploy.runtimes.follow import follow_lines, read_lines
 from deploy.runtimes.ports import free_ports, is_free, refuse_taken_ports
@@ -110,7 +111,7 @@ class ProcessRuntime:
     @property
     def _roles(self) -> Mapping[str, str]:
         """The role of the server and of each site of project.yml, the server first."""
-        return {self.project.server.name: "server"} | {site.name: "client" for site in self.project.sites}
+        return {parent.name: parent.role for parent in self.project.parents}
 
     def _running(self) -> dict[str, psutil.Process]:
         """The processes of the plan's servers and sites that run now."""
@@ -155,14 +156,19 @@ class ProcessRuntime:
             contract.ENV_TELEMETRY_PORT: str(telemetry_port),
             "MALLOC_ARENA_MAX": MEMORY_ARENAS,
         }
+        credentials = None
         if role == "client":
             environment[contract.ENV_SERVER_ADDRESS] = address
+        else:
+            environment |= server_environment(self.project)
+            credentials = self.project.credentials_file
         return Member(
             name=name,
             role=role,
             parent_port=parent_port,
             telemetry_port=telemetry_port,
             environment=environment,
+            credentials=credentials,
         )
 
     def _start(self, names: list[str]) -> None:
@@ -210,10 +216,12 @@ class ProcessRuntime:
 
 
 def _own_environment() -> dict[str, str]:
-    """This process's environment without what is meant for a single parent; the rest is the server's."""
-    for_all = (contract.ENV_TRACKING, contract.ENV_METRICS_KEPT, *contract.SERVER_SETTINGS)
+    """Return this process's environment without the variables that project.yml or a single parent decides."""
+    decided = ("FLARE_", *TRACKER_PREFIXES)
     return {
-        name: value for name, value in os.environ.items() if name in for_all or not name.startswith("FLARE_")
+        name: value
+        for name, value in os.environ.items()
+        if name == contract.ENV_METRICS_KEPT or not name.startswith(decided)
     }
 
 

@@ -46,11 +46,16 @@ def main(arguments: list[str]) -> int:
 def _start(folder: RunFolder, member: Member) -> Record:
     home = folder.home(member.name)
     home.mkdir(mode=0o700, exist_ok=True)
+    credentials = {}
+    if member.credentials:
+        from deploy.project.server_environment import read_credentials
+
+        credentials = read_credentials(member.credentials)
     with folder.log(member.name).open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "fl_app.startup"],
             cwd=home,
-            env=os.environ | dict(member.environment),
+            env=os.environ | dict(member.environment) | credentials,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -26,20 +26,15 @@ from tests.waiting import eventually
 
 @pytest.fixture(scope="package")
 def trackers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MLflowServer]:
-    """Every parent that starts finds MLflow, which may still be starting itself, and W&B offline."""
+    """An MLflow server, which may still be starting."""
     if not mlflow_server.PROGRAM.exists():
         leave_out("no MLflow server: python -m deploy.tools --mlflow")
     server = MLflowServer(tmp_path_factory.mktemp("mlflow"))
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("FLARE_TRACKING", "mlflow,wandb")
-        environment.setenv("MLFLOW_TRACKING_URI", server.url)
-        environment.setenv("WANDB_MODE", "offline")
-        environment.setenv("FLARE_ANALYTICS_KEEP_DAYS", str(KEEP_DAYS))
-        try:
-            server.start()
-            yield server
-        finally:
-            server.stop()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
 
 
 @pytest.fixture(scope="package")
@@ -60,7 +55,16 @@ def tracked_with_flower(
 
 @contextmanager
 def _up(kind: type[Federation], name: str, mlflow: MLflowServer, folder: Path) -> Iterator[Tracked]:
-    federation = kind(write_project(folder, sites=len(SITES), name=name).parent)
+    tracking = {
+        "receivers": ["mlflow", "wandb"],
+        "environment": {"MLFLOW_TRACKING_URI": mlflow.url, "WANDB_MODE": "offline"},
+        "keep_days": KEEP_DAYS,
+        "credentials": "trackers.env",
+    }
+    credentials = folder / "trackers.env"
+    credentials.write_text(f"WANDB_API_KEY={'a' * 40}\n", encoding="utf-8")
+    credentials.chmod(0o600)
+    federation = kind(write_project(folder, sites=len(SITES), name=name, tracking=tracking).parent)
     (folder / "wandb").mkdir()
     try:
         up = federation.flarefleet("up")

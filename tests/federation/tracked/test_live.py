@@ -116,6 +116,23 @@ def _age(folder: Path, days: float) -> None:
         os.utime(path, (then, then))
 
 
+def test_a_second_up_ignores_variables_of_its_shell_and_says_so(
+    tracked: Tracked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    federation = tracked.federation
+    server = federation.parent(SERVER)
+    monkeypatch.setenv("FLARE_TRACKING", "wandb")
+
+    up = federation.flarefleet("up")
+
+    assert up.returncode == 0, up.stderr
+    assert "warning: FLARE_TRACKING in this shell has no effect" in up.stderr
+    assert federation.parent(SERVER) == server
+    environment = server.environ()
+    assert (environment["FLARE_TRACKING"], environment["WANDB_API_KEY"]) == ("mlflow,wandb", "a" * 40)
+    assert not {"FLARE_TRACKING", "WANDB_API_KEY"} & federation.parent("site-1").environ().keys()
+
+
 def test_a_server_that_is_told_of_an_unknown_tracker_does_not_start(
     tracked: Tracked, start: Callable[..., Any], tmp_path: Path
 ) -> None:

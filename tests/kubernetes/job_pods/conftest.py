@@ -22,12 +22,14 @@ def wards(cluster_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """A server and three sites, up, whose jobs run in pods; what cannot start is given up after 5 s."""
     name = f"wards-{os.getpid()}"
     folder = tmp_path_factory.mktemp("wards")
-    file = write_project(folder, sites=3, name=name, image=cluster_image, port=8002, launcher="pod")
+    guard = {"task_timeout_seconds": int(TASK_TIMEOUT)}
+    file = write_project(
+        folder, sites=3, name=name, image=cluster_image, port=8002, launcher="pod", guard=guard
+    )
     made = Federation(file.parent, "kubernetes")
-    own: dict[str, object] = {"jobPods": {"startTimeoutSeconds": 5}}
-    (made.workspace.release / "site-1" / "own.yaml").write_text(yaml.safe_dump(own))
-    own["extraEnv"] = [{"name": "FLARE_TASK_TIMEOUT", "value": TASK_TIMEOUT}]
-    (made.workspace.release / SERVER / "own.yaml").write_text(yaml.safe_dump(own))
+    for parent in (SERVER, "site-1"):
+        own = made.workspace.release / parent / "own.yaml"
+        own.write_text(yaml.safe_dump({"jobPods": {"startTimeoutSeconds": 5}}))
     try:
         up = made.flarefleet("up", "--runtime", "kubernetes")
         assert up.returncode == 0, up.stderr

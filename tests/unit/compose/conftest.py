@@ -1,4 +1,4 @@
-"""Projects for the compose files: one on this machine, one over several hosts."""
+"""Projects on one machine and on several hosts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BUILDERS = [
 
 @pytest.fixture
 def project(tmp_path: Path) -> Callable[..., Project]:
-    """Write a project.yml and read it."""
+    """Write and load a project.yml; further arguments are keys of `deployment`."""
 
     def write(
         name: str = "demo", default_host: str | None = "localhost", count: int = 3, **deployment: Any

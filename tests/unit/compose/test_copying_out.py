@@ -1,4 +1,4 @@
-"""What comes out of a volume: its plain files, and nothing that would lie elsewhere on this machine."""
+"""Copying from a volume: only regular files, and only into the target folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deploy.runtimes.docker.volumes import copy_out
 
 
 class Hostile:
-    """A container whose user has put this into a folder."""
+    """A container with these members in a folder."""
 
     def __init__(self, *members: tarfile.TarInfo) -> None:
         self._stream = io.BytesIO()
@@ -36,7 +36,7 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.
     return found
 
 
-def test_files_and_folders_arrive_and_what_was_there_is_gone(tmp_path: Path) -> None:
+def test_a_copy_replaces_the_target_folder(tmp_path: Path) -> None:
     target = tmp_path / "analytics"
     (target / "old").mkdir(parents=True)
     container = Hostile(member("analytics", tarfile.DIRTYPE), member("analytics/job", tarfile.DIRTYPE))
@@ -56,7 +56,7 @@ def test_files_and_folders_arrive_and_what_was_there_is_gone(tmp_path: Path) -> 
         member("analytics/planted", tarfile.FIFOTYPE),
     ],
 )
-def test_links_devices_and_ways_out_are_left_behind(tmp_path: Path, planted: tarfile.TarInfo) -> None:
+def test_links_devices_and_paths_outside_are_not_copied(tmp_path: Path, planted: tarfile.TarInfo) -> None:
     folder = tmp_path / "run" / "docker"
     container = Hostile(member("analytics", tarfile.DIRTYPE), planted, member("analytics/events"))
 
@@ -66,7 +66,7 @@ def test_links_devices_and_ways_out_are_left_behind(tmp_path: Path, planted: tar
     assert [path.name for path in tmp_path.rglob("*planted*")] == []
 
 
-def test_a_folder_that_is_not_there_changes_nothing(tmp_path: Path) -> None:
+def test_a_missing_folder_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "kept").mkdir()
 
     assert not copy_out(Hostile(), "/data/other", tmp_path / "kept")  # type: ignore[arg-type]

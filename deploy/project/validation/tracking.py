@@ -1,0 +1,45 @@
+"""Validation of `deployment.tracking`: its variables and its credentials file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from deploy.errors import InputError
+from deploy.project.server_environment import TRACKER_PREFIXES, read_credentials
+from deploy.project.validation.diagnostics import Diagnostic, Location
+from deploy.project.validation.entries import mapping_of, text_at
+
+_SECRET_NAME = re.compile(r"TOKEN|PASSWORD|PASSWD|SECRET|CREDENTIAL|(?:^|_)KEY(?:_|$)", re.IGNORECASE)
+_PASSWORD_IN_URL = re.compile(r"://[^/@\s]*:[^/@\s]*@")
+_AT: Location = ("deployment", "tracking")
+
+
+def validate_tracking(document: Mapping[str, Any], folder: Path) -> Iterator[Diagnostic]:
+    """Validate `deployment.tracking`, beyond keys and types.
+
+    Args:
+        document: project.yml.
+        folder: the folder that relative paths start from.
+    """
+    tracking = mapping_of(mapping_of(document.get("deployment")).get("tracking"))
+    environment = mapping_of(tracking.get("environment"))
+    for name, value in environment.items():
+        at = (*_AT, "environment", name)
+        if not name.startswith(TRACKER_PREFIXES):
+            yield Diagnostic(at, "must begin with MLFLOW_ or WANDB_; remove it")
+        elif _SECRET_NAME.search(name) or _PASSWORD_IN_URL.search(str(value)):
+            yield Diagnostic(
+                at, "is a secret; move it to a file that only you can read, and name it in credentials: FILE"
+            )
+    if written := text_at(tracking, "credentials"):
+        at = (*_AT, "credentials")
+        try:
+            credentials = read_credentials(folder / Path(written).expanduser())
+        except (InputError, RuntimeError) as error:
+            yield Diagnostic(at, str(error))
+            return
+        for name in sorted(credentials.keys() & environment.keys()):
+            yield Diagnostic(at, f"{name} is in this file and in environment; remove one")

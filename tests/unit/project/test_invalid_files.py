@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from deploy.errors import InputError
+from deploy.project import load_project
+
+from .project_file import (
+    VALID,
+    WITHOUT_DEPLOYMENT,
+    assert_error,
+    changed,
+    errors,
+    invalid_files,
+    load,
+    with_deployment,
+)
+
+
+@pytest.mark.parametrize(("content", "key", "texts"), invalid_files())
+def test_an_error_has_its_line_its_key_and_a_remedy(
+    content: str, key: str, texts: list[str], tmp_path: Path
+) -> None:
+    assert_error(tmp_path, content, key, texts)
+
+
+def test_all_errors_are_reported_at_once_sorted_by_line(tmp_path: Path) -> None:
+    content = (
+        VALID.replace("api_version: 3", "api_version: 5")
+        .replace("fed_learn_port", "fed_learn_prot")
+        .replace("name: site-2", "name: Site_2")
+        .replace("role: project_admin", "role: boss")
+        .replace("cert.CertBuilder", "cert.CertBuilders")
+        .replace("scheme: grpc", "shceme: grpc")
+        .replace("gpus: 1", "gpus: -1")
+        + "    site-9: {}\ndeployments: {}\n"
+    )
+
+    found = errors(tmp_path, content)
+
+    assert [int(message.split(":")[1]) for message in found] == [1, 9, 14, 20, 28, 29, 37, 41, 42]
+
+
+@pytest.mark.parametrize("missing", ["WorkspaceBuilder", "StaticFileBuilder", "CertBuilder"])
+def test_a_missing_builder_that_kits_require_is_reported(missing: str, tmp_path: Path) -> None:
+    document = yaml.safe_load(VALID)
+    document["builders"] = [entry for entry in document["builders"] if missing not in entry["path"]]
+
+    (found,) = errors(tmp_path, yaml.safe_dump(document))
+
+    assert f"{missing} is missing" in found
+
+
+@pytest.mark.parametrize("key", ["api_version", "name", "participants", "builders"])
+def test_a_missing_section_that_nvflare_requires_is_reported(key: str, tmp_path: Path) -> None:
+    document = yaml.safe_load(VALID)
+    del document[key]
+
+    assert any(
+        message.startswith(f"project.yml:1: {key}: missing; write ")
+        for message in errors(tmp_path, yaml.safe_dump(document))
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("server", "no server; add a participant of type: server"),
+        ("client", "no client; add a participant of type: client for each site"),
+        ("admin", "no administrator; add a participant of type: admin, role: project_admin"),
+    ],
+)
+def test_a_missing_type_of_participant_is_reported(kind: str, text: str, tmp_path: Path) -> None:
+    document = yaml.safe_load(WITHOUT_DEPLOYMENT)
+    document["participants"] = [entry for entry in document["participants"] if entry["type"] != kind]
+
+    found = errors(tmp_path, yaml.safe_dump(document, sort_keys=False))
+
+    assert found == [f"project.yml:4: participants: {text}"]
+
+
+@pytest.mark.parametrize("role", ["org_admin", "member"])
+def test_at_least_one_administrator_may_submit_jobs(role: str, tmp_path: Path) -> None:
+    assert errors(tmp_path, changed("role: project_admin", f"role: {role}")) == [
+        "project.yml:5: participants: no administrator may submit jobs; "
+        "give one of them role: project_admin or lead"
+    ]
+
+
+def test_every_suggested_name_is_valid(tmp_path: Path) -> None:
+    for name in ("SITE_2", "2", "-", "Ünïversität Köln", "a" * 90, "site.2", "server", "--x--", "%$"):
+        found = errors(tmp_path, changed("name: site-2\n", f"name: {name!r}\n"))
+        suggested = found[0].rpartition("; use ")[2]
+
+        assert load(tmp_path, changed("name: site-2\n", f"name: {suggested}\n")).sites[1].name == suggested
+
+
+def test_gpus_require_gpu_images(tmp_path: Path) -> None:
+    assert errors(tmp_path, changed("variant: gpu", "variant: cpu")) == [
+        "project.yml:37: deployment.sites.site-1.gpus: cpu images cannot use GPUs; "
+        "write variant: gpu in deployment.image, or gpus: 0"
+    ]
+
+
+def test_vla_requires_gpu_images(tmp_path: Path) -> None:
+    text = changed("variant: gpu", "variant: cpu, extras: [vla]").replace("      gpus: 1\n", "")
+
+    (found,) = errors(tmp_path, text)
+
+    assert found.startswith("project.yml:33: deployment.image.extras: vla requires variant: gpu")
+
+
+@pytest.mark.parametrize("name", ["localhost", "server.localhost"])
+def test_the_server_of_several_hosts_has_no_loopback_name(name: str, tmp_path: Path) -> None:
+    (found,) = errors(tmp_path, VALID.replace("name: flare.example.org", f"name: {name}"))
+
+    assert found.startswith(f"project.yml:6: participants[0].name: {name} is a loopback name")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("MLFLOW_TRACKING_TOKEN=s3cret", "can be read by other users; run: chmod 600"),
+        ("# comment\n\nMLFLOW_TRACKING_TOKEN = s3cret", ":3: must be NAME=VALUE"),
+        ("MLFLOW_TRACKING_TOKEN=s3cret with spaces", ":1: must be NAME=VALUE, or NAME='VALUE'"),
+        ("TOKEN=s3cret", ":1: TOKEN must begin with MLFLOW_ or WANDB_"),
+        ("WANDB_MODE=s3cret", "WANDB_MODE is in this file and in environment; remove one"),
+    ],
+)
+def test_an_invalid_credentials_file_is_reported_without_its_content(
+    text: str, expected: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "trackers.env"
+    file.write_text(text)
+    file.chmod(0o644 if "chmod" in expected else 0o600)
+
+    (found,) = errors(
+        tmp_path,
+        with_deployment("tracking: {environment: {WANDB_MODE: offline}, credentials: trackers.env}"),
+    )
+
+    assert found.startswith("project.yml:33: deployment.tracking.credentials: ")
+    assert expected in found
+    assert "s3cret" not in found
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        pytest.param(b"", "1: the file is empty", id="empty"),
+        pytest.param(b"# nothing\n", "1: the file is empty", id="comments only"),
+        pytest.param(b"---\n...\n", "the file is empty", id="an empty document"),
+        pytest.param(b"- a\n", "1: the file must be a mapping", id="a list"),
+        pytest.param(b"\nhello\n", "2: the file must be a mapping", id="a word"),
+        pytest.param(b"a: b\n\x00\n", "2: character 0x00 is not allowed", id="a null byte"),
+        pytest.param(b"\x7fELF\x02\x01\x01\x00", "1: character 0x7f", id="a program"),
+        pytest.param(b"a: b\nc: \xff\xfe\n", "2: byte 0xff is not UTF-8", id="not UTF-8"),
+        pytest.param("a: b".encode("utf-16"), "1: byte 0xff is not UTF-8", id="UTF-16"),
+        pytest.param(b"a: b\nb:\n\t- c\n", "3: not valid YAML", id="a tab"),
+        pytest.param(b"a: b\nb: [c\n", "not valid YAML", id="an open bracket"),
+        pytest.param(b"a: *b\n", "1: not valid YAML: found undefined alias", id="an undefined alias"),
+        pytest.param(b"a: b\n---\na: c\n", "2: not valid YAML", id="two documents"),
+        pytest.param(b"a: &a [*a]\n", "1: alias *a refers to a value that contains it", id="a cycle"),
+        pytest.param(b"a: &a\n  <<: *a\n", "2: alias *a refers to a value", id="a cycle of merges"),
+        pytest.param(b"a: 1\nb: {<<: 5}\n", "2: not valid YAML", id="a merge of a scalar"),
+        pytest.param(b"[" * 100_000, "more than 40 nested levels", id="depth"),
+        pytest.param(b"a: " + b"{a: " * 50_000, "more than 40 nested levels", id="depth of mappings"),
+        pytest.param(b"- " * 50_000, "more than 40 nested levels", id="depth of block lists"),
+        pytest.param(b"a: 1\n" * 500_000, "larger than 2 MiB", id="size"),
+    ],
+)
+def test_a_file_that_is_not_a_project_has_one_error_with_a_line(
+    content: bytes, text: str, tmp_path: Path
+) -> None:
+    (found,) = errors(tmp_path, content)
+
+    assert text in found
+
+
+def test_too_many_values_are_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deploy.project.source.MAX_NODES", 1000)
+
+    assert "1: more than 1000 values" in errors(tmp_path, b"a: [" + b"1," * 1100 + b"]")[0]
+
+
+@pytest.mark.parametrize(
+    "into", ["[{0}, {0}, {0}, {0}, {0}, {0}, {0}, {0}, {0}]", "{{<<: [{0}, {0}, {0}, {0}, {0}]}}"]
+)
+def test_an_alias_bomb_is_rejected_before_expansion(into: str, tmp_path: Path) -> None:
+    levels = [f"x-{n}: &x{n} {into.format(f'*x{n - 1}')}" for n in range(1, 30)]
+
+    found = errors(tmp_path, "\n".join(["x-0: &x0 {a: b}", *levels]) + "\n" + VALID)
+
+    assert any("more than" in message for message in found)
+
+
+@pytest.mark.parametrize(
+    "number", ["9" * 5000, "0x" + "f" * 5000, "0b2", "1" + ":59" * 2000, "9223372036854775808"]
+)
+def test_a_number_that_python_cannot_convert_is_an_error_of_the_file(number: str, tmp_path: Path) -> None:
+    found = errors(tmp_path, changed("fed_learn_port: 8002", f"fed_learn_port: {number}"))
+
+    assert found[0].startswith("project.yml:9: participants[0].fed_learn_port: ")
+
+
+def test_a_path_that_is_not_a_file_has_a_remedy(tmp_path: Path) -> None:
+    for path in (tmp_path / "project.yml", tmp_path, tmp_path / ("a" * 300)):
+        with pytest.raises(InputError, match=r"--project FILE|cannot be read"):
+            load_project(path)

@@ -1,0 +1,97 @@
+"""`deployment.tracking` and `deployment.guard` as environment variables of the server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from deploy.project import SiteDeployment
+from deploy.project.server_environment import ignored_variables, read_credentials, server_environment
+from deploy.release.participant import Participant
+from deploy.release.values import values_text
+
+from .project_file import VALID, load, with_deployment
+
+
+def test_without_settings_the_server_gets_no_variables(tmp_path: Path) -> None:
+    assert server_environment(load(tmp_path, VALID)) == {}
+    assert server_environment(load(tmp_path, with_deployment("tracking:\n  guard:"))) == {}
+
+
+def test_settings_become_the_servers_variables(tmp_path: Path) -> None:
+    project = load(
+        tmp_path,
+        with_deployment(
+            "tracking: {receivers: [mlflow, wandb], keep_days: 0.5,"
+            " environment: {WANDB_MODE: offline, MLFLOW_HTTP_REQUEST_TIMEOUT: 5}}\n"
+            "  guard: {site_patience_seconds: 3600, task_timeout_seconds: 0}"
+        ),
+    )
+
+    assert server_environment(project) == {
+        "FLARE_TRACKING": "mlflow,wandb",
+        "FLARE_ANALYTICS_KEEP_DAYS": "0.5",
+        "FLARE_SITE_PATIENCE": "3600",
+        "FLARE_TASK_TIMEOUT": "0",
+        "WANDB_MODE": "offline",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    }
+
+
+def test_settings_become_values_of_the_servers_chart(tmp_path: Path) -> None:
+    for folder in ("startup", "local"):
+        (tmp_path / "kit" / folder).mkdir(parents=True)
+    project = load(
+        tmp_path,
+        with_deployment(
+            "tracking: {receivers: [wandb], keep_days: 90, environment: {WANDB_MODE: offline}}\n"
+            "  guard: {task_timeout_seconds: 60}"
+        ),
+    )
+
+    server = Participant(project, SiteDeployment(), project.server.name, tmp_path / "kit")
+    site = Participant(project, SiteDeployment(), "site-1", tmp_path / "kit")
+
+    values = yaml.safe_load(values_text(server))
+    assert values["tracking"] == {"receivers": ["wandb"]}
+    assert values["analytics"] == {"keepDays": 90}
+    assert values["extraEnv"] == [
+        {"name": "FLARE_TASK_TIMEOUT", "value": "60"},
+        {"name": "WANDB_MODE", "value": "offline"},
+    ]
+    assert not {"tracking", "analytics", "extraEnv"} & yaml.safe_load(values_text(site)).keys()
+
+
+def test_credentials_are_read_from_a_private_file_beside_project_yml(tmp_path: Path) -> None:
+    file = tmp_path / "trackers.env"
+    file.write_text(
+        "# MLflow\nMLFLOW_TRACKING_USERNAME=me\n\nMLFLOW_TRACKING_PASSWORD='a $b # \"c\"'\nWANDB_API_KEY=\n"
+    )
+    file.chmod(0o600)
+
+    project = load(tmp_path, with_deployment("tracking: {credentials: trackers.env}"))
+
+    assert project.credentials_file == file
+    assert read_credentials(file) == {
+        "MLFLOW_TRACKING_USERNAME": "me",
+        "MLFLOW_TRACKING_PASSWORD": 'a $b # "c"',
+        "WANDB_API_KEY": "",
+    }
+    assert server_environment(project) == {}
+
+
+@pytest.mark.parametrize(
+    ("tracking", "expected"),
+    [
+        ("", ["FLARE_TRACKING"]),
+        ("tracking: {receivers: [mlflow]}", ["FLARE_TRACKING", "MLFLOW_TRACKING_URI"]),
+    ],
+)
+def test_variables_of_the_shell_that_have_no_effect_are_found(
+    tmp_path: Path, tracking: str, expected: list[str]
+) -> None:
+    shell = {"FLARE_TRACKING": "wandb", "FLARE_METRICS_KEPT": "1", "MLFLOW_TRACKING_URI": "a", "HOME": "/"}
+
+    assert ignored_variables(load(tmp_path, with_deployment(tracking)), shell) == expected
