@@ -1,4 +1,4 @@
-"""Who a kit is for: local/flarefleet.json, which provisioning writes and a parent reads first."""
+"""local/flarefleet.json of a kit: the participant and the releases that it was provisioned for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Role = Literal["server", "client"]
 
 @dataclass(frozen=True)
 class ServerFacts:
-    """The server of the federation, as its sites know it."""
+    """The federation's server."""
 
     name: str
     host: str
@@ -26,7 +26,7 @@ class ServerFacts:
 
 @dataclass(frozen=True)
 class KitFacts:
-    """Who a kit is for, and which releases made it."""
+    """The participant of a kit, and the releases that made the kit."""
 
     project: str
     name: str
@@ -38,27 +38,27 @@ class KitFacts:
 
     @classmethod
     def read(cls, kit: Path) -> KitFacts:
-        """Read them from the kit's local/.
+        """Read flarefleet.json from the kit's local/.
 
         Raises:
-            StartupError: there is no kit, it cannot be read, or it is not of Flarefleet.
+            StartupError: The kit is missing or unreadable, or Flarefleet did not make it.
         """
         if not kit.is_dir():
             raise StartupError(Exit.KIT, f"there is no startup kit at {kit}; mount it there or set FLARE_KIT")
         file = kit / "local" / KIT_FACTS
         try:
-            return cls._from(json.loads(file.read_text(encoding="utf-8")))
+            return cls._parse(json.loads(file.read_text(encoding="utf-8")))
         except OSError as error:
             raise StartupError(
                 Exit.KIT, f"the startup kit is not readable: {file}: {error.strerror}"
             ) from error
         except (ValueError, TypeError, KeyError) as error:
             raise StartupError(
-                Exit.KIT, f"{file} is damaged ({error}); provision again: flarefleet provision"
+                Exit.KIT, f"{file} is invalid ({error}); provision again: flarefleet provision"
             ) from error
 
     @classmethod
-    def _from(cls, document: Mapping[str, Any]) -> KitFacts:
+    def _parse(cls, document: Mapping[str, Any]) -> KitFacts:
         server = document["server"]
         role = document["role"]
         if role not in ("server", "client"):

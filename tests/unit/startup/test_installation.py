@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from fl_app.startup.layout import lay_out
 
 from fl_app.startup.exit_codes import StartupError
 from fl_app.startup.facts import KitFacts, ServerFacts
 from fl_app.startup.kit import Kit
-from fl_app.startup.layout import lay_out
 from fl_app.startup.settings import Settings
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from fl_app.startup.layout import lay_out
+from fl_app.startup.pods import JobPods
 
 from fl_app.startup.exit_codes import Exit, StartupError
 from fl_app.startup.kit import Kit
-from fl_app.startup.layout import lay_out
-from fl_app.startup.pods import JobPods
 from tests.unit.startup.test_layout import document, kit, settings
 
 __all__ = ["kit"]
