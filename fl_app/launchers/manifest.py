@@ -36,7 +36,7 @@ ENVIRONMENT = {
 PARENT_URL = "-p"
 """NVFlare's option for the address of the parent."""
 TLS = "?connection_security=tls"
-"""One-way TLS: the job has no key. The server's job reads this from the URL only, not from NVFlare's option."""
+"""One-way TLS: the job has no key. NVFlare's option for this does not reach the server's job."""
 NO_GPU = {"NVIDIA_VISIBLE_DEVICES": "void"}
 """Without this, a GPU image sees every GPU of a node whose default runtime is NVIDIA's."""
 

@@ -3,7 +3,7 @@
 They differ from NVFlare's launchers of pods: the pod comes from the site's template, may be pending for as
 long as the site allows, fails only after the timeouts of `pod_failure`, and is deleted with its Secret.
 
-NVFlare also builds them in job processes. They do nothing there: they read their settings at the first launch.
+NVFlare also builds them in job processes, where they do nothing: the first launch reads their settings.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from pathlib import Path
 from fl_app.nvflare_internals.private_name import PrivateName
 
 _CLASS = r"^class {name}\b\s*(?:\((?P<bases>[^)]*)\))?(?P<body>.*?)(?=^[A-Za-z@]|\Z)"
-_TOP_LEVEL = r"^(?:async def|def|class)\s+{name}\b|^{name}\s*[:=]|^from .*\bimport\b.*\b{name}\b"
+_TOP_LEVEL = r"^(?:async def|def|class)\s+{name}\b|^{name}\s*[:=]"
 _MEMBER = r"^\s+(?:async def|def|class)\s+{name}\b|^\s+{name}\s*[:=]|\bself\.{name}\s*(?:[:,]|=(?!=))"
 _IMPORT = r"^from (?P<module>[\w.]+) import (?:\((?P<many>[^)]*)\)|(?P<few>[^\n]*))"
 
@@ -116,21 +116,25 @@ def _defines(root: Path, module: str, path: list[str]) -> bool:
     source = _source(root, module)
     name, *members = path
     if not members:
-        return re.search(_TOP_LEVEL.format(name=name), source, re.MULTILINE) is not None
+        found = re.search(_TOP_LEVEL.format(name=name), source, re.MULTILINE)
+        return found is not None or _imported_from(source, name) is not None
     definition = re.search(_CLASS.format(name=name), source, re.MULTILINE | re.DOTALL)
     if definition is None:
         origin = _imported_from(source, name)
-        return origin is not None and _defines(root, origin, path)
+        return origin is not None and _defines(root, origin[0], [origin[1], *members])
     if re.search(_MEMBER.format(name=members[0]), definition["body"], re.MULTILINE):
         return True
     bases = re.findall(r"(?:^|,)\s*(?:\w+\.)*(\w+)\s*(?=,|$)", definition["bases"] or "")
     return any(_defines(root, module, [base, *members]) for base in bases if base != name)
 
 
-def _imported_from(source: str, name: str) -> str | None:
+def _imported_from(source: str, name: str) -> tuple[str, str] | None:
+    """Return the module that `name` is imported from, and its name there."""
     for statement in re.finditer(_IMPORT, source, re.MULTILINE):
-        if re.search(rf"\b{name}\b", statement["many"] or statement["few"] or ""):
-            return statement["module"]
+        for item in (statement["many"] or statement["few"] or "").split(","):
+            original, _, alias = item.partition(" as ")
+            if name == (alias or original).strip():
+                return statement["module"], original.strip()
     return None
 
 

@@ -1,26 +1,23 @@
-"""Libraries tell their makers nothing of a hospital's machine, unless its operator lets them."""
+"""Opting out of the usage reports of libraries."""
 
 from __future__ import annotations
 
-from fl_app.startup.telemetry_opt_out import REPORTS, report_nothing
+import pytest
+
+from fl_app.telemetry_opt_out import OPT_OUT, opt_out_of_telemetry
 
 
-def test_every_library_is_kept_quiet() -> None:
-    environment: dict[str, str] = {}
-    report_nothing(environment)
-    assert environment == REPORTS
+@pytest.mark.parametrize("chosen", [{}, {"MLFLOW_DISABLE_TELEMETRY": "false"}])
+def test_reports_are_disabled_unless_the_operator_enabled_them(chosen: dict[str, str]) -> None:
+    environment = dict(chosen)
+    opt_out_of_telemetry(environment)
+    assert environment == {**OPT_OUT, **chosen}
 
 
-def test_an_operator_who_lets_one_report_has_it_so() -> None:
-    environment = {"MLFLOW_DISABLE_TELEMETRY": "false"}
-    report_nothing(environment)
-    assert environment == {**REPORTS, "MLFLOW_DISABLE_TELEMETRY": "false"}
-
-
-def test_mlflow_understands_it(monkeypatch) -> None:
+def test_mlflow_accepts_the_opt_out(monkeypatch: pytest.MonkeyPatch) -> None:
     from mlflow.telemetry.utils import is_telemetry_disabled
 
     monkeypatch.delenv("CI", raising=False)
-    for name, value in REPORTS.items():
+    for name, value in OPT_OUT.items():
         monkeypatch.setenv(name, value)
     assert is_telemetry_disabled()

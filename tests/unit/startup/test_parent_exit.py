@@ -1,4 +1,4 @@
-"""Why NVFlare ended, by what it wrote into its log of errors in this start: a lost answer is tried again."""
+"""The exit code of a parent after NVFlare exited, and the retries of its registration."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from fl_app.startup.__main__ import REGISTRATION_TRIES, _starts_again
+from fl_app.startup.__main__ import REGISTRATION_ATTEMPTS, _should_restart
 from fl_app.startup.error_log import ErrorLog
 from fl_app.startup.exit_codes import Exit, StartupError
-from fl_app.startup.parent import _judge
+from fl_app.startup.parent import _check_exit
 from fl_app.startup.settings import Settings
 
 LOST = """\
@@ -25,32 +25,34 @@ OTHER = "2026-11-28 18:11:33,316 - MPM - ERROR - Execute exception: ValueError: 
 
 
 @pytest.mark.parametrize(
-    ("written", "code", "words"),
+    ("written", "code", "message"),
     [
-        (LOST, Exit.NO_ANSWER, "the server does not answer the registration of this site"),
-        (REJECTED + LOST, Exit.REFUSED, "refuses the registration of this site: no project another"),
-        (OTHER, Exit.NVFLARE, r"NVFlare ended by itself \(code 101\): .*no such file"),
+        (LOST, Exit.NO_ANSWER, "the server did not answer the registration of this site"),
+        (REJECTED + LOST, Exit.REFUSED, "refused the registration of this site: no project another"),
+        (OTHER, Exit.NVFLARE, r"NVFlare exited by itself \(code 101\): .*no such file"),
         ("", Exit.NVFLARE, "it logged no error"),
     ],
     ids=["no answer", "refused", "another error", "no error"],
 )
-def test_each_end_has_its_code_and_its_words(tmp_path: Path, written: str, code: Exit, words: str) -> None:
+def test_the_error_log_of_this_start_decides_the_exit_code(
+    tmp_path: Path, written: str, code: Exit, message: str
+) -> None:
     log = tmp_path / "error_log.txt"
-    log.write_text(REJECTED + LOST)  # of an earlier start
+    log.write_text(REJECTED + LOST)  # from a previous start
     errors = ErrorLog(tmp_path)
     with log.open("a") as file:
         file.write(written)
 
-    with pytest.raises(StartupError, match=words) as ended:
-        _judge(101, tmp_path, errors)
+    with pytest.raises(StartupError, match=message) as raised:
+        _check_exit(101, tmp_path, errors)
 
-    assert ended.value.exit_code is code
+    assert raised.value.exit_code is code
 
 
-def test_a_registration_without_an_answer_is_tried_again_and_not_for_ever(tmp_path: Path) -> None:
-    settings, tries = Settings.read({"FLARE_WORKSPACE": str(tmp_path)}), itertools.count(1)
+def test_a_registration_without_an_answer_is_retried_a_limited_number_of_times(tmp_path: Path) -> None:
+    settings, attempts = Settings.read({"FLARE_WORKSPACE": str(tmp_path)}), itertools.count(1)
 
-    starts = [_starts_again(settings, Exit.NO_ANSWER, tries) for _ in range(REGISTRATION_TRIES)]
+    restarts = [_should_restart(settings, Exit.NO_ANSWER, attempts) for _ in range(REGISTRATION_ATTEMPTS)]
 
-    assert starts == [True] * (REGISTRATION_TRIES - 1) + [False]
-    assert not _starts_again(settings, Exit.REFUSED, itertools.count(1))
+    assert restarts == [True] * (REGISTRATION_ATTEMPTS - 1) + [False]
+    assert not _should_restart(settings, Exit.REFUSED, itertools.count(1))
