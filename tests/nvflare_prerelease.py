@@ -30,9 +30,8 @@ def main() -> None:
             archive.extractall(folder)
         missing = missing_names(Path(folder))
         version = wheel.name.split("-")[1]
-    print(
-        f"NVFlare {version} lacks {len(missing)} of {len(declared_names())} private names that Flarefleet uses"
-    )
+    names = len(declared_names())
+    print(f"NVFlare {version} lacks {len(missing)} of {names} private names")
     if missing:
         print(table(missing))
 
