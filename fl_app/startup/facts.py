@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+
+from pydantic import BaseModel, ValidationError
 
 from fl_app.contract import KIT_FACTS
+from fl_app.nvflare_internals.main_programs import Role
 from fl_app.startup.exit_codes import Exit, StartupError
 
-Role = Literal["server", "client"]
 
-
-@dataclass(frozen=True)
-class ServerFacts:
+class ServerFacts(BaseModel, frozen=True):
     """The federation's server."""
 
     name: str
@@ -24,8 +20,7 @@ class ServerFacts:
     admin_port: int
 
 
-@dataclass(frozen=True)
-class KitFacts:
+class KitFacts(BaseModel, frozen=True):
     """The participant of a kit, and the releases that made the kit."""
 
     project: str
@@ -47,33 +42,14 @@ class KitFacts:
             raise StartupError(Exit.KIT, f"there is no startup kit at {kit}; mount it there or set FLARE_KIT")
         file = kit / "local" / KIT_FACTS
         try:
-            return cls._parse(json.loads(file.read_text(encoding="utf-8")))
+            return cls.model_validate_json(file.read_bytes())
         except OSError as error:
             raise StartupError(
                 Exit.KIT, f"the startup kit is not readable: {file}: {error.strerror}"
             ) from error
-        except (ValueError, TypeError, KeyError) as error:
+        except ValidationError as error:
+            first = error.errors()[0]
+            reason = ": ".join([*map(str, first["loc"]), first["msg"]])
             raise StartupError(
-                Exit.KIT, f"{file} is invalid ({error}); provision again: flarefleet provision"
+                Exit.KIT, f"{file} is invalid ({reason}); provision again: flarefleet provision"
             ) from error
-
-    @classmethod
-    def _parse(cls, document: Mapping[str, Any]) -> KitFacts:
-        server = document["server"]
-        role = document["role"]
-        if role not in ("server", "client"):
-            raise ValueError(f"role is {role}, expected server or client")
-        return cls(
-            project=str(document["project"]),
-            name=str(document["name"]),
-            role=role,
-            org=str(document["org"]),
-            nvflare=str(document["nvflare"]),
-            flarefleet=str(document["flarefleet"]),
-            server=ServerFacts(
-                name=str(server["name"]),
-                host=str(server["host"]),
-                fed_learn_port=int(server["fed_learn_port"]),
-                admin_port=int(server["admin_port"]),
-            ),
-        )

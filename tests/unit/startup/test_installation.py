@@ -37,7 +37,9 @@ def kit(tmp_path: Path) -> Kit:
         org="nv",
         nvflare="2.9.0",
         flarefleet="1",
-        server=ServerFacts("flare-server", "flare.example.org", 8002, 8002),
+        server=ServerFacts(
+            name="flare-server", host="flare.example.org", fed_learn_port=8002, admin_port=8002
+        ),
     )
     return Kit(folder, facts, folder / "startup" / "client.key")
 
