@@ -1,4 +1,4 @@
-"""Atomic writes: a reader, or a restart after a kill, sees the old content or the new, never a part."""
+"""Atomic and durable writes: a reader sees the old content or the new, also after a kill."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import tempfile
 from pathlib import Path
 
 PRIVATE_FILE = 0o600
-"""Mode of a file that only its owner may read."""
+"""Mode of a file that only its owner can read."""
 PRIVATE_FOLDER = 0o700
 PUBLIC_FILE = 0o644
 
 
 def write_atomically(file: Path, content: bytes, mode: int = PUBLIC_FILE) -> None:
-    """Replace `file` in one step and make it durable (fsync of the file and of its folder).
+    """Replace `file` atomically, with fsync of the file and of its folder.
 
     Args:
-        file: its folder exists.
-        content: all of the new content.
-        mode: of the new file, whatever the umask.
+        file: File to replace; its folder exists.
+        content: New content.
+        mode: Mode of the new file, regardless of the umask.
 
     Raises:
-        OSError: it cannot be written; `file` is then unchanged, and nothing is left beside it.
+        OSError: The write failed; `file` is unchanged, and no temporary file is left.
     """
     descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", suffix=".new", dir=file.parent)
     try:
@@ -38,7 +38,7 @@ def write_atomically(file: Path, content: bytes, mode: int = PUBLIC_FILE) -> Non
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames in `folder` durable."""
+    """Make renames in `folder` durable (fsync)."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -33,6 +33,7 @@ from deploy.provision.guarded_builders import Guarded, Selection, Silence, Stopp
 from deploy.provision.local import LocalBuilder
 from deploy.provision.plan import Plan
 from deploy.provision.state import CERTIFICATES, note_authority, note_issued
+from fl_app.nvflare_internals.provisioning import KitFileBuilder, RootCertBuilder
 
 CONFIG_FOLDER = "config"
 """Where a job's configuration lies in it; NVFlare's own template says the same."""
@@ -112,27 +113,7 @@ class StagingBuilder(WorkspaceBuilder):
         ctx[CtxKey.CURRENT_PROD_DIR] = str(self._kits)
 
 
-class KitFileBuilder(StaticFileBuilder):
-    """NVFlare's, which looks through all clients once, not once for each of them."""
-
-    def __init__(self, **arguments: Any) -> None:
-        super().__init__(**arguments)
-        self._identities: dict[str, str] | None = None
-
-    def initialize(self, project: FlareProject, ctx: ProvisionContext) -> None:
-        """Find the hierarchies, and with them every identity that is not the name."""
-        super().initialize(project, ctx)
-        self._identities = super()._build_auth_identity_map(project, ctx)
-
-    def _build_auth_identity_map(
-        self, project: FlareProject, ctx: ProvisionContext, local_relay: Participant | None = None
-    ) -> dict[str, str]:
-        if local_relay is None and self._identities is not None:
-            return dict(self._identities)
-        return dict(super()._build_auth_identity_map(project, ctx, local_relay))
-
-
-class PooledCertBuilder(CertBuilder):
+class PooledCertBuilder(RootCertBuilder):
     """NVFlare's, with keys made on all cores, stored keys written as they are, and a state of 0600."""
 
     def __init__(self, order: Order, **arguments: Any) -> None:
@@ -154,7 +135,7 @@ class PooledCertBuilder(CertBuilder):
             server.set_prop(PropKey.HOST_NAMES, list(self._plan.wanted[server.name].identity.hosts[1:]))
         for name in (*self._plan.issue, *self._plan.retire):
             self.persistent_state.content.pop(name, None)
-        self._build_root(project.name, subject_org=None)
+        self.build_root(project.name)
         ctx[CtxKey.ROOT_CERT] = self.root_cert
         ctx[CtxKey.ROOT_PRI_KEY] = self.pri_key
         note_authority(self.persistent_state.content, self.root_cert.not_valid_after_utc)
@@ -196,7 +177,7 @@ class PooledCertBuilder(CertBuilder):
         with open(descriptor, "w") as key:  # noqa: PTH123
             key.write(self.persistent_state.get_subject_pri_key(name))
         if participant.type in (ParticipantType.CLIENT, ParticipantType.RELAY):
-            self._build_internal_listener_cert(participant, ctx)
+            self.build_listener_certificate(participant, ctx)
         (folder / "rootCA.pem").write_bytes(self.serialized_cert)
 
 

@@ -15,8 +15,8 @@ from typing import IO
 from deploy.errors import Failed, FlarefleetError
 from deploy.session.failure import last_error
 from deploy.session.results import lay_out_run
+from fl_app.nvflare_internals.simulator import SIMULATOR_MODULE
 
-_SIMULATOR = "nvflare.private.fed.app.simulator.simulator"
 _RUN = "simulate_job"
 """What the simulator calls its one job."""
 _LONGEST_TEMPORARY = 107 - len("/pymp-12345678/listener-12345678")
@@ -38,7 +38,7 @@ def simulate(job: Path, sites: Sequence[str], work: Path, timeout: float, say: C
     """
     _allow_classes(work)
     command = [
-        sys.executable, "-m", _SIMULATOR, str(job), "-w", str(work),
+        sys.executable, "-m", SIMULATOR_MODULE, str(job), "-w", str(work),
         "-c", ",".join(sites), "-t", str(len(sites)), "-m", str(len(sites)),
     ]  # fmt: skip
     keeper = subprocess.Popen(

@@ -22,6 +22,8 @@ from collections.abc import Iterable
 
 import psutil
 
+from fl_app.nvflare_internals.simulator import SITE_MODULE
+
 LOOK = 0.2
 """Seconds between two looks at the processes."""
 LOST_GRACE = 20.0
@@ -30,7 +32,6 @@ server."""
 END_WITHIN = 5.0
 """Seconds in which processes end once they are told to; then they are killed."""
 
-_WORKER = "nvflare.private.fed.app.simulator.simulator_worker"
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -125,7 +126,7 @@ def _site_of(process: psutil.Process) -> str | None:
     except psutil.Error:
         return None
     words = list(words)
-    if _WORKER not in words or "--client" not in words:
+    if SITE_MODULE not in words or "--client" not in words:
         return None
     return words[words.index("--client") + 1]
 

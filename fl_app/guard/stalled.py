@@ -7,12 +7,12 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from fl_app.contract import ENV_TASK_TIMEOUT
+from fl_app.contract import ENV_TASK_TIMEOUT, TASK_TIMEOUT_SECONDS
 from fl_app.guard.finding import Finding
 from fl_app.guard.heartbeat import held_up_by, standing_tasks
 from fl_app.guard.task import round_of
 from fl_app.startup.exit_codes import StartupError
-from fl_app.startup.settings import TASK_TIMEOUT_SECONDS, Settings
+from fl_app.startup.settings import Settings
 
 
 def task_timeout() -> float:

@@ -1,1 +1,1 @@
-"""How a parent starts its jobs: as processes that end with it, or each in a pod of its own."""
+"""The launchers of a parent: each job runs in a process that exits with the parent, or in a pod."""

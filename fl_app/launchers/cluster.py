@@ -1,108 +1,103 @@
-"""What a launcher of job pods asks of Kubernetes, in its own namespace."""
+"""The Kubernetes API as the launcher of job pods uses it, within one namespace."""
 
 from __future__ import annotations
 
+import json
 import logging
-import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from fl_app.launchers.pod_settings import Owner
+import tenacity
 
-_TRIES = 5
-_PAUSE = 1.0
-_ANSWER_WITHIN = (5.0, 30.0)
+from fl_app.launchers.pod_settings import OwnerReference
+
+_ATTEMPTS = 5
+_RETRY_SECONDS = 1.0
+_TIMEOUTS = (5.0, 30.0)
 """Seconds to connect and to answer."""
 _TEMPORARY = (408, 429, 500, 502, 503, 504)
 _CONFLICT = 409
-_ABSENT = 404
+_NOT_FOUND = 404
 
 _log = logging.getLogger(__name__)
 
 
-class RefusedError(Exception):
-    """Kubernetes will not have it: its admission, a quota, or the object itself."""
+class RejectedError(Exception):
+    """Kubernetes rejected an object: by admission, a quota, or because it is invalid."""
 
 
 class Cluster:
     """One namespace of the cluster in which this process runs.
 
+    Calls are retried if the API server is temporarily unavailable.
+
     Args:
-        api: kubernetes' CoreV1Api.
-        namespace: where the job pods live.
+        api: CoreV1Api of the kubernetes package.
+        namespace: Namespace of the job pods.
     """
 
     def __init__(self, api: Any, namespace: str) -> None:
         self._api = api
         self._namespace = namespace
-        self._pause = threading.Event()
 
     @classmethod
     def connect(cls, namespace: str) -> Cluster:
-        """As the service account of this pod."""
+        """Connect with the service account of this pod."""
         from kubernetes import client, config
 
         config.load_incluster_config()
         return cls(client.CoreV1Api(), namespace)
 
-    def reference(self, owner: Owner) -> dict[str, Any]:
-        """The reference to an owner, whose uid only Kubernetes knows."""
-        found = self._patiently(
-            self._api.read_namespaced_config_map, name=owner.name, namespace=self._namespace
-        )
+    def owner_reference(self, owner: OwnerReference) -> dict[str, Any]:
+        """Return the reference to an owner with its uid."""
+        found = self._call(self._api.read_namespaced_config_map, name=owner.name)
         return {**owner.model_dump(), "uid": found.metadata.uid}
 
     def create_secret(self, body: dict[str, Any]) -> None:
-        """Create a Secret, in the place of one of the same name."""
-        self._create(
-            self._api.create_namespaced_secret,
-            self._api.delete_namespaced_secret,
-            body["metadata"]["name"],
-            body,
-        )
-
-    def create_pod(self, body: dict[str, Any], secret: str) -> None:
-        """Create a pod, in the place of one of the same name; from then on its Secret goes with it.
+        """Create a Secret and replace an existing one of the same name.
 
         Raises:
-            RefusedError: Kubernetes will not have it, and says why.
+            RejectedError: Kubernetes rejected the Secret.
         """
-        name = body["metadata"]["name"]
-        pod = self._create(self._api.create_namespaced_pod, self._api.delete_namespaced_pod, name, body)
-        owner = {"apiVersion": "v1", "kind": "Pod", "name": name, "uid": pod.metadata.uid}
-        self._patiently(
-            self._api.patch_namespaced_secret,
-            name=secret,
-            namespace=self._namespace,
-            body={"metadata": {"ownerReferences": [owner]}},
+        self._create(self._api.create_namespaced_secret, body, self.delete_secret)
+
+    def create_pod(self, body: dict[str, Any], secret: str) -> None:
+        """Create a pod, replace an existing one of the same name, and make it the owner of its Secret.
+
+        Raises:
+            RejectedError: Kubernetes rejected the pod.
+        """
+        pod = self._create(self._api.create_namespaced_pod, body, self.delete_pod)
+        owner = {"apiVersion": "v1", "kind": "Pod", "name": body["metadata"]["name"], "uid": pod.metadata.uid}
+        self._call(
+            self._api.patch_namespaced_secret, name=secret, body={"metadata": {"ownerReferences": [owner]}}
         )
 
-    def _create(self, create: Any, delete: Any, name: str, body: dict[str, Any]) -> Any:
+    def _create(self, create: Callable[..., Any], body: dict[str, Any], delete: Callable[[str], None]) -> Any:
         from kubernetes.client.rest import ApiException
 
-        for attempt in range(_TRIES):
-            try:
-                return self._patiently(create, namespace=self._namespace, body=body)
-            except ApiException as error:
-                if error.status != _CONFLICT or attempt == _TRIES - 1:
-                    raise RefusedError(_words(error)) from error
-                self._delete(delete, name, grace_period_seconds=0)
-                self.pause()
-        raise AssertionError
+        def delete_existing(_: tenacity.RetryCallState) -> None:
+            delete(body["metadata"]["name"])
+
+        try:
+            return _retrying(_is_conflict, before_sleep=delete_existing)(self._call, create, body=body)
+        except ApiException as error:
+            raise RejectedError(_message(error)) from error
 
     def pod(self, name: str) -> Any | None:
-        """The pod, or None where there is none."""
+        """Return the pod, or None if it does not exist."""
         from kubernetes.client.rest import ApiException
 
         try:
-            return self._patiently(self._api.read_namespaced_pod, name=name, namespace=self._namespace)
+            return self._call(self._api.read_namespaced_pod, name=name)
         except ApiException as error:
-            if error.status == _ABSENT:
+            if error.status == _NOT_FOUND:
                 return None
             raise
 
-    def follow(self, name: str, seconds: int) -> Iterator[Any | None]:
-        """The pod as it is, again at each change and once more after some seconds; None: it is gone."""
+    def watch_pod(self, name: str, seconds: int) -> Iterator[Any | None]:
+        """Yield the pod now, at each change, and once more after `seconds`; None means it was deleted."""
         from kubernetes.client.rest import ApiException
         from kubernetes.watch import Watch
         from urllib3.exceptions import HTTPError
@@ -112,9 +107,9 @@ class Cluster:
                 self._api.list_namespaced_pod,
                 namespace=self._namespace,
                 field_selector=f"metadata.name={name}",
-                resource_version="0",  # what the API server has at hand; the newest it may seek for seconds
+                resource_version="0",  # the API server's cache; a newer version may take seconds
                 timeout_seconds=seconds,
-                _request_timeout=(_ANSWER_WITHIN[0], seconds + _ANSWER_WITHIN[0]),
+                _request_timeout=(_TIMEOUTS[0], seconds + _TIMEOUTS[0]),
             )
             for change in changes:
                 yield None if change["type"] == "DELETED" else change["object"]
@@ -124,14 +119,14 @@ class Cluster:
         try:
             yield self.pod(name)
         except (ApiException, HTTPError) as error:
-            _log.warning("the pod %s cannot be looked at; its job goes on: %s", name, error)
+            _log.warning("cannot read the pod %s; its job continues: %s", name, error)
 
     def pause(self) -> None:
-        """Let a moment pass before something is tried again."""
-        self._pause.wait(_PAUSE)
+        """Sleep before another attempt."""
+        time.sleep(_RETRY_SECONDS)
 
-    def events(self, name: str) -> list[Any]:
-        """The events about a pod; none where they cannot be had."""
+    def pod_events(self, name: str) -> list[Any]:
+        """Return the events of a pod; none if they cannot be read."""
         from kubernetes.client.rest import ApiException
         from urllib3.exceptions import HTTPError
 
@@ -139,60 +134,70 @@ class Cluster:
             found = self._api.list_namespaced_event(
                 namespace=self._namespace,
                 field_selector=f"involvedObject.kind=Pod,involvedObject.name={name}",
-                _request_timeout=_ANSWER_WITHIN,
+                _request_timeout=_TIMEOUTS,
             )
         except (ApiException, HTTPError):
             return []
         return list(found.items)
 
     def delete_pod(self, name: str) -> None:
-        """Remove a pod at once, if it is there."""
+        """Delete a pod without a grace period, if it exists."""
         self._delete(self._api.delete_namespaced_pod, name, grace_period_seconds=0)
 
     def delete_secret(self, name: str) -> None:
-        """Remove a Secret, if it is there."""
-        self._delete(self._api.delete_namespaced_secret, name)
+        """Delete a Secret, if it exists."""
+        self._delete(self._api.delete_namespaced_secret, name, grace_period_seconds=0)
 
     def delete_pods(self, labels: Mapping[str, str]) -> list[str]:
-        """Remove every pod with these labels; their names."""
+        """Delete every pod with these labels and return their names."""
         selector = ",".join(f"{key}={value}" for key, value in labels.items())
-        found = self._patiently(
-            self._api.list_namespaced_pod, namespace=self._namespace, label_selector=selector
-        )
+        found = self._call(self._api.list_namespaced_pod, label_selector=selector)
         names = [str(pod.metadata.name) for pod in found.items]
         for name in names:
             self.delete_pod(name)
         return names
 
-    def _delete(self, delete: Any, name: str, **options: Any) -> None:
+    def _delete(self, delete: Callable[..., Any], name: str, **options: Any) -> None:
         from kubernetes.client.rest import ApiException
 
         try:
-            self._patiently(delete, name=name, namespace=self._namespace, **options)
+            self._call(delete, name=name, **options)
         except ApiException as error:
-            if error.status != _ABSENT:
+            if error.status != _NOT_FOUND:
                 raise
 
-    def _patiently(self, call: Any, **arguments: Any) -> Any:
-        """Call, and again where the API server is away for a moment."""
-        from kubernetes.client.rest import ApiException
-        from urllib3.exceptions import HTTPError
-
-        for attempt in range(_TRIES):
-            try:
-                return call(**arguments, _request_timeout=_ANSWER_WITHIN)
-            except (ApiException, HTTPError) as error:
-                temporary = not isinstance(error, ApiException) or error.status in _TEMPORARY
-                if not temporary or attempt == _TRIES - 1:
-                    raise
-            self.pause()
-        raise AssertionError
+    def _call(self, call: Callable[..., Any], **arguments: Any) -> Any:
+        """Call the API, and retry temporary errors."""
+        retrying = _retrying(_is_temporary)
+        return retrying(call, namespace=self._namespace, _request_timeout=_TIMEOUTS, **arguments)
 
 
-def _words(error: Any) -> str:
-    """What the API server says, out of the JSON in which it does."""
-    import json
+def _retrying(
+    condition: Callable[[BaseException], bool],
+    before_sleep: Callable[[tenacity.RetryCallState], None] | None = None,
+) -> tenacity.Retrying:
+    return tenacity.Retrying(
+        stop=tenacity.stop_after_attempt(_ATTEMPTS),
+        wait=tenacity.wait_fixed(_RETRY_SECONDS),
+        retry=tenacity.retry_if_exception(condition),
+        before_sleep=before_sleep,
+        reraise=True,
+    )
 
+
+def _is_temporary(error: BaseException) -> bool:
+    from kubernetes.client.rest import ApiException
+    from urllib3.exceptions import HTTPError
+
+    return isinstance(error, HTTPError) or (isinstance(error, ApiException) and error.status in _TEMPORARY)
+
+
+def _is_conflict(error: BaseException) -> bool:
+    return getattr(error, "status", None) == _CONFLICT
+
+
+def _message(error: Any) -> str:
+    """Return the message in the API server's JSON answer."""
     try:
         return str(json.loads(error.body)["message"])
     except (TypeError, ValueError, KeyError):

@@ -1,21 +1,20 @@
-"""What every job process does before and after NVFlare's own main: it ends with its parent, and it ends
-quickly."""
+"""The entry point of every job process: it exits with its parent, and without NVFlare's delay."""
 
 from __future__ import annotations
 
-import importlib
 import os
 import select
-import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
-from fl_app.startup.loading import loading
-from fl_app.startup.telemetry_opt_out import report_nothing
+from fl_app.contract import ENV_PARENT_PID
+from fl_app.garbage_collection import paused_for_imports
+from fl_app.nvflare_internals.main_programs import Role, load_job_process
+from fl_app.telemetry_opt_out import opt_out_of_telemetry
 
-EXIT_GRACE = 0.2
-"""Seconds that NVFlare lets pending messages finish once a job's work is done (3 there; all has been
-acknowledged by then)."""
+SHUTDOWN_GRACE_SECONDS = 0.2
+"""How long NVFlare delivers pending messages after a job. NVFlare's 3 s are longer than needed."""
 
 PARENT_GRACE = 3.0
 """Seconds in which NVFlare may end the job by itself once the parent is gone, before the process ends the
@@ -25,26 +24,29 @@ _PARENT_GONE = 9
 """The exit code of a job process whose parent died; NVFlare reads 9 as aborted."""
 
 
-def run_job(module: str) -> int:
-    """Run NVFlare's main of a job process and return its exit code.
+def run_job(role: Role, prepare: Callable[[], None] | None = None) -> int:
+    """Run NVFlare's job process and return its exit code.
 
-    The first argument of the command line is the parent's process id, put there by
-    `fl_app.launchers.process`.
+    The process exits soon after the process whose id is in ENV_PARENT_PID, if that is set.
 
     Args:
-        module: NVFlare's program of the server's or a site's job process.
+        role: Whether this is the server's or a site's job process.
+        prepare: Called after NVFlare was imported and before it runs.
     """
-    end_with_parent(int(sys.argv.pop(1)))
-    report_nothing(os.environ)  # a job's pod has not its parent's environment
-    with loading():
+    if parent := os.environ.pop(ENV_PARENT_PID, ""):
+        end_with_parent(int(parent))
+    opt_out_of_telemetry(os.environ)  # a job pod does not inherit its parent's environment
+    with paused_for_imports():
         from nvflare.fuel.f3.mpm import MainProcessMonitor
 
-        program = importlib.import_module(module)
+        program = load_job_process(role)
+        if prepare is not None:
+            prepare()
     arguments = program.parse_arguments()
     return MainProcessMonitor.run(
         main_func=program.main,
         run_dir=str(Path(arguments.workspace, arguments.job_id)),
-        shutdown_grace_time=EXIT_GRACE,
+        shutdown_grace_time=SHUTDOWN_GRACE_SECONDS,
         args=arguments,
     )
 

@@ -1,4 +1,4 @@
-"""A job's pod from its creation to its removal, as NVFlare's handle of a job."""
+"""The pod of a job from its creation to its deletion, as NVFlare's job handle."""
 
 from __future__ import annotations
 
@@ -11,63 +11,63 @@ from typing import Any
 
 from nvflare.apis.job_launcher_spec import JobHandleSpec, JobReturnCode
 
-from fl_app.launchers.cluster import Cluster, RefusedError
+from fl_app.launchers.cluster import Cluster, RejectedError
 from fl_app.launchers.manifest import JobPodPlan
-from fl_app.launchers.pod_failure import Patience, Sighting, Stage, is_being_made, see
+from fl_app.launchers.pod_failure import PodState, Stage, StartTimeouts, is_creating, pod_state
 from fl_app.telemetry.pods import JobPod as ShownPod
 
-LOOK_AGAIN = 3
-"""Seconds after which a pod that does not change is looked at again while it starts."""
-LOOK_AGAIN_RUNNING = 30
-EARLIEST_FAILURE = 5.0
-"""Seconds after its launch at which a site may first report that a job failed: NVFlare's server trips over a
-report that arrives while it still starts the job elsewhere, and loses the reason."""
-_OF_NVFLARE = (
+POLL_SECONDS = 3
+"""How often a starting pod is read even if it does not change."""
+POLL_SECONDS_RUNNING = 30
+EARLIEST_FAILURE_SECONDS = 5.0
+"""Age at which a job may fail first: NVFlare's server loses the reason of a failure that a site reports while
+the server still deploys the job to other sites."""
+_NVFLARE_CODES = (
     JobReturnCode.EXECUTION_ERROR,
     JobReturnCode.ABORTED,
     JobReturnCode.EXCEPTION,
     JobReturnCode.UNSAFE_COMPONENT,
     JobReturnCode.CONFIG_ERROR,
 )
-"""Exit codes of NVFlare's own job process, which say more than that it failed."""
+"""Exit codes of NVFlare's job process; they tell more than INFRASTRUCTURE_ERROR."""
 
 _PHASES = {
-    Stage.WAITING: "Pending",
+    Stage.PENDING: "Pending",
     Stage.STARTING: "Pending",
     Stage.RUNNING: "Running",
     Stage.SUCCEEDED: "Succeeded",
     Stage.FAILED: "Failed",
 }
-"""Kubernetes' words."""
+"""Kubernetes' phase for each stage."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Reports:
-    """Whom a job pod tells what."""
+class Callbacks:
+    """Functions that a job pod calls."""
 
-    waiting: Callable[[str], None]
-    """Why it does not run yet; empty once it does. Told again and again while it waits."""
-    failure: Callable[[str], None]
-    """Why it failed, once."""
-    last_words: Callable[[str], None]
-    """The last that a job printed which ended with an error of its own; its log may say more."""
-    ended: Callable[[], None]
-    """It has ended, however."""
+    pending: Callable[[str], None]
+    """Receives why the pod does not run yet, repeatedly, and an empty string when it runs."""
+    failed: Callable[[str], None]
+    """Receives why the pod failed, once."""
+    error_output: Callable[[str], None]
+    """Receives the last output of a job process that exited with an error code of NVFlare."""
+    finished: Callable[[], None]
+    """Is called once when the job has finished, failed or was aborted."""
 
 
 class JobPod(JobHandleSpec):
     """The pod of one job.
 
     Args:
-        cluster: where.
-        plan: what it is made of.
-        pod: its manifest.
-        secret: its Secret's.
-        patience: how long it may go on not starting.
-        keep: seconds for which it stays once it has finished.
-        reports: whom to tell.
+        cluster: Namespace of the pod.
+        plan: The plan that the manifests were made from.
+        pod: Manifest of the pod.
+        secret: Manifest of its Secret.
+        timeouts: Timeouts of its start.
+        keep: Seconds for which a finished pod stays.
+        callbacks: Functions to call.
     """
 
     def __init__(
@@ -77,130 +77,132 @@ class JobPod(JobHandleSpec):
         plan: JobPodPlan,
         pod: dict[str, Any],
         secret: dict[str, Any],
-        patience: Patience,
+        timeouts: StartTimeouts,
         keep: float,
-        reports: Reports,
+        callbacks: Callbacks,
     ) -> None:
         super().__init__()
         self.name = plan.name
         self.job_id = plan.job_id
-        self.waits_for = ""
-        """Why it does not run yet."""
+        self.pending_reason = ""
+        """Why the pod does not run yet."""
         self._cluster = cluster
         self._pod, self._secret = pod, secret
         self._job_name = plan.job_name
-        self._patience = patience
+        self._timeouts = timeouts
         self._keep = keep
-        self._reports = reports
-        self._launched = time.monotonic()
+        self._callbacks = callbacks
+        self._created = time.monotonic()
         self._pending_since: float | None = time.time()
         self._stage = Stage.STARTING
         self._code: int | None = None
-        self._ending = threading.Lock()
+        self._code_lock = threading.Lock()
 
     @property
     def shown(self) -> ShownPod:
-        """How it is now, for telemetry."""
+        """The current state for telemetry."""
         return ShownPod(self._job_name, _PHASES[self._stage], self._pending_since)
 
     def start(self) -> None:
-        """Create the pod; if Kubernetes will not have it, the job has failed."""
+        """Create the pod. If Kubernetes rejects it, the job fails."""
         with _lock:
             _pods[self.name] = self
         try:
             self._cluster.create_secret(self._secret)
             self._cluster.create_pod(self._pod, self.name)
-        except RefusedError as error:
-            self._fail(f"Kubernetes refuses its pod: {error}")
+        except RejectedError as error:
+            self._fail(f"Kubernetes rejected its pod: {error}")
         except Exception as error:
-            _log.exception("the pod of job %s", self.job_id)
+            _log.exception("creating the pod of job %s", self.job_id)
             self._fail(f"its pod cannot be created: {error}")
 
     def poll(self) -> int:
-        """Its exit code; UNKNOWN while it has none."""
+        """Return the job's return code, or UNKNOWN while it runs."""
         return JobReturnCode.UNKNOWN if self._code is None else self._code
 
     def wait(self) -> None:
-        """Return when it has ended."""
+        """Wait until the job has finished."""
         while self._code is None:
-            seconds = LOOK_AGAIN_RUNNING if self._stage is Stage.RUNNING else LOOK_AGAIN
+            starting = self._stage is not Stage.RUNNING
             try:
-                for pod in self._cluster.follow(self.name, seconds):
-                    self._consider(pod)
-                    if self._code is not None or (self._stage is Stage.RUNNING and seconds == LOOK_AGAIN):
+                for pod in self._cluster.watch_pod(
+                    self.name, POLL_SECONDS if starting else POLL_SECONDS_RUNNING
+                ):
+                    self._observe(pod)
+                    if self._code is not None or (starting and self._stage is Stage.RUNNING):
                         break
             except Exception:
-                _log.exception("following the pod of job %s", self.job_id)
+                _log.exception("watching the pod of job %s", self.job_id)
                 self._cluster.pause()
         if self._code not in (JobReturnCode.SUCCESS, JobReturnCode.ABORTED):
-            threading.Event().wait(max(0.0, self._launched + EARLIEST_FAILURE - time.monotonic()))
+            time.sleep(max(0.0, self._created + EARLIEST_FAILURE_SECONDS - time.monotonic()))
 
     def terminate(self) -> None:
-        """End it now."""
-        self._end(JobReturnCode.ABORTED, keep=0.0)
+        """Abort the job and delete the pod."""
+        self._finish(JobReturnCode.ABORTED, keep=0.0)
 
-    def _consider(self, pod: Any | None) -> None:
+    def _observe(self, pod: Any | None) -> None:
         if self._code is not None:
             return
         if pod is None:
-            self._fail("its pod is gone: somebody or a drained node removed it")
+            self._fail("its pod was deleted, by a user or by draining its node")
             return
-        sighting = see(pod, self._cluster.events(self.name) if is_being_made(pod) else ())
-        self._note(sighting)
-        if sighting.stage is Stage.SUCCEEDED:
-            self._end(JobReturnCode.SUCCESS, self._keep)
-        elif sighting.stage is Stage.FAILED:
-            self._failed(sighting)
-        elif (given_up := self._patience.ends(sighting, time.monotonic())) is not None:
-            self._fail(given_up)
+        state = pod_state(pod, self._cluster.pod_events(self.name) if is_creating(pod) else ())
+        self._record(state)
+        if state.stage is Stage.SUCCEEDED:
+            self._finish(JobReturnCode.SUCCESS, self._keep)
+        elif state.stage is Stage.FAILED:
+            self._pod_failed(state)
+        elif (reason := self._timeouts.expired(state, time.monotonic())) is not None:
+            self._fail(reason)
 
-    def _note(self, sighting: Sighting) -> None:
-        self._stage = sighting.stage
-        if sighting.stage not in (Stage.WAITING, Stage.STARTING):
+    def _record(self, state: PodState) -> None:
+        self._stage = state.stage
+        if state.stage not in (Stage.PENDING, Stage.STARTING):
             self._pending_since = None
-        told, self.waits_for = self.waits_for, sighting.reason if self._pending_since else ""
-        if self.waits_for or told:
-            self._reports.waiting(self.waits_for)
+        previous, self.pending_reason = self.pending_reason, state.reason if self._pending_since else ""
+        if self.pending_reason or previous:
+            self._callbacks.pending(self.pending_reason)
 
-    def _failed(self, sighting: Sighting) -> None:
-        code = sighting.exit_code
-        if code is not None and code in _OF_NVFLARE:
-            self._reports.last_words(sighting.reason)
-            self._end(code, self._keep)
+    def _pod_failed(self, state: PodState) -> None:
+        code = state.exit_code
+        if code is not None and code in _NVFLARE_CODES:
+            self._callbacks.error_output(state.reason)
+            self._finish(code, self._keep)
             return
-        how = "" if code is None else f" with exit code {code}"
-        self._fail(f"its pod failed{how}: {sighting.reason}", self._keep)
+        suffix = "" if code is None else f" with exit code {code}"
+        self._fail(f"its pod failed{suffix}: {state.reason}", self._keep)
 
     def _fail(self, reason: str, keep: float = 0.0) -> None:
-        with self._ending:
+        with self._code_lock:
             if self._code is not None:
                 return
         self._stage = Stage.FAILED
         _log.error("job %s: %s", self.job_id, reason)
-        self._reports.failure(reason)
-        self._end(JobReturnCode.INFRASTRUCTURE_ERROR, keep)
+        self._callbacks.failed(reason)
+        self._finish(JobReturnCode.INFRASTRUCTURE_ERROR, keep)
 
-    def _end(self, code: int, keep: float) -> None:
-        with self._ending:
+    def _finish(self, code: int, keep: float) -> None:
+        with self._code_lock:
             if self._code is not None:
                 return
             self._code = code
         with _lock:
             _pods.pop(self.name, None)
         try:
-            self._reports.ended()
+            self._callbacks.finished()
             self._cluster.delete_secret(self.name)
-            self._remove(keep)
+            self._delete_pod(keep)
         except Exception:
-            _log.exception("the pod %s may stay until this release goes", self.name)
+            _log.exception("the pod %s may stay until its release is deleted", self.name)
 
-    def _remove(self, keep: float) -> None:
+    def _delete_pod(self, keep: float) -> None:
         if keep <= 0:
             self._cluster.delete_pod(self.name)
             return
-        later = threading.Timer(keep, self._cluster.delete_pod, [self.name])
-        later.daemon = True
-        later.start()
+        timer = threading.Timer(keep, self._cluster.delete_pod, [self.name])
+        timer.daemon = True
+        timer.start()
 
 
 _pods: dict[str, JobPod] = {}
@@ -208,14 +210,15 @@ _lock = threading.Lock()
 
 
 def job_pods() -> tuple[ShownPod, ...]:
-    """The job pods of this parent that have not ended, for its telemetry."""
-    with _lock:
-        pods = tuple(_pods.values())
-    return tuple(pod.shown for pod in pods)
+    """Return this parent's unfinished job pods for telemetry."""
+    return tuple(pod.shown for pod in _unfinished())
 
 
-def waits_for(job_id: str) -> str:
-    """Why this parent's pod of a job does not run yet; empty: it does, or there is none."""
+def pending_reason(job_id: str) -> str:
+    """Return why this parent's pod of a job does not run yet; empty if it runs or does not exist."""
+    return next((pod.pending_reason for pod in _unfinished() if pod.job_id == job_id), "")
+
+
+def _unfinished() -> tuple[JobPod, ...]:
     with _lock:
-        pods = tuple(_pods.values())
-    return next((pod.waits_for for pod in pods if pod.job_id == job_id), "")
+        return tuple(_pods.values())

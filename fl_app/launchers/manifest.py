@@ -1,7 +1,7 @@
-"""The pod and the Secret of a job: NVFlare merges the site's template with what this job needs.
+"""The pod and the Secret of a job: the site's template, merged with what the job needs.
 
-The site's private key is not among it. A job pod reaches nobody but its parent, over TLS, and shows the token
-of its job; what NVFlare loads in the key's place is a throw-away one, with which nothing can be signed.
+The site's private key is not part of them. A job pod connects only to its parent, over TLS, and authenticates
+with its job's token. NVFlare still loads a key; it gets a disposable one that signs nothing.
 """
 
 from __future__ import annotations
@@ -19,61 +19,60 @@ from fl_app.launchers.pod_failure import CONTAINER
 from fl_app.launchers.pod_settings import LauncherSettings
 
 PYTHON = "python"
-"""The one that the PATH of the image names: its extras may bring one of their own."""
+"""The interpreter on the image's PATH; an image with extra packages may have its own."""
 TINI = ["/usr/bin/tini", "-g", "--"]
 _PUBLIC = (".crt", ".pem", ".json")
-_VOLUME = "startup"
+_STARTUP_VOLUME = "startup"
 _WORKSPACE_VOLUME = "workspace"
 _MODE = 0o444
 
-WAITS_FOR_OTHERS = 7 * 24 * 3600
-"""Seconds for which a site's job waits for the server's, whose pod may wait for room on a node."""
+SYNC_TIMEOUT_SECONDS = 7 * 24 * 3600
+"""How long a site's job waits for the server's job, whose pod may be pending."""
 ENVIRONMENT = {
-    # A job reaches its parent alone; the site's one connection to the server is the parent's.
+    # A job connects only to its parent; the parent has the site's only connection to the server.
     "NVFLARE_BACKBONE_CONN_GEN": "1",
-    "NVFLARE_MAX_RUNNER_SYNC_TIMEOUT": str(WAITS_FOR_OTHERS),
+    "NVFLARE_MAX_RUNNER_SYNC_TIMEOUT": str(SYNC_TIMEOUT_SECONDS),
 }
 PARENT_URL = "-p"
-"""NVFlare's option for where a job finds its parent."""
+"""NVFlare's option for the address of the parent."""
 TLS = "?connection_security=tls"
-"""The parent shows its certificate, the job shows none: it has no key. NVFlare has an option for this,
-but the server's job reads it nowhere but in the URL."""
+"""One-way TLS: the job has no key. NVFlare's option for this does not reach the server's job."""
 NO_GPU = {"NVIDIA_VISIBLE_DEVICES": "void"}
-"""Without this, a GPU image sees all GPUs of a node whose default runtime is NVIDIA's."""
+"""Without this, a GPU image sees every GPU of a node whose default runtime is NVIDIA's."""
 
 
 @dataclass(frozen=True)
-class Need:
-    """What one job asks for, as its author wrote it for this site."""
+class ResourceRequest:
+    """The resources that one job requests at this site."""
 
     gpus: int
     resources: dict[str, Any]
-    """A container's requests and limits, without GPUs."""
+    """Requests and limits of the container, without GPUs."""
 
     @classmethod
-    def of(cls, job_meta: dict[str, Any], site: str, settings: LauncherSettings) -> Need:
-        """From NVFlare's job meta; what it leaves open is the site's to say.
+    def of(cls, job_meta: dict[str, Any], site: str, settings: LauncherSettings) -> ResourceRequest:
+        """Read NVFlare's job meta, with the site's defaults for what it does not set.
 
         Raises:
-            ValueError: it asks for what cannot be.
+            ValueError: The request is invalid.
         """
         from nvflare.utils.job_launcher_utils import get_job_launcher_spec, get_portable_resource_spec
 
         spec = get_job_launcher_spec(job_meta, site, "k8s")
         portable = get_portable_resource_spec(job_meta, site)
         gpus = int(spec.get("num_of_gpus", portable.get("num_of_gpus", settings.gpus)))
-        asked: dict[str, dict[str, str]] = {"limits": {}, "requests": {}}
+        requested: dict[str, dict[str, str]] = {"limits": {}, "requests": {}}
         for key, portable_key in (("cpu", "num_of_cpus"), ("memory", "memory")):
             limit = portable.get(portable_key, spec.get(key))
             request = spec.get(f"{key}_request", limit)
             if limit:
-                asked["limits"][key] = str(limit)
+                requested["limits"][key] = str(limit)
             if request:
-                asked["requests"][key] = str(request)
+                requested["requests"][key] = str(request)
         default = settings.default_resources
         resources = {
-            # Quantities are strings to Kubernetes' client, whatever YAML makes of them.
-            kind: {name: str(value) for name, value in {**default.get(kind, {}), **asked[kind]}.items()}
+            # Kubernetes' client needs quantities as strings; YAML may have parsed them as numbers.
+            kind: {name: str(value) for name, value in {**default.get(kind, {}), **requested[kind]}.items()}
             for kind in ("requests", "limits")
         }
         return cls(gpus, resources)
@@ -84,7 +83,7 @@ class JobPodPlan:
     """Everything that the pod of one job is made of."""
 
     name: str
-    """Of the pod; its Secret has the same name."""
+    """Name of the pod and of its Secret."""
     job_id: str
     job_name: str
     module: str
@@ -93,23 +92,23 @@ class JobPodPlan:
     options: list[str]
     """NVFlare's --set."""
     workspace: str
-    """Its path in the pod: the same as in the parent, since NVFlare names files below it."""
-    need: Need
+    """Path of the workspace in the pod; it equals the parent's, because NVFlare passes paths below it."""
+    request: ResourceRequest
     environment: dict[str, str]
     secret_environment: dict[str, str]
-    """Credentials; they travel in the Secret."""
+    """Credentials; they are stored in the Secret."""
     startup: dict[str, bytes] = field(repr=False)
 
 
-def public_startup(folder: Path, role: str) -> dict[str, bytes]:
-    """What a job process of `role` reads of the startup folder, with a throw-away key in the key's place."""
+def startup_without_key(folder: Path, role: str) -> dict[str, bytes]:
+    """Return the files that a job process of `role` reads from startup/, with a disposable key."""
     files = {file.name: file.read_bytes() for file in folder.iterdir() if file.suffix in _PUBLIC}
-    files[f"{role}.key"] = _throw_away_key()
+    files[f"{role}.key"] = _disposable_key()
     return files
 
 
-@cache  # one for a parent's life is enough: it is good for nothing
-def _throw_away_key() -> bytes:
+@cache  # one is enough: nothing trusts it
+def _disposable_key() -> bytes:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -122,7 +121,7 @@ def _throw_away_key() -> bytes:
 
 
 def secret_manifest(plan: JobPodPlan, owner: Mapping[str, Any]) -> dict[str, Any]:
-    """The Secret of a job."""
+    """Return the Secret of a job."""
     data = {
         **{name: value.encode() for name, value in plan.secret_environment.items()},
         **plan.startup,
@@ -143,19 +142,19 @@ def pod_manifest(
     settings: LauncherSettings,
     owner: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The pod of a job.
+    """Return the pod of a job.
 
     Args:
-        plan: the job's part.
-        template: the site's part: a pod whose first container is the job's.
-        image: the site's.
-        settings: what the launcher knows of its release.
-        owner: with which it goes.
+        plan: The job's part.
+        template: The site's part: a pod whose first container is the job's.
+        image: The site's image.
+        settings: Settings of the launcher.
+        owner: Owner reference of the pod.
     """
-    gpus = {settings.gpu_resource: str(plan.need.gpus)} if plan.need.gpus else {}
+    gpus = {settings.gpu_resource: str(plan.request.gpus)} if plan.request.gpus else {}
     resources = {
-        "requests": plan.need.resources.get("requests", {}),
-        "limits": {**plan.need.resources.get("limits", {}), **gpus},
+        "requests": plan.request.resources.get("requests", {}),
+        "limits": {**plan.request.resources.get("limits", {}), **gpus},
     }
     config = {
         "name": plan.name,
@@ -176,9 +175,6 @@ def pod_manifest(
     ).get_manifest()
     container = next(one for one in manifest["spec"]["containers"] if one["name"] == CONTAINER)
     container["command"] = [*TINI, *container["command"]]
-    # The door's first argument is the process that the job must not outlive: tini, this pod's first.
-    at = container["args"].index(plan.module) + 1
-    container["args"].insert(at, "1")
     metadata = manifest["metadata"]
     metadata["ownerReferences"] = [dict(owner)]
     metadata.setdefault("annotations", {}).update({"flare/job": plan.job_id, "flare/job-name": plan.job_name})
@@ -187,13 +183,14 @@ def pod_manifest(
 
 def _volumes(plan: JobPodPlan, settings: LauncherSettings) -> dict[str, Any]:
     items = [{"key": name, "path": name} for name in sorted(plan.startup)]
+    startup = {"secretName": plan.name, "items": items, "defaultMode": _MODE}
     return {
         "volume_list": [
             {"name": _WORKSPACE_VOLUME, "emptyDir": {"sizeLimit": settings.ephemeral_storage}},
-            {"name": _VOLUME, "secret": {"secretName": plan.name, "items": items, "defaultMode": _MODE}},
+            {"name": _STARTUP_VOLUME, "secret": startup},
         ],
         "volume_mount_list": [
             {"name": _WORKSPACE_VOLUME, "mountPath": plan.workspace},
-            {"name": _VOLUME, "mountPath": f"{plan.workspace}/startup", "readOnly": True},
+            {"name": _STARTUP_VOLUME, "mountPath": f"{plan.workspace}/startup", "readOnly": True},
         ],
     }

@@ -1,6 +1,6 @@
-"""The server's list of jobs, in which a job whose pod on the server does not run yet says why.
+"""The server's job manager, which reports why the pod of a job on the server is pending.
 
-The process that would tell an administrator is in that pod, so that the parent must.
+The server's job process usually reports the state of a job, but it runs in that pod.
 """
 
 from __future__ import annotations
@@ -10,31 +10,31 @@ from nvflare.apis.impl.job_def_manager import SimpleJobDefManager
 from nvflare.apis.job_def import Job
 
 from fl_app.jobs.progress import SERVER_WAITS_FOR
-from fl_app.launchers.job_pod import waits_for
+from fl_app.launchers.job_pod import pending_reason
 
 
 class PendingJobs(SimpleJobDefManager):
-    """NVFlare's `job_manager`; what its jobs wait for is told to whoever asks, and never stored.
+    """NVFlare's `job_manager`; it adds the pending reason to the jobs that it returns, and never stores it.
 
     Args:
-        uri_root: as NVFlare's.
-        job_store_id: as NVFlare's.
+        uri_root: As in NVFlare.
+        job_store_id: As in NVFlare.
     """
 
     def __init__(self, uri_root: str = "jobs", job_store_id: str = "job_store") -> None:
         super().__init__(uri_root, job_store_id)
 
     def get_job(self, jid: str, fl_ctx: FLContext) -> Job | None:
-        """The job with this id; None if there is none."""
+        """Return the job with this id, or None."""
         job = super().get_job(jid, fl_ctx)
-        return job and _told(job)
+        return job and _with_reason(job)
 
     def get_all_jobs(self, fl_ctx: FLContext) -> list[Job]:
-        """Every job that is kept."""
-        return [_told(job) for job in super().get_all_jobs(fl_ctx)]
+        """Return every stored job."""
+        return [_with_reason(job) for job in super().get_all_jobs(fl_ctx)]
 
 
-def _told(job: Job) -> Job:
-    if reason := waits_for(job.job_id):
+def _with_reason(job: Job) -> Job:
+    if reason := pending_reason(job.job_id):
         job.meta[SERVER_WAITS_FOR] = reason
     return job

@@ -1,5 +1,4 @@
-"""A site's parent tells the server's job process why the site's job pod does not run yet; from there it
-reaches `flarefleet watch`."""
+"""Reports of sites to the server's job process about pending job pods, shown by `flarefleet watch`."""
 
 from __future__ import annotations
 
@@ -22,67 +21,69 @@ from fl_app.jobs.progress import WAITING_GROUP
 
 CHANNEL = "flarefleet"
 TOPIC = "job_pod_waits"
-FORGOTTEN_AFTER = 30.0
-"""Seconds after which a site that says no more no longer waits: it says so every few seconds."""
-_LONGEST = 600
-_MOST_SITES = 10_000
+STALE_SECONDS = 30.0
+"""Age at which a report is dropped; a site whose pod is pending repeats its report every few seconds."""
+_MAX_LENGTH = 600
+_MAX_SITES = 10_000
 
 _log = logging.getLogger(__name__)
 
 
-def tell_server(cell: Any, job_id: str, reason: str) -> None:
-    """Tell a job's process on the server why this site's part does not run; empty: it does.
+def report_to_server(cell: Any, job_id: str, reason: str) -> None:
+    """Tell a job's process on the server why this site's pod is pending; an empty reason means it runs.
 
-    It is told again while that lasts, so that nothing is lost if it is not there yet.
+    The message may get lost if that process does not run yet, so callers repeat it.
     """
     cell.fire_and_forget(
         channel=CHANNEL,
         topic=TOPIC,
         targets=FQCN.join([FQCN.ROOT_SERVER, job_id]),
-        message=new_cell_message({}, {"reason": reason[:_LONGEST]}),
+        message=new_cell_message({}, {"reason": reason[:_MAX_LENGTH]}),
         optional=True,
     )
 
 
 class PendingSites(Widget):
-    """In the server's job process: which sites wait for their job pods, for NVFlare's `show_stats`.
+    """Adds the sites whose job pods are pending to NVFlare's `show_stats`, in the server's job process.
 
-    It comes with every job through the site's privacy.json; in a site's job process it does nothing.
+    Every job gets this component from the site's privacy.json. It does nothing in a site's job process.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._lock = threading.Lock()
-        self._waiting: dict[str, tuple[str, float]] = {}
+        self._reports: dict[str, tuple[str, float]] = {}
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
-        """Listen from START_RUN on, answer when asked."""
+        """Receive reports from START_RUN on, and return them on request."""
         if event_type == EventType.START_RUN:
             engine = fl_ctx.get_engine()
             cell = getattr(engine, "cell", None) if isinstance(engine, ServerEngineSpec) else None
             if cell is not None:
-                cell.register_request_cb(channel=CHANNEL, topic=TOPIC, cb=self._told)
+                cell.register_request_cb(channel=CHANNEL, topic=TOPIC, cb=self._receive)
         elif event_type == InfoCollector.EVENT_TYPE_GET_STATS:
             collector = fl_ctx.get_prop(InfoCollector.CTX_KEY_STATS_COLLECTOR)
-            if collector is not None and (waiting := self.waiting(time.monotonic())):
-                collector.set_info(WAITING_GROUP, waiting)
+            if collector is not None and (pending := self.pending(time.monotonic())):
+                collector.set_info(WAITING_GROUP, pending)
 
-    def waiting(self, now: float) -> dict[str, str]:
-        """The sites that wait, with why."""
+    def pending(self, now: float) -> dict[str, str]:
+        """Return the reasons of pending pods by site; `now` is a time of `time.monotonic`."""
         with self._lock:
             return {
-                site: reason for site, (reason, told) in self._waiting.items() if now - told < FORGOTTEN_AFTER
+                site: reason
+                for site, (reason, received) in self._reports.items()
+                if now - received < STALE_SECONDS
             }
 
-    def _told(self, message: Message) -> Message:
+    def _receive(self, message: Message) -> Message:
         site = FQCN.get_root(message.get_header(MessageHeaderKey.ORIGIN) or "")
         payload = message.payload
         reason = payload.get("reason") if isinstance(payload, dict) else None
         if not site or not isinstance(reason, str):
             return make_reply(ReturnCode.INVALID_REQUEST)
         with self._lock:
-            if reason and (site in self._waiting or len(self._waiting) < _MOST_SITES):
-                self._waiting[site] = (reason[:_LONGEST], time.monotonic())
+            if reason and (site in self._reports or len(self._reports) < _MAX_SITES):
+                self._reports[site] = (reason[:_MAX_LENGTH], time.monotonic())
             elif not reason:
-                self._waiting.pop(site, None)
+                self._reports.pop(site, None)
         return make_reply(ReturnCode.OK)

@@ -1,8 +1,8 @@
-"""What a job pod's state means: it waits, starts, runs, or has ended, and when a fault is one for good.
+"""The state of a job pod, and when a pod that does not start has failed.
 
-The kubelet tries again what went wrong, so no single warning ends a job. What ends it is a fault that lasts:
-an image or a container that cannot be had for a minute, a volume or a network that cannot be had for ten
-(moving a volume between nodes takes Kubernetes six).
+The kubelet retries, so a single warning never ends a job. A job fails if its image or container cannot start
+for a minute, or if its volume or network is unavailable for ten (Kubernetes needs six to move a volume to
+another node).
 """
 
 from __future__ import annotations
@@ -12,66 +12,65 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-LONGEST_NODE_FAULT = 600.0
-"""Seconds for which the kubelet may fail to mount a volume or to make the pod's network."""
+NODE_TIMEOUT_SECONDS = 600.0
+"""How long the kubelet may fail to mount a volume or to set up the pod's network."""
 CONTAINER = "job"
-"""The name of a job's container."""
-_LONGEST_REASON = 500
+"""Name of a job's container."""
+_MAX_LENGTH = 500
 
-_BEING_MADE = (None, "ContainerCreating", "PodInitializing")
-_HOPELESS = ("InvalidImageName",)
-_EXIT_WORDS = {"OOMKilled": "it ran out of memory: its limit is too low for this job"}
+_CREATING = (None, "ContainerCreating", "PodInitializing")
+_PERMANENT = ("InvalidImageName",)
+_EXPLANATIONS = {"OOMKilled": "it ran out of memory: its limit is too low for this job"}
 
 
 class Stage(str, Enum):
-    """How far a job pod is."""
+    """The progress of a job pod."""
 
-    WAITING = "waiting"
-    """No node has room for it."""
+    PENDING = "pending"
+    """No node has the free resources that the pod requests."""
     STARTING = "starting"
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
 
 
-class Fault(str, Enum):
-    """What keeps a pod from starting, by how long it may last."""
+class StartProblem(str, Enum):
+    """The kind of problem that keeps a pod from starting; each has its own timeout."""
 
     NONE = "none"
     NODE = "node"
     CONTAINER = "container"
-    HOPELESS = "hopeless"
+    PERMANENT = "permanent"
 
 
 @dataclass(frozen=True)
-class Sighting:
-    """A job pod at one moment."""
+class PodState:
+    """The state of a job pod at one moment."""
 
     stage: Stage
     reason: str = ""
-    fault: Fault = Fault.NONE
+    problem: StartProblem = StartProblem.NONE
     exit_code: int | None = None
 
 
-def is_being_made(pod: Any) -> bool:
-    """Whether its node has it and its container does not run yet, so that the kubelet's events tell more."""
+def is_creating(pod: Any) -> bool:
+    """Tell whether the pod has a node but does not run yet, so that its events are of interest."""
     return bool(_phase(pod) == "Pending" and pod.spec.node_name)
 
 
-def see(pod: Any, events: Sequence[Any] = ()) -> Sighting:
-    """What the state of a pod means.
+def pod_state(pod: Any, events: Sequence[Any] = ()) -> PodState:
+    """Return the state of a pod.
 
     Args:
-        pod: a V1Pod.
-        events: the CoreV1Events about it, if it is being made.
+        pod: A V1Pod.
+        events: The pod's CoreV1Events, needed only if `is_creating`.
     """
-    if (ended := _ended(pod)) is not None:
-        return ended
-    phase = _phase(pod)
-    if phase == "Running":
-        return Sighting(Stage.RUNNING)
+    if (terminated := _terminated(pod)) is not None:
+        return terminated
+    if _phase(pod) == "Running":
+        return PodState(Stage.RUNNING)
     if not pod.spec.node_name:
-        return Sighting(Stage.WAITING, _why_unscheduled(pod))
+        return PodState(Stage.PENDING, _scheduling_problem(pod))
     return _starting(pod, events)
 
 
@@ -79,29 +78,30 @@ def _phase(pod: Any) -> str:
     return str((pod.status and pod.status.phase) or "Pending")
 
 
-def _why_unscheduled(pod: Any) -> str:
+def _scheduling_problem(pod: Any) -> str:
     for condition in pod.status.conditions or ():
         if condition.type == "PodScheduled" and condition.status == "False":
-            # The first sentence; the rest tells how preemption would not help either.
-            return _short((condition.message or condition.reason or "").partition(". ")[0])
+            # Only the first sentence: the rest says why preemption does not help either.
+            return _shortened((condition.message or condition.reason or "").partition(". ")[0])
     return ""
 
 
-def _starting(pod: Any, events: Sequence[Any]) -> Sighting:
+def _starting(pod: Any, events: Sequence[Any]) -> PodState:
     statuses = [*(pod.status.init_container_statuses or ()), *(pod.status.container_statuses or ())]
     for status in statuses:
         waiting = status.state and status.state.waiting
-        if waiting and waiting.reason not in _BEING_MADE:
-            fault = Fault.HOPELESS if waiting.reason in _HOPELESS else Fault.CONTAINER
-            return Sighting(Stage.STARTING, _short(f"{waiting.reason}: {waiting.message or ''}"), fault)
-    last = max(events, key=_when, default=None)
+        if waiting and waiting.reason not in _CREATING:
+            problem = StartProblem.PERMANENT if waiting.reason in _PERMANENT else StartProblem.CONTAINER
+            return PodState(Stage.STARTING, _shortened(f"{waiting.reason}: {waiting.message or ''}"), problem)
+    last = max(events, key=_time, default=None)
     if last is not None and last.type == "Warning":
-        return Sighting(Stage.STARTING, _short(f"{last.reason}: {last.message or ''}"), Fault.NODE)
-    return Sighting(Stage.STARTING)
+        reason = _shortened(f"{last.reason}: {last.message or ''}")
+        return PodState(Stage.STARTING, reason, StartProblem.NODE)
+    return PodState(Stage.STARTING)
 
 
-def _when(event: Any) -> float:
-    """When the kubelet last said it, in seconds."""
+def _time(event: Any) -> float:
+    """Return when the kubelet last recorded the event, in seconds."""
     times = (
         event.series and event.series.last_observed_time,
         event.last_timestamp,
@@ -111,56 +111,59 @@ def _when(event: Any) -> float:
     return next((time.timestamp() for time in times if time), 0.0)
 
 
-def _ended(pod: Any) -> Sighting | None:
-    """How it ended, if it has: its container tells that a second before the pod does, and where a mesh
-    has put another container beside it, the pod's never does."""
+def _terminated(pod: Any) -> PodState | None:
+    """Return the final state of a pod whose job has finished, or None.
+
+    The container's status comes a second before the pod's. If a service mesh added a sidecar, the pod's own
+    phase never becomes final.
+    """
     for status in (pod.status and pod.status.container_statuses) or ():
-        ended = status.state and status.state.terminated
-        if ended and status.name == CONTAINER:
-            if not ended.exit_code:
-                return Sighting(Stage.SUCCEEDED, exit_code=0)
-            words = _EXIT_WORDS.get(ended.reason or "", "") or _short(ended.message or ended.reason or "")
-            return Sighting(Stage.FAILED, words, exit_code=ended.exit_code)
+        terminated = status.state and status.state.terminated
+        if terminated and status.name == CONTAINER:
+            if not terminated.exit_code:
+                return PodState(Stage.SUCCEEDED, exit_code=0)
+            reason = _EXPLANATIONS.get(terminated.reason or "") or terminated.message or terminated.reason
+            return PodState(Stage.FAILED, _shortened(reason or ""), exit_code=terminated.exit_code)
     phase = _phase(pod)
     if phase == "Succeeded":
-        return Sighting(Stage.SUCCEEDED, exit_code=0)
+        return PodState(Stage.SUCCEEDED, exit_code=0)
     if phase != "Failed":
         return None
     reason = ": ".join(part for part in (pod.status.reason, pod.status.message) if part)
-    return Sighting(Stage.FAILED, _short(reason or "Kubernetes does not say why"))
+    return PodState(Stage.FAILED, _shortened(reason or "Kubernetes gives no reason"))
 
 
-def _short(text: str) -> str:
-    """Its end, where it is long: that is where a log says what went wrong."""
-    words = text.strip().rstrip(":")
-    return words if len(words) <= _LONGEST_REASON else f"...{words[-_LONGEST_REASON:]}"
+def _shortened(text: str) -> str:
+    """Keep the end of a long text: a log ends with what went wrong."""
+    text = text.strip().rstrip(":")
+    return text if len(text) <= _MAX_LENGTH else f"...{text[-_MAX_LENGTH:]}"
 
 
-class Patience:
-    """How long a pod may go on not starting.
+class StartTimeouts:
+    """Tracks how long a pod has not started.
 
     Args:
-        start: seconds for which its image or container may not be had.
-        pending: seconds for which it may wait for room on a node; None: as long as it takes.
+        start: Seconds for which its image or container may be unavailable.
+        pending: Seconds for which it may wait for a node; None waits forever.
     """
 
     def __init__(self, start: float, pending: float | None) -> None:
         self._limits = {
-            Fault.HOPELESS: 0.0,
-            Fault.CONTAINER: start,
-            Fault.NODE: max(start, LONGEST_NODE_FAULT),
+            StartProblem.PERMANENT: 0.0,
+            StartProblem.CONTAINER: start,
+            StartProblem.NODE: max(start, NODE_TIMEOUT_SECONDS),
         }
         self._pending = pending
-        self._since: tuple[Stage, Fault, float] | None = None
+        self._since: tuple[Stage, StartProblem, float] | None = None
 
-    def ends(self, sighting: Sighting, now: float) -> str | None:
-        """Why the pod is given up, seen so at `now` (seconds); None: it is not."""
-        if self._since is None or self._since[:2] != (sighting.stage, sighting.fault):
-            self._since = (sighting.stage, sighting.fault, now)
+    def expired(self, state: PodState, now: float) -> str | None:
+        """Return why the pod has failed, given its state at `now` (seconds), or None."""
+        if self._since is None or self._since[:2] != (state.stage, state.problem):
+            self._since = (state.stage, state.problem, now)
         lasted = now - self._since[2]
-        if sighting.stage is Stage.WAITING and self._pending is not None and lasted >= self._pending:
-            return f"no node had room for its pod within {self._pending:.0f} s: {sighting.reason}"
-        limit = self._limits.get(sighting.fault)
-        if sighting.stage is Stage.STARTING and limit is not None and lasted >= limit:
-            return f"its pod cannot start: {sighting.reason}"
+        if state.stage is Stage.PENDING and self._pending is not None and lasted >= self._pending:
+            return f"no node could run its pod within {self._pending:.0f} s: {state.reason}"
+        limit = self._limits.get(state.problem)
+        if state.stage is Stage.STARTING and limit is not None and lasted >= limit:
+            return f"its pod cannot start: {state.reason}"
         return None

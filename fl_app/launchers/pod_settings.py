@@ -1,4 +1,4 @@
-"""What a parent that launches job pods knows of its release: launcher.yaml, which the chart writes."""
+"""launcher.yaml: the settings of job pods, which the chart writes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pydantic import BaseModel, Field, ValidationError
 
 SETTINGS_FILE = "launcher.yaml"
 STUDY_RUNTIME_FILE = "study_runtime.yaml"
-"""NVFlare's own name and format; in it the template of a job's pod."""
+"""NVFlare's own name and format; it contains the template of a job's pod."""
 
 
-class Owner(BaseModel, frozen=True, extra="forbid"):
-    """The object with which job pods go."""
+class OwnerReference(BaseModel, frozen=True, extra="forbid"):
+    """The object whose deletion also deletes the job pods; its uid is only known at run time."""
 
     apiVersion: str  # noqa: N815 - Kubernetes' name
     kind: str
@@ -22,39 +22,39 @@ class Owner(BaseModel, frozen=True, extra="forbid"):
 
 
 class Address(BaseModel, frozen=True, extra="forbid"):
-    """A port of the parent, as its job pods reach it."""
+    """The address at which job pods reach their parent."""
 
     host: str
     port: int
 
 
 class LauncherSettings(BaseModel, frozen=True, extra="forbid"):
-    """The chart's part of the launcher."""
+    """The settings of one release."""
 
     namespace: str
-    owner: Owner
+    owner: OwnerReference
     labels: dict[str, str]
-    """Of this release's job pods and of no others."""
+    """Labels that only the job pods of this release have."""
     parent: Address
     gpus: int = Field(0, ge=0)
-    """What a job gets that names no number."""
+    """Number of GPUs for a job that does not request a number."""
     gpu_resource: str
     ephemeral_storage: str
     start_timeout_seconds: float = Field(gt=0)
     pending_timeout_seconds: float | None = None
     ttl_seconds_after_finished: float = Field(0, ge=0)
     default_resources: dict[str, Any] = Field(default_factory=dict)
-    """A container's requests and limits where a job names none."""
+    """Requests and limits of a container, for a job that does not set them."""
 
     @classmethod
     def read(cls, folder: Path) -> LauncherSettings:
         """Read launcher.yaml in `folder`.
 
         Raises:
-            ValueError: it is missing or not as the chart writes it.
+            ValueError: The file is missing or invalid.
         """
         file = folder / SETTINGS_FILE
         try:
             return cls.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
         except (OSError, yaml.YAMLError, ValidationError) as error:
-            raise ValueError(f"{file} is not what the chart writes: {error}") from error
+            raise ValueError(f"{file} is invalid: {error}") from error

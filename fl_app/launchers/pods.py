@@ -1,7 +1,9 @@
-"""The launchers of a parent with `launcher: pod`: NVFlare's, but a pod comes from the site's template, waits
-as long as it must, fails only for good, and leaves nothing behind.
+"""The launchers of a parent with `launcher: pod`.
 
-They are built in job processes, too, where they do nothing: all that they need is read at the first launch.
+They differ from NVFlare's launchers of pods: the pod comes from the site's template, may be pending for as
+long as the site allows, fails only after the timeouts of `pod_failure`, and is deleted with its Secret.
+
+NVFlare also builds them in job processes, where they do nothing: the first launch reads their settings.
 """
 
 from __future__ import annotations
@@ -33,11 +35,18 @@ from nvflare.app_opt.job_launcher.workspace_cell_transfer import (
 from nvflare.utils.job_launcher_utils import get_credential_env
 
 from fl_app.launchers.cluster import Cluster
-from fl_app.launchers.job_pod import JobPod, Reports, job_pods
-from fl_app.launchers.manifest import JobPodPlan, Need, pod_manifest, public_startup, secret_manifest
-from fl_app.launchers.pending_pods import tell_server
-from fl_app.launchers.pod_failure import Patience
+from fl_app.launchers.job_pod import Callbacks, JobPod, job_pods
+from fl_app.launchers.manifest import (
+    JobPodPlan,
+    ResourceRequest,
+    pod_manifest,
+    secret_manifest,
+    startup_without_key,
+)
+from fl_app.launchers.pending_pods import report_to_server
+from fl_app.launchers.pod_failure import StartTimeouts
 from fl_app.launchers.pod_settings import LauncherSettings
+from fl_app.nvflare_internals.job_launchers import study_runtime
 from fl_app.telemetry.access import push_environment
 from fl_app.telemetry.pods import show_job_pods
 
@@ -48,37 +57,37 @@ class _PodLauncher(K8sJobLauncher):
     """Starts each job in a pod of its own.
 
     Args:
-        jobs: the folder with launcher.yaml; study_runtime.yaml lies in the workspace's local/.
+        jobs: Folder of launcher.yaml; study_runtime.yaml is in the workspace's local/.
     """
 
     role: str
-    door: str
-    """The program of a job's pod."""
+    program: str
+    """Module that a job's pod runs."""
 
     def __init__(self, jobs: str) -> None:
         super().__init__(config_file_path="")
         self._jobs = Path(jobs)
-        self._ready = threading.Lock()
+        self._cluster_lock = threading.Lock()
         self._cluster: Cluster | None = None
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
-        """Besides what NVFlare does: be ready for the first job as soon as the parent runs."""
+        """Connect to the cluster when the parent starts, in addition to what NVFlare does."""
         super().handle_event(event_type, fl_ctx)
         if event_type == EventType.SYSTEM_START and fl_ctx.get_process_type() in _PARENTS:
             show_job_pods(job_pods)
-            threading.Thread(target=self._get_ready, name="job-pods", daemon=True).start()
+            threading.Thread(target=self._prepare, name="job-pods", daemon=True).start()
 
     def launch_job(self, job_meta: dict[str, Any], fl_ctx: FLContext) -> JobHandleSpec:
-        """Create a job's pod and return at once: waiting for it is its handle's.
+        """Create a job's pod and return its handle without waiting for the pod.
 
         Raises:
-            RuntimeError: NVFlare's own preparations are missing.
+            RuntimeError: study_runtime.yaml has no pod for the job's study.
         """
-        cluster, settings, owner = self._prepare()
+        cluster, settings, owner = self._connect()
         cell = fl_ctx.get_engine().cell
         workspace = fl_ctx.get_prop(FLContextKey.WORKSPACE_OBJECT)
         plan = self._plan(job_meta, fl_ctx, workspace, settings)
-        runtime = self._resolve_study_runtime(workspace.root_dir, job_meta.get(JobMetaKey.STUDY.value))
+        runtime = study_runtime(self, workspace.root_dir, job_meta.get(JobMetaKey.STUDY.value))
         if runtime is None or not runtime.container_image or not runtime.pod_template:
             raise RuntimeError(f"{self._jobs}/study_runtime.yaml has no pod for jobs of this study")
         transfer = WorkspaceTransferManager.get_or_create(cell)
@@ -91,20 +100,20 @@ class _PodLauncher(K8sJobLauncher):
             plan=plan,
             pod=pod_manifest(plan, runtime.pod_template, runtime.container_image, settings, owner),
             secret=secret_manifest(plan, owner),
-            patience=Patience(settings.start_timeout_seconds, settings.pending_timeout_seconds),
+            timeouts=StartTimeouts(settings.start_timeout_seconds, settings.pending_timeout_seconds),
             keep=settings.ttl_seconds_after_finished,
-            reports=Reports(
-                waiting=lambda reason: self.report_waiting(cell, plan.job_id, reason),
-                failure=lambda reason: _write_failure(workspace, plan.job_id, reason),
-                last_words=lambda words: _write_last_words(workspace, plan.job_id, words),
-                ended=lambda: transfer.remove_job(plan.job_id),
+            callbacks=Callbacks(
+                pending=lambda reason: self.report_pending(cell, plan.job_id, reason),
+                failed=lambda reason: _log_failure(workspace, plan.job_id, reason),
+                error_output=lambda output: _log_error_output(workspace, plan.job_id, output),
+                finished=lambda: transfer.remove_job(plan.job_id),
             ),
         )
         pod.start()
         return pod
 
-    def report_waiting(self, cell: Any, job_id: str, reason: str) -> None:
-        """Say why a job's pod does not run yet, where somebody asks for it."""
+    def report_pending(self, cell: Any, job_id: str, reason: str) -> None:
+        """Report why a job's pod does not run yet; an empty reason means it runs."""
         raise NotImplementedError
 
     def _plan(
@@ -116,64 +125,64 @@ class _PodLauncher(K8sJobLauncher):
         environment = {}
         custom = workspace.get_app_custom_dir(job_id)
         if custom:
-            environment["PYTHONPATH"] = os.path.abspath(custom)  # noqa: PTH100 - as NVFlare names it
+            environment["PYTHONPATH"] = os.path.abspath(custom)  # noqa: PTH100 - NVFlare's form of the path
         return JobPodPlan(
             name=job_pod_name(uuid4_to_rfc1123(job_id), site),
             job_id=job_id,
             job_name=str(job_meta.get(JobMetaKey.JOB_NAME.value, "")),
-            module=self.door,
+            module=self.program,
             arguments=self.get_module_args(job_id, fl_ctx),
             options=list(fl_ctx.get_prop(FLContextKey.ARGS).set),
             workspace=workspace.root_dir,
-            need=Need.of(job_meta, site, settings),
+            request=ResourceRequest.of(job_meta, site, settings),
             environment=environment,
             secret_environment={**get_credential_env(arguments), **push_environment(job_id)},
-            startup=public_startup(Path(workspace.get_startup_kit_dir()), self.role),
+            startup=startup_without_key(Path(workspace.get_startup_kit_dir()), self.role),
         )
 
-    def _prepare(self) -> tuple[Cluster, LauncherSettings, dict[str, Any]]:
-        with self._ready:
+    def _connect(self) -> tuple[Cluster, LauncherSettings, dict[str, Any]]:
+        with self._cluster_lock:
             settings = LauncherSettings.read(self._jobs)
             if self._cluster is None:
                 cluster = Cluster.connect(settings.namespace)
-                # A job ends with its parent: pods of its last life have nobody to hand their results to.
+                # A job ends with its parent: pods of a previous parent cannot deliver their results.
                 for name in cluster.delete_pods(settings.labels):
-                    self.logger.warning("removed %s: its job ended with the last life of this parent", name)
+                    self.logger.warning("deleted the orphaned pod %s of a previous parent", name)
                 self._cluster = cluster
-            return self._cluster, settings, self._cluster.reference(settings.owner)
+            return self._cluster, settings, self._cluster.owner_reference(settings.owner)
 
-    def _get_ready(self) -> None:
+    def _prepare(self) -> None:
         try:
-            self._prepare()
+            self._connect()
         except Exception:
-            self.logger.exception("job pods cannot be launched now; the first job tries again")
+            self.logger.exception("cannot launch job pods now; the first job will retry")
 
 
 class ServerPodLauncher(_PodLauncher, ServerK8sJobLauncher):
     """Starts the server's part of a job."""
 
     role = "server"
-    door = "fl_app.launchers.server_job"
+    program = "fl_app.launchers.server_job"
 
-    def report_waiting(self, cell: Any, job_id: str, reason: str) -> None:
-        """Say it in the server's log, too; administrators hear it from `fl_app.launchers.pending_jobs`."""
+    def report_pending(self, cell: Any, job_id: str, reason: str) -> None:
+        """Log it on the server; `fl_app.launchers.pending_jobs` reports it to administrators."""
         if reason:
-            self.logger.info("job %s waits for its pod: %s", job_id, reason)
+            self.logger.info("the pod of job %s is pending: %s", job_id, reason)
 
 
 class ClientPodLauncher(_PodLauncher, ClientK8sJobLauncher):
     """Starts a site's part of a job."""
 
     role = "client"
-    door = "fl_app.launchers.site_job"
+    program = "fl_app.launchers.site_job"
 
-    def report_waiting(self, cell: Any, job_id: str, reason: str) -> None:
-        """Tell the server's part of the job."""
-        tell_server(cell, job_id, reason)
+    def report_pending(self, cell: Any, job_id: str, reason: str) -> None:
+        """Send it to the server's part of the job."""
+        report_to_server(cell, job_id, reason)
 
 
-def _write_failure(workspace: Workspace, job_id: str, reason: str) -> None:
-    """Add a line to the job's logs, as its own process would: NVFlare hands them on to the administrator."""
+def _log_failure(workspace: Workspace, job_id: str, reason: str) -> None:
+    """Append a line to the job's logs in NVFlare's format; NVFlare sends them to the administrator."""
     now = datetime.now()
     line = f"{now:%Y-%m-%d %H:%M:%S},{now.microsecond // 1000:03} - JobPod - ERROR - {reason}\n"
     errors = Path(workspace.get_app_error_log_file_path(job_id))
@@ -183,8 +192,8 @@ def _write_failure(workspace: Workspace, job_id: str, reason: str) -> None:
                 log.write(line)
 
 
-def _write_last_words(workspace: Workspace, job_id: str, words: str) -> None:
-    """What a job that failed printed last, unless its own log of errors has come from its pod."""
+def _log_error_output(workspace: Workspace, job_id: str, output: str) -> None:
+    """Append the last output of a failed job, unless the pod has delivered its error log."""
     errors = Path(workspace.get_app_error_log_file_path(job_id))
     if not (errors.exists() and errors.stat().st_size):
-        _write_failure(workspace, job_id, f"its process ended: {words}")
+        _log_failure(workspace, job_id, f"its process exited: {output}")

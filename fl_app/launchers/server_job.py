@@ -1,12 +1,11 @@
-"""The door of the server's job process; see `fl_app.launchers.entry_point`."""
+"""The program of the server's job process; see `fl_app.launchers.entry_point`."""
 
 from __future__ import annotations
 
 import sys
 
 from fl_app.launchers.entry_point import run_job
-from fl_app.launchers.late_torch import NoTorchAtTheEnd
+from fl_app.nvflare_internals.tensor_cleanup import skip_tensor_cleanup_without_torch
 
 if __name__ == "__main__":
-    sys.meta_path.insert(0, NoTorchAtTheEnd())
-    sys.exit(run_job("nvflare.private.fed.app.server.runner_process"))
+    sys.exit(run_job("server", skip_tensor_cleanup_without_torch))

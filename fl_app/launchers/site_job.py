@@ -1,4 +1,4 @@
-"""The door of a site's job process; see `fl_app.launchers.entry_point`."""
+"""The program of a site's job process; see `fl_app.launchers.entry_point`."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ import sys
 from fl_app.launchers.entry_point import run_job
 
 if __name__ == "__main__":
-    sys.exit(run_job("nvflare.private.fed.app.client.worker_process"))
+    sys.exit(run_job("client"))

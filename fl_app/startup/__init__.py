@@ -1,1 +1,1 @@
-"""How every parent starts, in every runtime: check, lay the workspace out, become NVFlare."""
+"""The start of a parent in every runtime: check the preconditions, install the kit, run NVFlare."""

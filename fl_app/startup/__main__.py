@@ -1,4 +1,4 @@
-"""`python -m fl_app.startup`: the program of every server and site; its exit codes are in `exit_codes`."""
+"""`python -m fl_app.startup`: the program of every server and site. Its exit codes are in `exit_codes`."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ import os
 import sys
 from collections.abc import Iterator
 
+from fl_app.garbage_collection import paused_for_imports
 from fl_app.startup.exit_codes import Exit, StartupError
-from fl_app.startup.loading import loading
 from fl_app.startup.settings import Settings
 from fl_app.startup.supervisor import Supervisor
-from fl_app.startup.telemetry_opt_out import report_nothing
+from fl_app.telemetry_opt_out import opt_out_of_telemetry
 
-REGISTRATION_TRIES = 5
-"""NVFlare gives up with the first answer that is lost, as it may be where the server has just started."""
+REGISTRATION_ATTEMPTS = 5
+"""NVFlare itself exits after one lost answer, which is common while the server starts."""
 
 
 def main() -> int:
-    """Start the parent that the environment describes, and stay until it ends."""
-    report_nothing(os.environ)
+    """Run the parent that the environment describes and return its exit code."""
+    opt_out_of_telemetry(os.environ)
     try:
         settings = Settings.read(os.environ)
     except StartupError as error:
         return _report(error, None)
-    tries = itertools.count(1)
-    return Supervisor(lambda: _run(settings), lambda code: _starts_again(settings, code, tries)).run()
+    attempts = itertools.count(1)
+    return Supervisor(lambda: _run(settings), lambda code: _should_restart(settings, code, attempts)).run()
 
 
 def _run(settings: Settings) -> int:
-    with loading():
+    with paused_for_imports():
         from fl_app.startup.parent import run_parent
 
     try:
@@ -39,17 +39,17 @@ def _run(settings: Settings) -> int:
         return _report(error, settings)
 
 
-def _starts_again(settings: Settings, code: int, tries: Iterator[int]) -> bool:
-    from fl_app.startup.parent import starts_again
+def _should_restart(settings: Settings, code: int, attempts: Iterator[int]) -> bool:
+    from fl_app.startup.parent import take_restart_request
 
-    if code == Exit.NO_ANSWER and next(tries) < REGISTRATION_TRIES:
-        print("flarefleet: it starts again, to register once more", file=sys.stderr, flush=True)
+    if code == Exit.NO_ANSWER and next(attempts) < REGISTRATION_ATTEMPTS:
+        print("flarefleet: restarting to retry the registration", file=sys.stderr, flush=True)
         return True
-    return starts_again(settings.workspace)
+    return take_restart_request(settings.workspace)
 
 
 def _report(error: StartupError, settings: Settings | None) -> int:
-    """Say why in one line: on stderr, and where an orchestrator looks for it."""
+    """Print the reason on one line to stderr, and to the file that the orchestrator reads."""
     line = f"flarefleet: cannot run: {error} (exit code {int(error.exit_code)}, {error.exit_code.name})"
     print(line, file=sys.stderr, flush=True)
     if settings is not None and settings.termination_log is not None:

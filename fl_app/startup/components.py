@@ -1,4 +1,4 @@
-"""The components that local/ names: each must import, or NVFlare ends and blames the wrong file."""
+"""Check that every component that local/ names can be imported; NVFlare would blame the wrong file."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from pathlib import Path
 from typing import Any
 
 from fl_app.startup.exit_codes import Exit, StartupError
-from fl_app.startup.layout import read_json
+from fl_app.startup.installation import read_json
 
 
 def check_components(workspace: Path) -> None:
     """Import every class that the parent's configuration in `workspace`/local names.
 
     Raises:
-        StartupError: one cannot be imported.
+        StartupError: A class cannot be imported.
     """
     local = workspace / "local"
-    custom = str(local / "custom")
-    if Path(custom).is_dir() and custom not in sys.path:
-        sys.path.append(custom)  # as NVFlare does
+    custom = local / "custom"
+    if custom.is_dir() and str(custom) not in sys.path:
+        sys.path.append(str(custom))  # as NVFlare does
     for file in sorted(local.iterdir()):
-        if _is_read_by_a_parent(file):
-            for name, path in _components(read_json(file)):
-                _check(file, name, path)
+        if _is_read_by_parent(file):
+            for component_id, class_path in _components(read_json(file)):
+                _check(file, component_id, class_path)
 
 
-def _is_read_by_a_parent(file: Path) -> bool:
+def _is_read_by_parent(file: Path) -> bool:
     if file.name == "resources.json.default":
         return not file.with_name("resources.json").exists()
     return file.name in ("resources.json", "privacy.json") or file.name.endswith(
@@ -37,7 +37,7 @@ def _is_read_by_a_parent(file: Path) -> bool:
 
 
 def _components(document: Any) -> Iterator[tuple[str, str]]:
-    """The id and class path of each component, those in arguments of others included."""
+    """Yield the id and class path of each component, including those in arguments of other components."""
     if isinstance(document, dict):
         path = document.get("path")
         if isinstance(path, str) and "." in path and "/" not in path:
@@ -49,12 +49,13 @@ def _components(document: Any) -> Iterator[tuple[str, str]]:
             yield from _components(value)
 
 
-def _check(file: Path, name: str, path: str) -> None:
-    module, _, attribute = path.rpartition(".")
+def _check(file: Path, component_id: str, class_path: str) -> None:
+    module, _, attribute = class_path.rpartition(".")
     try:
         getattr(importlib.import_module(module), attribute)
     except Exception as error:
         raise StartupError(
             Exit.CONFIGURATION,
-            f"{file.name}: the component {name} ({path}) cannot be imported: {type(error).__name__}: {error}",
+            f"{file.name}: the component {component_id} ({class_path}) cannot be imported: "
+            f"{type(error).__name__}: {error}",
         ) from error

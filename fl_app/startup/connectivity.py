@@ -1,4 +1,4 @@
-"""A site's way to its server: the name resolves, the port answers, and it is this federation's server."""
+"""Wait for the server: its name resolves, its port answers, and its certificate is this federation's."""
 
 from __future__ import annotations
 
@@ -19,50 +19,56 @@ CONNECT_TIMEOUT_SECONDS = 5.0
 
 GRPC = ("grpc", "agrpc", "ngrpc")
 
-Waiting = Callable[[str], None]
-"""Told, again and again, what the wait is for."""
+WaitCallback = Callable[[str], None]
+"""Is called with the current reason after each failed attempt."""
 
 
 def server_address(kit: Kit, override: tuple[str, int] | None) -> tuple[str, int]:
-    """Host and port under which this site reaches its server."""
+    """Return the host and port at which this site connects to its server."""
     if override:
         return override
     host, _, port = kit.service["service"]["target"].rpartition(":")
     return host, int(port)
 
 
-def wait_for_server(kit: Kit, address: tuple[str, int], seconds: float, waiting: Waiting) -> None:
-    """Wait until the server answers, for `seconds` at most, and check its certificate.
+def wait_for_server(kit: Kit, address: tuple[str, int], seconds: float, on_wait: WaitCallback) -> None:
+    """Wait until the server answers, and check its certificate.
+
+    Args:
+        kit: Kit of this site.
+        address: Host and port of the server.
+        seconds: Timeout.
+        on_wait: Receives the reason while the server does not answer.
 
     Raises:
-        StartupError: it did not answer, or it is not the server of this federation.
+        StartupError: The server did not answer in time, or it belongs to another federation.
     """
-    begin = time.monotonic()
+    start = time.monotonic()
     while True:
         try:
             _check_once(kit, address)
-        except _NotYet as reason:
-            waited = time.monotonic() - begin
+        except _ServerUnavailable as reason:
+            waited = time.monotonic() - start
             if waited >= seconds:
-                raise reason.error(kit.facts.name, waited) from reason
-            waiting(str(reason))
+                raise reason.as_startup_error(kit.facts.name, waited) from reason
+            on_wait(str(reason))
             time.sleep(POLL_SECONDS if waited < SLOW_AFTER_SECONDS else SLOW_POLL_SECONDS)
         else:
             return
 
 
-class _NotYet(Exception):  # noqa: N818
-    """The server does not answer yet; it may a moment later."""
+class _ServerUnavailable(Exception):  # noqa: N818
+    """The server does not answer; a later attempt may succeed."""
 
     def __init__(self, code: Exit, text: str) -> None:
         super().__init__(text)
         self.code = code
 
-    def error(self, site: str, waited: float) -> StartupError:
+    def as_startup_error(self, site: str, waited: float) -> StartupError:
         remedy = (
-            f"check the name, and that {site} can ask a name server that knows it"
+            f"check the name, and that a name server which {site} uses knows it"
             if self.code is Exit.SERVER_NAME
-            else "is it up, and do firewalls let the connection through?"
+            else "check that the server is running and that firewalls allow the connection"
         )
         return StartupError(self.code, f"{self}, after {waited:.0f} s of waiting; {remedy}")
 
@@ -72,7 +78,7 @@ def _check_once(kit: Kit, address: tuple[str, int]) -> None:
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
-        raise _NotYet(
+        raise _ServerUnavailable(
             Exit.SERVER_NAME,
             f"the server's name {host} does not resolve ({getattr(error, 'strerror', error)})",
         ) from error
@@ -80,7 +86,7 @@ def _check_once(kit: Kit, address: tuple[str, int]) -> None:
         connection = _connect(addresses)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise _NotYet(
+        raise _ServerUnavailable(
             Exit.SERVER_UNREACHABLE, f"the server {host}:{port} does not answer ({reason.lower()})"
         ) from error
     with connection:
@@ -88,11 +94,7 @@ def _check_once(kit: Kit, address: tuple[str, int]) -> None:
 
 
 def _connect(addresses: list[Any]) -> socket.socket:
-    """Connect to the first of the addresses that answers.
-
-    Raises:
-        OSError: none does; the error of the last.
-    """
+    """Connect to the first address that answers. Raise the last OSError if none answers."""
     last = OSError("no address")
     for family, kind, protocol, _, target in addresses:
         connection = socket.socket(family, kind, protocol)
@@ -108,13 +110,13 @@ def _connect(addresses: list[Any]) -> socket.socket:
 
 
 def _check_certificate(kit: Kit, address: tuple[str, int], connection: socket.socket) -> None:
-    """Shake hands as NVFlare will, and look at the certificate that comes back."""
+    """Do the TLS handshake that NVFlare will do, and check the server's certificate."""
     host, port = address
     security = kit.service.get("connection_security", "mtls")
     if security == "clear":
         return
     context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(kit.root_certificate))
-    context.check_hostname = False  # done below: NVFlare's drivers differ in which name they accept
+    context.check_hostname = False  # _check_name does it: NVFlare's drivers accept different names
     context.load_cert_chain(str(kit.certificate), str(kit.key))
     if kit.scheme in GRPC:
         context.set_alpn_protocols(["h2"])
@@ -122,54 +124,53 @@ def _check_certificate(kit: Kit, address: tuple[str, int], connection: socket.so
         with context.wrap_socket(connection, server_hostname=host) as channel:
             certificate = channel.getpeercert() or {}
     except ssl.SSLCertVerificationError as error:
+        remedy = (
+            "Renew it: flarefleet provision --renew"
+            if "expired" in error.verify_message
+            else "Another server answers at this address, or this kit belongs to another federation"
+        )
         raise StartupError(
             Exit.SERVER_CERTIFICATE,
-            f"the certificate of {host}:{port} is refused: {error.verify_message}. "
-            + (
-                "Renew it: flarefleet provision --renew"
-                if "expired" in error.verify_message
-                else "Another server answers there, or this kit is of another federation"
-            ),
+            f"the certificate of {host}:{port} is invalid: {error.verify_message}. {remedy}",
         ) from error
     except ssl.SSLError as error:
         raise StartupError(
             Exit.SERVER_CERTIFICATE,
-            f"{host}:{port} does not speak TLS as this federation's server does ({error.reason or error}); "
-            "is it that server's port?",
+            f"the TLS handshake with {host}:{port} failed ({error.reason or error}); "
+            "check that this is the address of the federation's server",
         ) from error
     except OSError as error:
-        raise _NotYet(
-            Exit.SERVER_UNREACHABLE, f"the server {host}:{port} breaks connections off ({error})"
+        raise _ServerUnavailable(
+            Exit.SERVER_UNREACHABLE, f"the server {host}:{port} closes connections ({error})"
         ) from error
     _check_name(kit, host, certificate)
 
 
 def _check_name(kit: Kit, host: str, certificate: dict[str, Any]) -> None:
-    """See that the certificate is for the name that was called.
+    """Check that the certificate covers `host`.
 
-    gRPC insists on the name in the address. The other drivers do not look at it, and NVFlare checks the
-    server's identity instead: under another name (a tunnel, a port forwarded) that will do for them.
+    gRPC requires the name in the address. The other drivers ignore it, and NVFlare checks the server's
+    identity instead, so they also accept the server under another name (a tunnel, a forwarded port).
     """
     names = [name for kind, name in certificate.get("subjectAltName", ()) if kind in ("DNS", "IP Address")]
     if any(_covers(name, host) for name in names):
         return
-    if kit.scheme not in GRPC and kit.facts.server.name in _identities(certificate):
+    if kit.scheme not in GRPC and kit.facts.server.name in _common_names(certificate):
         return
     raise StartupError(
         Exit.SERVER_CERTIFICATE,
         f"the server's certificate is for {', '.join(names) or 'no name'}, not for {host}. "
         f"Add {host} to the server's host_names in project.yml and provision again, "
-        "or reach it by one of its names",
+        "or connect to one of the names in the certificate",
     )
 
 
-def _identities(certificate: dict[str, Any]) -> set[str]:
-    """The common names in a certificate."""
+def _common_names(certificate: dict[str, Any]) -> set[str]:
     return {value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"}
 
 
 def _covers(pattern: str, host: str) -> bool:
-    """Whether a name of a certificate, which may begin with `*.`, is that of `host`."""
+    """Tell whether a name in a certificate, which may begin with `*.`, covers `host`."""
     try:
         return ipaddress.ip_address(pattern) == ipaddress.ip_address(host)
     except ValueError:

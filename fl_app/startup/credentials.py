@@ -1,4 +1,4 @@
-"""The certificate and its private key, checked before anybody else refuses them with less words."""
+"""Check the certificate and its private key, with clearer messages than NVFlare's."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from fl_app.startup.kit import Kit
 RENEW = "flarefleet provision --renew"
 
 
-def check_credentials(kit: Kit, now: datetime | None = None) -> None:
-    """See that key, certificate, root and name belong together, and that both certificates are valid now.
+def check_credentials(kit: Kit) -> None:
+    """Check that key, certificate, root and name match, and that both certificates are valid now.
 
     Raises:
-        StartupError: they do not or are not.
+        StartupError: One of these checks failed.
     """
-    now = now or datetime.now(timezone.utc)
+    now = datetime.now(timezone.utc)
     chain = load_certificates(kit.certificate)
     root = load_certificates(kit.root_certificate)[0]
     _check_key(kit, chain[0])
     for certificate in chain:
-        _check_time(kit.certificate, certificate, now)
-    _check_time(kit.root_certificate, root, now)
-    _check_root(kit, [*chain, root])
+        _check_validity(kit.certificate, certificate, now)
+    _check_validity(kit.root_certificate, root, now)
+    _check_signatures(kit, [*chain, root])
     _check_name(kit, chain[0])
 
 
 def load_certificates(file: Path) -> list[x509.Certificate]:
-    """The certificates in `file`: its owner's first, then those that lead to the root.
+    """Return the certificates in `file`: first the participant's, then the intermediate ones.
 
     Raises:
-        StartupError: there is none.
+        StartupError: The file contains no certificate.
     """
     try:
         return x509.load_pem_x509_certificates(file.read_bytes())
@@ -50,24 +50,25 @@ def load_certificates(file: Path) -> list[x509.Certificate]:
 
 def _check_key(kit: Kit, certificate: x509.Certificate) -> None:
     try:
-        # The check of its primes costs 30 ms and belongs to whoever made the key.
+        # Skip the check of the primes: it takes 30 ms, and provisioning made the key.
         key = load_pem_private_key(kit.key.read_bytes(), password=None, unsafe_skip_rsa_key_validation=True)
     except (ValueError, TypeError) as error:
         raise StartupError(Exit.KEY, f"{kit.key} is not a private key without a password") from error
-    if _encoded(key.public_key()) != _encoded(certificate.public_key()):
+    if _der(key.public_key()) != _der(certificate.public_key()):
         raise StartupError(
             Exit.KEY,
             f"the private key {kit.key} does not match the certificate {kit.certificate}: "
-            f"one is of another participant or older; hand over both of the same kit of {kit.facts.name}",
+            "one of them is older or belongs to another participant; "
+            f"use both from one kit of {kit.facts.name}",
         )
 
 
-def _encoded(public_key: object) -> bytes:
+def _der(public_key: object) -> bytes:
     encoded: bytes = public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)  # type: ignore[attr-defined]
     return encoded
 
 
-def _check_time(file: Path, certificate: x509.Certificate, now: datetime) -> None:
+def _check_validity(file: Path, certificate: x509.Certificate, now: datetime) -> None:
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if now > end:
         raise StartupError(
@@ -76,12 +77,12 @@ def _check_time(file: Path, certificate: x509.Certificate, now: datetime) -> Non
     if now < begin:
         raise StartupError(
             Exit.CERTIFICATE,
-            f"the certificate {file} is not valid before {begin:%Y-%m-%d %H:%M} UTC, and this clock says "
-            f"{now:%Y-%m-%d %H:%M} UTC. Set the clock, or renew the certificate: {RENEW}",
+            f"the certificate {file} is not valid before {begin:%Y-%m-%d %H:%M} UTC, and this machine's "
+            f"clock shows {now:%Y-%m-%d %H:%M} UTC. Set the clock, or renew the certificate: {RENEW}",
         )
 
 
-def _check_root(kit: Kit, chain: list[x509.Certificate]) -> None:
+def _check_signatures(kit: Kit, chain: list[x509.Certificate]) -> None:
     try:
         for certificate, issuer in pairwise(chain):
             certificate.verify_directly_issued_by(issuer)
@@ -89,7 +90,7 @@ def _check_root(kit: Kit, chain: list[x509.Certificate]) -> None:
         raise StartupError(
             Exit.CERTIFICATE,
             f"the certificate {kit.certificate} is not signed by {kit.root_certificate}: "
-            "they are of two federations. Hand over the whole kit again",
+            "they belong to two federations. Install the complete kit again",
         ) from error
 
 
@@ -98,6 +99,6 @@ def _check_name(kit: Kit, certificate: x509.Certificate) -> None:
     if kit.facts.name not in names:
         raise StartupError(
             Exit.CERTIFICATE,
-            f"the certificate {kit.certificate} is of {', '.join(names) or 'nobody'}, "
-            f"the kit of {kit.facts.name}. Hand over the whole kit again",
+            f"the certificate {kit.certificate} belongs to {', '.join(names) or 'no participant'}, "
+            f"the kit to {kit.facts.name}. Install the complete kit again",
         )

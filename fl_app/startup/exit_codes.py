@@ -1,25 +1,26 @@
-"""Why a parent did not start or went down: one exit code and one line a reason.
+"""Exit codes of a parent: one code and one line of text for each reason.
 
-| code | name | what it means |
+| code | name | meaning |
 |---|---|---|
-| 0 | | it was asked to stop (SIGTERM, or an administrator's `shutdown`) |
-| 10 | SETTINGS | a FLARE_ variable of the environment has a value that cannot be |
+| 0 | | the parent was asked to stop (SIGTERM, or an administrator's `shutdown`) |
+| 10 | SETTINGS | the value of a FLARE_ environment variable is invalid |
 | 11 | KIT | the startup kit is missing, unreadable or incomplete |
 | 12 | VERSION | the kit was made for another release of NVFlare |
-| 13 | KEY | the private key is missing, unreadable, or does not belong to the certificate |
-| 14 | CERTIFICATE | the certificate is expired, not valid yet, or not signed by the kit's root |
-| 15 | WORKSPACE | the workspace cannot be written to |
-| 16 | SPACE | the workspace has too little free space |
+| 13 | KEY | the private key is missing, unreadable, or does not match the certificate |
+| 14 | CERTIFICATE | the certificate has expired, is not valid yet, or is not signed by the kit's root |
+| 15 | WORKSPACE | the workspace is not writable |
+| 16 | SPACE | the workspace has too little free disk space |
 | 17 | IN_USE | another parent runs on this workspace |
-| 18 | PORT | a port that this parent listens on is taken |
-| 19 | CONFIGURATION | a file of local/ cannot be read, or names a component that cannot be imported |
+| 18 | PORT | a port that this parent listens on is in use |
+| 19 | CONFIGURATION | a file in local/ is unreadable, or names a component that cannot be imported |
 | 20 | SERVER_NAME | the server's name does not resolve |
 | 21 | SERVER_UNREACHABLE | the server's port does not answer |
-| 22 | SERVER_CERTIFICATE | who answers there is not this federation's server |
-| 23 | NO_ANSWER | the server answers, but not this site's registration, tried five times |
-| 24 | REFUSED | the server refuses this site's registration; the line carries its reason |
-| 30 | NVFLARE | NVFlare ended by itself; the line carries the last error of its log |
-| 128 + n | | it was killed by signal n: 137 by SIGKILL, which is also what too little memory looks like |
+| 22 | SERVER_CERTIFICATE | the server at this address does not belong to this federation |
+| 23 | NO_ANSWER | the server did not answer five registrations of this site |
+| 24 | REFUSED | the server refused the registration of this site; the line has the server's reason |
+| 25 | INCOMPATIBLE | the installed NVFlare lacks a private name that Flarefleet uses; the line names it |
+| 30 | NVFLARE | NVFlare exited by itself; the line has the last error of its log |
+| 128 + n | | signal n killed the parent; 137 (SIGKILL) often means too little memory |
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """The exit codes of a parent; the table above says what each means."""
+    """Exit codes of a parent. The module's table explains them."""
 
     SETTINGS = 10
     KIT = 11
@@ -45,15 +46,16 @@ class Exit(IntEnum):
     SERVER_CERTIFICATE = 22
     NO_ANSWER = 23
     REFUSED = 24
+    INCOMPATIBLE = 25
     NVFLARE = 30
 
 
 class StartupError(Exception):
-    """A parent cannot start.
+    """A parent cannot start, or NVFlare exited by itself.
 
     Args:
-        exit_code: which of the reasons.
-        text: what is wrong, where, and what to do; one line.
+        exit_code: Exit code of the parent.
+        text: What is wrong, where, and what to do; whitespace is collapsed to one line.
     """
 
     def __init__(self, exit_code: Exit, text: str) -> None:

@@ -1,22 +1,18 @@
-"""Who a kit is for: local/flarefleet.json, which provisioning writes and a parent reads first."""
+"""local/flarefleet.json of a kit: the participant and the releases that it was provisioned for."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+
+from pydantic import BaseModel, ValidationError
 
 from fl_app.contract import KIT_FACTS
+from fl_app.nvflare_internals.main_programs import Role
 from fl_app.startup.exit_codes import Exit, StartupError
 
-Role = Literal["server", "client"]
 
-
-@dataclass(frozen=True)
-class ServerFacts:
-    """The server of the federation, as its sites know it."""
+class ServerFacts(BaseModel, frozen=True):
+    """The federation's server."""
 
     name: str
     host: str
@@ -24,9 +20,8 @@ class ServerFacts:
     admin_port: int
 
 
-@dataclass(frozen=True)
-class KitFacts:
-    """Who a kit is for, and which releases made it."""
+class KitFacts(BaseModel, frozen=True):
+    """The participant of a kit, and the releases that made the kit."""
 
     project: str
     name: str
@@ -38,42 +33,23 @@ class KitFacts:
 
     @classmethod
     def read(cls, kit: Path) -> KitFacts:
-        """Read them from the kit's local/.
+        """Read flarefleet.json from the kit's local/.
 
         Raises:
-            StartupError: there is no kit, it cannot be read, or it is not of Flarefleet.
+            StartupError: The kit is missing or unreadable, or Flarefleet did not make it.
         """
         if not kit.is_dir():
             raise StartupError(Exit.KIT, f"there is no startup kit at {kit}; mount it there or set FLARE_KIT")
         file = kit / "local" / KIT_FACTS
         try:
-            return cls._from(json.loads(file.read_text(encoding="utf-8")))
+            return cls.model_validate_json(file.read_bytes())
         except OSError as error:
             raise StartupError(
                 Exit.KIT, f"the startup kit is not readable: {file}: {error.strerror}"
             ) from error
-        except (ValueError, TypeError, KeyError) as error:
+        except ValidationError as error:
+            first = error.errors()[0]
+            reason = ": ".join([*map(str, first["loc"]), first["msg"]])
             raise StartupError(
-                Exit.KIT, f"{file} is damaged ({error}); provision again: flarefleet provision"
+                Exit.KIT, f"{file} is invalid ({reason}); provision again: flarefleet provision"
             ) from error
-
-    @classmethod
-    def _from(cls, document: Mapping[str, Any]) -> KitFacts:
-        server = document["server"]
-        role = document["role"]
-        if role not in ("server", "client"):
-            raise ValueError(f"role is {role}, expected server or client")
-        return cls(
-            project=str(document["project"]),
-            name=str(document["name"]),
-            role=role,
-            org=str(document["org"]),
-            nvflare=str(document["nvflare"]),
-            flarefleet=str(document["flarefleet"]),
-            server=ServerFacts(
-                name=str(server["name"]),
-                host=str(server["host"]),
-                fed_learn_port=int(server["fed_learn_port"]),
-                admin_port=int(server["admin_port"]),
-            ),
-        )

@@ -1,4 +1,4 @@
-"""A startup kit as a parent finds it: its files and its key, all there and readable."""
+"""The startup kit of a parent: its files and its private key."""
 
 from __future__ import annotations
 
@@ -20,43 +20,43 @@ class Kit:
     folder: Path
     facts: KitFacts
     key: Path
-    """The private key: the kit's own, or one that is handed over apart from it."""
+    """The private key: in the kit, or in a folder of its own."""
 
     @classmethod
     def open(cls, folder: Path, key_folder: Path) -> Kit:
-        """Find the kit and its key.
+        """Find the kit and its key; a key in `key_folder` takes precedence over the kit's own.
 
         Raises:
-            StartupError: a file is missing or cannot be read, or the kit is for another release of NVFlare.
+            StartupError: A file is missing or unreadable, or the kit is for another release of NVFlare.
         """
         facts = KitFacts.read(folder)
         _check_version(facts)
-        apart = key_folder / f"{facts.role}.key"
-        own = folder / "startup" / apart.name
-        kit = cls(folder, facts, apart if apart.exists() or not own.exists() else own)
+        separate = key_folder / f"{facts.role}.key"
+        included = folder / "startup" / separate.name
+        kit = cls(folder, facts, separate if separate.exists() or not included.exists() else included)
         for file in (kit.certificate, kit.root_certificate, kit.nvflare_file):
             _check_readable(file, Exit.KIT, "provision again: flarefleet provision")
-        _check_readable(kit.key, Exit.KEY, f"the private key is neither there nor in {own}; see {ENV_KEY}")
+        _check_readable(kit.key, Exit.KEY, f"put the private key there or at {included}, or set {ENV_KEY}")
         return kit
 
     @property
     def startup(self) -> Path:
-        """What NVFlare provisioned."""
+        """Folder that NVFlare provisioned."""
         return self.folder / "startup"
 
     @property
     def local(self) -> Path:
-        """What the site decides."""
+        """Folder of the site's own configuration."""
         return self.folder / "local"
 
     @property
     def certificate(self) -> Path:
-        """The certificate of this server or site."""
+        """Certificate of this server or site."""
         return self.startup / f"{self.facts.role}.crt"
 
     @property
     def root_certificate(self) -> Path:
-        """The federation's root certificate."""
+        """Root certificate of the federation."""
         return self.startup / "rootCA.pem"
 
     @property
@@ -66,32 +66,33 @@ class Kit:
 
     @cached_property
     def service(self) -> dict[str, Any]:
-        """NVFlare's `servers[0]`: the service's target and scheme, and more.
+        """NVFlare's `servers[0]`, with the target and scheme of the server.
 
         Raises:
-            StartupError: the file is damaged.
+            StartupError: The file is invalid.
         """
         try:
             found = json.loads(self.nvflare_file.read_text(encoding="utf-8"))["servers"][0]
             found["service"]["target"].rpartition(":")
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
             raise StartupError(
-                Exit.KIT, f"{self.nvflare_file} is damaged; provision again: flarefleet provision"
+                Exit.KIT, f"{self.nvflare_file} is invalid; provision again: flarefleet provision"
             ) from error
         return dict(found)
 
     @property
     def scheme(self) -> str:
-        """grpc, http or tcp."""
+        """Protocol between site and server: grpc, http or tcp."""
         return str(self.service["service"].get("scheme", "grpc"))
 
 
 def _check_version(facts: KitFacts) -> None:
-    found = installed_nvflare()
-    if facts.nvflare != found:
+    installed = installed_nvflare()
+    if facts.nvflare != installed:
         raise StartupError(
             Exit.VERSION,
-            f"the kit of {facts.name} was made for NVFlare {facts.nvflare}, here is {found or 'none'}; "
+            f"the kit of {facts.name} was made for NVFlare {facts.nvflare}, "
+            f"but {installed or 'none'} is installed; "
             "use the image or environment of the release that made the kit, or provision again with this one",
         )
 
@@ -104,5 +105,5 @@ def _check_readable(file: Path, code: Exit, remedy: str) -> None:
         raise StartupError(code, f"{file} is missing; {remedy}") from error
     except OSError as error:
         raise StartupError(
-            code, f"{file} is not readable ({error.strerror}); give it to this user"
+            code, f"{file} is not readable ({error.strerror}); change its owner to this user"
         ) from error

@@ -1,4 +1,4 @@
-"""Becoming NVFlare's parent: prepare, then hand over, and say why NVFlare ended if nobody asked it to."""
+"""Run NVFlare's parent: check the preconditions, hand over to NVFlare, and report why NVFlare exited."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from fl_app.contract import installed_nvflare
+from fl_app.garbage_collection import paused_for_imports
+from fl_app.nvflare_internals.registration_log import is_unanswered, rejection_reason
+from fl_app.nvflare_internals.self_check import installed_root, missing_names
 from fl_app.startup.components import check_components
 from fl_app.startup.connectivity import server_address, wait_for_server
 from fl_app.startup.credentials import check_credentials, load_certificates
 from fl_app.startup.error_log import ErrorLog
 from fl_app.startup.exit_codes import Exit, StartupError
+from fl_app.startup.installation import install_kit
 from fl_app.startup.kit import Kit
-from fl_app.startup.layout import lay_out
-from fl_app.startup.loading import loading
 from fl_app.startup.ports import check_port_free, port_error
 from fl_app.startup.settings import Settings
-from fl_app.startup.workspace import check_room, occupy
+from fl_app.startup.workspace import locked_workspace, prepare_workspace
 from fl_app.telemetry.endpoint import Endpoint, open_endpoint
 from fl_app.telemetry.metrics import Identity
 from fl_app.telemetry.view import Starting
@@ -26,35 +29,51 @@ from fl_app.tracking.receivers import WrongTracking, wanted_receivers
 
 RESTART_REQUEST = "restart.fl"
 SHUTDOWN_REQUEST = "shutdown.fl"
-"""NVFlare leaves these in the workspace when an administrator asks for one or the other."""
+"""Files that NVFlare creates in the workspace when an administrator requests a restart or a shutdown."""
 
 
 def run_parent(settings: Settings) -> int:
-    """Check everything, lay the workspace out, run NVFlare's parent until it ends.
+    """Check the preconditions, install the kit, and run NVFlare's parent until it exits.
 
     Raises:
-        StartupError: it cannot start, or NVFlare ended by itself.
+        StartupError: The parent cannot start, or NVFlare exited by itself.
     """
     kit = Kit.open(settings.kit, settings.key)
+    check_nvflare()
     check_credentials(kit)
     if kit.facts.role == "server":
         _check_tracking()
-    check_room(settings.workspace)
-    occupy(settings.workspace)
-    _check_ports(kit, settings)
-    telemetry = _open_telemetry(kit, settings)
-    lay_out(kit, settings)
-    with loading():  # while the server may still be starting
-        check_components(settings.workspace)
-        run_nvflare = _nvflare(kit, settings.workspace)
-    if kit.facts.role == "client":
-        _wait_for_server(kit, settings, telemetry)
-    errors = ErrorLog(settings.workspace)
-    return _judge(run_nvflare(), settings.workspace, errors)
+    prepare_workspace(settings.workspace)
+    with locked_workspace(settings.workspace):
+        _check_ports(kit, settings)
+        telemetry = _open_telemetry(kit, settings)
+        install_kit(kit, settings)
+        with paused_for_imports():  # before the wait: the server may still be starting
+            check_components(settings.workspace)
+            run_nvflare = _load_nvflare(kit, settings.workspace)
+        if kit.facts.role == "client":
+            _wait_for_server(kit, settings, telemetry)
+        errors = ErrorLog(settings.workspace)
+        return _check_exit(run_nvflare(), settings.workspace, errors)
 
 
-def starts_again(workspace: Path) -> bool:
-    """Whether an administrator asked for a restart; asking takes the request away."""
+def check_nvflare() -> None:
+    """Check that the installed NVFlare has every private name that Flarefleet uses.
+
+    Raises:
+        StartupError: A name is missing.
+    """
+    if missing := missing_names(installed_root()):
+        names = "; ".join(f"{one.name} ({one.purpose})" for one in missing)
+        raise StartupError(
+            Exit.INCOMPATIBLE,
+            f"the installed NVFlare {installed_nvflare()} lacks private names that Flarefleet uses: {names}. "
+            "Install an unmodified NVFlare of the kit's release",
+        )
+
+
+def take_restart_request(workspace: Path) -> bool:
+    """Remove an administrator's request for a restart, and tell whether there was one."""
     request = workspace / RESTART_REQUEST
     if not request.exists():
         return False
@@ -102,40 +121,38 @@ def _open_telemetry(kit: Kit, settings: Settings) -> Endpoint:
 
 
 def _wait_for_server(kit: Kit, settings: Settings, telemetry: Endpoint) -> None:
-    def waiting(reason: str) -> None:
+    def show(reason: str) -> None:
         telemetry.view = Starting(reason)
 
-    wait_for_server(kit, server_address(kit, settings.server_address), settings.server_wait, waiting)
-    telemetry.view = Starting("it registers with the server")
+    wait_for_server(kit, server_address(kit, settings.server_address), settings.server_wait, show)
+    show("registering with the server")
 
 
-def _nvflare(kit: Kit, workspace: Path) -> Callable[[], int | None]:
-    """NVFlare's own main of a parent, ready to be called."""
+def _load_nvflare(kit: Kit, workspace: Path) -> Callable[[], int | None]:
+    """Import NVFlare's parent and return a function that runs it."""
     from nvflare.fuel.f3.mpm import MainProcessMonitor
-    from nvflare.private.fed.app.utils import version_check
 
-    if kit.facts.role == "server":
-        from nvflare.private.fed.app.server.server_train import main, parse_arguments
+    from fl_app.nvflare_internals.main_programs import load_parent
 
-        identity = []
-    else:
-        from nvflare.private.fed.app.client.client_train import main, parse_arguments
-
-        identity = [f"uid={kit.facts.name}"]
-    version_check()
+    program = load_parent(kit.facts.role)
+    identity = [f"uid={kit.facts.name}"] if kit.facts.role == "client" else []
     options = ["secure_train=true", *identity, f"org={kit.facts.org}", "config_folder=config"]
     sys.argv = [sys.argv[0], "-m", str(workspace), "-s", kit.nvflare_file.name, "--set", *options]
-    return partial(MainProcessMonitor.run, main_func=main, run_dir=str(workspace), args=parse_arguments())
+    arguments = program.parse_arguments()
+    return partial(MainProcessMonitor.run, main_func=program.main, run_dir=str(workspace), args=arguments)
 
 
-def _judge(code: int | None, workspace: Path, errors: ErrorLog) -> int:
-    """NVFlare's exit code; it is None or 0 after some failures too."""
+def _check_exit(code: int | None, workspace: Path, errors: ErrorLog) -> int:
+    """Return 0 if an administrator stopped NVFlare; otherwise raise StartupError with the reason.
+
+    NVFlare's exit code is None or 0 after some failures, too.
+    """
     if not code and any((workspace / request).exists() for request in (SHUTDOWN_REQUEST, RESTART_REQUEST)):
         return 0
-    if refused := errors.refusal():
-        raise StartupError(Exit.REFUSED, f"the server refuses the registration of this site: {refused}")
-    if errors.lacks_an_answer():
-        raise StartupError(Exit.NO_ANSWER, "the server does not answer the registration of this site")
-    raise StartupError(
-        Exit.NVFLARE, f"NVFlare ended by itself{f' (code {code})' if code else ''}: {errors.last()}"
-    )
+    lines = errors.lines()
+    if reason := rejection_reason(lines):
+        raise StartupError(Exit.REFUSED, f"the server refused the registration of this site: {reason}")
+    if is_unanswered(lines):
+        raise StartupError(Exit.NO_ANSWER, "the server did not answer the registration of this site")
+    last = lines[-1] if lines else "it logged no error; see the lines above"
+    raise StartupError(Exit.NVFLARE, f"NVFlare exited by itself{f' (code {code})' if code else ''}: {last}")

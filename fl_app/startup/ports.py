@@ -1,4 +1,4 @@
-"""The ports that a parent listens on: a taken one is named before NVFlare meets it and waits for ever."""
+"""Check the ports that a parent listens on: NVFlare would wait forever for a port that is in use."""
 
 from __future__ import annotations
 
@@ -7,30 +7,26 @@ import socket
 from fl_app.startup.exit_codes import Exit, StartupError
 
 
-def check_port_free(port: int, purpose: str, host: str = "") -> None:
-    """See that nobody listens on `port`.
-
-    Args:
-        port: the port.
-        purpose: what it is for, as the message says it.
-        host: the address to listen on; all of them if empty.
+def check_port_free(port: int, purpose: str) -> None:
+    """Check that this process can listen on `port` on all addresses.
 
     Raises:
-        StartupError: somebody does, or this user may not listen there.
+        StartupError: The port is in use or not permitted; the message includes `purpose`.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # closed connections do not count
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ignore closed connections
         try:
-            probe.bind((host, port))
+            probe.bind(("", port))
             probe.listen(1)
         except OSError as error:
             raise port_error(port, purpose, error) from error
 
 
 def port_error(port: int, purpose: str, error: OSError) -> StartupError:
-    """The error of a port that could not be listened on."""
+    """Return the error for a port on which this process cannot listen."""
     reason = (error.strerror or str(error)).lower()
     return StartupError(
         Exit.PORT,
-        f"port {port} ({purpose}) cannot be listened on: {reason}. Stop what uses it, or choose another port",
+        f"cannot listen on port {port} ({purpose}): {reason}. "
+        "Stop the process that uses it, or choose another port",
     )

@@ -1,130 +1,121 @@
-"""The environment of a parent, read once: where its kit, key and workspace are, and which ports it takes."""
+"""Settings of a parent, read from its FLARE_ environment variables."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from fl_app import contract
+from fl_app.contract import SITE_PATIENCE_SECONDS, TASK_TIMEOUT_SECONDS
 from fl_app.startup.exit_codes import Exit, StartupError
 
 SERVER_WAIT_SECONDS = 60.0
 METRICS_KEPT_SECONDS = 600.0
-SITE_PATIENCE_SECONDS = 3600.0
-TASK_TIMEOUT_SECONDS = 86400.0
-"""A day: longer than rounds take, and a hanging site is still found out."""
+
+_PREFIX = "FLARE_"
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Where a parent runs. All of it has defaults that fit the containers of the kit."""
+def _port(value: int | str) -> int:
+    if isinstance(value, str) and not (value.isascii() and value.isdecimal()):
+        raise ValueError("not a decimal number")
+    return int(value)
 
-    kit: Path
-    key: Path
-    """A folder; where it holds no key, the kit's own is used."""
-    workspace: Path
-    parent_port: int
-    telemetry_host: str
-    telemetry_port: int
-    push_host: str | None
-    """The name under which jobs reach the telemetry port, if not the address that it listens on."""
-    metrics_kept: float
+
+def _address(value: Any) -> Any:
+    """Split HOST:PORT; an IPv6 address is in brackets."""
+    if not isinstance(value, str):
+        return value
+    host, _, port = value.rpartition(":")
+    if not host:
+        raise ValueError("no host")
+    return host.strip("[]"), port
+
+
+_Port = Annotated[int, BeforeValidator(_port), Field(ge=1, le=65535, description="a port, 1 to 65535")]
+_Address = Annotated[
+    tuple[str, _Port] | None,
+    NoDecode,
+    BeforeValidator(_address),
+    Field(description="HOST:PORT, such as flare.example.org:8002"),
+]
+_Folder = Annotated[Path, AfterValidator(Path.absolute)]
+_Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False, description="a number of seconds")]
+_Days = Annotated[float | None, Field(gt=0, allow_inf_nan=False, description="a number of days, more than 0")]
+
+
+class Settings(BaseSettings):
+    """Settings of a parent; the variable of each field is FLARE_ and its name in capitals.
+
+    The defaults fit the containers of the kit. An empty variable counts as missing.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_ignore_empty=True, frozen=True)
+
+    kit: _Folder = Path(contract.KIT_PATH)
+    key: _Folder = Path(contract.KEY_PATH)
+    """Folder of the private key. If it contains no key, the parent uses the kit's own."""
+    workspace: _Folder = Path(contract.WORKSPACE_PATH)
+    parent_port: _Port = contract.PARENT_PORT
+    telemetry_host: str = "0.0.0.0"  # noqa: S104
+    telemetry_port: _Port = contract.TELEMETRY_PORT
+    push_host: str | None = None
+    """Host name at which jobs reach the telemetry port; the default is the address that it listens on."""
+    metrics_kept: _Seconds = METRICS_KEPT_SECONDS
     """Seconds for which a finished job's series stay."""
-    server_address: tuple[str, int] | None
-    """Where this site reaches the server, if not where the kit says."""
-    server_wait: float
-    """Seconds."""
-    termination_log: Path | None
+    server_address: _Address = None
+    """Address of the server, if it differs from the one in the kit."""
+    server_wait: _Seconds = SERVER_WAIT_SECONDS
+    """Seconds for which a starting site waits for its server."""
+    termination_log: Path | None = None
+    """File for the line that says why the parent did not start."""
     jobs: Path | None = None
-    """Where jobs run in pods of their own: the folder that describes them."""
-    site_patience: float = SITE_PATIENCE_SECONDS
+    """Folder that describes job pods; None if jobs run as processes."""
+    site_patience: _Seconds = SITE_PATIENCE_SECONDS
     """Seconds for which a job waits for sites that are not registered."""
-    task_timeout: float = TASK_TIMEOUT_SECONDS
-    """Seconds in which a site at work must return or log something; 0 for ever."""
-    analytics_keep_days: float | None = None
-    """For how long event files stay after a job's last value; None is until the job is deleted."""
+    task_timeout: _Seconds = TASK_TIMEOUT_SECONDS
+    """Seconds within which a site must return a result or log a metric; 0 disables the timeout."""
+    analytics_keep_days: _Days = None
+    """Days for which event files stay after a job's last value; None keeps them until the job is deleted."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Ignore os.environ: `read` passes the environment."""
+        return (init_settings,)
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Settings:
-        """Read the environment.
+        """Read the settings from `environment`.
 
         Raises:
-            StartupError: a value cannot be.
+            StartupError: A value is invalid; the message names its variable.
         """
-        address = environment.get(contract.ENV_SERVER_ADDRESS)
-        log = environment.get(contract.ENV_TERMINATION_LOG)
-        jobs = environment.get(contract.ENV_JOBS)
-        return cls(
-            kit=_path(environment, contract.ENV_KIT, str(contract.KIT_PATH)),
-            key=_path(environment, contract.ENV_KEY, str(contract.KEY_PATH)),
-            workspace=_path(environment, contract.ENV_WORKSPACE, str(contract.WORKSPACE_PATH)),
-            parent_port=_port(environment, contract.ENV_PARENT_PORT, contract.PARENT_PORT),
-            telemetry_host=environment.get(contract.ENV_TELEMETRY_HOST) or "0.0.0.0",  # noqa: S104
-            telemetry_port=_port(environment, contract.ENV_TELEMETRY_PORT, contract.TELEMETRY_PORT),
-            push_host=environment.get(contract.ENV_PUSH_HOST) or None,
-            metrics_kept=_seconds(environment, contract.ENV_METRICS_KEPT, METRICS_KEPT_SECONDS),
-            server_address=parse_address(address) if address else None,
-            server_wait=_seconds(environment, contract.ENV_SERVER_WAIT, SERVER_WAIT_SECONDS),
-            termination_log=Path(log) if log else None,
-            jobs=Path(jobs) if jobs else None,
-            site_patience=_seconds(environment, contract.ENV_SITE_PATIENCE, SITE_PATIENCE_SECONDS),
-            task_timeout=_seconds(environment, contract.ENV_TASK_TIMEOUT, TASK_TIMEOUT_SECONDS),
-            analytics_keep_days=_days(environment, contract.ENV_ANALYTICS_KEEP_DAYS),
-        )
+        source = EnvSettingsSource(cls)
+        source.env_vars = {name.lower(): value for name, value in environment.items() if value}
+        try:
+            return cls(**source())
+        except ValidationError as error:
+            raise _invalid(error, environment) from error
 
 
-def parse_address(text: str) -> tuple[str, int]:
-    """HOST:PORT as two values.
-
-    Raises:
-        StartupError: it is not of that form.
-    """
-    host, _, port = text.rpartition(":")
-    if not host or not _is_port(port):
-        raise StartupError(
-            Exit.SETTINGS,
-            f"{contract.ENV_SERVER_ADDRESS}={text}: expected HOST:PORT, such as flare.example.org:8002",
-        )
-    return host.strip("[]"), int(port)
-
-
-def _path(environment: Mapping[str, str], name: str, default: str) -> Path:
-    return Path(environment.get(name) or default).absolute()
-
-
-def _is_port(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and 1 <= int(text) <= 65535
-
-
-def _port(environment: Mapping[str, str], name: str, default: int) -> int:
-    text = environment.get(name) or str(default)
-    if not _is_port(text):
-        raise StartupError(Exit.SETTINGS, f"{name}={text}: expected a port, 1 to 65535")
-    return int(text)
-
-
-def _days(environment: Mapping[str, str], name: str) -> float | None:
-    text = environment.get(name) or ""
-    if not text:
-        return None
-    days = _number(text)
-    if not 0 < days < float("inf"):
-        raise StartupError(Exit.SETTINGS, f"{name}={text}: expected a number of days, more than 0")
-    return days
-
-
-def _seconds(environment: Mapping[str, str], name: str, default: float) -> float:
-    text = environment.get(name) or str(default)
-    seconds = _number(text)
-    if not 0 <= seconds < float("inf"):
-        raise StartupError(Exit.SETTINGS, f"{name}={text}: expected a number of seconds")
-    return seconds
-
-
-def _number(text: str) -> float:
-    """A number; what is none is below zero."""
-    try:
-        return float(text)
-    except ValueError:
-        return -1.0
+def _invalid(error: ValidationError, environment: Mapping[str, str]) -> StartupError:
+    field = str(error.errors()[0]["loc"][0])
+    name = _PREFIX + field.upper()
+    expected = Settings.model_fields[field].description
+    return StartupError(Exit.SETTINGS, f"{name}={environment.get(name)}: expected {expected}")

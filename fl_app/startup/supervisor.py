@@ -1,9 +1,8 @@
-"""The process above a parent: it passes signals on, outlives nothing, and leaves nobody behind.
+"""The process above a parent: it forwards signals, and kills the parent's processes when the parent exits.
 
-NVFlare's parent runs in a forked child. The supervisor does nothing but wait: nothing that hangs in NVFlare
-can keep a signal from being heard. It adopts what the parent leaves behind (Linux's child subreaper), so job
-processes end with their parent however that dies; and the parent is told when the supervisor dies
-(PR_SET_PDEATHSIG). As process 1 of a container it is a complete init.
+NVFlare's parent runs in a forked child, and the supervisor only waits, so that it handles signals even if
+NVFlare hangs. The supervisor adopts orphans of the parent (child subreaper of Linux), and the kernel signals
+the parent when the supervisor dies (PR_SET_PDEATHSIG). As process 1 of a container it is a complete init.
 """
 
 from __future__ import annotations
@@ -18,57 +17,57 @@ from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
-import psutil  # at the top: a signal's handler must not wait for a lock of the import system
+import psutil  # at the top: a signal handler must not wait for a lock of the import system
 
 STOP_GRACE_SECONDS = 5.0
-"""From the request to stop until the parent is killed."""
+"""From SIGTERM until the supervisor kills the parent."""
 SWEEP_SECONDS = 5.0
 STOPPED = 0
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
-_REQUESTS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Supervisor:
-    """Runs a parent in a child process, as often as it wants to be started again.
+    """Runs a parent in a child process and restarts it on request.
 
     Args:
-        run: the parent; what it returns is the exit code.
-        starts_again: asked when the parent ended by itself, with its exit code: whether to start it again.
+        run: The parent; it returns the exit code.
+        should_restart: Receives the exit code of a parent that nobody stopped; True restarts the parent.
     """
 
-    def __init__(self, run: Callable[[], int], starts_again: Callable[[int], bool]) -> None:
+    def __init__(self, run: Callable[[], int], should_restart: Callable[[int], bool]) -> None:
         self._run = run
-        self._starts_again = starts_again
+        self._should_restart = should_restart
         self._child = 0
         self._stopping = False
 
     def run(self) -> int:
-        """Wait for the parent's end, end what is left of it, and return the exit code: 0 if asked to stop."""
+        """Run the parent until it exits, and return its exit code, or 0 after a stop signal."""
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
-        for request in _REQUESTS:
-            signal.signal(request, self._stop)
+        for number in _STOP_SIGNALS:
+            signal.signal(number, self._stop)
         signal.signal(signal.SIGALRM, self._kill)
         while True:
             code = self._run_once()
-            end_descendants()
+            kill_descendants()
             if self._stopping:
                 return STOPPED
-            if not self._starts_again(code):
+            if not self._should_restart(code):
                 return code
 
     def _run_once(self) -> int:
-        # A signal between fork and the child's own handlers must not get lost: it waits until both are ready.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _REQUESTS)
+        # Block signals from the fork until the child has its own handlers, so that none gets lost.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
         supervisor = os.getpid()
         self._child = os.fork()
         if self._child == 0:
-            _become_parent(self._run, supervisor)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _REQUESTS)
+            _run_child(self._run, supervisor)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
         while True:
-            ended, status = os.waitpid(-1, 0)  # also takes leave of adopted processes
-            if ended == self._child:
+            exited, status = os.waitpid(-1, 0)  # also reaps adopted processes
+            if exited == self._child:
                 self._child = 0
                 code = os.waitstatus_to_exitcode(status)
                 return code if code >= 0 else 128 - code
@@ -88,53 +87,51 @@ class Supervisor:
                 os.kill(self._child, number)
 
 
-def _become_parent(run: Callable[[], int], supervisor: int) -> NoReturn:
-    """In the child: end at once when asked to or when the supervisor is gone, with all that was started."""
+def _run_child(run: Callable[[], int], supervisor: int) -> NoReturn:
     code = 1
     try:
-        signal.signal(signal.SIGTERM, _end_at_once)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor passes it on
+        signal.signal(signal.SIGTERM, _exit_on_signal)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor forwards it as SIGTERM
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _REQUESTS)
-        if os.getppid() == supervisor:  # else it died before we asked to be told
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
+        if os.getppid() == supervisor:  # otherwise it died before prctl
             code = run()
     except BaseException:
         sys.excepthook(*sys.exc_info())
     _exit(code)
 
 
-def _end_at_once(number: int, frame: FrameType | None) -> NoReturn:
-    end_descendants()
+def _exit_on_signal(number: int, frame: FrameType | None) -> NoReturn:
+    kill_descendants()
     _exit(STOPPED)
 
 
 def _exit(code: int) -> NoReturn:
-    """End without waiting for NVFlare's threads."""
+    """Exit without waiting for NVFlare's threads."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, RuntimeError):
             stream.flush()
     os._exit(code)
 
 
-def end_descendants(seconds: float = SWEEP_SECONDS) -> None:
-    """Kill every process below this one, in whatever session, and take leave of them."""
+def kill_descendants(seconds: float = SWEEP_SECONDS) -> None:
+    """Kill and reap every descendant of this process, in any session, for at most `seconds`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        left = psutil.Process().children(recursive=True)
-        if not left:
+        descendants = psutil.Process().children(recursive=True)
+        if not descendants:
             return
-        for child in left:
+        for process in descendants:
             with contextlib.suppress(psutil.Error):
-                child.kill()
+                process.kill()
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG) != (0, 0):
                 pass
-        psutil.wait_procs(left, timeout=0.2)
+        psutil.wait_procs(descendants, timeout=0.2)
 
 
 def _prctl(option: int, value: int) -> None:
-    """Ask the kernel; elsewhere than on Linux there is nobody to ask."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)

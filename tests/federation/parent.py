@@ -1,4 +1,4 @@
-"""A parent of NVFlare's that a test starts, asks and ends by itself."""
+"""A parent process for tests."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tests.federation.federation import ask
 
 
 class Parent:
-    """A server or site that a test starts by itself, by `python -m fl_app.startup`.
+    """A server or site that runs as `python -m fl_app.startup`.
 
     Args:
-        kit: its kit.
-        workspace: its workspace.
-        environment: further FLARE_ variables.
+        kit: Startup kit.
+        workspace: Workspace; the log is written beside it.
+        environment: Further FLARE_ variables.
     """
 
     def __init__(self, kit: Path, workspace: Path, environment: Mapping[str, str] | None = None) -> None:
@@ -47,37 +47,37 @@ class Parent:
             )
 
     def readiness(self) -> dict[str, object]:
-        """What /readyz says; nothing while nobody answers."""
+        """Return the answer of /readyz; empty if the parent does not answer."""
         try:
             return dict(json.loads(ask("127.0.0.1", self.telemetry_port, "/readyz")[1]))
         except OSError:
             return {}
 
     def is_ready(self) -> bool:
-        """Whether /readyz says yes."""
+        """Tell whether /readyz reports that the parent is ready."""
         return self.readiness().get("ready") is True
 
-    def below(self) -> list[psutil.Process]:
-        """Every process below its supervisor."""
+    def descendants(self) -> list[psutil.Process]:
+        """Return all processes below the supervisor."""
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def wait(self, seconds: float = 30.0) -> int:
-        """Its exit code."""
+        """Wait for the exit code."""
         return self.process.wait(seconds)
 
     def stop(self) -> int:
-        """Ask it to stop, and wait for its exit code."""
+        """Send SIGTERM and wait for the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.wait()
 
     def end(self) -> None:
-        """Whatever happens, leave nothing behind."""
+        """Kill the parent and all of its processes."""
         if self.process.poll() is None:
-            for process in self.below():
+            for process in self.descendants():
                 process.kill()
             self.process.kill()
             self.process.wait()
 
     def last_line(self) -> str:
-        """The last line that it wrote."""
+        """Return the last line of the log."""
         return self.log.read_text(encoding="utf-8").strip().splitlines()[-1]

@@ -25,16 +25,16 @@ def clinics(new_federation: Callable[..., Federation]) -> Federation:
 
 @pytest.fixture
 def server(clinics: Federation, tmp_path: Path, start: Callable[..., Parent]) -> Parent:
-    """Its server, ready."""
+    """The server of the federation, which is ready."""
     parent = start(clinics.kit(SERVER), tmp_path / SERVER)
     eventually(parent.is_ready, what="the server is ready")
     return parent
 
 
-def test_a_site_that_the_server_refuses_says_why(
+def test_a_refused_site_reports_the_servers_reason(
     clinics: Federation, server: Parent, start: Callable[..., Parent], tmp_path: Path
 ) -> None:
-    """Its kit is that of another project of the same authority, as after a mistake in copying."""
+    """The site's kit names another project of the same certificate authority."""
     kit = Path(shutil.copytree(clinics.kit("site-1"), tmp_path / "kit"))
     facts = kit / "startup" / "fed_client.json"
     document = json.loads(facts.read_text())
@@ -44,4 +44,4 @@ def test_a_site_that_the_server_refuses_says_why(
     site = start(kit, tmp_path / "site-1")
 
     assert site.wait(60) == Exit.REFUSED
-    assert "the server refuses the registration of this site" in site.last_line()
+    assert "the server refused the registration of this site" in site.last_line()

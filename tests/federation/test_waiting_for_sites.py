@@ -1,4 +1,4 @@
-"""Jobs that ask for more sites than there are, or than there are now, as NVFlare's own tools submit them."""
+"""Jobs that need more sites than exist or are registered."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def job(into: Path) -> Path:
     return guarded_jobs.export(guarded_jobs.numpy_job("for-more-sites", ""), into)
 
 
-def test_a_job_for_more_sites_than_there_are_is_refused(session: AdminSession, tmp_path: Path) -> None:
+def test_a_job_that_needs_more_sites_than_exist_is_refused(session: AdminSession, tmp_path: Path) -> None:
     folder = guarded_jobs.for_more_sites(job(tmp_path), 5)
     with pytest.raises(Failed) as refused:
         session.submit(folder, uuid.uuid4().hex)
@@ -50,18 +50,18 @@ def test_a_job_for_more_sites_than_there_are_is_refused(session: AdminSession, t
     assert "submit it for fewer sites" in str(refused.value)
 
 
-def test_a_job_that_waits_for_its_sites_says_so(
+def test_a_job_that_waits_for_sites_shows_its_reason(
     federation: Federation, session: AdminSession, tmp_path: Path
 ) -> None:
     folder = guarded_jobs.for_more_sites(job(tmp_path), 5, wait_for_sites=86400)
     job_id = session.submit(folder, uuid.uuid4().hex)
-    eventually(lambda: session.job(job_id).waits_for, 30, "it says what it waits for")
+    eventually(lambda: session.job(job_id).waits_for, 30, "the job shows what it waits for")
     assert session.job(job_id).status == SUBMITTED
     assert f"{job_id} waits to be started: " in federation.flarefleet("jobs").stdout
     session.abort(job_id)
 
 
-def test_a_job_waits_no_longer_than_it_says(
+def test_a_job_fails_after_its_own_waiting_time(
     federation: Federation, session: AdminSession, tmp_path: Path
 ) -> None:
     folder = guarded_jobs.for_more_sites(job(tmp_path), 5, wait_for_sites=2)
@@ -71,7 +71,7 @@ def test_a_job_waits_no_longer_than_it_says(
     assert "needs 5 sites, and 2 are registered (site-1, site-2)" in watched.stderr
 
 
-def test_a_job_for_a_site_that_is_away_begins_when_it_is_back(
+def test_a_job_starts_when_its_missing_site_is_registered_again(
     federation: Federation, session: AdminSession, tmp_path: Path
 ) -> None:
     process = federation.supervisor("site-2")
@@ -80,8 +80,8 @@ def test_a_job_for_a_site_that_is_away_begins_when_it_is_back(
     process.wait(60)
 
     job_id = session.submit(job(tmp_path), uuid.uuid4().hex)
-    eventually(lambda: "not registered: site-2" in session.job(job_id).waits_for, 30, "it waits")
+    eventually(lambda: "not registered: site-2" in session.job(job_id).waits_for, 30, "the job waits")
 
     federation.up()
-    eventually(lambda: session.job(job_id).is_finished, 240, "it has run")
+    eventually(lambda: session.job(job_id).is_finished, 240, "the job has finished")
     assert session.job(job_id).status == COMPLETED

@@ -1,1 +1,1 @@
-"""How a parent starts and ends."""
+"""Tests of the start and the exit of a parent."""

@@ -1,4 +1,4 @@
-"""Kits to start parents from, and a server that is up."""
+"""Kits for parents, and a running server."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Start = Callable[..., Parent]
 
 @pytest.fixture(scope="package")
 def clinics(tmp_path_factory: pytest.TempPathFactory) -> Federation:
-    """A provisioned federation; its kits are never changed."""
+    """A provisioned federation; tests must not change its kits."""
     return Federation(write_project(tmp_path_factory.mktemp("clinics"), sites=2).parent)
 
 
 @pytest.fixture
 def kit(clinics: Federation, tmp_path: Path) -> Callable[[str], Path]:
-    """A copy of a participant's kit, to be broken."""
+    """A function that copies a participant's kit, so that a test can change it."""
 
     def copy(name: str) -> Path:
         return Path(shutil.copytree(clinics.kit(name), tmp_path / "kits" / name))
@@ -33,7 +33,7 @@ def kit(clinics: Federation, tmp_path: Path) -> Callable[[str], Path]:
 
 @pytest.fixture
 def server(clinics: Federation, tmp_path: Path, start: Start) -> Parent:
-    """The federation's server, ready."""
+    """The federation's server, which is ready."""
     parent = start(clinics.kit(SERVER), tmp_path / SERVER)
     eventually(parent.is_ready, what="the server is ready")
     return parent

@@ -1,4 +1,4 @@
-"""How a parent runs and ends: nothing survives it, and nothing but its workspace is written."""
+"""The life of a parent: none of its processes survives it, and it writes only to its workspace."""
 
 from __future__ import annotations
 
@@ -19,44 +19,46 @@ pytestmark = pytest.mark.federation
 Start = Callable[..., Parent]
 
 
-@pytest.mark.parametrize("request_to_stop", [signal.SIGTERM, signal.SIGINT])
-def test_a_request_to_stop_ends_it_at_once_and_cleanly(
-    request_to_stop: signal.Signals, clinics: Federation, server: Parent, start: Start, tmp_path: Path
+@pytest.mark.parametrize("stop_signal", [signal.SIGTERM, signal.SIGINT])
+def test_a_parent_exits_immediately_after_a_stop_signal(
+    stop_signal: signal.Signals, clinics: Federation, server: Parent, start: Start, tmp_path: Path
 ) -> None:
-    below = server.below()
+    descendants = server.descendants()
 
-    server.process.send_signal(request_to_stop)
+    server.process.send_signal(stop_signal)
 
     assert server.wait(3) == 0
-    assert not any(_runs(process) for process in below)
-    again = start(clinics.kit(SERVER), tmp_path / SERVER)
-    eventually(again.is_ready, what="ports and workspace are free again")
+    assert not any(_is_running(process) for process in descendants)
+    restarted = start(clinics.kit(SERVER), tmp_path / SERVER)
+    eventually(restarted.is_ready, what="the restarted server is ready")
 
 
-def test_a_request_to_stop_is_heard_while_it_waits_for_its_server(
+def test_a_site_that_waits_for_its_server_can_be_stopped(
     clinics: Federation, start: Start, tmp_path: Path
 ) -> None:
     site = start(clinics.kit("site-1"), tmp_path / "ws")
-    eventually(lambda: "does not answer" in str(site.readiness().get("reason")), what="it waits")
+    eventually(
+        lambda: "does not answer" in str(site.readiness().get("reason")), what="the site waits for its server"
+    )
 
     assert site.stop() == 0
 
 
-def test_a_killed_parent_is_seen_by_its_exit_code(server: Parent) -> None:
-    server.below()[0].kill()
+def test_the_exit_code_shows_that_a_parent_was_killed(server: Parent) -> None:
+    server.descendants()[0].kill()
 
     assert server.wait(5) == 128 + signal.SIGKILL
 
 
-def test_a_parent_ends_with_its_supervisor(server: Parent) -> None:
-    below = server.below()
+def test_a_parent_exits_with_its_supervisor(server: Parent) -> None:
+    descendants = server.descendants()
 
     server.process.kill()
 
-    eventually(lambda: not any(_runs(process) for process in below), 5, "the parent has ended")
+    eventually(lambda: not any(_is_running(process) for process in descendants), 5, "the parent has exited")
 
 
-def test_the_kit_stays_as_it_is_and_its_key_is_not_copied(
+def test_a_parent_changes_no_file_of_its_kit_and_does_not_copy_the_key(
     clinics: Federation, server: Parent, start: Start, tmp_path: Path
 ) -> None:
     before = _content(clinics.kit("site-1"))
@@ -70,14 +72,14 @@ def test_the_kit_stays_as_it_is_and_its_key_is_not_copied(
             assert secret not in file.read_bytes(), file
 
 
-def test_a_file_of_a_job_cannot_stand_in_for_the_site_s_own_settings(
+def test_a_file_of_a_job_does_not_replace_the_sites_settings(
     clinics: Federation, start: Start, tmp_path: Path
 ) -> None:
     workspace = tmp_path / "ws"
-    intruder = workspace / "00-job" / "app"
-    intruder.mkdir(parents=True)
-    (intruder / "comm_config.json").write_text(json.dumps({"internal": {"scheme": "nonsense"}}))
-    (intruder / "resources.json").write_text("{}")
+    job_folder = workspace / "00-job" / "app"
+    job_folder.mkdir(parents=True)
+    (job_folder / "comm_config.json").write_text(json.dumps({"internal": {"scheme": "nonsense"}}))
+    (job_folder / "resources.json").write_text("{}")
 
     server = start(clinics.kit(SERVER), workspace)
 
@@ -86,15 +88,15 @@ def test_a_file_of_a_job_cannot_stand_in_for_the_site_s_own_settings(
     assert port in _listening(server)
 
 
-def test_an_administrator_s_restart_starts_it_again(server: Parent, tmp_path: Path) -> None:
-    before = server.below()[0]
-    (tmp_path / SERVER / "restart.fl").touch()  # NVFlare's way to say it
+def test_a_restart_request_of_an_administrator_restarts_the_parent(server: Parent, tmp_path: Path) -> None:
+    before = server.descendants()[0]
+    (tmp_path / SERVER / "restart.fl").touch()  # as NVFlare does
 
     before.terminate()
     before.wait(5)
 
-    eventually(server.is_ready, what="it is back")
-    assert server.below()[0].pid != before.pid
+    eventually(server.is_ready, what="the server is ready again")
+    assert server.descendants()[0].pid != before.pid
     assert not (tmp_path / SERVER / "restart.fl").exists()
 
 
@@ -105,12 +107,12 @@ def _content(folder: Path) -> dict[str, bytes]:
 def _listening(parent: Parent) -> set[int]:
     return {
         connection.laddr.port
-        for connection in parent.below()[0].net_connections(kind="tcp")
+        for connection in parent.descendants()[0].net_connections(kind="tcp")
         if connection.status == psutil.CONN_LISTEN
     }
 
 
-def _runs(process: psutil.Process) -> bool:
+def _is_running(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""What a parent cannot run with: each mistake has its line and its exit code."""
+"""Each reason why a parent cannot start has its message and its exit code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Start = Callable[..., Parent]
 
 
 def refused(parent: Parent, code: Exit, *words: str) -> None:
-    """The parent ends with that code, and its last line has those words and is the only one of ours."""
+    """Assert that the parent exits with `code` and that its last line contains `words`."""
     assert parent.wait() == code, parent.log.read_text()
     line = parent.last_line()
     assert line.startswith("flarefleet: cannot run: ")
@@ -40,7 +40,7 @@ def test_a_missing_kit(start: Start, tmp_path: Path) -> None:
     )
 
 
-def test_a_kit_of_another_nvflare(kit: Callable[[str], Path], start: Start, tmp_path: Path) -> None:
+def test_a_kit_for_another_nvflare_release(kit: Callable[[str], Path], start: Start, tmp_path: Path) -> None:
     site = kit("site-1")
     facts = site / "local" / KIT_FACTS
     facts.write_text(json.dumps(json.loads(facts.read_text()) | {"nvflare": "2.6.0"}))
@@ -57,7 +57,7 @@ def test_the_key_of_another_site(
     refused(start(site, tmp_path / "ws"), Exit.KEY, "does not match the certificate", "site-1")
 
 
-def test_a_key_that_is_handed_over_apart_from_the_kit_is_the_one_that_counts(
+def test_a_separate_key_takes_precedence_over_the_kits_own(
     kit: Callable[[str], Path], clinics: Federation, start: Start, tmp_path: Path
 ) -> None:
     secret = tmp_path / "secret"
@@ -69,7 +69,7 @@ def test_a_key_that_is_handed_over_apart_from_the_kit_is_the_one_that_counts(
     refused(parent, Exit.KEY, str(secret / "client.key"))
 
 
-def test_no_key_at_all(kit: Callable[[str], Path], start: Start, tmp_path: Path) -> None:
+def test_a_missing_key(kit: Callable[[str], Path], start: Start, tmp_path: Path) -> None:
     site = kit("site-1")
     (site / "startup" / "client.key").unlink()
 
@@ -88,7 +88,7 @@ def test_an_expired_certificate(
     )
 
 
-def test_a_certificate_of_the_future(
+def test_a_certificate_that_is_not_valid_yet(
     kit: Callable[[str], Path], clinics: Federation, start: Start, tmp_path: Path
 ) -> None:
     site = kit("site-1")
@@ -104,16 +104,16 @@ def test_the_certificate_of_another_site(
     for file in ("client.crt", "client.key"):
         shutil.copy(clinics.kit("site-2") / "startup" / file, site / "startup" / file)
 
-    refused(start(site, tmp_path / "ws"), Exit.CERTIFICATE, "is of site-2, the kit of site-1")
+    refused(start(site, tmp_path / "ws"), Exit.CERTIFICATE, "belongs to site-2, the kit to site-1")
 
 
-def test_a_workspace_that_cannot_be_written(clinics: Federation, start: Start, tmp_path: Path) -> None:
-    (tmp_path / "ws").touch()  # root may write to any folder, but to none that is a file
+def test_a_workspace_that_is_not_writable(clinics: Federation, start: Start, tmp_path: Path) -> None:
+    (tmp_path / "ws").touch()  # root can write to every folder, but not to a file
 
     refused(start(clinics.kit("site-1"), tmp_path / "ws"), Exit.WORKSPACE, "not writable")
 
 
-def test_a_workspace_that_another_parent_runs_on(
+def test_a_workspace_that_another_parent_uses(
     clinics: Federation, server: Parent, start: Start, tmp_path: Path
 ) -> None:
     second = start(clinics.kit(SERVER), tmp_path / SERVER)
@@ -122,13 +122,15 @@ def test_a_workspace_that_another_parent_runs_on(
     assert server.is_ready()
 
 
-def test_a_taken_federation_port(clinics: Federation, server: Parent, start: Start, tmp_path: Path) -> None:
+def test_a_federation_port_that_is_in_use(
+    clinics: Federation, server: Parent, start: Start, tmp_path: Path
+) -> None:
     second = start(clinics.kit(SERVER), tmp_path / "second")
 
     refused(second, Exit.PORT, f"port {clinics.project.server.fed_learn_port} (of the federation)")
 
 
-def test_a_taken_telemetry_port(clinics: Federation, start: Start, tmp_path: Path) -> None:
+def test_a_telemetry_port_that_is_in_use(clinics: Federation, start: Start, tmp_path: Path) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
@@ -155,7 +157,7 @@ def test_a_component_that_cannot_be_imported(
     )
 
 
-def test_a_local_file_that_is_no_json(kit: Callable[[str], Path], start: Start, tmp_path: Path) -> None:
+def test_a_local_file_that_is_not_json(kit: Callable[[str], Path], start: Start, tmp_path: Path) -> None:
     site = kit("site-1")
     (site / "local" / "privacy.json").write_text("{scopes:")
 
@@ -193,7 +195,7 @@ def test_the_server_of_another_federation(
 
 
 @pytest.mark.parametrize("scheme", ["grpc", "http", "tcp"])
-def test_every_scheme_starts_and_checks_the_name_as_its_driver_does(
+def test_each_scheme_checks_the_name_in_the_certificate_as_its_driver_does(
     scheme: str, start: Start, tmp_path: Path
 ) -> None:
     federation = Federation(write_project(tmp_path, sites=1, scheme=scheme).parent)
@@ -214,16 +216,16 @@ def test_every_scheme_starts_and_checks_the_name_as_its_driver_does(
     assert server.is_ready()
 
 
-def test_the_line_is_left_where_an_orchestrator_looks_for_it(start: Start, tmp_path: Path) -> None:
-    note = tmp_path / "termination-log"
+def test_the_message_is_written_to_the_termination_log(start: Start, tmp_path: Path) -> None:
+    termination_log = tmp_path / "termination-log"
 
-    parent = start(tmp_path / "nowhere", tmp_path / "ws", FLARE_TERMINATION_LOG=str(note))
+    parent = start(tmp_path / "nowhere", tmp_path / "ws", FLARE_TERMINATION_LOG=str(termination_log))
 
     parent.wait()
-    assert note.read_text().strip() == parent.last_line()
+    assert termination_log.read_text().strip() == parent.last_line()
 
 
-def test_a_value_that_cannot_be(start: Start, tmp_path: Path) -> None:
+def test_an_invalid_setting(start: Start, tmp_path: Path) -> None:
     parent = start(tmp_path, tmp_path / "ws", FLARE_PARENT_PORT="eighty")
 
     refused(parent, Exit.SETTINGS, "FLARE_PARENT_PORT=eighty")

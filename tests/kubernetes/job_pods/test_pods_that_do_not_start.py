@@ -70,7 +70,7 @@ def test_a_pod_that_a_quota_refuses_ends_its_job_and_says_why(
         cluster.kubectl("delete", "quota", "few", "-n", where)
     assert ended.returncode == 1, ended.stderr
     told = " ".join(ended.stderr.split())
-    assert f"{who}: Kubernetes refuses its pod:" in told
+    assert f"{who}: Kubernetes rejected its pod:" in told
     assert "exceeded quota: few" in told
 
 

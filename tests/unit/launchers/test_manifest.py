@@ -14,7 +14,13 @@ import pytest
 import yaml
 from kubernetes.client import ApiClient, Configuration, CoreV1Api
 
-from fl_app.launchers.manifest import JobPodPlan, Need, pod_manifest, public_startup, secret_manifest
+from fl_app.launchers.manifest import (
+    JobPodPlan,
+    ResourceRequest,
+    pod_manifest,
+    secret_manifest,
+    startup_without_key,
+)
 from fl_app.launchers.pod_settings import LauncherSettings
 from tests.charts.rendering import minimal, overlaid, render
 
@@ -27,16 +33,16 @@ PLAN = JobPodPlan(
     arguments={"-m": "/var/lib/flare", "-p": "stcp://site-1-headless:8102"},
     options=["secure_train=true"],
     workspace="/var/lib/flare",
-    need=Need(0, {"requests": {"cpu": "1"}, "limits": {}}),
+    request=ResourceRequest(0, {"requests": {"cpu": "1"}, "limits": {}}),
     environment={"NVFL_WORKSPACE_OWNER_FQCN": "site-1"},
     secret_environment={"NVFLARE_JOB_AUTH_TOKEN": "secret-token", "FLARE_PUSH_TOKEN": "push-token"},
-    startup={"client.crt": b"crt", "client.key": b"thrown away"},
+    startup={"client.crt": b"crt", "client.key": b"disposable"},
 )
 
 
 @pytest.fixture(scope="module")
 def chart() -> dict[str, Any]:
-    """What the chart writes for a parent that launches pods."""
+    """The files that the chart writes for a parent with job pods."""
     values = {
         "launcher": "pod",
         "gpus": 2,
@@ -62,7 +68,7 @@ def made(chart: dict[str, Any], settings: LauncherSettings, plan: JobPodPlan = P
     return pod_manifest(plan, study["pod_template"], study["container"]["image"], settings, OWNER)
 
 
-def test_what_the_chart_and_the_job_say_is_in_one_pod(
+def test_the_pod_combines_the_charts_template_and_the_jobs_part(
     chart: dict[str, Any], settings: LauncherSettings
 ) -> None:
     manifest = made(chart, settings)
@@ -75,12 +81,12 @@ def test_what_the_chart_and_the_job_say_is_in_one_pod(
         "job",
         "radiology",
     )
-    assert settings.labels.items() <= labels.items(), "or it would not be found again"
+    assert settings.labels.items() <= labels.items(), "a restarted parent finds the pod by them"
     assert spec["restartPolicy"] == "Never"
     assert spec["automountServiceAccountToken"] is False
     assert spec["nodeSelector"] == {"gpu": "yes"}
     assert container["command"] == ["/usr/bin/tini", "-g", "--", "python"]
-    assert container["args"][:4] == ["-u", "-m", "fl_app.launchers.site_job", "1"]
+    assert container["args"][:3] == ["-u", "-m", "fl_app.launchers.site_job"]
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
     assert container["resources"]["requests"] == {"cpu": "1"}
     mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
@@ -88,7 +94,9 @@ def test_what_the_chart_and_the_job_say_is_in_one_pod(
     assert mounts["/data/training"]["readOnly"] is True
 
 
-def test_a_job_finds_its_parent_over_tls_and_alone(chart: dict[str, Any], settings: LauncherSettings) -> None:
+def test_a_job_connects_only_to_its_parent_over_tls(
+    chart: dict[str, Any], settings: LauncherSettings
+) -> None:
     (container,) = made(chart, settings)["spec"]["containers"]
     at = container["args"].index("-p")
     assert container["args"][at + 1] == "stcp://site-1-headless:8102?connection_security=tls"
@@ -96,7 +104,7 @@ def test_a_job_finds_its_parent_over_tls_and_alone(chart: dict[str, Any], settin
     assert plain["NVFLARE_BACKBONE_CONN_GEN"] == "1"
 
 
-def test_credentials_are_in_the_secret_alone(chart: dict[str, Any], settings: LauncherSettings) -> None:
+def test_credentials_are_only_in_the_secret(chart: dict[str, Any], settings: LauncherSettings) -> None:
     manifest, secret = made(chart, settings), secret_manifest(PLAN, OWNER)
     text = yaml.safe_dump(manifest)
     assert "secret-token" not in text
@@ -111,14 +119,14 @@ def test_credentials_are_in_the_secret_alone(chart: dict[str, Any], settings: La
     assert {item["key"] for item in volume["secret"]["items"]} == {"client.crt", "client.key"}
 
 
-def test_the_private_key_of_a_site_is_in_no_job_pod(tmp_path: Path) -> None:
+def test_job_pods_do_not_contain_the_sites_private_key(tmp_path: Path) -> None:
     for name in ("client.crt", "rootCA.pem", "fed_client.json", "start.sh"):
         (tmp_path / name).write_text(name)
-    (tmp_path / "real.key").write_text("the site's own")
+    (tmp_path / "real.key").write_text("the real key")
     (tmp_path / "client.key").symlink_to(tmp_path / "real.key")
-    startup = public_startup(tmp_path, "client")
+    startup = startup_without_key(tmp_path, "client")
     assert sorted(startup) == ["client.crt", "client.key", "fed_client.json", "rootCA.pem"]
-    assert b"the site's own" not in b"".join(startup.values())
+    assert b"the real key" not in b"".join(startup.values())
     assert startup["client.key"].startswith(b"-----BEGIN RSA PRIVATE KEY-----")
 
 
@@ -132,30 +140,30 @@ def test_the_private_key_of_a_site_is_in_no_job_pod(tmp_path: Path) -> None:
         ({"launcher_spec": {"site-1": {"k8s": {"num_of_gpus": 4}}}}, 4),
     ],
 )
-def test_a_job_gets_the_gpus_that_it_names_or_else_the_sites(
+def test_a_job_gets_the_gpus_that_it_requests_or_the_sites_default(
     meta: dict[str, Any], gpus: int, chart: dict[str, Any], settings: LauncherSettings
 ) -> None:
-    need = Need.of(meta, "site-1", settings)
-    assert need.gpus == gpus
-    (container,) = made(chart, settings, replace(PLAN, need=need))["spec"]["containers"]
+    request = ResourceRequest.of(meta, "site-1", settings)
+    assert request.gpus == gpus
+    (container,) = made(chart, settings, replace(PLAN, request=request))["spec"]["containers"]
     assert container["resources"]["limits"].get("nvidia.com/gpu", "0") == str(gpus)
     hidden = {"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"} in container["env"]
-    assert hidden is (gpus == 0), "an image for GPUs shows all of a node's unless it is told not to"
+    assert hidden is (gpus == 0), "a GPU image sees every GPU of the node by default"
 
 
-def test_what_a_job_asks_for_is_laid_over_what_the_site_gives(settings: LauncherSettings) -> None:
+def test_a_jobs_request_overrides_the_sites_default(settings: LauncherSettings) -> None:
     settings = settings.model_copy(update={"default_resources": {"requests": {"cpu": 1, "memory": "512Mi"}}})
-    need = Need.of({"resource_spec": {"site-1": {"num_of_cpus": 4}}}, "site-1", settings)
-    assert need.resources == {"requests": {"cpu": "4", "memory": "512Mi"}, "limits": {"cpu": "4"}}
+    request = ResourceRequest.of({"resource_spec": {"site-1": {"num_of_cpus": 4}}}, "site-1", settings)
+    assert request.resources == {"requests": {"cpu": "4", "memory": "512Mi"}, "limits": {"cpu": "4"}}
 
 
-def test_a_number_of_gpus_that_cannot_be_is_refused(settings: LauncherSettings) -> None:
+def test_an_invalid_number_of_gpus_is_rejected(settings: LauncherSettings) -> None:
     with pytest.raises(ValueError, match="num_of_gpus"):
-        Need.of({"resource_spec": {"site-1": {"num_of_gpus": -1}}}, "site-1", settings)
+        ResourceRequest.of({"resource_spec": {"site-1": {"num_of_gpus": -1}}}, "site-1", settings)
 
 
 class _Api(BaseHTTPRequestHandler):
-    """An API server that creates whatever it is sent."""
+    """An API server that accepts every object."""
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -177,10 +185,12 @@ def api() -> Iterator[CoreV1Api]:
         server.shutdown()
 
 
-def test_kubernetes_own_client_takes_the_pod(
+def test_the_kubernetes_client_accepts_the_pod(
     chart: dict[str, Any], settings: LauncherSettings, api: CoreV1Api
 ) -> None:
-    need = Need.of({"resource_spec": {"site-1": {"num_of_cpus": 4, "num_of_gpus": 1}}}, "site-1", settings)
-    body = made(chart, settings, replace(PLAN, need=need))
+    request = ResourceRequest.of(
+        {"resource_spec": {"site-1": {"num_of_cpus": 4, "num_of_gpus": 1}}}, "site-1", settings
+    )
+    body = made(chart, settings, replace(PLAN, request=request))
     created = api.create_namespaced_pod(namespace="ns", body=body)
     assert created.spec.containers[0].resources.limits == {"cpu": "4", "nvidia.com/gpu": "1"}

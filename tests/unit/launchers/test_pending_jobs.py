@@ -1,4 +1,4 @@
-"""What the server's parent says of a job whose pod does not run, up to the words of `flarefleet watch`."""
+"""The pending reason of a job's pod on the server, from the parent to `flarefleet watch`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from deploy.cli.job_tables import print_jobs
 from deploy.session.display import _status_words
 from deploy.session.session import Job
 from fl_app.launchers.pending_jobs import PendingJobs
-from tests.unit.launchers.test_job_pod import Namespace, Told, launched
+from tests.unit.launchers.test_job_pod import Namespace, Reported, launched
 from tests.unit.launchers.test_manifest import PLAN
 from tests.unit.launchers.test_pod_failure import pod, unschedulable
 
@@ -30,7 +30,7 @@ def store(tmp_path: Path) -> FilesystemStorage:
 
 @pytest.fixture
 def context(store: FilesystemStorage) -> FLContext:
-    """As NVFlare's server has it: an engine that knows where jobs are stored."""
+    """The context of NVFlare's server, with the store of its jobs."""
     engine = create_autospec(ServerEngineSpec, instance=True)
     engine.get_component.return_value = store
     made = FLContext()
@@ -40,14 +40,14 @@ def context(store: FilesystemStorage) -> FLContext:
 
 @pytest.fixture
 def jobs(tmp_path: Path, context: FLContext) -> PendingJobs:
-    """A server's list of one job, the one that `launched` makes a pod of."""
+    """A job manager with the job whose pod `launched` creates."""
     made = PendingJobs(str(tmp_path / "jobs"))
     made.create({"job_id": PLAN.job_id, "name": "hospital"}, b"", context)
     return made
 
 
 def listed(jobs: PendingJobs, context: FLContext) -> Job:
-    """As an administrator's session reads it; the list and the single answer say the same."""
+    """Return the job as an administrator's session reads it, from the list and by its id."""
     (one,) = jobs.get_all_jobs(context)
     asked = jobs.get_job(PLAN.job_id, context)
     assert asked is not None
@@ -55,37 +55,37 @@ def listed(jobs: PendingJobs, context: FLContext) -> Job:
     return Job.of(one.meta)
 
 
-def test_a_job_whose_pod_on_the_server_waits_says_for_what_until_it_runs(
+def test_a_job_has_the_pending_reason_until_its_pod_on_the_server_runs(
     jobs: PendingJobs, context: FLContext
 ) -> None:
     seen: list[str] = []
 
     class Watched(Namespace):
-        def follow(self, name: str, seconds: int) -> Any:
-            yield from super().follow(name, seconds)
+        def watch_pod(self, name: str, seconds: int) -> Any:
+            yield from super().watch_pod(name, seconds)
             seen.append(listed(jobs, context).server_waits_for)
 
-    launched(Watched([unschedulable(NO_ROOM), pod("Running"), pod("Succeeded")]), Told()).wait()
+    launched(Watched([unschedulable(NO_ROOM), pod("Running"), pod("Succeeded")]), Reported()).wait()
     assert seen[0] == NO_ROOM
     assert listed(jobs, context).server_waits_for == ""
 
 
-def test_what_a_job_waits_for_is_not_stored_and_ends_with_its_pod(
+def test_the_pending_reason_is_not_stored_and_ends_with_the_pod(
     jobs: PendingJobs, context: FLContext, store: FilesystemStorage
 ) -> None:
-    waiting = launched(Namespace([unschedulable(NO_ROOM)]), Told())
-    waiting._consider(unschedulable(NO_ROOM))
+    pending = launched(Namespace([unschedulable(NO_ROOM)]), Reported())
+    pending._observe(unschedulable(NO_ROOM))
     assert listed(jobs, context).server_waits_for == NO_ROOM
     assert NO_ROOM not in str(store.get_meta(jobs.job_uri(PLAN.job_id)))
-    waiting.terminate()
+    pending.terminate()
     assert listed(jobs, context).server_waits_for == ""
 
 
-def test_an_unknown_job_is_none(jobs: PendingJobs, context: FLContext) -> None:
+def test_an_unknown_job_is_not_found(jobs: PendingJobs, context: FLContext) -> None:
     assert jobs.get_job("00000000-0000-4000-8000-000000000000", context) is None
 
 
-def test_whoever_watches_or_lists_jobs_reads_what_the_server_waits_for(
+def test_watch_and_jobs_show_the_pending_reason(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     meta = {"job_id": "j1", "name": "hospital", "status": "RUNNING", "flarefleet.server_waits_for": NO_ROOM}

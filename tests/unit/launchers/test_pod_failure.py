@@ -1,4 +1,4 @@
-"""What the states of a job pod mean, with Kubernetes' own objects."""
+"""The states of a job pod, with the Kubernetes client's objects."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from kubernetes.client import (
 )
 
 from fl_app.launchers.pod_failure import (
-    LONGEST_NODE_FAULT,
-    Fault,
-    Patience,
-    Sighting,
+    NODE_TIMEOUT_SECONDS,
+    PodState,
     Stage,
-    is_being_made,
-    see,
+    StartProblem,
+    StartTimeouts,
+    is_creating,
+    pod_state,
 )
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
@@ -52,7 +52,7 @@ def waiting(reason: str, message: str = "") -> V1ContainerState:
     return V1ContainerState(waiting=V1ContainerStateWaiting(reason=reason, message=message))
 
 
-def ended(exit_code: int, reason: str = "Error", message: str = "") -> V1ContainerState:
+def terminated(exit_code: int, reason: str = "Error", message: str = "") -> V1ContainerState:
     return V1ContainerState(
         terminated=V1ContainerStateTerminated(exit_code=exit_code, reason=reason, message=message)
     )
@@ -74,22 +74,22 @@ def unschedulable(message: str) -> V1Pod:
     return pod("Pending", None, conditions=[condition])
 
 
-def test_a_pod_for_which_no_node_has_a_gpu_waits_and_says_so_for_ever() -> None:
-    sighting = see(unschedulable("0/3 nodes are available: 2 Insufficient nvidia.com/gpu. preemption: 0/3"))
-    assert sighting == Sighting(Stage.WAITING, "0/3 nodes are available: 2 Insufficient nvidia.com/gpu")
-    patience = Patience(start=60, pending=None)
-    assert patience.ends(sighting, 0) is None
-    assert patience.ends(sighting, 30 * 24 * 3600) is None
-
-
-def test_where_the_site_says_how_long_a_pod_may_wait_it_ends_then() -> None:
-    sighting = see(unschedulable("0/3 nodes are available"))
-    patience = Patience(start=60, pending=600)
-    assert patience.ends(sighting, 0) is None
-    assert patience.ends(sighting, 599) is None
-    assert patience.ends(sighting, 600) == (
-        "no node had room for its pod within 600 s: 0/3 nodes are available"
+def test_an_unschedulable_pod_is_pending_forever_by_default() -> None:
+    state = pod_state(
+        unschedulable("0/3 nodes are available: 2 Insufficient nvidia.com/gpu. preemption: 0/3")
     )
+    assert state == PodState(Stage.PENDING, "0/3 nodes are available: 2 Insufficient nvidia.com/gpu")
+    timeouts = StartTimeouts(start=60, pending=None)
+    assert timeouts.expired(state, 0) is None
+    assert timeouts.expired(state, 30 * 24 * 3600) is None
+
+
+def test_an_unschedulable_pod_fails_after_the_sites_pending_timeout() -> None:
+    state = pod_state(unschedulable("0/3 nodes are available"))
+    timeouts = StartTimeouts(start=60, pending=600)
+    assert timeouts.expired(state, 0) is None
+    assert timeouts.expired(state, 599) is None
+    assert timeouts.expired(state, 600) == ("no node could run its pod within 600 s: 0/3 nodes are available")
 
 
 @pytest.mark.parametrize(
@@ -104,76 +104,82 @@ def test_where_the_site_says_how_long_a_pod_may_wait_it_ends_then() -> None:
     ],
     ids=lambda warning: f"{warning.reason}-{warning.message[:12]}",
 )
-def test_a_warning_of_the_kubelet_is_told_and_ends_nothing_soon(warning: CoreV1Event) -> None:
-    patience = Patience(start=60, pending=None)
-    being_made = pod("Pending", state=waiting("ContainerCreating"))
-    assert is_being_made(being_made)
-    sighting = see(being_made, [warning])
-    assert sighting.reason.startswith(warning.reason)
-    assert patience.ends(sighting, 0) is None
-    assert patience.ends(sighting, LONGEST_NODE_FAULT - 1) is None
-    assert patience.ends(see(pod("Running")), LONGEST_NODE_FAULT) is None
+def test_a_warning_of_the_kubelet_is_reported_and_does_not_fail_the_job(warning: CoreV1Event) -> None:
+    timeouts = StartTimeouts(start=60, pending=None)
+    creating = pod("Pending", state=waiting("ContainerCreating"))
+    assert is_creating(creating)
+    state = pod_state(creating, [warning])
+    assert state.reason.startswith(warning.reason)
+    assert timeouts.expired(state, 0) is None
+    assert timeouts.expired(state, NODE_TIMEOUT_SECONDS - 1) is None
+    assert timeouts.expired(pod_state(pod("Running")), NODE_TIMEOUT_SECONDS) is None
 
 
-def test_a_fault_that_the_kubelet_got_over_is_over() -> None:
-    being_made = pod("Pending", state=waiting("ContainerCreating"))
+def test_a_later_normal_event_supersedes_a_warning() -> None:
+    creating = pod("Pending", state=waiting("ContainerCreating"))
     events = [event("Pulled", kind="Normal", after=2), event("FailedMount", SYNC, after=1)]
-    assert see(being_made, events) == Sighting(Stage.STARTING)
+    assert pod_state(creating, events) == PodState(Stage.STARTING)
 
 
-def test_a_volume_that_never_comes_ends_a_job_in_the_end() -> None:
-    patience = Patience(start=60, pending=None)
-    sighting = see(
+def test_an_unavailable_volume_fails_the_job_after_ten_minutes() -> None:
+    timeouts = StartTimeouts(start=60, pending=None)
+    state = pod_state(
         pod("Pending", state=waiting("ContainerCreating")), [event("FailedMount", "no such Secret")]
     )
-    assert patience.ends(sighting, 0) is None
-    assert patience.ends(sighting, LONGEST_NODE_FAULT) == "its pod cannot start: FailedMount: no such Secret"
+    assert timeouts.expired(state, 0) is None
+    assert (
+        timeouts.expired(state, NODE_TIMEOUT_SECONDS) == "its pod cannot start: FailedMount: no such Secret"
+    )
 
 
-def test_an_image_that_is_not_there_ends_a_job_after_a_minute_of_trying() -> None:
-    patience = Patience(start=60, pending=None)
-    pulling = see(pod("Pending", state=waiting("ErrImagePull", "not found")))
-    backing_off = see(pod("Pending", state=waiting("ImagePullBackOff", "Back-off pulling image x")))
-    assert patience.ends(pulling, 0) is None
-    assert patience.ends(backing_off, 59) is None
-    assert patience.ends(backing_off, 60) == (
+def test_a_missing_image_fails_the_job_after_the_start_timeout() -> None:
+    timeouts = StartTimeouts(start=60, pending=None)
+    pulling = pod_state(pod("Pending", state=waiting("ErrImagePull", "not found")))
+    backing_off = pod_state(pod("Pending", state=waiting("ImagePullBackOff", "Back-off pulling image x")))
+    assert timeouts.expired(pulling, 0) is None
+    assert timeouts.expired(backing_off, 59) is None
+    assert timeouts.expired(backing_off, 60) == (
         "its pod cannot start: ImagePullBackOff: Back-off pulling image x"
     )
 
 
-def test_a_registry_that_comes_back_in_time_is_forgiven() -> None:
-    patience = Patience(start=60, pending=None)
-    pulling = see(pod("Pending", state=waiting("ErrImagePull")))
-    assert patience.ends(pulling, 0) is None
-    assert patience.ends(see(pod("Pending", state=waiting("ContainerCreating"))), 50) is None
-    assert patience.ends(pulling, 61) is None
+def test_a_successful_pull_resets_the_start_timeout() -> None:
+    timeouts = StartTimeouts(start=60, pending=None)
+    pulling = pod_state(pod("Pending", state=waiting("ErrImagePull")))
+    assert timeouts.expired(pulling, 0) is None
+    assert timeouts.expired(pod_state(pod("Pending", state=waiting("ContainerCreating"))), 50) is None
+    assert timeouts.expired(pulling, 61) is None
 
 
-def test_a_name_that_no_image_can_have_ends_a_job_at_once() -> None:
-    sighting = see(pod("Pending", state=waiting("InvalidImageName", "couldn't parse")))
-    assert sighting.fault is Fault.HOPELESS
-    assert Patience(60, None).ends(sighting, 0) == "its pod cannot start: InvalidImageName: couldn't parse"
+def test_an_invalid_image_name_fails_the_job_immediately() -> None:
+    state = pod_state(pod("Pending", state=waiting("InvalidImageName", "couldn't parse")))
+    assert state.problem is StartProblem.PERMANENT
+    assert (
+        StartTimeouts(60, None).expired(state, 0) == "its pod cannot start: InvalidImageName: couldn't parse"
+    )
 
 
-def test_how_a_container_ended_is_told() -> None:
-    assert see(pod("Succeeded")).stage is Stage.SUCCEEDED
-    broken = see(pod("Failed", state=ended(1, message="ModuleNotFoundError: No module named 'x'\n")))
+def test_a_finished_pod_has_its_exit_code_and_reason() -> None:
+    assert pod_state(pod("Succeeded")).stage is Stage.SUCCEEDED
+    broken = pod_state(
+        pod("Failed", state=terminated(1, message="ModuleNotFoundError: No module named 'x'\n"))
+    )
     assert (broken.stage, broken.exit_code) == (Stage.FAILED, 1)
     assert broken.reason == "ModuleNotFoundError: No module named 'x'"
-    assert "out of memory" in see(pod("Failed", state=ended(137, "OOMKilled"))).reason
-    evicted = see(pod("Failed", reason="Evicted", message="The node was low on memory."))
-    assert evicted == Sighting(Stage.FAILED, "Evicted: The node was low on memory.")
+    assert "out of memory" in pod_state(pod("Failed", state=terminated(137, "OOMKilled"))).reason
+    evicted = pod_state(pod("Failed", reason="Evicted", message="The node was low on memory."))
+    assert evicted == PodState(Stage.FAILED, "Evicted: The node was low on memory.")
 
 
-def test_a_pod_has_ended_when_its_job_has_whatever_runs_beside_it() -> None:
-    assert see(pod("Running", state=ended(0))) == Sighting(Stage.SUCCEEDED, exit_code=0)
-    assert see(pod("Running", state=ended(9))).stage is Stage.FAILED
-    beside = pod("Running", state=ended(0))
-    beside.status.container_statuses[0].name = "mesh"
-    assert see(beside).stage is Stage.RUNNING
+def test_a_pod_has_finished_with_its_job_container_despite_sidecars() -> None:
+    assert pod_state(pod("Running", state=terminated(0))) == PodState(Stage.SUCCEEDED, exit_code=0)
+    assert pod_state(pod("Running", state=terminated(9))).stage is Stage.FAILED
+    sidecar = pod("Running", state=terminated(0))
+    sidecar.status.container_statuses[0].name = "mesh"
+    assert pod_state(sidecar).stage is Stage.RUNNING
 
 
-def test_of_a_long_log_the_end_is_told() -> None:
-    told = see(pod("Failed", state=ended(1, message="x" * 5000 + " the cause"))).reason
-    assert told.endswith("the cause")
-    assert len(told) < 600
+def test_the_end_of_a_long_reason_is_kept() -> None:
+    reason = pod_state(pod("Failed", state=terminated(1, message="x" * 5000 + " the cause"))).reason
+    assert reason.endswith("the cause")
+    assert len(reason) < 600

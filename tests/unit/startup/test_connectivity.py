@@ -1,4 +1,4 @@
-"""Which names a server's certificate covers."""
+"""The names that a server's certificate covers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fl_app.startup.connectivity import _covers
         ("0:0:0:0:0:0:0:1", "::1"),
     ],
 )
-def test_a_name_is_covered(pattern: str, host: str) -> None:
+def test_a_certificate_covers_a_name(pattern: str, host: str) -> None:
     assert _covers(pattern, host)
 
 
@@ -31,5 +31,5 @@ def test_a_name_is_covered(pattern: str, host: str) -> None:
         ("localhost", "127.0.0.1"),
     ],
 )
-def test_a_name_is_not_covered(pattern: str, host: str) -> None:
+def test_a_certificate_does_not_cover_another_name(pattern: str, host: str) -> None:
     assert not _covers(pattern, host)

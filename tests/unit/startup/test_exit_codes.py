@@ -1,4 +1,4 @@
-"""The exit codes, and the table that documents them."""
+"""Exit codes of a parent and the table that documents them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from fl_app.startup import exit_codes
 from fl_app.startup.exit_codes import Exit, StartupError
 
 
-def test_the_table_names_every_exit_code_once() -> None:
+def test_the_table_lists_every_exit_code_once() -> None:
     rows = re.findall(r"^\| (\d+) \| ([A-Z_]+) \|", exit_codes.__doc__ or "", re.MULTILINE)
 
     assert [(int(code), name) for code, name in rows] == [(code.value, code.name) for code in Exit]
 
 
-def test_a_reason_is_one_line() -> None:
+def test_an_error_is_one_line() -> None:
     assert str(StartupError(Exit.KIT, "one\ntwo   three")) == "one two three"

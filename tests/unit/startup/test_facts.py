@@ -1,4 +1,4 @@
-"""Who a kit is for, read from a file that may be missing, damaged or not ours."""
+"""Reading flarefleet.json of a kit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fl_app.contract import KIT_FACTS
 from fl_app.startup.exit_codes import Exit, StartupError
 from fl_app.startup.facts import KitFacts
 
-RIGHT = {
+VALID = {
     "project": "clinics",
     "name": "site-1",
     "role": "client",
@@ -28,8 +28,8 @@ def kit_with(folder: Path, text: str) -> Path:
     return folder
 
 
-def test_they_are_read(tmp_path: Path) -> None:
-    facts = KitFacts.read(kit_with(tmp_path, json.dumps(RIGHT)))
+def test_a_valid_file_is_read(tmp_path: Path) -> None:
+    facts = KitFacts.read(kit_with(tmp_path, json.dumps(VALID)))
 
     assert (facts.name, facts.role, facts.server.host) == ("site-1", "client", "localhost")
 
@@ -41,19 +41,19 @@ def test_they_are_read(tmp_path: Path) -> None:
         "{",
         "[]",
         "null",
-        json.dumps(RIGHT | {"role": "admin"}),
-        json.dumps(RIGHT | {"server": None}),
-        json.dumps({key: value for key, value in RIGHT.items() if key != "name"}),
-        json.dumps(RIGHT | {"server": {**RIGHT["server"], "admin_port": "many"}}),  # type: ignore[dict-item]
+        json.dumps(VALID | {"role": "admin"}),
+        json.dumps(VALID | {"server": None}),
+        json.dumps({key: value for key, value in VALID.items() if key != "name"}),
+        json.dumps(VALID | {"server": {**VALID["server"], "admin_port": "many"}}),  # type: ignore[dict-item]
     ],
 )
-def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
-    with pytest.raises(StartupError, match=rf"{KIT_FACTS} is damaged") as refusal:
+def test_an_invalid_file_is_rejected_with_its_name(tmp_path: Path, text: str) -> None:
+    with pytest.raises(StartupError, match=rf"{KIT_FACTS} is invalid") as raised:
         KitFacts.read(kit_with(tmp_path, text))
 
-    assert refusal.value.exit_code is Exit.KIT
+    assert raised.value.exit_code is Exit.KIT
 
 
-def test_a_kit_that_is_not_of_flarefleet_is_refused(tmp_path: Path) -> None:
+def test_a_kit_without_the_file_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(StartupError, match=KIT_FACTS):
         KitFacts.read(tmp_path)

@@ -1,4 +1,4 @@
-"""The environment of a parent: defaults for containers, and every wrong value refused with its name."""
+"""Settings of a parent: defaults for containers, and invalid values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fl_app.startup.exit_codes import Exit, StartupError
 from fl_app.startup.settings import Settings
 
 
-def test_an_empty_environment_is_that_of_a_container() -> None:
+def test_the_defaults_fit_a_container() -> None:
     settings = Settings.read({})
 
     assert settings.kit == Path("/etc/flare/kit")
@@ -24,7 +24,13 @@ def test_an_empty_environment_is_that_of_a_container() -> None:
     assert settings.analytics_keep_days is None
 
 
-def test_empty_values_count_as_missing() -> None:
+def test_only_the_given_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLARE_PARENT_PORT", "9000")
+
+    assert Settings.read({"FLARE_TELEMETRY_PORT": "9001"}).parent_port == 8102
+
+
+def test_empty_variables_count_as_missing() -> None:
     empty = dict.fromkeys(
         ["FLARE_KIT", "FLARE_TELEMETRY_PORT", "FLARE_SERVER_ADDRESS", "FLARE_SERVER_WAIT"], ""
     )
@@ -36,7 +42,7 @@ def test_empty_values_count_as_missing() -> None:
     ("text", "address"),
     [("flare.example.org:8002", ("flare.example.org", 8002)), ("[::1]:8002", ("::1", 8002))],
 )
-def test_a_server_address_is_host_and_port(text: str, address: tuple[str, int]) -> None:
+def test_a_server_address_consists_of_host_and_port(text: str, address: tuple[str, int]) -> None:
     assert Settings.read({"FLARE_SERVER_ADDRESS": text}).server_address == address
 
 
@@ -62,8 +68,8 @@ def test_a_server_address_is_host_and_port(text: str, address: tuple[str, int]) 
         ("FLARE_TASK_TIMEOUT", "-1"),
     ],
 )
-def test_a_wrong_value_is_refused_with_its_name(name: str, value: str) -> None:
-    with pytest.raises(StartupError, match=f"{name}={value}: expected") as refusal:
+def test_an_invalid_value_is_rejected_with_the_name_of_its_variable(name: str, value: str) -> None:
+    with pytest.raises(StartupError, match=f"{name}={value}: expected") as raised:
         Settings.read({name: value})
 
-    assert refusal.value.exit_code is Exit.SETTINGS
+    assert raised.value.exit_code is Exit.SETTINGS

@@ -1,4 +1,4 @@
-"""The supervisor, run on real processes: whoever dies, nobody is left behind."""
+"""The supervisor with real processes: no process survives its parent."""
 
 from __future__ import annotations
 
@@ -22,43 +22,43 @@ from fl_app.startup.supervisor import Supervisor
 folder = Path(sys.argv[1])
 
 def run():
-    # As NVFlare starts its jobs: in a session of their own.
+    # In its own session, as NVFlare starts jobs.
     job = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
     (folder / "job").write_text(str(job.pid))
     (folder / "parent.new").write_text(str(os.getpid()))
     (folder / "parent.new").rename(folder / "parent")
     if (folder / "returns").exists():
         return int((folder / "returns").read_text())
-    if (folder / "deaf").exists():
+    if (folder / "ignores_sigterm").exists():
         import signal
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     time.sleep(60)
 
-def starts_again(code):
-    again = (folder / "again").exists()
-    (folder / "again").unlink(missing_ok=True)
-    return again
+def should_restart(code):
+    restart = (folder / "restart").exists()
+    (folder / "restart").unlink(missing_ok=True)
+    return restart
 
 import fl_app.startup.supervisor as supervisor
 supervisor.STOP_GRACE_SECONDS = 1.0
-sys.exit(Supervisor(run, starts_again).run())
+sys.exit(Supervisor(run, should_restart).run())
 """
 
 
 class Supervised:
-    """A supervisor, its parent, and a job of that."""
+    """A supervisor with a parent and a job."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(folder)], start_new_session=True)
 
     def pid(self, name: str) -> int:
-        """The process id of `parent` or `job`."""
+        """Return the process id of `parent` or `job`."""
         eventually((self.folder / "parent").exists)
         return int((self.folder / name).read_text())
 
-    def started(self) -> list[psutil.Process]:
-        """The parent and its job."""
+    def processes(self) -> list[psutil.Process]:
+        """Return the parent and its job."""
         return [psutil.Process(self.pid(name)) for name in ("parent", "job")]
 
 
@@ -72,51 +72,49 @@ def folder(tmp_path: Path) -> Iterator[Path]:
                 process.kill()
 
 
-@pytest.mark.parametrize("request_to_stop", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_request_to_stop_ends_parent_and_jobs_with_code_0(
-    folder: Path, request_to_stop: signal.Signals
-) -> None:
+@pytest.mark.parametrize("stop_signal", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_stop_signal_ends_parent_and_jobs_with_code_0(folder: Path, stop_signal: signal.Signals) -> None:
     supervised = Supervised(folder)
-    started = supervised.started()
+    processes = supervised.processes()
 
-    supervised.process.send_signal(request_to_stop)
+    supervised.process.send_signal(stop_signal)
 
     assert supervised.process.wait(5) == 0
-    assert not any(map(runs, started))
+    assert not any(map(is_running, processes))
 
 
-def test_a_parent_that_does_not_listen_is_killed_after_a_while(folder: Path) -> None:
-    (folder / "deaf").touch()
+def test_a_parent_that_ignores_sigterm_is_killed_after_the_grace_period(folder: Path) -> None:
+    (folder / "ignores_sigterm").touch()
     supervised = Supervised(folder)
-    started = supervised.started()
+    processes = supervised.processes()
 
     supervised.process.send_signal(signal.SIGTERM)
 
     assert supervised.process.wait(5) == 0
-    assert not any(map(runs, started))
+    assert not any(map(is_running, processes))
 
 
-def test_jobs_end_with_a_killed_parent(folder: Path) -> None:
+def test_jobs_are_killed_after_their_parent_was_killed(folder: Path) -> None:
     supervised = Supervised(folder)
-    started = supervised.started()
+    processes = supervised.processes()
 
     os.kill(supervised.pid("parent"), signal.SIGKILL)
 
     assert supervised.process.wait(5) == 137
-    assert not any(map(runs, started))
+    assert not any(map(is_running, processes))
 
 
-def test_parent_and_jobs_end_with_a_killed_supervisor(folder: Path) -> None:
+def test_parent_and_jobs_exit_after_the_supervisor_was_killed(folder: Path) -> None:
     supervised = Supervised(folder)
-    started = supervised.started()
+    processes = supervised.processes()
 
     supervised.process.kill()
     supervised.process.wait()
 
-    eventually(lambda: not any(map(runs, started)))
+    eventually(lambda: not any(map(is_running, processes)))
 
 
-def test_jobs_end_with_a_parent_that_ends_by_itself_and_its_code_is_kept(folder: Path) -> None:
+def test_the_exit_code_of_a_parent_that_exits_by_itself_is_returned(folder: Path) -> None:
     (folder / "returns").write_text("19")
     supervised = Supervised(folder)
 
@@ -124,10 +122,10 @@ def test_jobs_end_with_a_parent_that_ends_by_itself_and_its_code_is_kept(folder:
     assert not psutil.pid_exists(supervised.pid("job"))
 
 
-def test_a_parent_is_started_again_if_that_was_asked_for(folder: Path) -> None:
+def test_a_parent_is_restarted_on_request(folder: Path) -> None:
     supervised = Supervised(folder)
     first = supervised.pid("parent")
-    (folder / "again").touch()
+    (folder / "restart").touch()
 
     os.kill(first, signal.SIGKILL)
 
@@ -136,7 +134,7 @@ def test_a_parent_is_started_again_if_that_was_asked_for(folder: Path) -> None:
     assert supervised.process.wait(5) == 0
 
 
-def runs(process: psutil.Process) -> bool:
+def is_running(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

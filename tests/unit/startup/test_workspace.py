@@ -1,4 +1,4 @@
-"""The workspace: writable, with space, and for one parent alone."""
+"""The workspace: writable, with free disk space, and locked by one parent."""
 
 from __future__ import annotations
 
@@ -10,54 +10,50 @@ from pathlib import Path
 import pytest
 
 from fl_app.startup.exit_codes import Exit, StartupError
-from fl_app.startup.workspace import check_room, occupy
+from fl_app.startup.workspace import LOCK_FILE, locked_workspace, prepare_workspace
 
 
-def test_a_workspace_is_made_for_this_user_alone(tmp_path: Path) -> None:
-    check_room(tmp_path / "a" / "b")
+def test_a_new_workspace_is_private(tmp_path: Path) -> None:
+    prepare_workspace(tmp_path / "a" / "b")
 
     assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
 
 
-def test_a_full_workspace_is_refused_with_what_it_has_and_needs(tmp_path: Path) -> None:
-    with pytest.raises(StartupError, match=r"has \d+ MiB free and needs") as refusal:
-        check_room(tmp_path, minimum_free=2**60)
+def test_too_little_disk_space_is_rejected_with_the_free_and_required_space(tmp_path: Path) -> None:
+    with pytest.raises(StartupError, match=r"has \d+ MiB free and needs at least") as raised:
+        prepare_workspace(tmp_path, minimum_free=2**60)
 
-    assert refusal.value.exit_code is Exit.SPACE
+    assert raised.value.exit_code is Exit.SPACE
 
 
-def test_a_device_without_any_space_is_full_and_not_unwritable(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_full_device_is_reported_as_full(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def no_space(*_: object, **__: object) -> None:
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr(
-        "tempfile.TemporaryFile", no_space
-    )  # a full volume needs a mount, which tests may not make
+    monkeypatch.setattr("tempfile.TemporaryFile", no_space)  # a real full volume would need a mount
 
-    with pytest.raises(StartupError) as refusal:
-        check_room(tmp_path)
+    with pytest.raises(StartupError) as raised:
+        prepare_workspace(tmp_path)
 
-    assert refusal.value.exit_code is Exit.SPACE
+    assert raised.value.exit_code is Exit.SPACE
 
 
-def test_a_workspace_is_taken_until_its_holder_ends(tmp_path: Path) -> None:
-    hold = (
-        "from pathlib import Path; from fl_app.startup.workspace import occupy; "
-        f"occupy(Path({str(tmp_path)!r}));"
+def test_a_workspace_is_locked_until_its_holder_dies(tmp_path: Path) -> None:
+    program = (
+        "from pathlib import Path; from fl_app.startup.workspace import locked_workspace\n"
+        f"with locked_workspace(Path({str(tmp_path)!r})): print('locked', flush=True); input()"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", hold + "print('held', flush=True); input()"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
 
-        with pytest.raises(StartupError, match=rf"process {holder.pid}\)") as refusal:
-            occupy(tmp_path)
+        refused = pytest.raises(StartupError, match=rf"process {holder.pid}\)")
+        with refused as raised, locked_workspace(tmp_path):
+            pass
         holder.kill()
 
-    assert refusal.value.exit_code is Exit.IN_USE
-    os.close(occupy(tmp_path))
+    assert raised.value.exit_code is Exit.IN_USE
+    with locked_workspace(tmp_path):
+        assert (tmp_path / LOCK_FILE).read_text() == str(os.getpid())

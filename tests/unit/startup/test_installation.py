@@ -1,4 +1,4 @@
-"""How a kit is laid out in a workspace."""
+"""Installing a kit into a workspace."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fl_app.startup.exit_codes import StartupError
 from fl_app.startup.facts import KitFacts, ServerFacts
+from fl_app.startup.installation import install_kit
 from fl_app.startup.kit import Kit
-from fl_app.startup.layout import lay_out
 from fl_app.startup.settings import Settings
 
 
@@ -36,25 +37,25 @@ def kit(tmp_path: Path) -> Kit:
         org="nv",
         nvflare="2.9.0",
         flarefleet="1",
-        server=ServerFacts("flare-server", "flare.example.org", 8002, 8002),
+        server=ServerFacts(
+            name="flare-server", host="flare.example.org", fed_learn_port=8002, admin_port=8002
+        ),
     )
     return Kit(folder, facts, folder / "startup" / "client.key")
 
 
-def settings(tmp_path: Path, **environment: str) -> Settings:
+def settings(tmp_path: Path, **fields: Any) -> Settings:
     workspace = tmp_path / "ws"
     workspace.mkdir(exist_ok=True)
-    return Settings.read({"FLARE_WORKSPACE": str(workspace), "FLARE_PARENT_PORT": "18102", **environment})
+    return Settings(workspace=workspace, parent_port=18102, **fields)
 
 
 def document(file: Path) -> dict[str, object]:
     return dict(json.loads(file.read_text()))
 
 
-def test_paths_on_the_volume_of_the_containers_move_to_this_workspace_and_others_stay(
-    kit: Kit, tmp_path: Path
-) -> None:
-    lay_out(kit, settings(tmp_path))
+def test_only_paths_on_the_workspace_volume_are_relocated(kit: Kit, tmp_path: Path) -> None:
+    install_kit(kit, settings(tmp_path))
 
     workspace = tmp_path / "ws"
     assert document(workspace / "local" / "resources.json.default") == {
@@ -64,8 +65,8 @@ def test_paths_on_the_volume_of_the_containers_move_to_this_workspace_and_others
     }
 
 
-def test_the_key_is_a_link_and_shell_scripts_stay_away(kit: Kit, tmp_path: Path) -> None:
-    lay_out(kit, settings(tmp_path))
+def test_the_key_is_linked_and_shell_scripts_are_not_installed(kit: Kit, tmp_path: Path) -> None:
+    install_kit(kit, settings(tmp_path))
 
     startup = tmp_path / "ws" / "startup"
     assert (startup / "client.key").readlink() == kit.key
@@ -77,19 +78,19 @@ def test_the_key_is_a_link_and_shell_scripts_stay_away(kit: Kit, tmp_path: Path)
     ]
 
 
-def test_everything_is_for_this_user_alone(kit: Kit, tmp_path: Path) -> None:
-    lay_out(kit, settings(tmp_path))
+def test_every_file_is_private(kit: Kit, tmp_path: Path) -> None:
+    install_kit(kit, settings(tmp_path))
 
     for file in (tmp_path / "ws").rglob("*"):
         if file.is_file() and not file.is_symlink():
             assert file.stat().st_mode & 0o777 == 0o600, file
 
 
-def test_the_parent_port_is_set_and_what_the_kit_says_of_the_rest_is_kept(kit: Kit, tmp_path: Path) -> None:
+def test_only_the_port_of_the_kits_communication_settings_changes(kit: Kit, tmp_path: Path) -> None:
     internal = {"scheme": "grpc", "resources": {"host": "site-1-svc", "port": 8102}}
     (kit.local / "comm_config.json").write_text(json.dumps({"backbone_conn_gen": 2, "internal": internal}))
 
-    lay_out(kit, settings(tmp_path))
+    install_kit(kit, settings(tmp_path))
 
     assert document(tmp_path / "ws" / "local" / "comm_config.json") == {
         "backbone_conn_gen": 2,
@@ -97,69 +98,69 @@ def test_the_parent_port_is_set_and_what_the_kit_says_of_the_rest_is_kept(kit: K
     }
 
 
-def test_a_kit_without_communication_settings_listens_on_loopback_alone(kit: Kit, tmp_path: Path) -> None:
-    lay_out(kit, settings(tmp_path))
+def test_a_parent_listens_on_loopback_by_default(kit: Kit, tmp_path: Path) -> None:
+    install_kit(kit, settings(tmp_path))
 
     assert document(tmp_path / "ws" / "comm_config.json") == {
         "internal": {"scheme": "tcp", "resources": {"host": "127.0.0.1", "port": 18102}}
     }
 
 
-def test_the_server_s_address_is_the_kit_s_unless_another_is_given(kit: Kit, tmp_path: Path) -> None:
+def test_the_server_address_of_the_settings_overrides_the_kits(kit: Kit, tmp_path: Path) -> None:
     def target() -> object:
         found = json.loads((tmp_path / "ws" / "startup" / "fed_client.json").read_text())
         return found["servers"][0]["service"]["target"]
 
-    lay_out(kit, settings(tmp_path))
+    install_kit(kit, settings(tmp_path))
     assert target() == "flare.example.org:8002"
 
-    lay_out(kit, settings(tmp_path, FLARE_SERVER_ADDRESS="10.0.0.7:9000"))
+    install_kit(kit, settings(tmp_path, server_address=("10.0.0.7", 9000)))
     assert target() == "10.0.0.7:9000"
 
 
-def test_a_site_s_own_resources_win_over_the_default_ones(kit: Kit, tmp_path: Path) -> None:
+def test_a_sites_own_resources_override_the_default(kit: Kit, tmp_path: Path) -> None:
     (kit.local / "resources.json").write_text('{"mine": true}')
 
-    lay_out(kit, settings(tmp_path))
+    install_kit(kit, settings(tmp_path))
 
     assert document(tmp_path / "ws" / "resources.json") == {"mine": True}
 
 
-def test_what_the_kit_no_longer_has_goes_and_what_jobs_left_stays(kit: Kit, tmp_path: Path) -> None:
-    lay_out(kit, settings(tmp_path))
+def test_a_second_installation_removes_old_files_but_keeps_job_data(kit: Kit, tmp_path: Path) -> None:
+    install_kit(kit, settings(tmp_path))
     (tmp_path / "ws" / "local" / "old.json").write_text("{}")
     (tmp_path / "ws" / "jobs").mkdir()
 
-    lay_out(kit, settings(tmp_path))
+    install_kit(kit, settings(tmp_path))
 
     assert not (tmp_path / "ws" / "local" / "old.json").exists()
     assert (tmp_path / "ws" / "jobs").is_dir()
 
 
-def test_a_mounted_configmap_is_read_once(kit: Kit, tmp_path: Path) -> None:
-    """Kubernetes shows each file as a link into a hidden folder."""
+def test_the_hidden_folders_of_a_mounted_configmap_are_ignored(kit: Kit, tmp_path: Path) -> None:
+    """Kubernetes mounts each file as a link into a hidden folder."""
     hidden = kit.local / "..2026_11_23"
     hidden.mkdir()
     (hidden / "privacy.json").write_text("{}")
     (kit.local / "..data").symlink_to(hidden.name)
     (kit.local / "privacy.json").symlink_to("..data/privacy.json")
 
-    lay_out(kit, settings(tmp_path))
+    install_kit(kit, settings(tmp_path))
 
     local = tmp_path / "ws" / "local"
     assert document(local / "privacy.json") == {}
     assert not any(file.name.startswith("..") for file in local.iterdir())
 
 
-def test_a_file_that_is_no_json_is_named(kit: Kit, tmp_path: Path) -> None:
+def test_a_file_that_is_not_json_is_rejected_with_its_name(kit: Kit, tmp_path: Path) -> None:
     (kit.local / "privacy.json").write_text("{")
 
     with pytest.raises(StartupError, match=r"privacy\.json is not JSON"):
-        lay_out(kit, settings(tmp_path))
+        install_kit(kit, settings(tmp_path))
 
 
-def test_a_parent_without_job_pods_does_not_load_what_reads_their_settings() -> None:
-    """Every parent would wait for models to be built that it has no use for."""
+def test_a_parent_without_job_pods_does_not_import_their_settings() -> None:
+    """They would build pydantic models that the parent does not need."""
     program = "import fl_app.startup.parent, sys; print('fl_app.launchers.pod_settings' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

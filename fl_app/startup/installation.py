@@ -1,8 +1,8 @@
-"""The kit, laid out in the workspace as NVFlare wants it, with the few values that depend on where it runs.
+"""Install the kit into the workspace in the layout that NVFlare expects, with the values of this environment.
 
-The kit may be read-only and is never changed. The private key is linked, not copied. What NVFlare looks up by
-walking the whole workspace (its resources and its communication settings) also lies at the workspace's top,
-where the walk begins: it is found at once, and no file of a job can stand in for it.
+The kit may be read-only and is never changed. The private key is linked, not copied. NVFlare searches the
+whole workspace for its resources and communication settings. Copies at the top of the workspace, where the
+search begins, are found first, so that no file of a job can replace them.
 """
 
 from __future__ import annotations
@@ -15,26 +15,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fl_app.contract import WORKSPACE_PATH
+from fl_app.files import PRIVATE_FILE, PRIVATE_FOLDER, write_atomically
 from fl_app.startup.exit_codes import Exit, StartupError
 from fl_app.startup.kit import Kit
 from fl_app.startup.settings import Settings
 
 if TYPE_CHECKING:
-    from fl_app.startup.pods import JobPods
+    from fl_app.startup.job_pod_config import JobPodConfig
 
 COMMUNICATION = "comm_config.json"
-NOT_NEEDED = (".key", ".sh", ".ipynb")
-"""Of startup/: the key is linked; nothing here runs a shell."""
+NOT_INSTALLED = (".key", ".sh", ".ipynb")
+"""Suffixes in startup/: the key is linked, and nothing runs NVFlare's shell scripts."""
 
 
-def lay_out(kit: Kit, settings: Settings) -> None:
-    """Write startup/ and local/ of the workspace anew.
+def install_kit(kit: Kit, settings: Settings) -> None:
+    """Replace startup/ and local/ of the workspace.
 
     Raises:
-        StartupError: a file of the kit is no JSON, or what describes its job pods is damaged.
+        StartupError: A file of the kit is not JSON, or the description of job pods is invalid.
     """
     workspace = settings.workspace
-    pods = _job_pods(settings.jobs) if settings.jobs else None
+    pods = _job_pod_config(settings.jobs) if settings.jobs else None
     _replace(workspace / "startup", lambda folder: _write_startup(kit, settings, folder))
     _replace(workspace / "local", lambda folder: _write_local(kit, settings, pods, folder))
     (workspace / "transfer").mkdir(exist_ok=True)
@@ -46,21 +47,22 @@ def lay_out(kit: Kit, settings: Settings) -> None:
         (workspace / "local" / COMMUNICATION, COMMUNICATION),
         (workspace / "startup" / kit.nvflare_file.name, kit.nvflare_file.name),
     ):
-        _write(workspace / name, source.read_bytes())
+        write_atomically(workspace / name, source.read_bytes(), PRIVATE_FILE)
 
 
-def _job_pods(folder: Path) -> JobPods:
-    from fl_app.startup.pods import JobPods  # builds pydantic models, for which no other parent should wait
+def _job_pod_config(folder: Path) -> JobPodConfig:
+    # Imported here: it builds pydantic models, which parents without job pods do not need.
+    from fl_app.startup.job_pod_config import JobPodConfig
 
-    return JobPods(folder)
+    return JobPodConfig(folder)
 
 
 def _replace(folder: Path, fill: Callable[[Path], None]) -> None:
-    """Fill a new folder and put it in the place of the old one."""
+    """Fill a new folder, then swap it with the old one."""
     new, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
     for leftover in (new, old):
         shutil.rmtree(leftover, ignore_errors=True)
-    new.mkdir(mode=0o700)
+    new.mkdir(mode=PRIVATE_FOLDER)
     fill(new)
     if folder.is_symlink():
         folder.unlink()
@@ -72,7 +74,7 @@ def _replace(folder: Path, fill: Callable[[Path], None]) -> None:
 
 def _write_startup(kit: Kit, settings: Settings, folder: Path) -> None:
     for file in _files(kit.startup):
-        if file.suffix not in NOT_NEEDED:
+        if file.suffix not in NOT_INSTALLED:
             _write(folder / file.relative_to(kit.startup), file.read_bytes())
     (folder / kit.key.name).symlink_to(kit.key)
     if kit.facts.role == "client" and settings.server_address:
@@ -83,7 +85,7 @@ def _write_startup(kit: Kit, settings: Settings, folder: Path) -> None:
         _write(target, _json(document))
 
 
-def _write_local(kit: Kit, settings: Settings, pods: JobPods | None, folder: Path) -> None:
+def _write_local(kit: Kit, settings: Settings, pods: JobPodConfig | None, folder: Path) -> None:
     for file in _files(kit.local):
         target = folder / file.relative_to(kit.local)
         if file.name.endswith((".json", ".json.default")):
@@ -102,7 +104,7 @@ def _write_local(kit: Kit, settings: Settings, pods: JobPods | None, folder: Pat
 
 
 def _communication(file: Path, parent_port: int) -> dict[str, Any]:
-    """NVFlare's communication settings, with the port on which job processes reach this parent."""
+    """Return NVFlare's communication settings with the port at which job processes connect to this parent."""
     document = read_json(file) if file.exists() else {}
     internal = document.setdefault("internal", {})
     internal.setdefault("scheme", "tcp")
@@ -111,7 +113,7 @@ def _communication(file: Path, parent_port: int) -> dict[str, Any]:
 
 
 def _relocated(value: Any, workspace: Path) -> Any:
-    """The same document, with every path on the containers' workspace volume put onto this workspace."""
+    """Replace the path of the containers' workspace volume by `workspace` in every string of a document."""
     if isinstance(value, dict):
         return {key: _relocated(item, workspace) for key, item in value.items()}
     if isinstance(value, list):
@@ -122,17 +124,17 @@ def _relocated(value: Any, workspace: Path) -> Any:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Every file below `folder`, but for what Kubernetes keeps beside the files of a mounted ConfigMap."""
-    for where, folders, names in os.walk(folder, followlinks=True):
+    """Yield every file below `folder`, except Kubernetes' hidden copies of a mounted ConfigMap."""
+    for parent, folders, names in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith("..") and name != "__pycache__"]
-        yield from (Path(where, name) for name in names)
+        yield from (Path(parent, name) for name in names)
 
 
 def read_json(file: Path) -> Any:
-    """The document in `file`.
+    """Return the content of a JSON file.
 
     Raises:
-        StartupError: it is no JSON.
+        StartupError: The file is not JSON.
     """
     try:
         return json.loads(file.read_text(encoding="utf-8"))
@@ -145,9 +147,7 @@ def _json(document: Any) -> bytes:
 
 
 def _write(file: Path, content: bytes) -> None:
-    """Write beside and rename: 0600, whatever the kit's mode."""
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    beside = file.with_name(f".{file.name}.new")
-    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:  # noqa: PTH123
-        out.write(content)
-    beside.rename(file)
+    """Write a private file into a folder that is not in its place yet."""
+    file.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    file.touch(mode=PRIVATE_FILE)
+    file.write_bytes(content)

@@ -1,4 +1,4 @@
-"""How a parent is laid out whose jobs run in pods of their own."""
+"""The configuration of a parent whose jobs run in pods."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from fl_app.startup.exit_codes import Exit, StartupError
+from fl_app.startup.installation import install_kit
+from fl_app.startup.job_pod_config import JobPodConfig
 from fl_app.startup.kit import Kit
-from fl_app.startup.layout import lay_out
-from fl_app.startup.pods import JobPods
-from tests.unit.startup.test_layout import document, kit, settings
+from tests.unit.startup.test_installation import document, kit, settings
 
 __all__ = ["kit"]
 
@@ -50,44 +50,42 @@ def components(workspace: Path) -> dict[str, str]:
     return {one["id"]: one["path"] for one in found}
 
 
-def test_one_launcher_takes_the_place_of_the_other_and_kubernetes_counts_the_gpus(
+def test_the_pod_launcher_replaces_the_process_launcher_and_the_gpu_manager(
     kit: Kit, jobs: Path, tmp_path: Path
 ) -> None:
     write_resources(kit, GPU_MANAGER)
-    lay_out(kit, settings(tmp_path, FLARE_JOBS=str(jobs)))
+    install_kit(kit, settings(tmp_path, jobs=jobs))
     made = components(tmp_path / "ws")
     assert made["process_launcher"] == "fl_app.launchers.pods.ClientPodLauncher"
     assert made["resource_manager"].endswith(".PassthroughResourceManager")
     assert (tmp_path / "ws" / "local" / "study_runtime.yaml").read_text() == "format_version: 2\n"
 
 
-def test_a_resource_manager_of_a_sites_own_stays(kit: Kit, jobs: Path, tmp_path: Path) -> None:
-    write_resources(kit, "site.Own")
-    lay_out(kit, settings(tmp_path, FLARE_JOBS=str(jobs)))
-    assert components(tmp_path / "ws")["resource_manager"] == "site.Own"
+def test_a_sites_own_resource_manager_is_kept(kit: Kit, jobs: Path, tmp_path: Path) -> None:
+    write_resources(kit, "site.Custom")
+    install_kit(kit, settings(tmp_path, jobs=jobs))
+    assert components(tmp_path / "ws")["resource_manager"] == "site.Custom"
 
 
 @pytest.mark.parametrize(
-    ("path", "becomes"),
+    ("path", "expected"),
     [
         (
             "nvflare.apis.impl.job_def_manager.SimpleJobDefManager",
             "fl_app.launchers.pending_jobs.PendingJobs",
         ),
-        ("site.Own", "site.Own"),
+        ("site.Custom", "site.Custom"),
     ],
 )
-def test_nvflares_list_of_jobs_tells_what_they_wait_for_and_one_of_a_sites_own_stays(
-    jobs: Path, path: str, becomes: str
-) -> None:
-    of_kit = {"id": "job_manager", "path": path, "args": {"uri_root": "/jobs"}}
-    made, _launcher = JobPods(jobs).resources({"components": [of_kit]}, "server")["components"]
-    assert made == {**of_kit, "path": becomes}
+def test_only_nvflares_own_job_manager_is_replaced(jobs: Path, path: str, expected: str) -> None:
+    original = {"id": "job_manager", "path": path, "args": {"uri_root": "/jobs"}}
+    made, _launcher = JobPodConfig(jobs).resources({"components": [original]}, "server")["components"]
+    assert made == {**original, "path": expected}
 
 
-def test_job_pods_find_their_parent_and_know_it(kit: Kit, jobs: Path, tmp_path: Path) -> None:
+def test_job_pods_connect_to_their_parent_over_tls(kit: Kit, jobs: Path, tmp_path: Path) -> None:
     write_resources(kit, GPU_MANAGER)
-    lay_out(kit, settings(tmp_path, FLARE_JOBS=str(jobs)))
+    install_kit(kit, settings(tmp_path, jobs=jobs))
     internal = document(tmp_path / "ws" / "comm_config.json")["internal"]
     assert internal == {
         "scheme": "tcp",
@@ -95,9 +93,9 @@ def test_job_pods_find_their_parent_and_know_it(kit: Kit, jobs: Path, tmp_path: 
     }
 
 
-def test_without_pods_nobody_but_this_host_reaches_the_parent(kit: Kit, tmp_path: Path) -> None:
+def test_without_job_pods_the_parent_listens_on_loopback(kit: Kit, tmp_path: Path) -> None:
     write_resources(kit, GPU_MANAGER)
-    lay_out(kit, settings(tmp_path))
+    install_kit(kit, settings(tmp_path))
     assert components(tmp_path / "ws")["process_launcher"] == "fl_app.launchers.process.ClientJobLauncher"
     internal = document(tmp_path / "ws" / "comm_config.json")["internal"]
     assert isinstance(internal, dict)
@@ -107,10 +105,8 @@ def test_without_pods_nobody_but_this_host_reaches_the_parent(kit: Kit, tmp_path
 @pytest.mark.parametrize(
     "text", ["", "namespace: x\n", "[", "- a\n", yaml.safe_dump({**LAUNCHER, "more": 1})]
 )
-def test_a_damaged_description_of_job_pods_is_said(kit: Kit, jobs: Path, tmp_path: Path, text: str) -> None:
+def test_invalid_settings_of_job_pods_are_rejected(kit: Kit, jobs: Path, tmp_path: Path, text: str) -> None:
     (jobs / "launcher.yaml").write_text(text)
-    with pytest.raises(
-        StartupError, match=r"launcher: pod: .*launcher\.yaml is not what the chart writes"
-    ) as error:
-        lay_out(kit, settings(tmp_path, FLARE_JOBS=str(jobs)))
-    assert error.value.exit_code is Exit.CONFIGURATION
+    with pytest.raises(StartupError, match=r"launcher: pod: .*launcher\.yaml is invalid") as raised:
+        install_kit(kit, settings(tmp_path, jobs=jobs))
+    assert raised.value.exit_code is Exit.CONFIGURATION

@@ -1,0 +1,25 @@
+"""The launcher of job pods."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fl_app.nvflare_internals.private_name import PrivateName
+
+USES = (
+    PrivateName(
+        "nvflare.app_opt.job_launcher.k8s_launcher:K8sJobLauncher._resolve_study_runtime",
+        "find the pod template of a job's study",
+    ),
+)
+
+
+def study_runtime(launcher: Any, workspace_root: str, study: str | None) -> Any | None:
+    """Return the image and pod template of a study, or None if study_runtime.yaml is missing.
+
+    Args:
+        launcher: A K8sJobLauncher.
+        workspace_root: Folder whose local/ holds study_runtime.yaml.
+        study: Name of the study; None is the default study.
+    """
+    return launcher._resolve_study_runtime(workspace_root, study)

@@ -1,0 +1,32 @@
+"""What NVFlare's error log says about the registration of a site; NVFlare exits after either message."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fl_app.nvflare_internals.private_name import PrivateName
+
+USES = (
+    PrivateName(
+        "log:nvflare.private.fed.authenticator:registration rejected:",
+        "report why the server refused a registration",
+    ),
+    PrivateName(
+        "log:nvflare.private.fed.app.client.client_train:Login failed.",
+        "retry a registration that the server did not answer",
+    ),
+)
+
+_REJECTED = "registration rejected:"
+_UNANSWERED = "Login failed."
+
+
+def rejection_reason(lines: Sequence[str]) -> str | None:
+    """Return why the server rejected the registration, or None if it did not."""
+    reasons = [line.partition(_REJECTED)[2].strip() for line in lines if _REJECTED in line]
+    return reasons[-1] if reasons else None
+
+
+def is_unanswered(lines: Sequence[str]) -> bool:
+    """Tell whether NVFlare exited because the server did not answer the registration."""
+    return bool(lines) and lines[-1].endswith(_UNANSWERED)

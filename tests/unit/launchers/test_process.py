@@ -1,0 +1,62 @@
+"""The command line and environment of job processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from nvflare.apis.fl_constant import FLContextKey, JobConstants
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.job_launcher_spec import JobProcessArgs
+
+from fl_app.contract import ENV_PARENT_PID
+from fl_app.launchers.process import ClientJobLauncher, ServerJobLauncher
+
+
+@pytest.mark.parametrize(
+    ("launcher", "program"),
+    [
+        (ServerJobLauncher, "fl_app.launchers.server_job"),
+        (ClientJobLauncher, "fl_app.launchers.site_job"),
+    ],
+)
+def test_a_job_process_runs_the_kits_program_and_knows_its_parent(
+    monkeypatch: pytest.MonkeyPatch, launcher: Any, program: str
+) -> None:
+    spawned: list[Any] = []
+    monkeypatch.setattr(
+        "fl_app.launchers.process.spawn_process",
+        lambda *process: spawned.append(process) or SimpleNamespace(),
+    )
+    context = FLContext()
+    arguments = {
+        JobProcessArgs.EXE_MODULE: ("-m", "nvflare.original"),
+        JobProcessArgs.JOB_ID: ("-n", "j1"),
+        JobProcessArgs.TOKEN_SIGNATURE: ("-ts", "secret"),
+    }
+    workspace = SimpleNamespace(get_app_custom_dir=lambda job_id: f"/ws/{job_id}/custom")
+    context.set_prop(FLContextKey.JOB_PROCESS_ARGS, arguments, private=True, sticky=False)
+    context.set_prop(FLContextKey.WORKSPACE_OBJECT, workspace, private=True, sticky=False)
+
+    launcher().launch_job({JobConstants.JOB_ID: "j1"}, context)
+
+    ((command, environment),) = spawned
+    assert command[1:] == ["-m", program, "-n", "j1"]
+    assert environment[ENV_PARENT_PID] == str(os.getpid())
+    assert "secret" in environment.values()
+    assert "/ws/j1/custom" in environment["PYTHONPATH"]
+
+
+def test_a_job_process_exits_if_its_parent_is_already_dead() -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    job = subprocess.run(
+        [sys.executable, "-m", "fl_app.launchers.site_job"],
+        env=os.environ | {ENV_PARENT_PID: str(dead.pid)},
+        check=False,
+    )
+    assert job.returncode == 9

@@ -1,0 +1,138 @@
+"""The self-check of NVFlare's private names."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from docs.nvflare_internals import FILE, updated
+from fl_app.nvflare_internals import self_check
+from fl_app.nvflare_internals.private_name import PrivateName
+from fl_app.nvflare_internals.self_check import declared_names, installed_root, missing_names
+from fl_app.startup.exit_codes import Exit, StartupError
+from fl_app.startup.parent import check_nvflare
+
+SOURCE = """\
+from nvflare.base import (
+    Ground as Base,
+)
+
+LIMIT: int = 3
+
+
+class Engine(Base):
+    timeout = 5
+
+    def __init__(self):
+        self.cell = None
+        self.first, self.second = 1, 2
+
+    async def _run(self):
+        return "engine stopped: done"
+
+
+def helper():
+    unrelated = 1
+"""
+BASE = "class Root:\n    def inherited(self): ...\n\n\nclass Ground(Root):\n    own = 1\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    package = tmp_path / "nvflare"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "engine.py").write_text(SOURCE)
+    (package / "base.py").write_text(BASE)
+    return tmp_path
+
+
+def test_the_installed_release_has_every_name() -> None:
+    assert missing_names(installed_root()) == []
+    assert len(declared_names()) > 10
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nvflare.engine:LIMIT",
+        "nvflare.engine:helper",
+        "nvflare.engine:Base",
+        "nvflare.engine:Engine._run",
+        "nvflare.engine:Engine.timeout",
+        "nvflare.engine:Engine.cell",
+        "nvflare.engine:Engine.first",
+        "nvflare.engine:Engine.own",
+        "nvflare.engine:Engine.inherited",
+        "log:nvflare.engine:engine stopped: ",
+        "package_that_is_not_installed:name",
+    ],
+)
+def test_a_name_is_found(root: Path, name: str) -> None:
+    assert missing_names(root, [PrivateName(name, "test")]) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nvflare.engine:Other",
+        "nvflare.engine:Engine._stop",
+        "nvflare.engine:Engine.unrelated",
+        "nvflare.engine:timeout",
+        "nvflare.gone:LIMIT",
+        "log:nvflare.engine:engine failed",
+    ],
+)
+def test_a_missing_name_is_reported_with_its_purpose(root: Path, name: str) -> None:
+    missing = PrivateName(name, "test")
+    assert missing_names(root, [missing]) == [missing]
+
+
+def test_names_may_use_constants_of_their_module(tmp_path: Path) -> None:
+    module = tmp_path / "module.py"
+    module.write_text(
+        '_M = "nvflare.a"\nUSES: tuple = (\n    PrivateName(f"{_M}:B" ".c", purpose="test"),\n)\n'
+    )
+    assert self_check._uses_in(module) == [PrivateName("nvflare.a:B.c", "test")]
+
+
+def test_names_that_cannot_be_read_are_rejected(tmp_path: Path) -> None:
+    module = tmp_path / "module.py"
+    module.write_text("\nUSES = (PrivateName(name(), 'test'),)\n")
+    with pytest.raises(ValueError, match=r"module\.py: USES must contain literal strings"):
+        self_check._uses_in(module)
+
+
+def test_the_command_exits_with_1_if_a_name_is_missing(
+    monkeypatch: pytest.MonkeyPatch, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["self_check", "--list"])
+    assert self_check.main() == 0
+    monkeypatch.setattr(sys, "argv", ["self_check", "--root", str(root)])
+    assert self_check.main() == 1
+    assert "| `nvflare.private.fed.app.utils:version_check` |" in capsys.readouterr().out
+
+
+def test_a_parent_does_not_start_with_an_nvflare_that_lacks_a_name(
+    monkeypatch: pytest.MonkeyPatch, root: Path
+) -> None:
+    monkeypatch.setattr("fl_app.startup.parent.installed_root", lambda: root)
+    with pytest.raises(
+        StartupError, match=r"fed\.app\.utils:version_check \(refuse unsupported Python"
+    ) as raised:
+        check_nvflare()
+    assert raised.value.exit_code is Exit.INCOMPATIBLE
+
+
+def test_the_check_is_fast_enough_for_every_start() -> None:
+    self_check._source.cache_clear()
+    start = time.process_time()
+    missing_names(installed_root())
+    assert time.process_time() - start < 0.2, "about 0.02 on an idle machine"
+
+
+def test_the_documentation_lists_every_name() -> None:
+    assert FILE.read_text(encoding="utf-8") == updated(), "run: python -m docs.nvflare_internals"
