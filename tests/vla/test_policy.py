@@ -9,12 +9,12 @@ import pytest
 pytest.importorskip("lerobot", reason="runs in .venv-vla: make vla")
 
 import torch
+from fl_app.jobs.journal import Journal
 
 from fl_app.jobs.fedprox_vla.client import RobotSite
 from fl_app.jobs.fedprox_vla.evaluation import PolicyEvaluator
 from fl_app.jobs.fedprox_vla.policy import Learner, build_policy
 from fl_app.jobs.fedprox_vla.recordings import NoRecordings, make_recordings, open_recordings
-from fl_app.jobs.journal import Journal
 from fl_app.jobs.training import Round, Site
 
 SETTINGS = {

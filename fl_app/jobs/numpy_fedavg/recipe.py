@@ -1,4 +1,4 @@
-"""NVFlare's NumpyFedAvgRecipe from this job's parameters."""
+"""NVFlare's NumpyFedAvgRecipe, from the parameters of `numpy-fedavg`."""
 
 from __future__ import annotations
 
@@ -10,28 +10,26 @@ from nvflare.app_common.np.recipes.fedavg import NumpyFedAvgRecipe
 from nvflare.recipe.utils import set_per_site_config
 
 from fl_app.jobs.numpy_fedavg import inputs
-from fl_app.jobs.numpy_fedavg.job import EXAMPLE_MODEL, NumpyFedAvgParameters, SiteSettings
 from fl_app.jobs.numpy_fedavg.median import MedianAggregator
-from fl_app.jobs.tuning import TASK_CHECK_PERIOD, tune
+from fl_app.jobs.numpy_fedavg.parameters import NumpyFedAvgParameters, SiteSettings
+from fl_app.jobs.recipe_defaults import TASK_CHECK_PERIOD, apply_defaults
+from fl_app.nvflare_internals.recipes import FedAvgHooks
 
 EXAMPLE_SCRIPT = Path(__file__).with_name("train.py")
+EXAMPLE_MODEL = [0.0] * 5
+"""Initial model of the example, whose script fits any number of weights."""
 
 
-class ArrayRecipe(NumpyFedAvgRecipe):
-    """Federated averaging of one array.
+class NumpyRecipe(FedAvgHooks, NumpyFedAvgRecipe):
+    """Federated averaging of one array."""
 
-    Args:
-        parameters: of the job.
-        sites: those that take part.
-    """
+    task_check_period = TASK_CHECK_PERIOD
 
     def __init__(self, parameters: NumpyFedAvgParameters, sites: Sequence[str]) -> None:
+        given = EXAMPLE_MODEL if parameters.model is None else parameters.model
         super().__init__(
             name="numpy-fedavg",
-            # Never without one: NVFlare would train a 3x3 array of its own.
-            model=inputs.initial_model(
-                parameters.model if parameters.model is not None else EXAMPLE_MODEL
-            ).tolist(),
+            model=inputs.initial_model(given).tolist(),  # without one, NVFlare trains a 3x3 array of its own
             min_clients=parameters.min_clients or len(sites),
             num_rounds=parameters.rounds,
             train_script=parameters.train_script or str(EXAMPLE_SCRIPT),
@@ -53,10 +51,7 @@ class ArrayRecipe(NumpyFedAvgRecipe):
         if parameters.per_site:
             settings = parameters.per_site
             set_per_site_config(self, {site: _overrides(settings.get(site)) for site in sites})
-        tune(self, len(sites))
-
-    def _get_controller_kwargs(self) -> dict[str, Any]:
-        return {**super()._get_controller_kwargs(), "task_check_period": TASK_CHECK_PERIOD}
+        apply_defaults(self, len(sites))
 
 
 def _aggregator(reference: str) -> Any:
@@ -66,7 +61,7 @@ def _aggregator(reference: str) -> Any:
 
 
 def _overrides(settings: SiteSettings | None) -> dict[str, Any]:
-    """One site's settings under NVFlare's names; a site without any needs an entry, too, or gets no app."""
+    """Return one site's settings by NVFlare's names. A site without an entry would get no app."""
     if settings is None:
         return {}
     names = {"external_process": "launch_external_process", "transfer": "params_transfer_type"}

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
-from fl_app.jobs.training import LocalResult, UnusableResult, check_result
 from fl_app.jobs.tuning import task_request_interval
+
+from fl_app.jobs.training import InvalidResult, LocalResult, check_result
 
 RECEIVED = {"weight": np.zeros((2, 3)), "bias": np.zeros(2)}
 GOOD = LocalResult({name: value + 1 for name, value in RECEIVED.items()}, examples=10)
@@ -38,18 +38,18 @@ def test_the_whole_model_in_its_shapes_is_taken() -> None:
     ],
 )
 def test_another_model_is_refused_with_the_name_of_what_differs(wrong: dict[str, object], why: str) -> None:
-    with pytest.raises(UnusableResult, match=why):
+    with pytest.raises(InvalidResult, match=why):
         check_result(replace(GOOD, weights=wrong), RECEIVED)
 
 
 @pytest.mark.parametrize("examples", [0, -1])
 def test_a_result_of_no_examples_is_refused(examples: int) -> None:
-    with pytest.raises(UnusableResult, match="not above 0"):
+    with pytest.raises(InvalidResult, match="not above 0"):
         check_result(replace(GOOD, examples=examples), RECEIVED)
 
 
 def test_anything_but_a_local_result_is_refused() -> None:
-    with pytest.raises(UnusableResult, match=r"returned dict\. Return a LocalResult"):
+    with pytest.raises(InvalidResult, match=r"returned dict\. Return a LocalResult"):
         check_result({}, RECEIVED)  # type: ignore[arg-type]
 
 
