@@ -7,18 +7,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from deploy.session.parameters import find_job, read_parameters
-from deploy.session.submission import Participants, exporter
+from fl_app.jobs.export import ExportRequest
+from fl_app.jobs.export import export as export_job
 from tests.unit.numpy_fedavg.test_parameters import AGGREGATOR
 
 SITES = ("north", "south_2", "Site-3")
 
 
+@pytest.fixture(autouse=True)
+def _working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NVFlare names a script relative to the working folder; the export process has an empty one."""
+    monkeypatch.chdir(tmp_path)
+
+
 def export(into: Path, *settings: str) -> Path:
     job = find_job("numpy-fedavg")
-    with exporter(job) as export_process:
-        reply = export_process.export(read_parameters(job, settings), Participants(SITES, chosen=False), into)
+    parameters = read_parameters(job, settings).model_dump(mode="json")
+    request = ExportRequest(parameters=parameters, sites=SITES, only_these=False, folder=into)
+    reply = export_job(job, request)
     assert reply.folder is not None
     return reply.folder
 
