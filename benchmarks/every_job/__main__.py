@@ -1,7 +1,7 @@
 """`python -m benchmarks.every_job [JOB ...]`: seconds of each job, from submission to result.
 
-The jobs run with their defaults: a server and two sites on this machine, in this environment. flower-digits needs
-.venv-flower, and fedprox-vla needs .venv-vla: name them as arguments there.
+The jobs run with their defaults: a server and two sites on this machine, in this environment.
+flower-digits needs .venv-flower, and fedprox-vla needs .venv-vla: name them as arguments there.
 """
 
 from __future__ import annotations

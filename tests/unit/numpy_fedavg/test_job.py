@@ -7,20 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 from deploy.session.parameters import find_job, read_parameters
+from deploy.session.submission import Participants, exporter
 from fl_app.jobs.export import ExportRequest
 from fl_app.jobs.export import export as export_job
 from tests.unit.numpy_fedavg.test_parameters import AGGREGATOR
 
 SITES = ("north", "south_2", "Site-3")
-
-
-@pytest.fixture(autouse=True)
-def _working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """NVFlare names a script relative to the working folder; the export process has an empty one."""
-    monkeypatch.chdir(tmp_path)
 
 
 def export(into: Path, *settings: str) -> Path:
@@ -79,10 +73,12 @@ def test_every_parameter_is_exported_by_nvflares_name(tmp_path: Path) -> None:
     assert json.loads((job / "meta.json").read_text())["min_clients"] == 2
 
 
-def test_the_job_contains_no_absolute_path_of_this_machine(
-    tmp_path: Path,
-) -> None:
-    job = export(tmp_path)
+def test_the_job_contains_no_absolute_path_of_this_machine(tmp_path: Path) -> None:
+    numpy_fedavg = find_job("numpy-fedavg")
+    with exporter(numpy_fedavg) as export_process:  # its sys.path decides how NVFlare names the script
+        parameters = read_parameters(numpy_fedavg, ())
+        job = export_process.export(parameters, Participants(SITES, chosen=False), tmp_path).folder
+    assert job is not None
     assert executor(config(job, "app", "client"))["task_script_path"] == "train.py"
     assert (job / "app" / "custom" / "train.py").is_file()
     for file in job.rglob("*.json"):
