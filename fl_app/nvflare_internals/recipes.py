@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from nvflare.app_common.abstract.fl_model import FLModel
     from nvflare.recipe.spec import Recipe
 
-USES = (
+USES: tuple[PrivateName, ...] = (
     PrivateName("nvflare.recipe.spec:Recipe._add_to_client_apps", "adds a component to every client app"),
     PrivateName("nvflare.recipe.fedavg:FedAvgRecipe._get_controller_kwargs", "sets task_check_period"),
     PrivateName("nvflare.recipe.fedavg:FedAvgRecipe._create_controller", "replaces the controller"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 from fl_app.jobs.training import LocalResult, Round, Site, SiteTraining, Weights
 
@@ -10,38 +11,22 @@ LEARNING_RATE = "learning_rate"
 """Key of the round's learning rate in the metadata that the server sends."""
 
 
+@dataclass(eq=False, kw_only=True)
 class DigitSite(SiteTraining):
-    """One site.
+    """One site; see `DigitParameters` for all arguments but `sites`."""
 
-    Args:
-        sites: the names of all sites; the position of a name decides which images are its own.
-        seed: seed of the division of images, of the first weights and of the training order.
-        hidden: size of the model's hidden layer.
-        local_epochs: epochs per round.
-        batch_size: images per training step.
-        patience: epochs without progress after which the site reports that it has converged.
-        tolerance: smallest relative decrease of the best loss that is progress.
-    """
+    sites: list[str]
+    """Names of all sites; the position of a name decides which images are its own."""
+    seed: int
+    hidden: int
+    local_epochs: int
+    batch_size: int
+    patience: int
+    tolerance: float
 
-    def __init__(
-        self,
-        *,
-        sites: list[str],
-        seed: int,
-        hidden: int,
-        local_epochs: int,
-        batch_size: int,
-        patience: int,
-        tolerance: float,
-    ) -> None:
+    def __post_init__(self) -> None:
+        """Initialise NVFlare's Executor."""
         super().__init__()
-        self.sites = sites
-        self.seed = seed
-        self.hidden = hidden
-        self.local_epochs = local_epochs
-        self.batch_size = batch_size
-        self.patience = patience
-        self.tolerance = tolerance
 
     def begin(self, site: Site) -> None:
         """Load the images and build the model."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from nvflare.app_common.abstract.fl_model import FLModel
 
@@ -24,57 +25,33 @@ SENDER = "client_name"
 """Key of the site's name in the metadata of a result."""
 
 
+@dataclass(eq=False, kw_only=True)
 class DigitController(ServerEvaluation, ResultHook, FedAdagrad):
-    """FedAdagrad on handwritten digits.
+    """FedAdagrad on handwritten digits; see `DigitParameters` for all arguments but `sites`."""
 
-    All arguments are named explicitly: NVFlare's export drops those that a subclass takes as **kwargs.
+    num_rounds: int
+    sites: int
+    """Number of sites that the images are divided over."""
+    fraction_train: float
+    learning_rate: float
+    halve_every: int
+    server_learning_rate: float
+    tau: float
+    evaluate_every: int
+    seed: int
+    hidden: int
 
-    Args:
-        num_rounds: number of rounds.
-        sites: number of sites that the images are divided over.
-        fraction_train: share of the sites that train in a round.
-        learning_rate: learning rate of the sites in the first rounds.
-        halve_every: number of rounds after which the sites' learning rate halves.
-        server_learning_rate: server learning rate of Adagrad.
-        tau: see `ServerAdagrad`.
-        evaluate_every: number of rounds between two evaluations.
-        seed: seed of the sampled sites, of the first weights and of the test images.
-        hidden: size of the model's hidden layer.
-        persistor_id: NVFlare's component that loads and saves the model.
-    """
-
-    keeps_model_shape = True
+    keeps_model_shape: ClassVar = True
     """Tells the guard to check the shapes of the results."""
 
-    def __init__(
-        self,
-        *,
-        num_rounds: int,
-        sites: int,
-        fraction_train: float,
-        learning_rate: float,
-        halve_every: int,
-        server_learning_rate: float,
-        tau: float,
-        evaluate_every: int,
-        seed: int,
-        hidden: int,
-        persistor_id: str = "persistor",
-    ) -> None:
+    def __post_init__(self) -> None:
+        """Initialise NVFlare's controller."""
         super().__init__(
-            num_clients=sites,
-            num_rounds=num_rounds,
-            server_learning_rate=server_learning_rate,
-            tau=tau,
-            persistor_id=persistor_id,
+            num_clients=self.sites,
+            num_rounds=self.num_rounds,
+            server_learning_rate=self.server_learning_rate,
+            tau=self.tau,
         )
-        self.sites = sites
-        self.fraction_train = fraction_train
-        self.learning_rate = learning_rate
-        self.halve_every = halve_every
-        self.evaluate_every = evaluate_every
-        self.seed = seed
-        self.hidden = hidden
 
     def sample_clients(self, num_clients: int | None = None) -> list[str]:
         """Draw the sites that train in this round, by the seed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -15,43 +16,27 @@ LAST_RATE = 0.1
 """Learning rate at the end of a round, relative to the one at its beginning."""
 
 
+@dataclass(eq=False, kw_only=True)
 class RobotSite(SiteTraining):
-    """One site.
+    """One site; see `VlaParameters` for all arguments but `sites`."""
 
-    Args:
-        sites: the names of all sites; the position of a name seeds the site's synthetic recordings.
-        policy: see `VlaParameters` for this and all further arguments.
-    """
+    sites: list[str]
+    """Names of all sites; the position of a name seeds the site's synthetic recordings."""
+    policy: str
+    dataset: str
+    episodes: int
+    local_epochs: int
+    learning_rate: float
+    batch_size: int
+    mu: float
+    max_norm: float
+    amp: Literal["auto", "off", "bf16", "fp16"]
+    device: Literal["auto", "cpu", "cuda"]
+    seed: int
 
-    def __init__(
-        self,
-        *,
-        sites: list[str],
-        policy: str,
-        dataset: str,
-        episodes: int,
-        local_epochs: int,
-        learning_rate: float,
-        batch_size: int,
-        mu: float,
-        max_norm: float,
-        amp: Literal["auto", "off", "bf16", "fp16"],
-        device: Literal["auto", "cpu", "cuda"],
-        seed: int,
-    ) -> None:
+    def __post_init__(self) -> None:
+        """Initialise NVFlare's Executor."""
         super().__init__()
-        self.sites = sites
-        self.policy = policy
-        self.dataset = dataset
-        self.episodes = episodes
-        self.local_epochs = local_epochs
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.mu = mu
-        self.max_norm = max_norm
-        self.amp = amp
-        self.device = device
-        self.seed = seed
 
     def begin(self, site: Site) -> None:
         """Open or generate the recordings, and build the policy."""

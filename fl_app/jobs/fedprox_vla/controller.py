@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,48 +23,33 @@ SERVER_SEED = 2**31
 """Seed of the server's synthetic recordings; the sites have 0, 1, 2..."""
 
 
+@dataclass(eq=False, kw_only=True)
 class EvaluatedFedProx(ServerEvaluation, FedAvg):
     """FedAvg that evaluates the policy every few rounds and publishes the best one at the end.
 
-    All arguments are named explicitly: NVFlare's export drops those that a subclass takes as **kwargs.
-
-    Args:
-        num_clients: number of sites that train.
-        num_rounds: number of rounds.
-        mu: see `VlaParameters` for this and all further arguments but the last.
-        persistor_id: NVFlare's component that loads and saves the model.
+    See `VlaParameters` for the arguments.
     """
 
-    def __init__(
-        self,
-        *,
-        num_clients: int,
-        num_rounds: int,
-        mu: float,
-        evaluate_every: int,
-        policy: str,
-        evaluation_dataset: str,
-        episodes: int,
-        batch_size: int,
-        hub_repository: str,
-        seed: int,
-        persistor_id: str = "persistor",
-    ) -> None:
+    num_clients: int
+    num_rounds: int
+    mu: float
+    evaluate_every: int
+    policy: str
+    evaluation_dataset: str
+    episodes: int
+    batch_size: int
+    hub_repository: str
+    seed: int
+
+    def __post_init__(self) -> None:
+        """Initialise NVFlare's controller."""
         super().__init__(
-            num_clients=num_clients,
-            num_rounds=num_rounds,
-            persistor_id=persistor_id,
+            num_clients=self.num_clients,
+            num_rounds=self.num_rounds,
+            persistor_id="persistor",
             task_check_period=TASK_CHECK_PERIOD,
-            fedprox_mu=mu,
+            fedprox_mu=self.mu,
         )
-        self.mu = mu
-        self.evaluate_every = evaluate_every
-        self.policy = policy
-        self.evaluation_dataset = evaluation_dataset
-        self.episodes = episodes
-        self.batch_size = batch_size
-        self.hub_repository = hub_repository
-        self.seed = seed
         self._hub: HubRepository | None = None
 
     def run(self) -> None:

@@ -2,44 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from fl_app.jobs.training import LocalResult, Round, Site, SiteTraining, Weights
 
 
+@dataclass(eq=False, kw_only=True)
 class Hospital(SiteTraining):
-    """One hospital.
+    """One hospital."""
 
-    Args:
-        hospitals: the names of all hospitals; the position of a name decides which patients are its own.
-        seed: seed of the division of patients, of the first weights and of the training order.
-        hidden: size of the model's hidden layer.
-        local_epochs: epochs per round.
-        learning_rate: learning rate of stochastic gradient descent.
-        batch_size: patients per training step.
-        dataset: a key of `datasets.DIVISIONS`.
-        mu: strength of FedProx's proximal term; 0 for none.
-    """
+    hospitals: list[str]
+    """Names of all hospitals; the position of a name decides which patients are its own."""
+    seed: int
+    """Seed of the division of patients, of the first weights and of the training order."""
+    hidden: int
+    local_epochs: int
+    learning_rate: float
+    batch_size: int
+    dataset: str = "breast_cancer"
+    """A key of `datasets.DIVISIONS`."""
+    mu: float = 0.0
+    """Strength of FedProx's proximal term; 0 for none."""
 
-    def __init__(
-        self,
-        *,
-        hospitals: list[str],
-        seed: int,
-        hidden: int,
-        local_epochs: int,
-        learning_rate: float,
-        batch_size: int,
-        dataset: str = "breast_cancer",
-        mu: float = 0.0,
-    ) -> None:
+    def __post_init__(self) -> None:
+        """Initialise NVFlare's Executor."""
         super().__init__()
-        self.hospitals = hospitals
-        self.seed = seed
-        self.hidden = hidden
-        self.local_epochs = local_epochs
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.dataset = dataset
-        self.mu = mu
 
     def begin(self, site: Site) -> None:
         """Load the patients and build the model."""

@@ -50,29 +50,14 @@ class ServerAdagrad:
 class FedAdagrad(FedAvg):
     """NVFlare's FedAvg with Adagrad at the server.
 
-    All arguments are named explicitly: NVFlare's export drops those that a subclass takes as **kwargs.
-
-    Args:
-        num_clients: number of sites that train in a round.
-        num_rounds: number of rounds.
-        server_learning_rate: see `ServerAdagrad`.
-        tau: see `ServerAdagrad`.
-        persistor_id: NVFlare's component that loads and saves the model.
+    NVFlare's export needs every argument by name: it drops those that a constructor takes as **kwargs.
     """
 
-    def __init__(
-        self,
-        *,
-        num_clients: int,
-        num_rounds: int,
-        server_learning_rate: float,
-        tau: float,
-        persistor_id: str = "persistor",
-    ) -> None:
+    def __init__(self, *, num_clients: int, num_rounds: int, server_learning_rate: float, tau: float) -> None:
         super().__init__(
             num_clients=num_clients,
             num_rounds=num_rounds,
-            persistor_id=persistor_id,
+            persistor_id="persistor",
             task_check_period=TASK_CHECK_PERIOD,
         )
         self.server_learning_rate = server_learning_rate

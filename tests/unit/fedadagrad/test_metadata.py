@@ -30,6 +30,7 @@ plain = st.recursive(
 )
 
 
+@settings(deadline=None)  # the first call loads NVFlare's decomposers
 @given(reports)
 def test_a_report_survives_json_and_nvflares_encoding(report: TrainingReport) -> None:
     assert TrainingReport.from_wire(json.loads(json.dumps(report.to_wire()))) == report
@@ -100,7 +101,7 @@ def test_a_value_that_is_not_a_report_is_rejected(sent: object, message: str) ->
         TrainingReport.from_wire(sent)
 
 
-@settings(max_examples=50)  # the strategy is slow to draw; the schema has few branches
+@settings(max_examples=50, deadline=None)  # the strategy is slow to draw; the schema has few branches
 @given(plain)
 def test_any_plain_value_is_either_valid_or_rejected(sent: Any) -> None:
     try:
@@ -109,7 +110,7 @@ def test_any_plain_value_is_either_valid_or_rejected(sent: Any) -> None:
         assert str(error).startswith("training_report")
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.dictionaries(st.sampled_from(list(GOOD)), plain, min_size=1))
 def test_a_report_with_arbitrary_fields_is_valid_or_rejected_with_a_short_message(
     change: dict[str, Any],

@@ -6,7 +6,7 @@ import random
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fl_app.jobs.fedadagrad.schedule import has_plateaued, learning_rate, sample, sample_size
@@ -38,6 +38,7 @@ def test_a_fraction_of_the_sites_is_rounded_up_to_at_least_one(
     assert sample_size(sites, fraction) == size
 
 
+@settings(deadline=None)
 @given(st.integers(1, 200), st.floats(0.001, 1), st.integers(0, 2**32 - 1), st.integers(0, 1000))
 def test_a_sample_contains_distinct_existing_sites(
     sites: int, fraction: float, seed: int, round: int

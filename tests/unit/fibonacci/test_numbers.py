@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fl_app.jobs.fibonacci.numbers import HIGHEST_LEVEL, WIDEST_ROW, from_wire, pyramid, sequence, to_wire
@@ -37,6 +37,7 @@ def test_a_longer_integer_is_sent_as_decimal_text(number: int) -> None:
     assert to_wire(number) == str(number)
 
 
+@settings(deadline=None)
 @given(st.integers(min_value=0))
 def test_decoding_reverses_encoding(number: int) -> None:
     assert from_wire(to_wire(number)) == number
