@@ -21,8 +21,7 @@ from deploy.session.quiet import working_in
 from deploy.session.session import COMPLETED
 from fl_app.jobs.export import ExportRequest, export
 from fl_app.jobs.hospital.job import HospitalParameters
-from fl_app.jobs.numpy_fedavg.job import EXAMPLE_MODEL
-from fl_app.jobs.numpy_fedavg.recipe import EXAMPLE_SCRIPT
+from fl_app.jobs.numpy_fedavg.recipe import EXAMPLE_MODEL, EXAMPLE_SCRIPT
 from fl_app.jobs.registry import find
 
 STOCK_CLIENT = Path(__file__).parents[1] / "job" / "stock_client.py"

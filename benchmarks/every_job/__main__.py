@@ -1,7 +1,7 @@
-"""`python -m benchmarks.every_job [JOB ...]`: what each job takes with its defaults, to its result.
+"""`python -m benchmarks.every_job [JOB ...]`: seconds of each job, from submission to result.
 
-A server and two sites on this machine, in the environment of the Python that runs this. By name, the others:
-`.venv-flower` can run flower-digits, `.venv-vla` fedprox-vla.
+The jobs run with their defaults: a server and two sites on this machine, in this environment.
+flower-digits needs .venv-flower, and fedprox-vla needs .venv-vla: name them as arguments there.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from fl_app.jobs.registry import available, find
 
 def main() -> None:
     arguments = argparse.ArgumentParser(prog="python -m benchmarks.every_job", description=__doc__)
-    arguments.add_argument("jobs", nargs="*", metavar="JOB", help="else all that need no extra environment")
+    arguments.add_argument("jobs", nargs="*", metavar="JOB", help="default: all without an extra environment")
     arguments.add_argument("--repeats", type=int, default=1)
     chosen = arguments.parse_args()
     jobs = [find(name) for name in chosen.jobs] or [job for job in available() if not job.extras]
     names = []
     for job in jobs:
         if missing := job.missing():
-            print(f"left out: {missing}", file=sys.stderr)
+            print(f"skipped: {missing}", file=sys.stderr)
         else:
             names.append(job.name)
     with TemporaryDirectory(prefix="flarefleet-bench-") as made:
         kit = Kit(Path(made) / "kit")
         with kit.up():
-            print("seconds with the defaults: to the result, CPU; medians")
+            print("seconds with the defaults (medians): to the result, CPU")
             for name in names:
                 runs = [kit.run_job(name) for _ in range(chosen.repeats)]
                 seconds = statistics.median(run.seconds for run in runs)

@@ -1,1 +1,1 @@
-"""How long a job takes, from its submission to its result: Flarefleet against stock NVFlare."""
+"""Duration of a job from submission to result: Flarefleet against stock NVFlare."""

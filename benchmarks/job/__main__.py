@@ -1,8 +1,8 @@
-"""`python -m benchmarks.job`: jobs on stock NVFlare and on Flarefleet in turn, medians and ratios.
+"""`python -m benchmarks.job`: jobs on stock NVFlare and on Flarefleet in turn; prints medians and ratios.
 
-Both federations are up at the same time on this machine, with the same data, training code and Python; the
-job runs on one and then on the other, so that whatever else loads the machine loads both. The CPU seconds, of
-the command and of all processes of that federation, depend least on what else runs.
+Both federations run at the same time on this machine, with the same data, training code and Python. The jobs
+alternate between them, so that other load affects both. CPU seconds (of the command and of all processes of
+the federation) depend least on other load.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _ROUND = re.compile(
 
 @dataclass(frozen=True)
 class Figures:
-    """What a job took on one federation, in seconds: medians over its repetitions."""
+    """Medians of a job's repetitions on one federation, in seconds."""
 
     total: float
     """From submission to result."""
     cpu: float
     between_rounds: float
-    """From the start of a round to that of the next."""
+    """From the start of a round to the start of the next."""
 
     @classmethod
     def of(cls, runs: list[Run]) -> Figures:
@@ -47,7 +47,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Result:
-    """One job on both."""
+    """One job on both federations."""
 
     job: str
     rounds: int
@@ -60,17 +60,17 @@ class Result:
 
 
 def round_seconds(log: str) -> list[float]:
-    """The seconds between the starts of consecutive rounds in a log of the server's job process."""
+    """Return the seconds between the starts of consecutive rounds."""
     return [(after - before).total_seconds() for before, after in pairwise(round_starts(log))]
 
 
 def round_starts(log: str) -> list[datetime]:
-    """When each round began, by a log of the server's job process."""
+    """Return the start of each round, from the log of the server's job process."""
     return [datetime.strptime(text, "%Y-%m-%d %H:%M:%S,%f") for text in _ROUND.findall(log)]
 
 
 def measure(stock: Stock, kit: Kit, job: str, rounds: int, repeats: int) -> Result:
-    """Run the job on both in turn."""
+    """Run the job on both federations in turn."""
     runs: dict[str, list[Run]] = {"stock": [], "kit": []}
     for repetition in range(repeats):
         for name, federation in (("stock", stock), ("kit", kit)):
@@ -91,8 +91,8 @@ def _row(result: Result) -> str:
 
 def main() -> None:
     arguments = argparse.ArgumentParser(prog="python -m benchmarks.job", description=__doc__)
-    arguments.add_argument("--repeats", type=int, default=3, help="of the two-round job")
-    arguments.add_argument("--long-rounds", type=int, default=50, help="of the long job; 0: leave it out")
+    arguments.add_argument("--repeats", type=int, default=3, help="repetitions of the two-round job")
+    arguments.add_argument("--long-rounds", type=int, default=50, help="rounds of the long job; 0 to skip it")
     arguments.add_argument("--long-repeats", type=int, default=1)
     arguments.add_argument("--json", action="store_true")
     chosen = arguments.parse_args()

@@ -1,4 +1,4 @@
-"""Two federations of one server and two sites on this machine: one of stock NVFlare, one of Flarefleet."""
+"""Two federations on this machine, each with a server and two sites: stock NVFlare and Flarefleet."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ _BUILDERS = [
 
 @dataclass(frozen=True)
 class Run:
-    """One job."""
+    """Measurements of one job."""
 
     seconds: float
-    """From its submission to its result."""
+    """From submission to result."""
     cpu_seconds: float
-    """Of the command and of all processes of its federation."""
+    """CPU seconds of the command and of all processes of the federation."""
     log: str
-    """Of the server's job process."""
+    """Log of the server's job process."""
 
 
 class CpuMeter:
-    """The CPU seconds of this process's children and of some processes with all below, from one moment on."""
+    """CPU seconds of this process's children and of some process trees, since its creation."""
 
     def __init__(self, roots: list[int]) -> None:
         self._roots = roots
@@ -61,7 +61,7 @@ class CpuMeter:
 
 
 class Stock:
-    """NVFlare as `nvflare provision` makes it, started as its documentation says."""
+    """NVFlare as `nvflare provision` creates it, started as in its documentation."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -115,7 +115,7 @@ class Stock:
                 process.wait()
 
     def _keep_storage(self, kit: Path) -> None:
-        """Keep what stock NVFlare would leave in /tmp/nvflare in this benchmark's own folder."""
+        """Move stock NVFlare's storage from /tmp/nvflare to the folder of this benchmark."""
         for template in (kit / "local").glob("*.default"):
             text = template.read_text().replace("/tmp/nvflare", str(self.folder / "storage"))
             template.with_suffix("").write_text(text)
@@ -125,7 +125,7 @@ class Stock:
         deadline = time.monotonic() + READY_WITHIN
         while f"Total clients: {len(SITES)}" not in log.read_text():
             if time.monotonic() > deadline:
-                raise SystemExit(f"stock NVFlare is not up:\n{log.read_text()[-2000:]}")
+                raise SystemExit(f"stock NVFlare is not ready:\n{log.read_text()[-2000:]}")
             time.sleep(0.2)
 
 
@@ -147,7 +147,7 @@ class Kit:
             self._flarefleet("down")
 
     def run_job(self, job: str, rounds: int | None = None) -> Run:
-        """Run a job to its result; without `rounds` with all its defaults."""
+        """Run a job to its result; with its defaults if `rounds` is None."""
         results = self.folder / "results"
         shutil.rmtree(results, ignore_errors=True)
         cpu, begin = CpuMeter(self._parents()), time.monotonic()
@@ -157,13 +157,13 @@ class Kit:
         return Run(seconds, cpu.elapsed(), (results / "logs" / "server.log.txt").read_text())
 
     def _parents(self) -> list[int]:
-        """The processes of the federation that no other process of it started."""
-        mine = {
+        """Return the root processes of the federation."""
+        processes = {
             process.pid: process.ppid()
             for process in psutil.process_iter(["cmdline"])
             if str(self.folder) in " ".join(process.info.get("cmdline") or ())
         }
-        return [pid for pid, parent in mine.items() if parent not in mine]
+        return [pid for pid, parent in processes.items() if parent not in processes]
 
     def _flarefleet(self, *arguments: str) -> None:
         command = [_program("flarefleet"), *arguments]
@@ -173,7 +173,7 @@ class Kit:
 
 
 def _program(name: str) -> str:
-    """A program of this Python's own environment."""
+    """Return a program of this Python's environment."""
     return str(Path(sys.executable).with_name(name))
 
 

@@ -1,4 +1,4 @@
-"""What a site of the stock job does: the same training as the kit's jobs, through NVFlare's Client API."""
+"""A site of the stock job: the training of the kit's jobs, through NVFlare's Client API."""
 
 import argparse
 

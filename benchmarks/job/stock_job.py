@@ -1,4 +1,4 @@
-"""A job as NVFlare's documentation has it: FedAvgRecipe, executed in ProdEnv. Prints where its result is."""
+"""A job as in NVFlare's documentation: FedAvgRecipe, executed in ProdEnv. Prints the path of its result."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A job folder to start from: `write_job` (write.py) makes it from the templates beside."""
+"""Create a job folder to start from: `write_job` renders the templates beside it."""
 
 from deploy.new_job.write import FRAMEWORKS, write_job
 

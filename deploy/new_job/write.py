@@ -1,4 +1,4 @@
-"""Writes a job folder that runs as it is and passes its own test."""
+"""Write a job folder that runs unchanged and passes its own tests."""
 
 from __future__ import annotations
 
@@ -19,41 +19,41 @@ _LONGEST = 40
 
 
 def write_job(name: str, framework: str, parent: Path) -> Path:
-    """Write the folder `parent/name`, whole or not at all, and return it.
+    """Write the folder `parent/name`, completely or not at all, and return it.
 
     Args:
-        name: of the job; its package is called the same, with `_` for `-`.
+        name: name of the job; its package has the same name with `_` for `-`.
         framework: one of FRAMEWORKS.
-        parent: an existing folder, or one to be made.
+        parent: created if it does not exist.
 
     Raises:
-        InputError: a name that no job can have or that is taken, or the folder exists.
+        InputError: the name is invalid or taken, or the folder exists.
     """
     package = _package_of(name)
     target = parent.absolute() / name
     if target.exists():
-        raise InputError(f"{target}: exists already, and nothing is overwritten")
+        raise InputError(f"{target}: already exists; choose another name or folder")
     environment = Environment(
         loader=PackageLoader("deploy.new_job"),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - Python and Markdown, not HTML
     )
-    words = {"name": name, "package": package, "framework": framework}
+    variables = {"name": name, "package": package, "framework": framework}
     target.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{name}-", dir=target.parent) as made:
+    with TemporaryDirectory(prefix=f".{name}-", dir=target.parent) as temporary:
         for template in sorted(environment.list_templates(extensions=["j2"])):
             origin, _, path = template.partition("/")
             if origin not in ("common", framework):
                 continue
-            file = Path(made, name, _placed(path, package))
+            file = Path(temporary, name, _path_in_job(path, package))
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(environment.get_template(template).render(words), encoding="utf-8")
-        Path(made, name).rename(target)
+            file.write_text(environment.get_template(template).render(variables), encoding="utf-8")
+        Path(temporary, name).rename(target)
     return target
 
 
-def _placed(template: str, package: str) -> str:
+def _path_in_job(template: str, package: str) -> str:
     path = template.removesuffix(".j2")
     if path.startswith("package/"):
         return f"{package}/{path.removeprefix('package/')}"
@@ -61,21 +61,21 @@ def _placed(template: str, package: str) -> str:
 
 
 def _package_of(name: str) -> str:
-    """The package of a job of that name.
+    """Return the name of the job's package.
 
     Raises:
-        InputError: no job can have that name.
+        InputError: the job's name is invalid or taken.
     """
     if not _NAME.fullmatch(name) or len(name) > _LONGEST:
         raise InputError(
-            f"{name!r} cannot be a job's name: small letters, digits and single hyphens, a letter first, "
-            f"at most {_LONGEST}, such as my-job"
+            f"{name!r} is not a valid job name: use lowercase letters, digits and single hyphens, "
+            f"a letter first, at most {_LONGEST} characters, such as my-job"
         )
     package = name.replace("-", "_")
     if keyword.iskeyword(package) or package == "job" or find_spec(package) is not None:
-        raise InputError(f"{name!r} cannot be a job's name: Python has another module {package} already")
+        raise InputError(f"{name!r} is not a valid job name: another Python module has the name {package}")
     try:
         find(name)
     except UnknownJob:
         return package
-    raise InputError(f"{name!r} is a job of the kit already; choose another name")
+    raise InputError(f"{name!r} is the name of a job of the kit; choose another name")

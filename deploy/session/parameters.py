@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from deploy.errors import InputError
 from fl_app.jobs.parameters import JobParameters
 from fl_app.jobs.registry import JobDescription, UnknownJob, find
+from fl_app.jobs.user_code import UserCodeError
 
 
 def find_job(name: str) -> JobDescription:
@@ -41,7 +42,12 @@ def read_parameters(job: JobDescription, settings: Sequence[str]) -> JobParamete
     try:
         parameters = job.parameters.model_validate(values)
     except ValidationError as error:
-        mistakes += [_refused(fault["loc"], fault["msg"], given, job) for fault in error.errors()]
+        mistakes += [
+            str(cause)
+            if isinstance(cause := fault.get("ctx", {}).get("error"), UserCodeError)
+            else _refused(fault["loc"], fault["msg"], given, job)
+            for fault in error.errors()
+        ]
     if mistakes:
         raise InputError(mistakes)
     return parameters

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from deploy.errors import Failed, InputError
 from deploy.session.session import AdminSession
-from fl_app.jobs.journal import MODEL_FOLDER
+from fl_app.jobs.shared.journal import MODEL_FOLDER
 
 _SUBMITTED = "job"
 _METRICS = (".json", ".csv", ".txt")

@@ -76,6 +76,8 @@ class Exporter:
                 f"the job {self._job.name} cannot be put together:\n{noise.strip()[-2000:]}"
             )
         reply = ExportReply.model_validate_json(answer.strip().splitlines()[-1])
+        if reply.user_error:
+            raise InputError(reply.user_error)
         if reply.error:
             raise InputError(f"the job {self._job.name} refuses this: {reply.error}")
         refuse_what_cannot_work(reply)

@@ -13,7 +13,7 @@ from fl_app.flower.environment import installed, what_is_wrong
 from fl_app.flower.metrics import ServerMetrics, SiteMetrics
 from fl_app.flower.server import FlowerServer
 from fl_app.flower.site import FlowerSite
-from fl_app.jobs.tuning import tune
+from fl_app.jobs.recipe_defaults import apply_defaults
 
 
 class FlowerAppRecipe(Recipe):
@@ -44,4 +44,4 @@ class FlowerAppRecipe(Recipe):
         job.to_clients(ConvertToFedEvent([ANALYTIC_EVENT_TYPE]), id="event_to_fed")
         super().__init__(job)
         self.name = name
-        tune(self, len(sites))
+        apply_defaults(self, len(sites))

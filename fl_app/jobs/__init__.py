@@ -1,2 +1,1 @@
-"""The jobs of the kit, one folder each; `registry` lists them, `training` and `recipe` are what they are made
-of."""
+"""The jobs of the kit: one folder each, and the base classes of all jobs beside them."""

@@ -1,8 +1,7 @@
-"""Puts a job together in a process of its own: `python -m fl_app.jobs.export JOB`, with the rest on stdin as
-JSON.
+"""Export a job in a process of its own: `python -m fl_app.jobs.export JOB`, a JSON request on stdin.
 
-Importing torch and NVFlare's recipes takes longer than logging in to a server, so `flarefleet submit` starts
-this first and asks for its job once it knows the sites. What a recipe imports or prints stays here, too.
+`flarefleet submit` starts this process before it logs in: importing torch and NVFlare's recipes takes longer
+than the login. What a recipe imports or prints stays in this process.
 """
 
 from __future__ import annotations
@@ -16,44 +15,56 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from fl_app.jobs.custom_jobs import packages_of, send_along
-from fl_app.jobs.registry import JobDescription, find
+from fl_app.jobs.custom_jobs import copy_packages, packages_of
+from fl_app.jobs.description import JobDescription
+from fl_app.jobs.registry import find
+from fl_app.jobs.user_code import UserCodeError, user_code_error
 
 SERVER = "server"
 
 
 class ExportRequest(BaseModel, frozen=True):
-    """What is to be put together."""
+    """What to export."""
 
     parameters: dict[str, Any]
     sites: tuple[str, ...]
     only_these: bool
-    """Whether the job is for these sites alone, although the federation has others."""
+    """Whether the job is deployed to these sites alone; otherwise to the whole federation."""
     folder: Path
-    """Where the job's folder is made."""
+    """Parent of the job's folder."""
 
 
 class ExportReply(BaseModel, frozen=True):
-    """What came of it: a folder, or what is wrong."""
+    """The exported folder, or the reason why there is none."""
 
     folder: Path | None = None
     min_clients: int = 0
-    """How many sites must be there for the job to start."""
+    """Number of sites that the job needs to start."""
     error: str = ""
+    """Why the recipe rejects the parameters or the sites."""
+    user_error: str = ""
+    """Where the user's own code fails: see `UserCodeError`."""
 
 
 def export(job: JobDescription, request: ExportRequest) -> ExportReply:
-    """Put `job` together into request.folder/JOB.
+    """Export `job` into request.folder/JOB.
 
     Raises:
-        ValueError: its recipe refuses these parameters or sites.
+        UserCodeError: the code of a user's own job fails.
+        ValueError: the recipe rejects these parameters or sites.
     """
-    recipe = job.recipe(job.parameters.model_validate(request.parameters), request.sites)
-    recipe.export(str(request.folder))
+    try:
+        recipe = job.recipe(job.parameters.model_validate(request.parameters), request.sites)
+        recipe.export(str(request.folder))
+    except ValueError:
+        raise
+    except Exception as error:
+        found = user_code_error(error, job.folder) if job.folder else None
+        raise found or error from error
     folder = request.folder / recipe.name
-    _name_scripts_as_they_travel(folder)
+    _make_script_paths_relative(folder)
     if job.folder:
-        send_along(packages_of(job.folder), folder)
+        copy_packages(packages_of(job.folder), folder)
     meta_file = folder / "meta.json"
     meta = json.loads(meta_file.read_text(encoding="utf-8"))
     if request.only_these:
@@ -65,11 +76,10 @@ def export(job: JobDescription, request: ExportRequest) -> ExportReply:
     return ExportReply(folder=folder, min_clients=int(meta["min_clients"]))
 
 
-def _name_scripts_as_they_travel(folder: Path) -> None:
-    """Name each training script by where it lies in the job, not on this machine.
+def _make_script_paths_relative(folder: Path) -> None:
+    """Replace each training script's absolute path by its path within the job.
 
-    NVFlare copies a script that a recipe names by its absolute path into the job, and then has the sites look
-    for it under that path, which is right on no other machine.
+    NVFlare copies the script into the job, but tells the sites its path on this machine.
     """
     for config_file in folder.glob("*/config/config_fed_client.json"):
         custom = config_file.parents[1] / "custom"
@@ -84,8 +94,9 @@ def _name_scripts_as_they_travel(folder: Path) -> None:
 
 
 def _warm_up(job: JobDescription) -> None:
+    """Import slow modules early. The recipe imports them again and then reports their errors."""
     for module in job.warm_up:
-        with contextlib.suppress(ImportError):
+        with contextlib.suppress(Exception):
             import_module(module)
 
 
@@ -99,6 +110,8 @@ def main() -> None:
         return
     try:
         reply = export(job, ExportRequest.model_validate_json(line))
+    except UserCodeError as error:
+        reply = ExportReply(user_error=str(error))
     except ValueError as error:
         reply = ExportReply(error=str(error))
     print(reply.model_dump_json(), file=reply_to, flush=True)

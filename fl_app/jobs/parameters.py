@@ -1,15 +1,27 @@
-"""What a job can be told: the base of every job's PARAMETERS."""
+"""The base class of a job's parameters, and a check that jobs share."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
 
 class JobParameters(BaseModel):
-    """Parameters of a job: every field has a default and a description, and no other name is accepted.
+    """Parameters of a job. Every field has a default and a description; unknown names are rejected.
 
-    Subclass it in a job's job.py. `flarefleet submit JOB --set name=value` reads values for its fields from
-    text.
+    Subclass it in a job's job.py. `flarefleet submit JOB --set name=value` reads the values from text.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+def require_sites(parameter: str, named: Iterable[str], sites: Sequence[str]) -> None:
+    """Check that every site that a parameter names takes part.
+
+    Raises:
+        ValueError: a named site does not take part.
+    """
+    unknown = [site for site in named if site not in sites]
+    if unknown:
+        raise ValueError(f"{parameter}: {', '.join(unknown)}: not among the sites: {', '.join(sites)}")

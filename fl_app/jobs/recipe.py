@@ -1,4 +1,4 @@
-"""FedAvgRecipe for jobs of the kit: its clients are a `SiteTraining` instead of a script."""
+"""The recipe of PyTorch jobs: federated averaging whose sites run a `SiteTraining` in place of a script."""
 
 from __future__ import annotations
 
@@ -8,29 +8,33 @@ from typing import TYPE_CHECKING, Any
 from nvflare.app_opt.pt.recipes.fedavg import FedAvgRecipe
 from nvflare.client.config import ExchangeFormat
 
-from fl_app.jobs.tuning import TASK_CHECK_PERIOD, tune
+from fl_app.jobs.recipe_defaults import TASK_CHECK_PERIOD, apply_defaults
+from fl_app.nvflare_internals.recipes import FedAvgHooks
 
 if TYPE_CHECKING:
+    from nvflare.app_common.workflows.fedavg import FedAvg
+
     from fl_app.jobs.training import SiteTraining
 
 
-class TrainingRecipe(FedAvgRecipe):
+class TrainingRecipe(FedAvgHooks, FedAvgRecipe):
     """Federated averaging of a PyTorch model that each site trains with `training`.
 
     Args:
-        training: what a site does.
-        sites: the sites that take part; all of them take part in every round.
-        fedavg: what else NVFlare's FedAvgRecipe takes (name, model, num_rounds, key_metric, stop_cond...).
+        training: what each site runs.
+        sites: the participating sites; all of them train in every round.
+        controller: runs at the server in place of NVFlare's FedAvg; it must load and save the model with the
+            component `persistor`.
+        fedavg: further arguments of NVFlare's FedAvgRecipe (name, model, num_rounds, key_metric...).
     """
 
-    def __init__(self, *, training: SiteTraining, sites: Sequence[str], **fedavg: Any) -> None:
-        self._training = training
+    task_check_period = TASK_CHECK_PERIOD
+
+    def __init__(
+        self, *, training: SiteTraining, sites: Sequence[str], controller: FedAvg | None = None, **fedavg: Any
+    ) -> None:
+        self.executor = training
+        self.controller = controller
         fedavg.setdefault("server_expected_format", ExchangeFormat.PYTORCH)
         super().__init__(train_script="", min_clients=len(sites), **fedavg)
-        tune(self, len(sites))
-
-    def _prepare_client_apps(self) -> None:
-        self._job.to_clients(self._training, tasks=["train"])
-
-    def _get_controller_kwargs(self) -> dict[str, Any]:
-        return {**super()._get_controller_kwargs(), "task_check_period": TASK_CHECK_PERIOD}
+        apply_defaults(self, len(sites))

@@ -1,30 +1,27 @@
-"""How a job of the kit trains at a site: one class with `begin`, `train` and `end`, called by NVFlare without
-polling.
+"""The part of a job that runs at a site: subclass `SiteTraining`, or `ArrayTraining` for a NumPy array.
 
-NVFlare's Client API hands each round to a script through a mailbox that both sides look into twice a second;
-a job of the kit is an Executor instead, so a round costs what its training costs. A client reads like this:
+NVFlare's Client API passes each round to a script through a mailbox, which both sides poll twice a second.
+A `SiteTraining` is an NVFlare Executor: a round takes no longer than its training. For example:
 
     class Hospital(SiteTraining):
         def __init__(self, epochs: int = 1) -> None:
             super().__init__()
-            self.epochs = epochs                      # same name as the argument: it travels in the job's
-            configuration
+            self.epochs = epochs  # the job's configuration carries each argument by its attribute's name
 
         def begin(self, site: Site) -> None:
-            self.data = load(site.name)               # torch and the data are imported and loaded here, once
+            self.data = load(site.name)  # once; import torch here, not at the top of the module
 
         def train(self, weights: Weights, round: Round) -> LocalResult:
-            before = self.evaluate(weights)           # of the global model: by these the best model is kept
-            after = self.fit(weights)
-            self.log("train_loss", loss, step=round.number)          # to TensorBoard, MLflow, W&B, whoever
-            listens
+            before = self.evaluate(weights)  # of the global model: the server keeps the best one by it
+            after, loss = self.fit(weights)
+            self.log("train_loss", loss, step=round.number)  # to TensorBoard, MLflow and Weights & Biases
             return LocalResult(after, examples=len(self.data), metrics={"accuracy": before})
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -48,43 +45,53 @@ from fl_app.guard import Finding, refusal
 from fl_app.guard.rules import Breach, describe, differing
 
 Weights: TypeAlias = dict[str, Any]
-"""A model's parameters by name: torch tensors with `TrainingRecipe`, as the server sent them."""
+"""Parameters of a model by name: torch tensors with `TrainingRecipe`."""
 
 ARRAY = "numpy_key"
-"""The name of the one array of a NumPy model."""
+"""Name of the one array of a NumPy model."""
 
 
 @dataclass(frozen=True)
 class Site:
-    """Where a job runs."""
+    """The site that a job runs at."""
 
     name: str
     job_id: str
     folder: Path
-    """This job's own folder at this site; gone when the job ends."""
+    """The job's folder at this site, deleted when the job ends."""
+
+    def position_among(self, sites: Sequence[str]) -> int:
+        """Return the position of this site among the job's sites.
+
+        Raises:
+            ValueError: this site is not one of them.
+        """
+        if self.name not in sites:
+            raise ValueError(f"{self.name} is not among the job's sites: {', '.join(sites)}")
+        return sites.index(self.name)
 
 
 @dataclass(frozen=True)
 class Round:
-    """Which round it is."""
+    """A round of the job."""
 
     number: int
-    """From 0."""
+    """Number of the round, from 0."""
     total: int
+    """Number of rounds of the job."""
     meta: Mapping[str, Any] = field(default_factory=dict)
-    """What else the server says, such as the proximal term of FedProx."""
+    """Further metadata from the server, such as FedProx's mu."""
 
 
 @dataclass(frozen=True)
 class LocalResult:
-    """What a site returns from a round.
+    """The result of a site in a round.
 
     Args:
-        weights: the whole model after training, under the names it was received by and of the same shapes.
-        examples: how much this site's part counts in the average.
-        metrics: of the global model as it was received, before training: the server keeps the best model by
-            them.
-        meta: what else the server's part of the job is told: plain values, as JSON knows them.
+        weights: the whole model after training, with the names and shapes that the site received.
+        examples: weight of this site in the average.
+        metrics: metrics of the received global model, before training; they decide which model is the best.
+        meta: further metadata for the server's part of the job: plain JSON values.
     """
 
     weights: Weights
@@ -93,11 +100,11 @@ class LocalResult:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
 
-class UnusableResult(ValueError):  # noqa: N818 - read by people, in logs
-    """A result that the server would drop in silence, or that would change the model's shape.
+class InvalidResult(ValueError):  # noqa: N818 - an outcome that users read
+    """A result that the server would drop silently, or that would change the shape of the model.
 
     Args:
-        breach: the guard's rule that it breaks.
+        breach: the guard's rule that the result breaks.
     """
 
     def __init__(self, breach: Breach) -> None:
@@ -106,13 +113,13 @@ class UnusableResult(ValueError):  # noqa: N818 - read by people, in logs
 
 
 class SiteTraining(Executor):
-    """A job's part at a site. Subclass it, and give the recipe an instance.
+    """The part of a job that runs at a site. Subclass it, and pass an instance to the recipe.
 
-    An exception in `begin` or `train` ends the job, with this site's name and the traceback in its error log.
+    An exception in `begin` or `train` ends the job. The site's error log has the traceback.
     """
 
     _exchange = ExchangeFormat.PYTORCH
-    """What weights are as they travel."""
+    """Format of the weights in messages."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -120,43 +127,43 @@ class SiteTraining(Executor):
         self._failure: str | None = None
 
     def begin(self, site: Site) -> None:
-        """Called once, before the first round: load the data, build the model."""
+        """Load the data and build the model; called once, before the first round."""
 
     @abstractmethod
     def train(self, weights: Weights, round: Round) -> LocalResult:
-        """Train one round from the global model's weights."""
+        """Train one round, starting with the weights of the global model."""
 
     def end(self) -> None:
-        """Called once, when the job ends, however it ends."""
+        """Release resources; called once when the job ends, even if it failed."""
 
     def log(self, tag: str, value: float, step: int) -> None:
-        """Log a scalar to the server's analytics receivers (TensorBoard, MLflow, Weights & Biases).
+        """Log a scalar to TensorBoard, MLflow and Weights & Biases.
 
         Args:
-            tag: its name, such as "train_loss".
+            tag: name of the metric, such as "train_loss".
             value: a number.
-            step: its place on the horizontal axis: usually the round, or a step count over all rounds.
+            step: position on the horizontal axis: usually the round, or a step count over all rounds.
         """
         self._send(tag, float(value), AnalyticsDataType.SCALAR, step)
 
     def log_text(self, tag: str, text: str, step: int) -> None:
-        """Log words, as Markdown; at most 64 Ki characters are kept."""
+        """Log Markdown text; the first 64 Ki characters are kept."""
         self._send(tag, text, AnalyticsDataType.TEXT, step)
 
     def log_image(self, tag: str, image: Any, step: int) -> None:
-        """Log a picture for TensorBoard: HW, HWC or CHW, uint8 or 0 to 1; a large one is scaled down."""
+        """Log an image for TensorBoard: HW, HWC or CHW, uint8 or 0 to 1. Large images are scaled down."""
         import numpy
 
         self._send(tag, numpy.asarray(image), AnalyticsDataType.IMAGE, step)
 
     def log_histogram(self, tag: str, values: Any, step: int, bins: int = 64) -> None:
-        """Log how values are spread, such as a layer's weights, for TensorBoard; only the bins travel."""
+        """Log a histogram, such as of a layer's weights, for TensorBoard. Only the bins leave the site."""
         import numpy
 
         flat = numpy.asarray(values, dtype=float).ravel()
         counts, edges = numpy.histogram(flat[numpy.isfinite(flat)], bins=bins)
         spread = {"edges": edges.tolist(), "counts": counts.tolist()}
-        # NVFlare has no type for it; its own receivers pass over what is a model.
+        # NVFlare has no type for histograms; its own receivers ignore the type MODEL.
         self._send(tag, "histogram", AnalyticsDataType.MODEL, step, histogram=spread)
 
     def _send(self, tag: str, value: Any, kind: AnalyticsDataType, step: int, **further: Any) -> None:
@@ -165,7 +172,7 @@ class SiteTraining(Executor):
             send_analytic_dxo(self, point, fl_ctx)
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
-        """Begin and end with the job's run."""
+        """Call `begin` and `end` at the start and the end of the job."""
         if event_type == EventType.START_RUN:
             self._start(fl_ctx)
         elif event_type == EventType.END_RUN:
@@ -183,7 +190,7 @@ class SiteTraining(Executor):
             round = Round(received.current_round or 0, received.total_rounds or 0, received.meta or {})
             result = self.train(dict(received.params), round)
             check_result(result, received.params)
-        except UnusableResult as error:
+        except InvalidResult as error:
             return self._refuse(fl_ctx, error.breach, round)
         except Exception:
             self.log_error(fl_ctx, secure_format_traceback())
@@ -202,7 +209,7 @@ class SiteTraining(Executor):
         )
 
     def _start(self, fl_ctx: FLContext) -> None:
-        """Begin; a failure is kept for the first round, which is where the server hears of it."""
+        """Call `begin`; the first round reports its failure, because the server sees no earlier one."""
         self._engine = fl_ctx.get_engine()
         workspace = fl_ctx.get_prop(FLContextKey.WORKSPACE_OBJECT)
         job_id = fl_ctx.get_job_id()
@@ -213,7 +220,7 @@ class SiteTraining(Executor):
             self._failure = secure_format_traceback()
 
     def _refuse(self, fl_ctx: FLContext, breach: Breach, round: Round) -> Shareable:
-        """Answer with the reason, which the guard of the server ends the job with."""
+        """Return the reason to the server, whose guard ends the job with it."""
         finding = Finding(
             breach.what, breach.remedy, site=fl_ctx.get_identity_name(), round=round.number, key=breach.key
         )
@@ -222,28 +229,27 @@ class SiteTraining(Executor):
 
 
 class ArrayTraining(SiteTraining):
-    """The same for a model that is one NumPy array, `weights[ARRAY]`: for `ArrayTrainingRecipe`, without
-    torch."""
+    """A `SiteTraining` for `ArrayTrainingRecipe`: the model is one array, `weights[ARRAY]`; no torch."""
 
     _exchange = ExchangeFormat.NUMPY
 
 
 def check_result(result: LocalResult, received: Mapping[str, Any]) -> None:
-    """Refuse what NVFlare would take in silence and drop, or average into another model.
+    """Check a result for errors that NVFlare would ignore or average into the model.
 
     Raises:
-        UnusableResult: names missing or unknown, another kind of array, another shape, nothing to weigh by.
+        InvalidResult: missing or unknown names, other array types or shapes, or no examples.
     """
     if not isinstance(result, LocalResult):
-        raise UnusableResult(Breach(f"train() returned {type(result).__name__}", "Return a LocalResult."))
+        raise InvalidResult(Breach(f"train() returned {type(result).__name__}", "Return a LocalResult."))
     if breach := differing(describe(received), describe(result.weights), whole=True):
-        raise UnusableResult(breach)
+        raise InvalidResult(breach)
     if result.examples <= 0:
-        raise UnusableResult(
-            Breach(f"{result.examples} is not above 0", "Count the examples it trained on.", "examples")
+        raise InvalidResult(
+            Breach(f"{result.examples} is not above 0", "Return the number of training examples.", "examples")
         )
     for name, before in received.items():
         after = result.weights[name]
         if type(after) is not type(before):
             kinds = f"returned {type(after).__name__}, and was sent {type(before).__name__}"
-            raise UnusableResult(Breach(kinds, "Return each parameter as what it was received.", name))
+            raise InvalidResult(Breach(kinds, "Return each parameter in its original type.", name))

@@ -1,4 +1,4 @@
-"""Every private name of NVFlare that Flarefleet depends on, one module a subject, behind names of our own.
+"""Every private name of NVFlare that Flarefleet depends on, behind our own names; one module a subject.
 
 Each module declares `USES`. `self_check` compares these names with an NVFlare release.
 """

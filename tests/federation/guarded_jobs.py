@@ -19,7 +19,7 @@ from nvflare.recipe.spec import Recipe
 from nvflare.recipe.utils import add_cross_site_evaluation, add_experiment_tracking
 
 from fl_app.guard.component import JobGuard
-from fl_app.jobs.tuning import APP_PACKAGES
+from fl_app.jobs.recipe_defaults import APP_PACKAGES
 from tests.federation import stock_flower_job
 
 CLIENT = Path(__file__).with_name("guarded_client.py")

@@ -1,5 +1,4 @@
-"""The job `fedadagrad` in a federation comes to what a plain loop comes to; a site that breaks its word
-ends it."""
+"""The job `fedadagrad` in a federation: it equals its reference, and an invalid report ends it."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ from fl_app.jobs.fedadagrad.schedule import sample
 from tests.federation.federation import ADMIN, Federation, write_project
 from tests.unit.fedadagrad.reference import Reference, run
 
-pytestmark = pytest.mark.federation
+pytestmark = [pytest.mark.federation, pytest.mark.extended]
 
 PARAMETERS = DigitParameters(rounds=4, local_epochs=2, halve_every=2, evaluate_every=3, hidden=16, seed=5)
 SITES = [f"site-{number}" for number in (1, 2, 3)]
@@ -29,20 +28,20 @@ SAMPLED = [
 ]
 EVALUATED = [0, 3, 4]
 
-CARELESS_SITE = """
+BROKEN_SITE = """
 from dataclasses import replace
 from fl_app.jobs.fedadagrad.client import DigitSite
 
 
-class CarelessSite(DigitSite):
+class BrokenSite(DigitSite):
     def begin(self, site):
         super().begin(site)
-        self.here = site.name
+        self.site_name = site.name
 
     def train(self, weights, round):
         result = super().train(weights, round)
         report = {**result.meta["training_report"]}
-        if self.here == "site-2":
+        if self.site_name == "site-2":
             report["losses"] = [float("nan")]
         return replace(result, meta={"training_report": report})
 """
@@ -63,7 +62,7 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]
 
 @pytest.fixture(scope="module")
 def results(federation: Federation, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What one job left."""
+    """The results of one job."""
     folder = tmp_path_factory.mktemp("results") / "fetched"
     settings = [f"{name}={value}" for name, value in PARAMETERS.model_dump().items()]
     submitted = federation.flarefleet(
@@ -76,17 +75,17 @@ def results(federation: Federation, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="module")
 def expected() -> Reference:
-    """What a plain loop without NVFlare comes to."""
+    """The result of a loop without NVFlare."""
     return run(PARAMETERS, SITES, SAMPLED)
 
 
-def test_the_model_after_the_last_round_is_the_references(results: Path, expected: Reference) -> None:
+def test_the_final_model_equals_the_reference(results: Path, expected: Reference) -> None:
     stored = torch.load(results / "model" / "FL_global_model.pt", weights_only=True)["model"]
     for name, value in expected.weights[-1].items():
         torch.testing.assert_close(stored[name].double(), torch.tensor(value), rtol=0, atol=1e-4)
 
 
-def test_the_server_evaluates_when_it_should_and_keeps_the_best_model(
+def test_the_server_evaluates_on_schedule_and_keeps_the_best_model(
     results: Path, expected: Reference
 ) -> None:
     history = _json(results, "evaluation_history.json")
@@ -103,9 +102,7 @@ def test_the_server_evaluates_when_it_should_and_keeps_the_best_model(
         torch.testing.assert_close(stored[name].double(), torch.tensor(value), rtol=0, atol=1e-4)
 
 
-def test_every_sampled_site_reports_with_the_learning_rate_of_the_round(
-    results: Path, expected: Reference
-) -> None:
+def test_every_sampled_site_reports_its_losses(results: Path, expected: Reference) -> None:
     reports = _json(results, "training_history.json")
     assert {(report["round"], report["site"]) for report in reports} == {
         (round + 1, site) for round, chosen in enumerate(SAMPLED) for site in chosen
@@ -115,32 +112,32 @@ def test_every_sampled_site_reports_with_the_learning_rate_of_the_round(
         assert report["losses"] == pytest.approx(expected.losses[report["round"], report["site"]], abs=1e-3)
 
 
-def test_one_run_holds_the_metrics_of_the_server_and_of_each_site(results: Path) -> None:
+def test_the_metrics_of_server_and_sites_are_logged(results: Path) -> None:
     events = results / "tb_events"
-    took_part = {site for chosen in SAMPLED for site in chosen}
-    (server,) = {folder.name for folder in events.iterdir()} - took_part
+    sampled = {site for chosen in SAMPLED for site in chosen}
+    (server,) = {folder.name for folder in events.iterdir()} - sampled
 
     for tag in ("accuracy", "loss", "parameter_norm"):
         assert _steps(events / server, tag) == EVALUATED
-    for site in took_part:
+    for site in sampled:
         rounds = [round for round, chosen in enumerate(SAMPLED) if site in chosen]
         for tag in ("train_loss", "train_seconds", "converged", "learning_rate", "own_accuracy"):
             assert _steps(events / site, tag) == rounds
 
 
-def test_bad_metadata_ends_the_job_with_site_and_field(federation: Federation, tmp_path: Path) -> None:
+def test_an_invalid_report_ends_the_job_and_names_the_field(federation: Federation, tmp_path: Path) -> None:
     exported = federation.flarefleet("export", "fedadagrad", str(tmp_path), "--set", "fraction_train=1")
     assert exported.returncode == 0, exported.stderr
     app = tmp_path / "fedadagrad" / "app"
     config = app / "config" / "config_fed_client.json"
     config.write_text(
         config.read_text(encoding="utf-8").replace(
-            "fl_app.jobs.fedadagrad.client.DigitSite", "careless.CarelessSite"
+            "fl_app.jobs.fedadagrad.client.DigitSite", "broken.BrokenSite"
         ),
         encoding="utf-8",
     )
     (app / "custom").mkdir()
-    (app / "custom" / "careless.py").write_text(CARELESS_SITE, encoding="utf-8")
+    (app / "custom" / "broken.py").write_text(BROKEN_SITE, encoding="utf-8")
 
     with open_session(AdminKit.read(federation.kit(ADMIN))) as session:
         job_id = session.submit(tmp_path / "fedadagrad", token=uuid.uuid4().hex)
@@ -151,15 +148,6 @@ def test_bad_metadata_ends_the_job_with_site_and_field(federation: Federation, t
         "site-2, round 1: bad metadata: training_report.losses[0]: Input should be a finite number"
         in watched.stderr
     )
-
-
-def test_a_federation_without_flower_says_so_at_once_when_it_is_given_a_flower_job(
-    federation: Federation,
-) -> None:
-    submitted = federation.flarefleet("submit", "flower-digits")
-
-    assert submitted.returncode == 1
-    assert "Flower is not installed here; flwr" in submitted.stderr
 
 
 def _json(results: Path, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The job fedprox-vla with the real lerobot, in an environment of its own (`make vla`), on real processes."""
+"""The job fedprox-vla with the real lerobot in its own environment (`make vla`), on processes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.federation.federation import write_project
 from tests.vla import environment
 from tests.vla.hub_stand_in import HubStandIn
 
-pytestmark = pytest.mark.federation
+pytestmark = [pytest.mark.federation, pytest.mark.extended]
 
 TOKEN = "hf_of_the_test"
 Flarefleet = Callable[..., subprocess.CompletedProcess[str]]
@@ -23,9 +23,9 @@ Flarefleet = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="module")
 def vla() -> Path:
-    """The environment with lerobot; made in CI, skipped elsewhere where nobody made it."""
+    """The environment with lerobot; CI creates it, other machines skip the tests if it is missing."""
     if not environment.is_made() and os.environ.get("CI") != "true":
-        pytest.skip("no environment with lerobot here; make it: make vla")
+        pytest.skip("the environment with lerobot is missing; create it: make vla")
     return environment.make()
 
 
@@ -38,7 +38,7 @@ def hub() -> Iterator[HubStandIn]:
 
 @pytest.fixture(scope="module")
 def flarefleet(vla: Path, hub: HubStandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flarefleet]:
-    """The command line of that environment, for a federation that is up."""
+    """The command line of that environment, for a running federation."""
     folder = tmp_path_factory.mktemp("vla")
     write_project(folder, sites=2, name="robots")
     variables = {**os.environ, "HF_ENDPOINT": hub.url, "HF_TOKEN": TOKEN, "OMP_NUM_THREADS": "1"}
@@ -65,7 +65,7 @@ def settings(**values: object) -> list[str]:
     return [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
 
 
-def test_the_policy_gets_better_is_measured_when_it_should_be_and_is_published(
+def test_the_policy_improves_and_the_best_one_is_published(
     flarefleet: Flarefleet, hub: HubStandIn, tmp_path: Path
 ) -> None:
     submitted = flarefleet(
@@ -91,7 +91,7 @@ def test_the_policy_gets_better_is_measured_when_it_should_be_and_is_published(
     assert pushed["model.safetensors"] == kept.read_bytes()
 
 
-def test_a_hub_that_refuses_ends_the_job_before_it_trains(flarefleet: Flarefleet, hub: HubStandIn) -> None:
+def test_a_refusal_by_the_hub_ends_the_job_before_training(flarefleet: Flarefleet, hub: HubStandIn) -> None:
     hub.may_write = False
     try:
         refused = flarefleet("submit", "fedprox-vla", *settings(rounds=1, hub_repository="lab/other"))
@@ -99,11 +99,11 @@ def test_a_hub_that_refuses_ends_the_job_before_it_trains(flarefleet: Flarefleet
         hub.may_write = True
 
     assert refused.returncode == 1
-    assert "did not make the repository lab/other" in refused.stderr
+    assert "did not create the repository lab/other" in refused.stderr
     assert TOKEN not in refused.stderr
     assert "round 1/1" not in refused.stderr
 
 
-def test_the_policy_itself_keeps_its_promises(vla: Path) -> None:
-    """tests/vla and, of what is tested of every job, this job's rows, run where lerobot is."""
+def test_the_unit_tests_pass_in_the_environment(vla: Path) -> None:
+    """Run tests/vla and this job's rows of test_every_job where lerobot is installed."""
     pass_where(vla / "bin" / "python", "-k", "vla", "tests/vla", "tests/unit/jobs/test_every_job.py")

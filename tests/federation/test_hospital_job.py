@@ -1,4 +1,4 @@
-"""The job `hospital` in a federation of other names and another number of sites than the demo's."""
+"""The job `hospital` in a federation with other names and fewer sites than the demo."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SITES = 2
 PARAMETERS = HospitalParameters(rounds=3, local_epochs=1, hidden=7, seed=5)
 
 
-def test_two_runs_in_any_federation_come_to_the_same_model_and_log_every_round(
+def test_two_runs_give_the_reference_model_and_log_every_round(
     new_federation: Callable[..., Federation], tmp_path: Path
 ) -> None:
     federation = new_federation(name="clinics", sites=SITES)

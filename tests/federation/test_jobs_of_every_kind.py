@@ -1,5 +1,4 @@
-"""The small jobs of the kit and a job of one's own, on one federation of three sites, each held against what
-it must come to."""
+"""Small jobs of the kit and a custom job on one federation of three sites, each against its reference."""
 
 from __future__ import annotations
 
@@ -23,7 +22,7 @@ pytestmark = pytest.mark.federation
 
 SITES = 3
 BIG_SUM = 359579325206583560961765665172189099052367214309267232255589800
-"""Of the first 300 Fibonacci numbers: 62 digits."""
+"""Sum of the first 300 Fibonacci numbers: 62 digits."""
 
 
 @pytest.fixture(scope="module")
@@ -38,16 +37,14 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]
 
 
 def run(federation: Federation, folder: Path, job: str, *settings: str) -> Path:
-    """Submit a job, see it complete, and return its results."""
+    """Submit a job, wait until it completes, and return its results."""
     words = [word for setting in settings for word in ("--set", setting)]
     done = federation.flarefleet("submit", job, *words, "--fetch", str(folder / "results"))
     assert done.returncode == 0, done.stderr
     return folder / "results"
 
 
-def test_fibonacci_brings_exact_sums_of_any_size_and_draws_its_pyramid_at_the_site(
-    federation: Federation, tmp_path: Path
-) -> None:
+def test_fibonacci_returns_exact_sums_and_logs_its_pyramid(federation: Federation, tmp_path: Path) -> None:
     results = run(federation, tmp_path, "fibonacci", 'levels={"site-2": 300}')
     result = json.loads((results / "metrics" / "fibonacci.json").read_text())
     assert [entry["sums"] for entry in result["rounds"]] == [
@@ -59,7 +56,8 @@ def test_fibonacci_brings_exact_sums_of_any_size_and_draws_its_pyramid_at_the_si
     assert "0 1 1 2 3 5 8 13 21 34\n" in logs
 
 
-def test_the_median_holds_against_a_broken_site_that_is_a_process_of_its_own_and_sends_differences(
+@pytest.mark.extended
+def test_the_median_resists_a_broken_site_in_a_separate_process(
     federation: Federation, tmp_path: Path
 ) -> None:
     other = {"train_args": "--poison 100", "external_process": True, "transfer": "DIFF"}
@@ -77,7 +75,8 @@ def test_the_median_holds_against_a_broken_site_that_is_a_process_of_its_own_and
     assert np.abs(found - true_weights(5)).max() < 0.5
 
 
-def test_hospital_with_adagrad_on_digits_comes_to_the_model_of_its_reference(
+@pytest.mark.extended
+def test_hospital_with_adagrad_on_digits_gives_the_reference_model(
     federation: Federation, tmp_path: Path
 ) -> None:
     torch.set_num_threads(1)
@@ -90,13 +89,14 @@ def test_hospital_with_adagrad_on_digits_comes_to_the_model_of_its_reference(
         torch.testing.assert_close(stored[name], value, rtol=0, atol=1e-4)
 
 
-def test_a_job_of_ones_own_runs_as_it_was_written(federation: Federation, tmp_path: Path) -> None:
-    folder = write_job("brought-along", "numpy", tmp_path)
+def test_a_new_custom_job_runs_unchanged(federation: Federation, tmp_path: Path) -> None:
+    folder = write_job("custom-job", "numpy", tmp_path)
     results = run(federation, tmp_path, str(folder), "rounds=3")
     assert np.abs(np.load(results / "model" / "server.npy") - [1, -2, 3]).max() < 0.1
 
 
-def test_a_flower_job_where_there_is_no_flower_ends_and_says_what_to_do(federation: Federation) -> None:
+@pytest.mark.extended
+def test_a_flower_job_without_flower_fails_with_the_remedy(federation: Federation) -> None:
     done = federation.flarefleet("submit", "flower-digits")
 
     assert done.returncode == 1

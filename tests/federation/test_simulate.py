@@ -115,7 +115,7 @@ def test_a_job_that_fails_says_which_site_and_why_and_keeps_its_logs(
     [
         (["fibonaci"], 2, "did you mean fibonacci"),
         (["fibonacci", "--set", "level=0"], 2, "level is int, at least 1, at most 20000"),
-        (["fibonacci", "--set", 'levels={"site-3": 7}'], 2, "levels: site-3: none of the sites"),
+        (["fibonacci", "--set", 'levels={"site-3": 7}'], 2, "levels: site-3: not among the sites"),
         (["fibonacci", "--sites", "0"], 2, "greater than or equal to 1"),
         (["fibonacci", "--fetch", "."], 2, "is not empty"),
     ],

@@ -14,13 +14,13 @@ from flwr.app.error import Error
 from fl_app.jobs.fedadagrad.digits import divide
 from fl_app.jobs.fedadagrad.evaluation import EvaluationJournal
 from fl_app.jobs.fedadagrad.job import DigitParameters
-from fl_app.jobs.fedadagrad.model import DigitReader
 from fl_app.jobs.flower_digits.app.flower_digits_app.strategy import DigitStrategy, SiteFailed
+from fl_app.jobs.shared.classifier import DigitClassifier
 
 
 def test_an_error_of_the_superlink_itself_ends_the_round_with_its_reason(tmp_path: Path) -> None:
     settings = DigitParameters(hidden=16)
-    journal = EvaluationJournal(tmp_path, DigitReader(16, 0), divide(2, 0).test)
+    journal = EvaluationJournal(tmp_path, DigitClassifier(16, 0), divide(2, 0).test)
     strategy = DigitStrategy(settings, {"site-1": 11, "site-2": 22}, journal)
     strategy.sampled = ["site-1"]
     asked = Message(RecordDict(), dst_node_id=11, message_type=MessageType.TRAIN)

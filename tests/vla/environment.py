@@ -1,17 +1,18 @@
-"""The environment of the job fedprox-vla for tests: `python -m tests.vla.environment` makes .venv-vla.
+"""The test environment of the job fedprox-vla: `python -m tests.vla.environment` creates .venv-vla.
 
-lerobot and the CPU build of PyTorch that test machines have do not resolve together, so versions that were
-tried are installed without a resolver. On other machines: pip install 'flarefleet[jobs,vla]'.
+pip cannot resolve lerobot together with the CPU build of PyTorch that test machines have. The environment has
+tested versions, installed without the resolver. On other machines: pip install 'flarefleet[jobs,vla]'.
 """
 
 from __future__ import annotations
 
-import fcntl
 import subprocess
 import sys
 import sysconfig
 import venv
 from pathlib import Path
+
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = ROOT / ".venv-vla"
@@ -22,15 +23,14 @@ _OPERATORS = _HERE / "torchvision_ops.py"
 
 
 def is_made() -> bool:
-    """Whether the environment is there, and of these requirements."""
+    """Return whether the environment exists with the current requirements."""
     made = ENVIRONMENT / "made-from.txt"
     return made.is_file() and made.read_text() == _made_from()
 
 
 def make() -> Path:
-    """Make the environment where it is missing or of other requirements, once at a time; return it."""
-    with (ROOT / ".venv-vla.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    """Create the environment if it is missing or outdated, under a lock, and return its folder."""
+    with FileLock(ROOT / ".venv-vla.lock"):
         if not is_made():
             venv.create(ENVIRONMENT, with_pip=True, clear=True)
             _pip("-r", str(_TORCH))

@@ -1,4 +1,4 @@
-"""A model hub on loopback that speaks the few calls with which huggingface_hub publishes a folder."""
+"""A fake model hub on loopback, with the API calls that huggingface_hub uses to publish a folder."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 
 class HubStandIn:
-    """Keeps what is pushed to it.
+    """A hub that keeps pushed files in memory.
 
     Args:
-        token: the one it accepts.
-        may_write: whether that token may push.
+        token: the accepted access token.
+        may_write: whether the token may push.
     """
 
     def __init__(self, token: str, may_write: bool = True) -> None:
@@ -98,4 +98,4 @@ class _Request(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing."""
+        """Suppress the log."""

@@ -1,4 +1,4 @@
-"""Publishing a policy, to a stand-in of the hub's API. Runs in .venv-vla."""
+"""Publishing a policy on a fake hub. Runs in .venv-vla."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ pytest.importorskip("huggingface_hub", reason="runs in .venv-vla: make vla")
 
 import huggingface_hub.constants
 
-from fl_app.jobs.fedprox_vla.hub import TOKEN, HubRefusal, HubRepository
+from fl_app.jobs.fedprox_vla.hub import TOKEN, HubError, HubRepository
 from tests.vla.hub_stand_in import HubStandIn
 
 GOOD = "hf_good"
@@ -26,7 +26,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubStandIn]:
 
 
 def _point_to(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What HF_ENDPOINT does before huggingface_hub is imported."""
+    """Change the endpoint, as HF_ENDPOINT does before huggingface_hub is imported."""
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", url)
     monkeypatch.setattr(
         huggingface_hub.constants,
@@ -35,7 +35,7 @@ def _point_to(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_a_missing_repository_is_made_private_and_filled(hub: HubStandIn, tmp_path: Path) -> None:
+def test_a_missing_repository_is_created_as_private(hub: HubStandIn, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.safetensors").write_bytes(b"\x00\x01" * 500)
     repository = HubRepository("lab/arm", token=GOOD)
@@ -48,45 +48,45 @@ def test_a_missing_repository_is_made_private_and_filled(hub: HubStandIn, tmp_pa
     assert where.startswith(hub.url)
 
 
-def test_a_repository_that_is_there_is_used(hub: HubStandIn) -> None:
+def test_an_existing_repository_is_used(hub: HubStandIn) -> None:
     HubRepository("lab/arm", token=GOOD).prepare()
     HubRepository("lab/arm", token=GOOD).prepare()
 
     assert list(hub.repositories) == ["lab/arm"]
 
 
-def test_a_wrong_token_is_refused_before_anything_is_made(hub: HubStandIn) -> None:
-    with pytest.raises(HubRefusal, match=r"did not accept the token of HF_TOKEN: .*"):
+def test_an_invalid_token_is_rejected_before_the_repository_is_created(hub: HubStandIn) -> None:
+    with pytest.raises(HubError, match=r"did not accept the token of HF_TOKEN: .*"):
         HubRepository("lab/arm", token="hf_bad").prepare()
 
     assert not hub.repositories
 
 
-def test_a_token_without_the_right_to_write_is_told_so(hub: HubStandIn) -> None:
+def test_a_token_without_write_access_is_reported(hub: HubStandIn) -> None:
     hub.may_write = False
 
-    with pytest.raises(HubRefusal, match=r"did not make the repository lab/arm: .*right to write there"):
+    with pytest.raises(HubError, match=r"did not create the repository lab/arm: .*right to write there"):
         HubRepository("lab/arm", token=GOOD).prepare()
 
 
-def test_no_token_names_where_it_belongs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_token_is_reported_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(TOKEN, raising=False)
 
-    with pytest.raises(HubRefusal, match=r"the server has no HF_TOKEN\. Give it one"):
+    with pytest.raises(HubError, match=r"the server has no HF_TOKEN\. Set it"):
         HubRepository("lab/arm")
 
 
-def test_a_hub_that_is_down_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_hub_is_reported_with_its_url(monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in = HubStandIn(GOOD)
     stand_in.close()
     _point_to(stand_in.url, monkeypatch)
 
-    with pytest.raises(HubRefusal, match=stand_in.url):
+    with pytest.raises(HubError, match=stand_in.url):
         HubRepository("lab/arm", token=GOOD).prepare()
 
 
-def test_no_message_shows_the_token(hub: HubStandIn) -> None:
-    with pytest.raises(HubRefusal) as refusal:
+def test_no_message_contains_the_token(hub: HubStandIn) -> None:
+    with pytest.raises(HubError) as error:
         HubRepository("lab/arm", token="hf_secret").prepare()
 
-    assert "hf_secret" not in str(refusal.value)
+    assert "hf_secret" not in str(error.value)

@@ -1,4 +1,4 @@
-"""The real lerobot code path, with a tiny random policy and made-up recordings. Runs in .venv-vla."""
+"""The real lerobot code path, with a tiny random policy and synthetic recordings. Runs in .venv-vla."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import torch
 
 from fl_app.jobs.fedprox_vla.client import RobotSite
 from fl_app.jobs.fedprox_vla.evaluation import PolicyEvaluator
-from fl_app.jobs.fedprox_vla.policy import Learner, build_policy
-from fl_app.jobs.fedprox_vla.recordings import NoRecordings, make_recordings, open_recordings
-from fl_app.jobs.journal import Journal
+from fl_app.jobs.fedprox_vla.policy import PolicyPipeline, build_policy
+from fl_app.jobs.fedprox_vla.recordings import InvalidRecordings, make_recordings, open_recordings
+from fl_app.jobs.shared.journal import Journal
 from fl_app.jobs.training import Round, Site
 
 SETTINGS = {
@@ -34,7 +34,7 @@ SETTINGS = {
 
 
 class Lab(RobotSite):
-    """A site whose metrics are kept instead of sent."""
+    """A site that keeps its logged values."""
 
     def __init__(self, **settings: object) -> None:
         super().__init__(**{**SETTINGS, **settings})  # type: ignore[arg-type]
@@ -54,9 +54,8 @@ def evaluator(folder: Path) -> PolicyEvaluator:
     folder.mkdir()
     policy = build_policy()
     recordings = make_recordings(folder / "recordings", (0, 99), episodes=2)
-    return PolicyEvaluator(
-        Learner(policy, open_recordings(recordings, policy.config.chunk_size)), Journal(folder), 8, seed=0
-    )
+    pipeline = PolicyPipeline(policy, open_recordings(recordings, policy.config.chunk_size))
+    return PolicyEvaluator(pipeline, Journal(folder), 8, seed=0)
 
 
 def test_every_site_builds_the_same_policy() -> None:
@@ -66,8 +65,8 @@ def test_every_site_builds_the_same_policy() -> None:
     assert any(not torch.equal(one[name], value) for name, value in build_policy(seed=2).state_dict().items())
 
 
-def test_training_brings_the_actions_closer(tmp_path: Path) -> None:
-    """Two labs, three rounds, averaged by hand: what the federation does."""
+def test_federated_training_decreases_the_error_of_the_actions(tmp_path: Path) -> None:
+    """Average two labs over three rounds, as the federation does."""
     measured = evaluator(tmp_path / "server")
     labs = [begin(Lab(), tmp_path / name, name) for name in ("lab-a", "lab-b")]
     weights = build_policy().state_dict()
@@ -81,13 +80,13 @@ def test_training_brings_the_actions_closer(tmp_path: Path) -> None:
         }
         measured.evaluate(number + 1, weights)
 
-    assert measured.history[-1].squared_error < 0.8 * measured.history[0].squared_error
-    assert all(lab.logged["proximal"][0] == 0 for lab in labs)  # at the first step the model is the anchor
+    history = measured.journal.evaluations
+    assert history[-1].squared_error < 0.8 * history[0].squared_error
+    assert all(lab.logged["proximal"][0] == 0 for lab in labs)  # the first step starts at the anchor
     assert all(max(lab.logged["proximal"]) > 0 for lab in labs)
 
 
-def test_without_the_term_a_round_is_another(tmp_path: Path) -> None:
-    """The term reaches lerobot's gradients: a large mu keeps the policy where it was sent."""
+def test_the_proximal_term_limits_the_change_of_the_policy(tmp_path: Path) -> None:
     weights = build_policy().state_dict()
     moved = {}
     for mu in (0.0, 50.0):
@@ -99,7 +98,7 @@ def test_without_the_term_a_round_is_another(tmp_path: Path) -> None:
     assert moved[50.0] < 0.5 * moved[0.0]
 
 
-def test_an_evaluation_can_be_repeated(tmp_path: Path) -> None:
+def test_an_evaluation_is_reproducible(tmp_path: Path) -> None:
     measured = evaluator(tmp_path / "server")
     weights = build_policy().state_dict()
 
@@ -109,7 +108,7 @@ def test_an_evaluation_can_be_repeated(tmp_path: Path) -> None:
     assert first.is_best and not second.is_best
 
 
-def test_the_best_policy_is_one_that_lerobot_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lerobot_loads_the_best_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 
     measured = evaluator(tmp_path / "server")
@@ -123,22 +122,22 @@ def test_the_best_policy_is_one_that_lerobot_loads(tmp_path: Path, monkeypatch: 
     assert "after 0 rounds" in (measured.best / "README.md").read_text()
 
 
-def test_one_step_a_round_would_be_fedavg_and_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="would take 1 step a round"):
+def test_one_step_per_round_is_rejected(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="would take 1 step per round"):
         begin(Lab(batch_size=512, local_epochs=1), tmp_path / "a")
 
     assert begin(Lab(batch_size=512, local_epochs=1, mu=0.0), tmp_path / "b")
 
 
-def test_a_folder_without_a_dataset_is_named(tmp_path: Path) -> None:
-    with pytest.raises(NoRecordings, match=r"holds no LeRobot dataset .* mount the site's data there"):
+def test_a_folder_without_a_valid_dataset_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRecordings, match=r"holds no LeRobot dataset .* mount the site's data there"):
         begin(Lab(dataset=str(tmp_path)), tmp_path / "a")
     (tmp_path / "meta").mkdir()
     (tmp_path / "meta" / "info.json").write_text("{")
-    with pytest.raises(NoRecordings, match="cannot be read as a LeRobot dataset"):
+    with pytest.raises(InvalidRecordings, match="cannot be read as a LeRobot dataset"):
         begin(Lab(dataset=str(tmp_path)), tmp_path / "b")
 
 
-def test_a_site_outside_the_job_is_refused(tmp_path: Path) -> None:
+def test_a_site_outside_of_the_job_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="lab-z is not among the job's sites"):
         begin(Lab(), tmp_path / "z", "lab-z")

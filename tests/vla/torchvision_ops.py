@@ -1,6 +1,7 @@
-"""Lets torchvision's CUDA build be imported beside PyTorch's CPU build, for tests alone: the only pair of
-wheels that can be had on our test machines. Its compiled operators are declared and not there; SmolVLA needs
-none of them. `tests.vla.environment` puts this file into the environment, where a .pth file imports it.
+"""Make torchvision's CUDA build importable beside PyTorch's CPU build, for tests alone.
+
+Test machines have no other pair of wheels. The module declares torchvision's compiled operators without
+implementing them; SmolVLA uses none. `tests.vla.environment` installs this file, and a .pth file imports it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ OPERATORS = (
 
 
 class BeforeTorchvision(MetaPathFinder):
-    """Declares the operators when torchvision is first asked for, and finds nothing."""
+    """Declares the operators at the first import of torchvision."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         if name == "torchvision":
@@ -30,6 +31,6 @@ class BeforeTorchvision(MetaPathFinder):
 
 
 KEPT: list[BeforeTorchvision] = []
-"""A library's operators go with it."""
+"""Keeps the library, whose operators are deleted with it."""
 
 sys.meta_path.insert(0, BeforeTorchvision())

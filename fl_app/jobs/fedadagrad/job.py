@@ -1,4 +1,4 @@
-"""The job `fedadagrad`: handwritten digits, a sample of the sites in each round, Adagrad at the server."""
+"""The job `fedadagrad`: handwritten digits, sampled sites, Adagrad and evaluation at the server."""
 
 from __future__ import annotations
 
@@ -14,53 +14,71 @@ if TYPE_CHECKING:
 
 DESCRIPTION = "Handwritten digits with server-side Adagrad, sampled sites and server evaluation (PyTorch)"
 NEEDS = dict.fromkeys(("torch", "safetensors", "sklearn", "tensorboard"), "flarefleet[jobs]")
-WARM_UP = ("fl_app.jobs.fedadagrad.recipe",)
+WARM_UP = ("fl_app.jobs.recipe", "fl_app.jobs.fedadagrad.controller")
 
 
 class DigitParameters(JobParameters):
-    """How the sites train, and how the server takes up what they learnt."""
+    """Parameters of the jobs `fedadagrad` and `flower-digits`."""
 
     rounds: int = Field(20, ge=1, le=1000)
-    """How often the sites' models are averaged."""
+    """Number of rounds"""
     fraction_train: float = Field(0.5, gt=0, le=1, allow_inf_nan=False)
-    """Share of the sites that trains in a round; rounded up to whole sites."""
+    """Share of the sites that train in a round, rounded up to whole sites"""
     local_epochs: int = Field(5, ge=1, le=100)
-    """Passes of each chosen site over its own images in a round."""
+    """Epochs of each sampled site per round"""
     learning_rate: float = Field(0.01, gt=0, le=1, allow_inf_nan=False)
-    """Of the sites, in the first rounds."""
+    """Learning rate of the sites in the first rounds"""
     halve_every: int = Field(5, ge=1, le=1000)
-    """After so many rounds the sites' learning rate halves, again and again."""
+    """Number of rounds after which the sites' learning rate halves, repeatedly"""
     server_learning_rate: float = Field(0.05, gt=0, le=10, allow_inf_nan=False)
-    """Of Adagrad at the server."""
+    """Server learning rate of FedAdagrad"""
     tau: float = Field(1e-3, gt=0, le=1, allow_inf_nan=False)
-    """Of Adagrad: how much the size of an update counts beside that of earlier ones."""
+    """Adaptivity constant of FedAdagrad, added to the root of the summed squares"""
     evaluate_every: int = Field(1, ge=1, le=1000)
-    """The server measures the model every so many rounds, and after the last."""
+    """Number of rounds between two evaluations at the server; the last round is always evaluated"""
     batch_size: int = Field(16, ge=1, le=512)
-    """Images a training step."""
+    """Images per training step"""
     hidden: int = Field(128, ge=1, le=1024)
-    """Size of the model's hidden layer."""
+    """Size of the model's hidden layer"""
     patience: int = Field(5, ge=1, le=1000)
-    """A site says that it has converged after so many epochs without progress."""
+    """Number of epochs without progress after which a site reports convergence"""
     tolerance: float = Field(0.01, ge=0, lt=1, allow_inf_nan=False)
-    """What counts as no progress, as a share of the best loss before."""
+    """Smallest relative decrease of the best loss that is progress"""
     seed: int = Field(0, ge=0, lt=2**32)
-    """Of the division of images, the first weights, the training order and the sample of sites."""
+    """Seed of the division of images, the first weights, the training order and the sampled sites"""
 
 
 PARAMETERS = DigitParameters
 
 
 def recipe(parameters: DigitParameters, sites: Sequence[str]) -> Recipe:
-    """Put the job together for these sites, whatever their names; their order decides who has which images.
+    """Make the recipe for these sites, whatever their names; their order decides who has which images.
 
     Raises:
-        ValueError: the images cannot be divided over so many sites.
+        ValueError: the images cannot be divided over this number of sites.
     """
     from nvflare.recipe.utils import add_experiment_tracking
 
-    from fl_app.jobs.fedadagrad.recipe import FedAdagradRecipe
+    from fl_app.jobs.fedadagrad.client import DigitSite
+    from fl_app.jobs.fedadagrad.controller import DigitController
+    from fl_app.jobs.fedadagrad.digits import divide
+    from fl_app.jobs.recipe import TrainingRecipe
 
-    job = FedAdagradRecipe(parameters, sites)
+    divide(len(sites), parameters.seed)
+    network = {"hidden": parameters.hidden, "seed": parameters.seed}
+    of_sites = {"local_epochs", "batch_size", "patience", "tolerance"}
+    job = TrainingRecipe(
+        name="fedadagrad",
+        model={"class_path": "fl_app.jobs.shared.classifier.DigitClassifier", "args": network},
+        num_rounds=parameters.rounds,
+        sites=sites,
+        training=DigitSite(sites=list(sites), **network, **parameters.model_dump(include=of_sites)),
+        controller=DigitController(
+            num_rounds=parameters.rounds,
+            sites=len(sites),
+            **parameters.model_dump(exclude={"rounds", *of_sites}),
+        ),
+        key_metric="",  # the server's own evaluations choose the best model
+    )
     add_experiment_tracking(job, "tensorboard")
     return job

@@ -1,7 +1,6 @@
-"""What a site says about its training beside the weights: plain numbers and lists, read strictly where they
-arrive.
+"""The report that a site sends beside its weights: plain values, validated strictly by the receiver.
 
-Never pickle: whoever unpickles what a site sends runs that site's code.
+It is never pickled: unpickling data of a site would run that site's code.
 """
 
 from __future__ import annotations
@@ -11,14 +10,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, ValidationError
 
 REPORT = "training_report"
-"""Under which a result's metadata carries it."""
+"""Key of the report in a result's metadata."""
 MOST_LOSSES = 1000
 
 Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
-class BadReport(ValueError):  # noqa: N818 - read by people
-    """A report that cannot be used; its text names every field that is wrong, and why."""
+class BadReport(ValueError):  # noqa: N818 - an outcome that users read
+    """An invalid report. The text names every invalid field and the reason."""
 
 
 class TrainingReport(BaseModel):
@@ -27,38 +26,38 @@ class TrainingReport(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     version: Literal[1] = 1
-    """Of this form."""
+    """Version of this format"""
     seconds: Annotated[Finite, Field(ge=0)]
-    """How long it trained."""
+    """Duration of the training"""
     losses: Annotated[tuple[Finite, ...], Field(min_length=1, max_length=MOST_LOSSES)]
-    """The mean loss of each epoch of this round."""
+    """Mean loss of each epoch of the round"""
     converged: StrictBool
-    """Whether the losses of all its rounds have come to a plateau."""
+    """Whether the losses of all rounds have reached a plateau"""
     examples: Annotated[StrictInt, Field(ge=1, lt=2**63)]
-    """How many it trained on."""
+    """Number of training examples"""
 
     def to_wire(self) -> dict[str, Any]:
-        """As it travels: nothing but numbers, booleans and a list."""
+        """Return numbers, booleans and a list, which travel in any encoding."""
         return self.model_dump(mode="json")
 
     @classmethod
     def from_wire(cls, received: object) -> TrainingReport:
-        """Read what a site sent.
+        """Read a report that a site sent.
 
         Raises:
-            BadReport: it is missing, or fields of it are missing, unknown or of a wrong value.
+            BadReport: the report or one of its fields is missing, or a field is unknown or invalid.
         """
         if received is None:
             raise BadReport(f"{REPORT}: is missing")
         if not isinstance(received, dict) or not all(isinstance(key, str) for key in received):
-            raise BadReport(f"{REPORT}: is no mapping of names but {type(received).__name__}")
+            raise BadReport(f"{REPORT}: is not a mapping of names but {type(received).__name__}")
         try:
             return cls.model_validate(received)
         except ValidationError as error:
-            raise BadReport("; ".join(_complaint(found) for found in error.errors())) from None
+            raise BadReport("; ".join(_describe(found) for found in error.errors())) from None
 
 
-def _complaint(found: Any) -> str:
+def _describe(found: Any) -> str:
     where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in found["loc"])
     if found["type"] == "missing":
         return f"{REPORT}{where}: is missing"

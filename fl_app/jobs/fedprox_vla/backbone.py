@@ -1,7 +1,7 @@
-"""A tiny vision-language backbone, made without a download: configuration, tokenizer and image processor.
+"""A tiny vision-language backbone with random weights: configuration, tokenizer and image processor.
 
-SmolVLA reads its backbone through transformers' Auto classes from a hub name or a folder. This is such a
-folder, with two small layers of each kind and a tokenizer trained on three sentences. Its weights are random.
+SmolVLA loads its backbone through transformers' Auto classes from a hub name or a folder. This module writes
+such a folder without a download: two small layers of each kind, and a tokenizer trained on three sentences.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SPECIAL = ("<unk>", "<pad>", "<bos>", "<eos>", *_IMAGE_TOKENS.values())
 
 
 def make_backbone(folder: Path) -> Path:
-    """Write the backbone to `folder`, the same everywhere, and return it."""
+    """Write the backbone to `folder` and return the folder; the files are the same on every machine."""
     from transformers import SmolVLMConfig, SmolVLMImageProcessor
 
     tokenizer = _tokenizer()
@@ -57,7 +57,7 @@ def make_backbone(folder: Path) -> Path:
     return folder
 
 
-def _tokenizer():  # type: ignore[no-untyped-def] # transformers has no types of its own
+def _tokenizer():  # type: ignore[no-untyped-def] # transformers is untyped
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 

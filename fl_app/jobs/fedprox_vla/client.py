@@ -1,7 +1,8 @@
-"""What a site does in the job `fedprox-vla`: fine-tune the policy on its own recordings."""
+"""A site of the job `fedprox-vla`: it fine-tunes the policy on its own recordings."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -12,59 +13,41 @@ if TYPE_CHECKING:
     from fl_app.jobs.fedprox_vla.step import FedProxStep
 
 LAST_RATE = 0.1
-"""The learning rate at the end of a round, as a share of that at its beginning."""
+"""Learning rate at the end of a round, relative to the one at its beginning."""
 
 
+@dataclass(eq=False, kw_only=True)
 class RobotSite(SiteTraining):
-    """One site.
+    """One site; see `VlaParameters` for all arguments but `sites`."""
 
-    Args:
-        sites: the names of all sites; a site's place among them seeds its made-up recordings.
-        policy: see `VlaParameters`, as all that follows.
-    """
+    sites: list[str]
+    """Names of all sites; the position of a name seeds the site's synthetic recordings."""
+    policy: str
+    dataset: str
+    episodes: int
+    local_epochs: int
+    learning_rate: float
+    batch_size: int
+    mu: float
+    max_norm: float
+    amp: Literal["auto", "off", "bf16", "fp16"]
+    device: Literal["auto", "cpu", "cuda"]
+    seed: int
 
-    def __init__(
-        self,
-        *,
-        sites: list[str],
-        policy: str,
-        dataset: str,
-        episodes: int,
-        local_epochs: int,
-        learning_rate: float,
-        batch_size: int,
-        mu: float,
-        max_norm: float,
-        amp: Literal["auto", "off", "bf16", "fp16"],
-        device: Literal["auto", "cpu", "cuda"],
-        seed: int,
-    ) -> None:
+    def __post_init__(self) -> None:
+        """Initialise NVFlare's Executor."""
         super().__init__()
-        self.sites = sites
-        self.policy = policy
-        self.dataset = dataset
-        self.episodes = episodes
-        self.local_epochs = local_epochs
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.mu = mu
-        self.max_norm = max_norm
-        self.amp = amp
-        self.device = device
-        self.seed = seed
 
     def begin(self, site: Site) -> None:
-        """Open or make the recordings, and build the policy."""
+        """Open or generate the recordings, and build the policy."""
         import torch
 
-        from fl_app.jobs.fedprox_vla.policy import Learner, build_policy
+        from fl_app.jobs.fedprox_vla.policy import PolicyPipeline, build_policy
         from fl_app.jobs.fedprox_vla.precision import choose_device, choose_precision
         from fl_app.jobs.fedprox_vla.recordings import make_recordings, open_recordings
 
         torch.set_num_threads(1)  # sites may share this machine
-        if site.name not in self.sites:
-            raise ValueError(f"{site.name} is not among the job's sites: {', '.join(self.sites)}")
-        self._index = self.sites.index(site.name)
+        self._index = site.position_among(self.sites)
         device = choose_device(self.device)
         self._precision = choose_precision(device, self.amp)
         policy = build_policy(self.policy, self.seed, device)
@@ -73,46 +56,46 @@ class RobotSite(SiteTraining):
             if self.dataset
             else make_recordings(site.folder / "recordings", (self.seed, self._index), self.episodes)
         )
-        self._learner = Learner(policy, open_recordings(folder, policy.config.chunk_size))
-        steps = self.local_epochs * -(-len(self._learner.recordings) // self.batch_size)
+        self._pipeline = PolicyPipeline(policy, open_recordings(folder, policy.config.chunk_size))
+        steps = self.local_epochs * -(-len(self._pipeline.recordings) // self.batch_size)
         if self.mu and steps < 2:
             raise ValueError(
-                f"{site.name} would take {steps} step a round, and the proximal term has no gradient at "
-                "the first: it would be FedAvg. Submit with a smaller batch_size, more local_epochs, or mu=0"
+                f"{site.name} would take {steps} step per round, and the proximal term has no gradient at "
+                "the first step. Submit with a smaller batch_size, more local_epochs, or mu=0"
             )
         self._steps = steps
 
     def train(self, weights: Weights, round: Round) -> LocalResult:
         """Fine-tune the global policy on this site's recordings.
 
-        Logged, by step over all rounds: `train_loss`, `proximal`, `gradient_norm` and `learning_rate`; by
-        round: `round_loss`, the mean of the last pass, and `skipped_steps`, where half precision overflowed.
+        Logged by step over all rounds: `train_loss`, `proximal`, `gradient_norm` and `learning_rate`. Logged
+        by round: `round_loss`, the mean of the last epoch, and `skipped_steps`, the steps that overflowed.
         """
-        self._learner.policy.load_state_dict(weights)
+        self._pipeline.policy.load_state_dict(weights)
         losses, skipped = self._fit(round.number)
-        last_pass = losses[-(self._steps // self.local_epochs) :]
-        mean = sum(last_pass) / len(last_pass)
+        last_epoch = losses[-(self._steps // self.local_epochs) :]
+        mean = sum(last_epoch) / len(last_epoch)
         self.log("round_loss", mean, step=round.number)
         self.log("skipped_steps", skipped, step=round.number)
-        state = self._learner.policy.state_dict()
+        state = self._pipeline.policy.state_dict()
         return LocalResult(
             {name: value.detach().to("cpu", copy=True) for name, value in state.items()},
-            examples=len(self._learner.recordings),
+            examples=len(self._pipeline.recordings),
             metrics={"round_loss": mean},
         )
 
     def _fit(self, round: int) -> tuple[list[float], int]:
-        """One round; the loss of each step, and how many steps the scaler left out."""
+        """Train one round; return the loss of each step, and the number of steps that the scaler skipped."""
         import torch
 
         step = self._new_step()
         losses: list[float] = []
         skipped = 0
-        torch.manual_seed(self._mixed(round, 0))  # of the policy's own noise
+        torch.manual_seed(self._mixed(round, 0))  # seeds the policy's own noise
         for epoch in range(self.local_epochs):
-            for batch in self._learner.batches(self.batch_size, (self.seed, self._index, round, epoch)):
+            for batch in self._pipeline.batches(self.batch_size, (self.seed, self._index, round, epoch)):
                 rate = step.optimizer.param_groups[0]["lr"]
-                result = step(partial(self._learner.loss, batch))
+                result = step(partial(self._pipeline.loss, batch))
                 number = round * self._steps + len(losses)
                 for tag, value in (
                     ("train_loss", result.loss),
@@ -128,9 +111,10 @@ class RobotSite(SiteTraining):
     def _new_step(self) -> FedProxStep:
         import torch
 
-        from fl_app.jobs.fedprox_vla.step import FedProxStep, anchor_of
+        from fl_app.jobs.fedprox_vla.step import FedProxStep
+        from fl_app.jobs.shared.proximal_term import anchor_of
 
-        policy = self._learner.policy
+        policy = self._pipeline.policy
         policy.train()
         optimizer = torch.optim.AdamW(
             [value for value in policy.parameters() if value.requires_grad], lr=self.learning_rate

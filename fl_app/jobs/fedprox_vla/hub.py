@@ -1,7 +1,6 @@
-"""Publishes a policy on a model hub (Hugging Face's, or any that HF_ENDPOINT names).
+"""Publish a policy on a model hub: Hugging Face's, or the one that HF_ENDPOINT names.
 
-The token is checked and the repository made before a job trains, so that a refusal costs nothing; what is
-pushed at the end is a folder in the hub's format.
+The job checks the token and creates the repository before it trains, so that a refusal costs no training.
 """
 
 from __future__ import annotations
@@ -15,15 +14,15 @@ if TYPE_CHECKING:
 
 TOKEN = "HF_TOKEN"  # noqa: S105 - the name of a variable
 _FORBIDDEN = (401, 403)
-_REMEDY = "See that the server reaches the hub (HF_ENDPOINT), or submit without hub_repository"
+_REMEDY = "Check that the server reaches the hub (HF_ENDPOINT), or submit without hub_repository"
 
 
-class HubRefusal(RuntimeError):  # noqa: N818 - what it is, in the words of whoever reads it
-    """The hub does not take the policy.
+class HubError(RuntimeError):
+    """The hub is unreachable or refuses a request.
 
     Args:
-        what: what was refused, and why.
-        remedy: what to do, as a sentence.
+        what: the failed request and the reason.
+        remedy: what the user should do, as a sentence.
     """
 
     def __init__(self, what: str, remedy: str) -> None:
@@ -33,14 +32,14 @@ class HubRefusal(RuntimeError):  # noqa: N818 - what it is, in the words of whoe
 
 
 class HubRepository:
-    """A repository to push to.
+    """A repository on the hub.
 
     Args:
         name: OWNER/NAME.
-        token: who pushes; from HF_TOKEN in the environment of the server if None.
+        token: an access token; None for the one in the server's environment (HF_TOKEN).
 
     Raises:
-        HubRefusal: there is no token.
+        HubError: there is no token.
     """
 
     def __init__(self, name: str, token: str | None = None) -> None:
@@ -48,41 +47,41 @@ class HubRepository:
 
         token = token or os.environ.get(TOKEN)
         if not token:
-            raise HubRefusal(
+            raise HubError(
                 f"hub_repository={name}, but the server has no {TOKEN}",
-                "Give it one in its environment (extraEnv of the flare-server chart, from a Secret)",
+                "Set it in the server's environment (extraEnv of the flare-server chart, from a Secret)",
             )
         self.name = name
         self._api: HfApi = HfApi(token=token)
 
     def prepare(self) -> None:
-        """Check the token, and make the repository if it is missing: private.
+        """Check the token, and create the repository, private, if it is missing.
 
         Raises:
-            HubRefusal: the hub cannot be reached, or does not accept the token.
+            HubError: the hub is unreachable or does not accept the token.
         """
         self._ask(self._api.whoami, "accept the token of HF_TOKEN")
         self._ask(
             lambda: self._api.create_repo(self.name, private=True, exist_ok=True),
-            f"make the repository {self.name}",
+            f"create the repository {self.name}",
         )
 
     def push(self, folder: Path, message: str) -> str:
-        """Upload all files of `folder` in one commit and return its address.
+        """Upload all files of `folder` in one commit, and return the commit's URL.
 
         Raises:
-            HubRefusal: the hub cannot be reached, or refuses them.
+            HubError: the hub is unreachable or refuses the files.
         """
         return str(
             self._ask(
                 lambda: self._api.upload_folder(
                     repo_id=self.name, folder_path=folder, commit_message=message
                 ),
-                f"take the policy for {self.name}",
+                f"accept the policy for {self.name}",
             )
         )
 
-    def _ask(self, request, what: str):  # type: ignore[no-untyped-def] # whatever the hub answers
+    def _ask(self, request, what: str):  # type: ignore[no-untyped-def] # the hub's answer
         from huggingface_hub.errors import HfHubHTTPError
 
         try:
@@ -90,7 +89,7 @@ class HubRepository:
         except HfHubHTTPError as error:
             code = error.response.status_code if error.response is not None else None
             said = error.server_message or f"HTTP {code}"
-            remedy = "Does the token have the right to write there?" if code in _FORBIDDEN else _REMEDY
-            raise HubRefusal(f"the hub {self._api.endpoint} did not {what}: {said}", remedy) from error
+            remedy = "Check that the token has the right to write there" if code in _FORBIDDEN else _REMEDY
+            raise HubError(f"the hub {self._api.endpoint} did not {what}: {said}", remedy) from error
         except (OSError, ValueError) as error:
-            raise HubRefusal(f"the hub {self._api.endpoint} did not {what}: {error}", _REMEDY) from error
+            raise HubError(f"the hub {self._api.endpoint} did not {what}: {error}", _REMEDY) from error

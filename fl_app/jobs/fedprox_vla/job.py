@@ -1,4 +1,4 @@
-"""The job `fedprox-vla`: SmolVLA, fine-tuned on every site's own robot recordings with FedProx."""
+"""The job `fedprox-vla`: sites fine-tune SmolVLA on their own robot recordings with FedProx."""
 
 from __future__ import annotations
 
@@ -18,63 +18,82 @@ NEEDS = {
     **dict.fromkeys(("lerobot", "transformers"), "flarefleet[vla]"),
 }
 EXTRAS = ("vla",)
-WARM_UP = ("fl_app.jobs.fedprox_vla.recipe",)
+WARM_UP = ("fl_app.jobs.recipe", "fl_app.jobs.fedprox_vla.controller")
 
 
 class VlaParameters(JobParameters):
-    """How the sites train, and how the server looks at what they learnt."""
+    """Parameters of the job `fedprox-vla`."""
 
     rounds: int = Field(4, ge=1, le=1000)
-    """How often the sites' policies are averaged."""
+    """Number of rounds"""
     local_epochs: int = Field(2, ge=1, le=1000)
-    """Passes of each site over its own recordings in a round."""
+    """Epochs of each site per round"""
     mu: float = Field(0.001, ge=0, le=100, allow_inf_nan=False)
-    """Of the proximal term mu/2 * ||w - w_global||^2; 0 is FedAvg."""
+    """Strength of the proximal term mu/2 * ||w - w_global||^2; 0 is FedAvg"""
     learning_rate: float = Field(1e-3, gt=0, le=1, allow_inf_nan=False)
-    """Of AdamW at the beginning of a round; it falls to a tenth by a cosine until its end."""
+    """Learning rate of AdamW at the beginning of a round; a cosine decreases it to a tenth"""
     batch_size: int = Field(8, ge=1, le=512)
-    """Frames a training step."""
+    """Frames per training step"""
     max_norm: float = Field(10.0, gt=0, allow_inf_nan=False)
-    """Gradients above this norm are scaled down to it."""
+    """Largest norm of the gradients; larger ones are scaled down to it"""
     amp: Literal["auto", "off", "bf16", "fp16"] = "auto"
-    """Mixed precision: auto is fp16 with a scaler on a GPU, bf16 on a CPU."""
+    """Mixed precision; auto is fp16 with a scaler on a GPU, bf16 on a CPU"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """What the sites train on; auto is a GPU where there is one."""
+    """Device of the sites' training; auto is a GPU if there is one"""
     evaluate_every: int = Field(2, ge=1, le=1000)
-    """The server measures the policy every so many rounds, before the first and after the last."""
+    """Number of rounds between two evaluations at the server; the last round is always evaluated"""
     policy: str = Field("tiny", min_length=1)
-    """What is fine-tuned: tiny (random, 0.26 million parameters), or a hub name or folder that every site and
-    the server can load."""
+    """Policy to fine-tune: tiny (random, 0.26 million parameters), or a hub name or folder that all sites
+    and the server can load"""
     dataset: str = ""
-    """Folder of a site's LeRobot dataset, such as /data/recordings; empty: recordings are made up."""
+    """Folder of each site's LeRobot dataset, such as /data/recordings; empty for synthetic recordings"""
     evaluation_dataset: str = ""
-    """Folder of the server's LeRobot dataset; empty: recordings are made up."""
+    """Folder of the server's LeRobot dataset; empty for synthetic recordings"""
     episodes: int = Field(3, ge=1, le=1000)
-    """Made-up recordings a site."""
+    """Number of synthetic recordings per site"""
     hub_repository: str = Field("", pattern=r"^$|^[\w.-]+/[\w.-]+$")
-    """OWNER/NAME to push the best policy to, with the token of HF_TOKEN at the server; empty: nowhere."""
+    """Hub repository OWNER/NAME for the best policy, pushed with the server's HF_TOKEN; empty for none"""
     seed: int = Field(0, ge=0, lt=2**31)
-    """Of the first weights, the made-up recordings and the training order."""
+    """Seed of the first weights, the synthetic recordings and the training order"""
 
 
 PARAMETERS = VlaParameters
 
 
 def recipe(parameters: VlaParameters, sites: Sequence[str]) -> Recipe:
-    """Put the job together for these sites, whatever their names.
+    """Make the recipe for these sites, whatever their names.
 
     Raises:
-        ValueError: a policy of the hub's cannot be trained on made-up recordings.
+        ValueError: a published policy without real recordings.
     """
     from nvflare.recipe.utils import add_experiment_tracking
 
-    from fl_app.jobs.fedprox_vla.recipe import FedProxVlaRecipe
+    from fl_app.jobs.fedprox_vla.client import RobotSite
+    from fl_app.jobs.fedprox_vla.controller import EvaluatedFedProx
+    from fl_app.jobs.recipe import TrainingRecipe
 
     if parameters.policy != "tiny" and not (parameters.dataset and parameters.evaluation_dataset):
         raise ValueError(
             f"policy={parameters.policy} needs real recordings: set dataset (each site's folder) and "
-            "evaluation_dataset (the server's)"
+            "evaluation_dataset (the server's folder)"
         )
-    job = FedProxVlaRecipe(parameters, sites)
+    of_server = {"evaluate_every", "evaluation_dataset", "hub_repository"}
+    of_sites = {"dataset", "local_epochs", "learning_rate", "max_norm", "amp", "device"}
+    job = TrainingRecipe(
+        name="fedprox-vla",
+        model={
+            "class_path": "fl_app.jobs.fedprox_vla.policy.build_policy",
+            "args": {"source": parameters.policy, "seed": parameters.seed},
+        },
+        num_rounds=parameters.rounds,
+        sites=sites,
+        training=RobotSite(sites=list(sites), **parameters.model_dump(exclude={"rounds", *of_server})),
+        controller=EvaluatedFedProx(
+            num_clients=len(sites),
+            num_rounds=parameters.rounds,
+            **parameters.model_dump(exclude={"rounds", *of_sites}),
+        ),
+        key_metric="",  # the server's own evaluations choose the best policy
+    )
     add_experiment_tracking(job, "tensorboard")
     return job

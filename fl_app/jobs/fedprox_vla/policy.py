@@ -1,4 +1,4 @@
-"""The policy: lerobot's SmolVLA, tiny and random or as it was published, and its loss on a batch."""
+"""The policy: lerobot's SmolVLA, either tiny and random or published, with its processors and its loss."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ if TYPE_CHECKING:
 TINY = "tiny"
 _TINY_CHUNK = 8
 BACKBONE = "backbone"
-"""In a saved tiny policy: its backbone."""
+"""Subfolder of a saved tiny policy that holds its backbone."""
 
 
 def build_policy(source: str = TINY, seed: int = 0, device: str = "cpu") -> SmolVLAPolicy:
-    """The policy before any training: a torch module whose state_dict all sites share.
+    """Build the untrained policy, a torch module.
 
     Args:
-        source: `tiny`, or what lerobot's from_pretrained takes: a hub name or a folder.
-        seed: of the tiny policy's weights.
-        device: where it lives.
+        source: `tiny`, or a hub name or folder for lerobot's from_pretrained.
+        seed: seed of the tiny policy's weights.
+        device: device of the weights.
     """
-    _keep_downloads()
+    _cache_in_workspace()
     from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 
     if source != TINY:
         return SmolVLAPolicy.from_pretrained(source).to(device)
-    with _offline(), torch.random.fork_rng(devices=[]):
+    with _Offline(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return SmolVLAPolicy(_tiny_config(device)).to(device)
 
 
-def _keep_downloads() -> None:
-    """Let downloads and LeRobot's caches lie on the site's volume: a home may not be writable."""
+def _cache_in_workspace() -> None:
+    """Put downloads and LeRobot's caches on the site's volume: the home folder may not be writable."""
     workspace = os.environ.get(ENV_WORKSPACE)
     if workspace:
         os.environ.setdefault("HF_HOME", f"{workspace}/.cache/huggingface")
@@ -79,35 +79,35 @@ def _tiny_config(device: str) -> Any:
     )
 
 
-_made_backbone: tempfile.TemporaryDirectory[str] | None = None
+_temporary_backbone: tempfile.TemporaryDirectory[str] | None = None
 
 
 def _backbone() -> Path:
-    """The tiny backbone of this process, made once; it goes when the process ends."""
-    global _made_backbone  # noqa: PLW0603 - one folder a process, whoever builds a policy
-    if _made_backbone is None:
-        _made_backbone = tempfile.TemporaryDirectory(prefix="flare-backbone-")
-        make_backbone(Path(_made_backbone.name))
-    return Path(_made_backbone.name)
+    """Return the folder of this process's tiny backbone, which the process deletes when it exits."""
+    global _temporary_backbone  # noqa: PLW0603 - one folder per process
+    if _temporary_backbone is None:
+        _temporary_backbone = tempfile.TemporaryDirectory(prefix="flare-backbone-")
+        make_backbone(Path(_temporary_backbone.name))
+    return Path(_temporary_backbone.name)
 
 
-def save_policy(learner: Learner, folder: Path, card: str) -> None:
+def save_policy(pipeline: PolicyPipeline, folder: Path, card: str) -> None:
     """Write policy and processors to `folder` in the hub's format, with a model card.
 
-    The tiny policy's backbone is on no hub: it goes into the folder, and lerobot finds it from within there.
+    No hub has the tiny policy's backbone: it is written to the folder, too, and named by a relative path.
     """
-    for part in (learner.policy, learner.before, learner.after):
+    for part in (pipeline.policy, pipeline.preprocessor, pipeline.postprocessor):
         part.save_pretrained(folder)
     (folder / "README.md").write_text(card, encoding="utf-8")
-    backbone = learner.policy.config.vlm_model_name
-    if _made_backbone is not None and backbone == _made_backbone.name:
+    backbone = pipeline.policy.config.vlm_model_name
+    if _temporary_backbone is not None and backbone == _temporary_backbone.name:
         shutil.copytree(backbone, folder / BACKBONE)
         for file in folder.glob("*.json"):
             file.write_text(file.read_text(encoding="utf-8").replace(backbone, BACKBONE), encoding="utf-8")
 
 
-class _offline:  # noqa: N801 - reads as a statement
-    """Ask no hub for what is made here."""
+class _Offline:
+    """Keep Hugging Face's libraries from contacting a hub within a `with` block."""
 
     _NAMES = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
 
@@ -124,8 +124,8 @@ class _offline:  # noqa: N801 - reads as a statement
 
 
 @dataclass
-class Learner:
-    """A policy with the recordings it sees and the processors between them.
+class PolicyPipeline:
+    """A policy, its recordings, and the processors between them.
 
     Args:
         policy: see `build_policy`.
@@ -136,31 +136,32 @@ class Learner:
     recordings: LeRobotDataset
 
     def __post_init__(self) -> None:
-        """Make the processors: they normalise by these recordings' own means and deviations."""
+        """Create the processors, which normalise by the mean and deviation of these recordings."""
         from lerobot.policies.smolvla.processor_smolvla import make_smolvla_pre_post_processors
 
-        self.before, self.after = make_smolvla_pre_post_processors(
+        self.preprocessor, self.postprocessor = make_smolvla_pre_post_processors(
             self.policy.config, dataset_stats=self.recordings.meta.stats
         )
 
     def batches(self, size: int, seed: tuple[int, ...] | None) -> Any:
-        """Batches ready for the policy, shuffled by `seed`, in order without one."""
+        """Return preprocessed batches, shuffled by `seed`; in order if `seed` is None."""
         order = torch.Generator()
         if seed is not None:
             order.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
         loader = torch.utils.data.DataLoader(
             self.recordings, batch_size=size, shuffle=seed is not None, generator=order, num_workers=0
         )
-        return (self.before(batch) for batch in loader)
+        return (self.preprocessor(batch) for batch in loader)
 
     def loss(self, batch: dict[str, Any]) -> Tensor:
-        """SmolVLA's flow-matching loss of a batch."""
+        """Return SmolVLA's flow-matching loss of a batch."""
         loss, _ = self.policy.forward(batch)
         return loss
 
     @torch.no_grad()
     def squared_error(self, batch: dict[str, Any]) -> Tensor:
-        """Mean squared error of the predicted actions, in the units of the recordings; one number a frame."""
+        """Return the mean squared error of the predicted actions per frame, in the recordings' units."""
         observed = {name: value for name, value in batch.items() if name != ACTION}
-        difference = self.after(self.policy.predict_action_chunk(observed)) - self.after(batch[ACTION])
+        predicted = self.postprocessor(self.policy.predict_action_chunk(observed))
+        difference = predicted - self.postprocessor(batch[ACTION])
         return difference.square().flatten(start_dim=1).mean(dim=1)

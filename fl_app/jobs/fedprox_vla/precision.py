@@ -1,4 +1,4 @@
-"""In which precision a training step computes: mixed where the device gains by it."""
+"""Device and numerical precision of the training."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import torch
 Mixed = Literal["auto", "off", "bf16", "fp16"]
 
 
-class UnusablePrecision(ValueError):  # noqa: N818 - read by people, in logs
-    """The device cannot compute so."""
+class UnsupportedPrecision(ValueError):  # noqa: N818 - an outcome that users read
+    """The site has no such device, or the device does not support the precision."""
 
 
 @dataclass(frozen=True)
 class Precision:
-    """How to compute.
+    """Device and precision of a training step.
 
     Args:
         device: cpu or cuda.
-        mixed: what autocast computes in; None for single precision throughout.
+        mixed: type that autocast computes in; None for single precision throughout.
     """
 
     device: str
@@ -28,19 +28,19 @@ class Precision:
 
     @property
     def needs_scaler(self) -> bool:
-        """Whether small gradients would be lost without a scale: fp16 alone has too few exponents."""
+        """Whether gradients must be scaled: fp16 alone has too few exponents for small ones."""
         return self.mixed is torch.float16
 
 
 def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> str:
-    """The device to train on.
+    """Return the device to train on; `auto` is a GPU if there is one.
 
     Raises:
-        UnusablePrecision: a GPU was asked for and there is none.
+        UnsupportedPrecision: `wanted` is cuda, and the site has no GPU.
     """
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise UnusablePrecision(
-            "device=cuda, but this site has no GPU that PyTorch can use; give it one (deployment.gpus and "
+        raise UnsupportedPrecision(
+            "device=cuda, but this site has no GPU that PyTorch can use: give it one (deployment.gpus and "
             "the gpu image) or submit with --set device=auto"
         )
     if wanted == "auto":
@@ -49,13 +49,13 @@ def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> str:
 
 
 def choose_precision(device: str, mixed: Mixed) -> Precision:
-    """The precision to train in: `auto` is fp16 with a scaler on a GPU and bf16 on a CPU.
+    """Return the precision to train in: `auto` is fp16 with a scaler on a GPU, and bf16 on a CPU.
 
     Raises:
-        UnusablePrecision: fp16 on a CPU, whose kernels for it are slow or missing.
+        UnsupportedPrecision: fp16 on a CPU, where its kernels are slow or missing.
     """
     if mixed == "auto":
         mixed = "fp16" if device == "cuda" else "bf16"
     if mixed == "fp16" and device == "cpu":
-        raise UnusablePrecision("amp=fp16 needs a GPU; on this site's CPU use --set amp=bf16 or amp=off")
+        raise UnsupportedPrecision("amp=fp16 needs a GPU; this site has none: use --set amp=bf16 or amp=off")
     return Precision(device, {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}[mixed])

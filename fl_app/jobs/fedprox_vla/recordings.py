@@ -1,7 +1,7 @@
-"""Recordings of a robot arm as LeRobot datasets: a site's own folder, or small made-up ones.
+"""Recordings of a robot arm as LeRobot datasets: a site's own folder, or small synthetic ones.
 
-Made-up: a red square on a 64 x 64 picture, a state of six joints that swings, and as action the state moved
-by where the square is. Each site's recordings come from its own seed.
+Synthetic recordings show a red square on a 64 x 64 picture and a swinging state of six joints; the action is
+the state plus an offset that depends on the square's position. Each site has its own seed.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ JOINTS = tuple(
     for joint in ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
 )
 FRAMES = 20
-"""Of a made-up episode."""
+"""Frames of a synthetic episode."""
 FPS = 10
 
 
-class NoRecordings(ValueError):  # noqa: N818 - read by people, in logs
-    """There is no dataset where one was named."""
+class InvalidRecordings(ValueError):  # noqa: N818 - an outcome that users read
+    """A folder holds no readable LeRobot dataset."""
 
 
 def open_recordings(folder: Path, chunk: int) -> LeRobotDataset:
-    """The dataset in `folder`; each frame comes with the `chunk` actions that follow.
+    """Open the dataset in `folder`; each frame comes with the `chunk` actions that follow it.
 
     Raises:
-        NoRecordings: there is none, or LeRobot cannot read it.
+        InvalidRecordings: the folder holds no dataset that LeRobot can read.
     """
     from lerobot.datasets.lerobot_dataset import LeRobotDataset, LeRobotDatasetMetadata
 
     if not (folder / "meta" / "info.json").is_file():
-        raise NoRecordings(
-            f"{folder} holds no LeRobot dataset (no meta/info.json there): mount the site's data there "
+        raise InvalidRecordings(
+            f"{folder} holds no LeRobot dataset (meta/info.json is missing): mount the site's data there "
             "(deployment.sites.SITE.datasets in project.yml) or submit with another --set dataset=FOLDER"
         )
     name = f"local/{folder.name}"
@@ -49,11 +49,11 @@ def open_recordings(folder: Path, chunk: int) -> LeRobotDataset:
         following = {ACTION: [step / facts.fps for step in range(chunk)]}
         return LeRobotDataset(name, root=folder, delta_timestamps=following)
     except Exception as error:
-        raise NoRecordings(f"{folder} cannot be read as a LeRobot dataset: {error}") from error
+        raise InvalidRecordings(f"{folder} cannot be read as a LeRobot dataset: {error}") from error
 
 
 def make_recordings(folder: Path, seed: tuple[int, ...], episodes: int) -> Path:
-    """Write made-up recordings to `folder`, which must not exist yet, and return it."""
+    """Write synthetic recordings to `folder`, which must not exist yet, and return the folder."""
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
     random = np.random.default_rng(seed)

@@ -1,13 +1,8 @@
-"""A training step of FedProx: the proximal term, then backward, then unscale, clip, step and schedule.
-
-The term is mu/2 * ||w - w_global||^2, with w_global the model as the server sent it (Li et al., "Federated
-Optimization in Heterogeneous Networks", MLSys 2020, equation 2). Added after backward it changes a number in
-a log and nothing else; tests/unit/fedprox holds this step against that mistake.
-"""
+"""One training step of FedProx: forward, proximal term, backward, unscale, clip, optimizer, schedule."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,57 +10,35 @@ import torch
 from torch import Tensor, nn
 
 from fl_app.jobs.fedprox_vla.precision import Precision
-
-Anchor = Mapping[str, Tensor]
-"""The trainable parameters of the global model, by name: copies, which no step changes."""
+from fl_app.jobs.shared.proximal_term import Anchor, proximal_term
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step did."""
+    """Values of one step."""
 
     loss: float
-    """Without the proximal term."""
+    """Loss without the proximal term."""
     proximal: float
-    """The proximal term, mu included, as backward saw it."""
+    """Proximal term, mu included."""
     gradient_norm: float
     """Euclidean norm of all gradients together, before clipping."""
     stepped: bool
-    """False where the scaler found an overflow and left the model as it was."""
-
-
-def anchor_of(model: nn.Module) -> dict[str, Tensor]:
-    """A copy of the trainable parameters as they are now."""
-    return {name: value.detach().clone() for name, value in model.named_parameters() if value.requires_grad}
-
-
-def proximal_term(model: nn.Module, anchor: Anchor, mu: float) -> Tensor:
-    """mu/2 times the squared distance of the trainable parameters from the anchor.
-
-    In single precision or better: the square of a small difference is zero in half precision.
-    """
-    squares = [
-        (parameter - anchor[name]).float().square().sum()
-        if parameter.dtype in (torch.float16, torch.bfloat16)
-        else (parameter - anchor[name]).square().sum()
-        for name, parameter in model.named_parameters()
-        if parameter.requires_grad
-    ]
-    return mu / 2 * torch.stack(squares).sum()
+    """False if the scaler found an overflow and skipped the step."""
 
 
 @dataclass
 class FedProxStep:
-    """Steps a model from batch to batch.
+    """Trains a model batch by batch.
 
     Args:
-        model: is trained in place.
-        optimizer: over its trainable parameters.
-        anchor: where the proximal term pulls to; see `anchor_of`.
-        mu: how strongly; 0 is FedAvg, bit for bit.
-        max_norm: gradients above this Euclidean norm are scaled down to it.
-        precision: of forward and loss; everything else is computed in the parameters' own.
-        scheduler: stepped after each step of the optimizer, and only then.
+        model: trained in place.
+        optimizer: of the model's trainable parameters.
+        anchor: the global model's parameters; see `anchor_of`.
+        mu: strength of the proximal term; 0 is FedAvg, bit for bit.
+        max_norm: largest Euclidean norm of the gradients; larger ones are scaled down to it.
+        precision: precision of forward and loss; all else is computed in the parameters' own.
+        scheduler: steps after each step of the optimizer, and not when a step is skipped.
     """
 
     model: nn.Module
@@ -78,14 +51,14 @@ class FedProxStep:
     scaler: Any = field(init=False)
 
     def __post_init__(self) -> None:
-        """Make the scaler; without half precision it passes everything through."""
+        """Create the scaler; it is disabled unless the precision is fp16."""
         self.scaler = torch.amp.GradScaler(self.precision.device, enabled=self.precision.needs_scaler)
 
     def __call__(self, loss_of: Callable[[], Tensor]) -> StepResult:
         """Take one step.
 
         Args:
-            loss_of: computes the loss of a batch with the model, under autocast.
+            loss_of: computes the loss of a batch; it is called under autocast.
         """
         self.optimizer.zero_grad(set_to_none=True)
         mixed = self.precision.mixed
@@ -95,14 +68,14 @@ class FedProxStep:
             loss = loss.float()
         proximal = proximal_term(self.model, self.anchor, self.mu) if self.mu else loss.new_zeros(())
         self.scaler.scale(loss + proximal if self.mu else loss).backward()
-        self.scaler.unscale_(self.optimizer)  # a clipped scaled gradient would be another gradient
+        self.scaler.unscale_(self.optimizer)  # clipping must see the gradients' true size
         trained = [value for value in self.model.parameters() if value.requires_grad]
         norm = torch.nn.utils.clip_grad_norm_(trained, max_norm=self.max_norm)
         stepped = self._step()
         return StepResult(loss.item(), proximal.item(), float(norm), stepped)
 
     def _step(self) -> bool:
-        """Step the optimizer, and the schedule with it; whether the scaler let it."""
+        """Step the optimizer and then the schedule; return False if the scaler skipped the step."""
         before = self.scaler.get_scale()
         self.scaler.step(self.optimizer)
         self.scaler.update()

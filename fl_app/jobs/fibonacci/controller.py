@@ -1,4 +1,4 @@
-"""What the server does in the job `fibonacci`: send each site its level, add the sums up, select by them."""
+"""The server's part of the job `fibonacci`: send each site its level, collect the sums, find the largest."""
 
 from __future__ import annotations
 
@@ -13,90 +13,91 @@ from nvflare.app_common.abstract.fl_model import FLModel
 from nvflare.app_common.app_event_type import AppEventType
 from nvflare.app_common.workflows.model_controller import ModelController
 
+from fl_app.files import write_atomically
 from fl_app.jobs.fibonacci.numbers import from_wire, to_wire
 from fl_app.jobs.fibonacci.site import LEVEL, SUM, TASK
-from fl_app.jobs.tuning import TASK_CHECK_PERIOD
+from fl_app.jobs.recipe_defaults import TASK_CHECK_PERIOD
 
 RESULT_FILE = "fibonacci.json"
 
 
-class BadSum(ValueError):  # noqa: N818 - read by people, in logs
-    """What a site returned is no sum; says which site."""
+class InvalidAnswer(ValueError):  # noqa: N818 - an outcome that users read
+    """A site returned no valid sum; the text names the site."""
 
 
 class FibonacciController(ModelController):
-    """Sends the levels in FLModel.meta, one task a site, so that no site sees the level of another.
+    """Sends the levels in FLModel.meta, one task per site, so that no site sees another's level.
 
-    The result is RESULT_FILE in the job's folder: all sums, and which site and which round had the largest.
+    The result is RESULT_FILE in the job's run folder.
 
     Args:
-        levels: each site's level, by the site's name.
-        rounds: how often.
-        timeout: seconds in which every site must have answered in a round.
+        levels: the level of each site, by name.
+        rounds: number of rounds.
+        timeout: seconds within which every site must answer in a round.
     """
 
     def __init__(self, levels: dict[str, int], rounds: int, timeout: int) -> None:
-        # Without a persistor nothing can fall back to a default array; a site's error always ends the job.
+        # Without a persistor NVFlare cannot fall back to a default array; an error of a site ends the job.
         super().__init__(persistor_id="", ignore_result_error=False, task_check_period=TASK_CHECK_PERIOD)
         self.levels = levels
         self.rounds = rounds
         self.timeout = timeout
 
     def run(self) -> None:
-        """Ask in every round, and write down what came of it."""
+        """Run all rounds and write the result."""
         history: list[dict[str, int]] = []
         for number in range(self.rounds):
-            sums = self._ask(number)
+            sums = self._run_round(number)
             if sums is None:
                 return
             history.append(sums)
             self.info(f"round {number + 1}: sum {sum(sums.values())}, largest at {_largest(sums)}")
-        file = Path(self.get_run_dir(), RESULT_FILE)
-        file.write_text(json.dumps(summary(self.levels, history), indent=2), encoding="utf-8")
+        result = json.dumps(summary(self.levels, history), indent=2)
+        write_atomically(Path(self.get_run_dir(), RESULT_FILE), result.encode())
 
-    def _ask(self, number: int) -> dict[str, int] | None:
-        """The sums of one round by site; None if the job ends."""
+    def _run_round(self, number: int) -> dict[str, int] | None:
+        """Return the sums of one round by site; None if the job ends."""
         answers: dict[str, Any] = {}
-        questions = {site: self._question(level, number) for site, level in self.levels.items()}
-        self.set_fl_context(next(iter(questions.values())))
+        requests = {site: self._request(level, number) for site, level in self.levels.items()}
+        self.set_fl_context(next(iter(requests.values())))
         self.event(AppEventType.ROUND_STARTED)
-        for site, question in questions.items():
+        for site, request in requests.items():
             keep = partial(_keep, answers, site)
-            self.send_model(TASK, question, targets=[site], timeout=self.timeout, callback=keep)
+            self.send_model(TASK, request, targets=[site], timeout=self.timeout, callback=keep)
         while self.get_num_standing_tasks() and not self.abort_signal.triggered:
             time.sleep(TASK_CHECK_PERIOD)
         if self.abort_signal.triggered:
             return None
         try:
             return read_sums(self.levels, answers)
-        except BadSum as error:
+        except InvalidAnswer as error:
             self.panic(f"round {number + 1}: {error}")
             return None
 
-    def _question(self, level: int, number: int) -> FLModel:
+    def _request(self, level: int, number: int) -> FLModel:
         return FLModel(params={}, meta={LEVEL: level}, current_round=number, total_rounds=self.rounds)
 
 
 def read_sums(sites: Iterable[str], answers: Mapping[str, Any]) -> dict[str, int]:
-    """Each site's sum, from what it answered under SUM.
+    """Return each site's sum.
 
     Raises:
-        BadSum: a site did not answer, or answered no integer.
+        InvalidAnswer: a site did not answer, or its answer is not an integer.
     """
     silent = [site for site in sites if site not in answers]
     if silent:
-        raise BadSum(f"no answer from {', '.join(silent)}; see the log there: flarefleet logs {silent[0]}")
+        raise InvalidAnswer(f"no answer from {', '.join(silent)}; see the log: flarefleet logs {silent[0]}")
     sums = {}
     for site in sites:
         try:
             sums[site] = from_wire(answers[site])
         except ValueError as error:
-            raise BadSum(f"{site}: meta[{SUM!r}]: {error}") from None
+            raise InvalidAnswer(f"{site}: meta[{SUM!r}]: {error}") from None
     return sums
 
 
 def summary(levels: Mapping[str, int], history: Sequence[Mapping[str, int]]) -> dict[str, Any]:
-    """What RESULT_FILE says; numbers beyond 64 bits are decimal text there."""
+    """Return the content of RESULT_FILE; numbers of more than 64 bits become decimal text."""
     totals = [sum(sums.values()) for sums in history]
     return {
         "levels": dict(levels),
@@ -120,5 +121,5 @@ def _keep(answers: dict[str, Any], site: str, answer: FLModel) -> None:
 
 
 def _largest(sums: Mapping[str, int]) -> str:
-    """The site with the largest sum; of several, the first."""
+    """Return the site with the largest sum; the first of several."""
     return max(sums, key=lambda site: sums[site])

@@ -1,4 +1,4 @@
-"""What a site does in the job `fibonacci`: compute the sequence up to its level, draw it, return the sum."""
+"""A site of the job `fibonacci`: it computes the sequence up to its level and returns the sum."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from fl_app.jobs.fibonacci.numbers import HIGHEST_LEVEL, pyramid, sequence, to_w
 
 TASK = "fibonacci"
 LEVEL, SUM = "fibonacci_level", "fibonacci_sum"
-"""Where in FLModel.meta the server's parameter and the site's answer are."""
+"""Keys of FLModel.meta for the server's parameter and the site's answer."""
 
 
 class FibonacciSite(Executor):
-    """One site's part."""
+    """One site."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,13 +29,13 @@ class FibonacciSite(Executor):
     def execute(
         self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal
     ) -> Shareable:
-        """Compute the sum of the first numbers, as many as the server's level says."""
+        """Return the sum of the first `level` Fibonacci numbers."""
         if task_name != TASK:
             return make_reply(ReturnCode.TASK_UNKNOWN)
         received = FLModelUtils.from_shareable(shareable)
         level = (received.meta or {}).get(LEVEL)
         if type(level) is not int or not 1 <= level <= HIGHEST_LEVEL:
-            self.log_error(fl_ctx, f"meta[{LEVEL!r}] must be an integer of 1 to {HIGHEST_LEVEL}: {level!r}")
+            self.log_error(fl_ctx, f"meta[{LEVEL!r}] must be an integer from 1 to {HIGHEST_LEVEL}: {level!r}")
             return make_reply(ReturnCode.BAD_TASK_DATA)
         numbers = sequence(level)
         total = sum(numbers)

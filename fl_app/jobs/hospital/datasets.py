@@ -1,4 +1,4 @@
-"""The data sets of the job `hospital`, by the names that its parameter takes."""
+"""Data sets of the job `hospital`, by the values of its parameter `dataset`."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ from fl_app.jobs.hospital.data import Cohort, divide
 from fl_app.jobs.hospital.digits import divide_digits
 
 DIVISIONS: dict[str, Callable[[int, int], Cohort]] = {"breast_cancer": divide, "digits": divide_digits}
-"""How each is divided: over so many hospitals, by this seed."""
+"""Functions that divide a data set over a number of hospitals, by a seed."""

@@ -1,4 +1,4 @@
-"""The job `hospital`: one classifier, trained by hospitals whose patients stay apart."""
+"""The job `hospital`: hospitals train one classifier without sharing patients."""
 
 from __future__ import annotations
 
@@ -13,62 +13,102 @@ from fl_app.jobs.parameters import JobParameters
 if TYPE_CHECKING:
     from nvflare.recipe.spec import Recipe
 
-DESCRIPTION = "One tumour classifier for hospitals whose patients stay apart (federated averaging, PyTorch)"
+DESCRIPTION = "Tumour classifier trained by hospitals that share no patients (federated averaging, PyTorch)"
 NEEDS = dict.fromkeys(("torch", "sklearn", "tensorboard"), "flarefleet[jobs]")
-WARM_UP = ("fl_app.jobs.hospital.recipe",)
+WARM_UP = ("fl_app.jobs.recipe", "fl_app.jobs.shared.adagrad")
+
+DEFAULT_MU = 0.1
+DEFAULT_SERVER_LEARNING_RATE = 0.1
+TAU = 1e-3
 
 
 class HospitalParameters(JobParameters):
-    """How the hospitals train."""
+    """Parameters of the job `hospital`."""
 
     rounds: int = Field(20, ge=1, le=1000)
-    """How often the hospitals' models are averaged."""
+    """Number of rounds"""
     local_epochs: int = Field(2, ge=1, le=100)
-    """Passes of each hospital over its own patients in a round."""
+    """Epochs of each hospital per round"""
     learning_rate: float = Field(0.05, gt=0, le=1, allow_inf_nan=False)
-    """Of stochastic gradient descent."""
+    """Learning rate of the hospitals' stochastic gradient descent"""
     batch_size: int = Field(32, ge=1, le=512)
-    """Patients a training step."""
+    """Patients per training step"""
     hidden: int = Field(32, ge=1, le=1024)
-    """Size of the model's hidden layer."""
+    """Size of the model's hidden layer"""
     seed: int = Field(0, ge=0, lt=2**32)
-    """Of the division of patients, the first weights and the training order."""
+    """Seed of the division of patients, the first weights and the training order"""
     dataset: Literal["breast_cancer", "digits"] = "breast_cancer"
-    """breast_cancer: similar patients at one hospital. digits: each site sees 5 of the 10."""
+    """Data set: breast_cancer (similar patients at each hospital) or digits (5 of 10 classes at each site)"""
     algorithm: Literal["fedavg", "fedprox", "fedadagrad"] = "fedavg"
-    """fedavg: the average. fedprox: training is held near it. fedadagrad: Adagrad steps towards it."""
+    """Federated algorithm"""
     mu: float | None = Field(None, ge=0, le=10, allow_inf_nan=False)
-    """Of fedprox: how strongly it holds; 0.1 if not given. Times learning_rate it should stay below 1."""
+    """Strength of FedProx's proximal term, 0.1 if not set; mu times learning_rate should be below 1"""
     server_learning_rate: float | None = Field(None, gt=0, le=10, allow_inf_nan=False)
-    """Of fedadagrad at the server; 0.1 if not given."""
+    """Server learning rate of FedAdagrad, 0.1 if not set"""
 
     @model_validator(mode="after")
-    def _nothing_is_ignored(self) -> Self:
+    def _reject_ignored_parameters(self) -> Self:
         for name, algorithm in (("mu", "fedprox"), ("server_learning_rate", "fedadagrad")):
             if getattr(self, name) is not None and self.algorithm != algorithm:
-                raise ValueError(f"{name} is of algorithm={algorithm}; {self.algorithm} would ignore it")
+                raise ValueError(f"{name} needs algorithm={algorithm}; {self.algorithm} ignores it")
         return self
+
+    @property
+    def effective_mu(self) -> float:
+        """Strength of the proximal term; 0 for other algorithms than FedProx."""
+        if self.algorithm != "fedprox":
+            return 0.0
+        return DEFAULT_MU if self.mu is None else self.mu
+
+    @property
+    def effective_server_learning_rate(self) -> float:
+        """Server learning rate, if the algorithm is FedAdagrad."""
+        return self.server_learning_rate or DEFAULT_SERVER_LEARNING_RATE
 
 
 PARAMETERS = HospitalParameters
 
 
-MU = 0.1
-"""Of fedprox, where nothing else is asked for."""
-
-
 def recipe(parameters: HospitalParameters, sites: Sequence[str]) -> Recipe:
-    """Put the job together for these sites, whatever their names; their order decides who has which patients.
+    """Make the recipe for these sites, whatever their names; their order decides who has which patients.
 
     Raises:
-        ValueError: the patients cannot be divided over so many sites.
+        ValueError: the patients cannot be divided over this number of sites.
     """
     from nvflare.recipe.utils import add_experiment_tracking
 
+    from fl_app.jobs.hospital.client import Hospital
     from fl_app.jobs.hospital.datasets import DIVISIONS
-    from fl_app.jobs.hospital.recipe import HospitalRecipe
+    from fl_app.jobs.hospital.model import MODELS
+    from fl_app.jobs.recipe import TrainingRecipe
+    from fl_app.jobs.shared.adagrad import FedAdagrad
 
     DIVISIONS[parameters.dataset](len(sites), parameters.seed)
-    job = HospitalRecipe(parameters, sites)
+    model = MODELS[parameters.dataset]
+    adagrad = FedAdagrad(
+        num_clients=len(sites),
+        num_rounds=parameters.rounds,
+        server_learning_rate=parameters.effective_server_learning_rate,
+        tau=TAU,
+    )
+    job = TrainingRecipe(
+        name="hospital",
+        # By name and arguments, as the server builds it: NVFlare would guess the arguments of an object.
+        model={
+            "class_path": f"{model.__module__}.{model.__name__}",
+            "args": {"hidden": parameters.hidden, "seed": parameters.seed},
+        },
+        num_rounds=parameters.rounds,
+        sites=sites,
+        training=Hospital(
+            hospitals=list(sites),
+            mu=parameters.effective_mu,
+            **parameters.model_dump(
+                include={"seed", "hidden", "local_epochs", "learning_rate", "batch_size", "dataset"}
+            ),
+        ),
+        controller=adagrad if parameters.algorithm == "fedadagrad" else None,
+        key_metric="own_accuracy",
+    )
     add_experiment_tracking(job, "tensorboard")
     return job

@@ -1,96 +1,62 @@
-"""What a hospital does with a model: train it on its own patients, and measure it. Seeded, on one thread."""
+"""Training and evaluation of a model on one hospital's patients."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import nn
-from torch.nn import functional
 
 from fl_app.jobs.hospital.data import BENIGN, MALIGNANT, Patients
-
-MOMENTUM = 0.9
+from fl_app.jobs.shared.classifier import ClassifierMetrics, evaluate_classifier, train_classifier
 
 
 @dataclass(frozen=True)
 class Training:
-    """How one training goes; the same for every hospital and for the comparisons."""
+    """Settings of a training, the same for every hospital and for the demo's comparisons."""
 
     epochs: int
     learning_rate: float
     batch_size: int
     mu: float = 0.0
-    """Of FedProx: how strongly training is held near the model it began with; 0 is plain training, bit for
-    bit."""
+    """Strength of FedProx's proximal term; 0 for plain training, bit for bit."""
 
 
 @dataclass(frozen=True)
-class Quality:
-    """How good a model is on some patients."""
+class TumourMetrics(ClassifierMetrics):
+    """Quality of a tumour classifier on some patients."""
 
-    loss: float
-    accuracy: float
-    """Share of patients told right, 0 to 1."""
     missed: int
-    """Malignant tumours taken for benign."""
+    """Number of malignant tumours that are classified as benign."""
     false_alarms: int
-    """Benign tumours taken for malignant."""
+    """Number of benign tumours that are classified as malignant."""
 
 
 def train(model: nn.Module, patients: Patients, training: Training, seed: tuple[int, ...]) -> float:
-    """Train the model in place by stochastic gradient descent.
-
-    With `training.mu` the term mu/2 * ||w - w_global||^2 is part of the loss that backward sees, w_global
-    being the model's weights as they are now: from the second step on it pulls back to them.
+    """Train the model in place, and return the mean loss of the last epoch without the proximal term.
 
     Args:
-        seed: of the order in which patients are seen; the same numbers give the same weights.
-
-    Returns:
-        The mean loss over the last epoch, without that term.
+        seed: seed of the order of the patients; the same numbers give the same weights.
     """
-    features, labels = torch.from_numpy(patients.features), torch.from_numpy(patients.labels)
-    order = torch.Generator().manual_seed(_mixed(seed))
-    optimizer = torch.optim.SGD(model.parameters(), lr=training.learning_rate, momentum=MOMENTUM)
-    anchor = [weight.detach().clone() for weight in model.parameters()]
-    model.train()
-    total = 0.0
-    for _ in range(training.epochs):
-        total = 0.0
-        for rows in torch.randperm(len(labels), generator=order).split(training.batch_size):
-            loss = functional.cross_entropy(model(features[rows]), labels[rows])
-            optimizer.zero_grad()
-            (loss + proximal_term(model, anchor, training.mu) if training.mu else loss).backward()
-            optimizer.step()
-            total += loss.item() * len(rows)
-    return total / len(labels)
+    mixed = np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> np.uint64(1)
+    return train_classifier(
+        model,
+        patients.features,
+        patients.labels,
+        epochs=training.epochs,
+        learning_rate=training.learning_rate,
+        batch_size=training.batch_size,
+        seed=int(mixed),
+        mu=training.mu,
+    )[-1]
 
 
-def proximal_term(model: nn.Module, anchor: list[torch.Tensor], mu: float) -> torch.Tensor:
-    """mu/2 times the squared distance of the model's weights from the anchor."""
-    squares = [
-        (weight - held).square().sum() for weight, held in zip(model.parameters(), anchor, strict=True)
-    ]
-    return mu / 2 * torch.stack(squares).sum()
-
-
-def measure(model: nn.Module, patients: Patients) -> Quality:
-    """Measure the model on patients, without changing it."""
-    labels = torch.from_numpy(patients.labels)
-    model.eval()
-    with torch.no_grad():
-        scores = model(torch.from_numpy(patients.features))
-    told = scores.argmax(dim=1)
-    return Quality(
-        loss=functional.cross_entropy(scores, labels).item(),
-        accuracy=(told == labels).double().mean().item(),
-        missed=int(((told == BENIGN) & (labels == MALIGNANT)).sum()),
-        false_alarms=int(((told == MALIGNANT) & (labels == BENIGN)).sum()),
+def measure(model: nn.Module, patients: Patients) -> TumourMetrics:
+    """Evaluate the model on patients without changing it."""
+    metrics = evaluate_classifier(model, patients.features, patients.labels)
+    predicted, labels = metrics.predictions, patients.labels
+    return TumourMetrics(
+        **vars(metrics),
+        missed=int(((predicted == BENIGN) & (labels == MALIGNANT)).sum()),
+        false_alarms=int(((predicted == MALIGNANT) & (labels == BENIGN)).sum()),
     )
-
-
-def _mixed(numbers: tuple[int, ...]) -> int:
-    """One seed from several numbers, so that neighbours get unlike orders."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))

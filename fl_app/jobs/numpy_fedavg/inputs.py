@@ -1,4 +1,4 @@
-"""Checks of what the job `numpy-fedavg` is given, all of them before anything is submitted."""
+"""Validation of the parameters of `numpy-fedavg`, before anything is submitted."""
 
 from __future__ import annotations
 
@@ -6,32 +6,33 @@ import importlib.util
 import inspect
 import re
 import shlex
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fl_app.jobs.user_code import check_syntax, import_file, user_code_error
+
 MOST_NUMBERS = 1_000_000
-"""Of an initial model: it travels as text in the job's configuration."""
+"""Largest initial model: it travels as text in the job's configuration."""
 
 _FLOAT32 = np.finfo(np.float32).max
 _CONDITION = re.compile(r"(?P<key>\S+) (?P<operator><=|>=|<|>|=) (?P<value>\S+)")
 
 
 def initial_model(given: list[Any] | str) -> NDArray[np.float64]:
-    """The array that a list or a .npy file holds.
+    """Return the array of a list or a .npy file.
 
     Raises:
-        ValueError: no such file, no rectangle of numbers, empty, too large, or not finite as 32-bit floats.
+        ValueError: the file is missing, or the array is empty, ragged, too large, not numeric, or not finite
+            as 32-bit floats.
     """
     array = _load(given) if isinstance(given, str) else _as_array(given)
     if array.ndim == 0 or array.size == 0:
         raise ValueError("the initial model is empty: give at least one number, such as [0, 0, 0]")
     if array.size > MOST_NUMBERS:
-        raise ValueError(f"the initial model has {array.size} numbers; at most {MOST_NUMBERS} can travel")
+        raise ValueError(f"the initial model has {array.size} numbers; the maximum is {MOST_NUMBERS}")
     if not np.all(np.abs(array) <= _FLOAT32):
         raise ValueError("the initial model has a number that is not finite as a 32-bit float")
     return array
@@ -40,11 +41,11 @@ def initial_model(given: list[Any] | str) -> NDArray[np.float64]:
 def _load(path: str) -> NDArray[np.float64]:
     file = Path(path)
     if file.suffix != ".npy" or not file.is_file():
-        raise ValueError(f"{path}: must be a list of numbers, or a file .npy that exists")
+        raise ValueError(f"{path}: must be a list of numbers, or a .npy file that exists")
     try:
         array = np.load(file, allow_pickle=False)
     except (ValueError, OSError) as error:
-        raise ValueError(f"{path}: is no array of NumPy's: {error}") from None
+        raise ValueError(f"{path}: is not a NumPy array: {error}") from None
     if array.dtype.kind not in "fiu":
         raise ValueError(f"{path}: holds {array.dtype}, not numbers")
     return np.asarray(array, dtype=np.float64)
@@ -53,7 +54,7 @@ def _load(path: str) -> NDArray[np.float64]:
 def _as_array(numbers: list[Any]) -> NDArray[np.float64]:
     for number in _flat(numbers):
         if type(number) not in (int, float):
-            raise ValueError(f"the initial model has {number!r}, which is no number")
+            raise ValueError(f"the initial model has {number!r}, which is not a number")
     try:
         return np.asarray(numbers, dtype=np.float64)
     except (ValueError, OverflowError):
@@ -65,26 +66,23 @@ def _flat(value: Any) -> list[Any]:
 
 
 def script(path: str) -> str:
-    """The absolute path of a training script.
+    """Return the absolute path of a Python file.
 
     Raises:
-        ValueError: it is no file .py, or no Python.
+        ValueError: it is not a .py file that exists, or not valid Python.
     """
     file = Path(path).expanduser().absolute()
     if file.suffix != ".py" or not file.is_file():
         raise ValueError(f"{path}: must be a Python file that exists")
-    try:
-        compile(file.read_bytes(), str(file), "exec")
-    except (SyntaxError, ValueError) as error:
-        raise ValueError(f"{path}: is no Python: {error}") from None
+    check_syntax(file)
     return str(file)
 
 
-def words(text: str) -> str:
-    """Words of a command line, as they are.
+def command_line(text: str) -> str:
+    """Return a command line, unchanged.
 
     Raises:
-        ValueError: a quotation does not end.
+        ValueError: a quotation is not closed.
     """
     try:
         shlex.split(text)
@@ -94,23 +92,23 @@ def words(text: str) -> str:
 
 
 def pattern(text: str) -> str:
-    """A regular expression, as it is.
+    """Return a regular expression, unchanged.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is invalid.
     """
     try:
         re.compile(text)
     except re.error as error:
-        raise ValueError(f"{text!r} is no regular expression: {error}") from None
+        raise ValueError(f"{text!r} is not a regular expression: {error}") from None
     return text
 
 
 def condition(text: str) -> tuple[str, str]:
-    """The metric and the operator of a condition such as `accuracy >= 0.9`.
+    """Return the metric and the operator of a condition such as `accuracy >= 0.9`.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is invalid.
     """
     match = _CONDITION.fullmatch(text)
     try:
@@ -118,22 +116,27 @@ def condition(text: str) -> tuple[str, str]:
             raise ValueError
     except ValueError:
         raise ValueError(
-            f"{text!r} is no condition: METRIC OPERATOR NUMBER with single spaces, such as 'loss <= 0.1'"
+            f"{text!r} is not a condition: METRIC OPERATOR NUMBER with single spaces, such as 'loss <= 0.1'"
         ) from None
     return match["key"], match["operator"]
 
 
 def aggregator(reference: str) -> Any:
-    """An aggregator from FILE.py:CLASS.
+    """Create the aggregator FILE.py:CLASS.
+
+    NVFlare copies the file into the job and imports it by the file's name.
 
     Raises:
-        ValueError: no such file or class, no ModelAggregator of NVFlare's, or it needs arguments.
+        UserCodeError: the file, or the constructor of the class, fails.
+        ValueError: the class is missing, is not a ModelAggregator, or its constructor needs arguments.
     """
     from nvflare.app_common.aggregators.model_aggregator import ModelAggregator
 
     path, _, name = reference.rpartition(":")
-    module = _imported(Path(script(path)))
-    found = getattr(module, name, None)
+    file = Path(script(path))
+    if importlib.util.find_spec(file.stem) is not None:
+        raise ValueError(f"{file.name}: another package has the name {file.stem}; rename the file")
+    found = getattr(import_file(file.stem, file), name, None)
     if not inspect.isclass(found):
         raise ValueError(f"{path} has no class {name}")
     if not issubclass(found, ModelAggregator) or inspect.isabstract(found):
@@ -142,13 +145,17 @@ def aggregator(reference: str) -> Any:
             "with accept_model, aggregate_model and reset_stats"
         )
     try:
-        return found()
+        inspect.signature(found).bind()
     except TypeError as error:
-        raise ValueError(f"{name} cannot be made without arguments: {error}") from None
+        raise ValueError(f"{name} must have a constructor without arguments: {error}") from None
+    try:
+        return found()
+    except Exception as error:
+        raise user_code_error(error, file.parent) or error from error
 
 
 def aggregator_reference(text: str) -> str:
-    """`mean`, `median`, or FILE.py:CLASS with an absolute path.
+    """Return `mean`, `median`, or FILE.py:CLASS with an absolute path.
 
     Raises:
         ValueError: it is none of these.
@@ -159,18 +166,3 @@ def aggregator_reference(text: str) -> str:
     if not colon or not name.isidentifier():
         raise ValueError(f"{text!r}: must be mean, median, or FILE.py:CLASS")
     return f"{script(path)}:{name}"
-
-
-def _imported(file: Path) -> ModuleType:
-    """The module of a file; NVFlare copies it into the job under the file's name."""
-    if importlib.util.find_spec(file.stem) is not None:
-        raise ValueError(f"{file.name}: there is a package {file.stem} already; give the file another name")
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[file.stem] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise ValueError(f"{file}: cannot be imported: {type(error).__name__}: {error}") from None
-    return module

@@ -1,4 +1,4 @@
-"""An aggregator of one's own, as an example: the median of the sites, coordinate by coordinate."""
+"""Example of a custom aggregator: the median over the sites, coordinate by coordinate."""
 
 from __future__ import annotations
 
@@ -9,39 +9,38 @@ from nvflare.app_common.abstract.fl_model import FLModel, ParamsType
 from nvflare.app_common.aggregators.model_aggregator import ModelAggregator
 
 
-class UnlikeResults(ValueError):  # noqa: N818 - read by people, in logs
-    """Sites returned what has no common median; says which site."""
+class IncompatibleResults(ValueError):  # noqa: N818 - an outcome that users read
+    """The sites' results have no common median; the text names the site."""
 
 
 class MedianAggregator(ModelAggregator):
-    """The median of every number over the sites: a minority of broken sites cannot move it far.
+    """Takes the median of every number over the sites, which a minority of broken sites cannot move far.
 
-    All sites count alike, however many examples they have; of two sites it is the mean.
+    All sites count equally, whatever their number of examples. The median of two sites is their mean.
     """
 
     keeps_model_shape = True
-    """So that the guard holds each site to the shape it was sent."""
+    """Tells the guard to check the shapes of the results."""
 
     def __init__(self) -> None:
         super().__init__()
         self._results: dict[str, FLModel] = {}
-        self._refusal = ""
+        self._error = ""
 
     def accept_model(self, model: FLModel) -> None:
-        """Keep one site's result; what is wrong with it `aggregate_model` raises, for here NVFlare would only
-        log it."""
+        """Keep one site's result; `aggregate_model` raises its errors, as NVFlare only logs them here."""
         site = str((model.meta or {}).get("client_name", "a site"))
-        self._refusal = self._refusal or _why_unlike(site, model, self._results)
+        self._error = self._error or _difference(site, model, self._results)
         self._results[site] = model
 
     def aggregate_model(self) -> FLModel:
-        """The median model; ends the job if the results cannot be compared.
+        """Return the median model. An exception ends the job.
 
         Raises:
-            UnlikeResults: no result, other names, other shapes, or full models beside differences.
+            IncompatibleResults: no result, different names or shapes, or full models mixed with differences.
         """
-        if self._refusal or not self._results:
-            raise UnlikeResults(self._refusal or "no site returned a result")
+        if self._error or not self._results:
+            raise IncompatibleResults(self._error or "no site returned a result")
         results = list(self._results.values())
         first = results[0]
         median = {
@@ -54,12 +53,12 @@ class MedianAggregator(ModelAggregator):
         )
 
     def reset_stats(self) -> None:
-        """Forget the round."""
+        """Forget the results of the round."""
         self._results = {}
-        self._refusal = ""
+        self._error = ""
 
 
-def _why_unlike(site: str, model: FLModel, before: dict[str, FLModel]) -> str:
+def _difference(site: str, model: FLModel, before: dict[str, FLModel]) -> str:
     shapes = {name: np.shape(value) for name, value in model.params.items()}
     for other, result in before.items():
         if result.params_type != model.params_type:
@@ -71,7 +70,7 @@ def _why_unlike(site: str, model: FLModel, before: dict[str, FLModel]) -> str:
 
 
 def _common_metrics(results: list[FLModel]) -> dict[str, Any] | None:
-    """The median of each metric that every site reported."""
+    """Return the median of each metric that every site reported."""
     reported = [result.metrics or {} for result in results]
     common = set(reported[0]).intersection(*reported)
     return {

@@ -1,4 +1,4 @@
-"""NVFlare's NumpyFedAvgRecipe from this job's parameters."""
+"""NVFlare's NumpyFedAvgRecipe, from the parameters of `numpy-fedavg`."""
 
 from __future__ import annotations
 
@@ -10,53 +10,44 @@ from nvflare.app_common.np.recipes.fedavg import NumpyFedAvgRecipe
 from nvflare.recipe.utils import set_per_site_config
 
 from fl_app.jobs.numpy_fedavg import inputs
-from fl_app.jobs.numpy_fedavg.job import EXAMPLE_MODEL, NumpyFedAvgParameters, SiteSettings
 from fl_app.jobs.numpy_fedavg.median import MedianAggregator
-from fl_app.jobs.tuning import TASK_CHECK_PERIOD, tune
+from fl_app.jobs.numpy_fedavg.parameters import NumpyFedAvgParameters
+from fl_app.jobs.recipe_defaults import TASK_CHECK_PERIOD, apply_defaults
+from fl_app.nvflare_internals.recipes import FedAvgHooks
 
 EXAMPLE_SCRIPT = Path(__file__).with_name("train.py")
+EXAMPLE_MODEL = [0.0] * 5
+"""Initial model of the example, whose script fits any number of weights."""
+
+_ADAPTED = {"model", "min_clients", "train_script", "aggregator", "aggregation_weights", "per_site"}
+_NVFLARES_NAMES = {
+    "rounds": "num_rounds",
+    "external_process": "launch_external_process",
+    "transfer": "params_transfer_type",
+    "memory_gc_rounds": "client_memory_gc_rounds",
+}
 
 
-class ArrayRecipe(NumpyFedAvgRecipe):
-    """Federated averaging of one array.
+class NumpyRecipe(FedAvgHooks, NumpyFedAvgRecipe):
+    """Federated averaging of one array."""
 
-    Args:
-        parameters: of the job.
-        sites: those that take part.
-    """
+    task_check_period = TASK_CHECK_PERIOD
 
     def __init__(self, parameters: NumpyFedAvgParameters, sites: Sequence[str]) -> None:
+        model = EXAMPLE_MODEL if parameters.model is None else parameters.model
+        unchanged = parameters.model_dump(exclude=_ADAPTED)
         super().__init__(
             name="numpy-fedavg",
-            # Never without one: NVFlare would train a 3x3 array of its own.
-            model=inputs.initial_model(
-                parameters.model if parameters.model is not None else EXAMPLE_MODEL
-            ).tolist(),
+            model=inputs.initial_model(model).tolist(),  # without one, NVFlare trains a 3x3 array of its own
             min_clients=parameters.min_clients or len(sites),
-            num_rounds=parameters.rounds,
             train_script=parameters.train_script or str(EXAMPLE_SCRIPT),
-            train_args=parameters.train_args,
             aggregator=_aggregator(parameters.aggregator),
-            launch_external_process=parameters.external_process,
-            command=parameters.command,
-            launch_once=parameters.launch_once,
-            shutdown_timeout=parameters.shutdown_timeout,
-            params_transfer_type=parameters.transfer,
-            key_metric=parameters.key_metric,
-            key_metric_mode=parameters.key_metric_mode,
-            stop_cond=parameters.stop_cond,
-            patience=parameters.patience,
-            exclude_vars=parameters.exclude_vars,
             aggregation_weights=parameters.aggregation_weights or None,
-            client_memory_gc_rounds=parameters.memory_gc_rounds,
+            **_by_nvflares_names(unchanged),
         )
         if parameters.per_site:
-            settings = parameters.per_site
-            set_per_site_config(self, {site: _overrides(settings.get(site)) for site in sites})
-        tune(self, len(sites))
-
-    def _get_controller_kwargs(self) -> dict[str, Any]:
-        return {**super()._get_controller_kwargs(), "task_check_period": TASK_CHECK_PERIOD}
+            set_per_site_config(self, {site: _overrides(parameters, site) for site in sites})
+        apply_defaults(self, len(sites))
 
 
 def _aggregator(reference: str) -> Any:
@@ -65,10 +56,11 @@ def _aggregator(reference: str) -> Any:
     return MedianAggregator() if reference == "median" else inputs.aggregator(reference)
 
 
-def _overrides(settings: SiteSettings | None) -> dict[str, Any]:
-    """One site's settings under NVFlare's names; a site without any needs an entry, too, or gets no app."""
-    if settings is None:
-        return {}
-    names = {"external_process": "launch_external_process", "transfer": "params_transfer_type"}
-    given = settings.model_dump(exclude_none=True)
-    return {names.get(name, name): value for name, value in given.items()}
+def _overrides(parameters: NumpyFedAvgParameters, site: str) -> dict[str, Any]:
+    """Return one site's settings. NVFlare needs an entry for every site, even an empty one."""
+    settings = parameters.per_site.get(site)
+    return _by_nvflares_names(settings.model_dump(exclude_none=True)) if settings else {}
+
+
+def _by_nvflares_names(values: dict[str, Any]) -> dict[str, Any]:
+    return {_NVFLARES_NAMES.get(name, name): value for name, value in values.items()}

@@ -1,7 +1,7 @@
-"""The example of the job `numpy-fedavg`: a site fits straight lines to its own measurements, in NumPy alone.
+"""Example script of the job `numpy-fedavg`: each site fits a linear model to its own measurements.
 
-It travels with the job, as a script of your own would, and talks to NVFlare by its Client API. Every site's
-measurements come from the same true weights and differ in where they lie.
+It travels with the job, as a script of your own does, and uses NVFlare's Client API. All sites' measurements
+have the same true weights and different features.
 """
 
 from __future__ import annotations
@@ -13,34 +13,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 KEY = "numpy_key"
-"""Under which NVFlare keeps a NumPy model's one array."""
+"""NVFlare's name of the one array of a NumPy model."""
 
 Numbers = NDArray[np.float64]
 
 
 def arguments(words: list[str] | None = None) -> argparse.Namespace:
-    """What `train_args` may say."""
+    """Parse `train_args`."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=20, help="steps of gradient descent in a round")
-    parser.add_argument("--rate", type=float, default=0.1, help="size of a step")
-    parser.add_argument("--examples", type=int, default=200, help="measurements of this site")
+    parser.add_argument("--steps", type=int, default=20, help="gradient descent steps per round")
+    parser.add_argument("--rate", type=float, default=0.1, help="step size")
+    parser.add_argument("--examples", type=int, default=200, help="number of measurements of this site")
     parser.add_argument(
-        "--noise", type=float, default=0.1, help="standard deviation of a measurement's error"
+        "--noise", type=float, default=0.1, help="standard deviation of the measurement error"
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--poison", type=float, default=0.0, help="added to every weight, as a broken site would"
+        "--poison", type=float, default=0.0, help="offset added to every weight, to simulate a broken site"
     )
     return parser.parse_args(words)
 
 
 def true_weights(count: int) -> Numbers:
-    """What all sites together are to find: 1, 2, 3..."""
+    """Return the weights that all sites look for: 1, 2, 3..."""
     return np.arange(1.0, count + 1)
 
 
 def measurements(site: str, count: int, given: argparse.Namespace) -> tuple[Numbers, Numbers]:
-    """A site's own features and targets: its name and the seed decide them."""
+    """Return a site's features and targets, which depend on its name and the seed."""
     of_site = int.from_bytes(hashlib.sha256(site.encode()).digest()[:8], "big")
     random = np.random.default_rng((given.seed, of_site))
     centre = random.normal(0, 0.5, count)
@@ -49,12 +49,12 @@ def measurements(site: str, count: int, given: argparse.Namespace) -> tuple[Numb
 
 
 def loss_of(weights: Numbers, features: Numbers, targets: Numbers) -> float:
-    """Mean squared error."""
+    """Return the mean squared error."""
     return float(np.mean((features @ weights - targets) ** 2))
 
 
 def fit(weights: Numbers, features: Numbers, targets: Numbers, given: argparse.Namespace) -> Numbers:
-    """Some steps of gradient descent from `weights`."""
+    """Take some steps of gradient descent from `weights`."""
     for _ in range(given.steps):
         gradient = 2 * features.T @ (features @ weights - targets) / len(targets)
         weights = weights - given.rate * gradient
@@ -62,7 +62,7 @@ def fit(weights: Numbers, features: Numbers, targets: Numbers, given: argparse.N
 
 
 def main() -> None:
-    """Take part until the server says that it is over."""
+    """Train until the server ends the job."""
     import nvflare.client as flare
     from nvflare.client.tracking import SummaryWriter
 
@@ -76,7 +76,7 @@ def main() -> None:
             break
         weights = np.asarray(received.params[KEY], dtype=np.float64)
         if weights.ndim != 1:
-            raise ValueError(f"this script fits a row of weights, and the model has shape {weights.shape}")
+            raise ValueError(f"this script fits one row of weights, but the model has shape {weights.shape}")
         features, targets = measurements(site, len(weights), given)
         loss = loss_of(weights, features, targets)
         writer.add_scalar("loss", loss, global_step=received.current_round)

@@ -1,1 +1,1 @@
-"""A job that trains nothing: it tells whether a federation can run jobs at all, and how fast."""
+"""A job without training: it checks whether a federation can run jobs, and how fast."""

@@ -1,4 +1,4 @@
-"""What a site does in the job `probe`: add one to every number, or fail when told to."""
+"""A site of the job `probe`: it adds one to every number, or fails on request."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import time
 from fl_app.jobs.training import LocalResult, Round, Site, SiteTraining, Weights
 
 
-class ProbeFailure(RuntimeError):  # noqa: N818 - read by people, in logs
-    """The failure that was asked for."""
+class ProbeFailure(RuntimeError):  # noqa: N818 - an outcome that users read
+    """The failure that the user requested."""
 
 
 class Probe(SiteTraining):
-    """One site's part.
+    """One site.
 
     Args:
-        seconds: how long each round takes.
-        failing_site: which site fails; none if empty.
-        failing_round: when, from 1.
+        seconds: duration of each round.
+        failing_site: name of the site that fails; none if empty.
+        failing_round: round in which it fails, from 1.
     """
 
     def __init__(self, seconds: float = 0.0, failing_site: str = "", failing_round: int = 1) -> None:
@@ -28,7 +28,7 @@ class Probe(SiteTraining):
         self._name = ""
 
     def begin(self, site: Site) -> None:
-        """Remember which site this is."""
+        """Remember the site's name."""
         self._name = site.name
 
     def train(self, weights: Weights, round: Round) -> LocalResult:

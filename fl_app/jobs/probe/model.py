@@ -6,11 +6,7 @@ import torch
 
 
 class Numbers(torch.nn.Module):
-    """So many zeros.
-
-    Args:
-        count: how many.
-    """
+    """`count` zeros."""
 
     def __init__(self, count: int = 1000) -> None:
         super().__init__()

@@ -1,5 +1,4 @@
-"""Federated Adagrad in one plain loop, without NVFlare and without a torch optimizer at the server: what the
-job must come to."""
+"""Reference for the job `fedadagrad`: a loop without NVFlare, and without torch at the server."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from fl_app.jobs.fedadagrad.digits import divide
 from fl_app.jobs.fedadagrad.job import DigitParameters
 from fl_app.jobs.fedadagrad.learning import measure, train
-from fl_app.jobs.fedadagrad.model import DigitReader
+from fl_app.jobs.shared.classifier import DigitClassifier
 
 Arrays = dict[str, NDArray[np.float64]]
 
@@ -21,14 +20,14 @@ Arrays = dict[str, NDArray[np.float64]]
 @dataclass(frozen=True)
 class Reference:
     weights: list[Arrays]
-    """Of the global model, before the first round and after each."""
+    """Weights of the global model, before the first round and after each round."""
     accuracy: list[float]
     losses: dict[tuple[int, str], list[float]]
-    """Of each epoch, by round (from 1) and site."""
+    """Loss of each epoch, by round (from 1) and site."""
 
 
 class Adagrad:
-    """w += eta * d / (sqrt(sum of d^2) + tau), as the paper has it."""
+    """The paper's formula: w += eta * d / (sqrt(sum of d^2) + tau)."""
 
     def __init__(self, eta: float, tau: float) -> None:
         self.eta, self.tau = eta, tau
@@ -44,10 +43,10 @@ class Adagrad:
 
 
 def run(parameters: DigitParameters, sites: Sequence[str], sampled: Sequence[Sequence[str]]) -> Reference:
-    """All rounds; `sampled` are the sites of each."""
+    """Run all rounds; `sampled` are the sites of each round."""
     torch.set_num_threads(1)
     digits = divide(len(sites), parameters.seed)
-    model = DigitReader(parameters.hidden, parameters.seed)
+    model = DigitClassifier(parameters.hidden, parameters.seed)
     adagrad = Adagrad(parameters.server_learning_rate, parameters.tau)
     weights = [_arrays(model)]
     accuracy = [measure(model, digits.test).accuracy]
@@ -75,9 +74,9 @@ def run(parameters: DigitParameters, sites: Sequence[str], sampled: Sequence[Seq
     return Reference(weights, accuracy, losses)
 
 
-def _arrays(model: DigitReader) -> Arrays:
+def _arrays(model: DigitClassifier) -> Arrays:
     return {name: value.numpy().astype(np.float64) for name, value in model.state_dict().items()}
 
 
-def _load(model: DigitReader, weights: Arrays) -> None:
+def _load(model: DigitClassifier, weights: Arrays) -> None:
     model.load_state_dict({name: torch.tensor(value, dtype=torch.float32) for name, value in weights.items()})

@@ -1,4 +1,4 @@
-"""The job `fedadagrad` as NVFlare gets it, and the files that its server keeps."""
+"""The exported job `fedadagrad`, and the result files of its server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fl_app.jobs.fedadagrad.digits import FEWEST_IMAGES, divide
 from fl_app.jobs.fedadagrad.evaluation import BEST_MODEL, EvaluationJournal
 from fl_app.jobs.fedadagrad.job import DigitParameters, recipe
 from fl_app.jobs.fedadagrad.metadata import TrainingReport
-from fl_app.jobs.fedadagrad.model import DigitReader
+from fl_app.jobs.shared.classifier import DigitClassifier
 
 SITES = ("Zurich", "a-clinic", "b_clinic", "z")
 
@@ -35,39 +35,40 @@ def test_every_parameter_reaches_the_server_or_the_sites(tmp_path: Path) -> None
     site = _config(tmp_path, "client")["executors"][0]["executor"]["args"]
     server = _config(tmp_path, "server")["workflows"][0]["args"]
 
-    told = {"rounds": server.pop("num_rounds"), **site, **server}
-    assert {name: told[name] for name in parameters.model_dump()} == parameters.model_dump()
+    exported = {"rounds": server.pop("num_rounds"), **site, **server}
+    assert {name: exported[name] for name in parameters.model_dump()} == parameters.model_dump()
     assert site["sites"] == list(SITES)
     assert server["sites"] == len(SITES)
-    assert server["source_model"]["args"] == {"hidden": 5, "seed": 6}
+    persistor = next(each for each in _config(tmp_path, "server")["components"] if each["id"] == "persistor")
+    assert persistor["args"]["model"]["args"] == {"hidden": 5, "seed": 6}
 
 
-def test_no_code_travels_with_the_job(tmp_path: Path) -> None:
+def test_the_exported_job_contains_no_code(tmp_path: Path) -> None:
     recipe(DigitParameters(), SITES).export(str(tmp_path))
     assert not [*tmp_path.rglob("*.py"), *tmp_path.rglob("custom")]
 
 
 @pytest.mark.parametrize("sites", [0, 1, 144])
-def test_sites_that_the_images_cannot_be_divided_over_are_refused(sites: int) -> None:
+def test_an_unsupported_number_of_sites_is_rejected(sites: int) -> None:
     with pytest.raises(ValueError, match=f"{sites} sites: the digits can be divided over 2 to 143"):
         recipe(DigitParameters(), [f"site-{number}" for number in range(sites)])
 
 
 @pytest.mark.parametrize("sites", [2, 3, 143])
-def test_no_image_is_at_two_sites_or_in_the_test_too(sites: int) -> None:
+def test_sites_and_test_set_share_no_image(sites: int) -> None:
     digits = divide(sites, seed=1)
-    everywhere = [*digits.sites, digits.test]
-    assert sum(len(images) for images in everywhere) == 1797
+    parts = [*digits.sites, digits.test]
+    assert sum(len(images) for images in parts) == 1797
     assert min(len(images) for images in digits.sites) >= FEWEST_IMAGES
-    assert len({row.tobytes() for images in everywhere for row in images.pixels}) == len(
+    assert len({row.tobytes() for images in parts for row in images.pixels}) == len(
         {row.tobytes() for images in (divide(2, seed=9)).sites for row in images.pixels}
         | {row.tobytes() for row in divide(2, seed=9).test.pixels}
     )
-    assert all(images.pixels.min() >= 0 and images.pixels.max() <= 1 for images in everywhere)
+    assert all(images.pixels.min() >= 0 and images.pixels.max() <= 1 for images in parts)
 
 
 @pytest.mark.parametrize(
-    ("setting", "complaint"),
+    ("setting", "message"),
     [
         ("rounds=0", "greater than or equal to 1"),
         ("fraction_train=0", "greater than 0"),
@@ -81,23 +82,23 @@ def test_no_image_is_at_two_sites_or_in_the_test_too(sites: int) -> None:
         ("fraction=0.5", "did you mean fraction_train"),
     ],
 )
-def test_a_parameter_that_makes_no_sense_is_refused_with_its_name(setting: str, complaint: str) -> None:
-    with pytest.raises(InputError) as refusal:
+def test_an_invalid_parameter_is_rejected_by_name(setting: str, message: str) -> None:
+    with pytest.raises(InputError) as error:
         read_parameters(find_job("fedadagrad"), [setting])
-    assert setting.partition("=")[0] in str(refusal.value)
-    assert complaint in str(refusal.value)
+    assert setting.partition("=")[0] in str(error.value)
+    assert message in str(error.value)
 
 
-def test_the_best_model_is_kept_and_a_worse_one_does_not_replace_it(tmp_path: Path) -> None:
+def test_the_journal_keeps_the_best_model(tmp_path: Path) -> None:
     from fl_app.jobs.fedadagrad.learning import train
 
     torch.set_num_threads(1)
     digits = divide(2, seed=0)
-    model = DigitReader(hidden=16, seed=0)
+    model = DigitClassifier(hidden=16, seed=0)
     untrained = {name: value.clone() for name, value in model.state_dict().items()}
     train(model, digits.sites[0], epochs=3, learning_rate=0.05, batch_size=16, seed=(0,))
     trained = {name: value.clone() for name, value in model.state_dict().items()}
-    journal = EvaluationJournal(tmp_path, DigitReader(hidden=16, seed=5), digits.test)
+    journal = EvaluationJournal(tmp_path, DigitClassifier(hidden=16, seed=5), digits.test)
 
     evaluations = [
         journal.evaluate(0, untrained),
@@ -115,7 +116,7 @@ def test_the_best_model_is_kept_and_a_worse_one_does_not_replace_it(tmp_path: Pa
     ]
     with safe_open(tmp_path / BEST_MODEL, framework="pt") as stored:
         assert stored.metadata() == {"round": "2", "accuracy": repr(evaluations[1].accuracy)}
-        for name in stored.keys():  # noqa: SIM118 - no mapping
+        for name in stored.keys():  # noqa: SIM118 - not a mapping
             torch.testing.assert_close(stored.get_tensor(name), trained[name], rtol=0, atol=0)
     assert json.loads((tmp_path / "training_history.json").read_text())[0]["site"] == "z"
     assert not list(tmp_path.glob(".*"))

@@ -1,4 +1,4 @@
-"""Who trains in a round, how fast, and when a site has converged."""
+"""Sampled sites, learning rate and convergence."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fl_app.jobs.fedadagrad.schedule import has_plateaued, learning_rate, sample, sample_size
@@ -14,7 +14,7 @@ from fl_app.jobs.fedadagrad.schedule import has_plateaued, learning_rate, sample
 SITES = ["Zurich", "a-clinic", "b_clinic", "z"]
 
 
-def test_the_learning_rate_halves_every_k_rounds_and_stays_between() -> None:
+def test_the_learning_rate_halves_every_k_rounds() -> None:
     rates = [learning_rate(0.01, 5, round) for round in range(16)]
     assert rates == [0.01] * 5 + [0.005] * 5 + [0.0025] * 5 + [0.00125]
 
@@ -32,14 +32,15 @@ def test_the_learning_rate_halves_every_k_rounds_and_stays_between() -> None:
         (7, 0.99, 7),
     ],
 )
-def test_a_fraction_of_the_sites_is_rounded_up_and_never_nobody(
+def test_a_fraction_of_the_sites_is_rounded_up_to_at_least_one(
     sites: int, fraction: float, size: int
 ) -> None:
     assert sample_size(sites, fraction) == size
 
 
+@settings(deadline=None)
 @given(st.integers(1, 200), st.floats(0.001, 1), st.integers(0, 2**32 - 1), st.integers(0, 1000))
-def test_a_sample_is_of_different_sites_that_are_there(
+def test_a_sample_contains_distinct_existing_sites(
     sites: int, fraction: float, seed: int, round: int
 ) -> None:
     names = [f"site-{number}" for number in range(sites)]
@@ -48,7 +49,7 @@ def test_a_sample_is_of_different_sites_that_are_there(
     assert set(chosen) <= set(names)
 
 
-def test_the_same_seed_draws_the_same_sites_in_whatever_order_they_registered() -> None:
+def test_the_sample_depends_on_the_seed_and_not_on_the_order_of_sites() -> None:
     shuffled = random.Random(1).sample(SITES, len(SITES))
     assert [sample(SITES, 0.5, 3, round) for round in range(9)] == [
         sample(shuffled, 0.5, 3, round) for round in range(9)
@@ -58,7 +59,7 @@ def test_the_same_seed_draws_the_same_sites_in_whatever_order_they_registered() 
     ]
 
 
-def test_over_many_rounds_every_site_trains_about_as_often() -> None:
+def test_all_sites_train_equally_often() -> None:
     count = Counter(site for round in range(1000) for site in sample(SITES, 0.5, 0, round))
     assert set(count) == set(SITES)
     assert all(430 < times < 570 for times in count.values())
@@ -69,17 +70,15 @@ def test_over_many_rounds_every_site_trains_about_as_often() -> None:
     [
         ([], False),
         ([1.0], False),
-        ([1.0, 1.0, 1.0], False),  # three epochs may bring nothing before anything is said
+        ([1.0, 1.0, 1.0], False),  # patience is three epochs
         ([1.0, 1.0, 1.0, 1.0], True),
         ([1.0, 0.9, 0.8, 0.7, 0.6], False),
         ([1.0, 0.5, 0.499, 0.498, 0.497], True),
         ([1.0, 0.5, 0.499, 0.498, 0.4], False),
-        ([0.5, 0.9, 0.9, 0.9], True),  # it got worse: no progress either
+        ([0.5, 0.9, 0.9, 0.9], True),  # a larger loss is no progress
         ([0.5, 0.9, 0.9, 0.2], False),
         ([0.0, 0.0, 0.0, 0.0], True),
     ],
 )
-def test_a_plateau_is_some_epochs_that_hardly_beat_the_best_before(
-    losses: list[float], converged: bool
-) -> None:
+def test_a_plateau_is_a_number_of_epochs_without_progress(losses: list[float], converged: bool) -> None:
     assert has_plateaued(losses, patience=3, tolerance=0.01) is converged

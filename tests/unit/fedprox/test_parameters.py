@@ -1,4 +1,4 @@
-"""What the job fedprox-vla refuses before it is submitted, or at the site before it trains."""
+"""Parameters, precision and required packages of the job fedprox-vla."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from pydantic import ValidationError
 
 from fl_app.jobs.fedprox_vla.job import VlaParameters, recipe
-from fl_app.jobs.fedprox_vla.precision import UnusablePrecision, choose_device, choose_precision
+from fl_app.jobs.fedprox_vla.precision import UnsupportedPrecision, choose_device, choose_precision
 from fl_app.jobs.registry import find
 
 
@@ -27,7 +27,7 @@ from fl_app.jobs.registry import find
         ("grad_clip_norm", 1.0),
     ],
 )
-def test_wrong_parameters_are_refused(name: str, value: object) -> None:
+def test_an_invalid_parameter_is_rejected(name: str, value: object) -> None:
     with pytest.raises(ValidationError):
         VlaParameters(**{name: value})  # type: ignore[arg-type]
 
@@ -37,11 +37,11 @@ def test_a_published_policy_needs_real_recordings() -> None:
         recipe(VlaParameters(policy="lerobot/smolvla_base"), ["a", "b"])
 
 
-def test_a_gpu_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_gpu_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 
     assert choose_device("auto") == "cpu"
-    with pytest.raises(UnusablePrecision, match="no GPU that PyTorch can use"):
+    with pytest.raises(UnsupportedPrecision, match="no GPU that PyTorch can use"):
         choose_device("cuda")
 
 
@@ -54,11 +54,11 @@ def test_precision_follows_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_precision("cpu", "auto").mixed is torch.bfloat16
     assert not choose_precision("cpu", "auto").needs_scaler
     assert choose_precision("cuda", "off").mixed is None
-    with pytest.raises(UnusablePrecision, match="amp=fp16 needs a GPU"):
+    with pytest.raises(UnsupportedPrecision, match="amp=fp16 needs a GPU"):
         choose_precision("cpu", "fp16")
 
 
-def test_what_the_job_needs_is_named_with_what_installs_it() -> None:
+def test_missing_packages_are_reported_with_their_installation() -> None:
     job = find("fedprox-vla")
 
     assert set(job.needs) >= {"lerobot", "transformers", "torch"}

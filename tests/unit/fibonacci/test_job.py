@@ -1,4 +1,4 @@
-"""The job `fibonacci` as it is put together, and what its server makes of the answers."""
+"""The exported job `fibonacci`, and its server's result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from deploy.errors import InputError
 from deploy.session.parameters import find_job, read_parameters
-from fl_app.jobs.fibonacci.controller import BadSum, read_sums, summary
+from fl_app.jobs.fibonacci.controller import InvalidAnswer, read_sums, summary
 from fl_app.jobs.fibonacci.job import PARAMETERS, recipe
 
 SITES = ["north", "south_2", "Site-3"]
@@ -20,7 +20,7 @@ JOB = find_job("fibonacci")
 BIG = 573147844013817084100
 
 
-def test_every_site_has_its_level_or_the_common_one(tmp_path: Path) -> None:
+def test_a_site_has_its_own_level_or_the_common_one(tmp_path: Path) -> None:
     made = recipe(read_parameters(JOB, ["level=12", 'levels={"south_2": 300}']), SITES)
     made.export(str(tmp_path))
     config = json.loads((tmp_path / "fibonacci" / "app" / "config" / "config_fed_server.json").read_text())
@@ -31,8 +31,8 @@ def test_every_site_has_its_level_or_the_common_one(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "fibonacci" / "meta.json").read_text())["min_clients"] == 3
 
 
-def test_a_level_for_a_site_that_does_not_take_part_is_refused() -> None:
-    with pytest.raises(ValueError, match="levels: east: none of the sites: north, south_2, Site-3"):
+def test_a_level_for_a_site_that_does_not_take_part_is_rejected() -> None:
+    with pytest.raises(ValueError, match="levels: east: not among the sites: north, south_2, Site-3"):
         recipe(PARAMETERS(levels={"east": 3}), SITES)
 
 
@@ -41,13 +41,13 @@ def test_a_level_for_a_site_that_does_not_take_part_is_refused() -> None:
     ["level=0", "level=-1", "level=20001", "level=1.5", "level=ten", "level=", 'levels={"north": 0}',
      'levels={"north": "x"}', "levels=[1, 2]", "levels=12", "rounds=0", "timeout=0", "levle=3"],
 )  # fmt: skip
-def test_a_wrong_parameter_is_refused_with_its_name(setting: str) -> None:
+def test_an_invalid_parameter_is_rejected_by_name(setting: str) -> None:
     with pytest.raises(InputError) as error:
         read_parameters(JOB, [setting])
     assert setting.partition("=")[0] in str(error.value)
 
 
-def test_the_job_is_put_together_without_torch(tmp_path: Path) -> None:
+def test_the_job_is_exported_without_torch(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['torch'] = None\n")
     request = {"parameters": {}, "sites": SITES, "only_these": False, "folder": str(tmp_path / "out")}
     done = subprocess.run(
@@ -64,22 +64,22 @@ def test_the_job_is_put_together_without_torch(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["error"] == ""
 
 
-def test_sums_are_read_by_site_whatever_their_size() -> None:
+def test_sums_of_any_size_are_read_by_site() -> None:
     assert read_sums(["a", "b"], {"b": str(BIG), "a": 88}) == {"a": 88, "b": BIG}
 
 
 def test_a_site_that_did_not_answer_is_named() -> None:
-    with pytest.raises(BadSum, match="no answer from b, c; see the log there: flarefleet logs b"):
+    with pytest.raises(InvalidAnswer, match="no answer from b, c; see the log: flarefleet logs b"):
         read_sums(["a", "b", "c"], {"a": 88})
 
 
 @pytest.mark.parametrize("answer", [None, 88.0, "eighty-eight", True])
-def test_a_site_that_answers_no_integer_is_named_with_the_key(answer: object) -> None:
-    with pytest.raises(BadSum, match=r"b: meta\['fibonacci_sum'\]: .* no integer"):
+def test_a_site_whose_answer_is_not_an_integer_is_named(answer: object) -> None:
+    with pytest.raises(InvalidAnswer, match=r"b: meta\['fibonacci_sum'\]: .* neither an integer"):
         read_sums(["a", "b"], {"a": 88, "b": answer})
 
 
-def test_the_result_selects_the_largest_sum_and_the_first_of_equal_ones() -> None:
+def test_the_result_names_the_first_of_the_largest_sums() -> None:
     made = summary({"a": 10, "b": 100}, [{"a": 88, "b": BIG}, {"a": BIG, "b": BIG}, {"a": BIG, "b": BIG}])
     assert [entry["largest"] for entry in made["rounds"]] == ["b", "a", "a"]
     assert (made["best_round"], made["best_site"]) == (2, "a")
@@ -89,6 +89,6 @@ def test_the_result_selects_the_largest_sum_and_the_first_of_equal_ones() -> Non
     assert made["total"] == str(BIG * 5 + 88)
 
 
-def test_sums_that_differ_by_less_than_a_float_can_tell_are_told_apart() -> None:
+def test_sums_are_compared_exactly() -> None:
     assert float(BIG) == float(BIG + 1)
     assert summary({"a": 1, "b": 1}, [{"a": BIG, "b": BIG + 1}])["best_site"] == "b"

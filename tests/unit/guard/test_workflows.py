@@ -21,8 +21,8 @@ from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
 from nvflare.app_opt.pt.fedopt_ctl import FedOpt
 
 from fl_app.guard.workflows import Promise, promise_of
-from fl_app.jobs.fedadagrad import controller as fedadagrad
-from fl_app.jobs.hospital import adagrad as hospital
+from fl_app.jobs.fedadagrad.controller import DigitController
+from fl_app.jobs.shared.adagrad import FedAdagrad
 
 
 class Own(ModelController):
@@ -50,8 +50,7 @@ class OwnAggregator(ModelAggregator):
 
 AVERAGED = {"aggregator": InTimeAccumulateWeightedAggregator()}
 ASSEMBLED = {"aggregator": CollectAndAssembleAggregator(assembler_id="assembler")}
-FEDADAGRAD = fedadagrad.FedAdagrad(
-    source_model="model",
+DIGITS = DigitController(
     num_rounds=1,
     sites=2,
     fraction_train=1.0,
@@ -74,8 +73,8 @@ FEDADAGRAD = fedadagrad.FedAdagrad(
         (ScatterAndGather(), AVERAGED),
         (CyclicController(num_rounds=1), {}),
         (OwnButTheSameModel(), {}),
-        (hospital.FedAdagrad(num_clients=2, num_rounds=1, learning_rate=0.1), {}),
-        (FEDADAGRAD, {}),
+        (FedAdagrad(num_clients=2, num_rounds=1, server_learning_rate=0.1, tau=0.1), {}),
+        (DIGITS, {}),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -1,4 +1,4 @@
-"""Federated averaging of the job `hospital` in one process: what a federation must come to."""
+"""Reference for the job `hospital`: federated averaging in one process."""
 
 from __future__ import annotations
 
@@ -7,24 +7,23 @@ from dataclasses import dataclass
 
 import torch
 
-from fl_app.jobs.hospital.adagrad import LEARNING_RATE, ServerAdagrad
 from fl_app.jobs.hospital.datasets import DIVISIONS
-from fl_app.jobs.hospital.job import HospitalParameters
+from fl_app.jobs.hospital.job import TAU, HospitalParameters
 from fl_app.jobs.hospital.model import MODELS
-from fl_app.jobs.hospital.recipe import mu_of
-from fl_app.jobs.hospital.training import Quality, Training, measure, train
+from fl_app.jobs.hospital.training import Training, TumourMetrics, measure, train
+from fl_app.jobs.shared.adagrad import ServerAdagrad
 
 
 @dataclass
 class Averaged:
-    """What came of it."""
+    """The result of the federation."""
 
     weights: dict[str, torch.Tensor]
     global_accuracy: list[float]
     """After 0, 1, 2... rounds."""
     own_accuracy: list[list[float]]
-    """Of each hospital, in each round before averaging."""
-    final: Quality
+    """Accuracy of each hospital's model in each round, before averaging."""
+    final: TumourMetrics
 
 
 def average(parameters: HospitalParameters, hospitals: int) -> Averaged:
@@ -33,9 +32,9 @@ def average(parameters: HospitalParameters, hospitals: int) -> Averaged:
     cohort = DIVISIONS[parameters.dataset](hospitals, parameters.seed)
     model = MODELS[parameters.dataset](parameters.hidden, parameters.seed)
     training = Training(
-        parameters.local_epochs, parameters.learning_rate, parameters.batch_size, mu_of(parameters)
+        parameters.local_epochs, parameters.learning_rate, parameters.batch_size, parameters.effective_mu
     )
-    adagrad = ServerAdagrad(parameters.server_learning_rate or LEARNING_RATE)
+    adagrad = ServerAdagrad(parameters.effective_server_learning_rate, TAU)
     total = sum(len(patients) for patients in cohort.hospitals)
     global_accuracy = [measure(model, cohort.test).accuracy]
     own_accuracy: list[list[float]] = [[] for _ in cohort.hospitals]

@@ -1,4 +1,4 @@
-"""Torch on one thread: tests share their cores with each other."""
+"""Torch uses one thread: the tests run in parallel on few cores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a hospital of the job `hospital` trains and measures."""
+"""Training and evaluation at a site of the job `hospital`."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from fl_app.jobs.training import Round, Site
 from tests.unit.hospital.averaging import average
 
 
-def test_the_same_seeds_give_the_same_weights_to_the_last_bit() -> None:
+def test_the_same_seed_gives_the_same_weights_bit_for_bit() -> None:
     first, second = _trained(seed=(0, 1, 2)), _trained(seed=(0, 1, 2))
 
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 @pytest.mark.parametrize("seed", [(0, 2, 1), (1, 1, 2), (0, 1)])
-def test_another_hospital_round_or_seed_sees_the_patients_in_another_order(seed: tuple[int, ...]) -> None:
+def test_the_training_order_depends_on_hospital_round_and_seed(seed: tuple[int, ...]) -> None:
     one, other = _trained(seed=(0, 1, 2)), _trained(seed=seed)
 
     assert any(not torch.equal(one[name], other[name]) for name in one)
 
 
-def test_a_model_is_the_same_whatever_random_numbers_were_drawn_before() -> None:
+def test_a_model_neither_uses_nor_changes_the_global_random_state() -> None:
     first = TumourClassifier(hidden=8, seed=5).state_dict()
     torch.manual_seed(99)
     drawn = torch.rand(1)
@@ -37,10 +37,10 @@ def test_a_model_is_the_same_whatever_random_numbers_were_drawn_before() -> None
     second = TumourClassifier(hidden=8, seed=5).state_dict()
 
     assert all(torch.equal(first[name], second[name]) for name in first)
-    assert torch.equal(torch.rand(1), drawn), "building a model must not disturb anyone else's numbers"
+    assert torch.equal(torch.rand(1), drawn), "building a model must not change the global random state"
 
 
-def test_training_lowers_the_loss_on_the_patients_it_trains_on() -> None:
+def test_training_decreases_the_training_loss() -> None:
     patients = divide(4, seed=0).hospitals[2]
     model = TumourClassifier(hidden=16, seed=0)
     before = measure(model, patients)
@@ -50,18 +50,18 @@ def test_training_lowers_the_loss_on_the_patients_it_trains_on() -> None:
     assert measure(model, patients).loss < before.loss / 2
 
 
-def test_measuring_counts_what_was_missed_and_what_was_a_false_alarm() -> None:
+def test_metrics_count_missed_tumours_and_false_alarms() -> None:
     labels = np.array([MALIGNANT, MALIGNANT, BENIGN, BENIGN, BENIGN])
     features = np.zeros((5, 30), np.float32)
-    features[:, 0] = [1, -1, 1, 1, -1]  # told malignant, benign, malignant, malignant, benign
+    features[:, 0] = [1, -1, 1, 1, -1]  # classified as malignant, benign, malignant, malignant, benign
 
-    quality = measure(_by_sign_of_first_feature(), Patients(features, labels))
+    metrics = measure(_by_sign_of_first_feature(), Patients(features, labels))
 
-    assert (quality.missed, quality.false_alarms) == (1, 2)
-    assert quality.accuracy == pytest.approx(2 / 5)
+    assert (metrics.missed, metrics.false_alarms) == (1, 2)
+    assert metrics.accuracy == pytest.approx(2 / 5)
 
 
-def test_federated_averaging_comes_near_to_central_training_and_far_above_hospitals_alone() -> None:
+def test_federated_averaging_approaches_central_training_and_beats_local_training() -> None:
     from deploy.demo.compare import _result, _trained
 
     parameters = HospitalParameters()
@@ -75,7 +75,7 @@ def test_federated_averaging_comes_near_to_central_training_and_far_above_hospit
     assert federated > np.mean([result.accuracy for result in alone]) + 0.10
 
 
-def test_a_hospital_says_what_it_measured_and_returns_its_weights(hospital: _Watched) -> None:
+def test_a_hospital_logs_its_metrics_and_returns_its_weights(hospital: _LoggingHospital) -> None:
     model = TumourClassifier(hidden=8, seed=0)
     received = {name: value.clone() for name, value in model.state_dict().items()}
 
@@ -84,38 +84,38 @@ def test_a_hospital_says_what_it_measured_and_returns_its_weights(hospital: _Wat
     cohort = divide(2, seed=0)
     assert result.examples == len(cohort.hospitals[1])
     assert result.metrics == {"own_accuracy": measure(model, cohort.hospitals[1]).accuracy}
-    assert hospital.said["accuracy"] == (measure(model, cohort.test).accuracy, 3)
+    assert hospital.logged["accuracy"] == (measure(model, cohort.test).accuracy, 3)
     expected = TumourClassifier(hidden=8, seed=0)
     train(expected, cohort.hospitals[1], Training(1, 0.05, 16), seed=(0, 1, 3))
-    assert hospital.said["accuracy_after_training"] == (measure(expected, cohort.test).accuracy, 3)
+    assert hospital.logged["accuracy_after_training"] == (measure(expected, cohort.test).accuracy, 3)
     for name, value in expected.state_dict().items():
         torch.testing.assert_close(result.weights[name], value, rtol=0, atol=0)
 
 
-def test_a_hospital_that_is_not_among_those_of_the_job_says_so(tmp_path) -> None:
-    stranger = _Watched(hospitals=["a", "b"], **_SETTINGS)
+def test_a_hospital_outside_of_the_job_is_rejected(tmp_path) -> None:
+    stranger = _LoggingHospital(hospitals=["a", "b"], **_SETTINGS)
 
-    with pytest.raises(ValueError, match="c is not among the job's hospitals: a, b"):
+    with pytest.raises(ValueError, match="c is not among the job's sites: a, b"):
         stranger.begin(Site("c", "job", tmp_path))
 
 
 _SETTINGS = {"seed": 0, "hidden": 8, "local_epochs": 1, "learning_rate": 0.05, "batch_size": 16}
 
 
-class _Watched(Hospital):
-    """A hospital that keeps what it logs."""
+class _LoggingHospital(Hospital):
+    """A hospital that keeps its logged values."""
 
     def __init__(self, **settings) -> None:
         super().__init__(**settings)
-        self.said: dict[str, tuple[float, int]] = {}
+        self.logged: dict[str, tuple[float, int]] = {}
 
     def log(self, tag: str, value: float, step: int) -> None:
-        self.said[tag] = (value, step)
+        self.logged[tag] = (value, step)
 
 
 @pytest.fixture
-def hospital(tmp_path) -> _Watched:
-    made = _Watched(hospitals=["north", "south"], **_SETTINGS)
+def hospital(tmp_path) -> _LoggingHospital:
+    made = _LoggingHospital(hospitals=["north", "south"], **_SETTINGS)
     made.begin(Site("south", "job", tmp_path))
     return made
 

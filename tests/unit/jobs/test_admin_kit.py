@@ -1,4 +1,4 @@
-"""An administrator's kit: what would fail at login is said before it, in clear words."""
+"""An administrator's kit: errors are reported before the login."""
 
 from __future__ import annotations
 
@@ -41,24 +41,24 @@ def listening() -> int:
         yield server.getsockname()[1]
 
 
-def test_a_good_kit_of_a_server_that_listens_passes(tmp_path: Path, listening: int) -> None:
+def test_a_valid_kit_of_a_listening_server_passes(tmp_path: Path, listening: int) -> None:
     AdminKit.read(make_kit(tmp_path, listening)).check()
 
 
-def test_a_server_that_does_not_listen_is_named_by_its_address(tmp_path: Path) -> None:
+def test_an_unreachable_server_is_reported_with_its_address(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         free = server.getsockname()[1]
     with pytest.raises(Failed, match=rf"no server answers at 127\.0\.0\.1:{free}"):
         AdminKit.read(make_kit(tmp_path, free)).check()
 
 
-def test_an_expired_certificate_is_named_with_its_date_and_the_remedy(tmp_path: Path, listening: int) -> None:
+def test_an_expired_certificate_is_reported_with_date_and_remedy(tmp_path: Path, listening: int) -> None:
     kit = make_kit(tmp_path, listening, begin=-timedelta(days=9), end=-timedelta(days=2))
     with pytest.raises(Failed, match=r"ada@example\.org expired on \d{4}-.*flarefleet provision --renew"):
         AdminKit.read(kit).check()
 
 
-def test_a_certificate_from_the_future_asks_for_the_clock(tmp_path: Path, listening: int) -> None:
+def test_a_certificate_of_the_future_suggests_to_check_the_clock(tmp_path: Path, listening: int) -> None:
     kit = make_kit(tmp_path, listening, begin=timedelta(days=2), end=timedelta(days=9))
     with pytest.raises(Failed, match="Is its clock right"):
         AdminKit.read(kit).check()
@@ -68,19 +68,19 @@ def test_a_certificate_from_the_future_asks_for_the_clock(tmp_path: Path, listen
     "content",
     ["", "{", "[]", "{}", '{"admin": {}}', '{"admin": {"username": "a", "host": "h", "port": "x"}}'],
 )
-def test_a_broken_kit_is_named_by_its_file(tmp_path: Path, content: str) -> None:
+def test_an_invalid_kit_is_reported_with_its_file(tmp_path: Path, content: str) -> None:
     (tmp_path / "startup").mkdir()
     (tmp_path / "startup" / "fed_admin.json").write_text(content)
     with pytest.raises(InputError, match=r"fed_admin\.json: cannot be read"):
         AdminKit.read(tmp_path)
 
 
-def test_a_folder_that_is_no_kit_is_said_to_be_none(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_kit_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not an administrator's startup kit"):
         AdminKit.read(tmp_path)
 
 
-def test_a_borrowed_kit_leads_to_the_key_without_copying_it_and_takes_what_nvflare_writes(
+def test_a_borrowed_kit_links_to_the_key_and_keeps_nvflares_files_out_of_the_kit(
     tmp_path: Path, listening: int
 ) -> None:
     kit = AdminKit.read(make_kit(tmp_path, listening))

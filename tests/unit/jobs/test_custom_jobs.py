@@ -1,36 +1,40 @@
-"""A job in a folder of a user's own: found by its path, refused with words, and its packages travel."""
+"""A user's own job: found by its path, validated, and exported with its packages."""
 
 from __future__ import annotations
 
 import itertools
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
+from deploy.cli.app import app
 from deploy.errors import InputError
 from deploy.session.parameters import find_job, read_parameters
 from deploy.session.submission import Participants, exporter
-from fl_app.jobs.custom_jobs import load
+from fl_app.jobs.custom_jobs import load, packages_of
 from fl_app.jobs.registry import UnknownJob, find
 
 JOB = """
 from fl_app.jobs.parameters import JobParameters
 
-DESCRIPTION = "Mine"
+DESCRIPTION = "Custom"
 
 class PARAMETERS(JobParameters):
     rounds: int = 3
-    '''How often.'''
+    '''Number of rounds'''
 
 def recipe(parameters, sites):
     from {package}.client import Client
     from nvflare.app_common.workflows.cyclic_ctl import CyclicController
     from nvflare.job_config.api import FedJob
     from nvflare.recipe.spec import Recipe
-    job = FedJob(name="mine", min_clients=len(sites))
+    job = FedJob(name="custom", min_clients=len(sites))
     job.to_server(CyclicController(num_rounds=parameters.rounds))
     job.to_clients(Client(), tasks=["train"])
     return Recipe(job)
@@ -48,8 +52,8 @@ _numbers = itertools.count()
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """A job of another name in every test: Python imports a package but once."""
-    package = f"mine_{next(_numbers)}"
+    """A job with a new name in every test, because Python imports a package only once."""
+    package = f"custom_{next(_numbers)}"
     folder = tmp_path / package.replace("_", "-")
     (folder / package / "tests").mkdir(parents=True)
     (folder / "job.py").write_text(JOB.format(package=package))
@@ -58,71 +62,113 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     (folder / package / "lazy.py").write_text("value = 1\n")
     (folder / package / "words.txt").write_text("data of the package\n")
     (folder / package / "tests" / "test_it.py").touch()
-    (folder / "test_mine.py").touch()
+    (folder / "test_custom.py").touch()
     before = list(sys.path)
     yield folder
     sys.path[:] = before
 
 
-def test_a_folder_is_found_by_its_path_and_named_by_itself(
+def test_a_job_is_found_by_its_path_and_has_the_folders_name(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder.parent)
     job = find(f"./{folder.name}")
-    assert (job.name, job.description, job.folder) == (folder.name, "Mine", folder)
+    assert (job.name, job.description, job.folder) == (folder.name, "Custom", folder)
     assert read_parameters(job, ["rounds=7"]).rounds == 7
 
 
-def test_a_folder_named_without_a_slash_is_recognised_in_the_refusal(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_without_a_slash_is_suggested(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder.parent)
     with pytest.raises(UnknownJob, match=rf"did you mean the folder \./{folder.name}\?"):
         find(folder.name)
 
 
-def test_its_whole_package_travels_and_its_tests_and_job_py_do_not(folder: Path, tmp_path: Path) -> None:
+def test_the_package_is_exported_without_tests_and_job_py(folder: Path, tmp_path: Path) -> None:
     job = find_job(str(folder))
-    with exporter(job) as making:
-        reply = making.export(
+    with exporter(job) as export_process:
+        reply = export_process.export(
             read_parameters(job, ()), Participants(("a", "b"), chosen=False), tmp_path / "out"
         )
     assert reply.folder is not None
     custom = reply.folder / "app" / "custom"
-    travelled = sorted(str(file.relative_to(custom)) for file in custom.rglob("*") if file.is_file())
-    (package,) = {name.partition("/")[0] for name in travelled}
-    assert travelled == [f"{package}/{name}" for name in ("__init__.py", "client.py", "lazy.py", "words.txt")]
+    exported = sorted(str(file.relative_to(custom)) for file in custom.rglob("*") if file.is_file())
+    (package,) = {name.partition("/")[0] for name in exported}
+    assert exported == [f"{package}/{name}" for name in ("__init__.py", "client.py", "lazy.py", "words.txt")]
     client = json.loads((reply.folder / "app" / "config" / "config_fed_client.json").read_text())
     assert client["executors"][0]["executor"]["path"] == f"{package}.client.Client"
 
 
-def test_a_folder_without_a_job_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"holds no job\.py; make a job: flarefleet new-job"):
+def test_a_folder_without_a_job_is_rejected(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"holds no job\.py; create a job: flarefleet new-job"):
         find_job(f"{tmp_path}/nothing")
 
 
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("def recipe(:", "cannot be imported: SyntaxError"),
-        ("import no_such_package", "cannot be imported: ModuleNotFoundError: .*no_such_package"),
-        ("DESCRIPTION = 'x'", "says no PARAMETERS, recipe"),
-        ("DESCRIPTION = PARAMETERS = recipe = 1", "PARAMETERS must be a subclass of"),
+        ("def recipe(:", "1: SyntaxError"),
+        ("import no_such_package", "1: ModuleNotFoundError: No module named 'no_such_package'"),
+        ("DESCRIPTION = 'x'", " does not define PARAMETERS, recipe"),
+        ("DESCRIPTION = PARAMETERS = recipe = 1", " PARAMETERS must be a subclass of"),
         (
             "from fl_app.jobs.parameters import JobParameters\nDESCRIPTION = recipe = ''\n"
             "class PARAMETERS(JobParameters):\n    rounds: int\n",
-            "PARAMETERS: without a default: rounds",
+            " PARAMETERS: fields without a default: rounds",
         ),
     ],
 )
-def test_a_job_py_that_cannot_be_used_is_refused_with_its_mistake(folder: Path, text: str, why: str) -> None:
+def test_an_invalid_job_py_is_rejected_with_the_reason(folder: Path, text: str, why: str) -> None:
     (folder / "job.py").write_text(text)
-    with pytest.raises(InputError, match=rf"job\.py: {why}"):
+    with pytest.raises(InputError, match=rf"^{folder}/job\.py:{why}"):
         find_job(str(folder))
 
 
-def test_a_package_whose_name_is_taken_is_refused(folder: Path) -> None:
+def test_a_package_with_the_name_of_another_is_rejected(folder: Path) -> None:
     (folder / "json").mkdir()
     (folder / "json" / "__init__.py").touch()
-    with pytest.raises(UnknownJob, match="there is another package json already"):
+    with pytest.raises(UnknownJob, match="another package has the name json"):
         load(folder)
+
+
+def run_export(folder: Path, tmp_path: Path) -> Result:
+    """Run `flarefleet export` for the job in `folder`."""
+    words = ["export", str(folder), str(tmp_path / "out"), "--site", "a", "--site", "b"]
+    return CliRunner().invoke(app, words)
+
+
+def test_a_syntax_error_in_a_package_is_reported_by_file_and_line(folder: Path, tmp_path: Path) -> None:
+    (package,) = packages_of(folder)
+    (package / "client.py").write_text("value = 1\ndef broken(:\n")
+
+    error = run_export(folder, tmp_path).exception
+
+    assert isinstance(error, InputError)
+    assert error.exit_code == 2
+    first, *frames = str(error).splitlines()
+    assert first == f"{package}/client.py:2: SyntaxError: invalid syntax"
+    assert [line.strip() for line in frames] == [
+        f'File "{folder}/job.py", line 11, in recipe',
+        f"from {package.name}.client import Client",
+    ]
+
+
+def test_a_missing_import_in_a_package_is_reported_by_file_and_line(folder: Path, tmp_path: Path) -> None:
+    (package,) = packages_of(folder)
+    (package / "client.py").write_text("import no_such_package\n")
+
+    error = run_export(folder, tmp_path).exception
+
+    assert isinstance(error, InputError)
+    missing = "ModuleNotFoundError: No module named 'no_such_package'"
+    assert str(error).startswith(f"{package}/client.py:1: {missing}\n")
+    assert "fl_app" not in str(error)
+
+
+def test_an_exception_of_the_recipe_is_reported_by_file_and_line(folder: Path, tmp_path: Path) -> None:
+    text = (folder / "job.py").read_text()
+    (folder / "job.py").write_text(text.replace("    job = FedJob", "    len(7)\n    job = FedJob"))
+
+    error = run_export(folder, tmp_path).exception
+
+    assert isinstance(error, InputError)
+    assert re.match(rf"{folder}/job\.py:\d+: TypeError: object of type 'int' has no len\(\)\n", str(error))

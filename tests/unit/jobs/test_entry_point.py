@@ -1,4 +1,4 @@
-"""A job process ends with its parent, even if the parent is killed while it works."""
+"""A job process exits with its parent, even if the parent is killed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PARENT = textwrap.dedent(f"""
 """)
 
 
-def ends_within(pid: int, seconds: float) -> bool:
+def exits_within(pid: int, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
@@ -38,20 +38,20 @@ def ends_within(pid: int, seconds: float) -> bool:
     return False
 
 
-def test_a_job_process_does_not_outlive_a_killed_parent() -> None:
+def test_a_job_process_exits_when_its_parent_is_killed() -> None:
     parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True)
     child = int(parent.stdout.readline())
     assert psutil.pid_exists(child)
     parent.kill()
     parent.communicate()
     try:
-        assert ends_within(child, 10)
+        assert exits_within(child, 10)
     finally:
         if psutil.pid_exists(child):
             os.kill(child, signal.SIGKILL)
 
 
-def test_a_job_process_whose_parent_is_gone_at_its_start_ends_at_once() -> None:
+def test_a_job_process_without_a_parent_exits_at_once() -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""What holds for every job of the kit: any sites will do, and NVFlare's own server takes its folder."""
+"""Every job of the kit can be exported for any sites, and NVFlare's server accepts it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.mark.parametrize("sites", [SITES[:2], SITES], ids=len)
 @pytest.mark.parametrize("job", available(), ids=lambda job: job.name)
-def test_nvflares_server_takes_the_folder_of_every_job_for_any_sites_from_two_on(
+def test_nvflares_server_accepts_every_job_for_two_or_more_sites(
     job: JobDescription, sites: tuple[str, ...], tmp_path: Path
 ) -> None:
     if missing := job.missing():
@@ -33,7 +33,7 @@ def test_nvflares_server_takes_the_folder_of_every_job_for_any_sites_from_two_on
     assert valid, error
     assert meta["name"] == job.name
     assert meta["min_clients"] <= len(sites)
-    carries_code = bool(list(reply.folder.glob("*/custom/**/*.py")))
-    assert bool(meta.get(AppValidationKey.BYOC)) == carries_code
+    contains_code = bool(list(reply.folder.glob("*/custom/**/*.py")))
+    assert bool(meta.get(AppValidationKey.BYOC)) == contains_code
     for config in reply.folder.glob("*/config/*.json"):
-        assert str(ROOT) not in config.read_text(), "a path of this machine holds nowhere else"
+        assert str(ROOT) not in config.read_text(), "a path of this machine is invalid elsewhere"

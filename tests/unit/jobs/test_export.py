@@ -1,5 +1,4 @@
-"""A job put together in its own process: NVFlare's job folder, without code in it, for the sites that take
-part."""
+"""Export of a job: NVFlare's job folder, without code, for the participating sites."""
 
 from __future__ import annotations
 
@@ -11,26 +10,26 @@ import pytest
 from deploy.errors import InputError
 from deploy.session.parameters import find_job, read_parameters
 from deploy.session.submission import Participants, exporter
-from fl_app.jobs.export import ExportReply
+from fl_app.jobs.export import ExportReply, ExportRequest, export
+from fl_app.jobs.registry import find
 
 SITES = ("site-1", "site-2")
 
 
-def put_together(
-    into: Path, *settings: str, sites: tuple[str, ...] = SITES, chosen: bool = False
-) -> ExportReply:
-    job = find_job("probe")
-    with exporter(job) as making:
-        return making.export(read_parameters(job, settings), Participants(sites, chosen), into)
+def export_probe(into: Path, sites: tuple[str, ...] = SITES, **parameters: float) -> ExportReply:
+    """Export the job `probe` in this process."""
+    request = ExportRequest(parameters=parameters, sites=sites, only_these=sites != SITES, folder=into)
+    return export(find("probe"), request)
 
 
-def test_an_exported_job_carries_its_parameters_and_no_code(tmp_path: Path) -> None:
-    reply = put_together(tmp_path, "rounds=7", "seconds=0.5")
+def test_an_exported_job_contains_its_parameters_and_no_code(tmp_path: Path) -> None:
+    reply = export_probe(tmp_path, rounds=7, seconds=0.5)
 
     app = reply.folder / "app"
     server = json.loads((app / "config" / "config_fed_server.json").read_text())
     client = json.loads((app / "config" / "config_fed_client.json").read_text())
     assert server["workflows"][0]["args"]["num_rounds"] == 7
+    assert server["workflows"][0]["args"]["task_check_period"] == 0.05
     assert server["server"] == {"task_request_interval": 0.1}
     assert client["executors"][0]["executor"]["path"] == "fl_app.jobs.probe.client.Probe"
     assert client["executors"][0]["executor"]["args"]["seconds"] == 0.5
@@ -38,15 +37,16 @@ def test_an_exported_job_carries_its_parameters_and_no_code(tmp_path: Path) -> N
     assert reply.min_clients == 2
 
 
-def test_a_job_for_some_sites_is_deployed_to_them_and_the_server_alone(tmp_path: Path) -> None:
-    reply = put_together(tmp_path, sites=("site-2",), chosen=True)
+def test_a_job_for_some_sites_is_deployed_to_them_and_the_server(tmp_path: Path) -> None:
+    reply = export_probe(tmp_path, sites=("site-2",))
     meta = json.loads((reply.folder / "meta.json").read_text())
     assert meta["deploy_map"] == {"app": ["server", "site-2"]}
     assert meta["min_clients"] == 1
 
 
-def test_what_the_recipe_refuses_is_told_as_wrong_input(tmp_path: Path) -> None:
-    with pytest.raises(
-        InputError, match="the job probe refuses this: failing_site=site-9 is none of the sites"
-    ):
-        put_together(tmp_path, "failing_site=site-9")
+def test_parameters_that_the_recipe_rejects_are_an_input_error(tmp_path: Path) -> None:
+    job = find_job("fibonacci")
+    parameters = read_parameters(job, ['levels={"site-9": 3}'])
+    message = "the job fibonacci refuses this: levels: site-9: not among the sites: site-1, site-2"
+    with pytest.raises(InputError, match=message), exporter(job) as export_process:
+        export_process.export(parameters, Participants(SITES, chosen=False), tmp_path)

@@ -1,4 +1,4 @@
-"""The cause of a failure, found in NVFlare's logs."""
+"""The cause of a failure, extracted from NVFlare's logs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_the_last_exception_is_shown_without_nvflares_own_frames() -> None:
     assert "^^^" not in error
 
 
-def test_errors_that_only_tell_that_the_job_ends_are_no_cause() -> None:
+def test_errors_about_the_end_of_the_job_are_no_cause() -> None:
     assert "job aborted" not in last_error(SITE)
 
 
@@ -45,16 +45,16 @@ def test_errors_that_only_tell_that_the_job_ends_are_no_cause() -> None:
         "Stream error: blob_cb threw AttributeError: 'NoneType' object has no attribute 'get_widget'",
     ],
 )
-def test_a_site_whose_job_ended_under_it_and_a_question_that_came_too_early_are_no_cause(text: str) -> None:
+def test_consequences_of_an_aborted_job_are_no_cause(text: str) -> None:
     assert last_error(f"{AT} ClientRunner - ERROR - {text}\n") == ""
 
 
-def test_an_error_without_an_exception_is_shown_as_it_is() -> None:
+def test_an_error_without_an_exception_is_shown_unchanged() -> None:
     log = f"{AT} Hospital - ERROR - [identity=site-1, run=c78] - train() must return a LocalResult\n"
     assert last_error(log) == "train() must return a LocalResult"
 
 
-def test_an_exception_outweighs_a_later_plain_error() -> None:
+def test_an_exception_takes_precedence_over_a_later_error() -> None:
     log = SITE + f"{AT} Some - ERROR - cannot send\n"
     assert last_error(log).endswith("negative age in row 7")
 
@@ -66,10 +66,10 @@ def test_a_log_without_errors_has_no_cause() -> None:
 
 
 class Session:
-    """A session that must not be asked: a job that never started has no logs."""
+    """A session without methods: a job that never started has no logs to fetch."""
 
 
-def test_a_job_that_was_never_started_says_what_it_waited_for() -> None:
+def test_a_job_that_never_started_reports_what_it_waited_for() -> None:
     meta = {"job_id": "1", "name": "hospital", "status": "FINISHED:CAN_NOT_SCHEDULE"}
     job = Job.of({**meta, "schedule_history": ["2026-11-28 14:00:00: min_clients: needs 5 sites"]})
     (error,) = explain(Session(), job)  # type: ignore[arg-type]

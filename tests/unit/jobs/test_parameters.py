@@ -1,5 +1,4 @@
-"""Parameters of a job on the command line: read by the job's own model, refused before anything is
-submitted."""
+"""Parameters on the command line: the job's own model reads and validates them."""
 
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ from fl_app.jobs.registry import JobDescription, available
 
 class _Parameters(JobParameters):
     rounds: int = Field(5, ge=1, le=100)
-    """How often."""
+    """Number of rounds"""
     rate: float = 0.1
     verbose: bool = False
     layers: list[int] = [8]
@@ -33,12 +32,12 @@ def test_without_settings_every_parameter_has_its_default() -> None:
     assert read_parameters(JOB, ()) == _Parameters()
 
 
-def test_values_are_read_as_the_job_declares_them() -> None:
+def test_values_are_read_by_the_types_of_the_fields() -> None:
     read = read_parameters(JOB, ["rounds=7", "rate=1e-3", "verbose=true", "layers=[16, 4]"])
     assert read == _Parameters(rounds=7, rate=0.001, verbose=True, layers=[16, 4])
 
 
-def test_an_unknown_name_is_refused_with_the_likely_right_one_and_all_there_are() -> None:
+def test_an_unknown_name_is_rejected_with_a_suggestion_and_all_names() -> None:
     (mistake,) = mistakes("round=7")
     assert "did you mean rounds?" in mistake
     assert "rounds, rate, verbose, layers" in mistake
@@ -47,33 +46,33 @@ def test_an_unknown_name_is_refused_with_the_likely_right_one_and_all_there_are(
 @pytest.mark.parametrize(
     "setting", ["rounds=0", "rounds=101", "rounds=1.5", "rounds=", "rounds=many", "rounds=true"]
 )
-def test_a_value_that_the_job_does_not_take_is_refused_with_what_it_takes(setting: str) -> None:
+def test_an_invalid_value_is_rejected_with_the_valid_range(setting: str) -> None:
     (mistake,) = mistakes(setting)
     assert setting in mistake
     assert "rounds is int, at least 1, at most 100; default 5" in mistake
 
 
 @pytest.mark.parametrize("setting", ["rounds", "=5", "", " =1"])
-def test_a_setting_without_name_or_value_is_refused_with_an_example(setting: str) -> None:
+def test_a_setting_without_name_or_value_is_rejected_with_an_example(setting: str) -> None:
     (mistake,) = mistakes(setting)
     assert "must be NAME=VALUE" in mistake
 
 
-def test_a_parameter_set_twice_is_refused() -> None:
+def test_a_parameter_that_is_set_twice_is_rejected() -> None:
     assert mistakes("rounds=1", "rounds=2") == ("--set rounds: is set twice",)
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_all_mistakes_are_reported_at_once() -> None:
     assert len(mistakes("round=7", "rate=fast", "layers=[1,", "verbose")) == 4
 
 
-def test_an_unknown_job_is_refused_with_the_likely_right_one() -> None:
+def test_an_unknown_job_is_rejected_with_a_suggestion() -> None:
     with pytest.raises(InputError, match=r"no job 'hospitals'; did you mean hospital\?"):
         find_job("hospitals")
 
 
 @pytest.mark.parametrize("job", available(), ids=lambda job: job.name)
-def test_every_job_of_the_kit_runs_with_its_defaults_and_describes_each_parameter(
+def test_every_parameter_of_every_job_has_a_default_and_a_description(
     job: JobDescription,
 ) -> None:
     assert job.description

@@ -1,4 +1,4 @@
-"""Who takes part in a job, and what is said when somebody, or something in their images, is missing."""
+"""The sites of a job, and the errors if a site or an extra of its image is missing."""
 
 from __future__ import annotations
 
@@ -20,54 +20,54 @@ from fl_app.jobs.export import ExportReply
 from fl_app.jobs.registry import find
 from tests.federation.federation import write_project
 
-EVERYONE = ("site-1", "site-2", "site-3")
+ALL_SITES = ("site-1", "site-2", "site-3")
 
 
-def test_a_job_goes_to_the_whole_federation_when_all_are_registered() -> None:
-    assert choose_participants(EVERYONE, EVERYONE, ()) == Participants(EVERYONE, chosen=False)
+def test_all_registered_sites_take_part() -> None:
+    assert choose_participants(ALL_SITES, ALL_SITES, ()) == Participants(ALL_SITES, chosen=False)
 
 
-def test_a_missing_site_is_named_with_the_way_to_go_without_it() -> None:
+def test_a_missing_site_is_reported_with_the_command_to_go_without_it() -> None:
     with pytest.raises(Failed) as error:
-        choose_participants(("site-1", "site-3"), EVERYONE, ())
+        choose_participants(("site-1", "site-3"), ALL_SITES, ())
     assert "needs 3 sites, and 2 of them are registered; missing: site-2" in str(error.value)
     assert "--site site-1 --site site-3" in str(error.value)
 
 
-def test_a_job_may_go_to_some_sites_only() -> None:
-    assert choose_participants(EVERYONE, EVERYONE, ("site-3",)) == Participants(("site-3",), chosen=True)
+def test_a_job_can_be_limited_to_some_sites() -> None:
+    assert choose_participants(ALL_SITES, ALL_SITES, ("site-3",)) == Participants(("site-3",), chosen=True)
 
 
-def test_a_site_named_twice_takes_part_once() -> None:
-    assert choose_participants(EVERYONE, EVERYONE, ("site-1", "site-1")).names == ("site-1",)
+def test_a_site_that_is_named_twice_takes_part_once() -> None:
+    assert choose_participants(ALL_SITES, ALL_SITES, ("site-1", "site-1")).names == ("site-1",)
 
 
-def test_a_site_of_another_federation_is_refused() -> None:
+def test_a_site_of_another_federation_is_rejected() -> None:
     with pytest.raises(
         InputError, match="--site site-9: not of this federation, which has site-1, site-2, site-3"
     ):
-        choose_participants(EVERYONE, EVERYONE, ("site-1", "site-9"))
+        choose_participants(ALL_SITES, ALL_SITES, ("site-1", "site-9"))
 
 
-def test_without_project_yml_all_registered_sites_take_part() -> None:
-    assert choose_participants(EVERYONE, None, ()) == Participants(EVERYONE, chosen=False)
+def test_without_a_project_file_all_registered_sites_take_part() -> None:
+    assert choose_participants(ALL_SITES, None, ()) == Participants(ALL_SITES, chosen=False)
 
 
-@pytest.mark.parametrize("federation", [EVERYONE, None])
-def test_no_registered_site_at_all_is_an_error(federation: tuple[str, ...] | None) -> None:
+@pytest.mark.parametrize("federation", [ALL_SITES, None])
+def test_a_federation_without_registered_sites_is_an_error(federation: tuple[str, ...] | None) -> None:
     with pytest.raises(Failed, match="registered"):
         choose_participants((), federation, ())
 
 
-def test_a_job_that_needs_more_sites_than_are_registered_is_never_submitted() -> None:
+def test_a_job_that_needs_more_sites_than_are_registered_is_not_submitted() -> None:
     exported = ExportReply(folder=Path("/nowhere"), min_clients=4)
     with pytest.raises(Failed, match="needs at least 4 sites, and 3 are registered: site-1, site-2, site-3"):
-        submit(None, exported, EVERYONE)  # type: ignore[arg-type] - it may not come to the session
+        submit(None, exported, ALL_SITES)  # type: ignore[arg-type] - the session is not used
 
 
 @pytest.mark.parametrize("runtime", ["docker", "kubernetes"])
 @pytest.mark.parametrize(
-    ("job", "extras", "words"),
+    ("job", "extras", "message"),
     [
         ("flower-digits", [], r"write extras: \[flower\] "),
         ("fedprox-vla", [], r"write variant: gpu and extras: \[vla\] "),
@@ -75,11 +75,11 @@ def test_a_job_that_needs_more_sites_than_are_registered_is_never_submitted() ->
         ("flower-digits", ["vla"], r"write extras: \[flower\] "),
     ],
 )
-def test_images_without_what_a_job_needs_are_refused_with_what_to_write(
-    tmp_path: Path, job: str, extras: list[str], words: str, runtime: str
+def test_images_without_a_required_extra_are_rejected_with_the_remedy(
+    tmp_path: Path, job: str, extras: list[str], message: str, runtime: str
 ) -> None:
     project = load_project(write_project(tmp_path, sites=2, extras=extras))
-    with pytest.raises(InputError, match=rf"{words}.* up --runtime {runtime}"):
+    with pytest.raises(InputError, match=rf"{message}.* up --runtime {runtime}"):
         refuse_images_without(find(job), project, runtime)
 
 
@@ -94,7 +94,7 @@ def test_images_without_what_a_job_needs_are_refused_with_what_to_write(
         ("hospital", [], "docker"),
     ],
 )
-def test_a_job_that_the_images_have_all_for_is_not_refused(
+def test_a_job_is_accepted_if_the_images_have_its_extras(
     tmp_path: Path, job: str, extras: list[str], runtime: str | None
 ) -> None:
     project = load_project(write_project(tmp_path, sites=2, extras=extras))
@@ -102,9 +102,7 @@ def test_a_job_that_the_images_have_all_for_is_not_refused(
 
 
 @pytest.mark.parametrize("runtime", ["docker", "kubernetes"])
-def test_what_the_images_have_need_not_be_installed_where_a_job_is_submitted(
-    tmp_path: Path, runtime: str
-) -> None:
+def test_extras_of_the_images_need_not_be_installed_locally(tmp_path: Path, runtime: str) -> None:
     project = load_project(write_project(tmp_path, sites=2, extras=["vla"]))
     job = replace(find("fedprox-vla"), needs={"lerobot_of_nowhere": "flarefleet[vla]"})
 

@@ -1,4 +1,4 @@
-"""What a fetched job looks like on disk."""
+"""The folder of a fetched job."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ARCHIVE = (
 )
 
 
-def test_a_result_archive_is_laid_out_by_what_things_are(tmp_path: Path) -> None:
+def test_a_result_archive_is_sorted_by_kinds_of_files(tmp_path: Path) -> None:
     archive, laid_out = tmp_path / "archive", tmp_path / "results"
     for name in ARCHIVE:
         file = archive / name
@@ -59,7 +59,7 @@ def test_a_result_archive_is_laid_out_by_what_things_are(tmp_path: Path) -> None
     }
 
 
-def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_empty_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep")
     with pytest.raises(InputError, match="is not empty, and nothing is overwritten"):
         refuse_taken(tmp_path)
@@ -67,6 +67,6 @@ def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
         refuse_taken(tmp_path / "mine.txt")
 
 
-def test_a_new_or_empty_folder_is_taken(tmp_path: Path) -> None:
+def test_a_new_or_empty_folder_is_accepted(tmp_path: Path) -> None:
     refuse_taken(tmp_path)
     refuse_taken(tmp_path / "new")

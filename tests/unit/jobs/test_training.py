@@ -1,4 +1,4 @@
-"""What a site may return from a round: anything that NVFlare would drop or mix up in silence is refused."""
+"""Results of a site: those that NVFlare would silently drop or misuse are rejected."""
 
 from __future__ import annotations
 
@@ -7,52 +7,52 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fl_app.jobs.training import LocalResult, UnusableResult, check_result
-from fl_app.jobs.tuning import task_request_interval
+from fl_app.jobs.recipe_defaults import task_request_interval
+from fl_app.jobs.training import InvalidResult, LocalResult, check_result
 
 RECEIVED = {"weight": np.zeros((2, 3)), "bias": np.zeros(2)}
-GOOD = LocalResult({name: value + 1 for name, value in RECEIVED.items()}, examples=10)
+VALID = LocalResult({name: value + 1 for name, value in RECEIVED.items()}, examples=10)
 
 
-def test_the_whole_model_in_its_shapes_is_taken() -> None:
-    check_result(GOOD, RECEIVED)
+def test_a_whole_model_of_the_same_shapes_is_accepted() -> None:
+    check_result(VALID, RECEIVED)
 
 
 @pytest.mark.parametrize(
     ("wrong", "why"),
     [
-        ({"weight": GOOD.weights["weight"]}, r"bias: did not return 1 parameter \(bias\)"),
+        ({"weight": VALID.weights["weight"]}, r"bias: did not return 1 parameter \(bias\)"),
         (
-            {**GOOD.weights, "scale": np.ones(1)},
+            {**VALID.weights, "scale": np.ones(1)},
             r"scale: returned 1 parameter \(scale\) that the model it was sent does not have",
         ),
         (
-            {**GOOD.weights, "bias": GOOD.weights["bias"].tolist()},
+            {**VALID.weights, "bias": VALID.weights["bias"].tolist()},
             "bias: returned list, and was sent ndarray",
         ),
         (
-            {**GOOD.weights, "weight": GOOD.weights["weight"].ravel()},
+            {**VALID.weights, "weight": VALID.weights["weight"].ravel()},
             r"weight: returned shape \(6,\), and was sent \(2, 3\)",
         ),
         ({}, "did not return 2 parameters"),
     ],
 )
-def test_another_model_is_refused_with_the_name_of_what_differs(wrong: dict[str, object], why: str) -> None:
-    with pytest.raises(UnusableResult, match=why):
-        check_result(replace(GOOD, weights=wrong), RECEIVED)
+def test_a_different_model_is_rejected_with_the_parameters_name(wrong: dict[str, object], why: str) -> None:
+    with pytest.raises(InvalidResult, match=why):
+        check_result(replace(VALID, weights=wrong), RECEIVED)
 
 
 @pytest.mark.parametrize("examples", [0, -1])
-def test_a_result_of_no_examples_is_refused(examples: int) -> None:
-    with pytest.raises(UnusableResult, match="not above 0"):
-        check_result(replace(GOOD, examples=examples), RECEIVED)
+def test_a_result_without_examples_is_rejected(examples: int) -> None:
+    with pytest.raises(InvalidResult, match="not above 0"):
+        check_result(replace(VALID, examples=examples), RECEIVED)
 
 
-def test_anything_but_a_local_result_is_refused() -> None:
-    with pytest.raises(UnusableResult, match=r"returned dict\. Return a LocalResult"):
+def test_only_a_local_result_is_accepted() -> None:
+    with pytest.raises(InvalidResult, match=r"returned dict\. Return a LocalResult"):
         check_result({}, RECEIVED)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("sites", "seconds"), [(1, 0.1), (20, 0.1), (100, 0.5), (1000, 5.0)])
-def test_more_sites_ask_less_often_so_that_the_server_keeps_up(sites: int, seconds: float) -> None:
+def test_the_request_interval_grows_with_the_number_of_sites(sites: int, seconds: float) -> None:
     assert task_request_interval(sites) == pytest.approx(seconds)

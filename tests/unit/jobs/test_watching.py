@@ -1,4 +1,4 @@
-"""How often a job that is watched is asked."""
+"""Polling of a watched job."""
 
 from __future__ import annotations
 
@@ -16,14 +16,12 @@ from fl_app.jobs.progress import JobProgress
 @pytest.mark.parametrize(
     ("quiet", "seconds"), [(0.0, 0.1), (1.0, 0.1), (10.0, 0.5), (20.0, 1.0), (3600.0, 1.0)]
 )
-def test_a_job_of_which_nothing_is_new_is_asked_less_often_and_never_seldom(
-    quiet: float, seconds: float
-) -> None:
+def test_the_polling_interval_grows_up_to_a_second(quiet: float, seconds: float) -> None:
     assert pause_after(quiet) == pytest.approx(seconds)
 
 
 class _Watched:
-    """A session and a clock: of a job that waits for a second, whose process then takes two to start."""
+    """A session and a clock. The job waits for a second; its process starts two seconds later."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -46,7 +44,7 @@ class _Watched:
         return JobProgress(round=1, rounds=2) if since >= 3.0 else None
 
 
-def test_a_process_that_only_starts_is_asked_seldom_and_often_once_it_tells(
+def test_a_starting_process_is_polled_less_often_than_a_running_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     watched = _Watched()
@@ -56,6 +54,6 @@ def test_a_process_that_only_starts_is_asked_seldom_and_often_once_it_tells(
     assert last.job.status == COMPLETED
     assert last.progress == JobProgress(round=1, rounds=2)
     starting = [since for since in watched.asked if since < 3.0]
-    assert len(starting) <= 2, "the server's log has an error for each of these questions"
-    telling = [since for since in watched.asked if since >= 3.0]
-    assert len(telling) >= 6
+    assert len(starting) <= 2, "the server logs an error for each of these polls"
+    running = [since for since in watched.asked if since >= 3.0]
+    assert len(running) >= 6

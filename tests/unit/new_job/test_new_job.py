@@ -1,4 +1,4 @@
-"""`flarefleet new-job` writes a whole folder that passes its own test, or nothing."""
+"""`flarefleet new-job` writes a complete folder that passes its own tests, or nothing."""
 
 from __future__ import annotations
 
@@ -12,56 +12,55 @@ from deploy.errors import InputError
 from deploy.new_job import FRAMEWORKS, write_job
 
 
-@pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_what_it_writes_passes_its_own_test_and_is_clean(tmp_path: Path, framework: str) -> None:
-    folder = write_job(f"fresh-{framework}", framework, tmp_path / "new" / "parent")
-    assert folder == tmp_path / "new" / "parent" / f"fresh-{framework}"
-    ruff = [
-        sys.executable,
-        "-m",
-        "ruff",
-        "check",
-        "--isolated",
-        "--select",
-        "E,F,W,I,B,UP,D1",
-        "--line-length",
-        "110",
-    ]
+def run(folder: Path, command: str) -> str:
     ran = subprocess.run(
-        [*ruff, "--ignore", "D107,D103,D102", "."], cwd=folder, capture_output=True, text=True, check=False
+        [sys.executable, "-m", *command.split()],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     assert ran.returncode == 0, ran.stdout
-    assert "{" + "{" not in "".join(file.read_text() for file in folder.rglob("*.*") if file.is_file())
-    own = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", "."]
-    ran = subprocess.run(own, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
-    assert ran.returncode == 0, ran.stdout
-    assert "3 passed" in ran.stdout
+    return ran.stdout
+
+
+def test_new_jobs_pass_their_own_tests_and_the_linter(tmp_path: Path) -> None:
+    parent = tmp_path / "new" / "parent"
+    for framework in FRAMEWORKS:
+        folder = write_job(f"fresh-{framework}", framework, parent)
+        assert folder == parent / f"fresh-{framework}"
+        assert "{" + "{" not in "".join(file.read_text() for file in folder.rglob("*.*") if file.is_file())
+        rules = "--select E,F,W,I,B,UP,D1 --ignore D107,D103,D102 --line-length 110"
+        run(folder, f"ruff check --isolated {rules} .")
+
+    assert "6 passed" in run(parent, "pytest -q -p no:xdist -p no:cacheprovider .")
 
 
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("", "cannot be a job's name: small letters"),
-        ("My-Job", "small letters"),
-        ("my_job", "small letters"),
+        ("", "is not a valid job name: use lowercase letters"),
+        ("My-Job", "lowercase letters"),
+        ("my_job", "lowercase letters"),
         ("2-jobs", "a letter first"),
         ("my--job", "single hyphens"),
-        ("-x", "small letters"),
-        ("../x", "small letters"),
+        ("-x", "lowercase letters"),
+        ("../x", "lowercase letters"),
         ("a" * 41, "at most 40"),
-        ("class", "another module class"),
-        ("json", "another module json"),
-        ("job", "another module job"),
-        ("hospital", "is a job of the kit already"),
+        ("class", "another Python module has the name class"),
+        ("json", "has the name json"),
+        ("job", "has the name job"),
+        ("hospital", "is the name of a job of the kit"),
     ],
 )
-def test_a_name_that_no_job_can_have_is_refused(tmp_path: Path, name: str, why: str) -> None:
+def test_an_invalid_name_is_rejected(tmp_path: Path, name: str, why: str) -> None:
     with pytest.raises(InputError, match=why):
         write_job(name, "numpy", tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_is_overwritten(tmp_path: Path) -> None:
+def test_an_existing_folder_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "my-job").mkdir()
-    with pytest.raises(InputError, match="exists already, and nothing is overwritten"):
+    with pytest.raises(InputError, match="already exists; choose another name or folder"):
         write_job("my-job", "numpy", tmp_path)

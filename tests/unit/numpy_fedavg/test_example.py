@@ -1,4 +1,4 @@
-"""The example's training and the median, in one process: what they must come to."""
+"""The example script and the median aggregator, in one process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from nvflare.app_common.abstract.fl_model import FLModel, ParamsType
 
-from fl_app.jobs.numpy_fedavg.median import MedianAggregator, UnlikeResults
+from fl_app.jobs.numpy_fedavg.median import IncompatibleResults, MedianAggregator
 from fl_app.jobs.numpy_fedavg.train import KEY, arguments, fit, loss_of, measurements, true_weights
 
 SITES = ["site-1", "site-2", "site-3"]
@@ -33,7 +33,7 @@ def aggregate(*results: FLModel) -> FLModel:
     return aggregator.aggregate_model()
 
 
-def test_a_sites_measurements_are_its_own_and_the_same_every_time() -> None:
+def test_measurements_are_reproducible_and_differ_by_site() -> None:
     given = arguments([])
     first, again = (measurements("site-1", 5, given) for _ in range(2))
     other = measurements("site-2", 5, given)
@@ -42,7 +42,7 @@ def test_a_sites_measurements_are_its_own_and_the_same_every_time() -> None:
     assert not np.array_equal(first[0], other[0])
 
 
-def test_the_average_of_the_sites_comes_as_near_the_truth_as_all_measurements_in_one_place() -> None:
+def test_the_average_is_as_accurate_as_least_squares_on_pooled_data() -> None:
     given = arguments([])
     pooled = [measurements(site, 5, given) for site in SITES]
     features, targets = np.concatenate([x for x, _ in pooled]), np.concatenate([y for _, y in pooled])
@@ -53,13 +53,13 @@ def test_the_average_of_the_sites_comes_as_near_the_truth_as_all_measurements_in
     assert loss_of(found, features, targets) < 1.01 * loss_of(central, features, targets)
 
 
-def test_one_broken_site_ruins_the_mean_and_not_the_median() -> None:
+def test_one_broken_site_spoils_the_mean_but_not_the_median() -> None:
     given = {site: arguments(["--poison", "100"] if site == "site-2" else []) for site in SITES}
     assert np.abs(federated(given) - true_weights(5)).max() > 10
     assert np.abs(federated(given, combine=np.median) - true_weights(5)).max() < 0.5
 
 
-def test_the_aggregator_takes_the_median_of_each_number_and_of_common_metrics() -> None:
+def test_the_median_covers_each_number_and_the_common_metrics() -> None:
     values = np.array([[1, 50, -3], [2, 10, 9e9], [100, 20, 0]], dtype=np.float32)
     median = aggregate(
         *(
@@ -73,27 +73,27 @@ def test_the_aggregator_takes_the_median_of_each_number_and_of_common_metrics() 
     assert median.params_type == ParamsType.FULL
 
 
-def test_differences_stay_differences() -> None:
+def test_the_median_of_differences_is_a_difference() -> None:
     one = np.ones(2)
     assert aggregate(result("a", {KEY: one}, ParamsType.DIFF)).params_type == ParamsType.DIFF
 
 
 @pytest.mark.parametrize(
-    ("odd", "words"),
+    ("other", "message"),
     [
         (result("site-2", {KEY: np.ones(3)}), r"site-2 returned parameters of shapes .*\(3,\).*site-1"),
         (result("site-2", {"other": np.ones(2)}), "site-2 returned parameters of shapes .*other"),
         (result("site-2", {KEY: np.ones(2)}, ParamsType.DIFF), "site-2 returned .*DIFF.* site-1 .*FULL"),
     ],
 )
-def test_results_without_a_common_median_end_the_job_with_the_sites_name(odd: FLModel, words: str) -> None:
-    with pytest.raises(UnlikeResults, match=words):
-        aggregate(result("site-1", {KEY: np.ones(2)}), odd)
+def test_incompatible_results_raise_an_error_that_names_the_site(other: FLModel, message: str) -> None:
+    with pytest.raises(IncompatibleResults, match=message):
+        aggregate(result("site-1", {KEY: np.ones(2)}), other)
 
 
-def test_no_result_ends_the_job_and_a_round_forgets_the_one_before() -> None:
+def test_reset_forgets_results_and_no_result_raises_an_error() -> None:
     aggregator = MedianAggregator()
     aggregator.accept_model(result("site-1", {KEY: np.ones(2)}))
     aggregator.reset_stats()
-    with pytest.raises(UnlikeResults, match="no site returned a result"):
+    with pytest.raises(IncompatibleResults, match="no site returned a result"):
         aggregator.aggregate_model()

@@ -1,4 +1,4 @@
-"""The job `numpy-fedavg` as NVFlare gets it."""
+"""The exported job `numpy-fedavg`."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 from deploy.session.parameters import find_job, read_parameters
 from deploy.session.submission import Participants, exporter
+from fl_app.jobs.export import ExportRequest
+from fl_app.jobs.export import export as export_job
 from tests.unit.numpy_fedavg.test_parameters import AGGREGATOR
 
 SITES = ("north", "south_2", "Site-3")
 
 
-def put_together(into: Path, *settings: str) -> Path:
+def export(into: Path, *settings: str) -> Path:
     job = find_job("numpy-fedavg")
-    with exporter(job) as making:
-        reply = making.export(read_parameters(job, settings), Participants(SITES, chosen=False), into)
+    parameters = read_parameters(job, settings).model_dump(mode="json")
+    request = ExportRequest(parameters=parameters, sites=SITES, only_these=False, folder=into)
+    reply = export_job(job, request)
     assert reply.folder is not None
     return reply.folder
 
@@ -38,11 +40,11 @@ def executor(config: dict[str, Any]) -> dict[str, Any]:
     return found["executor"]["args"]
 
 
-def test_everything_that_is_set_arrives_under_nvflares_names(tmp_path: Path) -> None:
+def test_every_parameter_is_exported_by_nvflares_name(tmp_path: Path) -> None:
     np.save(tmp_path / "start.npy", np.array([[1.5, 2], [3, 4]]))
     (tmp_path / "mine.py").write_text("from beside import value\n")
     (tmp_path / "beside.py").write_text("value = 1\n")
-    job = put_together(
+    job = export(
         tmp_path / "jobs", "rounds=7", f"model={tmp_path / 'start.npy'}", "min_clients=2", "transfer=DIFF",
         f"train_script={tmp_path / 'mine.py'}", "train_args=--rate 0.5 --name 'a b'", "external_process=true",
         "command=python3 -O", "launch_once=false", "shutdown_timeout=3", "key_metric=accuracy",
@@ -71,24 +73,26 @@ def test_everything_that_is_set_arrives_under_nvflares_names(tmp_path: Path) -> 
     assert json.loads((job / "meta.json").read_text())["min_clients"] == 2
 
 
-def test_a_script_is_named_by_where_it_lies_in_the_job_and_no_path_of_this_machine_travels(
-    tmp_path: Path,
-) -> None:
-    job = put_together(tmp_path)
+def test_the_job_contains_no_absolute_path_of_this_machine(tmp_path: Path) -> None:
+    numpy_fedavg = find_job("numpy-fedavg")
+    with exporter(numpy_fedavg) as export_process:  # its sys.path decides how NVFlare names the script
+        parameters = read_parameters(numpy_fedavg, ())
+        job = export_process.export(parameters, Participants(SITES, chosen=False), tmp_path).folder
+    assert job is not None
     assert executor(config(job, "app", "client"))["task_script_path"] == "train.py"
     assert (job / "app" / "custom" / "train.py").is_file()
     for file in job.rglob("*.json"):
         assert str(Path(__file__).parents[3]) not in file.read_text()
 
 
-def test_without_a_model_the_examples_own_travels_and_never_nvflares_default(tmp_path: Path) -> None:
-    server = config(put_together(tmp_path), "app", "server")
+def test_without_a_model_the_examples_model_is_exported(tmp_path: Path) -> None:
+    server = config(export(tmp_path), "app", "server")
     assert component(server, "persistor")["model"] == [0.0] * 5
 
 
-def test_a_site_has_its_own_settings_and_the_others_those_of_all(tmp_path: Path) -> None:
+def test_a_site_has_its_own_settings_and_the_others_have_the_common_ones(tmp_path: Path) -> None:
     per_site = {"south_2": {"train_args": "--poison 9", "external_process": True, "transfer": "DIFF"}}
-    job = put_together(tmp_path, "train_args=--steps 3", f"per_site={json.dumps(per_site)}")
+    job = export(tmp_path, "train_args=--steps 3", f"per_site={json.dumps(per_site)}")
     assert json.loads((job / "meta.json").read_text())["deploy_map"].keys() == {
         "app_server", "app_north", "app_south_2", "app_Site-3",
     }  # fmt: skip
@@ -101,18 +105,15 @@ def test_a_site_has_its_own_settings_and_the_others_those_of_all(tmp_path: Path)
         assert arguments["execution_mode"] == "in_process"
 
 
-@pytest.mark.parametrize(
-    ("setting", "path"),
-    [("aggregator=median", "fl_app.jobs.numpy_fedavg.median.MedianAggregator")],
-)
-def test_an_aggregator_is_named_to_the_server(tmp_path: Path, setting: str, path: str) -> None:
-    (workflow,) = config(put_together(tmp_path, setting), "app", "server")["workflows"]
+def test_the_median_aggregator_is_exported(tmp_path: Path) -> None:
+    (workflow,) = config(export(tmp_path, "aggregator=median"), "app", "server")["workflows"]
+    path = "fl_app.jobs.numpy_fedavg.median.MedianAggregator"
     assert workflow["args"]["aggregator"]["path"] == path
 
 
-def test_an_aggregator_of_ones_own_travels_with_the_job(tmp_path: Path) -> None:
+def test_a_custom_aggregator_is_part_of_the_job(tmp_path: Path) -> None:
     (tmp_path / "mine_first.py").write_text(AGGREGATOR)
-    job = put_together(tmp_path / "jobs", f"aggregator={tmp_path / 'mine_first.py'}:First")
+    job = export(tmp_path / "jobs", f"aggregator={tmp_path / 'mine_first.py'}:First")
     (workflow,) = config(job, "app", "server")["workflows"]
     assert workflow["args"]["aggregator"]["path"] == "mine_first.First"
     assert (job / "app" / "custom" / "mine_first.py").is_file()

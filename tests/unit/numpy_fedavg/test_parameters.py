@@ -1,4 +1,4 @@
-"""The job `numpy-fedavg` refuses, before anything is submitted, what would go wrong or be ignored later."""
+"""The job `numpy-fedavg` rejects invalid and ignored parameters before it is submitted."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from deploy.errors import InputError
 from deploy.session.parameters import find_job, read_parameters
 from fl_app.jobs.numpy_fedavg import inputs
 from fl_app.jobs.numpy_fedavg.job import PARAMETERS, recipe
+from fl_app.jobs.user_code import UserCodeError
 
 JOB = find_job("numpy-fedavg")
 SITES = ["north", "south_2", "Site-3"]
@@ -56,17 +57,17 @@ def refusal(*settings: str) -> str:
 @pytest.mark.parametrize(
     ("setting", "why"),
     [
-        ("model=", "must be a list of numbers, or a file .npy"),
+        ("model=", "must be a list of numbers, or a .npy file"),
         ("model=[]", "empty"),
         ("model=[[]]", "empty"),
         ("model=[[1, 2], [3]]", "rows differ in length"),
         ("model=[1, [2]]", "rows differ in length"),
-        ('model=[1, "2"]', "'2', which is no number"),
-        ("model=[1, true]", "True, which is no number"),
-        ("model=[1, null]", "None, which is no number"),
+        ('model=[1, "2"]', "'2', which is not a number"),
+        ("model=[1, true]", "True, which is not a number"),
+        ("model=[1, null]", "None, which is not a number"),
         ("model=[1, NaN]", "not finite"),
         ("model=[1e39]", "not finite as a 32-bit float"),
-        ("model=nowhere.npy", "a file .npy that exists"),
+        ("model=nowhere.npy", "a .npy file that exists"),
         ("model={}", "list"),
         ("rounds=0", "at least 1"),
         ("min_clients=0", "greater than or equal to 1"),
@@ -84,43 +85,42 @@ def refusal(*settings: str) -> str:
         ("aggregator=nowhere.py:Mine", "must be a Python file that exists"),
         ('aggregation_weights={"north": 0}', "greater than 0"),
         ('aggregation_weights={"north": NaN}', "finite"),
-        ("exclude_vars=(", "no regular expression"),
+        ("exclude_vars=(", "not a regular expression"),
         ("key_metric_mode=best", "'min' or 'max'"),
-        ("stop_cond=loss<0.1", "no condition"),
-        ("stop_cond=loss <= low", "no condition"),
-        ("stop_cond=loss <= nan", "no condition"),
-        ("stop_cond=loss >= 0.1", "contradict"),
+        ("stop_cond=loss<0.1", "not a condition"),
+        ("stop_cond=loss <= low", "not a condition"),
+        ("stop_cond=loss <= nan", "not a condition"),
+        ("stop_cond=loss >= 0.1", "contradicts"),
         ("patience=3", "patience needs stop_cond"),
         ('per_site={"north": {"train_arguments": ""}}', "Extra inputs"),
         ('per_site={"north": {"train_script": "nowhere.py"}}', "must be a Python file that exists"),
         ('per_site={"north": "--steps 5"}', "dictionary"),
     ],
 )  # fmt: skip
-def test_a_wrong_parameter_is_refused_with_what_is_wrong(setting: str, why: str) -> None:
+def test_an_invalid_parameter_is_rejected_with_the_reason(setting: str, why: str) -> None:
     assert why in refusal(setting)
 
 
-def test_a_script_of_ones_own_needs_an_initial_model(script: str) -> None:
-    assert "train_script needs its initial model" in refusal(f"train_script={script}")
-    assert "train_script needs its initial model" in refusal(
+def test_a_custom_script_needs_an_initial_model(script: str) -> None:
+    assert "train_script needs an initial model" in refusal(f"train_script={script}")
+    assert "train_script needs an initial model" in refusal(
         f'per_site={{"north": {{"train_script": "{script}"}}}}'
     )
     read_parameters(JOB, [f"train_script={script}", "model=[0]"])
 
 
-def test_what_another_aggregator_ignores_is_refused() -> None:
-    assert "are of the mean" in refusal("aggregator=median", 'aggregation_weights={"north": 2}')
-    assert "are of the mean" in refusal("aggregator=median", "exclude_vars=numpy.*")
+def test_a_parameter_that_the_aggregator_ignores_is_rejected() -> None:
+    assert "need aggregator=mean" in refusal("aggregator=median", 'aggregation_weights={"north": 2}')
+    assert "need aggregator=mean" in refusal("aggregator=median", "exclude_vars=numpy.*")
 
 
-def test_a_script_that_is_no_python_is_refused(tmp_path: Path) -> None:
+def test_a_syntax_error_in_the_script_is_reported_by_file_and_line(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("def train(:\n")
-    assert "is no Python" in refusal(f"train_script={tmp_path / 'broken.py'}", "model=[0]")
+    message = refusal(f"train_script={tmp_path / 'broken.py'}", "model=[0]")
+    assert message.startswith(f"{tmp_path}/broken.py:1: SyntaxError: ")
 
 
-def test_a_file_is_read_wherever_the_command_was_given(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_relative_path_is_resolved_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.save(tmp_path / "start.npy", np.array([[1, 2], [3, 4]], dtype=np.int32))
     monkeypatch.chdir(tmp_path)
     parameters = read_parameters(JOB, ["model=start.npy"])
@@ -129,30 +129,30 @@ def test_a_file_is_read_wherever_the_command_was_given(
 
 
 @pytest.mark.parametrize("array", [np.array(["a"]), np.array([1 + 2j]), np.array([True])], ids=str)
-def test_a_file_that_holds_no_numbers_is_refused(tmp_path: Path, array: np.ndarray) -> None:
+def test_a_file_without_numbers_is_rejected(tmp_path: Path, array: np.ndarray) -> None:
     np.save(tmp_path / "start.npy", array)
     assert "not numbers" in refusal(f"model={tmp_path / 'start.npy'}")
 
 
-def test_a_file_with_python_objects_is_not_opened(tmp_path: Path) -> None:
+def test_a_file_with_python_objects_is_rejected(tmp_path: Path) -> None:
     np.save(tmp_path / "start.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    assert "is no array" in refusal(f"model={tmp_path / 'start.npy'}")
+    assert "is not a NumPy array" in refusal(f"model={tmp_path / 'start.npy'}")
 
 
-def test_a_model_too_large_to_travel_as_text_is_refused(tmp_path: Path) -> None:
+def test_a_model_that_is_too_large_is_rejected(tmp_path: Path) -> None:
     np.save(tmp_path / "start.npy", np.zeros(inputs.MOST_NUMBERS + 1))
-    assert "at most 1000000 can travel" in refusal(f"model={tmp_path / 'start.npy'}")
+    assert "the maximum is 1000000" in refusal(f"model={tmp_path / 'start.npy'}")
 
 
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"min_clients": 4}, "min_clients=4, and there are 3"),
-        ({"per_site": {"east": {}}}, "per_site: east: none of the sites"),
-        ({"aggregation_weights": {"east": 1.0}}, "aggregation_weights: east: none of the sites"),
+        ({"min_clients": 4}, "min_clients=4 exceeds the 3 sites"),
+        ({"per_site": {"east": {}}}, "per_site: east: not among the sites"),
+        ({"aggregation_weights": {"east": 1.0}}, "aggregation_weights: east: not among the sites"),
     ],
 )
-def test_what_does_not_fit_the_sites_is_refused(changes: dict, why: str) -> None:
+def test_a_parameter_that_does_not_fit_the_sites_is_rejected(changes: dict, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         recipe(PARAMETERS.model_validate(changes), SITES)
 
@@ -164,17 +164,34 @@ def test_what_does_not_fit_the_sites_is_refused(changes: dict, why: str) -> None
         ("number", "has no class number"),
         ("Stranger", "must be a subclass of .*ModelAggregator"),
         ("Unfinished", "with accept_model, aggregate_model and reset_stats"),
-        ("Demanding", "cannot be made without arguments"),
+        ("Demanding", "must have a constructor without arguments"),
     ],
 )
-def test_an_aggregator_that_would_fail_at_the_server_is_refused(
-    aggregators: str, name: str, why: str
-) -> None:
+def test_an_invalid_aggregator_is_rejected(aggregators: str, name: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         recipe(PARAMETERS(aggregator=f"{aggregators}:{name}"), SITES)
 
 
-def test_an_aggregator_named_as_a_package_is_refused(tmp_path: Path) -> None:
+def test_an_aggregator_with_the_name_of_a_package_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "json.py").write_text(AGGREGATOR)
-    with pytest.raises(ValueError, match="there is a package json already"):
+    with pytest.raises(ValueError, match="another package has the name json"):
         recipe(PARAMETERS(aggregator=f"{tmp_path / 'json.py'}:First"), SITES)
+
+
+@pytest.mark.parametrize(
+    ("code", "location"),
+    [
+        ("import no_such_package\n", "1: ModuleNotFoundError: No module named 'no_such_package'"),
+        ("\ndef broken(:\n", "2: SyntaxError: "),
+        (AGGREGATOR + "\nraise KeyError('x')\n", r"\d+: KeyError: 'x'"),
+    ],
+)
+def test_an_error_in_an_aggregator_is_reported_by_file_and_line(
+    tmp_path: Path, code: str, location: str
+) -> None:
+    file = tmp_path / "broken_aggregator.py"
+    file.write_text(AGGREGATOR)
+    parameters = PARAMETERS(aggregator=f"{file}:First")
+    file.write_text(code)
+    with pytest.raises(UserCodeError, match=rf"^{file}:{location}"):
+        recipe(parameters, SITES)

@@ -12,8 +12,8 @@ from flwr.clientapp import ClientApp
 from fl_app.jobs.fedadagrad.digits import divide
 from fl_app.jobs.fedadagrad.learning import measure, train
 from fl_app.jobs.fedadagrad.metadata import REPORT, TrainingReport
-from fl_app.jobs.fedadagrad.model import DigitReader
 from fl_app.jobs.fedadagrad.schedule import has_plateaued
+from fl_app.jobs.shared.classifier import DigitClassifier
 
 from .settings import settings_in
 from .tracking import connected, log
@@ -46,7 +46,7 @@ def train_round(message: Message, context: Context) -> Message:
     config = message.content["config"]
     part, round = int(context.node_config["partition-id"]), int(config["server-round"]) - 1
     images = divide(sites, settings.seed).sites[part]
-    model = DigitReader(settings.hidden, settings.seed)
+    model = DigitClassifier(settings.hidden, settings.seed)
     model.load_state_dict(message.content["arrays"].to_torch_state_dict())
     own_accuracy = measure(model, images).accuracy
 

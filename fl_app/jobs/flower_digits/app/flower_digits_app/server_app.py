@@ -12,7 +12,7 @@ from safetensors.torch import save
 
 from fl_app.jobs.fedadagrad.digits import divide
 from fl_app.jobs.fedadagrad.evaluation import EvaluationJournal
-from fl_app.jobs.fedadagrad.model import DigitReader
+from fl_app.jobs.shared.classifier import DigitClassifier
 
 from .settings import settings_in
 from .strategy import DigitStrategy, SiteFailed
@@ -31,7 +31,7 @@ def main(grid: Grid, context: Context) -> None:
     """Run the whole job."""
     torch.set_num_threads(1)
     settings, sites = settings_in(context.run_config)
-    model = DigitReader(settings.hidden, settings.seed)
+    model = DigitClassifier(settings.hidden, settings.seed)
     initial = ArrayRecord(model.state_dict())
     journal = EvaluationJournal(Path.cwd(), model, divide(sites, settings.seed).test)
     with connected():

@@ -1,0 +1,70 @@
+"""What the kit knows of a job before it exports it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from fl_app.jobs.parameters import JobParameters
+
+if TYPE_CHECKING:
+    from nvflare.recipe.spec import Recipe
+
+
+class UnknownJob(LookupError):  # noqa: N818 - an outcome that users read
+    """No such job exists, or its folder is invalid."""
+
+
+@dataclass(frozen=True)
+class JobDescription:
+    """A job that can be exported."""
+
+    name: str
+    description: str
+    parameters: type[JobParameters]
+    recipe: Callable[[Any, Sequence[str]], Recipe]
+    """Makes the recipe from parameters and sites. It imports torch and NVFlare only when called."""
+    needs: Mapping[str, str] = field(default_factory=dict)
+    """Required packages: import name to what pip installs."""
+    extras: tuple[str, ...] = ()
+    """Extras that images need (`deployment.image.extras` of project.yml)."""
+    warm_up: tuple[str, ...] = ()
+    """Slow modules that the recipe imports; they are imported while `flarefleet submit` logs in."""
+    folder: Path | None = None
+    """Folder of a user's own job; None for a job of the kit."""
+
+    @classmethod
+    def of(cls, name: str, job: ModuleType, folder: Path | None = None) -> JobDescription:
+        """Read the description from a job.py."""
+        return cls(
+            name,
+            job.DESCRIPTION,
+            job.PARAMETERS,
+            job.recipe,
+            needs=getattr(job, "NEEDS", {}),
+            extras=tuple(getattr(job, "EXTRAS", ())),
+            warm_up=tuple(getattr(job, "WARM_UP", ())),
+            folder=folder,
+        )
+
+    @property
+    def source(self) -> str:
+        """The text by which `find` finds this job in any process."""
+        return str(self.folder) if self.folder else self.name
+
+    def missing(self, elsewhere: Sequence[str] = ()) -> str:
+        """Name the packages that this environment lacks, and how to install them; empty if none.
+
+        Args:
+            elsewhere: extras of the images that the job will run in; the recipe does not need their packages.
+        """
+        there = {f"flarefleet[{extra}]" for extra in elsewhere if extra in self.extras}
+        absent = [name for name, what in self.needs.items() if what not in there and find_spec(name) is None]
+        if not absent:
+            return ""
+        install = " ".join(f"'{what}'" for what in dict.fromkeys(self.needs[name] for name in absent))
+        return f"the job {self.name} needs {', '.join(absent)}, not installed here: pip install {install}"

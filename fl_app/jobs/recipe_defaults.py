@@ -1,0 +1,63 @@
+"""Settings that every recipe of the kit shares: polling intervals, the guard, and packages of the image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fl_app.guard.component import JobGuard
+from fl_app.nvflare_internals.recipes import add_to_every_app, exclude_packages
+
+if TYPE_CHECKING:
+    from nvflare.recipe.spec import Recipe
+
+TASK_CHECK_PERIOD = 0.05
+"""Seconds between two checks by the server's controller whether all sites have answered."""
+
+END_CHECK_PERIOD = 0.1
+"""Seconds between two checks, at the end of a job, whether the server has processed all metrics."""
+
+RUNNER_SYNC_TIMEOUT = 1.0
+"""Seconds (2 in NVFlare) after which a site asks again whether the server's job process has started."""
+
+LONGEST_RUNNER_SYNC = 600.0
+"""Seconds (60 in NVFlare) until the server's job process must have started: it may load a large model."""
+
+_FASTEST_POLL = 0.1
+_POLLS_PER_SECOND = 200
+"""Task requests a second that one server job handles without delay."""
+
+GUARD_ID = "job_guard"
+
+APP_PACKAGES = ["fl_app"]
+"""Packages of every image. A job that carried a copy would need the right to bring its own code."""
+
+
+def task_request_interval(sites: int) -> float:
+    """Return the seconds between two task requests of one site, for this number of sites."""
+    return max(_FASTEST_POLL, sites / _POLLS_PER_SECOND)
+
+
+def apply_defaults(recipe: Recipe, sites: int) -> None:
+    """Apply the kit's settings to a recipe, and add the guard.
+
+    A federation of the kit adds the guard to every job by itself; NVFlare's simulator does not.
+
+    Args:
+        recipe: any NVFlare recipe, before its export.
+        sites: the number of participating sites.
+    """
+    recipe.add_server_config(
+        {
+            "server": {"task_request_interval": task_request_interval(sites)},
+            "end_run_readiness_check_interval": END_CHECK_PERIOD,
+        }
+    )
+    recipe.add_client_config(
+        {
+            "default_task_fetch_interval": task_request_interval(sites),
+            "runner_sync_timeout": RUNNER_SYNC_TIMEOUT,
+            "max_runner_sync_timeout": LONGEST_RUNNER_SYNC,
+        }
+    )
+    add_to_every_app(recipe, JobGuard, GUARD_ID)
+    exclude_packages(recipe, APP_PACKAGES)
