@@ -1,5 +1,5 @@
 {{- /*
-The alerts of rules/flarefleet.yaml (deploy/monitoring writes it) as the values want them: some left out, more labels, links
+The alerts of rules/flarefleet.yaml (generated from deploy/monitoring) as the values want them: some left out, more labels, links
 to where the runbooks are.
 
     spec:

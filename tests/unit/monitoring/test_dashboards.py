@@ -9,9 +9,9 @@ import sys
 import pytest
 from grafana_foundation_sdk.models import dashboard as models
 
-from deploy.monitoring.dashboards.frame import UIDS
 from deploy.monitoring.paths import CHECKOUT, DASHBOARDS
 from fl_app.telemetry.catalogue import JOB_LABELS, JOBS, LABELS, PARENTS, Type
+from maintenance.dashboards.frame import UIDS
 from tests.unit.monitoring.boards import (
     SELECTOR,
     Asked,
@@ -36,7 +36,7 @@ SCRAPED = {"project", "site", "role"}
 
 def test_the_committed_files_are_what_the_code_makes() -> None:
     ended = subprocess.run(
-        [sys.executable, "-m", "deploy.monitoring", "--check"],
+        [sys.executable, "-m", "maintenance.dashboards", "--check"],
         capture_output=True,
         text=True,
         check=False,

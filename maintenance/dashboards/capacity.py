@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.models import dashboard, units
 
-from deploy.monitoring.dashboards.frame import JOBS, PROJECTS, SITES, Panels, assemble
-from deploy.monitoring.dashboards.panels import (
+from maintenance.dashboards.frame import JOBS, PROJECTS, SITES, Panels, assemble
+from maintenance.dashboards.panels import (
     DAY,
     GREEN,
     ORANGE,
@@ -18,7 +18,7 @@ from deploy.monitoring.dashboards.panels import (
     stat,
     table,
 )
-from deploy.monitoring.dashboards.queries import ANY, JOB, SERVER, free_part, rate
+from maintenance.dashboards.queries import ANY, JOB, SERVER, free_part, rate
 
 LEFT: Steps = ((None, RED), (0.1, ORANGE), (0.2, GREEN))
 

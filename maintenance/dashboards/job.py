@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.models import dashboard, units
 
-from deploy.monitoring.dashboards.frame import JOBS, PROJECTS, SITES, TAGS, Panels, assemble
-from deploy.monitoring.dashboards.panels import (
+from maintenance.dashboards.frame import JOBS, PROJECTS, SITES, TAGS, Panels, assemble
+from maintenance.dashboards.panels import (
     GREEN,
     NONE_IS_GOOD,
     ORANGE,
@@ -17,7 +17,7 @@ from deploy.monitoring.dashboards.panels import (
     stat,
     table,
 )
-from deploy.monitoring.dashboards.queries import (
+from maintenance.dashboards.queries import (
     ANY_JOB,
     JOB,
     RANGE,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.models import dashboard, units
 
-from deploy.monitoring.dashboards.frame import JOBS, PROJECTS, SITES, Panels, assemble
-from deploy.monitoring.dashboards.panels import (
+from maintenance.dashboards.frame import JOBS, PROJECTS, SITES, Panels, assemble
+from maintenance.dashboards.panels import (
     EXPIRY,
     GREEN,
     NONE_IS_GOOD,
@@ -20,7 +20,7 @@ from deploy.monitoring.dashboards.panels import (
     table,
     timeline,
 )
-from deploy.monitoring.dashboards.queries import (
+from maintenance.dashboards.queries import (
     ANY,
     RANGE,
     SITE,

@@ -6,7 +6,7 @@ import json
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from deploy.monitoring.dashboards import capacity, federation, job, site
+from maintenance.dashboards import capacity, federation, job, site
 
 
 def documents() -> dict[str, str]:

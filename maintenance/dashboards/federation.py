@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.models import dashboard, units
 
-from deploy.monitoring.dashboards.frame import JOBS, PROJECT, PROJECTS, SITES, Panels, assemble, link_to_site
-from deploy.monitoring.dashboards.panels import (
+from maintenance.dashboards.frame import JOBS, PROJECT, PROJECTS, SITES, Panels, assemble, link_to_site
+from maintenance.dashboards.panels import (
     EXPIRY,
     GREEN,
     NONE_IS_GOOD,
@@ -20,7 +20,7 @@ from deploy.monitoring.dashboards.panels import (
     table,
     timeline,
 )
-from deploy.monitoring.dashboards.queries import ANY_JOB, JOB, RANGE, SERVER, SITES_SEEN, increase, mean
+from maintenance.dashboards.queries import ANY_JOB, JOB, RANGE, SERVER, SITES_SEEN, increase, mean
 
 CONNECTED = Shown(units.NoUnit, ONE_IS_GOOD, {1: "connected", 0: "disconnected"})
 CONTACT_AGE = Shown(units.Seconds, ((None, GREEN), (35, ORANGE), (300, RED)))

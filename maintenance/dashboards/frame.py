@@ -9,7 +9,7 @@ from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import dashboard
 
-from deploy.monitoring.dashboards.panels import DATASOURCE
+from maintenance.dashboards.panels import DATASOURCE
 
 TAG = "flarefleet"
 UIDS = {

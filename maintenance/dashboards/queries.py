@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploy.monitoring.dashboards.frame import PROJECT
+from maintenance.dashboards.frame import PROJECT
 
 WINDOW = "$__rate_interval"
 RANGE = "$__range"
