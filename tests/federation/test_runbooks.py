@@ -27,7 +27,7 @@ SAID = {
     "flarefleet jobs": r"COMPLETED",
     "flarefleet watch": r"COMPLETED",
     "flarefleet fetch": r"logs",
-    "flarefleet abort": r"told to end",
+    "flarefleet abort": r"abort requested",
     "du -sh": r"jobs-storage",
     "df -h": r"Avail",
 }

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from deploy.demo.charts import percent
-from deploy.demo.page import page
+from deploy.demo.page import render_page
 from deploy.demo.report import Report, interval
 from fl_app.jobs.hospital.job import HospitalParameters
 from tests.unit.demo.chromium import PROGRAM, chromium
@@ -23,7 +23,7 @@ needs_chromium = pytest.mark.skipif(PROGRAM is None, reason="no Chromium: apt-ge
 @pytest.mark.parametrize("width", [400, 1400])
 def test_the_page_shows_the_run_s_figures_and_asks_nobody(tmp_path: Path, report: Report, width: int) -> None:
     file = tmp_path / "report.html"
-    file.write_text(page(report), encoding="utf-8")
+    file.write_text(render_page(report), encoding="utf-8")
 
     with chromium(tmp_path / "profile") as shown:
         shown.open(file, width)
@@ -55,7 +55,7 @@ def test_the_page_shows_the_run_s_figures_and_asks_nobody(tmp_path: Path, report
 
 
 def test_nothing_on_the_page_comes_from_elsewhere(report: Report) -> None:
-    html = page(report)
+    html = render_page(report)
 
     assert "http://" not in html
     assert "https://" not in html
@@ -66,7 +66,7 @@ def test_nothing_on_the_page_comes_from_elsewhere(report: Report) -> None:
 def test_text_of_the_run_cannot_become_markup(report: Report) -> None:
     evil = report.model_copy(update={"project": "<img src=x onerror=alert(1)>", "job_id": '"><b>'})
 
-    html = page(evil)
+    html = render_page(evil)
 
     assert "<img" not in html
     assert '"><b>' not in html
@@ -74,7 +74,7 @@ def test_text_of_the_run_cannot_become_markup(report: Report) -> None:
 
 
 def test_a_bar_is_as_long_as_its_value(report: Report) -> None:
-    for chart in _charts(page(report)):
+    for chart in _charts(render_page(report)):
         for bar in (group for group in chart.iter("g") if "data-value" in group.attrib):
             drawn = bar.find("rect")
             assert drawn is not None
@@ -86,7 +86,7 @@ def test_a_bar_is_as_long_as_its_value(report: Report) -> None:
 
 
 def test_every_point_of_a_line_stands_at_the_height_of_its_value(report: Report) -> None:
-    for chart in _charts(page(report)):
+    for chart in _charts(render_page(report)):
         for line in chart.iter("polyline"):
             heights = [float(point.split(",")[1]) for point in line.attrib["points"].split()]
             values = [float(value) for value in line.attrib["data-values"].split()]
@@ -101,7 +101,7 @@ def test_every_point_of_a_line_stands_at_the_height_of_its_value(report: Report)
 def test_any_number_of_hospitals_and_rounds_can_be_drawn(tmp_path: Path, hospitals: int, rounds: int) -> None:
     report = make_report(tmp_path, HospitalParameters(rounds=rounds), hospitals)
 
-    charts = _charts(page(report))
+    charts = _charts(render_page(report))
 
     for chart in charts:
         width, height = (float(number) for number in chart.attrib["viewBox"].split()[2:])

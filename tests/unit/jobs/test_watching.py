@@ -9,7 +9,7 @@ import pytest
 
 from deploy.session import watching
 from deploy.session.session import COMPLETED, RUNNING, SUBMITTED, Job
-from deploy.session.watching import pause_after, watch
+from deploy.session.watching import poll_interval, watch
 from fl_app.jobs.progress import JobProgress
 
 
@@ -19,7 +19,7 @@ from fl_app.jobs.progress import JobProgress
 def test_a_job_of_which_nothing_is_new_is_asked_less_often_and_never_seldom(
     quiet: float, seconds: float
 ) -> None:
-    assert pause_after(quiet) == pytest.approx(seconds)
+    assert poll_interval(quiet) == pytest.approx(seconds)
 
 
 class _Watched:
