@@ -1,4 +1,4 @@
-"""Dashboard *Federation*: is it well, who is late, what expires soon; all of it as the server tells it."""
+"""Dashboard *Federation*: state of the sites, jobs and certificates, as reported by the server."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from maintenance.dashboards.panels import (
     ONE_IS_GOOD,
     ORANGE,
     RED,
+    Format,
     Query,
-    Shown,
     bars,
     lines,
     stat,
     table,
     timeline,
 )
-from maintenance.dashboards.queries import ANY_JOB, JOB, RANGE, SERVER, SITES_SEEN, increase, mean
+from maintenance.dashboards.queries import ANY_JOB, JOB, RANGE, SERVER, SERVER_SITES, increase, mean
 
-CONNECTED = Shown(units.NoUnit, ONE_IS_GOOD, {1: "connected", 0: "disconnected"})
-CONTACT_AGE = Shown(units.Seconds, ((None, GREEN), (35, ORANGE), (300, RED)))
-"""Fresh for three heartbeats of ten seconds; the alert comes after five minutes."""
+CONNECTED = Format(units.NoUnit, ONE_IS_GOOD, {1: "connected", 0: "disconnected"})
+CONTACT_AGE = Format(units.Seconds, ((None, GREEN), (35, ORANGE), (300, RED)))
+"""Orange after three missed heartbeats of 10 s; the alert fires after 5 minutes."""
 
 
 def board() -> dashboard.Dashboard:
-    """The whole dashboard."""
+    """Return the dashboard."""
     return assemble(
         "Federation",
-        "One federation at a glance, as its server sees it.",
+        "Overview of one federation, as reported by its server.",
         (PROJECTS, SITES, JOBS),
         (("Now", _now()), ("Sites", _sites()), ("Jobs", _jobs()), ("Certificates", _certificates())),
     )
@@ -41,40 +41,40 @@ def _now() -> Panels:
     return [
         stat(
             "Server",
-            "Whether the server accepts jobs. No answer: it cannot be scraped; see the alert ServerDown.",
+            "Whether the server accepts jobs. No answer: it is not scraped; see the alert ServerDown.",
             Query(f"max(nvflare_ready{{{SERVER}}})"),
-            Shown(units.NoUnit, ONE_IS_GOOD, {1: "ready", 0: "not ready"}),
+            Format(units.NoUnit, ONE_IS_GOOD, {1: "ready", 0: "not ready"}),
             empty="no answer",
         ),
         stat(
             "Sites connected",
-            "Sites that the server has heard of within the last 35 seconds.",
-            Query(f"sum(nvflare_registered{{{SITES_SEEN}}})"),
-            Shown(units.Short, ONE_IS_GOOD),
+            "Number of sites with a heartbeat within the last 35 seconds.",
+            Query(f"sum(nvflare_registered{{{SERVER_SITES}}})"),
+            Format(units.Short, ONE_IS_GOOD),
         ),
         stat(
             "Sites disconnected",
-            "Sites that were connected since the server started and are not now.",
-            Query(f"count(nvflare_registered{{{SITES_SEEN}}} == 0) or vector(0)"),
-            Shown(units.Short, NONE_IS_GOOD),
+            "Number of sites that have been connected since the server started, but are not connected now.",
+            Query(f"count(nvflare_registered{{{SERVER_SITES}}} == 0) or vector(0)"),
+            Format(units.Short, NONE_IS_GOOD),
         ),
         stat(
             "Jobs running",
-            "Jobs that run now.",
+            "Number of running jobs.",
             Query(f'sum(nvflare_jobs{{{SERVER}, status="RUNNING"}})'),
-            Shown(units.Short),
+            Format(units.Short),
         ),
         stat(
             "Jobs failed",
-            "Jobs that ended with an error in the time shown above.",
+            "Number of jobs that failed in the selected time range.",
             Query(increase("jobs_finished_total", f'{SERVER}, result="failed"', over=RANGE)),
-            Shown(units.Short, NONE_IS_GOOD),
+            Format(units.Short, NONE_IS_GOOD),
         ),
         stat(
             "Alerts",
-            "Alerts of this federation that fire now.",
+            "Number of firing alerts of this federation.",
             Query(f'count(ALERTS{{{PROJECT}, alertstate="firing"}}) or vector(0)'),
-            Shown(units.Short, NONE_IS_GOOD),
+            Format(units.Short, NONE_IS_GOOD),
         ),
     ]
 
@@ -83,13 +83,13 @@ def _sites() -> Panels:
     return [
         table(
             "Sites",
-            "Every site that was connected since the server started; a click leads to its dashboard.",
+            "Sites that have been connected since the server started. Click on a site to open its dashboard.",
             ("site", "Site"),
             (
-                (Query(f"max by (site) (nvflare_registered{{{SITES_SEEN}}})", "Connection"), CONNECTED),
+                (Query(f"max by (site) (nvflare_registered{{{SERVER_SITES}}})", "Connection"), CONNECTED),
                 (
                     Query(
-                        f"time() - max by (site) (nvflare_last_contact_timestamp_seconds{{{SITES_SEEN}}})",
+                        f"time() - max by (site) (nvflare_last_contact_timestamp_seconds{{{SERVER_SITES}}})",
                         "Last contact",
                     ),
                     CONTACT_AGE,
@@ -100,19 +100,20 @@ def _sites() -> Panels:
         ),
         timeline(
             "Connection",
-            "When each site was connected, as the server saw it.",
-            Query(f"max by (site) (nvflare_registered{{{SITES_SEEN}}})", "{{site}}"),
+            "Connection of each site over time, as reported by the server.",
+            Query(f"max by (site) (nvflare_registered{{{SERVER_SITES}}})", "{{site}}"),
             CONNECTED,
             span=8,
         ),
         lines(
             "Time since last contact",
-            "How long the server has not heard of each site. A heartbeat comes every 10 seconds; from 35 "
-            "seconds on a site counts as disconnected.",
+            "Time since the last heartbeat of each site. Sites send a heartbeat every 10 seconds; after 35 "
+            "seconds without one a site is disconnected.",
             Query(
-                f"time() - max by (site) (nvflare_last_contact_timestamp_seconds{{{SITES_SEEN}}})", "{{site}}"
+                f"time() - max by (site) (nvflare_last_contact_timestamp_seconds{{{SERVER_SITES}}})",
+                "{{site}}",
             ),
-            shown=CONTACT_AGE,
+            display=CONTACT_AGE,
             span=8,
         ),
     ]
@@ -122,56 +123,54 @@ def _jobs() -> Panels:
     return [
         lines(
             "Jobs by status",
-            "All jobs in the server's store.",
+            "Number of jobs in the server's store.",
             Query(f"sum by (status) (nvflare_jobs{{{SERVER}}}) > 0", "{{status}}"),
-            shown=Shown(units.Short),
+            display=Format(units.Short),
             span=8,
             stacked=True,
         ),
         bars(
             "Progress",
-            "Rounds done of all rounds. A finished job stays for some minutes.",
+            "Share of completed rounds. A finished job is shown for some minutes.",
             Query(f"max by (job) (nvflare_job_round{{{JOB}}} / nvflare_job_rounds{{{JOB}}})", "{{job}}"),
-            Shown(units.PercentUnit),
+            Format(units.PercentUnit),
             span=8,
         ),
         lines(
             "Round duration",
-            "Mean time of a round, over all rounds that ended lately. A round is as slow as its slowest "
-            "site.",
+            "Mean duration of recent rounds. The slowest site determines the duration of a round.",
             Query(
                 mean("round_duration", JOB, "job"),
                 "{{job}}",
             ),
-            shown=Shown(units.Seconds),
+            display=Format(units.Seconds),
             span=8,
         ),
         lines(
             "Sites in the last round",
-            "How many sites' results went into the model.",
+            "Number of sites whose results were aggregated.",
             Query(f"max by (job) (nvflare_round_sites{{{JOB}}})", "{{job}}"),
-            shown=Shown(units.Short),
+            display=Format(units.Short),
             span=8,
         ),
         bars(
-            "Who is late",
-            "Rounds that each site missed in the time shown above, since its result came too late or not at "
-            "all.",
+            "Missed rounds by site",
+            "Number of rounds in the selected time range without a timely result of the site.",
             Query(
                 increase("rounds_missed_total", f'{JOB}, participant=~"$site"', "participant", RANGE),
                 "{{participant}}",
             ),
-            Shown(units.Short, NONE_IS_GOOD),
+            Format(units.Short, NONE_IS_GOOD),
             span=8,
         ),
         lines(
-            "Errors of jobs",
-            "Errors by kind since each job started, on the server and on the sites that can be scraped.",
+            "Job errors",
+            "Errors by kind since the start of each job, on the server and on the sites that are scraped.",
             Query(
                 f"sum by (job, kind) (nvflare_job_errors_total{{{ANY_JOB}}})",
                 "{{job}}: {{kind}}",
             ),
-            shown=Shown(units.Short, NONE_IS_GOOD),
+            display=Format(units.Short, NONE_IS_GOOD),
             span=8,
         ),
     ]
@@ -181,15 +180,15 @@ def _certificates() -> Panels:
     return [
         stat(
             "Next expiry",
-            "Time until the first certificate expires, of all that can be scraped.",
+            "Time until the first certificate of the scraped servers and sites expires.",
             Query(f"min(nvflare_certificate_expiry_timestamp_seconds{{{PROJECT}}}) - time()"),
-            Shown(units.Seconds, EXPIRY),
+            Format(units.Seconds, EXPIRY),
             span=6,
         ),
         table(
             "Certificates of parents",
-            "Time until the certificate of each server and site expires, of those that can be scraped. Renew "
-            "in time: flarefleet provision --renew.",
+            "Time until the certificate of each scraped server and site expires. Renew it in time: "
+            "flarefleet provision --renew.",
             ("site", "Site"),
             (
                 (
@@ -198,7 +197,7 @@ def _certificates() -> Panels:
                         f'{{{PROJECT}, certificate="own"}}) - time()',
                         "Expires in",
                     ),
-                    Shown(units.Seconds, EXPIRY),
+                    Format(units.Seconds, EXPIRY),
                 ),
             ),
             link=link_to_site(),

@@ -1,4 +1,4 @@
-"""Dashboard *Job*: how a training goes, site by site and round by round, as the server tells it."""
+"""Dashboard *Job*: training progress by site and round, as reported by the server."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from maintenance.dashboards.panels import (
     NONE_IS_GOOD,
     ORANGE,
     RED,
+    Format,
     Query,
-    Shown,
     bars,
     lines,
     stat,
@@ -33,11 +33,10 @@ PARTICIPANTS = f'{JOB}, participant=~"$site"'
 
 
 def board() -> dashboard.Dashboard:
-    """The whole dashboard."""
+    """Return the dashboard."""
     return assemble(
         "Job",
-        "How a job's training goes. A finished job's series stay for some minutes, then only the past shows "
-        "it.",
+        "Training progress of a job. After some minutes a finished job is shown only in past time ranges.",
         (PROJECTS, JOBS, SITES, TAGS),
         (
             ("Now", _now()),
@@ -53,44 +52,44 @@ def _now() -> Panels:
     return [
         stat(
             "Round",
-            "The round that runs, of the job that is furthest.",
+            "The current round; the highest of the selected jobs.",
             Query(f"max(nvflare_job_round{{{JOB}}})"),
-            Shown(units.Short),
+            Format(units.Short),
         ),
         stat(
-            "of rounds",
-            "How many rounds the job has.",
+            "Rounds",
+            "Total number of rounds of the job.",
             Query(f"max(nvflare_job_rounds{{{JOB}}})"),
-            Shown(units.Short),
+            Format(units.Short),
         ),
         stat(
-            "This round so far",
-            "How long the round has been running, of running jobs. From ten minutes on compare it with the "
-            "rounds before.",
+            "Current round duration",
+            "Time since the start of the current round of running jobs. After ten minutes compare it with "
+            "the previous rounds.",
             Query(
                 f"time() - min(nvflare_round_started_timestamp_seconds{{{JOB}}} "
                 f"and on (project, job) nvflare_job_info{{{JOB}}})"
             ),
-            Shown(units.Seconds, ((None, GREEN), (600, ORANGE), (21600, RED))),
+            Format(units.Seconds, ((None, GREEN), (600, ORANGE), (21600, RED))),
             empty="no job runs",
         ),
         stat(
             "Sites in the last round",
-            "How many sites' results went into the model; the fewest of the chosen jobs.",
+            "Number of sites whose results were aggregated; the lowest of the selected jobs.",
             Query(f"min(nvflare_round_sites{{{JOB}}})"),
-            Shown(units.Short, ((None, RED), (1, GREEN))),
+            Format(units.Short, ((None, RED), (1, GREEN))),
         ),
         stat(
             "Rounds missed",
-            "By the chosen sites, in the time shown above.",
+            "Number of rounds missed by the selected sites in the selected time range.",
             Query(increase("rounds_missed_total", PARTICIPANTS, over=RANGE)),
-            Shown(units.Short, NONE_IS_GOOD),
+            Format(units.Short, NONE_IS_GOOD),
         ),
         stat(
             "Errors",
-            "Of the chosen jobs since they started, on the server and every site that can be scraped.",
+            "Errors of the selected jobs since their start, on the server and the sites that are scraped.",
             Query(f"sum(nvflare_job_errors_total{{{ANY_JOB}}}) or vector(0)"),
-            Shown(units.Short, NONE_IS_GOOD),
+            Format(units.Short, NONE_IS_GOOD),
         ),
     ]
 
@@ -99,12 +98,12 @@ def _training() -> Panels:
     return [
         lines(
             "$tag",
-            "What the clients log under this name, by site. Sites that drift apart have data that differ.",
+            "The metric that the clients log, by site. Diverging curves indicate different data.",
             Query(
                 f'max by (site, job) (nvflare_training_metric{{{JOB}, site=~"$site", tag=~"$tag"}})',
                 "{{site}} {{job}}",
             ),
-            shown=Shown(units.Short),
+            display=Format(units.Short),
             repeat="tag",
         ),
     ]
@@ -114,41 +113,41 @@ def _rounds() -> Panels:
     return [
         lines(
             "Round",
-            "The current round of each job. A flat line is a round that takes long.",
+            "The current round of each job. A flat line is a long round.",
             Query(f"max by (job) (nvflare_job_round{{{JOB}}})", "{{job}}"),
-            shown=Shown(units.Short),
+            display=Format(units.Short),
             span=8,
         ),
         lines(
             "Round duration",
-            "Median and slowest tenth of the rounds that ended lately.",
+            "Median and 90th percentile of recent rounds.",
             Query(quantile(0.5, "round_duration", JOB, "job"), "{{job}} median"),
-            Query(quantile(0.9, "round_duration", JOB, "job"), "{{job}} slowest tenth"),
-            shown=Shown(units.Seconds),
+            Query(quantile(0.9, "round_duration", JOB, "job"), "{{job}} 90th percentile"),
+            display=Format(units.Seconds),
             span=8,
         ),
         lines(
             "Aggregation",
-            "Mean time that the server takes to make one model of the sites' results.",
+            "Mean time that the server takes to aggregate the sites' results.",
             Query(
                 mean("aggregation_duration", JOB, "job"),
                 "{{job}}",
             ),
-            shown=Shown(units.Seconds),
+            display=Format(units.Seconds),
             span=8,
         ),
         lines(
             "Task duration by site",
-            "Mean time that each site takes for its part of a round; the slowest site sets the pace.",
+            "Mean time of each site for its task in a round. The slowest site determines the round.",
             Query(
                 mean("task_duration", SITE_JOB, "site, job"),
                 "{{site}} {{job}}",
             ),
-            shown=Shown(units.Seconds),
+            display=Format(units.Seconds),
         ),
         table(
             "Participation",
-            "Rounds that each site took part in and missed, since the job started.",
+            "Number of rounds that each site took part in and missed since the start of the job.",
             ("participant", "Site"),
             (
                 (
@@ -156,11 +155,11 @@ def _rounds() -> Panels:
                         f"sum by (participant) (nvflare_rounds_participated_total{{{PARTICIPANTS}}})",
                         "Took part",
                     ),
-                    Shown(units.Short),
+                    Format(units.Short),
                 ),
                 (
                     Query(f"sum by (participant) (nvflare_rounds_missed_total{{{PARTICIPANTS}}})", "Missed"),
-                    Shown(units.Short, NONE_IS_GOOD),
+                    Format(units.Short, NONE_IS_GOOD),
                 ),
             ),
             span=12,
@@ -171,8 +170,8 @@ def _rounds() -> Panels:
 def _models() -> Panels:
     return [
         lines(
-            "Models, server",
-            "Bytes of models per second that the server's job sends to all sites and receives from them.",
+            "Model traffic of the server",
+            "Model bytes per second that the server's job sends to all sites and receives from them.",
             Query(
                 rate("model_sent_bytes_total", JOB, "job"),
                 "{{job}} sent",
@@ -181,16 +180,16 @@ def _models() -> Panels:
                 rate("model_received_bytes_total", JOB, "job"),
                 "{{job}} received",
             ),
-            shown=Shown(units.BytesPerSecondIEC),
+            display=Format(units.BytesPerSecondIEC),
         ),
         lines(
             "Training steps by site",
-            "Steps per second that each site's training reports.",
+            "Training steps per second that each site reports.",
             Query(
                 rate("training_steps_total", f'{JOB}, site=~"$site"', "site, job"),
                 "{{site}} {{job}}",
             ),
-            shown=Shown(units.Short),
+            display=Format(units.Short),
         ),
     ]
 
@@ -198,28 +197,28 @@ def _models() -> Panels:
 def _tracking() -> Panels:
     return [
         lines(
-            "Waiting to be sent",
-            "Values of all jobs that wait for MLflow, Weights & Biases or another receiver; they are kept "
-            "on disk.",
+            "Backlog",
+            "Number of values of all jobs, kept on disk, that have not been sent to MLflow, Weights & Biases "
+            "or another receiver yet.",
             Query(f"sum by (receiver) (nvflare_tracking_backlog{{{SERVER}}})", "{{receiver}}"),
-            shown=Shown(units.Short, ((None, GREEN), (1000, ORANGE), (10000, RED))),
+            display=Format(units.Short, ((None, GREEN), (1000, ORANGE), (10000, RED))),
         ),
         bars(
-            "Could not be sent",
-            "Values that a receiver refused for good or that had no room in the queue, since the server "
-            "started.",
+            "Failed",
+            "Number of values that a receiver rejected or that did not fit into the queue, since the start "
+            "of the server.",
             Query(f"sum by (receiver) (nvflare_tracking_failed_total{{{SERVER}}})", "{{receiver}}"),
-            Shown(units.Short, NONE_IS_GOOD),
+            Format(units.Short, NONE_IS_GOOD),
             span=6,
         ),
         lines(
             "Sent",
-            "Values per second that a receiver took.",
+            "Values per second that each receiver accepted.",
             Query(
                 rate("tracking_sent_total", SERVER, "receiver"),
                 "{{receiver}}",
             ),
-            shown=Shown(units.Short),
+            display=Format(units.Short),
             span=6,
         ),
     ]

@@ -1,4 +1,4 @@
-"""Dashboard *Site*: one hospital, as it tells itself: health, resources, GPU, its jobs."""
+"""Dashboard *Site*: health, resources, GPUs and jobs of a site, as reported by the site."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from maintenance.dashboards.panels import (
     ONE_IS_GOOD,
     ORANGE,
     RED,
+    Format,
     Query,
-    Shown,
     Steps,
     lines,
     stat,
@@ -25,7 +25,7 @@ from maintenance.dashboards.queries import (
     RANGE,
     SITE,
     SITE_JOB,
-    free_part,
+    free_share,
     increase,
     quantile,
     rate,
@@ -35,11 +35,10 @@ FULL: Steps = ((None, GREEN), (0.8, ORANGE), (0.9, RED))
 
 
 def board() -> dashboard.Dashboard:
-    """The whole dashboard."""
+    """Return the dashboard."""
     return assemble(
         "Site",
-        "A site as it sees itself. It needs the site's own metrics: the server's Prometheus may not reach "
-        "them.",
+        "State of a site as reported by the site itself, whose metrics must be scraped.",
         (PROJECTS, SITES, JOBS),
         (
             ("Health", _health()),
@@ -55,64 +54,64 @@ def _health() -> Panels:
     return [
         stat(
             "Ready",
-            "Whether all chosen sites are ready: registered with the server, and heard from lately.",
+            "Whether all selected sites are ready: registered with the server, with a recent contact.",
             Query(f"min(nvflare_ready{{{SITE}}})"),
-            Shown(units.NoUnit, ONE_IS_GOOD, {1: "ready", 0: "not ready"}),
+            Format(units.NoUnit, ONE_IS_GOOD, {1: "ready", 0: "not ready"}),
             empty="no answer",
         ),
         stat(
             "Registered",
-            "Whether the server has accepted the chosen sites, as they see it.",
+            "Whether the selected sites are registered with the server.",
             Query(f"min(nvflare_registered{{{SITE}}})"),
-            Shown(units.NoUnit, ONE_IS_GOOD, {1: "registered", 0: "not registered"}),
+            Format(units.NoUnit, ONE_IS_GOOD, {1: "registered", 0: "not registered"}),
             empty="no answer",
         ),
         stat(
             "Last contact",
-            "The longest time since the server answered one of the chosen sites.",
+            "Time since the server answered the selected sites; the longest.",
             Query(f"time() - min(nvflare_last_contact_timestamp_seconds{{{SITE}}})"),
-            Shown(units.Seconds, ((None, GREEN), (35, ORANGE), (300, RED))),
+            Format(units.Seconds, ((None, GREEN), (35, ORANGE), (300, RED))),
         ),
         stat(
-            "Up for",
-            "The shortest time since one of the chosen sites started.",
+            "Uptime",
+            "Time since the start of the selected sites; the shortest.",
             Query(f"time() - max(process_start_time_seconds{{{ANY}}})"),
-            Shown(units.Seconds, ((None, ORANGE), (600, GREEN))),
+            Format(units.Seconds, ((None, ORANGE), (600, GREEN))),
         ),
         stat(
             "Certificate",
-            "Time until the first certificate of the chosen sites expires.",
+            "Time until the first certificate of the selected sites expires.",
             Query(f"min(nvflare_certificate_expiry_timestamp_seconds{{{ANY}}}) - time()"),
-            Shown(units.Seconds, EXPIRY),
+            Format(units.Seconds, EXPIRY),
         ),
         stat(
             "Workspace free",
-            "Free part of the fullest workspace of the chosen sites. None left: jobs fail.",
-            Query(f"min({free_part(ANY)})"),
-            Shown(units.PercentUnit, ((None, RED), (0.1, ORANGE), (0.2, GREEN))),
+            "Free share of the fullest workspace of the selected sites. Jobs fail if it is full.",
+            Query(f"min({free_share(ANY)})"),
+            Format(units.PercentUnit, ((None, RED), (0.1, ORANGE), (0.2, GREEN))),
         ),
         timeline(
             "Readiness",
-            "When each site was ready.",
+            "Readiness of each site over time.",
             Query(f"max by (site) (nvflare_ready{{{ANY}}})", "{{site}}"),
-            Shown(units.NoUnit, ONE_IS_GOOD, {1: "ready", 0: "not ready"}),
+            Format(units.NoUnit, ONE_IS_GOOD, {1: "ready", 0: "not ready"}),
         ),
         table(
-            "Jobs running and heartbeats refused",
-            "What each site has to do now, and how often the server refused its heartbeats in the time shown "
-            "above. Refusals mean that a second process uses the same kit.",
+            "Running jobs and rejected heartbeats",
+            "Running jobs of each site, and heartbeats that the server rejected in the selected time range. "
+            "The server rejects heartbeats if a second process uses the same kit.",
             ("site", "Site"),
             (
                 (
                     Query(f'max by (site) (nvflare_jobs{{{SITE}, status="RUNNING"}})', "Jobs running"),
-                    Shown(units.Short),
+                    Format(units.Short),
                 ),
                 (
                     Query(
                         increase("heartbeats_refused_total", SITE, "site", RANGE),
-                        "Heartbeats refused",
+                        "Heartbeats rejected",
                     ),
-                    Shown(units.Short, NONE_IS_GOOD),
+                    Format(units.Short, NONE_IS_GOOD),
                 ),
             ),
             span=12,
@@ -124,39 +123,39 @@ def _resources() -> Panels:
     return [
         lines(
             "CPU",
-            "Cores that the parent uses. Its jobs are processes of their own and not in this number.",
+            "CPU cores used by the parent, without its jobs, which are separate processes.",
             Query(f"sum by (site) (rate(process_cpu_seconds_total{{{ANY}}}[$__rate_interval]))", "{{site}}"),
-            shown=Shown(units.Short),
+            display=Format(units.Short),
             span=8,
         ),
         lines(
             "Memory",
             "Resident memory of the parent, without its jobs.",
             Query(f"sum by (site) (process_resident_memory_bytes{{{ANY}}})", "{{site}}"),
-            shown=Shown(units.BytesIEC),
+            display=Format(units.BytesIEC),
             span=8,
         ),
         lines(
             "Open files",
-            "Open files and connections, of as many as the parent may have.",
+            "Open files and connections of the parent, as a share of its limit.",
             Query(
                 f"max by (site) (process_open_fds{{{ANY}}} / process_max_fds{{{ANY}}})",
                 "{{site}}",
             ),
-            shown=Shown(units.PercentUnit, FULL),
+            display=Format(units.PercentUnit, FULL),
             span=8,
         ),
         lines(
             "Workspace used",
-            "What lies in the workspace: jobs, models, logs, metrics.",
+            "Size of the workspace: jobs, models, logs, metrics.",
             Query(f"max by (site) (nvflare_workspace_used_bytes{{{ANY}}})", "{{site}}"),
-            shown=Shown(units.BytesIEC),
+            display=Format(units.BytesIEC),
         ),
         lines(
             "Workspace free",
-            "What may still be written to the volume of the workspace.",
+            "Free space on the workspace volume.",
             Query(f"min by (site) (nvflare_workspace_free_bytes{{{ANY}}})", "{{site}}"),
-            shown=Shown(units.BytesIEC),
+            display=Format(units.BytesIEC),
         ),
     ]
 
@@ -165,19 +164,19 @@ def _gpus() -> Panels:
     return [
         lines(
             "GPU utilisation",
-            "How busy each GPU is. A GPU that idles while its site trains waits for data.",
+            "Utilisation of each GPU. A GPU that is idle during training is waiting for data.",
             Query(f"max by (site, gpu) (nvflare_gpu_utilization_ratio{{{ANY}}})", "{{site}} GPU {{gpu}}"),
-            shown=Shown(units.PercentUnit),
+            display=Format(units.PercentUnit),
         ),
         lines(
             "GPU memory",
-            "Used part of each GPU's memory. From nine tenths on a larger batch fails.",
+            "Used share of each GPU's memory. Above 90 % a larger batch may not fit.",
             Query(
                 f"max by (site, gpu) (nvflare_gpu_memory_used_bytes{{{ANY}}} / "
                 f"nvflare_gpu_memory_total_bytes{{{ANY}}})",
                 "{{site}} GPU {{gpu}}",
             ),
-            shown=Shown(units.PercentUnit, FULL),
+            display=Format(units.PercentUnit, FULL),
         ),
     ]
 
@@ -185,15 +184,15 @@ def _gpus() -> Panels:
 def _jobs() -> Panels:
     return [
         lines(
-            "Task duration, median and slowest tenth",
-            "How long the site takes for its part of a round.",
+            "Task duration",
+            "Median and 90th percentile of the time that the site takes for its task in a round.",
             Query(quantile(0.5, "task_duration", SITE_JOB, "site, job"), "{{site}} {{job}} median"),
-            Query(quantile(0.9, "task_duration", SITE_JOB, "site, job"), "{{site}} {{job}} slowest tenth"),
-            shown=Shown(units.Seconds),
+            Query(quantile(0.9, "task_duration", SITE_JOB, "site, job"), "{{site}} {{job}} 90th percentile"),
+            display=Format(units.Seconds),
         ),
         lines(
-            "Models sent and received",
-            "Bytes of models per second: received from the server, sent back to it.",
+            "Model traffic",
+            "Model bytes per second received from and sent to the server.",
             Query(
                 rate("model_received_bytes_total", SITE_JOB, "site"),
                 "{{site}} received",
@@ -202,33 +201,33 @@ def _jobs() -> Panels:
                 rate("model_sent_bytes_total", SITE_JOB, "site"),
                 "{{site}} sent",
             ),
-            shown=Shown(units.BytesPerSecondIEC),
+            display=Format(units.BytesPerSecondIEC),
         ),
         lines(
             "Training steps",
-            "Steps per second that the training reports.",
+            "Training steps per second that the job reports.",
             Query(
                 rate("training_steps_total", SITE_JOB, "site, job"),
                 "{{site}} {{job}}",
             ),
-            shown=Shown(units.Short),
+            display=Format(units.Short),
             span=8,
         ),
         lines(
-            "Errors of jobs",
-            "Errors by kind since each job started.",
+            "Job errors",
+            "Errors by kind since the start of each job.",
             Query(
                 f"sum by (site, job, kind) (nvflare_job_errors_total{{{SITE_JOB}}})",
                 "{{site}} {{job}}: {{kind}}",
             ),
-            shown=Shown(units.Short, NONE_IS_GOOD),
+            display=Format(units.Short, NONE_IS_GOOD),
             span=8,
         ),
         lines(
             "Job pods",
-            "Pods of jobs by phase, where jobs are pods. Pending for minutes: see the alert JobPodPending.",
+            "Job pods by phase. If a pod is pending for minutes, see the alert JobPodPending.",
             Query(f"sum by (site, phase) (nvflare_job_pods{{{ANY}}})", "{{site}} {{phase}}"),
-            shown=Shown(units.Short),
+            display=Format(units.Short),
             span=8,
             stacked=True,
         ),
@@ -239,36 +238,36 @@ def _telemetry() -> Panels:
     return [
         lines(
             "Dropped",
-            "What the parent did not take of its jobs' metrics, by reason, in each interval.",
+            "Metrics of jobs that the parent dropped, by reason.",
             Query(
                 increase("telemetry_dropped_total", ANY, "site, reason"),
                 "{{site}}: {{reason}}",
             ),
-            shown=Shown(units.Short, NONE_IS_GOOD),
+            display=Format(units.Short, NONE_IS_GOOD),
             span=8,
         ),
         lines(
             "Errors",
-            "Metrics that could not be had at a scrape, in each interval; the site's log says why.",
+            "Metrics that could not be collected at a scrape; see the site's log.",
             Query(
                 increase("telemetry_errors_total", ANY, "site"),
                 "{{site}}",
             ),
-            shown=Shown(units.Short, NONE_IS_GOOD),
+            display=Format(units.Short, NONE_IS_GOOD),
             span=8,
         ),
         table(
             "Releases",
-            "What runs at each site: 1 in the row of its release. All sites should have the server's.",
+            "Releases of NVFlare and Flarefleet by site. All sites should have the server's releases.",
             ("release", "NVFlare and Flarefleet at site"),
             (
                 (
                     Query(
                         "max by (release) (label_join("
                         f'nvflare_build_info{{{ANY}}}, "release", " ", "nvflare", "flarefleet", "site"))',
-                        "Runs",
+                        "Running",
                     ),
-                    Shown(units.Short),
+                    Format(units.Short),
                 ),
             ),
             span=8,

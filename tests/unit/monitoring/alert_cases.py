@@ -1,4 +1,4 @@
-"""When each alert fires and when it does not, as promtool plays it."""
+"""Test cases for promtool: when each alert fires, and when it does not."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ RUNS = {f'nvflare_job_info{{{JOB}, job_id="4f1c"}}': "1x1000"}
 
 @dataclass(frozen=True)
 class Case:
-    """Series from minute 0 on, one sample a minute, and what fires at a minute.
+    """Series with one sample per minute, and the alerts expected at a minute.
 
     In promtool's notation `1x5` is 1 six times, `0+3x5` grows by 3, `_` is no sample.
     """
 
     alert: str
-    story: str
+    scenario: str
     series: dict[str, str]
     minute: int
     fires: list[tuple[dict[str, str], str]] = field(default_factory=list)
-    """Labels beside the alert's name, and the summary."""
+    """Labels besides the alert's name, and the summary."""
 
     @property
     def document(self) -> dict[str, Any]:
-        """The case as promtool reads it."""
+        """The case in promtool's format."""
         expected = [
             {"exp_labels": labels, "exp_annotations": {"summary": summary}} for labels, summary in self.fires
         ]
@@ -45,16 +45,22 @@ SERVER_DOWN = fired("critical", "The server of hospitals is down", site="flare-s
 SITE_GONE = fired("warning", "site-1 is not connected to hospitals", site="site-1")
 STALLED = "hospital has been in one round for {}"
 SEEN = 'project="hospitals", site="site-1", role="server"'
-"""Site 1, as the server sees it."""
+"""Site 1, as reported by the server."""
 EXPIRY = "nvflare_certificate_expiry_timestamp_seconds"
 CASES = [
-    Case("ServerDown", "it runs", {f"nvflare_up{{{SERVER}}}": "1x30"}, 20),
-    Case("ServerDown", "it is back at once", {f"nvflare_up{{{SERVER}}}": "1x9 _ 0 1x20"}, 13),
-    Case("ServerDown", "it is gone", {f"nvflare_up{{{SERVER}}}": "1x9 _x20"}, 25, SERVER_DOWN),
-    Case("ServerDown", "it does not get up", {f"nvflare_up{{{SERVER}}}": "0x30"}, 5, SERVER_DOWN),
-    Case("ServerDown", "it never answered", {f'up{{job="flarefleet", {SERVER}}}': "0x30"}, 5, SERVER_DOWN),
-    Case("ServerDown", "a site is gone", {f"nvflare_up{{{CLIENT}}}": "1x9 _x20"}, 25),
-    Case("ServerDown", "somebody else's server is gone", {'up{job="shop", role="server"}': "0x30"}, 25),
+    Case("ServerDown", "it is running", {f"nvflare_up{{{SERVER}}}": "1x30"}, 20),
+    Case("ServerDown", "it is back after two minutes", {f"nvflare_up{{{SERVER}}}": "1x9 _ 0 1x20"}, 13),
+    Case("ServerDown", "it has no series any more", {f"nvflare_up{{{SERVER}}}": "1x9 _x20"}, 25, SERVER_DOWN),
+    Case("ServerDown", "NVFlare does not start", {f"nvflare_up{{{SERVER}}}": "0x30"}, 5, SERVER_DOWN),
+    Case(
+        "ServerDown",
+        "it never answered a scrape",
+        {f'up{{job="flarefleet", {SERVER}}}': "0x30"},
+        5,
+        SERVER_DOWN,
+    ),
+    Case("ServerDown", "a site has no series any more", {f"nvflare_up{{{CLIENT}}}": "1x9 _x20"}, 25),
+    Case("ServerDown", "a server of something else is down", {'up{job="shop", role="server"}': "0x30"}, 25),
     Case(
         "SiteDisconnected",
         "it is connected",
@@ -63,14 +69,14 @@ CASES = [
     ),
     Case(
         "SiteDisconnected",
-        "the server counts it as lost",
+        "the server reports it as lost",
         {f"nvflare_up{{{SERVER}}}": "1x30", f"nvflare_registered{{{SEEN}}}": "1x9 0x20"},
         18,
         SITE_GONE,
     ),
     Case(
         "SiteDisconnected",
-        "the server started again and has not seen it since",
+        "it has not connected since a restart of the server",
         {f"nvflare_up{{{SERVER}}}": "1x30", f"nvflare_registered{{{SEEN}}}": "1x9 _x20"},
         25,
         SITE_GONE,
@@ -83,7 +89,7 @@ CASES = [
     ),
     Case(
         "SiteDisconnected",
-        "the server is down, and has an alert of its own",
+        "the server is down, for which ServerDown fires",
         {f"nvflare_up{{{SERVER}}}": "1x9 _x20", f"nvflare_registered{{{SEEN}}}": "1x9 _x20"},
         28,
     ),
@@ -125,7 +131,7 @@ CASES = [
     ),
     Case(
         "WorkspaceFilling",
-        "a third is free, and none tomorrow",
+        "a third is free, and it will be full tomorrow",
         {
             f"nvflare_workspace_free_bytes{{{CLIENT}}}": "400-1x60",
             f"nvflare_workspace_used_bytes{{{CLIENT}}}": "600+1x60",
@@ -135,7 +141,7 @@ CASES = [
     ),
     Case(
         "WorkspaceFilling",
-        "a third is free, and will be for long",
+        "a third is free, and it grows slowly",
         {
             f"nvflare_workspace_free_bytes{{{CLIENT}}}": "40000-1x60",
             f"nvflare_workspace_used_bytes{{{CLIENT}}}": "60000+1x60",
@@ -150,7 +156,7 @@ CASES = [
     ),
     Case(
         "TelemetryDropped",
-        "much is dropped",
+        "metrics are being dropped",
         {f'nvflare_telemetry_dropped_total{{{CLIENT}, reason="rate"}}': "0+5x60"},
         40,
         fired(
@@ -159,13 +165,13 @@ CASES = [
     ),
     Case(
         "TelemetryDropped",
-        "much was dropped an hour ago",
+        "metrics were dropped an hour ago",
         {f'nvflare_telemetry_dropped_total{{{CLIENT}, reason="rate"}}': "0+5x10 50x60"},
         60,
     ),
     Case(
         "RoundStalled",
-        "a round takes as long as those before",
+        "a round takes as long as the previous ones",
         {
             **RUNS,
             f"nvflare_round_started_timestamp_seconds{{{JOB}}}": "1200x60",
@@ -176,7 +182,7 @@ CASES = [
     ),
     Case(
         "RoundStalled",
-        "a round takes ten times as long as those before",
+        "a round takes ten times as long as the previous ones",
         {
             **RUNS,
             f"nvflare_round_started_timestamp_seconds{{{JOB}}}": "600x60",
@@ -188,7 +194,7 @@ CASES = [
     ),
     Case(
         "RoundStalled",
-        "rounds of seconds pause for some minutes",
+        "a round of usually seconds takes nine minutes",
         {
             **RUNS,
             f"nvflare_round_started_timestamp_seconds{{{JOB}}}": "600x60",
@@ -211,7 +217,7 @@ CASES = [
     ),
     Case(
         "RoundStalled",
-        "the job has ended, and its series are still there",
+        "the job has ended and its series still exist",
         {
             f"nvflare_round_started_timestamp_seconds{{{JOB}}}": "600x60",
             f"nvflare_round_duration_seconds_sum{{{JOB}}}": "4x60",
@@ -243,16 +249,16 @@ CASES = [
     ),
     Case(
         "JobPodPending",
-        "it waits for three minutes",
+        "it has been pending for three minutes",
         {f'nvflare_job_pod_pending_timestamp_seconds{{{CLIENT}, job="hospital"}}': "600x30"},
         13,
     ),
     Case(
         "JobPodPending",
-        "it waits for ten minutes",
+        "it has been pending for ten minutes",
         {f'nvflare_job_pod_pending_timestamp_seconds{{{CLIENT}, job="hospital"}}': "600x30"},
         20,
-        fired("warning", "A pod of hospital waits at site-1", site="site-1", job="hospital"),
+        fired("warning", "A pod of hospital is pending at site-1", site="site-1", job="hospital"),
     ),
     Case(
         "JobPodPending",
@@ -285,7 +291,7 @@ CASES = [
     ),
     Case(
         "SiteMissingFromRounds",
-        "it never took part, and has no series of that",
+        "it never took part and has no series of participation",
         {**RUNS, f'nvflare_rounds_missed_total{{{JOB}, participant="site-1"}}': "0+1x120"},
         60,
         fired(
@@ -300,7 +306,7 @@ CASES = [
     ),
     Case(
         "TrackingBacklog",
-        "it is sent as it comes",
+        "values are sent as they arrive",
         {
             f'nvflare_tracking_backlog{{{SERVER}, receiver="mlflow"}}': "3x60",
             f'nvflare_tracking_sent_total{{{SERVER}, receiver="mlflow"}}': "0+40x60",
@@ -316,7 +322,10 @@ CASES = [
         },
         40,
         fired(
-            "warning", "mlflow does not take the metrics of hospitals", site="flare-server", receiver="mlflow"
+            "warning",
+            "mlflow does not accept the metrics of hospitals",
+            site="flare-server",
+            receiver="mlflow",
         ),
     ),
     Case(
@@ -328,7 +337,10 @@ CASES = [
         },
         40,
         fired(
-            "warning", "mlflow does not take the metrics of hospitals", site="flare-server", receiver="mlflow"
+            "warning",
+            "mlflow does not accept the metrics of hospitals",
+            site="flare-server",
+            receiver="mlflow",
         ),
     ),
 ]
