@@ -7,10 +7,26 @@ jobs also have `job`, the name of the job.
 from __future__ import annotations
 
 from deploy.monitoring.paths import RUNBOOKS_URL, SCRAPE_JOB
-from deploy.monitoring.rule import Alert, rule_file
+from deploy.monitoring.rule import Alert, Severity, rule_file
 
 MEMORY = "1d"
 """How long a parent without any series is considered missing."""
+
+
+def _certificate_expiring(severity: Severity, condition: str) -> Alert:
+    return Alert(
+        name="CertificateExpiring",
+        expression=f"""
+            min by (project, site, certificate) (nvflare_certificate_expiry_timestamp_seconds) - time()
+            {condition}
+        """,
+        wait="15m",
+        severity=severity,
+        summary="A certificate of {{ $labels.site }} expires in {{ $value | humanizeDuration }}",
+        description="The certificate `{{ $labels.certificate }}` of {{ $labels.site }} in {{ $labels.project "
+        "}} expires in {{ $value | humanizeDuration }}. Connections that use it will then fail.",
+    )
+
 
 FEDERATION = (
     Alert(
@@ -41,30 +57,8 @@ FEDERATION = (
         description="The server has had no contact with {{ $labels.site }} for 5 minutes. Jobs that need it "
         "wait, or continue without it.",
     ),
-    Alert(
-        name="CertificateExpiring",
-        expression="""
-            min by (project, site, certificate) (nvflare_certificate_expiry_timestamp_seconds) - time()
-            < 30 * 86400 >= 7 * 86400
-        """,
-        wait="15m",
-        severity="warning",
-        summary="A certificate of {{ $labels.site }} expires in {{ $value | humanizeDuration }}",
-        description="The certificate `{{ $labels.certificate }}` of {{ $labels.site }} in {{ $labels.project "
-        "}} expires in {{ $value | humanizeDuration }}. Connections that use it will then fail.",
-    ),
-    Alert(
-        name="CertificateExpiring",
-        expression="""
-            min by (project, site, certificate) (nvflare_certificate_expiry_timestamp_seconds) - time()
-            < 7 * 86400
-        """,
-        wait="15m",
-        severity="critical",
-        summary="A certificate of {{ $labels.site }} expires in {{ $value | humanizeDuration }}",
-        description="The certificate `{{ $labels.certificate }}` of {{ $labels.site }} in {{ $labels.project "
-        "}} expires in {{ $value | humanizeDuration }}. Connections that use it will then fail.",
-    ),
+    _certificate_expiring("warning", "< 30 * 86400 >= 7 * 86400"),
+    _certificate_expiring("critical", "< 7 * 86400"),
     Alert(
         name="WorkspaceFilling",
         expression="""

@@ -11,6 +11,9 @@ import yaml
 
 from deploy.monitoring.paths import RUNBOOKS_URL
 
+Severity = Literal["critical", "warning"]
+"""critical: jobs are blocked or will be soon, act now. warning: act today."""
+
 
 @dataclass(frozen=True)
 class Alert:
@@ -20,8 +23,7 @@ class Alert:
     expression: str
     wait: str
     """How long the condition must hold before the alert fires (`for` in Prometheus)."""
-    severity: Literal["critical", "warning"]
-    """critical: jobs are blocked or will be soon, act now. warning: act today."""
+    severity: Severity
     summary: str
     description: str
 

@@ -29,22 +29,14 @@ def board() -> dashboard.Dashboard:
         "Capacity",
         "Resource usage of all servers and sites that are scraped.",
         (PROJECTS, SITES, JOBS),
-        (
-            ("Now", _now()),
-            ("Workspaces", _workspaces()),
-            ("Compute", _compute()),
-            ("Work", _work()),
-        ),
+        (("Now", _now()), ("Workspaces", _workspaces()), ("Compute", _compute()), ("Work", _work())),
     )
 
 
 def _now() -> Panels:
     return [
         stat(
-            "Parents",
-            "Number of servers and sites that are scraped.",
-            Query(f"count(nvflare_up{{{ANY}}})"),
-            Format(units.Short),
+            "Parents", "Number of servers and sites that are scraped.", Query(f"count(nvflare_up{{{ANY}}})")
         ),
         stat(
             "Workspaces",
@@ -68,7 +60,6 @@ def _now() -> Panels:
             "GPUs",
             "Number of GPUs that the parents see.",
             Query(f"count(nvflare_gpu_memory_total_bytes{{{ANY}}})"),
-            Format(units.Short),
         ),
         stat(
             "GPUs idle",
@@ -126,7 +117,6 @@ def _compute() -> Panels:
             "CPU of parents",
             "CPU cores used by each parent, without its jobs.",
             Query(f"sum by (site) (rate(process_cpu_seconds_total{{{ANY}}}[$__rate_interval]))", "{{site}}"),
-            display=Format(units.Short),
             span=8,
             stacked=True,
         ),
@@ -157,30 +147,19 @@ def _work() -> Panels:
             "Jobs started and ended",
             "Jobs per hour, as counted by the server.",
             Query(f"{rate('jobs_started_total', SERVER)} * 3600", "started"),
-            Query(
-                f"{rate('jobs_finished_total', SERVER, 'result')} * 3600",
-                "{{result}}",
-            ),
-            display=Format(units.Short),
+            Query(f"{rate('jobs_finished_total', SERVER, 'result')} * 3600", "{{result}}"),
             span=8,
         ),
         lines(
             "Rounds",
             "Rounds per hour.",
-            Query(
-                f"{rate('round_duration_seconds_count', JOB, 'job')} * 3600",
-                "{{job}}",
-            ),
-            display=Format(units.Short),
+            Query(f"{rate('round_duration_seconds_count', JOB, 'job')} * 3600", "{{job}}"),
             span=8,
         ),
         lines(
             "Model traffic",
             "Model bytes sent per second by the servers and sites that are scraped.",
-            Query(
-                rate("model_sent_bytes_total", f'{ANY}, job=~"$job"', "site"),
-                "{{site}}",
-            ),
+            Query(rate("model_sent_bytes_total", f'{ANY}, job=~"$job"', "site"), "{{site}}"),
             display=Format(units.BytesPerSecondIEC),
             span=8,
         ),

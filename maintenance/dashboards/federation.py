@@ -62,7 +62,6 @@ def _now() -> Panels:
             "Jobs running",
             "Number of running jobs.",
             Query(f'sum(nvflare_jobs{{{SERVER}, status="RUNNING"}})'),
-            Format(units.Short),
         ),
         stat(
             "Jobs failed",
@@ -125,7 +124,6 @@ def _jobs() -> Panels:
             "Jobs by status",
             "Number of jobs in the server's store.",
             Query(f"sum by (status) (nvflare_jobs{{{SERVER}}}) > 0", "{{status}}"),
-            display=Format(units.Short),
             span=8,
             stacked=True,
         ),
@@ -139,10 +137,7 @@ def _jobs() -> Panels:
         lines(
             "Round duration",
             "Mean duration of recent rounds. The slowest site determines the duration of a round.",
-            Query(
-                mean("round_duration", JOB, "job"),
-                "{{job}}",
-            ),
+            Query(mean("round_duration", JOB, "job"), "{{job}}"),
             display=Format(units.Seconds),
             span=8,
         ),
@@ -150,7 +145,6 @@ def _jobs() -> Panels:
             "Sites in the last round",
             "Number of sites whose results were aggregated.",
             Query(f"max by (job) (nvflare_round_sites{{{JOB}}})", "{{job}}"),
-            display=Format(units.Short),
             span=8,
         ),
         bars(
@@ -166,10 +160,7 @@ def _jobs() -> Panels:
         lines(
             "Job errors",
             "Errors by kind since the start of each job, on the server and on the sites that are scraped.",
-            Query(
-                f"sum by (job, kind) (nvflare_job_errors_total{{{ANY_JOB}}})",
-                "{{job}}: {{kind}}",
-            ),
+            Query(f"sum by (job, kind) (nvflare_job_errors_total{{{ANY_JOB}}})", "{{job}}: {{kind}}"),
             display=Format(units.Short, NONE_IS_GOOD),
             span=8,
         ),

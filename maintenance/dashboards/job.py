@@ -54,14 +54,8 @@ def _now() -> Panels:
             "Round",
             "The current round; the highest of the selected jobs.",
             Query(f"max(nvflare_job_round{{{JOB}}})"),
-            Format(units.Short),
         ),
-        stat(
-            "Rounds",
-            "Total number of rounds of the job.",
-            Query(f"max(nvflare_job_rounds{{{JOB}}})"),
-            Format(units.Short),
-        ),
+        stat("Rounds", "Total number of rounds of the job.", Query(f"max(nvflare_job_rounds{{{JOB}}})")),
         stat(
             "Current round duration",
             "Time since the start of the current round of running jobs. After ten minutes compare it with "
@@ -103,9 +97,8 @@ def _training() -> Panels:
                 f'max by (site, job) (nvflare_training_metric{{{JOB}, site=~"$site", tag=~"$tag"}})',
                 "{{site}} {{job}}",
             ),
-            display=Format(units.Short),
             repeat="tag",
-        ),
+        )
     ]
 
 
@@ -115,7 +108,6 @@ def _rounds() -> Panels:
             "Round",
             "The current round of each job. A flat line is a long round.",
             Query(f"max by (job) (nvflare_job_round{{{JOB}}})", "{{job}}"),
-            display=Format(units.Short),
             span=8,
         ),
         lines(
@@ -129,20 +121,14 @@ def _rounds() -> Panels:
         lines(
             "Aggregation",
             "Mean time that the server takes to aggregate the sites' results.",
-            Query(
-                mean("aggregation_duration", JOB, "job"),
-                "{{job}}",
-            ),
+            Query(mean("aggregation_duration", JOB, "job"), "{{job}}"),
             display=Format(units.Seconds),
             span=8,
         ),
         lines(
             "Task duration by site",
             "Mean time of each site for its task in a round. The slowest site determines the round.",
-            Query(
-                mean("task_duration", SITE_JOB, "site, job"),
-                "{{site}} {{job}}",
-            ),
+            Query(mean("task_duration", SITE_JOB, "site, job"), "{{site}} {{job}}"),
             display=Format(units.Seconds),
         ),
         table(
@@ -172,24 +158,14 @@ def _models() -> Panels:
         lines(
             "Model traffic of the server",
             "Model bytes per second that the server's job sends to all sites and receives from them.",
-            Query(
-                rate("model_sent_bytes_total", JOB, "job"),
-                "{{job}} sent",
-            ),
-            Query(
-                rate("model_received_bytes_total", JOB, "job"),
-                "{{job}} received",
-            ),
+            Query(rate("model_sent_bytes_total", JOB, "job"), "{{job}} sent"),
+            Query(rate("model_received_bytes_total", JOB, "job"), "{{job}} received"),
             display=Format(units.BytesPerSecondIEC),
         ),
         lines(
             "Training steps by site",
             "Training steps per second that each site reports.",
-            Query(
-                rate("training_steps_total", f'{JOB}, site=~"$site"', "site, job"),
-                "{{site}} {{job}}",
-            ),
-            display=Format(units.Short),
+            Query(rate("training_steps_total", f'{JOB}, site=~"$site"', "site, job"), "{{site}} {{job}}"),
         ),
     ]
 
@@ -214,11 +190,7 @@ def _tracking() -> Panels:
         lines(
             "Sent",
             "Values per second that each receiver accepted.",
-            Query(
-                rate("tracking_sent_total", SERVER, "receiver"),
-                "{{receiver}}",
-            ),
-            display=Format(units.Short),
+            Query(rate("tracking_sent_total", SERVER, "receiver"), "{{receiver}}"),
             span=6,
         ),
     ]

@@ -6,24 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from grafana_foundation_sdk.builders import (
-    bargauge,
-    prometheus,
-    statetimeline,
-    timeseries,
-)
-from grafana_foundation_sdk.builders import (
-    common as common_builders,
-)
-from grafana_foundation_sdk.builders import (
-    dashboard as builders,
-)
-from grafana_foundation_sdk.builders import (
-    stat as stat_builders,
-)
-from grafana_foundation_sdk.builders import (
-    table as table_builders,
-)
+from grafana_foundation_sdk.builders import bargauge, prometheus, statetimeline, timeseries
+from grafana_foundation_sdk.builders import common as common_builders
+from grafana_foundation_sdk.builders import dashboard as builders
+from grafana_foundation_sdk.builders import stat as stat_builders
+from grafana_foundation_sdk.builders import table as table_builders
 from grafana_foundation_sdk.models import common, dashboard, units
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
@@ -39,12 +26,7 @@ DAY = 86400.0
 EXPIRY: Steps = ((None, RED), (7 * DAY, ORANGE), (30 * DAY, GREEN))
 
 _Panel = TypeVar(
-    "_Panel",
-    stat_builders.Panel,
-    timeseries.Panel,
-    bargauge.Panel,
-    statetimeline.Panel,
-    table_builders.Panel,
+    "_Panel", stat_builders.Panel, timeseries.Panel, bargauge.Panel, statetimeline.Panel, table_builders.Panel
 )
 
 
@@ -67,7 +49,13 @@ class Format:
 
 
 def stat(
-    title: str, description: str, query: Query, display: Format, *, span: int = 4, empty: str = "none"
+    title: str,
+    description: str,
+    query: Query,
+    display: Format = Format(),
+    *,
+    span: int = 4,
+    empty: str = "none",
 ) -> stat_builders.Panel:
     """Return a panel with one current number.
 
@@ -93,7 +81,7 @@ def lines(
     title: str,
     description: str,
     *queries: Query,
-    display: Format,
+    display: Format = Format(),
     span: int = 12,
     stacked: bool = False,
     repeat: str = "",
@@ -120,7 +108,9 @@ def lines(
     return panel.repeat(repeat).repeat_direction("h") if repeat else panel
 
 
-def bars(title: str, description: str, query: Query, display: Format, *, span: int = 12) -> bargauge.Panel:
+def bars(
+    title: str, description: str, query: Query, display: Format = Format(), *, span: int = 12
+) -> bargauge.Panel:
     """Return a panel with one bar per series."""
     panel = _styled(bargauge.Panel(), title, description, display, span=span, height=8)
     return (

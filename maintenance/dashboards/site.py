@@ -20,16 +20,7 @@ from maintenance.dashboards.panels import (
     table,
     timeline,
 )
-from maintenance.dashboards.queries import (
-    ANY,
-    RANGE,
-    SITE,
-    SITE_JOB,
-    free_share,
-    increase,
-    quantile,
-    rate,
-)
+from maintenance.dashboards.queries import ANY, RANGE, SITE, SITE_JOB, free_share, increase, quantile, rate
 
 FULL: Steps = ((None, GREEN), (0.8, ORANGE), (0.9, RED))
 
@@ -107,10 +98,7 @@ def _health() -> Panels:
                     Format(units.Short),
                 ),
                 (
-                    Query(
-                        increase("heartbeats_refused_total", SITE, "site", RANGE),
-                        "Heartbeats rejected",
-                    ),
+                    Query(increase("heartbeats_refused_total", SITE, "site", RANGE), "Heartbeats rejected"),
                     Format(units.Short, NONE_IS_GOOD),
                 ),
             ),
@@ -125,7 +113,6 @@ def _resources() -> Panels:
             "CPU",
             "CPU cores used by the parent, without its jobs, which are separate processes.",
             Query(f"sum by (site) (rate(process_cpu_seconds_total{{{ANY}}}[$__rate_interval]))", "{{site}}"),
-            display=Format(units.Short),
             span=8,
         ),
         lines(
@@ -138,10 +125,7 @@ def _resources() -> Panels:
         lines(
             "Open files",
             "Open files and connections of the parent, as a share of its limit.",
-            Query(
-                f"max by (site) (process_open_fds{{{ANY}}} / process_max_fds{{{ANY}}})",
-                "{{site}}",
-            ),
+            Query(f"max by (site) (process_open_fds{{{ANY}}} / process_max_fds{{{ANY}}})", "{{site}}"),
             display=Format(units.PercentUnit, FULL),
             span=8,
         ),
@@ -193,24 +177,14 @@ def _jobs() -> Panels:
         lines(
             "Model traffic",
             "Model bytes per second received from and sent to the server.",
-            Query(
-                rate("model_received_bytes_total", SITE_JOB, "site"),
-                "{{site}} received",
-            ),
-            Query(
-                rate("model_sent_bytes_total", SITE_JOB, "site"),
-                "{{site}} sent",
-            ),
+            Query(rate("model_received_bytes_total", SITE_JOB, "site"), "{{site}} received"),
+            Query(rate("model_sent_bytes_total", SITE_JOB, "site"), "{{site}} sent"),
             display=Format(units.BytesPerSecondIEC),
         ),
         lines(
             "Training steps",
             "Training steps per second that the job reports.",
-            Query(
-                rate("training_steps_total", SITE_JOB, "site, job"),
-                "{{site}} {{job}}",
-            ),
-            display=Format(units.Short),
+            Query(rate("training_steps_total", SITE_JOB, "site, job"), "{{site}} {{job}}"),
             span=8,
         ),
         lines(
@@ -227,7 +201,6 @@ def _jobs() -> Panels:
             "Job pods",
             "Job pods by phase. If a pod is pending for minutes, see the alert JobPodPending.",
             Query(f"sum by (site, phase) (nvflare_job_pods{{{ANY}}})", "{{site}} {{phase}}"),
-            display=Format(units.Short),
             span=8,
             stacked=True,
         ),
@@ -239,20 +212,14 @@ def _telemetry() -> Panels:
         lines(
             "Dropped",
             "Metrics of jobs that the parent dropped, by reason.",
-            Query(
-                increase("telemetry_dropped_total", ANY, "site, reason"),
-                "{{site}}: {{reason}}",
-            ),
+            Query(increase("telemetry_dropped_total", ANY, "site, reason"), "{{site}}: {{reason}}"),
             display=Format(units.Short, NONE_IS_GOOD),
             span=8,
         ),
         lines(
             "Errors",
             "Metrics that could not be collected at a scrape; see the site's log.",
-            Query(
-                increase("telemetry_errors_total", ANY, "site"),
-                "{{site}}",
-            ),
+            Query(increase("telemetry_errors_total", ANY, "site"), "{{site}}"),
             display=Format(units.Short, NONE_IS_GOOD),
             span=8,
         ),

@@ -46,6 +46,50 @@ SITE_GONE = fired("warning", "site-1 is not connected to hospitals", site="site-
 STALLED = "hospital has been in one round for {}"
 SEEN = 'project="hospitals", site="site-1", role="server"'
 """Site 1, as reported by the server."""
+
+
+def connection(up: str, registered: str) -> dict[str, str]:
+    return {f"nvflare_up{{{SERVER}}}": up, f"nvflare_registered{{{SEEN}}}": registered}
+
+
+def workspace(free: str, used: str) -> dict[str, str]:
+    return {
+        f"nvflare_workspace_free_bytes{{{CLIENT}}}": free,
+        f"nvflare_workspace_used_bytes{{{CLIENT}}}": used,
+    }
+
+
+def rounds(started: str, total: str, count: str) -> dict[str, str]:
+    return {
+        f"nvflare_round_started_timestamp_seconds{{{JOB}}}": started,
+        f"nvflare_round_duration_seconds_sum{{{JOB}}}": total,
+        f"nvflare_round_duration_seconds_count{{{JOB}}}": count,
+    }
+
+
+def participation(missed: str, participated: str) -> dict[str, str]:
+    site = f'{JOB}, participant="site-1"'
+    return {
+        f"nvflare_rounds_missed_total{{{site}}}": missed,
+        f"nvflare_rounds_participated_total{{{site}}}": participated,
+    }
+
+
+def tracking(backlog: str, sent: str) -> dict[str, str]:
+    mlflow = f'{SERVER}, receiver="mlflow"'
+    return {
+        f"nvflare_tracking_backlog{{{mlflow}}}": backlog,
+        f"nvflare_tracking_sent_total{{{mlflow}}}": sent,
+    }
+
+
+MISSING = fired(
+    "warning", "site-1 is missing from the rounds of hospital", job="hospital", participant="site-1"
+)
+BACKLOG = fired(
+    "warning", "mlflow does not accept the metrics of hospitals", site="flare-server", receiver="mlflow"
+)
+FULL = fired("warning", "The workspace of site-1 is filling up", site="site-1", role="client")
 EXPIRY = "nvflare_certificate_expiry_timestamp_seconds"
 CASES = [
     Case("ServerDown", "it is running", {f"nvflare_up{{{SERVER}}}": "1x30"}, 20),
@@ -61,36 +105,20 @@ CASES = [
     ),
     Case("ServerDown", "a site has no series any more", {f"nvflare_up{{{CLIENT}}}": "1x9 _x20"}, 25),
     Case("ServerDown", "a server of something else is down", {'up{job="shop", role="server"}': "0x30"}, 25),
-    Case(
-        "SiteDisconnected",
-        "it is connected",
-        {f"nvflare_up{{{SERVER}}}": "1x30", f"nvflare_registered{{{SEEN}}}": "1x30"},
-        20,
-    ),
-    Case(
-        "SiteDisconnected",
-        "the server reports it as lost",
-        {f"nvflare_up{{{SERVER}}}": "1x30", f"nvflare_registered{{{SEEN}}}": "1x9 0x20"},
-        18,
-        SITE_GONE,
-    ),
+    Case("SiteDisconnected", "it is connected", connection("1x30", "1x30"), 20),
+    Case("SiteDisconnected", "the server reports it as lost", connection("1x30", "1x9 0x20"), 18, SITE_GONE),
     Case(
         "SiteDisconnected",
         "it has not connected since a restart of the server",
-        {f"nvflare_up{{{SERVER}}}": "1x30", f"nvflare_registered{{{SEEN}}}": "1x9 _x20"},
+        connection("1x30", "1x9 _x20"),
         25,
         SITE_GONE,
     ),
-    Case(
-        "SiteDisconnected",
-        "it is back after three minutes",
-        {f"nvflare_up{{{SERVER}}}": "1x30", f"nvflare_registered{{{SEEN}}}": "1x9 0x2 1x20"},
-        18,
-    ),
+    Case("SiteDisconnected", "it is back after three minutes", connection("1x30", "1x9 0x2 1x20"), 18),
     Case(
         "SiteDisconnected",
         "the server is down, for which ServerDown fires",
-        {f"nvflare_up{{{SERVER}}}": "1x9 _x20", f"nvflare_registered{{{SEEN}}}": "1x9 _x20"},
+        connection("1x9 _x20", "1x9 _x20"),
         28,
     ),
     *(
@@ -110,43 +138,17 @@ CASES = [
         )
         for days, severity in ((365, ""), (30, ""), (29, "warning"), (8, "warning"), (6, "critical"))
     ),
-    Case(
-        "WorkspaceFilling",
-        "half of it is free",
-        {
-            f"nvflare_workspace_free_bytes{{{CLIENT}}}": "50x60",
-            f"nvflare_workspace_used_bytes{{{CLIENT}}}": "50x60",
-        },
-        45,
-    ),
-    Case(
-        "WorkspaceFilling",
-        "a twentieth is free",
-        {
-            f"nvflare_workspace_free_bytes{{{CLIENT}}}": "5x60",
-            f"nvflare_workspace_used_bytes{{{CLIENT}}}": "95x60",
-        },
-        45,
-        fired("warning", "The workspace of site-1 is filling up", site="site-1", role="client"),
-    ),
+    Case("WorkspaceFilling", "half of it is free", workspace("50x60", "50x60"), 45),
+    Case("WorkspaceFilling", "a twentieth is free", workspace("5x60", "95x60"), 45, FULL),
     Case(
         "WorkspaceFilling",
         "a third is free, and it will be full tomorrow",
-        {
-            f"nvflare_workspace_free_bytes{{{CLIENT}}}": "400-1x60",
-            f"nvflare_workspace_used_bytes{{{CLIENT}}}": "600+1x60",
-        },
+        workspace("400-1x60", "600+1x60"),
         50,
-        fired("warning", "The workspace of site-1 is filling up", site="site-1", role="client"),
+        FULL,
     ),
     Case(
-        "WorkspaceFilling",
-        "a third is free, and it grows slowly",
-        {
-            f"nvflare_workspace_free_bytes{{{CLIENT}}}": "40000-1x60",
-            f"nvflare_workspace_used_bytes{{{CLIENT}}}": "60000+1x60",
-        },
-        50,
+        "WorkspaceFilling", "a third is free, and it grows slowly", workspace("40000-1x60", "60000+1x60"), 50
     ),
     Case(
         "TelemetryDropped",
@@ -172,58 +174,31 @@ CASES = [
     Case(
         "RoundStalled",
         "a round takes as long as the previous ones",
-        {
-            **RUNS,
-            f"nvflare_round_started_timestamp_seconds{{{JOB}}}": "1200x60",
-            f"nvflare_round_duration_seconds_sum{{{JOB}}}": "1200x60",
-            f"nvflare_round_duration_seconds_count{{{JOB}}}": "2x60",
-        },
+        RUNS | rounds("1200x60", "1200x60", "2x60"),
         50,
     ),
     Case(
         "RoundStalled",
         "a round takes ten times as long as the previous ones",
-        {
-            **RUNS,
-            f"nvflare_round_started_timestamp_seconds{{{JOB}}}": "600x60",
-            f"nvflare_round_duration_seconds_sum{{{JOB}}}": "600x60",
-            f"nvflare_round_duration_seconds_count{{{JOB}}}": "2x60",
-        },
+        RUNS | rounds("600x60", "600x60", "2x60"),
         60,
         fired("critical", STALLED.format("50m 0s"), job="hospital"),
     ),
     Case(
         "RoundStalled",
         "a round of usually seconds takes nine minutes",
-        {
-            **RUNS,
-            f"nvflare_round_started_timestamp_seconds{{{JOB}}}": "600x60",
-            f"nvflare_round_duration_seconds_sum{{{JOB}}}": "4x60",
-            f"nvflare_round_duration_seconds_count{{{JOB}}}": "2x60",
-        },
+        RUNS | rounds("600x60", "4x60", "2x60"),
         19,
     ),
     Case(
         "RoundStalled",
         "the first round takes seven hours",
-        {
-            **RUNS,
-            f"nvflare_round_started_timestamp_seconds{{{JOB}}}": "60x430",
-            f"nvflare_round_duration_seconds_sum{{{JOB}}}": "0x430",
-            f"nvflare_round_duration_seconds_count{{{JOB}}}": "0x430",
-        },
+        RUNS | rounds("60x430", "0x430", "0x430"),
         421,
         fired("critical", STALLED.format("7h 0m 0s"), job="hospital"),
     ),
     Case(
-        "RoundStalled",
-        "the job has ended and its series still exist",
-        {
-            f"nvflare_round_started_timestamp_seconds{{{JOB}}}": "600x60",
-            f"nvflare_round_duration_seconds_sum{{{JOB}}}": "4x60",
-            f"nvflare_round_duration_seconds_count{{{JOB}}}": "2x60",
-        },
-        60,
+        "RoundStalled", "the job has ended and its series still exist", rounds("600x60", "4x60", "2x60"), 60
     ),
     Case(
         "JobFailed",
@@ -266,37 +241,20 @@ CASES = [
         {f'nvflare_job_pod_pending_timestamp_seconds{{{CLIENT}, job="hospital"}}': "600x19 _x20"},
         30,
     ),
-    Case(
-        "SiteMissingFromRounds",
-        "it misses one of many",
-        {
-            **RUNS,
-            f'nvflare_rounds_missed_total{{{JOB}, participant="site-1"}}': "0x30 1x90",
-            f'nvflare_rounds_participated_total{{{JOB}, participant="site-1"}}': "0+1x120",
-        },
-        60,
-    ),
+    Case("SiteMissingFromRounds", "it misses one of many", RUNS | participation("0x30 1x90", "0+1x120"), 60),
     Case(
         "SiteMissingFromRounds",
         "it misses every round",
-        {
-            **RUNS,
-            f'nvflare_rounds_missed_total{{{JOB}, participant="site-1"}}': "0+1x120",
-            f'nvflare_rounds_participated_total{{{JOB}, participant="site-1"}}': "0x120",
-        },
+        RUNS | participation("0+1x120", "0x120"),
         60,
-        fired(
-            "warning", "site-1 is missing from the rounds of hospital", job="hospital", participant="site-1"
-        ),
+        MISSING,
     ),
     Case(
         "SiteMissingFromRounds",
         "it never took part and has no series of participation",
         {**RUNS, f'nvflare_rounds_missed_total{{{JOB}, participant="site-1"}}': "0+1x120"},
         60,
-        fired(
-            "warning", "site-1 is missing from the rounds of hospital", job="hospital", participant="site-1"
-        ),
+        MISSING,
     ),
     Case(
         "SiteMissingFromRounds",
@@ -304,43 +262,7 @@ CASES = [
         {f'nvflare_rounds_missed_total{{{JOB}, participant="site-1"}}': "0+1x120"},
         60,
     ),
-    Case(
-        "TrackingBacklog",
-        "values are sent as they arrive",
-        {
-            f'nvflare_tracking_backlog{{{SERVER}, receiver="mlflow"}}': "3x60",
-            f'nvflare_tracking_sent_total{{{SERVER}, receiver="mlflow"}}': "0+40x60",
-        },
-        40,
-    ),
-    Case(
-        "TrackingBacklog",
-        "the receiver is down",
-        {
-            f'nvflare_tracking_backlog{{{SERVER}, receiver="mlflow"}}': "0x9 40+40x50",
-            f'nvflare_tracking_sent_total{{{SERVER}, receiver="mlflow"}}': "0+40x9 400x50",
-        },
-        40,
-        fired(
-            "warning",
-            "mlflow does not accept the metrics of hospitals",
-            site="flare-server",
-            receiver="mlflow",
-        ),
-    ),
-    Case(
-        "TrackingBacklog",
-        "the receiver is slow",
-        {
-            f'nvflare_tracking_backlog{{{SERVER}, receiver="mlflow"}}': "0+1000x60",
-            f'nvflare_tracking_sent_total{{{SERVER}, receiver="mlflow"}}': "0+1x60",
-        },
-        40,
-        fired(
-            "warning",
-            "mlflow does not accept the metrics of hospitals",
-            site="flare-server",
-            receiver="mlflow",
-        ),
-    ),
+    Case("TrackingBacklog", "values are sent as they arrive", tracking("3x60", "0+40x60"), 40),
+    Case("TrackingBacklog", "the receiver is down", tracking("0x9 40+40x50", "0+40x9 400x50"), 40, BACKLOG),
+    Case("TrackingBacklog", "the receiver is slow", tracking("0+1000x60", "0+1x60"), 40, BACKLOG),
 ]
