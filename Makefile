@@ -86,7 +86,7 @@ lint: install $(HELM) ## ruff, mypy, yamllint, charts, shellcheck, hadolint
 	$(BIN)/yamllint --strict .
 	$(BIN)/python helm/generate.py --check
 	$(BIN)/python docs/generate.py --check
-	$(BIN)/python -m deploy.monitoring --check
+	$(BIN)/python -m maintenance.dashboards --check
 	$(HELM) lint --strict --quiet helm/flare-monitoring
 	for chart in flare-server flare-client; do $(HELM) lint --strict --quiet helm/$$chart -f tests/charts/minimal.yaml || exit 1; done
 	$(BIN)/shellcheck .ci/run $$(git ls-files '*.sh')
@@ -100,9 +100,9 @@ lock: install ## Lock the requirements of pyproject.toml anew
 	$(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.11 --no-emit-package torch \
 	  $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS)) --extra jobs --extra tracking --extra dev \
 	  --output-file requirements/dev.txt requirements/torch.txt pyproject.toml
-	$(BIN)/python -m deploy.flower --lock
+	$(BIN)/python -m maintenance.flower_environment --lock
 	images/lock.sh
-	$(BIN)/python -m deploy.images.vla_lock
+	$(BIN)/python -m maintenance.vla_lock
 
 tools: .tools/helm ## Fetch a pinned helm and kubectl into .tools/, for machines that have none
 
@@ -113,7 +113,7 @@ vla: install ## Make .venv-vla, in which the tests run the job fedprox-vla
 	$(BIN)/python -m tests.vla.environment
 
 flower: install ## Make .venv-flower: what .venv has, and Flower, for the job flower-digits
-	$(BIN)/python -m deploy.flower
+	$(BIN)/python -m maintenance.flower_environment
 
 docs: install ## Write docs/metrics.md anew, from the code
 	$(BIN)/python docs/generate.py
@@ -121,8 +121,8 @@ docs: install ## Write docs/metrics.md anew, from the code
 charts: install ## Write the charts' values.yaml, schemas and READMEs anew, from values.schema.yaml
 	$(BIN)/python helm/generate.py
 
-dashboards: install ## Write the dashboards and alert rules of helm/flare-monitoring anew, from deploy/monitoring
-	$(BIN)/python -m deploy.monitoring
+dashboards: install ## Write the dashboards and alert rules of helm/flare-monitoring anew, from maintenance/dashboards and deploy/monitoring
+	$(BIN)/python -m maintenance.dashboards
 
 clean: ## Remove the virtual environment and caches; workspace/ stays
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache *.egg-info

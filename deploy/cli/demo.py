@@ -1,4 +1,4 @@
-"""Verb: demo."""
+"""Command: demo."""
 
 from __future__ import annotations
 
@@ -17,24 +17,25 @@ def demo(
     ctx: typer.Context,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="A parameter of the job hospital, NAME=VALUE. See jobs --available."),
+        typer.Option("--set", help="Parameter of the job hospital, NAME=VALUE. See jobs --available."),
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option(min=1024, max=65535, help="The federation's port; else project.yml's, or a free one."),
+        typer.Option(
+            min=1024,
+            max=65535,
+            help="Port of the server (default: project.yml's, or a free one).",
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run a federation of hospitals on this machine, from project.yml to a report, and take it down."""
-    from deploy.demo.printed import print_places, printed
-    from deploy.demo.scenario import tell
+    """Run a federation of hospitals on this machine, from project.yml to a report, and stop it."""
+    from deploy.demo.scenario import run_demo
+    from deploy.demo.terminal import print_report
 
     context = context_of(ctx)
-    report = tell(context.project_file, context.workspace_folder, settings or (), port, err)
+    report = run_demo(context.project_file, context.workspace_folder, settings or (), port, err)
     if as_json:
         typer.echo(Path(report.files.folder, "report.json").read_text(encoding="utf-8"), nl=False)
         return
-    out.print()
-    out.print(printed(report))
-    out.print()
-    print_places(report, out)
+    print_report(report, out)

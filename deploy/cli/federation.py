@@ -1,4 +1,4 @@
-"""The verbs of a federation: up, status, logs, down."""
+"""Commands: up, status, logs, down."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ RuntimeOption = Annotated[
     typer.Option(
         "--runtime",
         "-r",
-        help="Where it runs: process, docker or kubernetes. Without it: where it was started, or process.",
+        help="Runtime: process, docker or kubernetes (default: the one it was started on, or process).",
     ),
 ]
 
@@ -52,20 +52,19 @@ def up(
     runtime: RuntimeOption = None,
     timeout: Annotated[
         float | None,
-        typer.Option(help="Seconds to wait until all are ready: 60, or 300 in clusters, which fetch images."),
+        typer.Option(help="Seconds until all must be ready (default: 60; kubernetes: 300)."),
     ] = None,
     gpus: Annotated[
-        int | None, typer.Option(min=0, help="GPUs for each site, whatever project.yml says (docker).")
+        int | None, typer.Option(min=0, help="GPUs for each site, instead of those in project.yml (docker).")
     ] = None,
     context: Annotated[
         list[str] | None,
         typer.Option(
-            help="The cluster, as a context of the kubeconfig; or SITE=CONTEXT for a site in another "
-            "(kubernetes)."
+            help="Kubeconfig context of the cluster, or SITE=CONTEXT for one site; repeatable (kubernetes)."
         ),
     ] = None,
 ) -> None:
-    """Start the server and every site, and wait until all are ready. Again: start what is not running."""
+    """Start the server and all sites that are not running, and wait until all are ready."""
     project, workspace, chosen = _open(ctx, runtime)
     if gpus is not None:
         _docker(chosen, "--gpus").gpus = gpus
@@ -73,7 +72,7 @@ def up(
         _kubernetes(chosen, "--context").contexts = _contexts(context)
     before = remembered(workspace)
     if before not in (None, chosen.name) and _is_up(open_runtime(before, project, workspace)):
-        raise InputError(f"The federation is up on {before}. Take it down first: flarefleet down")
+        raise InputError(f"The federation is running on {before}. Stop it first: flarefleet down")
     if ignored := ignored_variables(project, os.environ):
         err.print(
             f"warning: {', '.join(ignored)} in this shell has no effect: deployment.tracking and "
@@ -93,7 +92,7 @@ def up(
 
 @app.command()
 def status(ctx: typer.Context, runtime: RuntimeOption = None, json: JsonOption = False) -> None:
-    """Show the server and every site. Exit code 0: all are ready; 1: not all, or none runs."""
+    """Show the state of the server and all sites. Exit code 0 if all are ready, otherwise 1."""
     project, _, chosen = _open(ctx, runtime)
     found = chosen.status()
     if json:
@@ -101,7 +100,7 @@ def status(ctx: typer.Context, runtime: RuntimeOption = None, json: JsonOption =
     elif found.sites:
         out.print(_table(found))
     else:
-        out.print(f"{project.name} is not up: flarefleet up")
+        out.print(f"{project.name} is not running. Start it: flarefleet up")
     if not found.is_ready:
         raise typer.Exit(Failed.exit_code)
 
@@ -109,8 +108,8 @@ def status(ctx: typer.Context, runtime: RuntimeOption = None, json: JsonOption =
 @app.command()
 def logs(
     ctx: typer.Context,
-    site: Annotated[str, typer.Argument(help="The server or a site, by its name in project.yml.")],
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on for as long as it runs.")] = False,
+    site: Annotated[str, typer.Argument(help="Name of the server or of a site in project.yml.")],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new lines until it stops.")] = False,
     runtime: RuntimeOption = None,
 ) -> None:
     """Show the log of the server or of a site."""
@@ -130,16 +129,17 @@ def down(
     volumes: Annotated[
         bool,
         typer.Option(
-            "--volumes", help="Also remove the workspaces: every job, model and log (docker, kubernetes)."
+            "--volumes",
+            help="Also delete all workspaces: jobs, models and logs (docker, kubernetes).",
         ),
     ] = False,
 ) -> None:
-    """Stop the server and every site. Their workspaces stay: jobs, models and logs."""
+    """Stop the server and all sites. Their workspaces with jobs, models and logs remain."""
     project, workspace, chosen = _open(ctx, runtime)
     if volumes:
         if not isinstance(chosen, KeepsVolumes):
             raise InputError(
-                f"--volumes is for docker and kubernetes; this federation runs on {chosen.name}."
+                f"--volumes applies to docker and kubernetes; this federation runs on {chosen.name}."
             )
         chosen.forget()
     else:
@@ -159,47 +159,45 @@ def _open(ctx: typer.Context, runtime: str | None) -> tuple[Project, Workspace, 
 
 
 def _docker(runtime: Runtime, option: str) -> DockerRuntime:
-    """The runtime, which must be docker for that option to mean something."""
+    """Return the runtime if it is docker; reject the option otherwise."""
     from deploy.runtimes.docker.runtime import DockerRuntime
 
     if not isinstance(runtime, DockerRuntime):
-        raise InputError(f"{option} is for --runtime docker; this federation runs on {runtime.name}.")
+        raise InputError(f"{option} applies to --runtime docker; this federation runs on {runtime.name}.")
     return runtime
 
 
 def _kubernetes(runtime: Runtime, option: str) -> KubernetesRuntime:
-    """The runtime, which must be kubernetes for that option to mean something."""
+    """Return the runtime if it is kubernetes; reject the option otherwise."""
     from deploy.runtimes.kubernetes.runtime import KubernetesRuntime
 
     if not isinstance(runtime, KubernetesRuntime):
-        raise InputError(f"{option} is for --runtime kubernetes; this federation runs on {runtime.name}.")
+        raise InputError(f"{option} applies to --runtime kubernetes; this federation runs on {runtime.name}.")
     return runtime
 
 
 def _contexts(given: list[str]) -> dict[str, str]:
-    """SITE -> context; the empty name stands for all."""
+    """Return SITE -> context; the empty name stands for all sites."""
     pairs = [one.rpartition("=") for one in given]
     return {site: context for site, _, context in pairs}
 
 
 def _is_up(runtime: Runtime) -> bool:
-    gone = (SiteState.STOPPED, SiteState.EXITED)
-    return any(site.state not in gone for site in runtime.status().sites)
+    ended = (SiteState.STOPPED, SiteState.EXITED)
+    return any(site.state not in ended for site in runtime.status().sites)
 
 
 @contextmanager
 def _progress() -> Iterator[Progress]:
-    """Show how each is: a table that changes for a person, a line for each change otherwise."""
+    """Show the state of all sites: a live table on a terminal, otherwise one line per change."""
     if not err.is_terminal:
-        yield _Lines()
+        yield _LineDisplay()
         return
     with Live(console=err, refresh_per_second=8, transient=True) as live:
         yield lambda status: live.update(_table(status))
 
 
-class _Lines:
-    """Prints what changed since the last time."""
-
+class _LineDisplay:
     def __init__(self) -> None:
         self._seen: dict[str, SiteStatus] = {}
 

@@ -1,4 +1,4 @@
-"""How jobs are shown on the command line: those of the federation, and those that can be submitted."""
+"""Print the federation's jobs, and the jobs that can be submitted."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
 
 def job_document(job: Job) -> dict[str, Any]:
-    """A job as JSON."""
+    """Return a job as a JSON document."""
     from dataclasses import asdict
 
     return {**asdict(job), "submitted": job.submitted.isoformat()}
 
 
 def print_jobs(found: tuple[Job, ...]) -> None:
-    """The federation's jobs, one a line."""
+    """Print the federation's jobs, one per line."""
     from deploy.session.display import short_duration
     from deploy.session.session import SUBMITTED
 
     if not found:
-        err.print("No job was submitted yet. See what there is: flarefleet jobs --available")
+        err.print("No job has been submitted yet. List the available jobs: flarefleet jobs --available")
         return
     rows = [("id", "job", "status", "submitted", "duration", "by")]
     for job in found:
@@ -34,13 +34,15 @@ def print_jobs(found: tuple[Job, ...]) -> None:
     _print_columns(rows)
     for job in found:
         if job.status == SUBMITTED and job.waits_for:
-            out.print(f"{job.id} waits to be started: {job.waits_for}", markup=False)
+            out.print(f"{job.id} is waiting to start: {job.waits_for}", markup=False)
         elif job.server_waits_for:
-            out.print(f"{job.id} waits for its job pod on the server: {job.server_waits_for}", markup=False)
+            out.print(
+                f"{job.id} is waiting for its job pod on the server: {job.server_waits_for}", markup=False
+            )
 
 
 def print_available(as_json: bool) -> None:
-    """The jobs that can be submitted, each with its parameters and their defaults."""
+    """Print the jobs that can be submitted, with their parameters and defaults."""
     from fl_app.jobs.registry import available
 
     if as_json:
@@ -55,12 +57,12 @@ def _parameter_rows(job: JobDescription) -> Iterator[tuple[str, ...]]:
     from deploy.session.parameters import describe
 
     for name, field in job.parameters.model_fields.items():
-        what = " ".join((field.description or "").split())
-        yield f"  --set {name}={field.default}", f"{what} ({describe(field)})"
+        meaning = " ".join((field.description or "").split())
+        yield f"  --set {name}={field.default}", f"{meaning} ({describe(field)})"
 
 
 def _print_columns(rows: Sequence[tuple[str, ...]]) -> None:
-    """Print rows in columns that are never cut: an id is there to be copied."""
+    """Print rows in columns without truncation, so that ids can be copied."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))

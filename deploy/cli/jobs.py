@@ -1,4 +1,4 @@
-"""Verbs: jobs, submit, watch, fetch, abort, export, console."""
+"""Commands: jobs, submit, watch, fetch, abort, export, console."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 JobArgument = Annotated[
-    str, typer.Argument(help="Its name (see jobs --available), or a folder of your own: ./my-job.")
+    str, typer.Argument(help="Name of the job (see jobs --available), or folder of your own job: ./my-job.")
 ]
+JobIdArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the job.")]
 AdminKitOption = Annotated[
-    Path | None,
-    typer.Option(help="An administrator's startup kit, for those who have only that and no project.yml."),
+    Path | None, typer.Option(help="Startup kit of an administrator, if there is no project.yml.")
 ]
 AdminOption = Annotated[
     str | None,
-    typer.Option(help="Which administrator of project.yml to be; else the first who may submit jobs."),
+    typer.Option(help="Act as this administrator (default: the first one allowed to submit jobs)."),
 ]
 SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="A parameter of the job, NAME=VALUE. See jobs --available.")
+    list[str] | None, typer.Option("--set", help="Parameter of the job, NAME=VALUE. See jobs --available.")
 ]
 SiteOption = Annotated[
-    list[str] | None, typer.Option("--site", help="A site that takes part, once for each; else all of them.")
+    list[str] | None, typer.Option("--site", help="Site that takes part; repeatable (default: all sites).")
 ]
 TimeoutOption = Annotated[
-    float | None, typer.Option(min=0, help="Stop watching after so many seconds; the job goes on.")
+    float | None, typer.Option(min=0, help="Seconds until watching ends; the job continues.")
 ]
 
 
@@ -52,7 +52,7 @@ def jobs(
     admin_kit: AdminKitOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the federation's jobs, or describe those that can be submitted."""
+    """List the federation's jobs, or the jobs that can be submitted."""
     if available:
         print_available(as_json)
         return
@@ -71,23 +71,23 @@ def submit(
     *,
     settings: SetOption = None,
     site: SiteOption = None,
-    detach: Annotated[bool, typer.Option("--detach", help="Print the job's id and do not watch it.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Print the job's id and exit.")] = False,
     fetch_to: Annotated[
-        Path | None, typer.Option("--fetch", help="A new folder for its results, however it ends.")
+        Path | None, typer.Option("--fetch", help="New folder for the results, whether the job fails or not.")
     ] = None,
     timeout: TimeoutOption = None,
     admin: AdminOption = None,
     admin_kit: AdminKitOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Submit a job and watch it until it ends; exit code 0 only if it completed."""
+    """Submit a job and watch it until it ends. Exit code 0 if it completed."""
     from deploy.runtimes.choice import remembered
     from deploy.session.parameters import find_job, read_parameters
     from deploy.session.submission import (
         choose_participants,
         exporter,
-        extras_elsewhere,
-        refuse_images_without,
+        extras_of_images,
+        refuse_missing_extras,
     )
     from deploy.session.submission import submit as submit_exported
 
@@ -101,8 +101,8 @@ def submit(
         project = context.project()
         federation = tuple(member.name for member in project.sites)
         runtime = remembered(context.workspace(project))
-        refuse_images_without(description, project, runtime)
-        elsewhere = extras_elsewhere(project, runtime)
+        refuse_missing_extras(description, project, runtime)
+        elsewhere = extras_of_images(project, runtime)
     with (
         exporter(description, elsewhere) as making,
         TemporaryDirectory(prefix="flarefleet-job-") as folder,
@@ -123,14 +123,14 @@ def submit(
 @app.command()
 def watch(
     ctx: typer.Context,
-    job_id: Annotated[str, typer.Argument(metavar="ID")],
+    job_id: JobIdArgument,
     *,
     timeout: TimeoutOption = None,
     admin: AdminOption = None,
     admin_kit: AdminKitOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Watch a job until it ends; exit code 0 only if it completed."""
+    """Watch a job until it ends. Exit code 0 if it completed."""
     with _session(context_of(ctx), admin, admin_kit) as session:
         _watch(session, job_id, timeout, as_json)
 
@@ -138,14 +138,14 @@ def watch(
 @app.command()
 def fetch(
     ctx: typer.Context,
-    job_id: Annotated[str, typer.Argument(metavar="ID")],
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder for the results.")],
+    job_id: JobIdArgument,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="New folder for the results.")],
     *,
     admin: AdminOption = None,
     admin_kit: AdminKitOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Download a finished job's results: model, metrics, tb_events, logs."""
+    """Download the results of a finished job: model, metrics, tb_events, logs."""
     from deploy.session import results
 
     target = folder.absolute()
@@ -164,75 +164,65 @@ def fetch(
 @app.command()
 def abort(
     ctx: typer.Context,
-    job_id: Annotated[str, typer.Argument(metavar="ID")],
+    job_id: JobIdArgument,
     admin: AdminOption = None,
     admin_kit: AdminKitOption = None,
 ) -> None:
-    """End a job that runs or waits."""
+    """Abort a running or waiting job."""
     with _session(context_of(ctx), admin, admin_kit) as session:
         job = session.job(job_id)
         if job.is_finished:
             raise Failed(f"the job {job_id} has already ended: {job.status}")
         session.abort(job_id)
-    err.print(f"{job_id} is told to end; see it end: flarefleet watch {job_id}", markup=False)
+    err.print(f"abort requested for {job_id}. Watch it: flarefleet watch {job_id}", markup=False)
 
 
 @app.command()
 def export(
     ctx: typer.Context,
     job: JobArgument,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the job's folder is made.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder in which the job folder is created.")],
     settings: SetOption = None,
     site: SiteOption = None,
 ) -> None:
-    """Write a job as NVFlare's own job folder, without a federation: for nvflare job submit, or to be
-    read."""
+    """Export a job as an NVFlare job folder, without a federation."""
     from deploy.session.parameters import find_job, read_parameters
     from deploy.session.submission import Participants, exporter
 
     description = find_job(job)
     parameters = read_parameters(description, settings or ())
-    everyone = tuple(member.name for member in context_of(ctx).project().sites) if not site else tuple(site)
+    names = tuple(site) if site else tuple(member.name for member in context_of(ctx).project().sites)
     target = folder.absolute() / description.name
     if target.exists():
         raise InputError(f"{target}: exists already, and nothing is overwritten")
     with exporter(description) as making:
-        reply = making.export(parameters, Participants(everyone, chosen=bool(site)), folder.absolute())
+        reply = making.export(parameters, Participants(names, chosen=bool(site)), folder.absolute())
     out.print(str(reply.folder), markup=False)
 
 
 @app.command()
 def console(ctx: typer.Context, admin: AdminOption = None, admin_kit: AdminKitOption = None) -> None:
-    """Open NVFlare's own admin console; commands may also come through a pipe."""
+    """Open NVFlare's admin console. It also reads commands from a pipe."""
     from deploy.session.console import run_console
 
     raise typer.Exit(run_console(_kit(context_of(ctx), admin, admin_kit)))
 
 
 def _kit(context: Context, admin: str | None, admin_kit: Path | None) -> AdminKit:
-    """The startup kit to log in with: the one that is named, or one of the federation that is up."""
+    """Return the given startup kit, or one of the running federation."""
     from deploy.session import AdminKit
 
     if admin_kit is not None:
         if admin is not None:
-            raise InputError("--admin and --admin-kit exclude each other: a kit is one administrator's")
+            raise InputError("--admin and --admin-kit exclude each other: a kit belongs to one administrator")
         return AdminKit.read(admin_kit)
     from deploy.runtimes.choice import current_runtime
+    from deploy.session.administrators import choose_administrator
 
     project = context.project()
-    runtime = current_runtime(project, context.workspace(project))
-    return AdminKit.read(runtime.admin_kit(admin or _first_who_may_submit(context)))
-
-
-def _first_who_may_submit(context: Context) -> str:
-    project = context.project()
-    for admin in project.admins:
-        if admin.may_submit:
-            return admin.name
-    raise InputError(
-        f"{project.path}: participants: nobody may submit jobs; "
-        "an admin with role project_admin or lead would, or name one: --admin NAME"
-    )
+    workspace = context.workspace(project)
+    name = choose_administrator(project, workspace, admin)
+    return AdminKit.read(current_runtime(project, workspace).admin_kit(name))
 
 
 @contextlib.contextmanager
@@ -244,28 +234,25 @@ def _session(context: Context, admin: str | None, admin_kit: Path | None) -> Ite
 
 
 def _new_folder(folder: Path | None, detach: bool) -> Path | None:
-    """The folder for results, seen to be new before anything is submitted."""
-    from deploy.session.results import refuse_taken
+    from deploy.session.results import refuse_existing
 
     if folder is None:
         return None
     if detach:
-        raise InputError(
-            "--fetch and --detach exclude each other: a job's results are there when it has ended"
-        )
-    refuse_taken(folder)
+        raise InputError("--fetch and --detach exclude each other: a running job has no results")
+    refuse_existing(folder)
     return folder.absolute()
 
 
 def _watch(
     session: AdminSession, job_id: str, timeout: float | None, as_json: bool, fetch_to: Path | None = None
 ) -> None:
-    """Watch to the end, and fetch what came of it.
+    """Watch a job until it ends, then fetch its results.
 
     Raises:
-        Failed: it did not complete, with what the sites say.
+        Failed: the job did not complete; the message contains the errors of the sites.
     """
-    from deploy.session.display import displaying
+    from deploy.session.display import job_display
     from deploy.session.failure import explain
     from deploy.session.results import fetch as fetch_results
     from deploy.session.session import COMPLETED
@@ -273,7 +260,7 @@ def _watch(
 
     last = None
     try:
-        with displaying(err) as display:
+        with job_display(err) as display:
             for last in watch(session, job_id, timeout):
                 display.show(last)
         assert last is not None
@@ -281,7 +268,7 @@ def _watch(
         if fetch_to is not None:
             fetch_results(session, job_id, fetch_to)
     except KeyboardInterrupt:
-        err.print(f"The job goes on. Watch it again: flarefleet watch {job_id}", markup=False)
+        err.print(f"The job continues. Watch it: flarefleet watch {job_id}", markup=False)
         raise
     if as_json:
         print_json({**job_document(last.job), "errors": {error.site: error.text for error in errors}})
@@ -294,11 +281,11 @@ def _watch(
 def _failure_text(job: Job, errors: tuple[SiteError, ...]) -> str:
     text = f"the job {job.id} ({job.name}) ended {job.status}"
     if not errors:
-        return f"{text}; no site sent an error. Its logs: flarefleet fetch {job.id} DIR"
-    indented = ("\n".join(f"  {line}" for line in error.text.splitlines()) for error in errors)
-    return "\n".join(
-        [text, *(f"{error.site}:\n{lines}" for error, lines in zip(errors, indented, strict=True))]
-    )
+        return f"{text}; no site sent an error. Download its logs: flarefleet fetch {job.id} DIR"
+    lines = [text]
+    for error in errors:
+        lines += [f"{error.site}:", *(f"  {line}" for line in error.text.splitlines())]
+    return "\n".join(lines)
 
 
 def _print_id(job_id: str, as_json: bool) -> None:

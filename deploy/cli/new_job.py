@@ -1,4 +1,4 @@
-"""Verb: new-job."""
+"""Command: new-job."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ app = typer.Typer()
 
 
 class Framework(str, Enum):
-    """What a job's model is made with."""
+    """The framework of a job's model."""
 
     PYTORCH = "pytorch"
     NUMPY = "numpy"
@@ -22,11 +22,11 @@ class Framework(str, Enum):
 
 @app.command("new-job")
 def new_job(
-    name: Annotated[str, typer.Argument(help="Of the job, such as my-job.")],
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where its folder is made.")] = Path(),
-    framework: Annotated[Framework, typer.Option(help="What its model is made with.")] = Framework.PYTORCH,
+    name: Annotated[str, typer.Argument(help="Name of the job, such as my-job.")],
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Parent of the job's folder.")] = Path(),
+    framework: Annotated[Framework, typer.Option(help="Framework of the model.")] = Framework.PYTORCH,
 ) -> None:
-    """Write a job folder of your own that runs as it is and passes its own test."""
+    """Create a job folder of your own, with a runnable example and a test."""
     from deploy.new_job import write_job
 
     written = write_job(name, framework.value, folder)
@@ -40,5 +40,5 @@ def new_job(
 
 
 def _typed(path: Path) -> str:
-    """The path as a job is named by it: never without a slash."""
+    """Return the path with a slash, so that it is not taken for the name of a job."""
     return str(path) if "/" in str(path) else f"./{path}"

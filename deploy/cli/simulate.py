@@ -1,4 +1,4 @@
-"""Verb: simulate."""
+"""Command: simulate."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from deploy.cli.jobs import JobArgument, SetOption
 
 app = typer.Typer()
 
-_SHOWN = 2000
-"""Characters of a result that are printed; --fetch has all of it."""
+_MAX_CHARACTERS = 2000
+"""Of a printed result."""
 
 
 @app.command()
@@ -25,25 +25,24 @@ def simulate(
     job: JobArgument,
     *,
     settings: SetOption = None,
-    sites: Annotated[int, typer.Option(min=1, max=100, help="How many sites: site-1, site-2...")] = 2,
-    timeout: Annotated[float, typer.Option(min=1, help="End it after so many seconds.")] = 600,
+    sites: Annotated[int, typer.Option(min=1, max=100, help="Number of sites: site-1, site-2...")] = 2,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds until the simulation is terminated.")] = 600,
     fetch_to: Annotated[
-        Path | None, typer.Option("--fetch", help="A new folder for its results: model, metrics, logs.")
+        Path | None, typer.Option("--fetch", help="New folder for the results: model, metrics, logs.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run a job in NVFlare's simulator: on this machine, without a federation; exit code 0 only if it
-    completed."""
+    """Run a job in NVFlare's simulator on this machine. Exit code 0 if it completed."""
     from deploy.session.parameters import find_job, read_parameters
-    from deploy.session.results import refuse_taken
+    from deploy.session.results import refuse_existing
     from deploy.session.submission import Participants, exporter
-    from deploy.simulation import lay_out
+    from deploy.simulation import collect_results
     from deploy.simulation import simulate as run_simulation
 
     description = find_job(job)
     parameters = read_parameters(description, settings or ())
     if fetch_to is not None:
-        refuse_taken(fetch_to)
+        refuse_existing(fetch_to)
     names = tuple(f"site-{number + 1}" for number in range(sites))
     started = time.monotonic()
     with TemporaryDirectory(prefix="flarefleet-job-") as made, exporter(description) as making:
@@ -54,7 +53,7 @@ def simulate(
     seconds = time.monotonic() - started
     with TemporaryDirectory(prefix="flarefleet-results-") as temporary:
         folder = fetch_to.absolute() if fetch_to is not None else Path(temporary)
-        lay_out(work, names, folder)
+        collect_results(work, names, folder)
         _show(description.name, sites, seconds, folder, kept=fetch_to is not None, as_json=as_json)
     shutil.rmtree(work, ignore_errors=True)
 
@@ -71,7 +70,7 @@ def _show(name: str, sites: int, seconds: float, folder: Path, *, kept: bool, as
     out.print(f"{name} completed with {sites} site{'s' * (sites != 1)} in {seconds:.1f} s")
     for file, document in results.items():
         if document:
-            out.print(f"{file}: {json.dumps(document)[:_SHOWN]}", markup=False)
+            out.print(f"{file}: {json.dumps(document)[:_MAX_CHARACTERS]}", markup=False)
     if kept:
         out.print(f"{len(files)} files in {folder}", markup=False)
 

@@ -1,4 +1,4 @@
-"""Verb: tensorboard."""
+"""Command: tensorboard."""
 
 from __future__ import annotations
 
@@ -24,31 +24,32 @@ app = typer.Typer()
 def tensorboard(
     ctx: typer.Context,
     job_id: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="One job alone; else all of them.")
+        str | None, typer.Argument(metavar="[ID]", help="Id of one job (default: all jobs).")
     ] = None,
     port: Annotated[
-        int | None, typer.Option(min=1024, max=65535, help="On this machine; else 6006, or a free one.")
+        int | None,
+        typer.Option(min=1024, max=65535, help="Port on this machine (default: 6006, or a free one)."),
     ] = None,
     runtime: Annotated[
         str | None,
-        typer.Option("--runtime", "-r", help="Where the federation runs; else where it was started."),
+        typer.Option("--runtime", "-r", help="Runtime of the federation (default: the current one)."),
     ] = None,
 ) -> None:
-    """Open TensorBoard on what every site logs, while jobs run and after. Ctrl-C ends it."""
+    """Show the metrics of all sites in TensorBoard, live, until Ctrl-C."""
     from deploy.runtimes.choice import current_runtime, open_runtime
     from deploy.tensorboard.program import choose_port
-    from deploy.tensorboard.program import tensorboard as serving
+    from deploy.tensorboard.program import tensorboard as run_tensorboard
 
     context = context_of(ctx)
     project = context.project()
     workspace = context.workspace(project)
     chosen = open_runtime(runtime, project, workspace) if runtime else current_runtime(project, workspace)
-    at = choose_port(port)
-    with _event_files(chosen, workspace) as folder:
-        shown = _of_job(folder, job_id)
-        with serving(shown, at, f"{project.name}: TensorBoard") as program:
-            out.print(f"http://127.0.0.1:{at}/", markup=False)
-            err.print(f"TensorBoard reads {shown}; Ctrl-C ends it.", markup=False)
+    chosen_port = choose_port(port)
+    with _event_files(chosen, workspace) as event_files:
+        folder = _folder_of(event_files, job_id)
+        with run_tensorboard(folder, chosen_port, f"{project.name}: TensorBoard") as program:
+            out.print(f"http://127.0.0.1:{chosen_port}/", markup=False)
+            err.print(f"TensorBoard reads {folder}. Press Ctrl-C to stop it.", markup=False)
             try:
                 program.wait()
             except KeyboardInterrupt:
@@ -57,26 +58,26 @@ def tensorboard(
 
 @contextmanager
 def _event_files(runtime: Runtime, workspace: Workspace) -> Iterator[Path]:
-    """The event files themselves where this machine has them, else a folder that follows them."""
-    from deploy.tensorboard.mirror import Follower
+    """Return the folder of event files if it is on this machine, otherwise a mirror of it."""
+    from deploy.tensorboard.mirror import Mirror
 
     copy = workspace.run(runtime.name) / ANALYTICS_FOLDER
     found = runtime.analytics()
     if found is not None and found != copy:
         yield found
         return
-    mirror = workspace.run(runtime.name) / "tensorboard"
-    with Follower(runtime.analytics, mirror, lambda text: err.print(text, markup=False)):
-        yield mirror
+    folder = workspace.run(runtime.name) / "tensorboard"
+    with Mirror(runtime.analytics, folder, lambda text: err.print(text, markup=False)):
+        yield folder
 
 
-def _of_job(folder: Path, job_id: str | None) -> Path:
+def _folder_of(event_files: Path, job_id: str | None) -> Path:
     if job_id is None:
-        return folder
-    if not (folder / job_id).is_dir() or "/" in job_id:
-        logged = sorted(child.name for child in folder.iterdir() if child.is_dir())
+        return event_files
+    if not (event_files / job_id).is_dir() or "/" in job_id:
+        known = sorted(child.name for child in event_files.iterdir() if child.is_dir())
         raise InputError(
-            f"{job_id}: no such job has logged anything; there are: {', '.join(logged) or 'none'}. "
-            "A job's first values are there a second after it logs them."
+            f"{job_id}: this job has no event files. Jobs with event files: {', '.join(known) or 'none'}. "
+            "The first values appear a second after the job logs them."
         )
-    return folder / job_id
+    return event_files / job_id

@@ -1,5 +1,5 @@
-"""`make demo`: from project.yml to a report, in a federation of hospitals on this machine.
+"""`make demo`: a federation of hospitals on this machine, from project.yml to a report.
 
-`story` tells it, `compare` trains what the federation is held against, `report` says what was measured, and
-`page`, `charts` and `printed` show it.
+`scenario` runs it, `comparison` trains the models to compare with, `report` holds the measurements, and
+`page`, `charts` and `terminal` present them.
 """

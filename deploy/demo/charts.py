@@ -1,4 +1,4 @@
-"""The figures of the report as geometry: where each line, bar and label stands. The template draws them."""
+"""The geometry of the report's charts; the template draws them."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass
 
 from deploy.demo.report import Report, interval
 
-# Okabe and Ito's colours, which colour-blind people tell apart, less yellow, which is too pale on white.
+# Okabe and Ito's colour-blind safe palette, without yellow, which has too little contrast on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 DASHES = ("", "7 4", "2 3", "9 3 2 3")
-"""Beyond six hospitals colours come again, with another dash."""
+"""From the seventh hospital on, colours repeat with another dash pattern."""
 GLOBAL_COLOUR = "#1a1a1a"
 ALONE_COLOUR, FEDERATED_COLOUR, CENTRAL_COLOUR = "#8a8f98", "#0072B2", "#E69F00"
 
 
 @dataclass(frozen=True)
 class Style:
-    """How a line is drawn."""
+    """The style of a line."""
 
     colour: str
     dash: str = ""
@@ -90,20 +90,21 @@ class BarChart:
 
 
 def percent(share: float) -> str:
-    """A share as text, such as 96.5 %."""
+    """Format a share, such as 96.5 %."""
     return f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
 
 
 def style_of(index: int) -> Style:
-    """How the line of the hospital of that place in the list is drawn."""
+    """Return the style of the hospital with this index."""
     return Style(COLOURS[index % len(COLOURS)], DASHES[index // len(COLOURS) % len(DASHES)])
 
 
 def line_chart(report: Report, width: int) -> LineChart:
-    """Each hospital's own version in each round, and the global model that they are averaged to.
+    """Return the accuracy of each hospital's own model and of the global model over rounds.
 
     Args:
-        width: in pixels; the same chart is drawn once for wide and once for narrow screens.
+        report: the measurements.
+        width: pixels.
     """
     height = round(min(400, 180 + 0.3 * width))
     left, right, top, bottom = 46.0, width - 12.0, 12.0, height - 44.0
@@ -118,7 +119,7 @@ def line_chart(report: Report, width: int) -> LineChart:
         return bottom - (bottom - top) * (value - lowest) / (1 - lowest or 1)
 
     def line(name: str, style: Style, values: Sequence[float], first: int) -> Line:
-        points = tuple((across(first + place), up(value)) for place, value in enumerate(values))
+        points = tuple((across(first + index), up(value)) for index, value in enumerate(values))
         return Line(name, style, points, tuple(values))
 
     own = tuple(
@@ -136,7 +137,7 @@ def line_chart(report: Report, width: int) -> LineChart:
 
 
 def bar_chart(report: Report, width: int) -> BarChart:
-    """Each hospital alone, all together, and all patients in one place."""
+    """Return the accuracy of each hospital alone, of the federation, and of central training."""
     rows = [
         (f"{hospital.name} alone", ALONE_COLOUR, hospital.alone.accuracy) for hospital in report.hospitals
     ]
@@ -165,7 +166,7 @@ def bar_chart(report: Report, width: int) -> BarChart:
 
 
 def whole_ticks(last: int, most: int) -> list[int]:
-    """Whole numbers from 0 to `last` in steps of 1, 2 or 5 times a power of ten, about `most` at the most."""
+    """Return whole numbers from 0 to `last`, at most about `most`, in steps of 1, 2 or 5 times 10^n."""
     step = next(
         step
         for power in range(10)

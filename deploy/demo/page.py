@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing but itself: styles and figures are in it."""
+"""Render the report as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from deploy.demo.charts import bar_chart, line_chart, percent
 from deploy.demo.report import Report, difference, interval
 
 WIDE, NARROW = 860, 360
-"""Pixels across of the two drawings of each chart; the page shows the one that fits its screen."""
+"""Widths in pixels of the two drawings of each chart; the page shows the one that fits the screen."""
 
 
-def page(report: Report) -> str:
-    """The report as HTML."""
+def render_page(report: Report) -> str:
+    """Return the report as HTML."""
     templates = Environment(
         loader=PackageLoader("deploy.demo"),
         autoescape=True,

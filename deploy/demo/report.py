@@ -1,4 +1,4 @@
-"""What one run of the demo measured: report.json, from which the page and the printed report are made."""
+"""The measurements of one demo run: report.json, from which the page and the terminal output are made."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from pydantic import BaseModel
 
 
 class Result(BaseModel, frozen=True):
-    """How a model did on the test patients."""
+    """A model's results on the test patients."""
 
     accuracy: float
-    """Share of the test patients told right, 0 to 1."""
+    """Share of correctly classified test patients, 0 to 1."""
     missed: int
-    """Malignant tumours taken for benign."""
+    """Number of malignant tumours classified as benign."""
     false_alarms: int
-    """Benign tumours taken for malignant."""
+    """Number of benign tumours classified as malignant."""
 
 
 class HospitalReport(BaseModel, frozen=True):
-    """One hospital: its patients, what it reaches alone, and what it measured in each round."""
+    """One hospital: its patients, its result alone, and its accuracy in each round."""
 
     name: str
     patients: int
     malignant: int
     alone: Result
-    """Of a model trained on its own patients only, as many passes as in the federation."""
+    """Result of a model trained only on its own patients, with the same number of passes."""
     global_accuracy: tuple[float, ...]
-    """Of the global model as it came at the start of each round: after 0, 1, 2... rounds."""
+    """Accuracy of the global model at the start of each round: after 0, 1, 2... rounds."""
     own_accuracy: tuple[float, ...]
-    """Of its own version of it at the end of each round, before the versions were averaged."""
+    """Accuracy of the hospital's own model at the end of each round, before aggregation."""
 
     @property
     def malignant_share(self) -> float:
@@ -48,7 +48,7 @@ class Step(BaseModel, frozen=True):
 
 
 class Files(BaseModel, frozen=True):
-    """Where things lie: names below `folder`."""
+    """Paths of the results, relative to `folder`."""
 
     folder: str
     model: str
@@ -69,50 +69,50 @@ class Report(BaseModel, frozen=True):
     test_patients: int
     test_malignant: int
     federated: Result
-    """Of the global model after the last round, as the server stored it."""
+    """Result of the global model after the last round, as the server stored it."""
     central: Result
-    """Of a model trained on all patients in one place, as many passes as in the federation."""
+    """Result of a model trained on all patients together, with the same number of passes."""
     versions: dict[str, str]
     machine: str
     steps: tuple[Step, ...]
     files: Files
     command: str
-    """What a reader types to have this report again."""
+    """The command that repeats this run."""
 
     @property
     def rounds(self) -> int:
-        """How many rounds were trained."""
+        """Number of rounds."""
         return len(self.hospitals[0].own_accuracy)
 
     @property
     def mean_alone(self) -> float:
-        """Mean accuracy of the hospitals' models, each trained alone."""
+        """Mean accuracy of the models that the hospitals trained alone."""
         return sum(hospital.alone.accuracy for hospital in self.hospitals) / len(self.hospitals)
 
     @property
     def always_benign(self) -> float:
-        """Accuracy of telling every patient that the tumour is benign: what a model must beat."""
+        """Baseline accuracy of classifying every tumour as benign."""
         return 1 - self.test_malignant / self.test_patients
 
     @property
     def global_accuracy(self) -> tuple[float, ...]:
-        """Of the global model after 0, 1, 2... rounds; the last is measured on the stored model."""
+        """Accuracy of the global model after 0, 1, 2... rounds; the last one is that of the stored model."""
         by_round = zip(*(hospital.global_accuracy for hospital in self.hospitals), strict=True)
         return (*(sum(values) / len(values) for values in by_round), self.federated.accuracy)
 
     @property
     def sites_agree(self) -> bool:
-        """Whether every hospital measured the same accuracy of the same global model, as it must."""
+        """Whether all hospitals measured the same accuracy for each global model, as expected."""
         return len({hospital.global_accuracy for hospital in self.hospitals}) == 1
 
     @property
     def seconds(self) -> float:
-        """Of all steps."""
+        """Duration of all steps."""
         return sum(step.seconds for step in self.steps)
 
 
 def interval(accuracy: float, patients: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of an accuracy measured on so many patients."""
+    """Return Wilson's 95 % interval of an accuracy."""
     z = 1.96
     weight = 1 / (1 + z**2 / patients)
     centre = weight * (accuracy + z**2 / (2 * patients))
@@ -121,7 +121,7 @@ def interval(accuracy: float, patients: int) -> tuple[float, float]:
 
 
 def difference(accuracy: float, other: float) -> str:
-    """How one accuracy compares with another: `0.7 points below`, `21.3 points above`, `equal to`."""
+    """Compare two accuracies: `0.7 points below`, `21.3 points above`, `equal to`."""
     points = round(100 * (accuracy - other), 1)
     if points == 0:
         return "equal to"

@@ -1,4 +1,4 @@
-"""The demo: project.yml, certificates, a federation, a job, a report, and nothing left running."""
+"""The demo: certificates, a federation, a job, a report, and a shutdown."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from deploy.demo.measured import Trained, measure
-from deploy.demo.page import page
-from deploy.demo.paths import Place, own_place
+from deploy.demo.measurements import CompletedJob, measure
+from deploy.demo.page import render_page
+from deploy.demo.paths import DemoPaths, reserved_paths
 from deploy.demo.report import Report
-from deploy.demo.signals import interruptible, undisturbed
-from deploy.demo.steps import Say, Steps
+from deploy.demo.signals import interruptible, uninterruptible
+from deploy.demo.steps import OnProgress, Steps
 from deploy.errors import Failed, InputError
 from deploy.project import Project, load_project
 from deploy.runtimes.choice import remember
@@ -30,30 +30,31 @@ if TYPE_CHECKING:
     from fl_app.jobs.hospital.job import HospitalParameters
 
 JOB = "hospital"
-UP_SECONDS = 60.0
-JOB_SECONDS = 900.0
-"""After which a demo whose job has not ended is given up."""
+UP_TIMEOUT = 60.0
+JOB_TIMEOUT = 900.0
 
 
-def tell(
+def run_demo(
     project_file: Path,
     workspace_folder: Path,
     settings: Sequence[str],
     port: int | None,
     console: Console,
 ) -> Report:
-    """Run the demo and return its report, which is also written below workspace/PROJECT/demo.
+    """Run the demo and return its report, which is also written to workspace/PROJECT/demo.
 
-    However it ends, also by SIGINT, SIGTERM or SIGHUP, the federation is down afterwards.
+    The federation is stopped at the end, also after an error, SIGINT, SIGTERM or SIGHUP.
 
     Args:
+        project_file: project.yml.
+        workspace_folder: the parent of the federation's workspace.
         settings: parameters of the job, NAME=VALUE.
-        port: the federation's, where project.yml's is not wanted.
-        console: where the steps are printed.
+        port: the port of the server (default: the one in project.yml).
+        console: the terminal for the steps.
 
     Raises:
-        InputError: project.yml or a parameter is wrong.
-        MachineError: something is missing here.
+        InputError: project.yml or a parameter is invalid.
+        MachineError: this machine lacks something.
         Failed: the federation did not become ready, or the job did not complete.
     """
     from deploy.provision import provision
@@ -64,19 +65,18 @@ def tell(
         project = load_project(project_file)
         _check_division(project, parameters)
     home = Workspace(workspace_folder.absolute() / project.name)
-    with interruptible(), own_place(project, home, port) as place:
-        if place.why_elsewhere:
-            steps.note(f"{place.why_elsewhere}: this run has its own copy, {place.project.path}")
-        with steps.step("provision", f"certificates and kits in {place.workspace.root}"):
-            provision(place.project, place.workspace)
-        trained = _train(place, parameters, settings, _new_folder(home.demo), steps)
-    hospitals = f"each of {len(project.sites)} hospitals alone, and all patients in one place"
-    with steps.step("compare", hospitals):
-        report = measure(project, parameters, trained)
+    with interruptible(), reserved_paths(project, home, port) as paths:
+        if paths.why_copied:
+            steps.note(f"{paths.why_copied}: this run uses a copy, {paths.project.path}")
+        with steps.step("provision", f"certificates and kits in {paths.workspace.root}"):
+            provision(paths.project, paths.workspace)
+        job = _train(paths, parameters, settings, _new_folder(home.demo), steps)
+    with steps.step("compare", f"each of {len(project.sites)} hospitals alone, and central training"):
+        report = measure(project, parameters, job)
     report = report.model_copy(
         update={"steps": tuple(steps.done), "command": _command(project_file, parameters, port)}
     )
-    _write(report, trained.folder)
+    _write(report, job.folder)
     return report
 
 
@@ -88,14 +88,14 @@ def _parameters(settings: Sequence[str]) -> HospitalParameters:
     assert isinstance(parameters, HospitalParameters)
     if parameters.dataset != "breast_cancer":
         raise InputError(
-            f"--set dataset={parameters.dataset}: the demo reports on tumours; "
-            f"for other data: flarefleet submit {JOB} --set dataset={parameters.dataset}"
+            f"--set dataset={parameters.dataset}: the demo supports only breast_cancer. "
+            f"For other data: flarefleet submit {JOB} --set dataset={parameters.dataset}"
         )
     return parameters
 
 
 def _check_division(project: Project, parameters: HospitalParameters) -> None:
-    """Find out before anything starts that the patients cannot be divided."""
+    """Check before anything starts that the patients can be divided among the hospitals."""
     from fl_app.jobs.hospital.data import divide
 
     try:
@@ -105,36 +105,37 @@ def _check_division(project: Project, parameters: HospitalParameters) -> None:
 
 
 def _train(
-    place: Place, parameters: HospitalParameters, settings: Sequence[str], folder: Path, steps: Steps
-) -> Trained:
-    """Train in a federation that is up only for that."""
-    runtime = ProcessRuntime(place.project, place.workspace)
-    written_before = {name: len(lines) for name, lines in _logs(place.project, runtime)}
-    with _federation(place, runtime, steps) as status:
+    paths: DemoPaths, parameters: HospitalParameters, settings: Sequence[str], folder: Path, steps: Steps
+) -> CompletedJob:
+    """Run the job in a federation that is started and stopped for it."""
+    runtime = ProcessRuntime(paths.project, paths.workspace)
+    lines_before = {name: len(lines) for name, lines in _logs(paths.project, runtime)}
+    with _running_federation(paths, runtime, steps) as status:
         rounds = f"{parameters.rounds} round{'s' * (parameters.rounds != 1)}"
-        what = f"{rounds} of the job {JOB} on {len(place.project.sites)} hospitals"
+        what = f"{rounds} of the job {JOB} on {len(paths.project.sites)} hospitals"
         try:
-            with steps.step("submit", what) as say:
-                job_id = _submit(place.project, runtime, settings, folder, say)
+            with steps.step("submit", what) as on_progress:
+                job_id = _submit(paths, runtime, settings, folder, on_progress)
         finally:
-            _keep_logs(runtime, written_before, folder / "logs")
-    return Trained(job_id, status.server_address or "", folder)
+            _copy_logs(runtime, lines_before, folder / "logs")
+    return CompletedJob(job_id, status.server_address or "", folder)
 
 
 @contextmanager
-def _federation(place: Place, runtime: ProcessRuntime, steps: Steps) -> Iterator[FederationStatus]:
-    """The federation, up inside and down afterwards."""
+def _running_federation(
+    paths: DemoPaths, runtime: ProcessRuntime, steps: Steps
+) -> Iterator[FederationStatus]:
     try:
-        remember(place.workspace, runtime.name)
-        hospitals = len(place.project.sites)
-        port = place.project.server.fed_learn_port
-        with steps.step("up", f"a server on port {port} and {hospitals} hospitals, by mutual TLS") as say:
-            status = runtime.up(lambda seen: say(_readiness(seen)), UP_SECONDS)
+        remember(paths.workspace, runtime.name)
+        port = paths.project.server.fed_learn_port
+        what = f"a server on port {port} and {len(paths.project.sites)} hospitals, by mutual TLS"
+        with steps.step("up", what) as on_progress:
+            status = runtime.up(lambda seen: on_progress(_readiness(seen)), UP_TIMEOUT)
         yield status
     finally:
-        with undisturbed(), steps.step("down", "every process of the federation stopped"):
+        with uninterruptible(), steps.step("down", "all processes of the federation stopped"):
             runtime.down()
-            remember(place.workspace, None)
+            remember(paths.workspace, None)
 
 
 def _readiness(status: FederationStatus) -> str:
@@ -143,10 +144,15 @@ def _readiness(status: FederationStatus) -> str:
 
 
 def _submit(
-    project: Project, runtime: ProcessRuntime, settings: Sequence[str], folder: Path, say: Say
+    paths: DemoPaths,
+    runtime: ProcessRuntime,
+    settings: Sequence[str],
+    folder: Path,
+    on_progress: OnProgress,
 ) -> str:
-    """Submit the job, watch it to its end, and fetch its results into `folder`."""
+    """Submit the job, watch it until it ends, and fetch its results into `folder`; return its id."""
     from deploy.session import AdminKit, open_session
+    from deploy.session.administrators import choose_administrator
     from deploy.session.failure import explain
     from deploy.session.parameters import find_job, read_parameters
     from deploy.session.results import fetch
@@ -155,36 +161,27 @@ def _submit(
     from deploy.session.watching import watch
 
     job = find_job(JOB)
-    kit = AdminKit.read(runtime.admin_kit(_admin(project)))
-    with exporter(job) as making, TemporaryDirectory() as made, open_session(kit) as session:
+    kit = AdminKit.read(runtime.admin_kit(choose_administrator(paths.project, paths.workspace)))
+    with exporter(job) as making, TemporaryDirectory() as exports, open_session(kit) as session:
         registered = session.sites()
-        participants = choose_participants(registered, [site.name for site in project.sites], ())
-        exported = making.export(read_parameters(job, settings), participants, Path(made))
+        participants = choose_participants(registered, [site.name for site in paths.project.sites], ())
+        exported = making.export(read_parameters(job, settings), participants, Path(exports))
         job_id = submit(session, exported, registered)
-        for seen in watch(session, job_id, JOB_SECONDS):
+        for seen in watch(session, job_id, JOB_TIMEOUT):
             if seen.progress and seen.progress.round is not None:
-                say(f"round {seen.progress.round} of {seen.progress.rounds}")
+                on_progress(f"round {seen.progress.round} of {seen.progress.rounds}")
         if seen.job.status != COMPLETED:
             reasons = "".join(f"\n{error.site}: {error.text}" for error in explain(session, seen.job))
-            raise Failed(f"the job {job_id} ended {seen.job.status}{reasons}\nThe logs: {folder / 'logs'}")
+            raise Failed(f"the job {job_id} ended {seen.job.status}{reasons}\nIts logs: {folder / 'logs'}")
         fetch(session, job_id, folder)
     return job_id
 
 
-def _admin(project: Project) -> str:
-    for admin in project.admins:
-        if admin.may_submit:
-            return admin.name
-    raise InputError(
-        f"{project.path}: participants: no admin may submit jobs; add one with role project_admin"
-    )
-
-
-def _keep_logs(runtime: ProcessRuntime, written_before: dict[str, int], folder: Path) -> None:
-    """Copy what the server and every hospital wrote to their logs in this run to the results."""
+def _copy_logs(runtime: ProcessRuntime, lines_before: dict[str, int], folder: Path) -> None:
+    """Copy the log lines of this run to the results."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, lines in _logs(runtime.project, runtime):
-        text = "".join(f"{line}\n" for line in lines[written_before[name] :])
+        text = "".join(f"{line}\n" for line in lines[lines_before[name] :])
         (folder / f"{name}.log").write_text(text, encoding="utf-8")
 
 
@@ -194,7 +191,7 @@ def _logs(project: Project, runtime: ProcessRuntime) -> Iterator[tuple[str, list
 
 
 def _new_folder(demo: Path) -> Path:
-    """The folder of this run's results: demo/TIMESTAMP."""
+    """Create the folder of this run's results: demo/TIMESTAMP."""
     name = datetime.now().astimezone().strftime("%Y-%m-%dT%H-%M-%S")
     for number in range(1, 100):
         folder = demo / (name if number == 1 else f"{name}-{number}")
@@ -207,7 +204,7 @@ def _new_folder(demo: Path) -> Path:
 
 
 def _command(project_file: Path, parameters: HospitalParameters, port: int | None) -> str:
-    """What makes this report again, with every parameter, whatever the defaults will be by then."""
+    """Return the command that repeats this run, with all parameters, in case defaults change."""
     words = ["flarefleet", "--project", str(project_file), "demo"]
     words += ["--port", str(port)] if port else []
     for name, value in parameters.model_dump(mode="json").items():
@@ -217,8 +214,8 @@ def _command(project_file: Path, parameters: HospitalParameters, port: int | Non
 
 def _write(report: Report, folder: Path) -> None:
     (folder / "report.json").write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    (folder / "report.html").write_text(page(report), encoding="utf-8")
-    beside = folder.parent / f".latest-{os.getpid()}"
-    beside.unlink(missing_ok=True)
-    beside.symlink_to(folder.name)
-    beside.replace(folder.parent / "latest")
+    (folder / "report.html").write_text(render_page(report), encoding="utf-8")
+    link = folder.parent / f".latest-{os.getpid()}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(folder.name)
+    link.replace(folder.parent / "latest")

@@ -1,4 +1,4 @@
-"""The steps of the demo: each is one line that says what was done and how long it took."""
+"""Print each step of the demo as one line with its duration."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from rich.markup import escape
 
 from deploy.demo.report import Step
 
-Say = Callable[[str], None]
-"""Tells how far a step is, to whoever watches a terminal."""
+OnProgress = Callable[[str], None]
+"""Shows the progress of a step on a terminal."""
 
 
 class Steps:
-    """Runs steps, prints them and keeps their times.
+    """Prints steps and records their durations.
 
     Args:
-        console: where they are printed.
+        console: the terminal.
     """
 
     def __init__(self, console: Console) -> None:
@@ -27,21 +27,21 @@ class Steps:
         self._console = console
 
     @contextmanager
-    def step(self, name: str, what: str) -> Iterator[Say]:
-        """One step; a step that fails says so and lets its error pass."""
-        began = time.monotonic()
+    def step(self, name: str, what: str) -> Iterator[OnProgress]:
+        """Run one step; a step that fails is printed as failed."""
+        started = time.monotonic()
         with self._console.status(f"{name}: {escape(what)}") as status:
             try:
                 yield lambda text: status.update(f"{name}: {escape(what)}: {escape(text)}")
             except BaseException:
-                self._print(time.monotonic() - began, name, f"{what}: did not end well", style="red")
+                self._print(time.monotonic() - started, name, f"{what}: failed", style="red")
                 raise
-        done = Step(name=name, what=what, seconds=time.monotonic() - began)
+        done = Step(name=name, what=what, seconds=time.monotonic() - started)
         self.done.append(done)
         self._print(done.seconds, name, what)
 
     def note(self, text: str) -> None:
-        """Say something that a reader of the steps should know."""
+        """Print a line between steps."""
         self._console.print(f"{'':>8}  {'':<9}  {text}", markup=False)
 
     def _print(self, seconds: float, name: str, what: str, style: str = "") -> None:

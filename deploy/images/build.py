@@ -14,6 +14,7 @@ from pathlib import Path
 import docker
 from docker.errors import ImageNotFound
 
+from deploy.checkout import CHECKOUT
 from deploy.errors import InputError
 from deploy.images import inputs
 from deploy.images.buildkit import Build, Progress, find_builder
@@ -104,7 +105,7 @@ def build_runtime(
             tag=tag,
             target="runtime",
             dockerfile=inputs.DOCKERFILE,
-            context=inputs.CHECKOUT,
+            context=CHECKOUT,
             arguments=arguments,
             labels={
                 **_oci_labels(),
@@ -264,7 +265,7 @@ def _git(*arguments: str) -> str:
     """What git says of this checkout; nothing where there is no git or no repository."""
     try:
         answer = subprocess.run(
-            ["git", "-C", str(inputs.CHECKOUT), *arguments], capture_output=True, text=True, check=False
+            ["git", "-C", str(CHECKOUT), *arguments], capture_output=True, text=True, check=False
         )
     except OSError:
         return ""

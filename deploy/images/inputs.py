@@ -18,10 +18,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from deploy.checkout import CHECKOUT
 from deploy.errors import InputError, MachineError
 from deploy.images.checksum import sha256_of
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 DOCKERFILE = CHECKOUT / "images" / "Dockerfile"
 PREPARED = CHECKOUT / ".cache" / "images"
 

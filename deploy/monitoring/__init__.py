@@ -1,1 +1,1 @@
-"""What Prometheus and Grafana are told of a federation: alerts, dashboards, and what is scraped."""
+"""Prometheus and Grafana for a federation: alerts, scrape configuration, and `flarefleet monitor`."""

@@ -1,22 +1,39 @@
-"""Every alert of a federation. Each has a runbook, and a test that it fires and that it does not.
+"""The alerts of a federation. Each has a runbook, and tests that it fires and that it does not.
 
-Series of parents carry `project, site, role`, those of jobs `job` (its name) besides; `role` is who tells.
+Series of parents have the labels `project`, `site` and `role` (the role of the reporting parent); series of
+jobs also have `job`, the name of the job.
 """
 
 from __future__ import annotations
 
 from deploy.monitoring.paths import RUNBOOKS_URL, SCRAPE_JOB
-from deploy.monitoring.rule import Alert, rule_file
+from deploy.monitoring.rule import Alert, Severity, rule_file
 
-REMEMBERED = "1d"
-"""For so long a parent whose series are gone altogether is missed."""
+MEMORY = "1d"
+"""How long a parent without any series is considered missing."""
+
+
+def _certificate_expiring(severity: Severity, condition: str) -> Alert:
+    return Alert(
+        name="CertificateExpiring",
+        expression=f"""
+            min by (project, site, certificate) (nvflare_certificate_expiry_timestamp_seconds) - time()
+            {condition}
+        """,
+        wait="15m",
+        severity=severity,
+        summary="A certificate of {{ $labels.site }} expires in {{ $value | humanizeDuration }}",
+        description="The certificate `{{ $labels.certificate }}` of {{ $labels.site }} in {{ $labels.project "
+        "}} expires in {{ $value | humanizeDuration }}. Connections that use it will then fail.",
+    )
+
 
 FEDERATION = (
     Alert(
         name="ServerDown",
         expression=f"""
             (
-              max by (project, site) (max_over_time(nvflare_up{{role="server"}}[{REMEMBERED}]))
+              max by (project, site) (max_over_time(nvflare_up{{role="server"}}[{MEMORY}]))
               or max by (project, site) (up{{job="{SCRAPE_JOB}", role="server"}})
             )
             unless max by (project, site) (nvflare_up{{role="server"}} == 1)
@@ -24,46 +41,24 @@ FEDERATION = (
         wait="2m",
         severity="critical",
         summary="The server of {{ $labels.project }} is down",
-        description="{{ $labels.site }} has not answered on its telemetry port, or its NVFlare does not run. "
-        "No site can take up work until it is back; sites that train go on and wait for it.",
+        description="The telemetry port of {{ $labels.site }} does not answer, or NVFlare is not running. "
+        "Sites get no work until it is back; sites that are training continue and wait for it.",
     ),
     Alert(
         name="SiteDisconnected",
         expression=f"""
-            max by (project, site) (max_over_time(nvflare_registered{{role="server"}}[{REMEMBERED}]))
+            max by (project, site) (max_over_time(nvflare_registered{{role="server"}}[{MEMORY}]))
             unless max by (project, site) (nvflare_registered{{role="server"}} == 1)
             and on (project) (nvflare_up{{role="server"}} == 1)
         """,
         wait="5m",
         severity="warning",
         summary="{{ $labels.site }} is not connected to {{ $labels.project }}",
-        description="The server has heard nothing of {{ $labels.site }} for 5 minutes. Jobs that need it "
-        "wait or go on without it.",
+        description="The server has had no contact with {{ $labels.site }} for 5 minutes. Jobs that need it "
+        "wait, or continue without it.",
     ),
-    Alert(
-        name="CertificateExpiring",
-        expression="""
-            min by (project, site, certificate) (nvflare_certificate_expiry_timestamp_seconds) - time()
-            < 30 * 86400 >= 7 * 86400
-        """,
-        wait="15m",
-        severity="warning",
-        summary="A certificate of {{ $labels.site }} expires in {{ $value | humanizeDuration }}",
-        description="The certificate `{{ $labels.certificate }}` of {{ $labels.site }} in {{ $labels.project "
-        "}} expires in {{ $value | humanizeDuration }}. From then on nobody can connect with it.",
-    ),
-    Alert(
-        name="CertificateExpiring",
-        expression="""
-            min by (project, site, certificate) (nvflare_certificate_expiry_timestamp_seconds) - time()
-            < 7 * 86400
-        """,
-        wait="15m",
-        severity="critical",
-        summary="A certificate of {{ $labels.site }} expires in {{ $value | humanizeDuration }}",
-        description="The certificate `{{ $labels.certificate }}` of {{ $labels.site }} in {{ $labels.project "
-        "}} expires in {{ $value | humanizeDuration }}. From then on nobody can connect with it.",
-    ),
+    _certificate_expiring("warning", "< 30 * 86400 >= 7 * 86400"),
+    _certificate_expiring("critical", "< 7 * 86400"),
     Alert(
         name="WorkspaceFilling",
         expression="""
@@ -80,8 +75,8 @@ FEDERATION = (
         wait="15m",
         severity="warning",
         summary="The workspace of {{ $labels.site }} is filling up",
-        description="Less than a tenth of the workspace volume of {{ $labels.site }} is free, or it will be "
-        "full within a day as it grows now. A full workspace ends every job that writes to it.",
+        description="Less than 10 % of the workspace volume of {{ $labels.site }} is free, or at the current "
+        "growth it will be full within a day. Jobs that write to a full workspace fail.",
     ),
     Alert(
         name="TelemetryDropped",
@@ -91,9 +86,8 @@ FEDERATION = (
         wait="5m",
         severity="warning",
         summary="{{ $labels.site }} drops metrics of its jobs ({{ $labels.reason }})",
-        description="{{ $labels.site }} dropped {{ $value | humanize }} of what its jobs told it in the last "
-        "15 minutes (reason: {{ $labels.reason }}). Dashboards have gaps; the jobs themselves are not "
-        "touched.",
+        description="{{ $labels.site }} dropped {{ $value | humanize }} metrics of its jobs in the last "
+        "15 minutes (reason: {{ $labels.reason }}). Dashboards have gaps; the jobs are not affected.",
     ),
 )
 
@@ -117,9 +111,9 @@ JOBS = (
         wait="1m",
         severity="critical",
         summary="{{ $labels.job }} has been in one round for {{ $value | humanizeDuration }}",
-        description="The round that {{ $labels.job }} of {{ $labels.project }} is in has taken {{ $value | "
-        "humanizeDuration }}: five times as long as its rounds so far and more than ten minutes, or more "
-        "than six hours.",
+        description="The current round of {{ $labels.job }} in {{ $labels.project }} has taken {{ $value | "
+        "humanizeDuration }}: more than ten minutes and five times as long as its previous rounds, or "
+        "more than six hours.",
     ),
     Alert(
         name="JobFailed",
@@ -131,8 +125,7 @@ JOBS = (
         wait="0m",
         severity="warning",
         summary="A job of {{ $labels.project }} has failed",
-        description="{{ $value | humanize }} of the jobs that ended in the last 15 minutes did so with an "
-        "error.",
+        description="{{ $value | humanize }} jobs failed in the last 15 minutes.",
     ),
     Alert(
         name="JobPodPending",
@@ -141,10 +134,10 @@ JOBS = (
         """,
         wait="1m",
         severity="warning",
-        summary="A pod of {{ $labels.job }} waits at {{ $labels.site }}",
-        description="Kubernetes has not started the pod of {{ $labels.job }} at {{ $labels.site }} for {{ "
-        "$value | humanizeDuration }}: no node has the CPU, memory or GPU that it asks for, its image cannot "
-        "be had, or its volume cannot be mounted.",
+        summary="A pod of {{ $labels.job }} is pending at {{ $labels.site }}",
+        description="The pod of {{ $labels.job }} at {{ $labels.site }} has been pending for {{ "
+        "$value | humanizeDuration }}: no node has the requested CPU, memory or GPU, its image cannot be "
+        "pulled, or its volume cannot be mounted.",
     ),
     Alert(
         name="SiteMissingFromRounds",
@@ -167,7 +160,7 @@ JOBS = (
         severity="warning",
         summary="{{ $labels.participant }} is missing from the rounds of {{ $labels.job }}",
         description="In the last hour {{ $labels.participant }} missed more rounds of {{ $labels.job }} ({{ "
-        "$value | humanize }}) than it took part in. The model learns nothing from its data meanwhile.",
+        "$value | humanize }}) than it took part in. Meanwhile the model does not learn from its data.",
     ),
     Alert(
         name="TrackingBacklog",
@@ -180,10 +173,10 @@ JOBS = (
         """,
         wait="5m",
         severity="warning",
-        summary="{{ $labels.receiver }} does not take the metrics of {{ $labels.project }}",
-        description="{{ $value | humanize }} values that jobs logged wait for {{ $labels.receiver }}, and "
-        "none could be sent for ten minutes, or more than 10,000 wait. They are kept on the server's disk "
-        "and sent when it answers again.",
+        summary="{{ $labels.receiver }} does not accept the metrics of {{ $labels.project }}",
+        description="{{ $value | humanize }} values wait to be sent to {{ $labels.receiver }}: none has been "
+        "sent for ten minutes, or the backlog exceeds 10,000. They are kept on the server's disk and sent "
+        "when the receiver answers.",
     ),
 )
 
@@ -192,9 +185,9 @@ ALERTS = (*FEDERATION, *JOBS)
 
 
 def rules(runbooks: str = RUNBOOKS_URL) -> str:
-    """The rule file with every alert.
+    """Return the rule file with all alerts.
 
     Args:
-        runbooks: where the runbooks can be read.
+        runbooks: the URL of the runbooks' folder.
     """
     return rule_file(GROUPS, runbooks)

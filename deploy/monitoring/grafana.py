@@ -1,4 +1,4 @@
-"""Grafana with the dashboards and their Prometheus, for this machine alone and without a password."""
+"""Grafana with the dashboards, on the loopback interface and without authentication."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ from deploy.monitoring.paths import DASHBOARDS
 from deploy.monitoring.programs import HOST, Command
 from deploy.monitoring.scrape import INTERVAL_SECONDS
 
-FIRST = "flarefleet-federation"
-"""The dashboard that is shown first."""
+HOME_DASHBOARD = "flarefleet-federation"
 
 
 def grafana(program: Sequence[str], folder: Path, prometheus_url: str, port: int) -> Command:
-    """Grafana that finds its datasource and the dashboards by itself.
+    """Return the command that starts Grafana with its datasource and dashboards.
 
     Args:
-        program: how its server is called.
-        folder: for its settings and data.
-        prometheus_url: where the metrics are.
-        port: where it serves.
+        program: the command line of Grafana's server.
+        folder: the folder for settings and data.
+        prometheus_url: the URL of Prometheus.
+        port: the port of Grafana.
     """
     write_provisioning(folder / "provisioning", prometheus_url)
     return Command(
@@ -35,14 +34,14 @@ def grafana(program: Sequence[str], folder: Path, prometheus_url: str, port: int
             "GF_PATHS_PROVISIONING": str(folder / "provisioning"),
             "GF_SERVER_HTTP_ADDR": HOST,
             "GF_SERVER_HTTP_PORT": str(port),
-            # Whoever may open a page on this machine may look; nobody may change anything.
+            # Users of this machine may view, and may not change anything.
             "GF_AUTH_ANONYMOUS_ENABLED": "true",
             "GF_AUTH_ANONYMOUS_ORG_ROLE": "Viewer",
             "GF_AUTH_DISABLE_LOGIN_FORM": "true",
             "GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION": "true",
             "GF_ANALYTICS_REPORTING_ENABLED": "false",
             "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
-            "GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH": str(DASHBOARDS / f"{FIRST}.json"),
+            "GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH": str(DASHBOARDS / f"{HOME_DASHBOARD}.json"),
         },
         port=port,
         ready="/api/health",
@@ -50,7 +49,7 @@ def grafana(program: Sequence[str], folder: Path, prometheus_url: str, port: int
 
 
 def write_provisioning(folder: Path, prometheus_url: str) -> None:
-    """Write what Grafana reads when it starts: the datasource, and where the dashboards lie."""
+    """Write Grafana's provisioning files: the datasource and the dashboards' folder."""
     datasource = {
         "name": "Prometheus",
         "uid": "flarefleet-prometheus",

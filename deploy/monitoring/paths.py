@@ -1,17 +1,16 @@
-"""Where generated files and runbooks lie in the checkout, and what rules, scrapes and charts agree on."""
+"""Paths of the monitoring files in the checkout, and names that rules and charts share."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from deploy.checkout import CHARTS, CHECKOUT
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-CHART = CHECKOUT / "helm" / "flare-monitoring"
+CHART = CHARTS / "flare-monitoring"
 RULES = CHART / "rules"
 DASHBOARDS = CHART / "dashboards"
 RUNBOOKS = CHECKOUT / "docs" / "runbooks"
 
 RUNBOOKS_URL = "docs/runbooks"
-"""In the generated rules; whoever loads them puts in its place where the runbooks can be read."""
+"""Placeholder in the generated rules; the chart and `flarefleet monitor` replace it."""
 
 SCRAPE_JOB = "flarefleet"
-"""Prometheus' own label `job` of every scraped parent. A job's series carry their job's name instead."""
+"""The label `job` of all scraped parents. Series of a job have the name of the job instead."""

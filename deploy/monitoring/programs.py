@@ -1,4 +1,4 @@
-"""The programs Prometheus and Grafana: found on this machine, and run for as long as somebody watches."""
+"""Find and run Prometheus and Grafana on this machine."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.checkout import CHECKOUT
 from deploy.errors import Failed, MachineError
-from deploy.monitoring.paths import CHECKOUT, DASHBOARDS
+from deploy.monitoring.paths import DASHBOARDS
 from deploy.runtimes.ports import holder_of, is_free
 
 HOST = "127.0.0.1"
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 LOG_LINES = 10
-KEPT = "7d"
-"""For so long Prometheus keeps what it has seen."""
+RETENTION = "7d"
 
 GRAFANA_HOMES = (
     Path("/usr/share/grafana"),
@@ -30,41 +30,42 @@ GRAFANA_HOMES = (
 )
 
 INSTALL_PROMETHEUS = (
-    "Prometheus is not installed: there is no program `prometheus` on PATH. Install it:\n"
+    "Prometheus is not installed: the program `prometheus` is not on PATH. Install it:\n"
     "  Debian, Ubuntu   apt-get install prometheus && systemctl disable --now prometheus\n"
-    "                   (the package starts a service of its own, which would keep port 9090)\n"
+    "                   (the package starts a service that occupies port 9090)\n"
     "  macOS            brew install prometheus\n"
-    "  elsewhere        https://prometheus.io/download/, and its folder on PATH"
+    "  other systems    https://prometheus.io/download/, and add its folder to PATH"
 )
 INSTALL_GRAFANA = (
-    "Grafana is not installed, so there are no dashboards here: https://grafana.com/docs/grafana/latest/setup-grafana/\n"
+    "Grafana is not installed. Install it to see the dashboards: "
+    "https://grafana.com/docs/grafana/latest/setup-grafana/\n"
     f"Any Grafana can import them from {DASHBOARDS.relative_to(CHECKOUT)}."
 )
 
 
 @dataclass(frozen=True)
 class Command:
-    """A program that serves on a port of this machine."""
+    """A program that listens on a port of this machine."""
 
     name: str
     arguments: Sequence[str]
     environment: Mapping[str, str]
     port: int
     ready: str
-    """The path that answers 200 once it is ready."""
+    """The path that returns 200 if the program is ready."""
 
     @property
     def url(self) -> str:
-        """Where a browser finds it."""
+        """The URL of the program."""
         return f"http://{HOST}:{self.port}"
 
 
-class Running:
-    """A program that was started, and is stopped by `stop`.
+class RunningProgram:
+    """A started program.
 
     Args:
-        command: what to start.
-        log: a file for all that it writes.
+        command: the program.
+        log: the file for its output.
     """
 
     def __init__(self, command: Command, log: Path) -> None:
@@ -77,34 +78,34 @@ class Running:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is for us; we stop it
+                start_new_session=True,  # Ctrl-C must not reach it
             )
 
     def wait_until_ready(self) -> None:
-        """Ask until it says that it is.
+        """Wait until the program is ready.
 
         Raises:
-            Failed: it ended, or is not ready in a minute; with the end of its log.
+            Failed: it exited, or is not ready within a minute; the message contains the end of its log.
         """
         deadline = time.monotonic() + START_SECONDS
         while not self._is_ready():
-            self.refuse_ended()
+            self.check_running()
             if time.monotonic() > deadline:
-                raise Failed(self._explain(f"is not ready after {START_SECONDS:.0f} s"))
+                raise Failed(self._with_log(f"is not ready after {START_SECONDS:.0f} s"))
             time.sleep(0.1)
 
-    def refuse_ended(self) -> None:
-        """See that it still runs.
+    def check_running(self) -> None:
+        """Check that the program is running.
 
         Raises:
-            Failed: it does not.
+            Failed: it has exited.
         """
         code = self._process.poll()
         if code is not None:
-            raise Failed(self._explain(f"ended (exit code {code})"))
+            raise Failed(self._with_log(f"exited (exit status {code})"))
 
     def stop(self) -> None:
-        """Ask it to stop, and insist after a while."""
+        """Terminate the program; kill it after a timeout."""
         self._process.terminate()
         try:
             self._process.wait(STOP_SECONDS)
@@ -120,16 +121,16 @@ class Running:
             except (OSError, http.client.HTTPException):
                 return False
 
-    def _explain(self, what: str) -> str:
+    def _with_log(self, what: str) -> str:
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
         return "\n".join([f"{self.command.name} {what}. The end of {self.log}:", *(f"  {x}" for x in lines)])
 
 
 def find_prometheus() -> str:
-    """The program.
+    """Return the path of Prometheus.
 
     Raises:
-        MachineError: it is not on PATH; says how to install it.
+        MachineError: it is not on PATH.
     """
     found = shutil.which("prometheus")
     if found is None:
@@ -138,40 +139,40 @@ def find_prometheus() -> str:
 
 
 def find_grafana() -> tuple[str, ...] | None:
-    """How Grafana's server is called, with its home where that is known; None where it is not installed."""
-    places = os.pathsep.join([os.environ.get("PATH", ""), *(str(home / "bin") for home in GRAFANA_HOMES)])
+    """Return the command line of Grafana's server; None if it is not installed."""
+    path = os.pathsep.join([os.environ.get("PATH", ""), *(str(home / "bin") for home in GRAFANA_HOMES)])
     homes = [home for home in GRAFANA_HOMES if home.is_dir()]
     home = ("--homepath", str(homes[0])) if homes else ()
-    if (program := shutil.which("grafana", path=places)) is not None:
+    if (program := shutil.which("grafana", path=path)) is not None:
         return (program, "server", *home)
-    if (program := shutil.which("grafana-server", path=places)) is not None:
+    if (program := shutil.which("grafana-server", path=path)) is not None:
         return (program, *home)
     return None
 
 
-def refuse_taken(port: int, program: str, option: str) -> None:
-    """See that a port of this machine is free.
+def refuse_port_in_use(port: int, program: str, option: str) -> None:
+    """Check that a port of this machine is free.
 
     Raises:
-        MachineError: it is not; names the holder where that can be seen, and the option for another.
+        MachineError: it is in use.
     """
     if not is_free(port, HOST):
         holder = holder_of(port)
         raise MachineError(
-            f"Port {port} for {program} is taken{f': {holder} has it' if holder else ''}. "
-            f"Stop that, or choose another: flarefleet monitor {option} PORT"
+            f"Port {port} for {program} is in use{f' by {holder}' if holder else ''}. "
+            f"Choose another one: flarefleet monitor {option} PORT"
         )
 
 
 def prometheus(program: str, configuration: Path, data: Path, port: int) -> Command:
-    """Prometheus with a configuration, for this machine alone."""
+    """Return the command that starts Prometheus on the loopback interface."""
     return Command(
         name="Prometheus",
         arguments=[
             program,
             f"--config.file={configuration}",
             f"--storage.tsdb.path={data}",
-            f"--storage.tsdb.retention.time={KEPT}",
+            f"--storage.tsdb.retention.time={RETENTION}",
             f"--web.listen-address={HOST}:{port}",
         ],
         environment={},

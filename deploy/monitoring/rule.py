@@ -1,4 +1,4 @@
-"""One alert, and how alerts become a rule file of Prometheus."""
+"""Alerts, and the Prometheus rule file."""
 
 from __future__ import annotations
 
@@ -11,30 +11,29 @@ import yaml
 
 from deploy.monitoring.paths import RUNBOOKS_URL
 
+Severity = Literal["critical", "warning"]
+"""critical: jobs are blocked or will be soon, act now. warning: act today."""
+
 
 @dataclass(frozen=True)
 class Alert:
-    """A condition that somebody should know of.
-
-    Every expression keeps the label `project`, so that a federation's alerts can be told from another's.
-    """
+    """An alert; the result of its expression has the label `project`."""
 
     name: str
     expression: str
     wait: str
-    """For how long the condition must hold (Prometheus' `for`)."""
-    severity: Literal["critical", "warning"]
-    """critical: jobs stand still or soon will, somebody acts now. warning: somebody acts today."""
+    """How long the condition must hold before the alert fires (`for` in Prometheus)."""
+    severity: Severity
     summary: str
     description: str
 
 
 def rule_file(groups: Iterable[tuple[str, Iterable[Alert]]], runbooks: str = RUNBOOKS_URL) -> str:
-    """Groups of alerts as Prometheus reads them.
+    """Return the rule file of groups of alerts.
 
     Args:
-        groups: the name of each group and its alerts.
-        runbooks: where the runbooks are; each alert links to `RUNBOOKS/NAME.md` there.
+        groups: name and alerts of each group.
+        runbooks: the URL of the runbooks' folder; each alert links to `NAME.md` in it.
     """
     document = {
         "groups": [
@@ -59,7 +58,7 @@ def _rule(alert: Alert, runbooks: str) -> dict[str, object]:
 
 
 class _Readable(yaml.SafeDumper):
-    """Lists indented below their key, texts of several lines as they are."""
+    """Indents lists below their key, and writes multi-line texts as blocks."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, indentless=False)

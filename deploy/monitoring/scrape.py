@@ -1,9 +1,8 @@
-"""What a Prometheus on this machine is told: whom to scrape, and which rules to watch."""
+"""The configuration of a Prometheus on this machine: targets and rules."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -11,18 +10,19 @@ import yaml
 from deploy.monitoring.alerts import rules
 from deploy.monitoring.paths import RUNBOOKS, SCRAPE_JOB
 from deploy.runtimes.protocol import FederationStatus
+from fl_app.files import write_atomically
 
 INTERVAL_SECONDS = 5
-"""Between two scrapes: on one machine a round takes seconds."""
-LOOK_AGAIN_SECONDS = 5
-"""Between two looks of Prometheus at the list of targets."""
+"""Short, since on one machine a round takes seconds."""
+REFRESH_SECONDS = 5
+"""How often Prometheus reads the list of targets."""
 
 
 class Scrape:
     """The files of one Prometheus: prometheus.yml, rules.yaml, targets.json.
 
     Args:
-        folder: where they lie.
+        folder: the folder of the files.
         interval: seconds between two scrapes.
     """
 
@@ -34,7 +34,7 @@ class Scrape:
         self._known: dict[str, dict[str, object]] = {}
 
     def write(self) -> None:
-        """Write all but the targets."""
+        """Write the configuration and the rules."""
         document = {
             "global": {
                 "scrape_interval": f"{self._interval}s",
@@ -44,39 +44,29 @@ class Scrape:
             "scrape_configs": [
                 {
                     "job_name": SCRAPE_JOB,
-                    # A series says itself which site and job it is of: the server tells of every site.
+                    # The labels of a series are authoritative: the server reports on all sites.
                     "honor_labels": True,
                     "file_sd_configs": [
-                        {"files": [str(self._targets)], "refresh_interval": f"{LOOK_AGAIN_SECONDS}s"}
+                        {"files": [str(self._targets)], "refresh_interval": f"{REFRESH_SECONDS}s"}
                     ],
                 }
             ],
         }
-        _replace(self._rules, rules(RUNBOOKS.as_uri()))
-        _replace(self.configuration, yaml.safe_dump(document, sort_keys=False))
+        write_atomically(self._rules, rules(RUNBOOKS.as_uri()).encode())
+        write_atomically(self.configuration, yaml.safe_dump(document, sort_keys=False).encode())
 
-    def aim(self, status: FederationStatus) -> int:
-        """Scrape every server and site of a federation; one that is gone stays a target, and is missed.
+    def write_targets(self, status: FederationStatus) -> int:
+        """Write the targets: every server and site of the federation, including those seen earlier.
 
         Returns:
-            How many are scraped.
+            The number of targets.
         """
         for site in status.sites:
             if site.telemetry_url is not None:
-                labels: Mapping[str, str] = {
-                    "project": status.project,
-                    "site": site.name,
-                    "role": site.role,
-                }
+                labels = {"project": status.project, "site": site.name, "role": site.role}
                 address = site.telemetry_url.removeprefix("http://").rstrip("/")
                 self._known[site.name] = {"targets": [address], "labels": labels}
-        text = json.dumps(list(self._known.values()), indent=2) + "\n"
-        if not self._targets.exists() or self._targets.read_text(encoding="utf-8") != text:
-            _replace(self._targets, text)
+        content = json.dumps(list(self._known.values()), indent=2).encode() + b"\n"
+        if not self._targets.exists() or self._targets.read_bytes() != content:
+            write_atomically(self._targets, content)
         return len(self._known)
-
-
-def _replace(file: Path, text: str) -> None:
-    beside = file.with_name(f".{file.name}.new")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(file)

@@ -1,32 +1,51 @@
-"""An administrator's kit that reaches the server from this machine, whatever host the kit itself names."""
+"""An administrator's startup kit that reaches the server from this machine."""
 
 from __future__ import annotations
 
 import json
-import shutil
+import os
+import tempfile
 from pathlib import Path
+
+from fl_app.files import PRIVATE_FOLDER, write_atomically
+
+_CONFIG = "fed_admin.json"
 
 
 def kit_for_host(kit: Path, host: str, copy: Path, port: int | None = None) -> Path:
-    """The kit itself if it names `host` as the server, and `port`; otherwise a copy of it that does.
+    """Return `kit` if it names this server address, otherwise a variant of it that does.
+
+    The variant consists of symbolic links to the files of the kit, and its own fed_admin.json. Each file is
+    replaced atomically and only if it differs, so that concurrent calls and open sessions do not interfere.
 
     Args:
         kit: an administrator's startup kit.
         host: the server's name or address.
-        copy: where a copy would be; an earlier one there is replaced.
-        port: the server's for administration, where it is another than the kit's.
+        copy: the folder of the variant.
+        port: the server's administration port (default: the port in the kit).
     """
-    document = json.loads((kit / "startup" / "fed_admin.json").read_text(encoding="utf-8"))
+    document = json.loads((kit / "startup" / _CONFIG).read_text(encoding="utf-8"))
     admin = document["admin"]
     if admin["host"] == host and port in (None, admin["port"]):
         return kit
     admin["host"] = host
     admin["port"] = port or admin["port"]
-    new = copy.with_name(f".{copy.name}.new")
-    shutil.rmtree(new, ignore_errors=True)
-    new.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    shutil.copytree(kit, new)  # modes included: its key stays 0600
-    (new / "startup" / "fed_admin.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    shutil.rmtree(copy, ignore_errors=True)
-    new.rename(copy)
+    for part in ("startup", "local"):
+        (copy / part).mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+        for file in (kit / part).glob("*"):
+            if file.name != _CONFIG:
+                _link(copy / part / file.name, file.resolve())
+    config = copy / "startup" / _CONFIG
+    content = json.dumps(document, indent=2).encode() + b"\n"
+    if not config.is_file() or config.read_bytes() != content:
+        write_atomically(config, content)
     return copy
+
+
+def _link(link: Path, target: Path) -> None:
+    if link.is_symlink() and link.readlink() == target:
+        return
+    with tempfile.TemporaryDirectory(dir=link.parents[1], prefix=".new-") as folder:
+        new = Path(folder, link.name)
+        new.symlink_to(target)
+        os.replace(new, link)  # noqa: PTH105 - replaces a file that an earlier release copied

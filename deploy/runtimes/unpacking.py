@@ -18,8 +18,7 @@ def unpack(archive: IO[bytes], folder: str, target: Path) -> bool:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".copying-") as beside:
         try:
-            with tarfile.open(fileobj=archive) as opened:
-                _extract(opened, Path(beside))
+            extract(archive, Path(beside))
         except tarfile.ReadError:  # an empty one
             return False
         if not (Path(beside) / folder).is_dir():
@@ -29,15 +28,20 @@ def unpack(archive: IO[bytes], folder: str, target: Path) -> bool:
     return True
 
 
-def _extract(archive: tarfile.TarFile, folder: Path) -> None:
-    """Plain files and folders alone, and none that would lie elsewhere: a container's user has made them."""
-    for member in archive:
-        path = PurePosixPath(member.name)
-        if path.is_absolute() or ".." in path.parts:
-            continue
-        if member.isdir():
-            (folder / path).mkdir(parents=True, exist_ok=True)
-        elif member.isfile() and (content := archive.extractfile(member)) is not None:
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            with (folder / path).open("wb") as file:
-                shutil.copyfileobj(content, file)
+def extract(archive: IO[bytes], folder: Path) -> None:
+    """Extract only plain files and folders, and none outside of `folder`: the archive is not trusted.
+
+    Raises:
+        tarfile.ReadError: it is empty or not an archive.
+    """
+    with tarfile.open(fileobj=archive) as opened:
+        for member in opened:
+            path = PurePosixPath(member.name)
+            if path.is_absolute() or ".." in path.parts:
+                continue
+            if member.isdir():
+                (folder / path).mkdir(parents=True, exist_ok=True)
+            elif member.isfile() and (content := opened.extractfile(member)) is not None:
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                with (folder / path).open("wb") as file:
+                    shutil.copyfileobj(content, file)

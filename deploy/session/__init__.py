@@ -1,5 +1,4 @@
-"""An administrator's session with a running federation: submit, watch, fetch, abort, over NVFlare's own admin
-protocol."""
+"""An administrator's session with a running federation, over NVFlare's admin protocol."""
 
 from deploy.session.connection import open_session
 from deploy.session.kit import AdminKit

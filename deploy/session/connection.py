@@ -1,4 +1,4 @@
-"""Opens an administrator's session, and says in clear words why it cannot."""
+"""Open an administrator's session."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 
 from deploy.errors import Failed, FlarefleetError
 from deploy.session.kit import AdminKit
-from deploy.session.quiet import quiet, working_in
-from deploy.session.session import AdminSession, NotReached
+from deploy.session.nvflare_output import suppressed, working_in
+from deploy.session.session import AdminSession, ServerUnreachable
 
 LOGIN_TIMEOUT = 15.0
-"""Seconds in which a server that listens must have accepted the login."""
+"""Seconds."""
 
 
 @contextlib.contextmanager
 def open_session(kit: AdminKit) -> Iterator[AdminSession]:
-    """Log in with `kit`, and log out in the end: one login a command.
+    """Log in with `kit`, and log out at the end of the block.
 
     Raises:
-        Failed: no server, a certificate that is not valid, or a server that refuses it.
+        Failed: the server does not answer or rejects the login, or the certificate is invalid.
     """
     kit.check()
     with kit.borrowed() as folder, working_in(folder):
@@ -37,16 +37,16 @@ def _log_in(kit: AdminKit, folder: str) -> Any:
     from nvflare.fuel.flare_api.flare_api import new_secure_session
 
     try:
-        with quiet():
+        with suppressed():
             return new_secure_session(kit.user, folder, timeout=LOGIN_TIMEOUT)
     except (NoConnection, FLCommunicationError) as error:
-        raise NotReached(
-            f"the server at {kit.address} does not let {kit.user} in: {error}. Usually its certificate is "
-            "of another federation, or the server is still starting."
+        raise ServerUnreachable(
+            f"the server at {kit.address} did not accept the login of {kit.user}: {error}. Usually it is "
+            "still starting, or belongs to another federation than this certificate."
         ) from error
     except (AuthenticationError, InternalError) as error:
-        raise Failed(f"the server at {kit.address} refuses {kit.user}: {error}") from error
+        raise Failed(f"the server at {kit.address} rejected the login of {kit.user}: {error}") from error
     except FlarefleetError:
         raise
-    except Exception as error:  # NVFlare raises bare ones for a wrong certificate
+    except Exception as error:  # NVFlare raises a bare Exception for a wrong certificate
         raise Failed(f"cannot log in to {kit.address} as {kit.user}: {error}") from error

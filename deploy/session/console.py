@@ -1,4 +1,4 @@
-"""NVFlare's own admin console, on an administrator's kit: for a person, or for commands from a pipe."""
+"""NVFlare's admin console."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import sys
 from deploy.session.kit import AdminKit
 
 TRANSFER_FOLDER = "transfer"
-"""In the kit: where the console looks for jobs to submit and puts what it downloads."""
+"""Folder in the kit for submitted jobs and downloads of the console."""
 
 
 def run_console(kit: AdminKit) -> int:
-    """Run the console until it is left, and return its exit code.
+    """Run the console until the user leaves it; return its exit status.
 
-    The kit's own fl_admin.sh does the same with whatever `python3` comes first; this uses the NVFlare that
-    the kit is made for. Reading from a pipe it takes the user's name as its first line, as NVFlare's does.
+    The console runs with the installed NVFlare; fl_admin.sh in the kit would use the first `python3` on PATH.
+    If stdin is a pipe, its first line must be the user's name.
 
     Raises:
-        Failed: no server answers, or the certificate is not valid.
+        Failed: the server does not answer, or the certificate is invalid.
     """
     kit.check()
     (kit.folder / TRANSFER_FOLDER).mkdir(exist_ok=True)

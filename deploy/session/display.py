@@ -1,4 +1,4 @@
-"""Shows a job as it runs: a live table on a terminal, a line for each change elsewhere."""
+"""Display the progress of a job: a live table on a terminal, otherwise one line per change."""
 
 from __future__ import annotations
 
@@ -12,83 +12,82 @@ from rich.table import Table
 from rich.text import Text
 
 from deploy.session.session import SUBMITTED, Job
-from deploy.session.watching import Sighting
+from deploy.session.watching import Snapshot
 from fl_app.jobs.progress import JobProgress, SitePhase, SiteProgress
 
 _COLOURS = {SitePhase.WAITING: "dim", SitePhase.TRAINING: "cyan", SitePhase.FAILED: "red"}
 
 
 class Display(Protocol):
-    """Something that shows sightings of one job."""
+    """Shows snapshots of one job."""
 
-    def show(self, sighting: Sighting) -> None:
-        """Show the job as it is now."""
+    def show(self, snapshot: Snapshot) -> None:
+        """Show the current state of the job."""
         ...
 
 
 @contextmanager
-def displaying(console: Console) -> Iterator[Display]:
-    """The display that fits `console`."""
+def job_display(console: Console) -> Iterator[Display]:
+    """Return the display that suits `console`."""
     if not console.is_terminal:
-        yield _Lines(console)
+        yield _LineDisplay(console)
         return
     with Live(console=console, transient=False, auto_refresh=False) as live:
-        yield _Table(live)
+        yield _TableDisplay(live)
 
 
-class _Table:
+class _TableDisplay:
     def __init__(self, live: Live) -> None:
         self._live = live
 
-    def show(self, sighting: Sighting) -> None:
-        parts: list[Text | Table] = [Text(_headline(sighting))]
-        if sighting.progress and sighting.progress.sites:
-            parts.append(_site_table(sighting.progress))
+    def show(self, snapshot: Snapshot) -> None:
+        parts: list[Text | Table] = [Text(_headline(snapshot))]
+        if snapshot.progress and snapshot.progress.sites:
+            parts.append(_site_table(snapshot.progress))
         self._live.update(Group(*parts), refresh=True)
 
 
-class _Lines:
-    """One line for each thing that is new, so that a log of it reads well."""
-
+class _LineDisplay:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._headline = ""
         self._sites: dict[str, SiteProgress] = {}
 
-    def show(self, sighting: Sighting) -> None:
-        headline = _headline(sighting)
+    def show(self, snapshot: Snapshot) -> None:
+        headline = _headline(snapshot)
         if headline != self._headline:
             self._headline = headline
             self._print(headline)
-        for name, site in sorted((sighting.progress.sites if sighting.progress else {}).items()):
-            if _news(site) != _news(self._sites.get(name, SiteProgress())):
-                self._print(f"  {name}: {_site_words(site)}")
+        for name, site in sorted((snapshot.progress.sites if snapshot.progress else {}).items()):
+            if _printed_state(site) != _printed_state(self._sites.get(name, SiteProgress())):
+                self._print(f"  {name}: {site_text(site)}")
             self._sites[name] = site
 
     def _print(self, line: str) -> None:
         self._console.print(line, markup=False)
 
 
-def _headline(sighting: Sighting) -> str:
-    job, progress = sighting.job, sighting.progress
-    words = _status_words(job)
+def _headline(snapshot: Snapshot) -> str:
+    progress = snapshot.progress
+    text = status_text(snapshot.job)
     if progress is None or progress.round is None:
-        return words
-    of = f"/{progress.rounds}" if progress.rounds else ""
-    return f"{words}, round {progress.round}{of}"
+        return text
+    total = f"/{progress.rounds}" if progress.rounds else ""
+    return f"{text}, round {progress.round}{total}"
 
 
-def _status_words(job: Job) -> str:
+def status_text(job: Job) -> str:
+    """Return the status of a job, with the reason if it is waiting."""
     if job.status == SUBMITTED and job.waits_for:
-        return f"{job.name}: waits to be started ({job.waits_for})"
+        return f"{job.name}: waiting to start ({job.waits_for})"
     if job.server_waits_for:
-        return f"{job.name}: {job.status}, the server waits for its job pod: {job.server_waits_for}"
-    took = f" after {short_duration(job.duration)}" if job.is_finished and job.duration else ""
-    return f"{job.name}: {job.status}{took}"
+        return f"{job.name}: {job.status}, the server is waiting for its job pod: {job.server_waits_for}"
+    duration = f" after {short_duration(job.duration)}" if job.is_finished and job.duration else ""
+    return f"{job.name}: {job.status}{duration}"
 
 
 def short_duration(duration: str) -> str:
-    """NVFlare's `0:00:05.404747` as `0:00:05`."""
+    """Return NVFlare's `0:00:05.404747` as `0:00:05`."""
     return duration.partition(".")[0]
 
 
@@ -96,24 +95,25 @@ def _site_table(progress: JobProgress) -> Table:
     tags = sorted({tag for site in progress.sites.values() for tag in site.metrics})
     table = Table("site", "state", "rounds", *tags, box=None, pad_edge=False, header_style="dim")
     for name, site in sorted(progress.sites.items()):
-        state = _waiting_words(site) or f"{site.phase.value} {site.error}".strip()
+        state = _waiting_text(site) or f"{site.phase.value} {site.error}".strip()
         values = [f"{site.metrics[tag]:.4g}" if tag in site.metrics else "" for tag in tags]
         table.add_row(name, Text(state, style=_COLOURS[site.phase]), str(site.rounds_done), *values)
     return table
 
 
-def _news(site: SiteProgress) -> tuple[int, str, str]:
+def _printed_state(site: SiteProgress) -> tuple[int, str, str]:
     return site.rounds_done, site.error, site.waits_for
 
 
-def _waiting_words(site: SiteProgress) -> str:
-    return f"waits for its job pod: {site.waits_for}" if site.waits_for else ""
+def _waiting_text(site: SiteProgress) -> str:
+    return f"waiting for its job pod: {site.waits_for}" if site.waits_for else ""
 
 
-def _site_words(site: SiteProgress) -> str:
+def site_text(site: SiteProgress) -> str:
+    """Return the progress of a site as one line."""
     if site.error:
         return f"failed: {site.error}"
     if site.waits_for:
-        return _waiting_words(site)
+        return _waiting_text(site)
     metrics = ", ".join(f"{tag} {value:.4g}" for tag, value in sorted(site.metrics.items()))
     return f"{site.rounds_done} round{'s' * (site.rounds_done != 1)} done{f' ({metrics})' if metrics else ''}"

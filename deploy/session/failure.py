@@ -1,4 +1,4 @@
-"""Why a job failed: the guard's reason if it ended the job, and which site, with the last exception there."""
+"""Find out why a job failed: from the guard's reason, or the last exception of each site."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from deploy.session.session import COMPLETED, NEVER_STARTED, AdminSession, Job
 from fl_app.guard.finding import reasons_in
 
-LOGS_WITHIN = 6.0
-"""Seconds in which a site that failed has sent its error log; it does when its part of the job has ended."""
-SHOWN_LINES = 12
+LOG_TIMEOUT = 6.0
+"""Seconds to wait for the error log of a failed site; a site sends it when its job process exits."""
+MAX_LINES = 12
+"""Lines of an exception."""
 
 _LOG_LINE = re.compile(
     r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2},\d+ - (?P<logger>\S+) - (?P<level>[A-Z]+) - (?P<text>.*)"
@@ -25,29 +26,27 @@ _CONSEQUENCES = (
     "exception sending request: RuntimeError: failed to download", "download aborted after",
     "no attribute 'get_widget'",
 )  # fmt: skip
-"""Errors that only tell that the job ends, or that it was asked how it is before it had begun: no cause."""
+"""Errors that NVFlare logs when a job ends or is asked for its progress too early: never the cause."""
 _BLAMED = re.compile(r"Result from (?P<site>\S+) is bad|reported failure from (?P<other>[^\s:]+)")
 
 
 @dataclass(frozen=True)
 class SiteError:
-    """What went wrong at one place."""
+    """The error of one site, of the server, or of the guard."""
 
     site: str
-    """A site, `server`, or `the guard`."""
     text: str
-    """The last exception of its log, or the last line that says anything."""
+    """The last exception in the log, or the last error."""
 
 
 SERVER = "server"
 GUARD = "the guard"
-"""Whose reason is the cause, in one line; what sites say beside it merely adds to it."""
 
 
 def explain(session: AdminSession, job: Job) -> tuple[SiteError, ...]:
-    """What each site says about a job that failed, or else the server; empty if nobody says anything.
+    """Return the errors of a failed job: the guard's, or those of the sites, or the server's.
 
-    Waits some seconds for the logs of sites, which come in after the job has ended.
+    The result is empty if no log contains an error. The call waits some seconds for the logs of sites.
     """
     if job.status == COMPLETED:
         return ()
@@ -58,15 +57,15 @@ def explain(session: AdminSession, job: Job) -> tuple[SiteError, ...]:
         return (SiteError(GUARD, reasons[0]),)
     blamed = {match["site"] or match["other"] for match in _BLAMED.finditer(server_log)}
     logs = _await_logs(session, job.id, blamed)
-    errors = [SiteError(site, last_error(log)) for site, log in sorted(logs.items()) if last_error(log)]
+    errors = [SiteError(site, text) for site, log in sorted(logs.items()) if (text := last_error(log))]
     errors.sort(key=lambda error: error.site not in blamed)
-    if not errors and (on_server := last_error(server_log)):
-        errors.append(SiteError(SERVER, on_server))
+    if not errors and (text := last_error(server_log)):
+        errors.append(SiteError(SERVER, text))
     return tuple(errors)
 
 
 def _await_logs(session: AdminSession, job_id: str, blamed: set[str]) -> dict[str, str]:
-    deadline = time.monotonic() + LOGS_WITHIN
+    deadline = time.monotonic() + LOG_TIMEOUT
     while True:
         logs = session.error_logs(job_id)
         if (logs and blamed <= logs.keys()) or time.monotonic() > deadline:
@@ -75,34 +74,36 @@ def _await_logs(session: AdminSession, job_id: str, blamed: set[str]) -> dict[st
 
 
 def last_error(log: str) -> str:
-    """The cause in a log of NVFlare's: its last exception, or its last error that is no mere consequence;
-    else nothing."""
+    """Return the last exception in a log of NVFlare, or else its last error; empty if there is none.
+
+    Errors that are only consequences of the end of a job are ignored.
+    """
     causes = [
         text for text in _errors(log) if not any(mark in text.splitlines()[0] for mark in _CONSEQUENCES)
     ]
-    with_exception = [text for text in causes if "Traceback (most recent call last)" in text]
-    if with_exception:
-        return _end_of(with_exception[-1])
-    return _end_of(causes[-1]) if causes else ""
+    exceptions = [text for text in causes if "Traceback (most recent call last)" in text]
+    if exceptions:
+        return _last_exception(exceptions[-1])
+    return _last_exception(causes[-1]) if causes else ""
 
 
 def _errors(log: str) -> list[str]:
-    """The entries of level ERROR and above, each with its further lines."""
+    """Return the log entries of level ERROR and above, including their continuation lines."""
     found: list[list[str]] = []
-    wanted = False
+    is_error = False
     for line in log.splitlines():
         match = _LOG_LINE.match(line)
         if match:
-            wanted = match["level"] in ("ERROR", "CRITICAL")
-            if wanted:
+            is_error = match["level"] in ("ERROR", "CRITICAL")
+            if is_error:
                 found.append([_CONTEXT.sub("", match["text"])])
-        elif wanted:
+        elif is_error:
             found[-1].append(line)
     return ["\n".join(lines).strip() for lines in found]
 
 
-def _end_of(text: str) -> str:
-    """The last exception of an entry, without the frames that are NVFlare's own."""
+def _last_exception(text: str) -> str:
+    """Return the last exception of a log entry, without the frames of NVFlare."""
     last = text.rpartition("During handling of the above exception")[2]
     lines: list[str] = []
     skipping = False
@@ -113,4 +114,4 @@ def _end_of(text: str) -> str:
             skipping = False
         if line.strip() and not skipping and set(line.strip()) - set("^~"):
             lines.append(line)
-    return "\n".join(lines[-SHOWN_LINES:])
+    return "\n".join(lines[-MAX_LINES:])

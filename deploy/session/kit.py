@@ -1,4 +1,4 @@
-"""An administrator's startup kit: whose it is, which server it reaches, and whether it can log in at all."""
+"""An administrator's startup kit."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from cryptography import x509
 from deploy.errors import Failed, InputError
 
 CONNECT_TIMEOUT = 5.0
-"""Seconds until a server that does not answer counts as not there."""
+"""Seconds."""
 
 
 @dataclass(frozen=True)
 class AdminKit:
-    """A startup kit as NVFlare makes it for an administrator.
+    """A startup kit that NVFlare created for an administrator.
 
     Args:
-        folder: holds startup/fed_admin.json.
-        user: whom the kit is for, such as admin@example.org.
-        host: the server's, as the kit has it.
-        port: the server's, for administration.
+        folder: the folder with startup/fed_admin.json.
+        user: the administrator, such as admin@example.org.
+        host: the server's host name in the kit.
+        port: the server's administration port.
     """
 
     folder: Path
@@ -49,7 +49,7 @@ class AdminKit:
         except FileNotFoundError:
             raise InputError(f"{folder}: not an administrator's startup kit: {config} is missing") from None
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{config}: cannot be read as an administrator's kit: {error}") from error
+            raise InputError(f"{config}: is not a valid administrator's kit: {error}") from error
 
     @property
     def address(self) -> str:
@@ -57,10 +57,10 @@ class AdminKit:
         return f"{self.host}:{self.port}"
 
     def check(self) -> None:
-        """Make sure of what NVFlare's login would only call a failure.
+        """Check the certificate and the connection; NVFlare's login does not tell why it fails.
 
         Raises:
-            Failed: the certificate is not valid now, or nothing listens at the server's address.
+            Failed: the certificate is expired or not yet valid, or no server answers.
         """
         self._check_certificate()
         try:
@@ -68,7 +68,7 @@ class AdminKit:
         except OSError as error:
             raise Failed(
                 f"no server answers at {self.address} ({error.strerror or error}). "
-                "Is the federation up? flarefleet status"
+                "Is the federation running? flarefleet status"
             ) from None
 
     def _check_certificate(self) -> None:
@@ -76,7 +76,7 @@ class AdminKit:
         try:
             certificate = x509.load_pem_x509_certificate(file.read_bytes())
         except (OSError, ValueError) as error:
-            raise InputError(f"{file}: cannot be read as a certificate: {error}") from error
+            raise InputError(f"{file}: is not a valid certificate: {error}") from error
         now = datetime.now(timezone.utc)
         if now > certificate.not_valid_after_utc:
             raise Failed(
@@ -86,16 +86,18 @@ class AdminKit:
         begin = certificate.not_valid_before_utc
         if now < begin:
             raise Failed(
-                f"the certificate of {self.user} is valid from {begin:%Y-%m-%d %H:%M} UTC on, and this "
-                f"machine says it is {now:%Y-%m-%d %H:%M} UTC. Is its clock right?"
+                f"the certificate of {self.user} is valid from {begin:%Y-%m-%d %H:%M} UTC. The clock of this "
+                f"machine is at {now:%Y-%m-%d %H:%M} UTC; correct it if it is wrong."
             )
 
     @contextmanager
     def borrowed(self) -> Iterator[Path]:
-        """A folder that NVFlare may write into and that leads to this kit; gone afterwards, the key is never
-        copied."""
-        with TemporaryDirectory(prefix="flarefleet-admin-") as made:
-            kit = Path(made)
+        """Return a temporary folder that links to this kit and that NVFlare may write into.
+
+        The private key is not copied.
+        """
+        with TemporaryDirectory(prefix="flarefleet-admin-") as temporary:
+            kit = Path(temporary)
             for part in ("startup", "local"):
                 if (self.folder / part).is_dir():
                     (kit / part).symlink_to(self.folder / part)

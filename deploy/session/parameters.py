@@ -1,4 +1,4 @@
-"""Reads `--set NAME=VALUE` into a job's parameters, and says what is wrong before anything is submitted."""
+"""Validate `--set NAME=VALUE` against the parameters of a job."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from fl_app.jobs.user_code import UserCodeError
 
 
 def find_job(name: str) -> JobDescription:
-    """The job `name`.
+    """Return the job `name`.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no such job.
     """
     try:
         return find(name)
@@ -29,47 +29,46 @@ def find_job(name: str) -> JobDescription:
 
 
 def read_parameters(job: JobDescription, settings: Sequence[str]) -> JobParameters:
-    """The parameters of `job` with these settings, the others at their defaults.
+    """Return the parameters of `job` with these settings.
 
     Raises:
-        InputError: with every mistake: a setting without a value, set twice, of a name or value that the job
-            does not take.
+        InputError: settings are invalid; the message lists all of them.
     """
-    given, mistakes = _split(settings)
+    given, errors = _split(settings)
     known = job.parameters.model_fields
-    mistakes += [_unknown(name, job) for name in given if name not in known]
+    errors += [_unknown(name, job) for name in given if name not in known]
     values = {name: _value(text) for name, text in given.items() if name in known}
     try:
         parameters = job.parameters.model_validate(values)
     except ValidationError as error:
-        mistakes += [
+        errors += [
             str(cause)
-            if isinstance(cause := fault.get("ctx", {}).get("error"), UserCodeError)
-            else _refused(fault["loc"], fault["msg"], given, job)
-            for fault in error.errors()
+            if isinstance(cause := one.get("ctx", {}).get("error"), UserCodeError)
+            else _invalid(one["loc"], one["msg"], given, job)
+            for one in error.errors()
         ]
-    if mistakes:
-        raise InputError(mistakes)
+    if errors:
+        raise InputError(errors)
     return parameters
 
 
 def _split(settings: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     given: dict[str, str] = {}
-    mistakes = []
+    errors = []
     for setting in settings:
         name, equals, value = setting.partition("=")
         name = name.strip()
         if not equals or not name:
-            mistakes.append(f"--set {setting}: must be NAME=VALUE, such as --set rounds=5")
+            errors.append(f"--set {setting}: must be NAME=VALUE, such as --set rounds=5")
         elif name in given:
-            mistakes.append(f"--set {name}: is set twice")
+            errors.append(f"--set {name}: is set twice")
         else:
             given[name] = value.strip()
-    return given, mistakes
+    return given, errors
 
 
 def _value(text: str) -> Any:
-    """Text, but for a list or an object, which is written as JSON."""
+    """Parse a list or an object as JSON; leave other values as text."""
     if text[:1] in ("[", "{"):
         try:
             return json.loads(text)
@@ -85,7 +84,7 @@ def _unknown(name: str, job: JobDescription) -> str:
     return f"--set {name}: the job {job.name} has no such parameter; {hint}It has: {has}"
 
 
-def _refused(loc: tuple[int | str, ...], message: str, given: dict[str, str], job: JobDescription) -> str:
+def _invalid(loc: tuple[int | str, ...], message: str, given: dict[str, str], job: JobDescription) -> str:
     if not loc:
         return f"--set: {message}"
     name = str(loc[0])
@@ -95,12 +94,12 @@ def _refused(loc: tuple[int | str, ...], message: str, given: dict[str, str], jo
 
 
 def describe(field: FieldInfo) -> str:
-    """What a parameter takes: `int, at least 1, at most 100`."""
+    """Return the type and limits of a parameter, such as `int, at least 1, at most 100`."""
     kind = getattr(field.annotation, "__name__", str(field.annotation))
     limits = [
-        f"{words} {getattr(limit, bound)}"
+        f"{text} {getattr(limit, bound)}"
         for limit in field.metadata
-        for bound, words in _BOUNDS
+        for bound, text in _BOUNDS
         if hasattr(limit, bound)
     ]
     return ", ".join([kind, *limits])

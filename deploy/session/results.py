@@ -1,4 +1,4 @@
-"""Lays a finished job's results out so that a person finds them: model, metrics, tb_events, logs."""
+"""Sort the results of a finished job into folders: model, metrics, tb_events, logs."""
 
 from __future__ import annotations
 
@@ -10,95 +10,101 @@ from deploy.errors import Failed, InputError
 from deploy.session.session import AdminSession
 from fl_app.jobs.shared.journal import MODEL_FOLDER
 
-_SUBMITTED = "job"
 _METRICS = (".json", ".csv", ".txt")
 _NOT_METRICS = ("meta.json", "fl_app.txt", "stats_pool_summary.json", "config_fed_server.json")
+_MODELS = (".pt", ".pth", ".npy", ".npz", ".safetensors")
+_LOGS = ("log.txt", "log.json", ".log", "log_fl.txt")
 
 
 def fetch(session: AdminSession, job_id: str, folder: Path) -> Path:
-    """Download what job `job_id` left on the server into a new `folder`, and return it.
+    """Download the results of a job from the server into a new `folder`, and return it.
 
-    It holds `model/`, `metrics/`, `tb_events/SITE/`, `logs/` (the server's, and the error log of each site
-    that has one),
-    `job/` (as it was submitted) and `other/`; those that would be empty are left out.
+    It contains `model/`, `metrics/`, `tb_events/SITE/`, `logs/` (of the server, and the error logs of sites),
+    `job/` (as submitted) and `other/`, without the empty ones.
 
     Raises:
-        InputError: no such job, or `folder` exists and is not empty.
+        InputError: there is no such job, or `folder` exists and is not empty.
         Failed: the job has not ended.
     """
-    refuse_taken(folder)
+    refuse_existing(folder)
     job = session.job(job_id)
     if not job.is_finished:
         raise Failed(
             f"the job {job_id} has not ended: it is {job.status}. Wait for it: flarefleet watch {job_id}"
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as made:
-        downloaded = session.download(job_id, Path(made) / "download")
-        laid_out = Path(made) / "results"
-        laid_out.mkdir()
-        _lay_out(downloaded, laid_out)
+    with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
+        downloaded = session.download(job_id, Path(temporary) / "download")
+        results = Path(temporary) / "results"
+        results.mkdir()
+        sort_results(downloaded, results)
         for site, log in session.error_logs(job_id).items():
-            _write(laid_out / "logs" / f"{site}.error.log", log)
+            file = results / "logs" / f"{site}.error.log"
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(log, encoding="utf-8")
         if folder.exists():
             folder.rmdir()
-        laid_out.replace(folder)
+        results.replace(folder)
     return folder
 
 
-def lay_out_run(run: Path, into: Path) -> None:
-    """Lay out the server's folder of a job's run, without a download: the files are moved."""
+def sort_results(downloaded: Path, into: Path) -> None:
+    """Move each file of a downloaded result archive below `into`, to the folder of its kind."""
+    files = {file.relative_to(downloaded): file for file in downloaded.rglob("*") if file.is_file()}
+    _move({path: file for path, file in files.items() if not path.name.startswith(".__nvfl")}, into)
+
+
+def sort_run(run: Path, into: Path) -> None:
+    """Move the files of a job's run folder on the server, as `sort_results` does."""
     into.mkdir(parents=True, exist_ok=True)
-    for file in sorted(run.rglob("*")):
-        if file.is_file():
-            _put(file, into / _place(Path("workspace", file.relative_to(run))))
+    _move({"workspace" / file.relative_to(run): file for file in run.rglob("*") if file.is_file()}, into)
 
 
-def refuse_taken(folder: Path) -> None:
-    """See that results can be laid out in `folder`.
+def refuse_existing(folder: Path) -> None:
+    """Check that results can be written to `folder`.
 
     Raises:
         InputError: it exists and is not empty.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder}: is not empty, and nothing is overwritten; name a new folder")
+        raise InputError(f"{folder}: is not empty, and nothing is overwritten; choose a new folder")
 
 
-def _lay_out(downloaded: Path, into: Path) -> None:
-    for file in sorted(downloaded.rglob("*")):
-        if not file.is_file() or file.name.startswith(".__nvfl"):
-            continue
-        _put(file, into / _place(file.relative_to(downloaded)))
+def _move(files: dict[Path, Path], into: Path) -> None:
+    for path, file in sorted(files.items()):
+        kind, name = _sorted(path)
+        target = into / kind / name
+        if target.exists():  # such as x.pt beside app_server/x.pt
+            target = into / kind / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(file, target)
 
 
-def _put(file: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.move(file, target)
+def _sorted(path: Path) -> tuple[str, Path]:
+    """Return the folder of a file, and its path there.
 
-
-def _place(path: Path) -> Path:
-    """Where a file of NVFlare's result archive goes: it has job/, workspace/ (the run's folder) and
-    meta.json."""
-    if path.parts[0] == _SUBMITTED:
-        return Path("job", *path.parts[2:])
+    Args:
+        path: a path in NVFlare's result archive: job/NAME/..., workspace/... (the run folder), or meta.json.
+    """
+    if path.parts[0] == "job":
+        return "job", Path(*path.parts[2:])
     if path.parts[0] != "workspace":
-        return path
+        return "", path
     inner = Path(*path.parts[1:])
+    is_of_app = inner.parts[0].startswith("app_") and len(inner.parts) > 1
+    short = Path(*inner.parts[1:]) if is_of_app else inner
     if "tb_events" in inner.parts:
-        return Path("tb_events", *inner.parts[inner.parts.index("tb_events") + 1 :])
+        return "tb_events", Path(*inner.parts[inner.parts.index("tb_events") + 1 :])
     if inner.parts[0] == MODEL_FOLDER:
-        return Path("model", inner)
-    if inner.suffix in (".pt", ".pth", ".npy", ".npz", ".safetensors"):
-        return Path("model", inner.name)
-    if inner.name.endswith(("log.txt", "log.json", ".log", "log_fl.txt")):
-        return Path("logs", f"server.{inner.name}")
-    if inner.parts[0].startswith("app_") and "config" in inner.parts:
-        return Path("other", inner)
-    if inner.parts[0] == "metrics" or (inner.suffix in _METRICS and inner.name not in _NOT_METRICS):
-        return Path("metrics", inner.name)
-    return Path("other", inner)
-
-
-def _write(file: Path, text: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding="utf-8")
+        return "model", inner
+    if inner.suffix in _MODELS:
+        return "model", short
+    if inner.name.endswith(_LOGS):
+        return "logs", short.with_name(f"server.{inner.name}")
+    if is_of_app and "config" in inner.parts:
+        return "other", inner
+    if inner.parts[0] == "metrics":
+        return "metrics", Path(*inner.parts[1:])
+    if inner.suffix in _METRICS and inner.name not in _NOT_METRICS:
+        return "metrics", short
+    return "other", inner

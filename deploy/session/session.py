@@ -1,5 +1,4 @@
-"""What an administrator can ask of a running federation; every call survives a lost connection for a
-while."""
+"""Requests of an administrator to a running federation; each reconnects if the connection is lost."""
 
 from __future__ import annotations
 
@@ -14,11 +13,11 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_expone
 
 from deploy.errors import Failed, InputError
 from deploy.session.kit import AdminKit
-from deploy.session.quiet import quiet
+from deploy.session.nvflare_output import suppressed
 from fl_app.jobs.progress import SERVER_WAITS_FOR, STATS_GROUP, WAITING_GROUP, JobProgress, SiteProgress
 
-RECONNECT_FOR = 60.0
-"""Seconds for which a lost connection is tried again before a command gives up."""
+RECONNECT_TIMEOUT = 60.0
+"""Seconds."""
 
 COMPLETED = "FINISHED:COMPLETED"
 RUNNING = "RUNNING"
@@ -32,29 +31,29 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Job:
-    """A job as the server keeps it."""
+    """A job on the server."""
 
     id: str
     name: str
     status: str
-    """SUBMITTED, DISPATCHED, RUNNING, or FINISHED:HOW."""
+    """SUBMITTED, DISPATCHED, RUNNING, or FINISHED:RESULT."""
     submitter: str
     submitted: datetime
     duration: str
-    """H:MM:SS.ffffff since its start; empty before."""
+    """H:MM:SS.ffffff since the start; empty before."""
     waits_for: str
-    """Why the server has not started it yet, or never did, in its words; empty if it has or has not tried."""
+    """The server's reason for not having started the job; empty if there is none."""
     server_waits_for: str
-    """Why the job's pod on the server does not run yet, in Kubernetes' words; empty if it does."""
+    """Kubernetes' reason why the job's pod on the server is not running yet; empty if there is none."""
 
     @property
     def is_finished(self) -> bool:
-        """Whether it has ended, however."""
+        """Whether the job has ended, with any result."""
         return self.status.startswith("FINISHED")
 
     @classmethod
     def of(cls, meta: dict[str, Any]) -> Job:
-        """From NVFlare's job meta."""
+        """Return the job that NVFlare's job meta describes."""
         attempts = [line for line in meta.get("schedule_history") or () if not line.endswith(": scheduled")]
         status = str(meta["status"])
         return cls(
@@ -69,20 +68,20 @@ class Job:
         )
 
 
-class NotReached(Failed):
-    """The server cannot be reached now; it may be later."""
+class ServerUnreachable(Failed):
+    """The server does not answer; a later attempt may succeed."""
 
 
-class NotAllowed(Failed):
-    """The server does not let this administrator do that."""
+class PermissionDenied(Failed):
+    """The server denied the request to this administrator."""
 
 
 class AdminSession:
-    """One login.
+    """A login to the server.
 
     Args:
-        kit: whose.
-        log_in: makes a session of NVFlare's flare_api; called again when the connection is lost.
+        kit: the administrator's kit.
+        log_in: returns a session of NVFlare's flare_api; called again if the connection is lost.
     """
 
     def __init__(self, kit: AdminKit, log_in: Callable[[], Any]) -> None:
@@ -91,125 +90,124 @@ class AdminSession:
         self._api: Any = log_in()
 
     def close(self) -> None:
-        """Log out; the interpreter would hang at its end otherwise."""
+        """Log out; without it the interpreter would hang at exit."""
         if self._api is not None:
             api, self._api = self._api, None
-            with quiet():
+            with suppressed():
                 try:
                     api.close()
-                except Exception:  # the server may be gone: nothing is left to log out from
+                except Exception:  # the server may be gone
                     api.api.close()
 
     def sites(self) -> tuple[str, ...]:
-        """The names of the sites that are registered now."""
-        info = self._ask(lambda api: api.get_system_info())
+        """Return the names of the registered sites."""
+        info = self._request(lambda api: api.get_system_info())
         return tuple(sorted(client.name for client in info.client_info))
 
     def submit(self, folder: Path, token: str) -> str:
-        """Submit the job in `folder` (NVFlare writes its signatures into it) and return its id.
+        """Submit a job and return its id.
 
         Args:
-            folder: an exported job.
-            token: submitted again with the same token, the same job is returned and not started twice.
+            folder: an exported job; NVFlare writes signatures into it.
+            token: a second submission with the same token returns the same job.
         """
-        return str(self._ask(lambda api: api.submit_job(str(folder), submit_token=token)))
+        return str(self._request(lambda api: api.submit_job(str(folder), submit_token=token)))
 
     def job(self, job_id: str) -> Job:
-        """The job with this id.
+        """Return the job with this id.
 
         Raises:
-            InputError: there is none.
+            InputError: there is no such job.
         """
-        return Job.of(self._ask(lambda api: api.get_job_meta(job_id), job_id))
+        return Job.of(self._request(lambda api: api.get_job_meta(job_id), job_id))
 
     def jobs(self) -> tuple[Job, ...]:
-        """Every job that the server keeps, oldest first."""
-        metas = self._ask(lambda api: api.list_jobs(detailed=True))
+        """Return all jobs in the server's store, oldest first."""
+        metas = self._request(lambda api: api.list_jobs(detailed=True))
         return tuple(sorted((Job.of(meta) for meta in metas), key=lambda job: job.submitted))
 
     def progress(self, job_id: str) -> JobProgress | None:
-        """How far a running job is; None while its process cannot be asked, or if nothing in it answers."""
+        """Return the progress of a running job; None if its process does not answer."""
         from nvflare.fuel.flare_api.api_spec import InternalError, JobNotFound, JobNotRunning
 
         try:
-            with quiet():
+            with suppressed():
                 stats = self._api.show_stats(job_id, "server")
         except (JobNotFound, JobNotRunning, InternalError, RuntimeError):
             return None
         except Exception as error:
             if _is_lost(error):
-                return None  # the next question about its status reconnects
+                return None  # the next request reconnects
             raise
         try:
-            return _with_waiting(
+            return _add_waiting_sites(
                 JobProgress.model_validate(stats["server"][STATS_GROUP]), stats["server"].get(WAITING_GROUP)
             )
         except (KeyError, TypeError, ValueError):
             return None
 
     def abort(self, job_id: str) -> None:
-        """End a job that runs or waits."""
-        self._ask(lambda api: api.abort_job(job_id), job_id)
+        """Abort a running or waiting job."""
+        self._request(lambda api: api.abort_job(job_id), job_id)
 
     def download(self, job_id: str, into: Path) -> Path:
-        """Download the server's results of a finished job into a new folder below `into`, and return it."""
-        return Path(self._ask(lambda api: api.download_job_result(job_id, str(into)), job_id))
+        """Download the results of a finished job into a new folder below `into`, and return it."""
+        return Path(self._request(lambda api: api.download_job_result(job_id, str(into)), job_id))
 
     def error_logs(self, job_id: str) -> dict[str, str]:
-        """The error log of each site that sent one; sites send theirs when their part of the job has ended.
+        """Return the error log of each site that sent one; a site sends it when its job process exits.
 
-        Nothing for an administrator who may not read them: a stock kit lets only a project_admin.
+        The result is empty if the administrator may not read the logs: NVFlare's default policy allows it
+        only to a project_admin.
         """
         try:
-            names = self._ask(lambda api: api.list_job_components(job_id), job_id)
+            names = self._request(lambda api: api.list_job_components(job_id), job_id)
             if not any(name.startswith(_ERROR_LOG) for name in names):
                 return {}
-            folder = Path(self._ask(lambda api: api.download_job_components(job_id), job_id))
-        except NotAllowed:
+            folder = Path(self._request(lambda api: api.download_job_components(job_id), job_id))
+        except PermissionDenied:
             return {}
         return {file.name.removeprefix(_ERROR_LOG): _text(file) for file in folder.rglob(f"{_ERROR_LOG}*")}
 
     def server_log(self, job_id: str) -> str:
-        """The log of the server's job process; empty if it has none."""
+        """Return the log of the server's job process; empty if there is none."""
         try:
-            answer = self._ask(lambda api: api.get_job_logs(job_id, "server"), job_id)
-        except NotAllowed:
+            answer = self._request(lambda api: api.get_job_logs(job_id, "server"), job_id)
+        except PermissionDenied:
             return self._server_log_of_results(job_id)
         return str(answer["logs"].get("server", ""))
 
     def _server_log_of_results(self, job_id: str) -> str:
-        """The same from the job's results, which whoever submitted it may download."""
+        """Return the log from the job's results, which the submitter may download."""
         with TemporaryDirectory(prefix="flarefleet-results-") as made:
             log = self.download(job_id, Path(made)) / "workspace" / "log.txt"
             return _text(log) if log.is_file() else ""
 
-    def _ask(self, question: Callable[[Any], T], job_id: str = "") -> T:
-        """Ask, and ask again after a lost connection."""
+    def _request(self, request: Callable[[Any], T], job_id: str = "") -> T:
+        """Send a request; reconnect and repeat it if the connection is lost."""
         from nvflare.fuel.flare_api.api_spec import AuthorizationError, InvalidJobDefinition, JobNotFound
 
         retrying = Retrying(
             retry=retry_if_exception(_is_lost),
             wait=wait_exponential(0.2, max=2.0),
-            stop=stop_after_delay(RECONNECT_FOR),
+            stop=stop_after_delay(RECONNECT_TIMEOUT),
             before_sleep=lambda _: self._reconnect(),
             reraise=True,
         )
         try:
-            with quiet():
-                return retrying(lambda: question(self._connected()))
+            with suppressed():
+                return retrying(lambda: request(self._connected()))
         except JobNotFound as error:
             raise InputError(
-                f"there is no job {job_id} on this server; list them: flarefleet jobs"
+                f"there is no job {job_id} on this server. List the jobs: flarefleet jobs"
             ) from error
         except AuthorizationError as error:
-            raise NotAllowed(f"{self.kit.user} may not do this: {error}") from error
+            raise PermissionDenied(f"the server denied the request of {self.kit.user}: {error}") from error
         except InvalidJobDefinition as error:
-            raise Failed(f"the server refuses the job: {error}") from error
+            raise Failed(f"the server rejected the job: {error}") from error
         except Exception as error:
             if _is_lost(error):
-                raise Failed(
-                    f"the connection to the server at {self.kit.address} is lost: {error}"
-                ) from error
+                raise Failed(f"lost the connection to the server at {self.kit.address}: {error}") from error
             raise
 
     def _connected(self) -> Any:
@@ -218,12 +216,12 @@ class AdminSession:
         return self._api
 
     def _reconnect(self) -> None:
-        """Drop the lost session; the next question logs in anew."""
+        """Close the lost session; the next request logs in again."""
         self.close()
 
 
-def _with_waiting(progress: JobProgress, waiting: dict[str, str] | None) -> JobProgress:
-    """With what the sites' launchers say of job pods that do not run yet."""
+def _add_waiting_sites(progress: JobProgress, waiting: dict[str, str] | None) -> JobProgress:
+    """Add the reasons why job pods of sites are not running yet."""
     sites = dict(progress.sites)
     for site, reason in (waiting or {}).items():
         sites[site] = sites.get(site, SiteProgress()).model_copy(update={"waits_for": str(reason)})
@@ -237,4 +235,4 @@ def _text(file: Path) -> str:
 def _is_lost(error: BaseException) -> bool:
     from nvflare.fuel.flare_api.api_spec import NoConnection, NoReply, SessionClosed, SessionExpired
 
-    return isinstance(error, NoConnection | NoReply | SessionClosed | SessionExpired | NotReached)
+    return isinstance(error, NoConnection | NoReply | SessionClosed | SessionExpired | ServerUnreachable)

@@ -1,4 +1,4 @@
-"""Puts a job together and submits it: once, however often the connection breaks on the way."""
+"""Export a job and submit it once, even if the connection is lost meanwhile."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from fl_app.jobs.registry import JobDescription
 if TYPE_CHECKING:
     from deploy.project import Project
 
-IN_CONTAINERS = ("docker", "kubernetes")
-"""The runtimes whose sites run from the images of project.yml."""
+CONTAINER_RUNTIMES = ("docker", "kubernetes")
+"""The runtimes that use the images of project.yml."""
 EXPORT_TIMEOUT = 300.0
-"""Seconds in which a recipe must have put its job together."""
+"""Seconds."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,8 @@ class Participants:
     """The sites of a job.
 
     Args:
-        names: who takes part.
-        chosen: whether somebody chose them among more; a job that nobody chose sites for goes to the whole
-            federation.
+        names: the sites that take part.
+        chosen: whether they are a selection; otherwise the job goes to the whole federation.
     """
 
     names: tuple[str, ...]
@@ -44,18 +43,18 @@ class Participants:
 
 
 class Exporter:
-    """The process that puts a job together; it is already importing while the session logs in."""
+    """A process that exports a job; it imports the job while the session logs in."""
 
     def __init__(self, job: JobDescription, process: subprocess.Popen[str]) -> None:
         self._job = job
         self._process = process
 
     def export(self, parameters: JobParameters, participants: Participants, into: Path) -> ExportReply:
-        """Put the job together in a folder below `into`.
+        """Export the job to a folder below `into`.
 
         Raises:
-            InputError: the recipe refuses these parameters for these sites.
-            FlarefleetError: the recipe is broken; with the end of what it printed.
+            InputError: the recipe rejects these parameters for these sites.
+            FlarefleetError: the recipe failed; the message contains the end of its output.
         """
         request = ExportRequest(
             parameters=parameters.model_dump(mode="json"),
@@ -80,15 +79,15 @@ class Exporter:
             raise InputError(reply.user_error)
         if reply.error:
             raise InputError(f"the job {self._job.name} refuses this: {reply.error}")
-        refuse_what_cannot_work(reply)
+        refuse_silent_failures(reply)
         return reply
 
 
-def refuse_what_cannot_work(exported: ExportReply) -> None:
-    """Refuse a job whose configuration already says that it would fail in silence.
+def refuse_silent_failures(exported: ExportReply) -> None:
+    """Reject a job whose configuration would make it fail without an error.
 
     Raises:
-        InputError: each reason in a line.
+        InputError: lists the reasons.
     """
     assert exported.folder is not None
     findings = findings_in_job(exported.folder)
@@ -96,38 +95,38 @@ def refuse_what_cannot_work(exported: ExportReply) -> None:
         raise InputError([finding.line for finding in findings])
 
 
-def refuse_images_without(job: JobDescription, project: Project, runtime: str | None) -> None:
-    """Refuse a job for which the images of a federation in containers lack something.
+def refuse_missing_extras(job: JobDescription, project: Project, runtime: str | None) -> None:
+    """Reject a job whose packages are missing from the images of the federation.
 
     Args:
-        job: with the extras that it needs.
-        project: with the extras that its images have.
-        runtime: on which the federation is up; None where that is not known.
+        job: the job.
+        project: the federation.
+        runtime: the runtime of the federation; None if unknown.
 
     Raises:
-        InputError: with the extras to write, and what to do then.
+        InputError: an extra is missing from deployment.image.
     """
-    lacking = [extra for extra in job.extras if extra not in project.image.extras]
-    if runtime in IN_CONTAINERS and lacking:
+    missing = [extra for extra in job.extras if extra not in project.image.extras]
+    if runtime in CONTAINER_RUNTIMES and missing:
         raise InputError(
-            f"the job {job.name} needs images with {', '.join(lacking)}, and those of {project.path} are "
-            f"without: write {setting_for(project.image.extras, lacking)} under deployment.image, and bring "
-            f"the federation up again: flarefleet up --runtime {runtime}"
+            f"the job {job.name} needs images with {', '.join(missing)}, which {project.path} does not list: "
+            f"write {setting_for(project.image.extras, missing)} under deployment.image, and update the "
+            f"federation: flarefleet up --runtime {runtime}"
         )
 
 
-def extras_elsewhere(project: Project, runtime: str | None) -> tuple[str, ...]:
-    """The extras that the images of a federation in containers have: its jobs need them there, not here."""
-    return project.image.extras if runtime in IN_CONTAINERS else ()
+def extras_of_images(project: Project, runtime: str | None) -> tuple[str, ...]:
+    """Return the extras that the containers of the federation include, so that this machine needs none."""
+    return project.image.extras if runtime in CONTAINER_RUNTIMES else ()
 
 
 @contextmanager
 def exporter(job: JobDescription, elsewhere: Sequence[str] = ()) -> Iterator[Exporter]:
-    """Start the process that will put `job` together.
+    """Start a process that exports `job`.
 
     Args:
-        job: which.
-        elsewhere: extras whose packages this environment need not have; see `extras_elsewhere`.
+        job: the job.
+        elsewhere: extras that this environment does not need; see `extras_of_images`.
 
     Raises:
         MachineError: this environment lacks packages that the job needs.
@@ -155,48 +154,47 @@ def exporter(job: JobDescription, elsewhere: Sequence[str] = ()) -> Iterator[Exp
 def choose_participants(
     registered: Sequence[str], federation: Sequence[str] | None, wanted: Sequence[str]
 ) -> Participants:
-    """Who takes part in a job: the sites that were asked for, or else the whole federation.
+    """Return the participants of a job: the wanted sites, or the whole federation.
 
     Args:
-        registered: the sites that the server knows now.
-        federation: the sites of project.yml; None without one: then those that are registered are all.
-        wanted: the sites that the user named; none for all.
+        registered: the registered sites.
+        federation: the sites of project.yml (default: the registered sites).
+        wanted: the sites that the user named (default: all).
 
     Raises:
-        InputError: a named site is not of this federation.
-        Failed: a site is not registered, with its name.
+        InputError: a named site is not in this federation.
+        Failed: a site is not registered.
     """
     everyone = tuple(federation) if federation is not None else tuple(registered)
     names = tuple(dict.fromkeys(wanted)) or everyone
-    strangers = [name for name in names if name not in everyone and name not in registered]
-    if strangers and federation is not None:
+    unknown = [name for name in names if name not in everyone and name not in registered]
+    if unknown and federation is not None:
         raise InputError(
-            f"--site {', '.join(strangers)}: not of this federation, which has {', '.join(everyone)}"
+            f"--site {', '.join(unknown)}: not in this federation, which has {', '.join(everyone)}"
         )
-    missing = [name for name in names if name not in registered]
-    if missing or not names:
-        there = [name for name in names if name in registered]
-        raise Failed(_explain_missing(missing, len(names), there))
+    if not set(names) <= set(registered) or not names:
+        raise Failed(_missing_text(names, registered))
     return Participants(names, chosen=len(names) < len(set(everyone) | set(registered)))
 
 
-def _explain_missing(missing: Sequence[str], needed: int, there: Sequence[str]) -> str:
-    if not needed:
-        return "no site is registered with the server. See which should be: flarefleet status"
+def _missing_text(names: Sequence[str], registered: Sequence[str]) -> str:
+    if not names:
+        return "no site is registered with the server. Show the sites: flarefleet status"
+    there = [name for name in names if name in registered]
+    missing = ", ".join(name for name in names if name not in registered)
     text = (
-        f"the job needs {needed} site{'s' * (needed > 1)}, and {len(there)} of them "
-        f"{'are' if len(there) != 1 else 'is'} registered; missing: {', '.join(missing)}. "
-        "See what is wrong there: flarefleet status"
+        f"the job needs {len(names)} site{'s' * (len(names) > 1)}, and {len(there)} of them "
+        f"{'is' if len(there) == 1 else 'are'} registered; missing: {missing}. "
+        "Show the reason: flarefleet status"
     )
-    return f"{text}, or go without: {' '.join(f'--site {name}' for name in there)}" if there else text
+    return f"{text}, or submit without: {' '.join(f'--site {name}' for name in there)}" if there else text
 
 
 def submit(session: AdminSession, exported: ExportReply, registered: Sequence[str]) -> str:
     """Submit an exported job and return its id.
 
     Raises:
-        Failed: it needs more sites than are registered: NVFlare would keep it waiting for ever, without a
-            word.
+        Failed: the job needs more sites than are registered; NVFlare would let it wait forever.
     """
     assert exported.folder is not None
     if exported.min_clients > len(registered):

@@ -1,4 +1,4 @@
-"""Follows a job until it ends, from nothing but an administrator's session."""
+"""Watch a job until it ends."""
 
 from __future__ import annotations
 
@@ -10,54 +10,53 @@ from deploy.errors import Failed
 from deploy.session.session import RUNNING, AdminSession, Job
 from fl_app.jobs.progress import JobProgress
 
-POLL = 0.1
-"""Seconds between two questions for a job's status while much happens."""
-LONGEST_POLL = 1.0
-"""The same for a job of which nothing has been new for long: each question costs the server."""
-PATIENCE = 20.0
-"""Seconds without news after which it is asked that seldom."""
-PROGRESS_EVERY = 0.3
-"""Seconds between two questions for its progress, which go to the job's own process."""
-UNTOLD_EVERY = 1.0
-"""The same until it has told any: of a question that no process takes yet, the server's log has two lines of
-error."""
+MIN_POLL_INTERVAL = 0.1
+"""Seconds between two requests for the status of a job that changes often."""
+MAX_POLL_INTERVAL = 1.0
+"""Seconds between two requests for the status of a job that rarely changes."""
+SLOWDOWN_SECONDS = 20.0
+"""Seconds without a change until the interval has grown to its maximum."""
+PROGRESS_INTERVAL = 0.3
+"""Seconds between two requests for the progress, which go to the job process."""
+FIRST_PROGRESS_INTERVAL = 1.0
+"""The same before the first answer: the server logs two errors for each request that nobody answers."""
 
 
 @dataclass(frozen=True)
-class Sighting:
-    """A job at one moment."""
+class Snapshot:
+    """The state of a job at one moment."""
 
     job: Job
     progress: JobProgress | None
-    """The last that its process told; None before it told any."""
+    """The last answer of the job process; None before its first answer."""
 
 
-def watch(session: AdminSession, job_id: str, timeout: float | None = None) -> Iterator[Sighting]:
-    """See the job each time that anything about it has changed; the last sighting is that of its end.
+def watch(session: AdminSession, job_id: str, timeout: float | None = None) -> Iterator[Snapshot]:
+    """Return a snapshot of the job after each change, until it has ended.
 
     Args:
-        session: whose questions these are.
-        job_id: which job.
-        timeout: seconds after which to stop watching; None: until it ends.
+        session: an open session.
+        job_id: the job.
+        timeout: seconds until watching ends (default: no limit).
 
     Raises:
         InputError: there is no such job.
-        Failed: it has not ended in time; it goes on.
+        Failed: the job has not ended within the timeout; it continues.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     progress: JobProgress | None = None
-    seen: Sighting | None = None
-    asked, changed = -UNTOLD_EVERY, time.monotonic()
+    last: Snapshot | None = None
+    asked, changed = -FIRST_PROGRESS_INTERVAL, time.monotonic()
     while True:
         job = session.job(job_id)
         if not _can_be_asked(job):
-            asked = time.monotonic()  # its process is only started from now on
-        elif time.monotonic() - asked >= (PROGRESS_EVERY if progress else UNTOLD_EVERY):
+            asked = time.monotonic()  # the job process starts only from now on
+        elif time.monotonic() - asked >= (PROGRESS_INTERVAL if progress else FIRST_PROGRESS_INTERVAL):
             progress = session.progress(job_id) or progress
             asked = time.monotonic()
-        now = Sighting(job, progress)
-        if now != seen:
-            seen, changed = now, time.monotonic()
+        now = Snapshot(job, progress)
+        if now != last:
+            last, changed = now, time.monotonic()
             yield now
         if job.is_finished:
             return
@@ -65,17 +64,16 @@ def watch(session: AdminSession, job_id: str, timeout: float | None = None) -> I
             reason = job.waits_for or job.server_waits_for
             raise Failed(
                 f"the job {job_id} has not ended within {timeout:.0f} s: it is {job.status}"
-                f"{f' ({reason})' if reason else ''}, and goes on. "
-                f"See how it is: flarefleet watch {job_id}"
+                f"{f' ({reason})' if reason else ''} and continues. Watch it: flarefleet watch {job_id}"
             )
-        time.sleep(pause_after(time.monotonic() - changed))
+        time.sleep(poll_interval(time.monotonic() - changed))
 
 
-def pause_after(quiet: float) -> float:
-    """Seconds to the next question, when nothing has been new for `quiet` seconds."""
-    return max(POLL, min(1.0, quiet / PATIENCE) * LONGEST_POLL)
+def poll_interval(idle: float) -> float:
+    """Return the seconds until the next request if nothing has changed for `idle` seconds."""
+    return max(MIN_POLL_INTERVAL, min(1.0, idle / SLOWDOWN_SECONDS) * MAX_POLL_INTERVAL)
 
 
 def _can_be_asked(job: Job) -> bool:
-    """Whether its process on the server may be there to tell how far it is."""
+    """Return whether the job process on the server may be running."""
     return job.status == RUNNING and not job.server_waits_for

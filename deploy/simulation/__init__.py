@@ -1,9 +1,5 @@
-"""A job in NVFlare's simulator: one machine, no certificates, no federation.
+"""Run a job in NVFlare's simulator: on one machine, without certificates and without a federation."""
 
-`simulate` and `lay_out` (run.py) are what others call; keeper.py is the process that starts the simulator and
-leaves nothing of it behind.
-"""
+from deploy.simulation.run import collect_results, simulate
 
-from deploy.simulation.run import lay_out, simulate
-
-__all__ = ["lay_out", "simulate"]
+__all__ = ["collect_results", "simulate"]

@@ -1,12 +1,11 @@
-"""The program that runs NVFlare's simulator until it ends, and leaves no process of it behind.
+"""Run NVFlare's simulator and terminate all of its processes at the end.
 
-`python -m deploy.simulation.simulator_process SECONDS COMMAND...` writes one word to stdout at its
-end: `ended N` (the exit code of the simulator), `late` (not within SECONDS), `alone` (the caller is gone), or
-`lost SITE` (a
-site's process died; the simulator would wait for it for ever).
+`python -m deploy.simulation.simulator_process SECONDS COMMAND...` writes one line to stdout at its end:
+`exited N` (the exit status of the simulator), `timeout` (it ran longer than SECONDS), `caller exited`, or
+`lost SITE` (the process of a site exited; the simulator would wait for it forever).
 
-NVFlare starts each simulated site in a session of its own, out of reach of a signal to a group, so the keeper
-adopts orphans (on Linux) and remembers whom it has seen (everywhere).
+NVFlare starts each simulated site in its own session, which a signal to a process group does not reach.
+Therefore this process adopts orphans (on Linux) and remembers all descendants (on every platform).
 """
 
 from __future__ import annotations
@@ -18,120 +17,117 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
 
 import psutil
 
 from fl_app.nvflare_internals.simulator import SITE_MODULE
 
-LOOK = 0.2
+POLL_INTERVAL = 0.2
 """Seconds between two looks at the processes."""
 LOST_GRACE = 20.0
-"""Seconds that a simulation may go on after the process of a site has ended: sites end first, then the
-server."""
-END_WITHIN = 5.0
-"""Seconds in which processes end once they are told to; then they are killed."""
+"""Seconds from the exit of a site's process until the simulation must have ended; the server exits last."""
+TERMINATE_TIMEOUT = 5.0
+"""Seconds from SIGTERM to SIGKILL."""
 
 _PR_SET_CHILD_SUBREAPER = 36
 
 
-class Family:
-    """All processes that came from this one."""
+class Descendants:
+    """All descendants of this process."""
 
     def __init__(self) -> None:
         self._seen: dict[int, psutil.Process] = {}
         self._sites: dict[int, str] = {}
         self._lost_since: dict[str, float] = {}
 
-    def look(self) -> None:
-        """See who has come and gone."""
+    def update(self) -> None:
+        """Find new descendants, and sites whose process has exited."""
         for process in psutil.Process().children(recursive=True):
             if process.pid not in self._seen:
                 self._seen[process.pid] = process
             if process.pid not in self._sites and (site := _site_of(process)):
                 self._sites[process.pid] = site
-        living = {self._sites[process.pid] for process in self.alive() if process.pid in self._sites}
+        running = {self._sites[process.pid] for process in self.running() if process.pid in self._sites}
         for site in set(self._sites.values()):
-            if site in living:
+            if site in running:
                 self._lost_since.pop(site, None)
             else:
                 self._lost_since.setdefault(site, time.monotonic())
 
     def lost_site(self) -> str | None:
-        """A site whose process has been gone for longer than an end takes."""
+        """Return a site whose process exited longer ago than the grace period."""
         for site, since in self._lost_since.items():
             if time.monotonic() - since > LOST_GRACE:
                 return site
         return None
 
-    def alive(self) -> list[psutil.Process]:
-        """Who of them still runs."""
-        return [process for process in self._seen.values() if _runs(process)]
+    def running(self) -> list[psutil.Process]:
+        """Return the descendants that are running."""
+        return [process for process in self._seen.values() if _is_running(process)]
 
-    def end(self) -> None:
-        """End them all, first politely."""
-        self.look()
-        for process in self.alive():
+    def terminate(self) -> None:
+        """Terminate all descendants; kill those that do not exit."""
+        self.update()
+        for process in self.running():
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.terminate()
-        psutil.wait_procs(self.alive(), timeout=END_WITHIN)
-        self.look()
-        while left := self.alive():
+        psutil.wait_procs(self.running(), timeout=TERMINATE_TIMEOUT)
+        self.update()
+        while left := self.running():
             for process in left:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
-            psutil.wait_procs(left, timeout=END_WITHIN)
-            self.look()
+            psutil.wait_procs(left, timeout=TERMINATE_TIMEOUT)
+            self.update()
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command and say how it ended."""
+    """Run the command and print its result; return the exit status."""
     _adopt_orphans()
     deadline = time.monotonic() + float(arguments[0])
-    family = Family()
+    descendants = Descendants()
     simulator = subprocess.Popen(
         arguments[1:], stdin=subprocess.DEVNULL, stdout=sys.stderr, stderr=sys.stderr, start_new_session=True
     )
     try:
-        print(_watch(simulator, family, deadline), flush=True)
+        print(_watch(simulator, descendants, deadline), flush=True)
     finally:
-        family.end()
+        descendants.terminate()
         simulator.wait()
     return 0
 
 
-def _watch(simulator: subprocess.Popen[bytes], family: Family, deadline: float) -> str:
+def _watch(simulator: subprocess.Popen[bytes], descendants: Descendants, deadline: float) -> str:
     while True:
-        family.look()
+        descendants.update()
         code = simulator.poll()
         if code is not None:
-            return f"ended {code}"
+            return f"exited {code}"
         if time.monotonic() > deadline:
-            return "late"
-        if site := family.lost_site():
+            return "timeout"
+        if site := descendants.lost_site():
             return f"lost {site}"
-        if _caller_is_gone():
-            return "alone"
+        if _caller_has_exited():
+            return "caller exited"
 
 
-def _caller_is_gone() -> bool:
-    """Wait a moment; whether meanwhile the other end of stdin was closed."""
-    readable, _, _ = select.select([0], [], [], LOOK)
+def _caller_has_exited() -> bool:
+    """Wait for one interval; return whether stdin was closed meanwhile."""
+    readable, _, _ = select.select([0], [], [], POLL_INTERVAL)
     return bool(readable) and not os.read(0, 1)
 
 
 def _site_of(process: psutil.Process) -> str | None:
     try:
-        words: Iterable[str] = process.cmdline()
+        words = process.cmdline()
     except psutil.Error:
         return None
-    words = list(words)
     if SITE_MODULE not in words or "--client" not in words:
         return None
-    return words[words.index("--client") + 1]
+    return str(words[words.index("--client") + 1])
 
 
-def _runs(process: psutil.Process) -> bool:
+def _is_running(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -139,7 +135,7 @@ def _runs(process: psutil.Process) -> bool:
 
 
 def _adopt_orphans() -> None:
-    """Become the parent of those whose parent dies, so that they are still found."""
+    """Become the parent of descendants whose own parent exits."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 

@@ -1,1 +1,1 @@
-"""TensorBoard on this machine, on what a federation anywhere logs: live, or kept up to date."""
+"""TensorBoard on this machine, for the event files of a federation on any runtime."""

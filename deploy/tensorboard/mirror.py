@@ -1,7 +1,6 @@
-"""A folder of event files that follows another one: files only grow, so that a TensorBoard reads on in them.
+"""Keep a folder of event files up to date with another folder.
 
-A copy of the server's event files, made anew, would be other files to a TensorBoard that has the old ones
-open.
+Files are only appended to: TensorBoard would not notice that a file it has open was replaced.
 """
 
 from __future__ import annotations
@@ -13,49 +12,49 @@ from pathlib import Path
 
 from deploy.errors import FlarefleetError
 
-PAUSE_SECONDS = 3.0
-"""Between two looks."""
+INTERVAL_SECONDS = 3.0
 
 
-def follow(source: Path, target: Path) -> None:
-    """Append to the files below `target` what those below `source` have more."""
-    for file in sorted(source.rglob("*")):
+def append_new(source: Path, target: Path) -> None:
+    """Append to the files below `target` the content that the files below `source` have gained."""
+    for file in source.rglob("*"):
         if not file.is_file():
             continue
         own = target / file.relative_to(source)
-        have = own.stat().st_size if own.exists() else 0
-        with file.open("rb") as there:
-            if file.stat().st_size < have:
-                have = 0
-                own.unlink()
-            there.seek(have)
-            own.parent.mkdir(parents=True, exist_ok=True)
-            with own.open("ab") as here:
-                shutil.copyfileobj(there, here)
+        size, own_size = file.stat().st_size, own.stat().st_size if own.exists() else 0
+        if size == own_size:
+            continue
+        own.parent.mkdir(parents=True, exist_ok=True)
+        if size < own_size:  # it is another file now
+            own.unlink()
+            own_size = 0
+        with file.open("rb") as read, own.open("ab") as write:
+            read.seek(own_size)
+            shutil.copyfileobj(read, write)
 
 
-class Follower:
-    """Lets a folder follow what a runtime has, again and again, until it is told to stop.
+class Mirror:
+    """Updates a folder with the event files of a runtime until it is closed.
 
     Args:
-        find: the event files as they are now; None if there are none yet.
-        target: the folder that follows.
-        complain: told once for each different reason why they cannot be had now.
+        find: returns the folder of event files; None if there is none yet.
+        target: the folder to update.
+        on_error: called with each new error; the mirror continues.
     """
 
     def __init__(
-        self, find: Callable[[], Path | None], target: Path, complain: Callable[[str], None]
+        self, find: Callable[[], Path | None], target: Path, on_error: Callable[[str], None]
     ) -> None:
         self._find = find
         self._target = target
-        self._complain = complain
-        self._complaint = ""
+        self._on_error = on_error
+        self._last_error = ""
         self._stop = threading.Event()
         target.mkdir(parents=True, exist_ok=True)
-        self._thread = threading.Thread(target=self._run, name="follow", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
 
-    def __enter__(self) -> Follower:
-        self._look()
+    def __enter__(self) -> Mirror:
+        self._update()
         self._thread.start()
         return self
 
@@ -64,15 +63,15 @@ class Follower:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stop.wait(PAUSE_SECONDS):
-            self._look()
+        while not self._stop.wait(INTERVAL_SECONDS):
+            self._update()
 
-    def _look(self) -> None:
+    def _update(self) -> None:
         try:
             found = self._find()
             if found is not None:
-                follow(found, self._target)
+                append_new(found, self._target)
         except (FlarefleetError, OSError) as error:
-            if str(error) != self._complaint:
-                self._complaint = str(error)
-                self._complain(f"The event files cannot be had now: {error}")
+            if str(error) != self._last_error:
+                self._last_error = str(error)
+                self._on_error(f"Cannot read the event files: {error}")

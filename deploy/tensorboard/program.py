@@ -1,4 +1,4 @@
-"""The program TensorBoard, on this machine's loopback interface alone: it asks nobody for a password."""
+"""Start TensorBoard on the loopback interface; it has no authentication."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ STOP_SECONDS = 5.0
 
 
 def choose_port(wanted: int | None) -> int:
-    """The wanted port, or else the usual one, or else one that is free.
+    """Return the wanted port (default: 6006, or a free port).
 
     Raises:
-        MachineError: the wanted one is taken.
+        MachineError: the wanted port is in use.
     """
     if wanted is None:
         return TENSORBOARD_PORT if is_free(TENSORBOARD_PORT) else free_ports(1)[0]
     if not is_free(wanted):
         holder = holder_of(wanted)
         raise MachineError(
-            f"Port {wanted} is taken{f' by {holder}' if holder else ''}: choose another --port."
+            f"Port {wanted} is in use{f' by {holder}' if holder else ''}. Choose another one with --port."
         )
     return wanted
 
 
 @contextmanager
 def tensorboard(folder: Path, port: int, title: str) -> Iterator[subprocess.Popen[bytes]]:
-    """TensorBoard on `folder`, answering on 127.0.0.1:`port`; it ends with the block.
+    """Run TensorBoard on 127.0.0.1:`port` until the end of the block.
 
     Raises:
-        MachineError: it is not installed.
-        Failed: it does not start; with the end of what it says.
+        MachineError: TensorBoard is not installed.
+        Failed: TensorBoard did not start; the message contains the end of its output.
     """
     if find_spec("tensorboard") is None:
         raise MachineError("TensorBoard is not installed: pip install 'flarefleet[jobs]'")
@@ -51,16 +51,16 @@ def tensorboard(folder: Path, port: int, title: str) -> Iterator[subprocess.Pope
         *(sys.executable, "-m", "tensorboard.main", "--logdir", str(folder), "--host", "127.0.0.1"),
         *("--port", str(port), "--reload_interval", str(RELOAD_SECONDS), "--window_title", title),
     ]
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         try:
             if not _answers(process, port):
-                said.seek(0)
-                lines = said.read().decode(errors="replace").strip().splitlines()
-                raise Failed("\n".join(["TensorBoard does not start:", *lines[-5:]]))
+                output.seek(0)
+                lines = output.read().decode(errors="replace").strip().splitlines()
+                raise Failed("\n".join(["TensorBoard did not start:", *lines[-5:]]))
             yield process
         finally:
-            _end(process)
+            _stop(process)
 
 
 def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
@@ -74,7 +74,7 @@ def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
     return False
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _stop(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
         process.wait(STOP_SECONDS)

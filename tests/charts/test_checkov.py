@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.tools import TOOLS
+from deploy.checkout import TOOLS
 from tests.charts.rendering import CHARTS, minimal, overlaid, render
 
 JUSTIFIED = {
@@ -40,9 +40,9 @@ PROGRAM = TOOLS / "checkov" / "bin" / "checkov"
 
 @pytest.fixture(scope="module")
 def checkov() -> Path:
-    """Return the path of checkov, which `python -m deploy.tools --checkov` installs."""
+    """Return the path of checkov, which `python -m maintenance.ci_tools` installs."""
     if not PROGRAM.exists():
-        missing = f"no checkov at {PROGRAM}; fetch it: python -m deploy.tools --checkov"
+        missing = f"no checkov at {PROGRAM}; fetch it: python -m maintenance.ci_tools"
         if os.environ.get("CI") == "true":
             pytest.fail(missing)
         pytest.skip(missing)

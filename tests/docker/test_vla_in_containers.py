@@ -16,7 +16,7 @@ import pytest
 from deploy.images.build import build_runtime
 from deploy.images.names import runtime_image
 from deploy.images.sbom import read_sbom
-from deploy.images.vla_lock import LEFT_OUT, LOCK, LOCK_OF_TORCH, pins
+from maintenance.vla_lock import LEFT_OUT, LOCK, TORCH_LOCK, pins
 from tests.docker.containers import python_inside
 from tests.docker.test_images import (
     MODULES_THAT_DO_NOT_IMPORT,
@@ -118,5 +118,5 @@ def test_bytecode_is_there_and_valid(image: str, engine: docker.DockerClient) ->
 def test_the_bill_of_materials_names_what_is_locked(image: str, engine: docker.DockerClient) -> None:
     document = json.loads(read_sbom(engine, image))
     purls = {component["purl"] for component in document["components"]}
-    locked = {f"pkg:pypi/{name}@{version}" for name, version in pins(LOCK_OF_TORCH, LOCK).items()}
+    locked = {f"pkg:pypi/{name}@{version}" for name, version in pins(TORCH_LOCK, LOCK).items()}
     assert locked - purls == set()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from deploy.flower import make
+from maintenance.flower_environment import create
 from tests.federation.federation import Federation
 
 ROOT = Path(__file__).parents[2]
@@ -16,7 +16,7 @@ class FlowerFederation(Federation):
     """A federation whose server and sites run in .venv-flower: `flarefleet("up")` starts it."""
 
     def command(self, *arguments: str) -> list[str]:
-        return [str(make()), *super().command(*arguments)[1:]]
+        return [str(create()), *super().command(*arguments)[1:]]
 
     def environment(self) -> dict[str, str]:
         return {**super().environment(), "PYTHONPATH": str(ROOT)}  # where sites find the apps of tests

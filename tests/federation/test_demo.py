@@ -1,4 +1,4 @@
-"""`flarefleet demo` on real processes: what it comes to, and that nothing of it stays behind."""
+"""`flarefleet demo` with real processes: its results, and that no process is left."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import psutil
 import pytest
 import torch
 
+from deploy.checkout import CHECKOUT
 from deploy.demo.charts import percent
 from deploy.demo.report import Report
 from deploy.runtimes.process.run_folder import RunFolder
@@ -25,64 +26,64 @@ from tests.waiting import eventually
 
 pytestmark = pytest.mark.federation
 
-PROJECT_FILE = Path(__file__).parents[2] / "project.yml"
+PROJECT_FILE = CHECKOUT / "project.yml"
 
 
 @dataclass(frozen=True)
-class Told:
-    """A demo that has ended."""
+class FinishedDemo:
+    """A finished demo."""
 
     workspace: Path
     result: subprocess.CompletedProcess[str]
 
     @property
     def folder(self) -> Path:
-        """Its results."""
+        """The folder of its results."""
         return (self.workspace / "hospitals" / "demo" / "latest").resolve()
 
     @property
     def report(self) -> Report:
-        """What it measured."""
+        """Its report."""
         return Report.model_validate_json((self.folder / "report.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
-    """The demo as a newcomer runs it."""
+def finished(tmp_path_factory: pytest.TempPathFactory) -> FinishedDemo:
+    """The demo without options."""
     workspace = tmp_path_factory.mktemp("demo") / "workspace"
-    told = Told(workspace, _demo(workspace))
-    assert told.result.returncode == 0, told.result.stderr
-    return told
+    finished = FinishedDemo(workspace, _demo(workspace))
+    assert finished.result.returncode == 0, finished.result.stderr
+    return finished
 
 
 @pytest.fixture(scope="module")
-def expected(told: Told) -> Averaged:
+def expected(finished: FinishedDemo) -> Averaged:
     """The same training in one process."""
     torch.set_num_threads(1)
-    return average(HospitalParameters(), hospitals=len(told.report.hospitals))
+    return average(HospitalParameters(), hospitals=len(finished.report.hospitals))
 
 
-def test_together_hospitals_come_near_to_central_training_and_far_above_each_alone(told: Told) -> None:
-    report = told.report
+def test_the_federated_model_is_almost_as_good_as_the_central_one(finished: FinishedDemo) -> None:
+    report = finished.report
 
     assert report.federated.accuracy > report.central.accuracy - 0.02
     assert report.federated.accuracy > report.mean_alone + 0.10
 
 
-def test_the_federation_s_model_is_that_of_the_same_averaging_in_one_process(
-    told: Told, expected: Averaged
+def test_the_model_is_that_of_the_same_averaging_in_one_process(
+    finished: FinishedDemo, expected: Averaged
 ) -> None:
-    stored = torch.load(told.folder / told.report.files.model, weights_only=True)["model"]
+    stored = torch.load(finished.folder / finished.report.files.model, weights_only=True)["model"]
 
     assert stored.keys() == expected.weights.keys()
     for name, value in expected.weights.items():
         torch.testing.assert_close(stored[name], value, rtol=0, atol=1e-5)
 
 
-def test_every_hospital_measured_in_each_round_what_the_averaging_comes_to(
-    told: Told, expected: Averaged
+def test_every_hospital_measured_the_accuracy_of_the_averaging_in_each_round(
+    finished: FinishedDemo, expected: Averaged
 ) -> None:
-    report = told.report
+    report = finished.report
 
     assert report.sites_agree
     assert list(report.global_accuracy) == pytest.approx(expected.global_accuracy)
@@ -90,52 +91,54 @@ def test_every_hospital_measured_in_each_round_what_the_averaging_comes_to(
         assert list(hospital.own_accuracy) == pytest.approx(accuracy)
 
 
-def test_the_report_is_of_this_run_and_its_files_are_there(told: Told) -> None:
-    report = told.report
-    page = (told.folder / "report.html").read_text(encoding="utf-8")
+def test_the_files_of_the_report_exist(finished: FinishedDemo) -> None:
+    report = finished.report
+    page = (finished.folder / "report.html").read_text(encoding="utf-8")
 
-    assert Path(report.files.folder) == told.folder
+    assert Path(report.files.folder) == finished.folder
     assert report.job_id in page
     for hospital in report.hospitals:
-        assert list((told.folder / report.files.tensorboard / hospital.name).glob("events*"))
-        assert (told.folder / report.files.logs / f"{hospital.name}.log").stat().st_size > 0
+        assert list((finished.folder / report.files.tensorboard / hospital.name).glob("events*"))
+        assert (finished.folder / report.files.logs / f"{hospital.name}.log").stat().st_size > 0
     assert report.files.best_model is not None
-    assert (told.folder / report.files.best_model).exists()
+    assert (finished.folder / report.files.best_model).exists()
     assert [step.name for step in report.steps] == ["check", "provision", "up", "submit", "down", "compare"]
     assert all(step.seconds > 0 for step in report.steps)
 
 
-def test_what_is_printed_is_what_was_measured_and_where_it_lies(told: Told) -> None:
-    for accuracy in (told.report.federated.accuracy, told.report.central.accuracy):
-        assert percent(accuracy) in told.result.stdout
-    assert str(told.folder / "report.html") in told.result.stdout
-    assert f"tensorboard --logdir {told.folder / 'tb_events'}" in told.result.stdout
+def test_the_results_and_their_paths_are_printed(finished: FinishedDemo) -> None:
+    for accuracy in (finished.report.federated.accuracy, finished.report.central.accuracy):
+        assert percent(accuracy) in finished.result.stdout
+    assert str(finished.folder / "report.html") in finished.result.stdout
+    assert f"tensorboard --logdir {finished.folder / 'tb_events'}" in finished.result.stdout
 
 
-def test_no_key_is_among_the_results(told: Told) -> None:
-    for file in told.folder.rglob("*"):
+def test_the_results_contain_no_key(finished: FinishedDemo) -> None:
+    for file in finished.folder.rglob("*"):
         assert file.suffix != ".key"
         assert not file.is_file() or b"PRIVATE KEY" not in file.read_bytes()
 
 
-def test_nothing_runs_after_it(told: Told) -> None:
-    assert _left_behind(told.workspace) == []
+def test_no_process_is_left(finished: FinishedDemo) -> None:
+    assert _left_behind(finished.workspace) == []
 
 
-def test_a_second_run_works_and_keeps_the_first_one_s_results(told: Told) -> None:
-    first = told.folder
+def test_a_second_run_keeps_the_results_of_the_first(finished: FinishedDemo) -> None:
+    first = finished.folder
 
-    again = _demo(told.workspace, "--json", "--set", "rounds=1")
+    again = _demo(finished.workspace, "--json", "--set", "rounds=1")
 
     assert again.returncode == 0, again.stderr
-    assert told.folder != first
+    assert finished.folder != first
     assert (first / "report.html").exists()
-    assert json.loads(again.stdout) == json.loads((told.folder / "report.json").read_text(encoding="utf-8"))
-    assert told.report.rounds == 1
+    assert json.loads(again.stdout) == json.loads(
+        (finished.folder / "report.json").read_text(encoding="utf-8")
+    )
+    assert finished.report.rounds == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_demo_that_is_interrupted_leaves_nothing_running(tmp_path: Path, number: signal.Signals) -> None:
+def test_an_interrupted_demo_leaves_no_process(tmp_path: Path, number: signal.Signals) -> None:
     with _running_demo(tmp_path, "--set", "rounds=1000") as demo:
         _wait_for_line(demo, " up ")
         demo.send_signal(number)
@@ -143,11 +146,11 @@ def test_a_demo_that_is_interrupted_leaves_nothing_running(tmp_path: Path, numbe
 
     assert demo.returncode == 130
     assert "Traceback" not in rest
-    assert "every process of the federation stopped" in rest
+    assert "all processes of the federation stopped" in rest
     assert _left_behind(tmp_path) == []
 
 
-def test_a_demo_whose_job_fails_says_so_and_leaves_nothing_running(tmp_path: Path) -> None:
+def test_a_failed_job_is_reported_and_no_process_is_left(tmp_path: Path) -> None:
     with _running_demo(tmp_path, "--set", "rounds=1000") as demo:
         _wait_for_line(demo, " up ")
         eventually(lambda: _job_processes(tmp_path, "hospital-2"), what="hospital-2 takes part in the job")
@@ -157,27 +160,27 @@ def test_a_demo_whose_job_fails_says_so_and_leaves_nothing_running(tmp_path: Pat
 
     assert demo.returncode == 1
     assert re.search(r"the job \S+ ended FINISHED:(?!COMPLETED)\S+", rest), rest
-    assert "fault of Flarefleet" not in rest
+    assert "Internal error" not in rest
     assert _left_behind(tmp_path) == []
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("arguments", "message"),
     [
         (("--set", "rounds=0"), "rounds"),
         (("--set", "epochs=2"), "did you mean local_epochs"),
         (("--port", "80"), "1024"),
     ],
 )
-def test_a_wrong_argument_is_refused_before_anything_is_made(
-    tmp_path: Path, arguments: tuple[str, ...], complaint: str
+def test_an_invalid_argument_is_rejected_before_anything_is_created(
+    tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     workspace = tmp_path / "workspace"
 
     refused = _demo(workspace, *arguments)
 
     assert refused.returncode == 2
-    assert complaint in refused.stderr
+    assert message in refused.stderr
     assert not workspace.exists()
 
 
@@ -192,8 +195,8 @@ def _command(workspace: Path, *arguments: str) -> list[str]:
     return [*program, "--project", str(PROJECT_FILE), "--workspace", str(workspace), "demo", *arguments]
 
 
-class _running_demo:  # noqa: N801 - reads as what it is
-    """A demo that still runs; it is ended with the block."""
+class _running_demo:  # noqa: N801 - used as a function
+    """Run the demo; interrupt it at the end of the block."""
 
     def __init__(self, workspace: Path, *arguments: str) -> None:
         self._command = _command(workspace, *arguments)
@@ -221,18 +224,18 @@ def _wait_for_line(demo: subprocess.Popen[str], text: str) -> None:
         seen.append(line)
         if text in line:
             return
-    raise AssertionError(f"the demo never said {text!r}: {''.join(seen)}")
+    raise AssertionError(f"the demo never printed {text!r}: {''.join(seen)}")
 
 
 def _run_folders(workspace: Path) -> Iterator[RunFolder]:
-    """Of the federation of project.yml, and of its copies on other ports."""
+    """Return the run folders of the federation of project.yml and of its copies."""
     for state in workspace.rglob("run/process"):
         yield RunFolder(state)
 
 
 def _left_behind(workspace: Path) -> list[psutil.Process]:
     folders = list(_run_folders(workspace))
-    assert folders, "nothing was ever started"
+    assert folders, "no federation was started"
     return [process for folder in folders for process in folder.processes()]
 
 

@@ -12,11 +12,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from deploy.flower import make
 from deploy.session import AdminKit, open_session
 from deploy.session.session import COMPLETED
 from fl_app.jobs.fedadagrad.job import DigitParameters
 from fl_app.jobs.fedadagrad.schedule import sample
+from maintenance.flower_environment import create
 from tests.federation import stock_flower_job
 from tests.federation.elsewhere import pass_where
 from tests.federation.federation import ADMIN, write_project
@@ -114,7 +114,7 @@ def test_an_aborted_job_leaves_no_process(federation: FlowerFederation) -> None:
 
 
 def test_what_needs_flower_itself_keeps_its_promises() -> None:
-    pass_where(make(), "tests/flower")
+    pass_where(create(), "tests/flower")
 
 
 def _submit_raising(federation: FlowerFederation, folder: Path) -> str:

@@ -20,7 +20,7 @@ import pytest
 from deploy.errors import InputError
 from deploy.session.failure import GUARD, explain
 from deploy.session.session import COMPLETED, AdminSession
-from deploy.session.submission import refuse_what_cannot_work
+from deploy.session.submission import refuse_silent_failures
 from fl_app.guard.component import JobGuard
 from fl_app.jobs.export import ExportReply
 from fl_app.jobs.progress import SitePhase
@@ -120,7 +120,7 @@ def test_the_guard_ends_a_job_with_one_line_that_says_where_what_and_what_to_do(
 @pytest.mark.parametrize("row", REFUSED, ids=lambda row: row.job)
 def test_what_can_be_seen_before_is_refused_by_submit(folders: dict[str, Path], row: Kit) -> None:
     with pytest.raises(InputError) as refused:
-        refuse_what_cannot_work(ExportReply(folder=folders[row.job]))
+        refuse_silent_failures(ExportReply(folder=folders[row.job]))
     (line,) = refused.value.messages
     assert re.search(row.says, line), line
 

@@ -1,4 +1,4 @@
-"""`flarefleet monitor` over a live federation: every query of panels and alerts brings data, or why not."""
+"""`flarefleet monitor` with a running federation: every query of panels and alerts returns data."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from pathlib import Path
 
 import pytest
 
-from deploy.monitoring.watch import watching
+from deploy.monitoring.monitor import monitoring
 from deploy.runtimes.ports import free_ports
 from tests.federation.federation import SERVER, Federation, write_project
 from tests.lacking import leave_out
 from tests.prometheus import EMPTY, GPU, Prometheus, unanswered
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.federation
+pytestmark = [pytest.mark.federation, pytest.mark.extended]
 
 ANSWER_SECONDS = 180.0
 INTERVAL = 1
-"""Seconds between two scrapes here."""
+"""Seconds between two scrapes."""
 
 
 @dataclass(frozen=True)
 class Watched:
-    """A federation that runs `hospital` for longer than a test takes, and a Prometheus that scrapes it."""
+    """A federation that runs `hospital` during all tests, and a Prometheus that scrapes it."""
 
     federation: Federation
     prometheus: Prometheus
@@ -42,14 +42,14 @@ class Watched:
 
 @pytest.fixture(scope="module", autouse=True)
 def installed() -> None:
-    """Prometheus, without which nothing here runs."""
+    """Require Prometheus."""
     if shutil.which("prometheus") is None:
         leave_out("no prometheus on PATH (apt-get install prometheus)")
 
 
 @pytest.fixture(scope="module")
 def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
-    """A server and two sites, up."""
+    """A running server and two sites."""
     folder = tmp_path_factory.mktemp("watched")
     made = Federation(write_project(folder, sites=2, name=f"watched-{os.getpid()}").parent)
     try:
@@ -61,17 +61,17 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]
 
 @pytest.fixture(scope="module")
 def watched(federation: Federation) -> Iterator[Watched]:
-    """While `hospital` runs."""
+    """The federation while `hospital` is running."""
     port, grafana_port = free_ports(2)
-    with watching(federation.runtime, federation.workspace.monitor, port, grafana_port, INTERVAL) as watch:
+    with monitoring(federation.runtime, federation.workspace.monitor, port, grafana_port, INTERVAL) as made:
         long = ("--set", "rounds=1000", "--set", "local_epochs=2", "--detach")
         submitted = federation.flarefleet("submit", "hospital", *long)
         assert submitted.returncode == 0, submitted.stderr
-        yield Watched(federation, Prometheus.at(watch.prometheus.command.url))
+        yield Watched(federation, Prometheus.at(made.prometheus.command.url))
         federation.flarefleet("abort", submitted.stdout.strip())
 
 
-def test_every_query_of_every_panel_alert_and_variable_brings_data_or_has_a_reason_not_to(
+def test_every_query_returns_data_or_is_listed_as_empty(
     watched: Watched,
 ) -> None:
     window = f"{10 * INTERVAL}s"
@@ -79,13 +79,13 @@ def test_every_query_of_every_panel_alert_and_variable_brings_data_or_has_a_reas
     assert not empty, "\n".join(f"{asked.by}: {asked.query}" for asked in empty)
 
 
-def test_no_reason_is_given_for_what_has_data_after_all(watched: Watched) -> None:
-    """A machine with GPUs has those series; nothing else may."""
+def test_no_metric_with_data_is_listed_as_empty(watched: Watched) -> None:
+    """A machine with GPUs has the GPU metrics."""
     found = {metric for metric, reason in EMPTY.items() if reason != GPU and watched.prometheus.query(metric)}
     assert not found
 
 
-def test_all_parents_are_scraped_and_named(watched: Watched) -> None:
+def test_all_parents_are_scraped_with_their_labels(watched: Watched) -> None:
     assert watched.prometheus.up(watched.project) == {SERVER: "up", "site-1": "up", "site-2": "up"}
     (memory,) = watched.prometheus.query('process_resident_memory_bytes{site="site-1"}')
     assert (memory["metric"]["project"], memory["metric"]["role"]) == (watched.project, "client")
@@ -93,24 +93,24 @@ def test_all_parents_are_scraped_and_named(watched: Watched) -> None:
     assert {series["metric"]["site"] for series in connected} == {"site-1", "site-2"}
 
 
-def test_a_jobs_series_carry_its_name_and_not_that_of_the_scrape(watched: Watched) -> None:
+def test_series_of_a_job_have_its_name_as_label(watched: Watched) -> None:
     names = {series["metric"]["job"] for series in watched.prometheus.query("nvflare_job_round")}
     assert names == {"hospital"}
 
 
-def test_every_alert_is_watched_and_none_fires_while_all_is_well(watched: Watched) -> None:
+def test_every_alert_is_evaluated_and_none_fires(watched: Watched) -> None:
     rules = watched.prometheus.rules()
     assert {rule["health"] for rule in rules} == {"ok"}
     assert len(rules) == 11
     assert not [rule["name"] for rule in rules if rule["state"] == "firing"]
     for rule in rules:
         link = rule["annotations"]["runbook_url"]
-        assert Path(link.removeprefix("file://")).is_file(), "the runbook is where the alert says"
+        assert Path(link.removeprefix("file://")).is_file()
 
 
 @contextmanager
 def monitor(federation: Federation, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """The command, ended by Ctrl-C."""
+    """Run the command, and stop it with Ctrl-C."""
     with subprocess.Popen(
         federation.command("monitor", *options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -120,7 +120,7 @@ def monitor(federation: Federation, *options: str) -> Iterator[subprocess.Popen[
             process.send_signal(signal.SIGINT)
 
 
-def test_the_command_says_where_it_is_and_leaves_nothing_behind(federation: Federation) -> None:
+def test_the_command_prints_its_url_and_stops_on_ctrl_c(federation: Federation) -> None:
     port, grafana_port = free_ports(2)
     with monitor(federation, "--port", str(port), "--grafana-port", str(grafana_port)) as process:
         assert process.stdout is not None
@@ -135,18 +135,18 @@ def test_the_command_says_where_it_is_and_leaves_nothing_behind(federation: Fede
         urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=2)
 
 
-def test_a_taken_port_is_told_with_its_holder(federation: Federation, watched: Watched) -> None:
+def test_a_port_in_use_is_reported_with_its_process(federation: Federation, watched: Watched) -> None:
     url = federation.site("site-1").telemetry_url or ""
     taken = url.rpartition(":")[2]
 
     refused = federation.flarefleet("monitor", "--port", taken)
 
     assert refused.returncode == 3
-    assert f"Port {taken} for Prometheus is taken: python" in refused.stderr
+    assert f"Port {taken} for Prometheus is in use by python" in refused.stderr
     assert "flarefleet monitor --port PORT" in refused.stderr
 
 
-def test_without_prometheus_the_command_says_what_to_install(
+def test_a_missing_prometheus_is_reported_with_the_installation(
     federation: Federation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
@@ -157,7 +157,7 @@ def test_without_prometheus_the_command_says_what_to_install(
     assert "apt-get install prometheus" in refused.stderr
 
 
-def test_a_federation_that_is_not_up_is_not_watched(tmp_path: Path) -> None:
+def test_a_stopped_federation_is_not_monitored(tmp_path: Path) -> None:
     federation = Federation(write_project(tmp_path, sites=1).parent)
 
     refused = federation.flarefleet("monitor", "--port", str(free_ports(1)[0]))

@@ -1,4 +1,4 @@
-"""The runbooks' commands for a federation on this machine, each run as its page has it."""
+"""The runbooks' commands for a federation on this machine, run as documented."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tests.documented import Command, expected, run, runbook_commands
 from tests.federation.federation import ADMIN, SERVER, Federation, write_project
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.federation
+pytestmark = [pytest.mark.federation, pytest.mark.extended]
 
-SAID = {
+OUTPUT = {
     "openssl x509 -in": r"notAfter=",
     "s_client": r"subject=CN = flare-server[\s\S]*issuer=CN = ward-",
     "/readyz": r'"ready": ?true',
@@ -27,11 +27,11 @@ SAID = {
     "flarefleet jobs": r"COMPLETED",
     "flarefleet watch": r"COMPLETED",
     "flarefleet fetch": r"logs",
-    "flarefleet abort": r"told to end",
+    "flarefleet abort": r"abort requested",
     "du -sh": r"jobs-storage",
     "df -h": r"Avail",
 }
-"""What an answer must have for its reader to go on."""
+"""Part of a command -> pattern that its output must contain."""
 COMMANDS = runbook_commands(of_clusters=False)
 (DELETE,) = (one for one in COMMANDS if one.line.startswith("nvflare job delete"))
 CASES = [pytest.param(command, id=str(command)) for command in COMMANDS if command != DELETE]
@@ -39,7 +39,7 @@ CASES = [pytest.param(command, id=str(command)) for command in COMMANDS if comma
 
 @pytest.fixture(scope="module")
 def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
-    """A server and a site; where its reader stands, project.yml lies."""
+    """A server and a site; commands run in the folder of project.yml."""
     folder = tmp_path_factory.mktemp("runbooks")
     made = Federation(write_project(folder, sites=1, name=f"ward-{os.getpid()}").parent)
     try:
@@ -50,20 +50,20 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
 
 @pytest.fixture
 def federation(ward: Federation) -> Federation:
-    """All of it up, whatever the last command did."""
+    """The running federation, whatever the last command did."""
     ward.up()
     return ward
 
 
 def probe(federation: Federation, rounds: int) -> str:
-    """The id of a job that was submitted now."""
+    """Submit a probe and return its id."""
     submitted = federation.flarefleet("submit", "probe", "--set", f"rounds={rounds}", "--detach")
     assert submitted.returncode == 0, submitted.stderr
     return submitted.stdout.strip()
 
 
 def wait_until(federation: Federation, job_id: str, status: str) -> None:
-    """Wait until the server says that of a job."""
+    """Wait until a job has this status."""
 
     def is_so() -> bool:
         listed = json.loads(federation.flarefleet("jobs", "--json").stdout)
@@ -74,16 +74,16 @@ def wait_until(federation: Federation, job_id: str, status: str) -> None:
 
 @pytest.fixture(scope="module")
 def ended(ward: Federation) -> tuple[str, str]:
-    """The ids of two jobs that have completed: one to be looked at, one to be deleted."""
+    """The ids of two completed jobs: one to read, one to delete."""
     ward.up()
-    looked_at, deleted = probe(ward, 1), probe(ward, 1)
-    for job_id in (looked_at, deleted):
+    kept, deleted = probe(ward, 1), probe(ward, 1)
+    for job_id in (kept, deleted):
         wait_until(ward, job_id, "FINISHED:COMPLETED")
-    return looked_at, deleted
+    return kept, deleted
 
 
 def job_for(command: Command, federation: Federation, ended: tuple[str, str]) -> str:
-    """The job that a command is about."""
+    """Return the id of the job for a command."""
     if "abort" not in command.line:
         return ended[0]
     job_id = probe(federation, 10_000)
@@ -92,7 +92,7 @@ def job_for(command: Command, federation: Federation, ended: tuple[str, str]) ->
 
 
 def as_typed(command: Command, federation: Federation, job_id: str) -> str:
-    """The line, filled in; in this runtime ports are those that `status` shows."""
+    """Return the line with its placeholders and ports replaced."""
     site = federation.site("site-1").telemetry_url or ""
     port = str(federation.project.server.fed_learn_port)
     values = {
@@ -112,15 +112,15 @@ def test_a_runbooks_command_works(federation: Federation, ended: tuple[str, str]
 
     answer = run(as_typed(command, federation, job_id), federation.folder)
 
-    for pattern in expected(command.line, SAID):
+    for pattern in expected(command.line, OUTPUT):
         assert re.search(pattern, answer), answer
 
 
-def test_every_command_that_only_looks_is_expected_to_say_something() -> None:
+def test_the_output_of_every_read_only_command_is_checked() -> None:
     changes = ("flarefleet up", "flarefleet down", "flarefleet provision")
     lines = [one.line for one in COMMANDS if one != DELETE and not one.line.startswith(changes)]
 
-    assert [line for line in lines if not list(expected(line, SAID))] == []
+    assert [line for line in lines if not list(expected(line, OUTPUT))] == []
 
 
 def test_a_deleted_jobs_model_and_event_files_go_with_it(
@@ -131,7 +131,7 @@ def test_a_deleted_jobs_model_and_event_files_go_with_it(
     event_files, store = home / "analytics", home / "jobs-storage"
     assert list((event_files / deleted).rglob("events.out.tfevents.*"))
 
-    # It asks whoever sits at a terminal whether that is meant.
+    # On a terminal it asks for confirmation.
     run(f"{as_typed(DELETE, federation, deleted)} --force", federation.folder)
 
     assert {path.name for path in store.iterdir()} >= {kept}

@@ -1,4 +1,4 @@
-"""`flarefleet simulate`: jobs in NVFlare's simulator, with an end that is sure and told."""
+"""`flarefleet simulate`: jobs in NVFlare's simulator."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-pytestmark = pytest.mark.federation
+pytestmark = [pytest.mark.federation, pytest.mark.extended]
 
 FLAREFLEET = Path(sys.executable).parent / "flarefleet"
 ONE_SUM = 573147844013817084100
-"""Of the first 100 Fibonacci numbers: more than 64 bits."""
+"""Sum of the first 100 Fibonacci numbers, which needs more than 64 bits."""
 
 
 @pytest.fixture
 def simulate(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
-    """Starts `flarefleet simulate`; its temporary files lie in tmp_path, where no simulation of others is."""
+    """Start `flarefleet simulate` with its temporary files in tmp_path."""
     temporary = tmp_path / "tmp"
     temporary.mkdir()
 
@@ -40,7 +40,7 @@ def simulate(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
 
 
 def processes_of(tmp_path: Path) -> list[psutil.Process]:
-    """Every process that runs in or names this test's folder."""
+    """Return every process whose command line contains this test's folder."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
         if any(str(tmp_path) in word for word in process.info["cmdline"] or []):
@@ -48,7 +48,7 @@ def processes_of(tmp_path: Path) -> list[psutil.Process]:
     return found
 
 
-def test_a_job_without_torch_runs_where_there_is_none_and_its_result_is_shown(
+def test_a_job_without_torch_runs_without_torch_and_its_result_is_printed(
     simulate: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
     blocked = tmp_path / "blocked"
@@ -73,7 +73,7 @@ def test_a_job_without_torch_runs_where_there_is_none_and_its_result_is_shown(
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
-def test_a_site_whose_process_dies_ends_the_simulation_with_its_name_and_nothing_is_left(
+def test_the_death_of_a_site_process_fails_the_simulation_and_no_process_is_left(
     simulate: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
     job = simulate("probe", "--set", "rounds=500", "--set", "seconds=1")
@@ -97,7 +97,7 @@ def test_a_site_whose_process_dies_ends_the_simulation_with_its_name_and_nothing
     assert processes_of(tmp_path) == []
 
 
-def test_a_job_that_fails_says_which_site_and_why_and_keeps_its_logs(
+def test_a_failed_job_is_reported_with_its_site_and_error_and_keeps_its_logs(
     simulate: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
     job = simulate("probe", "--set", "failing_site=site-2")
@@ -120,7 +120,7 @@ def test_a_job_that_fails_says_which_site_and_why_and_keeps_its_logs(
         (["fibonacci", "--fetch", "."], 2, "is not empty"),
     ],
 )  # fmt: skip
-def test_wrong_input_is_refused_before_anything_starts(
+def test_invalid_input_is_rejected_before_anything_starts(
     simulate: Callable[..., subprocess.Popen[str]], words: list[str], code: int, message: str
 ) -> None:
     job = simulate(*words)

@@ -57,7 +57,7 @@ def test_a_job_that_waits_for_sites_shows_its_reason(
     job_id = session.submit(folder, uuid.uuid4().hex)
     eventually(lambda: session.job(job_id).waits_for, 30, "the job shows what it waits for")
     assert session.job(job_id).status == SUBMITTED
-    assert f"{job_id} waits to be started: " in federation.flarefleet("jobs").stdout
+    assert f"{job_id} is waiting to start: " in federation.flarefleet("jobs").stdout
     session.abort(job_id)
 
 

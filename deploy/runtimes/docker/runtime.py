@@ -18,7 +18,8 @@ from deploy.runtimes.docker.checks import Filters, refuse_published_ports, refus
 from deploy.runtimes.docker.engine import connect
 from deploy.runtimes.docker.observation import observe, tail
 from deploy.runtimes.docker.program import find_compose
-from deploy.runtimes.docker.volumes import carrier, copy_out
+from deploy.runtimes.docker.volumes import carrier, copy_out, output_of
+from deploy.runtimes.event_files import update_copy
 from deploy.runtimes.follow import lines_of
 from deploy.runtimes.ports import refuse_taken_ports
 from deploy.runtimes.protocol import FederationStatus, Progress, SiteState, SiteStatus
@@ -131,9 +132,13 @@ class DockerRuntime:
         if os.access(live, os.R_OK | os.X_OK):
             return live
         copy = self.workspace.run(self.name) / ANALYTICS_FOLDER
-        image = self._container(self.project.server.name).attrs["Image"]
+        server = self._container(self.project.server.name)
+        source = str(WORKSPACE_PATH / ANALYTICS_FOLDER)
+        if server.status == "running":
+            return update_copy(copy, source, lambda command: output_of(server, command))
+        image = server.attrs["Image"]
         with carrier(self._client, name, str(WORKSPACE_PATH), image, self.labels) as container:
-            return copy if copy_out(container, str(WORKSPACE_PATH / ANALYTICS_FOLDER), copy) else None
+            return copy if copy_out(container, source, copy) else None
 
     @property
     def _server_address(self) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from deploy.runtimes.unpacking import unpack
 
@@ -60,3 +61,10 @@ def copy_out(container: Container, path: str, target: Path) -> bool:
             spool.write(chunk)
         spool.seek(0)
         return unpack(spool, Path(path).name, target)
+
+
+def output_of(container: Container, command: list[str]) -> IO[bytes]:
+    """Return the stdout of a command in a running container."""
+    output = container.exec_run(command, stderr=False).output
+    assert isinstance(output, bytes)  # it is not streamed
+    return io.BytesIO(output)

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from deploy.checkout import CHARTS
 from deploy.errors import Failed, MachineError
 from deploy.runtimes.kubernetes.plan import Member
 from deploy.tools import find_tool
 
-CHARTS = Path(__file__).resolve().parents[3] / "helm"
-"""In the checkout."""
 LABEL_INPUTS = "flarefleet-inputs"
 """On a release: the fingerprint of all that it was made from."""
 LABEL_OWNER = "owner=helm"

@@ -15,10 +15,11 @@ from typing import Any
 import yaml
 from kubernetes.client.exceptions import ApiException
 
+from deploy.checkout import CHARTS
 from deploy.errors import Failed, InputError
 from deploy.release.participant import Participant
 from deploy.runtimes.kubernetes.cluster import NOT_FOUND, Cluster
-from deploy.runtimes.kubernetes.helm import CHARTS, LABEL_INPUTS, LABEL_OWNER, Helm
+from deploy.runtimes.kubernetes.helm import LABEL_INPUTS, LABEL_OWNER, Helm
 from deploy.runtimes.kubernetes.plan import Member
 
 OWN_VALUES = "own.yaml"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from deploy.errors import Failed, InputError
 from deploy.hosts import local_server_host
 from deploy.runtimes.admin_kit import kit_for_host
+from deploy.runtimes.event_files import update_copy
 from deploy.runtimes.follow import lines_of
 from deploy.runtimes.kubernetes import connectivity, installation
 from deploy.runtimes.kubernetes.cluster import ANSWER_SECONDS, Cluster, current_context, explained
@@ -25,7 +26,6 @@ from deploy.runtimes.kubernetes.port_forward import ADMIN, FEDERATION, TELEMETRY
 from deploy.runtimes.protocol import FederationStatus, Progress, SiteState, SiteStatus
 from deploy.runtimes.readiness import wait_until_ready
 from deploy.runtimes.records import locked
-from deploy.runtimes.unpacking import unpack
 from fl_app.contract import ANALYTICS_FOLDER, WORKSPACE_PATH
 
 if TYPE_CHECKING:
@@ -161,13 +161,9 @@ class KubernetesRuntime:
             pod = self._cluster(server).running_pod(server.namespace, server.selector)
             if pod is None:
                 return copy if copy.is_dir() else None
-            archive = self._cluster(server).read_from(
-                server.namespace,
-                pod,
-                CONTAINER,
-                *("tar", "-C", str(WORKSPACE_PATH), "-cf", "-", "--ignore-failed-read", ANALYTICS_FOLDER),
-            )
-        return copy if unpack(archive, ANALYTICS_FOLDER, copy) else None
+            where, read_from = (server.namespace, pod, CONTAINER), self._cluster(server).read_from
+            source = str(WORKSPACE_PATH / ANALYTICS_FOLDER)
+            return update_copy(copy, source, lambda command: read_from(*where, *command))
 
     def _new_plan(self, before: Plan) -> Plan:
         return make_plan(self._participants, self.contexts, before, current_context())

@@ -1,1 +1,1 @@
-"""Jobs on a running federation, through the command line as users have it."""
+"""Jobs on a running federation, submitted with the command line."""

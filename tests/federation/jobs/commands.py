@@ -1,4 +1,4 @@
-"""What a data scientist types beside project.yml, and the job that is not for the sites that there are."""
+"""The federation of these tests, and a job that needs more sites than it has."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ BIN = Path(sys.executable).parent
 
 
 class JobsFederation(Federation):
-    """One server and two sites, which run as processes; its administrator may do what a `lead` may."""
+    """A server and two sites as processes, with an administrator of the role `lead`."""
 
     @property
     def admin_kit(self) -> Path:
-        """Of its only administrator."""
+        """The kit of its only administrator."""
         return self.kit(ADMIN)
 
     def command(self, *arguments: str) -> list[str]:
-        """The program as it is installed, which finds project.yml where it is called."""
+        """Return the command line of the installed program."""
         return [str(BIN / "flarefleet"), *arguments]
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """The same, not waited for."""
+        """Start a command."""
         return subprocess.Popen(
             self.command(*arguments),
             cwd=self.folder,
@@ -43,14 +43,14 @@ class JobsFederation(Federation):
         )
 
     def submit_and_leave(self, *settings: str) -> str:
-        """The id of a `probe` that runs."""
+        """Submit a `probe` and return its id."""
         words = (word for one in settings for word in ("--set", one))
         done = self.flarefleet("submit", "probe", "--detach", *words)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
     def job_process(self, site: str, job_id: str) -> psutil.Process | None:
-        """The process of a job at a site, while there is one."""
+        """Return the job process at a site; None if there is none."""
         for process in psutil.process_iter(["cmdline"]):
             words = process.info["cmdline"] or []
             if "fl_app.launchers.site_job" in words and job_id in words and site in words:
@@ -59,7 +59,7 @@ class JobsFederation(Federation):
 
 
 def probe_for_five_sites(into: Path, **props: float) -> Path:
-    """The folder of a job with these properties that wants more sites than this federation has."""
+    """Export a job with these properties that needs more sites than the federation has."""
     job = find_job("probe")
     with exporter(job) as making:
         exported = making.export(read_parameters(job, ()), Participants(SITES, chosen=False), into)

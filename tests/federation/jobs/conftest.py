@@ -1,4 +1,4 @@
-"""One federation for all tests here, with a `lead` as its administrator."""
+"""One federation for all tests of this folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.federation.jobs.commands import SITES, JobsFederation
 
 @pytest.fixture(scope="package")
 def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JobsFederation]:
-    """It is up."""
+    """The running federation."""
     file = write_project(tmp_path_factory.mktemp("jobs"), sites=len(SITES), name="jobs", role="lead")
     made = JobsFederation(file.parent)
     try:

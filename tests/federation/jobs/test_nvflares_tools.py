@@ -1,4 +1,4 @@
-"""NVFlare's own tools on the kit of an administrator."""
+"""NVFlare's own tools with an administrator's kit."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ import pytest
 from tests.federation.federation import ADMIN
 from tests.federation.jobs.commands import BIN, ID, SITES, JobsFederation, probe_for_five_sites
 
-pytestmark = pytest.mark.federation
+pytestmark = [pytest.mark.federation, pytest.mark.extended]
 
 
-def test_nvflares_own_submit_is_told_of_sites_that_have_never_been_here(
-    federation: JobsFederation, tmp_path: Path
-) -> None:
+def test_nvflares_submit_is_rejected_if_sites_are_missing(federation: JobsFederation, tmp_path: Path) -> None:
     command = [
         *(str(BIN / "nvflare"), "--format", "json", "job", "submit"),
         *("-j", str(probe_for_five_sites(tmp_path)), "--startup-kit", str(federation.admin_kit)),
@@ -25,14 +23,14 @@ def test_nvflares_own_submit_is_told_of_sites_that_have_never_been_here(
     assert "needs 5 sites, and 2 are registered (site-1, site-2)" in refused.stdout + refused.stderr
 
 
-def test_nvflares_own_console_works_on_the_kit(federation: JobsFederation) -> None:
+def test_nvflares_console_works_with_the_kit(federation: JobsFederation) -> None:
     done = federation.flarefleet("console", typed=f"{ADMIN}\ncheck_status server\nbye\n")
     assert done.returncode == 0, done.stderr
     for site in SITES:
         assert site in done.stdout
 
 
-def test_nvflares_own_job_commands_work_on_the_kit(federation: JobsFederation, tmp_path: Path) -> None:
+def test_nvflares_job_commands_work_with_the_kit(federation: JobsFederation, tmp_path: Path) -> None:
     exported = federation.flarefleet("export", "probe", str(tmp_path / "jobs"))
     assert exported.returncode == 0, exported.stderr
     kit = ["--startup-kit", str(federation.admin_kit)]

@@ -1,4 +1,4 @@
-"""Jobs submitted through the command line: watched to their end, or refused before they begin."""
+"""Jobs submitted with the command line, and submissions that are rejected."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.federation.jobs.commands import ID, SITES, JobsFederation
 pytestmark = pytest.mark.federation
 
 
-def test_a_job_is_watched_to_its_end_with_its_rounds_and_metrics(federation: JobsFederation) -> None:
+def test_a_job_is_watched_until_it_ends_with_its_rounds_and_metrics(federation: JobsFederation) -> None:
     done = federation.flarefleet("submit", "probe", "--set", "rounds=3")
     assert done.returncode == 0, done.stderr
     assert ID.fullmatch(done.stdout.strip())
@@ -25,7 +25,7 @@ def test_a_job_is_watched_to_its_end_with_its_rounds_and_metrics(federation: Job
         assert re.search(rf"{site}: [123] rounds? done \(round [123]\)", done.stderr), done.stderr
 
 
-def test_json_is_one_document_and_nothing_else_on_stdout(federation: JobsFederation) -> None:
+def test_json_output_is_one_document(federation: JobsFederation) -> None:
     submitted = federation.flarefleet("submit", "probe", "--json")
     assert submitted.returncode == 0, submitted.stderr
     job = json.loads(submitted.stdout)
@@ -34,7 +34,7 @@ def test_json_is_one_document_and_nothing_else_on_stdout(federation: JobsFederat
     assert job["id"] in [one["id"] for one in listed]
 
 
-def test_a_job_that_fails_at_one_site_names_it_and_shows_its_exception(federation: JobsFederation) -> None:
+def test_a_job_that_fails_at_one_site_shows_its_exception(federation: JobsFederation) -> None:
     done = federation.flarefleet(
         "submit", "probe", "--set", "failing_site=site-2", "--set", "failing_round=2"
     )
@@ -45,7 +45,7 @@ def test_a_job_that_fails_at_one_site_names_it_and_shows_its_exception(federatio
     assert "site-packages/nvflare" not in done.stderr
 
 
-def test_two_submissions_at_once_are_two_jobs_and_both_complete(federation: JobsFederation) -> None:
+def test_two_concurrent_submissions_both_complete(federation: JobsFederation) -> None:
     both = [federation.start("submit", "probe") for _ in range(2)]
     ids = set()
     for process in both:
@@ -64,7 +64,7 @@ def test_a_submission_repeated_with_its_token_is_one_job(federation: JobsFederat
     assert first == again
 
 
-def test_a_site_that_is_not_registered_is_named_before_anything_is_submitted(
+def test_a_site_that_is_not_registered_is_reported_before_submission(
     federation: JobsFederation,
 ) -> None:
     before = len(json.loads(federation.flarefleet("jobs", "--json").stdout))
@@ -76,14 +76,14 @@ def test_a_site_that_is_not_registered_is_named_before_anything_is_submitted(
     assert len(json.loads(federation.flarefleet("jobs", "--json").stdout)) == before
 
 
-def test_a_job_can_go_to_one_site_alone(federation: JobsFederation) -> None:
+def test_a_job_can_run_on_one_site(federation: JobsFederation) -> None:
     done = federation.flarefleet("submit", "probe", "--site", "site-2")
     assert done.returncode == 0, done.stderr
     assert "submitted to 1 site\n" in done.stderr
     assert "site-1" not in done.stderr
 
 
-def test_wrong_parameters_are_refused_before_submission(federation: JobsFederation) -> None:
+def test_invalid_parameters_are_rejected_before_submission(federation: JobsFederation) -> None:
     done = federation.flarefleet("submit", "probe", "--set", "round=3", "--set", "seconds=soon")
     assert done.returncode == 2
     assert "did you mean rounds?" in done.stderr

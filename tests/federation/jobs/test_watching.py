@@ -1,4 +1,4 @@
-"""Jobs that run, wait or have ended: watched, listed, fetched and aborted through the command line."""
+"""Jobs watched, listed, fetched and aborted with the command line."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.federation
 
 
-def test_results_are_fetched_into_a_new_folder_by_what_they_are(
-    federation: JobsFederation, tmp_path: Path
-) -> None:
+def test_results_are_fetched_into_a_new_folder(federation: JobsFederation, tmp_path: Path) -> None:
     job_id = federation.flarefleet("submit", "probe").stdout.strip()
     results = tmp_path / "results"
     assert federation.flarefleet("fetch", job_id, str(results)).returncode == 0
@@ -32,7 +30,7 @@ def test_results_are_fetched_into_a_new_folder_by_what_they_are(
     assert "nothing is overwritten" in again.stderr
 
 
-def test_a_running_job_is_not_fetched_and_can_be_aborted(federation: JobsFederation, tmp_path: Path) -> None:
+def test_a_running_job_can_be_aborted_but_not_fetched(federation: JobsFederation, tmp_path: Path) -> None:
     job_id = federation.submit_and_leave("rounds=100", "seconds=1")
     early = federation.flarefleet("fetch", job_id, str(tmp_path / "early"))
     assert early.returncode == 1
@@ -48,7 +46,7 @@ def test_a_running_job_is_not_fetched_and_can_be_aborted(federation: JobsFederat
     assert "has already ended" in twice.stderr
 
 
-def test_ctrl_c_leaves_the_job_running_and_says_how_to_watch_it(federation: JobsFederation) -> None:
+def test_ctrl_c_leaves_the_job_running(federation: JobsFederation) -> None:
     watching = federation.start("submit", "probe", "--set", "rounds=100", "--set", "seconds=1")
     seen = ""
     while "round 1/100" not in seen:
@@ -65,18 +63,18 @@ def test_ctrl_c_leaves_the_job_running_and_says_how_to_watch_it(federation: Jobs
     assert federation.flarefleet("abort", job_id).returncode == 0
 
 
-def test_a_killed_job_process_fails_the_job_and_watching_sees_it(federation: JobsFederation) -> None:
+def test_a_killed_job_process_fails_the_job(federation: JobsFederation) -> None:
     job_id = federation.submit_and_leave("rounds=100", "seconds=1")
-    eventually(lambda: federation.job_process("site-1", job_id) is not None, 60, "site-1 trains")
+    eventually(lambda: federation.job_process("site-1", job_id) is not None, 60, "site-1 is training")
     os.kill(federation.job_process("site-1", job_id).pid, signal.SIGKILL)
     done = federation.flarefleet("watch", job_id)
     assert done.returncode == 1
     assert f"{job_id} (probe) ended FINISHED:" in done.stderr
     assert "COMPLETED" not in done.stderr
-    eventually(lambda: federation.job_process("site-2", job_id) is None, 60, "all parts have ended")
+    eventually(lambda: federation.job_process("site-2", job_id) is None, 60, "site-2 has stopped")
 
 
-def test_a_job_that_waits_for_sites_is_reported_with_the_reason(
+def test_a_job_that_waits_for_sites_is_shown_with_the_reason(
     federation: JobsFederation, tmp_path: Path
 ) -> None:
     folder = probe_for_five_sites(tmp_path, wait_for_sites=600)
@@ -89,16 +87,14 @@ def test_a_job_that_waits_for_sites_is_reported_with_the_reason(
     assert federation.flarefleet("abort", job_id).returncode == 0
 
 
-def test_an_unknown_job_id_is_wrong_input(federation: JobsFederation) -> None:
+def test_an_unknown_job_id_is_invalid_input(federation: JobsFederation) -> None:
     for verb in (("watch",), ("abort",)):
         done = federation.flarefleet(*verb, "00000000-0000-0000-0000-000000000000")
         assert done.returncode == 2
         assert "there is no job 00000000" in done.stderr
 
 
-def test_a_kit_of_another_federation_is_refused_in_clear_words(
-    federation: JobsFederation, tmp_path: Path
-) -> None:
+def test_a_kit_of_another_federation_is_rejected(federation: JobsFederation, tmp_path: Path) -> None:
     port = AdminKit.read(federation.admin_kit).port
     stranger = JobsFederation(write_project(tmp_path, sites=len(SITES), name="jobs", port=port).parent)
     done = stranger.flarefleet("jobs", "--admin-kit", str(stranger.admin_kit))

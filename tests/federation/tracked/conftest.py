@@ -28,7 +28,7 @@ from tests.waiting import eventually
 def trackers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MLflowServer]:
     """An MLflow server, which may still be starting."""
     if not mlflow_server.PROGRAM.exists():
-        leave_out("no MLflow server: python -m deploy.tools --mlflow")
+        leave_out("no MLflow server: python -m maintenance.ci_tools")
     server = MLflowServer(tmp_path_factory.mktemp("mlflow"))
     try:
         server.start()

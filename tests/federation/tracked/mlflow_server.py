@@ -9,8 +9,8 @@ import time
 import urllib.request
 from pathlib import Path
 
+from deploy.checkout import TOOLS
 from deploy.runtimes.ports import free_ports
-from deploy.tools import TOOLS
 
 PROGRAM = TOOLS / "mlflow" / "bin" / "mlflow"
 START_SECONDS = 180.0

@@ -95,7 +95,7 @@ def test_a_job_waits_for_a_gpu_says_so_and_runs_when_one_is_freed(
         assert wards.flarefleet("up").returncode == 0
         with submitting(wards, "fibonacci", "--set", "rounds=1", "--site", "site-2") as process:
             assert process.stderr is not None
-            said = next(line for line in process.stderr if "waits for its job pod" in line)
+            said = next(line for line in process.stderr if "waiting for its job pod" in line)
             assert "site-2" in said
             assert "Insufficient nvidia.com/gpu" in said
             cluster.kubectl("delete", "pod", "-n", "default", holders[0])
@@ -116,7 +116,7 @@ def test_a_job_waits_for_its_pod_on_the_server_says_so_and_runs_when_there_is_ro
     try:
         with submitting(wards, *fibonacci) as process:
             assert process.stderr is not None
-            said = next(line for line in process.stderr if "the server waits for its job pod" in line)
+            said = next(line for line in process.stderr if "the server is waiting for its job pod" in line)
             assert "didn't match Pod's node affinity/selector" in said
             listed = wards.flarefleet("jobs").stdout
             assert "RUNNING" in listed

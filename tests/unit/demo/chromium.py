@@ -1,4 +1,4 @@
-"""A headless Chromium that says what a page shows and what it asks the network for."""
+"""A headless Chromium that reports the content and the network requests of a page."""
 
 from __future__ import annotations
 
@@ -25,22 +25,24 @@ START_SECONDS = 60.0
 
 
 class Page:
-    """One open page.
+    """A page in Chromium.
 
     Args:
-        connection: to Chromium's DevTools, for this page.
+        connection: DevTools connection of the page.
     """
 
     def __init__(self, connection: websocket.WebSocket) -> None:
         self._connection = connection
         self._number = 0
         self.requests: list[str] = []
-        """Every address that the page has asked for."""
-        self.complaints: list[str] = []
-        """What Chromium found wrong with the page."""
+        """URLs that the page has requested."""
+        self.problems: list[str] = []
+        """Log entries and exceptions of the page."""
 
     def open(self, page: Path | str, width: int, height: int = 900) -> None:
-        """Open a file or an address in a window of that width, in pixels, and wait until it is loaded."""
+        """Open a file or URL in a window of this width in pixels, and wait until it is loaded."""
+        self.requests.clear()
+        self.problems.clear()
         for domain in ("Page", "Network", "Runtime", "Log"):
             self.ask(f"{domain}.enable")
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
@@ -50,18 +52,18 @@ class Page:
             pass
 
     def value(self, expression: str) -> Any:
-        """What a JavaScript expression comes to in the page."""
+        """Return the value of a JavaScript expression in the page."""
         answer = self.ask("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
     def screenshot(self, file: Path) -> None:
-        """A picture of the whole page, as far down as it goes."""
+        """Save a picture of the whole page."""
         answer = self.ask("Page.captureScreenshot", format="png", captureBeyondViewport=True)
         file.write_bytes(base64.b64decode(answer["data"]))
 
     def ask(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Ask Chromium something and return its answer."""
+        """Send a DevTools command and return its result."""
         self._number += 1
         self._connection.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
         while (message := self._receive()).get("id") != self._number:
@@ -74,15 +76,15 @@ class Page:
         if message.get("method") == "Network.requestWillBeSent":
             self.requests.append(message["params"]["request"]["url"])
         if message.get("method") == "Log.entryAdded":
-            self.complaints.append(message["params"]["entry"]["text"])
+            self.problems.append(message["params"]["entry"]["text"])
         if message.get("method") == "Runtime.exceptionThrown":
-            self.complaints.append(str(message["params"]))
+            self.problems.append(str(message["params"]))
         return message
 
 
 @contextmanager
 def chromium(profile: Path) -> Iterator[Page]:
-    """An empty page of a Chromium with an empty profile; it ends with the block."""
+    """Run Chromium with an empty profile until the end of the block."""
     assert PROGRAM is not None
     command = [PROGRAM, *FLAGS, f"--user-data-dir={profile}", "about:blank"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -101,7 +103,7 @@ def chromium(profile: Path) -> Iterator[Page]:
 def _port(file: Path, process: subprocess.Popen[bytes]) -> int:
     deadline = time.monotonic() + START_SECONDS
     while not (file.exists() and file.read_text().strip()):
-        assert process.poll() is None, f"Chromium ended with {process.returncode}"
+        assert process.poll() is None, f"Chromium exited with {process.returncode}"
         assert time.monotonic() < deadline, "Chromium did not open its port"
         time.sleep(0.05)
     return int(file.read_text().split()[0])

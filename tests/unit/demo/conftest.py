@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from deploy.demo.compare import compare
+from deploy.demo.comparison import compare
 from deploy.demo.report import Files, HospitalReport, Report, Step
 from fl_app.jobs.hospital.job import HospitalParameters
 from tests.unit.hospital.averaging import average
@@ -18,12 +18,12 @@ HOSPITALS = 4
 
 @pytest.fixture(scope="session")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
-    """What a run with few rounds measured."""
+    """The report of a run with few rounds."""
     return make_report(tmp_path_factory.mktemp("results"), HospitalParameters(rounds=6), HOSPITALS)
 
 
 def make_report(folder: Path, parameters: HospitalParameters, hospitals: int) -> Report:
-    """Train, compare, and write down what the demo would."""
+    """Train, compare, and create the report as the demo does."""
     averaged = average(parameters, hospitals)
     model = folder / "FL_global_model.pt"
     torch.save({"model": averaged.weights}, model)

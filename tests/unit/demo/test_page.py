@@ -1,43 +1,47 @@
-"""The page of the report, as a browser shows it."""
+"""The HTML page of the report, also as a browser renders it."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 from deploy.demo.charts import percent
-from deploy.demo.page import page
+from deploy.demo.page import render_page
 from deploy.demo.report import Report, interval
 from fl_app.jobs.hospital.job import HospitalParameters
-from tests.unit.demo.chromium import PROGRAM, chromium
+from tests.unit.demo.chromium import PROGRAM, Page, chromium
 from tests.unit.demo.conftest import make_report
 
+pytestmark = pytest.mark.xdist_group("demo-page")  # one browser and one trained report
 needs_chromium = pytest.mark.skipif(PROGRAM is None, reason="no Chromium: apt-get install chromium")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with chromium(tmp_path_factory.mktemp("chromium")) as page:
+        yield page
 
 
 @needs_chromium
 @pytest.mark.parametrize("width", [400, 1400])
-def test_the_page_shows_the_run_s_figures_and_asks_nobody(tmp_path: Path, report: Report, width: int) -> None:
+def test_the_page_shows_the_results_without_network_requests(
+    tmp_path: Path, report: Report, browser: Page, width: int
+) -> None:
     file = tmp_path / "report.html"
-    file.write_text(page(report), encoding="utf-8")
+    file.write_text(render_page(report), encoding="utf-8")
 
-    with chromium(tmp_path / "profile") as shown:
-        shown.open(file, width)
-        bars = dict(shown.value(_SHOWN_BARS))
-        lines = {
-            name: [float(value) for value in values.split()] for name, values in shown.value(_SHOWN_LINES)
-        }
-        text = shown.value("document.body.innerText")
-        overflow = shown.value("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        cut_tables = shown.value(_CUT_TABLES)
-        smallest_text = shown.value(_SMALLEST_CHART_TEXT)
+    browser.open(file, width)
 
-    assert shown.complaints == []
-    assert {url for url in shown.requests if not url.startswith("data:")} == {file.as_uri()}
+    bars = dict(browser.value(_SHOWN_BARS))
+    lines = {name: [float(value) for value in values.split()] for name, values in browser.value(_SHOWN_LINES)}
+    text = browser.value("document.body.innerText")
+    assert browser.problems == []
+    assert {url for url in browser.requests if not url.startswith("data:")} == {file.as_uri()}
     assert bars == {
         **{f"{hospital.name} alone": hospital.alone.accuracy for hospital in report.hospitals},
         "federated": report.federated.accuracy,
@@ -49,13 +53,13 @@ def test_the_page_shows_the_run_s_figures_and_asks_nobody(tmp_path: Path, report
     }
     for accuracy in (report.mean_alone, report.federated.accuracy, report.central.accuracy):
         assert percent(accuracy) in text
-    assert overflow == 0
-    assert cut_tables == 0
-    assert smallest_text >= 10
+    assert browser.value(_OVERFLOW) == 0
+    assert browser.value(_CUT_TABLES) == 0
+    assert browser.value(_SMALLEST_CHART_TEXT) >= 10
 
 
-def test_nothing_on_the_page_comes_from_elsewhere(report: Report) -> None:
-    html = page(report)
+def test_the_page_has_no_external_content(report: Report) -> None:
+    html = render_page(report)
 
     assert "http://" not in html
     assert "https://" not in html
@@ -63,18 +67,18 @@ def test_nothing_on_the_page_comes_from_elsewhere(report: Report) -> None:
     assert "default-src 'none'" in html
 
 
-def test_text_of_the_run_cannot_become_markup(report: Report) -> None:
+def test_text_of_the_run_is_escaped(report: Report) -> None:
     evil = report.model_copy(update={"project": "<img src=x onerror=alert(1)>", "job_id": '"><b>'})
 
-    html = page(evil)
+    html = render_page(evil)
 
     assert "<img" not in html
     assert '"><b>' not in html
     assert "a server &amp; &lt;4&gt; hospitals" in html
 
 
-def test_a_bar_is_as_long_as_its_value(report: Report) -> None:
-    for chart in _charts(page(report)):
+def test_the_length_of_a_bar_is_its_value(report: Report) -> None:
+    for chart in _charts(render_page(report)):
         for bar in (group for group in chart.iter("g") if "data-value" in group.attrib):
             drawn = bar.find("rect")
             assert drawn is not None
@@ -85,8 +89,8 @@ def test_a_bar_is_as_long_as_its_value(report: Report) -> None:
             )
 
 
-def test_every_point_of_a_line_stands_at_the_height_of_its_value(report: Report) -> None:
-    for chart in _charts(page(report)):
+def test_the_height_of_a_point_is_its_value(report: Report) -> None:
+    for chart in _charts(render_page(report)):
         for line in chart.iter("polyline"):
             heights = [float(point.split(",")[1]) for point in line.attrib["points"].split()]
             values = [float(value) for value in line.attrib["data-values"].split()]
@@ -101,7 +105,7 @@ def test_every_point_of_a_line_stands_at_the_height_of_its_value(report: Report)
 def test_any_number_of_hospitals_and_rounds_can_be_drawn(tmp_path: Path, hospitals: int, rounds: int) -> None:
     report = make_report(tmp_path, HospitalParameters(rounds=rounds), hospitals)
 
-    charts = _charts(page(report))
+    charts = _charts(render_page(report))
 
     for chart in charts:
         width, height = (float(number) for number in chart.attrib["viewBox"].split()[2:])
@@ -119,14 +123,14 @@ def test_any_number_of_hospitals_and_rounds_can_be_drawn(tmp_path: Path, hospita
 
 
 @pytest.mark.parametrize(("right", "patients"), [(0, 143), (77, 143), (142, 143), (143, 143), (1, 2)])
-def test_an_interval_holds_its_accuracy_and_stays_between_0_and_1(right: int, patients: int) -> None:
+def test_an_interval_contains_its_accuracy_and_is_within_0_and_1(right: int, patients: int) -> None:
     low, high = interval(right / patients, patients)
 
     assert 0 <= low <= right / patients <= high <= 1
     assert high - low > 0
 
 
-def test_an_interval_is_wilson_s() -> None:
+def test_an_interval_is_wilsons() -> None:
     # Newcombe 1998, table I: 81 of 263 gives 0.2553 to 0.3662.
     low, high = interval(81 / 263, 263)
 
@@ -139,6 +143,7 @@ _SHOWN_BARS = f"""{_VISIBLE}.flatMap(svg => [...svg.querySelectorAll('g[data-nam
   .map(bar => [bar.dataset.name, Number(bar.dataset.value)])"""
 _SHOWN_LINES = f"""{_VISIBLE}.flatMap(svg => [...svg.querySelectorAll('polyline')])
   .map(line => [line.dataset.name, line.dataset.values])"""
+_OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 _CUT_TABLES = """[...document.querySelectorAll('.wide-table')]
   .filter(box => box.scrollWidth > box.clientWidth).length"""
 _SMALLEST_CHART_TEXT = f"""Math.min(...{_VISIBLE}.flatMap(svg => {{

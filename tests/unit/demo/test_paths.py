@@ -1,4 +1,4 @@
-"""Where the demo's federation runs."""
+"""The project and workspace that the demo uses."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo.paths import own_place
+from deploy.checkout import CHECKOUT
+from deploy.demo.paths import reserved_paths
 from deploy.project import Project, load_project
 from deploy.runtimes.ports import free_ports
 from deploy.workspace import Workspace
 
-PROJECT_FILE = Path(__file__).parents[3] / "project.yml"
+PROJECT_FILE = CHECKOUT / "project.yml"
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """The project.yml that the repository comes with, on a port that is free."""
+    """The project.yml of the repository, on a free port."""
     file = tmp_path / "project.yml"
     text = PROJECT_FILE.read_text(encoding="utf-8")
     assert "8002" in text
@@ -34,59 +35,59 @@ def home(tmp_path: Path, project: Project) -> Workspace:
 
 @pytest.fixture
 def listener(project: Project) -> Iterator[socket.socket]:
-    """Somebody who has the federation's port."""
+    """A process that uses the federation's port."""
     with socket.create_server(("127.0.0.1", project.server.fed_learn_port)) as taken:
         yield taken
 
 
-def test_a_free_federation_is_used_as_it_is(project: Project, home: Workspace) -> None:
-    with own_place(project, home) as place:
-        assert place.project is project
-        assert place.workspace == home
-        assert place.why_elsewhere == ""
+def test_an_unused_federation_is_used_directly(project: Project, home: Workspace) -> None:
+    with reserved_paths(project, home) as paths:
+        assert paths.project is project
+        assert paths.workspace == home
+        assert paths.why_copied == ""
 
 
-def test_a_taken_port_leads_to_a_copy_on_a_free_one_and_says_who_has_it(
+def test_a_port_in_use_leads_to_a_copy_on_a_free_port(
     project: Project, home: Workspace, listener: socket.socket
 ) -> None:
     before = project.path.read_bytes()
 
-    with own_place(project, home) as place:
+    with reserved_paths(project, home) as paths:
         taken = project.server.fed_learn_port
-        assert f"port {taken} is taken by " in place.why_elsewhere
-        assert f"process {os.getpid()}" in place.why_elsewhere
-        assert place.project.server.fed_learn_port not in (taken, 0)
-        assert place.project.server.admin_port == place.project.server.fed_learn_port
-        assert place.workspace.root != home.root
-        with socket.create_server(("", place.project.server.fed_learn_port)):
-            pass  # it is free indeed
-        assert _without_ports(place.project) == _without_ports(project)
+        assert f"port {taken} is in use by " in paths.why_copied
+        assert f"process {os.getpid()}" in paths.why_copied
+        assert paths.project.server.fed_learn_port not in (taken, 0)
+        assert paths.project.server.admin_port == paths.project.server.fed_learn_port
+        assert paths.workspace.root != home.root
+        with socket.create_server(("", paths.project.server.fed_learn_port)):
+            pass
+        assert _without_ports(paths.project) == _without_ports(project)
     assert project.path.read_bytes() == before
 
 
-def test_a_port_that_was_asked_for_is_used(project: Project, home: Workspace) -> None:
+def test_a_requested_port_is_used(project: Project, home: Workspace) -> None:
     wanted = free_ports(1)[0]
 
-    with own_place(project, home, port=wanted) as place:
-        assert place.project.server.fed_learn_port == wanted
-        assert place.why_elsewhere == f"port {wanted} was asked for"
+    with reserved_paths(project, home, port=wanted) as paths:
+        assert paths.project.server.fed_learn_port == wanted
+        assert paths.why_copied == f"port {wanted} was requested"
 
 
-def test_two_demos_at_once_do_not_share_a_federation(project: Project, home: Workspace) -> None:
-    with own_place(project, home) as first, own_place(project, home) as second:
-        assert second.why_elsewhere == "another demo is running"
+def test_concurrent_demos_do_not_share_a_federation(project: Project, home: Workspace) -> None:
+    with reserved_paths(project, home) as first, reserved_paths(project, home) as second:
+        assert second.why_copied == "another demo is running"
         assert first.workspace.root != second.workspace.root
         assert first.project.server.fed_learn_port != second.project.server.fed_learn_port
-    with own_place(project, home) as third:
+    with reserved_paths(project, home) as third:
         assert third.workspace == home
 
 
-def test_a_copy_leaves_the_workspace_fit_for_provisioning(
+def test_the_workspace_can_be_provisioned_after_a_copy(
     project: Project, home: Workspace, listener: socket.socket
 ) -> None:
     from deploy.provision import provision
 
-    with own_place(project, home):
+    with reserved_paths(project, home):
         pass
 
     assert provision(project, home).created

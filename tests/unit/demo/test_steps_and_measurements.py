@@ -1,4 +1,4 @@
-"""The steps that the demo prints, and what it reads from TensorBoard's files."""
+"""The steps that the demo prints, and the metrics that it reads from event files."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from deploy.demo.measured import logged
+from deploy.demo.measurements import logged_values
 from deploy.demo.report import difference
 from deploy.demo.steps import Steps
 from deploy.errors import Failed
 
 
-def test_a_step_is_one_line_with_its_time() -> None:
+def test_a_step_is_printed_as_one_line_with_its_duration() -> None:
     steps, printed = _steps()
 
     with steps.step("up", "a server [and] 4 hospitals"):
@@ -29,33 +29,33 @@ def test_a_step_is_one_line_with_its_time() -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, Failed("no")])
-def test_a_step_that_fails_says_so_and_lets_its_error_pass(error: BaseException) -> None:
+def test_a_failed_step_is_printed_and_its_error_propagates(error: BaseException) -> None:
     steps, printed = _steps()
 
     with pytest.raises((KeyboardInterrupt, Failed)), steps.step("up", "a server"):
         raise error
 
-    assert "a server: did not end well" in printed.getvalue()
+    assert "a server: failed" in printed.getvalue()
     assert steps.done == []
 
 
-def test_values_come_in_the_order_of_rounds(tmp_path: Path) -> None:
+def test_values_are_sorted_by_round(tmp_path: Path) -> None:
     _log(tmp_path / "north", "accuracy", {1: 0.75, 0: 0.5, 2: 0.875})
     _log(tmp_path / "south", "accuracy", {0: 0.25, 1: 0.25, 2: 0.25})
 
-    assert logged(tmp_path, "north", "accuracy", rounds=3) == (0.5, 0.75, 0.875)
+    assert logged_values(tmp_path, "north", "accuracy", rounds=3) == (0.5, 0.75, 0.875)
 
 
 @pytest.mark.parametrize("tag", ["accuracy", "loss"])
-def test_a_round_that_was_not_logged_is_named_instead_of_drawn(tmp_path: Path, tag: str) -> None:
+def test_a_missing_round_is_an_error(tmp_path: Path, tag: str) -> None:
     _log(tmp_path / "north", "accuracy", {0: 0.5, 2: 0.875})
 
     with pytest.raises(Failed, match=f"north logged no {tag} in round .*1.*{tmp_path / 'north'}"):
-        logged(tmp_path, "north", tag, rounds=3)
+        logged_values(tmp_path, "north", tag, rounds=3)
 
 
 @pytest.mark.parametrize(
-    ("accuracy", "other", "words"),
+    ("accuracy", "other", "text"),
     [
         (0.9, 0.8, "10.0 points above"),
         (0.8, 0.9, "10.0 points below"),
@@ -63,8 +63,8 @@ def test_a_round_that_was_not_logged_is_named_instead_of_drawn(tmp_path: Path, t
         (0.90001, 0.9, "equal to"),
     ],
 )
-def test_a_difference_is_said_in_words(accuracy: float, other: float, words: str) -> None:
-    assert difference(accuracy, other) == words
+def test_a_difference_is_formatted_in_points(accuracy: float, other: float, text: str) -> None:
+    assert difference(accuracy, other) == text
 
 
 def _steps() -> tuple[Steps, io.StringIO]:

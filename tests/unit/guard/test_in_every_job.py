@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from deploy.errors import InputError
-from deploy.session.submission import refuse_what_cannot_work
+from deploy.session.submission import refuse_silent_failures
 from fl_app.guard.component import JobGuard
 from fl_app.jobs.export import ExportReply, ExportRequest, export
 from fl_app.jobs.registry import find
@@ -50,7 +50,7 @@ def test_a_job_whose_configuration_cannot_work_is_refused_with_each_reason(tmp_p
     file = tmp_path / "app" / "config" / "config_fed_server.json"
     file.write_text(json.dumps({"components": components}))
     with pytest.raises(InputError) as refused:
-        refuse_what_cannot_work(ExportReply(folder=tmp_path))
+        refuse_silent_failures(ExportReply(folder=tmp_path))
     assert len(refused.value.messages) == 2
     assert "no model is given" in refused.value.messages[0]
     assert "file:///runs is a folder" in refused.value.messages[1]

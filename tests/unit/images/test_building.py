@@ -10,6 +10,7 @@ import docker
 import pytest
 from packaging.requirements import Requirement
 
+from deploy.checkout import CHECKOUT
 from deploy.errors import Failed, InputError, MachineError
 from deploy.images import inputs
 from deploy.images.build import (
@@ -22,9 +23,9 @@ from deploy.images.build import (
 )
 from deploy.images.buildkit import Build, Step, find_builder
 from deploy.images.checksum import sha256_of
-from deploy.images.vla_lock import LEFT_OUT, LOCK_OF_TORCH, OTHERS, asked, pins
-from deploy.images.vla_lock import LOCK as LOCK_OF_VLA
 from deploy.project import Image
+from maintenance.vla_lock import DIFFERENT_VERSIONS, LEFT_OUT, TORCH_LOCK, pins, requirements
+from maintenance.vla_lock import LOCK as LOCK_OF_VLA
 
 LOCK = re.compile(r"^([a-z0-9-]+)==(\S+)", re.MULTILINE)
 
@@ -157,7 +158,7 @@ def test_the_gpu_variant_takes_torch_and_its_cuda_packages_from_the_lock(
 
 def test_every_lock_has_hashes_and_they_agree_with_each_other() -> None:
     locks = [
-        inputs.CHECKOUT / name
+        CHECKOUT / name
         for name in ("images/requirements.txt", "images/torch-gpu.txt", "requirements/dev.txt")
     ]
     versions: dict[str, set[str]] = {}
@@ -170,22 +171,24 @@ def test_every_lock_has_hashes_and_they_agree_with_each_other() -> None:
     assert {name: found for name, found in versions.items() if len(found) > 1} == {}
 
 
-ASKED = asked()
+ASKED = requirements()
 
 
 @pytest.mark.parametrize("requirement", ASKED, ids=[requirement.name for requirement in ASKED])
 def test_the_lock_of_vla_is_what_pyproject_and_the_images_ask_for(requirement: Requirement) -> None:
-    assert requirement.specifier.contains(pins(LOCK_OF_TORCH, LOCK_OF_VLA)[requirement.name])
+    assert requirement.specifier.contains(pins(TORCH_LOCK, LOCK_OF_VLA)[requirement.name])
 
 
 def test_the_lock_of_vla_has_the_versions_of_other_images_where_lerobot_takes_them() -> None:
-    theirs = pins(inputs.CHECKOUT / "images" / "requirements.txt")
-    ours = pins(LOCK_OF_TORCH, LOCK_OF_VLA)
-    assert {name for name, version in ours.items() if theirs.get(name, version) != version} <= OTHERS
+    theirs = pins(CHECKOUT / "images" / "requirements.txt")
+    ours = pins(TORCH_LOCK, LOCK_OF_VLA)
+    assert {
+        name for name, version in ours.items() if theirs.get(name, version) != version
+    } <= DIFFERENT_VERSIONS
     assert not ours.keys() & LEFT_OUT
 
 
-@pytest.mark.parametrize("lock", [LOCK_OF_TORCH, LOCK_OF_VLA], ids=lambda lock: lock.name)
+@pytest.mark.parametrize("lock", [TORCH_LOCK, LOCK_OF_VLA], ids=lambda lock: lock.name)
 def test_the_locks_of_vla_have_hashes(lock: Path) -> None:
     hashed = re.findall(r"^\S+==\S+ \\\n    --hash=sha256:", lock.read_text(encoding="utf-8"), re.MULTILINE)
     assert len(hashed) == len(pins(lock)) > 0

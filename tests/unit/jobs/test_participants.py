@@ -12,8 +12,8 @@ from deploy.project import load_project
 from deploy.session.submission import (
     Participants,
     choose_participants,
-    extras_elsewhere,
-    refuse_images_without,
+    extras_of_images,
+    refuse_missing_extras,
     submit,
 )
 from fl_app.jobs.export import ExportReply
@@ -44,7 +44,7 @@ def test_a_site_that_is_named_twice_takes_part_once() -> None:
 
 def test_a_site_of_another_federation_is_rejected() -> None:
     with pytest.raises(
-        InputError, match="--site site-9: not of this federation, which has site-1, site-2, site-3"
+        InputError, match="--site site-9: not in this federation, which has site-1, site-2, site-3"
     ):
         choose_participants(ALL_SITES, ALL_SITES, ("site-1", "site-9"))
 
@@ -80,7 +80,7 @@ def test_images_without_a_required_extra_are_rejected_with_the_remedy(
 ) -> None:
     project = load_project(write_project(tmp_path, sites=2, extras=extras))
     with pytest.raises(InputError, match=rf"{message}.* up --runtime {runtime}"):
-        refuse_images_without(find(job), project, runtime)
+        refuse_missing_extras(find(job), project, runtime)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_job_is_accepted_if_the_images_have_its_extras(
     tmp_path: Path, job: str, extras: list[str], runtime: str | None
 ) -> None:
     project = load_project(write_project(tmp_path, sites=2, extras=extras))
-    refuse_images_without(find(job), project, runtime)
+    refuse_missing_extras(find(job), project, runtime)
 
 
 @pytest.mark.parametrize("runtime", ["docker", "kubernetes"])
@@ -106,7 +106,7 @@ def test_extras_of_the_images_need_not_be_installed_locally(tmp_path: Path, runt
     project = load_project(write_project(tmp_path, sites=2, extras=["vla"]))
     job = replace(find("fedprox-vla"), needs={"lerobot_of_nowhere": "flarefleet[vla]"})
 
-    assert job.missing(extras_elsewhere(project, runtime)) == ""
-    assert "pip install 'flarefleet[vla]'" in job.missing(extras_elsewhere(project, "process"))
+    assert job.missing(extras_of_images(project, runtime)) == ""
+    assert "pip install 'flarefleet[vla]'" in job.missing(extras_of_images(project, "process"))
     of_the_recipe = replace(job, needs={"torch_of_nowhere": "flarefleet[jobs]"})
-    assert "pip install 'flarefleet[jobs]'" in of_the_recipe.missing(extras_elsewhere(project, runtime))
+    assert "pip install 'flarefleet[jobs]'" in of_the_recipe.missing(extras_of_images(project, runtime))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deploy.errors import InputError
-from deploy.session.results import _lay_out, refuse_taken
+from deploy.session.results import refuse_existing, sort_results
 
 SERVER_CONFIG = "app_server/config/config_fed_server.json"
 ARCHIVE = (
@@ -36,7 +36,7 @@ def test_a_result_archive_is_sorted_by_kinds_of_files(tmp_path: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(name)
 
-    _lay_out(archive, laid_out)
+    sort_results(archive, laid_out)
 
     found = {
         str(file.relative_to(laid_out)): file.read_text() for file in laid_out.rglob("*") if file.is_file()
@@ -50,7 +50,7 @@ def test_a_result_archive_is_sorted_by_kinds_of_files(tmp_path: Path) -> None:
         "logs/server.audit.log": "workspace/audit.log",
         "model/FL_global_model.pt": "workspace/app_server/FL_global_model.pt",
         "model/best_FL_global_model.pt": "workspace/app_server/best_FL_global_model.pt",
-        "metrics/cross_val_results.json": "workspace/cross_site_val/cross_val_results.json",
+        "metrics/cross_site_val/cross_val_results.json": "workspace/cross_site_val/cross_val_results.json",
         "metrics/round_metrics.jsonl": "workspace/metrics/round_metrics.jsonl",
         "tb_events/site-1/events.out.tfevents.1": "workspace/tb_events/site-1/events.out.tfevents.1",
         "tb_events/site-2/events.out.tfevents.1": "workspace/tb_events/site-2/events.out.tfevents.1",
@@ -62,11 +62,38 @@ def test_a_result_archive_is_sorted_by_kinds_of_files(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_empty_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep")
     with pytest.raises(InputError, match="is not empty, and nothing is overwritten"):
-        refuse_taken(tmp_path)
+        refuse_existing(tmp_path)
     with pytest.raises(InputError):
-        refuse_taken(tmp_path / "mine.txt")
+        refuse_existing(tmp_path / "mine.txt")
 
 
 def test_a_new_or_empty_folder_is_accepted(tmp_path: Path) -> None:
-    refuse_taken(tmp_path)
-    refuse_taken(tmp_path / "new")
+    refuse_existing(tmp_path)
+    refuse_existing(tmp_path / "new")
+
+
+def test_files_of_one_name_keep_their_folders(tmp_path: Path) -> None:
+    names = (
+        "workspace/best/model.pt",
+        "workspace/model.pt",
+        "workspace/app_server/model.pt",
+        "workspace/eval/site-1/accuracy.json",
+        "workspace/eval/site-2/accuracy.json",
+        "workspace/app_server/trainer/run.log",
+        "workspace/evaluator/run.log",
+        "job/first/meta.json",
+        "job/second/meta.json",
+    )
+    for name in names:
+        (tmp_path / "archive" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "archive" / name).write_text(name)
+
+    sort_results(tmp_path / "archive", tmp_path / "results")
+
+    found = [file for file in (tmp_path / "results").rglob("*") if file.is_file()]
+    assert sorted(file.read_text() for file in found) == sorted(names)
+    assert {str(file.relative_to(tmp_path / "results")) for file in found} >= {
+        "model/best/model.pt",
+        "metrics/eval/site-1/accuracy.json",
+        "logs/trainer/server.run.log",
+    }

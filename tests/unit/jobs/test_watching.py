@@ -9,7 +9,7 @@ import pytest
 
 from deploy.session import watching
 from deploy.session.session import COMPLETED, RUNNING, SUBMITTED, Job
-from deploy.session.watching import pause_after, watch
+from deploy.session.watching import poll_interval, watch
 from fl_app.jobs.progress import JobProgress
 
 
@@ -17,7 +17,7 @@ from fl_app.jobs.progress import JobProgress
     ("quiet", "seconds"), [(0.0, 0.1), (1.0, 0.1), (10.0, 0.5), (20.0, 1.0), (3600.0, 1.0)]
 )
 def test_the_polling_interval_grows_up_to_a_second(quiet: float, seconds: float) -> None:
-    assert pause_after(quiet) == pytest.approx(seconds)
+    assert poll_interval(quiet) == pytest.approx(seconds)
 
 
 class _Watched:

@@ -13,7 +13,7 @@ from nvflare.apis.server_engine_spec import ServerEngineSpec
 from nvflare.app_common.storages.filesystem_storage import FilesystemStorage
 
 from deploy.cli.job_tables import print_jobs
-from deploy.session.display import _status_words
+from deploy.session.display import status_text
 from deploy.session.session import Job
 from fl_app.launchers.pending_jobs import PendingJobs
 from tests.unit.launchers.test_job_pod import Namespace, Reported, launched
@@ -90,12 +90,12 @@ def test_watch_and_jobs_show_the_pending_reason(
 ) -> None:
     meta = {"job_id": "j1", "name": "hospital", "status": "RUNNING", "flarefleet.server_waits_for": NO_ROOM}
     waits, runs = Job.of(meta), Job.of({**meta, "job_id": "j2", "flarefleet.server_waits_for": ""})
-    assert _status_words(waits) == f"hospital: RUNNING, the server waits for its job pod: {NO_ROOM}"
-    assert _status_words(runs) == "hospital: RUNNING"
+    assert status_text(waits) == f"hospital: RUNNING, the server is waiting for its job pod: {NO_ROOM}"
+    assert status_text(runs) == "hospital: RUNNING"
 
     print_jobs((waits, runs))
     *rows, last = capsys.readouterr().out.splitlines()
     assert len(rows) == 3
-    assert last == f"j1 waits for its job pod on the server: {NO_ROOM}"
+    assert last == f"j1 is waiting for its job pod on the server: {NO_ROOM}"
     print_jobs((runs,))
-    assert "waits for" not in capsys.readouterr().out
+    assert "waiting for" not in capsys.readouterr().out

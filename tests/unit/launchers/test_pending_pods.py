@@ -7,8 +7,8 @@ import time
 from nvflare.fuel.f3.cellnet.defs import MessageHeaderKey, ReturnCode
 from nvflare.fuel.f3.message import Message
 
-from deploy.session.display import _site_words
-from deploy.session.session import _with_waiting
+from deploy.session.display import site_text
+from deploy.session.session import _add_waiting_sites
 from fl_app.jobs.progress import JobProgress, SiteProgress
 from fl_app.launchers.pending_pods import STALE_SECONDS, PendingSites
 
@@ -43,7 +43,9 @@ def test_an_invalid_report_is_rejected() -> None:
 
 
 def test_watch_shows_the_reason_of_each_pending_site() -> None:
-    progress = _with_waiting(JobProgress(sites={"site-1": SiteProgress(rounds_done=1)}), {"site-2": "no GPU"})
-    assert _site_words(progress.sites["site-2"]) == "waits for its job pod: no GPU"
-    assert _site_words(progress.sites["site-1"]) == "1 round done"
-    assert _with_waiting(progress, None) == progress
+    progress = _add_waiting_sites(
+        JobProgress(sites={"site-1": SiteProgress(rounds_done=1)}), {"site-2": "no GPU"}
+    )
+    assert site_text(progress.sites["site-2"]) == "waiting for its job pod: no GPU"
+    assert site_text(progress.sites["site-1"]) == "1 round done"
+    assert _add_waiting_sites(progress, None) == progress

@@ -1,4 +1,4 @@
-"""The dashboards as Grafana reads them, and every query in them, ready for a Prometheus."""
+"""The committed dashboards, and the queries in them."""
 
 from __future__ import annotations
 
@@ -13,62 +13,62 @@ import yaml
 from deploy.monitoring.paths import DASHBOARDS, RULES
 
 SELECTOR = re.compile(r"\b((?:nvflare|process)_\w+|up|ALERTS)\b(\{[^}]*\})?")
-"""A metric and its labels. No metric's name is a function's or a label's."""
+"""A metric and its labels. No metric has the name of a function or label."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One question to Prometheus, and who asks it."""
+class PanelQuery:
+    """A query to Prometheus, and the panel, alert or variable that it belongs to."""
 
     by: str
     query: str
 
 
 def dashboards() -> dict[str, dict[str, Any]]:
-    """Title -> the dashboard, from the committed files."""
+    """Return title -> dashboard."""
     found = (json.loads(file.read_text()) for file in sorted(DASHBOARDS.glob("*.json")))
     return {board["title"].removeprefix("Flarefleet / "): board for board in found}
 
 
 def panels(board: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every panel that shows something."""
+    """Return the panels without the row headings."""
     return [panel for panel in board["panels"] if panel["type"] != "row"]
 
 
-def panel_queries() -> list[Asked]:
-    """Every query of every panel, as written."""
+def panel_queries() -> list[PanelQuery]:
+    """Return all queries of all panels."""
     return [
-        Asked(f"{title} / {panel['title']} / {target['refId']}", target["expr"])
+        PanelQuery(f"{title} / {panel['title']} / {target['refId']}", target["expr"])
         for title, board in dashboards().items()
         for panel in panels(board)
         for target in panel["targets"]
     ]
 
 
-def rule_expressions() -> list[Asked]:
-    """Every condition of an alert, as written."""
+def rule_expressions() -> list[PanelQuery]:
+    """Return the expressions of all alerts."""
     document = yaml.safe_load((RULES / "flarefleet.yaml").read_text())
     return [
-        Asked(f"alert {rule['alert']} ({rule['labels']['severity']})", rule["expr"])
+        PanelQuery(f"alert {rule['alert']} ({rule['labels']['severity']})", rule["expr"])
         for group in document["groups"]
         for rule in group["rules"]
     ]
 
 
-def rule_selectors() -> list[Asked]:
-    """What the alerts look at: a condition itself is empty while all is well."""
+def rule_selectors() -> list[PanelQuery]:
+    """Return the selectors in the alerts; the expressions themselves are empty while no alert fires."""
     return sorted(
         {
-            Asked(rule.by, metric + labels)
+            PanelQuery(rule.by, metric + labels)
             for rule in rule_expressions()
             for metric, labels in SELECTOR.findall(rule.query)
         },
-        key=lambda asked: (asked.by, asked.query),
+        key=lambda query: (query.by, query.query),
     )
 
 
 def as_grafana_asks(query: str, project: str, window: str = "10s", span: str = "10m") -> str:
-    """A query with its variables replaced: one federation, and All of everything else."""
+    """Return a query with its variables replaced: one federation, and All for the others."""
     values = {
         "__rate_interval": window,
         "__range": span,
@@ -81,7 +81,7 @@ def as_grafana_asks(query: str, project: str, window: str = "10s", span: str = "
 
 
 def variable_queries() -> Iterator[tuple[str, str, str]]:
-    """(who asks, the series, the label) of every variable that is filled from Prometheus."""
+    """Return (variable, series, label) of all variables with values from Prometheus."""
     for title, board in dashboards().items():
         for variable in board["templating"]["list"]:
             if variable["type"] == "query":

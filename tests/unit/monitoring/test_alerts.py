@@ -1,4 +1,4 @@
-"""Every alert fires when it should, says what it should, and else is silent: promtool plays it."""
+"""The alerts, tested with promtool."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from deploy.monitoring.alerts import ALERTS, rules
 from deploy.monitoring.paths import RULES, RUNBOOKS
 from tests.unit.monitoring.alert_cases import CASES, Case
 
+pytestmark = pytest.mark.xdist_group("promtool")  # one run of promtool for all cases
+
 
 @pytest.fixture(scope="module")
 def summaries(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The rules with their summaries alone: promtool compares every annotation to the letter."""
+    """The rules with only their summaries: promtool compares all annotations."""
     document = yaml.safe_load(rules())
     for group in document["groups"]:
         for rule in group["rules"]:
@@ -26,8 +28,8 @@ def summaries(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def play(promtool: str, summaries: Path, cases: list[Case]) -> subprocess.CompletedProcess[str]:
-    """What promtool says of the cases."""
+def run_promtool(promtool: str, summaries: Path, cases: list[Case]) -> subprocess.CompletedProcess[str]:
+    """Run promtool on the cases."""
     document = {
         "rule_files": [str(summaries)],
         "evaluation_interval": "1m",
@@ -39,21 +41,19 @@ def play(promtool: str, summaries: Path, cases: list[Case]) -> subprocess.Comple
 
 
 @pytest.fixture(scope="module")
-def all_is_well(promtool: str, summaries: Path) -> bool:
-    """Whether all cases go as they should, found in one run: forty runs take forty times as long."""
-    return play(promtool, summaries, CASES).returncode == 0
+def all_pass(promtool: str, summaries: Path) -> bool:
+    """Whether all cases pass in one run; only after a failure each case runs separately."""
+    return run_promtool(promtool, summaries, CASES).returncode == 0
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.alert}: {case.story}")
-def test_an_alert_fires_when_it_should_and_only_then(
-    promtool: str, summaries: Path, all_is_well: bool, case: Case
-) -> None:
-    if not all_is_well:
-        ended = play(promtool, summaries, [case])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.alert}: {case.scenario}")
+def test_an_alert_fires_in_its_cases_only(promtool: str, summaries: Path, all_pass: bool, case: Case) -> None:
+    if not all_pass:
+        ended = run_promtool(promtool, summaries, [case])
         assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not() -> None:
+def test_every_alert_has_firing_and_silent_cases() -> None:
     names = {(alert.name, alert.severity) for alert in ALERTS}
     firing = {(case.alert, labels["severity"]) for case in CASES for labels, _ in case.fires}
     silent = {case.alert for case in CASES if not case.fires}
@@ -62,7 +62,7 @@ def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not()
     assert silent == {name for name, _ in names}
 
 
-def test_prometheus_takes_the_rules(promtool: str) -> None:
+def test_prometheus_accepts_the_rules(promtool: str) -> None:
     ended = subprocess.run(
         [promtool, "check", "rules", "--lint-fatal", str(RULES / "flarefleet.yaml")],
         capture_output=True,
@@ -73,7 +73,7 @@ def test_prometheus_takes_the_rules(promtool: str) -> None:
     assert f"{len(ALERTS)} rules found" in ended.stdout
 
 
-def test_every_alert_keeps_the_label_project_and_says_what_to_do() -> None:
+def test_every_alert_has_the_label_project_and_a_runbook() -> None:
     for group in yaml.safe_load(rules())["groups"]:
         for rule in group["rules"]:
             annotations: dict[str, Any] = rule["annotations"]

@@ -1,4 +1,4 @@
-"""The dashboards: complete, in one style, made from code, and asking for metrics that exist."""
+"""The dashboards: up to date, complete, and with queries for existing metrics."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import sys
 import pytest
 from grafana_foundation_sdk.models import dashboard as models
 
-from deploy.monitoring.dashboards.frame import UIDS
-from deploy.monitoring.paths import CHECKOUT, DASHBOARDS
+from deploy.checkout import CHECKOUT
+from deploy.monitoring.paths import DASHBOARDS
 from fl_app.telemetry.catalogue import JOB_LABELS, JOBS, LABELS, PARENTS, Type
+from maintenance.dashboards.frame import UIDS
 from tests.unit.monitoring.boards import (
     SELECTOR,
-    Asked,
+    PanelQuery,
     dashboards,
     panel_queries,
     panels,
@@ -29,14 +30,14 @@ KNOWN = {
     for spec in specs.values()
     for suffix in SUFFIXES.get(spec.type, ("",))
 }
-"""Metric -> its labels, as the catalogue of telemetry has them."""
+"""Metric -> labels in the telemetry catalogue."""
 SCRAPED = {"project", "site", "role"}
-"""Labels that a scrape adds to what prometheus-client tells of the process."""
+"""Labels that a scrape adds to the metrics of the process."""
 
 
-def test_the_committed_files_are_what_the_code_makes() -> None:
+def test_the_committed_files_are_up_to_date() -> None:
     ended = subprocess.run(
-        [sys.executable, "-m", "deploy.monitoring", "--check"],
+        [sys.executable, "-m", "maintenance.dashboards", "--check"],
         capture_output=True,
         text=True,
         check=False,
@@ -55,7 +56,7 @@ def test_there_are_four_dashboards_with_fixed_uids() -> None:
 
 
 @pytest.mark.parametrize("title", TITLES)
-def test_grafanas_own_types_take_a_dashboard_and_give_it_back_whole(title: str) -> None:
+def test_grafanas_types_read_a_dashboard_completely(title: str) -> None:
     written = dashboards()[title]
     read = models.Dashboard.from_json(written)
     assert (read.uid, len(read.panels or ())) == (written["uid"], len(written["panels"]))
@@ -63,7 +64,7 @@ def test_grafanas_own_types_take_a_dashboard_and_give_it_back_whole(title: str) 
 
 
 @pytest.mark.parametrize("title", TITLES)
-def test_every_panel_says_what_it_shows_in_which_unit_and_when_to_worry(title: str) -> None:
+def test_every_panel_has_a_description_a_unit_and_thresholds(title: str) -> None:
     for panel in panels(dashboards()[title]):
         name, defaults = panel["title"], panel["fieldConfig"]["defaults"]
         assert name, title
@@ -86,7 +87,7 @@ def test_panels_fill_the_grid_and_do_not_overlap(title: str) -> None:
 
 
 @pytest.mark.parametrize("title", TITLES)
-def test_the_variables_are_those_that_the_queries_use(title: str) -> None:
+def test_the_queries_use_all_variables(title: str) -> None:
     board = dashboards()[title]
     variables = {variable["name"]: variable for variable in board["templating"]["list"]}
     asked = " ".join(
@@ -98,29 +99,29 @@ def test_the_variables_are_those_that_the_queries_use(title: str) -> None:
     assert {"datasource", "project", "site", "job"} <= set(variables)
     for name in ("site", "job"):
         assert variables[name]["multi"] is variables[name]["includeAll"] is True
-        assert f'{name}=~"${name}"' in asked, "several values are one pattern"
+        assert f'{name}=~"${name}"' in asked
 
 
 @pytest.mark.parametrize("title", TITLES)
-def test_every_dashboard_leads_to_the_others_with_what_was_chosen(title: str) -> None:
+def test_every_dashboard_links_to_the_others_with_its_variables(title: str) -> None:
     links = dashboards()[title]["links"]
     assert {link["url"] for link in links} == {f"/d/{uid}" for other, uid in UIDS.items() if other != title}
     assert all(link["includeVars"] and link["keepTime"] for link in links)
 
 
-def test_a_site_in_a_table_leads_to_its_own_dashboard() -> None:
+def test_a_site_in_a_table_links_to_its_dashboard() -> None:
     text = (DASHBOARDS / "flarefleet-federation.json").read_text()
     assert "/d/flarefleet-site?var-site=${__data.fields.Site}" in text
 
 
 @pytest.mark.parametrize("asked", panel_queries(), ids=lambda asked: asked.by)
-def test_a_rate_has_grafanas_own_window(asked: Asked) -> None:
+def test_a_rate_uses_grafanas_window(asked: PanelQuery) -> None:
     windows = re.findall(r"\b(?:rate|increase)\([^\[]*\[([^\]]+)\]", asked.query)
     assert set(windows) <= {"$__rate_interval", "$__range"}
 
 
 @pytest.mark.parametrize("asked", [*panel_queries(), *rule_expressions()], ids=lambda asked: asked.by)
-def test_a_query_asks_for_metrics_and_labels_that_telemetry_has(asked: Asked) -> None:
+def test_a_query_uses_existing_metrics_and_labels(asked: PanelQuery) -> None:
     query = asked.query
     metrics = SELECTOR.findall(query)
     assert metrics

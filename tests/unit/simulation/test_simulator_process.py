@@ -1,4 +1,4 @@
-"""The keeper of a simulation: it says how the simulator ended, and nothing that came from it outlives it."""
+"""The supervisor of a simulation reports its result and leaves no process behind."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ while not Path({pid!r}).exists() or not Path({pid!r}).read_text():
     time.sleep(0.01)
 {then}
 """
-"""A program whose grandchild is an orphan in a session of its own, as the simulator's sites are."""
+"""A program whose grandchild is an orphan in its own session, as the simulator's sites are."""
 
 
 @pytest.fixture
-def keeper() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+def supervisor() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     started: list[subprocess.Popen[str]] = []
 
     def start(seconds: float, *command: str) -> subprocess.Popen[str]:
@@ -48,7 +48,7 @@ def keeper() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 def end_of(process: subprocess.Popen[str]) -> tuple[str, str]:
-    """What it wrote until its end, with the caller there all the time: stdin stays open."""
+    """Return stdout and stderr; stdin stays open meanwhile."""
     process.wait(timeout=30)
     assert process.stdout is not None and process.stderr is not None
     return process.stdout.read(), process.stderr.read()
@@ -64,51 +64,51 @@ def orphan(pid_file: Path, then: str) -> tuple[str, ...]:
 
 def is_gone(pid_file: Path) -> bool:
     try:
-        return psutil.Process(int(pid_file.read_text())).status() == psutil.STATUS_ZOMBIE  # nobody asked yet
+        return psutil.Process(int(pid_file.read_text())).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
 
 
 @pytest.mark.parametrize("code", [0, 2])
-def test_the_exit_code_is_told_and_what_was_printed_is_passed_on(
-    keeper: Callable[..., subprocess.Popen[str]], code: int
+def test_the_exit_status_is_reported_and_the_output_is_forwarded(
+    supervisor: Callable[..., subprocess.Popen[str]], code: int
 ) -> None:
-    out, err = end_of(keeper(30, *python(f"print('round 1'); raise SystemExit({code})")))
-    assert out == f"ended {code}\n"
+    out, err = end_of(supervisor(30, *python(f"print('round 1'); raise SystemExit({code})")))
+    assert out == f"exited {code}\n"
     assert err == "round 1\n"
 
 
-def test_an_orphan_in_a_session_of_its_own_does_not_outlive_its_simulation(
-    keeper: Callable[..., subprocess.Popen[str]], tmp_path: Path
+def test_an_orphan_in_its_own_session_does_not_outlive_its_simulation(
+    supervisor: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
-    out, _ = end_of(keeper(30, *orphan(tmp_path / "pid", "")))
-    assert out == "ended 0\n"
+    out, _ = end_of(supervisor(30, *orphan(tmp_path / "pid", "")))
+    assert out == "exited 0\n"
     assert is_gone(tmp_path / "pid")
 
 
-def test_a_simulation_that_does_not_end_in_time_is_ended_with_all_that_came_from_it(
-    keeper: Callable[..., subprocess.Popen[str]], tmp_path: Path
+def test_a_simulation_that_runs_too_long_is_terminated_with_all_descendants(
+    supervisor: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
-    out, _ = end_of(keeper(2, *orphan(tmp_path / "pid", "time.sleep(300)")))
-    assert out == "late\n"
+    out, _ = end_of(supervisor(2, *orphan(tmp_path / "pid", "time.sleep(300)")))
+    assert out == "timeout\n"
     assert is_gone(tmp_path / "pid")
 
 
-def test_who_does_not_listen_to_a_polite_word_is_killed(
-    keeper: Callable[..., subprocess.Popen[str]], tmp_path: Path
+def test_a_process_that_ignores_sigterm_is_killed(
+    supervisor: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
-    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(300)"
-    out, _ = end_of(keeper(1, *orphan(tmp_path / "pid", deaf)))
-    assert out == "late\n"
+    ignoring = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(300)"
+    out, _ = end_of(supervisor(1, *orphan(tmp_path / "pid", ignoring)))
+    assert out == "timeout\n"
 
 
-def test_when_the_caller_is_gone_the_simulation_goes_too(
-    keeper: Callable[..., subprocess.Popen[str]], tmp_path: Path
+def test_a_simulation_is_terminated_if_its_caller_exits(
+    supervisor: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
-    process = keeper(300, *orphan(tmp_path / "pid", "time.sleep(300)"))
+    process = supervisor(300, *orphan(tmp_path / "pid", "time.sleep(300)"))
     pid = tmp_path / "pid"
-    eventually(lambda: pid.exists() and pid.read_text(), what="the simulation runs")
+    eventually(lambda: pid.exists() and pid.read_text(), what="the simulation is running")
     assert process.stdin is not None
     process.stdin.close()
-    assert end_of(process)[0] == "alone\n"
+    assert end_of(process)[0] == "caller exited\n"
     assert is_gone(tmp_path / "pid")

@@ -1,7 +1,8 @@
-"""A folder that follows the server's event files, as TensorBoard needs it."""
+"""The mirror of event files, and the port of TensorBoard."""
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from deploy.errors import Failed, MachineError
 from deploy.runtimes.ports import free_ports
 from deploy.tensorboard import mirror
-from deploy.tensorboard.mirror import Follower, follow
+from deploy.tensorboard.mirror import Mirror, append_new
 from deploy.tensorboard.program import choose_port
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -21,63 +23,66 @@ def source(tmp_path: Path) -> Path:
     return tmp_path / "source"
 
 
-def test_a_file_that_grew_grows_and_stays_the_same_file(source: Path, tmp_path: Path) -> None:
+def test_new_content_is_appended_to_the_same_file(source: Path, tmp_path: Path) -> None:
     target = tmp_path / "target"
-    follow(source, target)
+    append_new(source, target)
     own = target / "job" / "site-1" / "events"
-    held = own.open("rb")
-    with (source / "job" / "site-1" / "events").open("ab") as more:
-        more.write(b" two")
-    (source / "job" / "site-2").mkdir()
-    (source / "job" / "site-2" / "events").write_bytes(b"new")
+    with own.open("rb") as opened:
+        with (source / "job" / "site-1" / "events").open("ab") as more:
+            more.write(b" two")
+        (source / "job" / "site-2").mkdir()
+        (source / "job" / "site-2" / "events").write_bytes(b"new")
 
-    follow(source, target)
+        append_new(source, target)
 
-    with held:
-        assert held.read() == b"one two"
+        assert opened.read() == b"one two"
     assert (target / "job" / "site-2" / "events").read_bytes() == b"new"
 
 
-def test_a_file_that_is_another_one_now_is_taken_anew(source: Path, tmp_path: Path) -> None:
+def test_a_file_that_has_not_grown_is_not_read(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append_new(source, tmp_path / "target")
+    monkeypatch.setattr(Path, "open", None)
+
+    append_new(source, tmp_path / "target")
+
+
+def test_a_file_that_has_shrunk_is_copied_again(source: Path, tmp_path: Path) -> None:
     target = tmp_path / "target"
-    follow(source, target)
+    append_new(source, target)
     (source / "job" / "site-1" / "events").write_bytes(b"x")
 
-    follow(source, target)
+    append_new(source, target)
 
     assert (target / "job" / "site-1" / "events").read_bytes() == b"x"
 
 
-def test_what_cannot_be_had_now_is_said_once_and_had_later(
+def test_an_error_is_reported_once_and_the_mirror_continues(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mirror, "PAUSE_SECONDS", 0.01)
-    said: list[str] = []
-    asked = 0
+    monkeypatch.setattr(mirror, "INTERVAL_SECONDS", 0.01)
+    errors: list[str] = []
+    calls = 0
 
     def find() -> Path | None:
-        nonlocal asked
-        asked += 1
-        if asked < 5:
+        nonlocal calls
+        calls += 1
+        if calls < 5:
             raise Failed("the server has no pod")
-        return source if asked > 6 else None
+        return source if calls > 6 else None
 
-    with Follower(find, tmp_path / "target", said.append):
-        while asked < 9:
-            pass
+    with Mirror(find, tmp_path / "target", errors.append):
+        eventually(lambda: calls >= 9, pause=0.01)
 
-    assert said == ["The event files cannot be had now: the server has no pod"]
+    assert errors == ["Cannot read the event files: the server has no pod"]
     assert (tmp_path / "target" / "job" / "site-1" / "events").read_bytes() == b"one"
 
 
-def test_a_port_that_is_taken_is_refused_only_if_somebody_asked_for_it() -> None:
-    import socket
-
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
+def test_a_port_in_use_is_rejected_only_if_it_was_requested() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
         port = int(taken.getsockname()[1])
-        with pytest.raises(MachineError, match=f"Port {port} is taken"):
+        with pytest.raises(MachineError, match=f"Port {port} is in use"):
             choose_port(port)
     (free,) = free_ports(1)
     assert choose_port(free) == free

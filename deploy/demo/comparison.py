@@ -1,4 +1,4 @@
-"""What the federation is held against: each hospital alone, and all patients in one place."""
+"""Train the models that the federated model is compared with: one per hospital, and a central one."""
 
 from __future__ import annotations
 
@@ -17,19 +17,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Models on the same test patients."""
+    """The results of all models on the same test patients."""
 
     cohort: Cohort
     alone: tuple[Result, ...]
-    """One a hospital."""
+    """One per hospital."""
     central: Result
     federated: Result
 
 
 def compare(parameters: HospitalParameters, hospitals: int, model_file: Path) -> Comparison:
-    """Train the comparisons with the federation's seeds and budget, and measure all on the test patients.
+    """Train the other models with the seeds and budget of the federation, and evaluate all models.
 
     Args:
+        parameters: the parameters of the job.
+        hospitals: the number of hospitals.
         model_file: the global model after the last round, as NVFlare's persistor stored it.
     """
     import torch
@@ -43,18 +45,18 @@ def compare(parameters: HospitalParameters, hospitals: int, model_file: Path) ->
         return Comparison(
             cohort=cohort,
             alone=tuple(
-                _result(_trained(parameters, patients, index), cohort.test)
+                _evaluate(_train(parameters, patients, index), cohort.test)
                 for index, patients in enumerate(cohort.hospitals)
             ),
-            central=_result(_trained(parameters, cohort.pooled, hospitals), cohort.test),
-            federated=_result(_stored(parameters, model_file), cohort.test),
+            central=_evaluate(_train(parameters, cohort.pooled, hospitals), cohort.test),
+            federated=_evaluate(_load(parameters, model_file), cohort.test),
         )
     finally:
         torch.set_num_threads(threads)
 
 
-def _trained(parameters: HospitalParameters, patients: Patients, index: int) -> nn.Module:
-    """A model trained on these patients alone, from the same first weights and for as many passes."""
+def _train(parameters: HospitalParameters, patients: Patients, index: int) -> nn.Module:
+    """Train a model on these patients only, with the same initial weights and number of passes."""
     from fl_app.jobs.hospital.model import TumourClassifier
     from fl_app.jobs.hospital.training import Training, train
 
@@ -65,18 +67,17 @@ def _trained(parameters: HospitalParameters, patients: Patients, index: int) -> 
     return model
 
 
-def _stored(parameters: HospitalParameters, file: Path) -> nn.Module:
+def _load(parameters: HospitalParameters, file: Path) -> nn.Module:
     import torch
 
     from fl_app.jobs.hospital.model import TumourClassifier
 
     model = TumourClassifier(parameters.hidden, parameters.seed)
-    stored = torch.load(file, map_location="cpu", weights_only=True)
-    model.load_state_dict(stored["model"])
+    model.load_state_dict(torch.load(file, map_location="cpu", weights_only=True)["model"])
     return model
 
 
-def _result(model: nn.Module, test: Patients) -> Result:
+def _evaluate(model: nn.Module, test: Patients) -> Result:
     from fl_app.jobs.hospital.training import measure
 
     quality = measure(model, test)

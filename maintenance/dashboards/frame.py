@@ -1,4 +1,4 @@
-"""What all dashboards have in common: fixed uids, the same variables, links to each other."""
+"""The common parts of all dashboards: uids, variables and links."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import dashboard
 
-from deploy.monitoring.dashboards.panels import DATASOURCE
+from maintenance.dashboards.panels import DATASOURCE
 
 TAG = "flarefleet"
 UIDS = {
@@ -18,7 +18,7 @@ UIDS = {
     "Job": "flarefleet-job",
     "Capacity": "flarefleet-capacity",
 }
-"""Title -> uid: what links and bookmarks rely on."""
+"""Title -> uid, which links and bookmarks contain."""
 
 PROJECT = 'project="$project"'
 Panels = list[Builder[dashboard.Panel]]
@@ -27,7 +27,7 @@ Rows = Sequence[tuple[str, Panels]]
 
 @dataclass(frozen=True)
 class Variable:
-    """A choice at the top of a dashboard, filled with the values of a label."""
+    """A dashboard variable with the values of a label."""
 
     name: str
     label: str
@@ -36,7 +36,7 @@ class Variable:
     several: bool = True
 
     def build(self) -> builders.QueryVariable:
-        """The variable as Grafana has it."""
+        """Return Grafana's variable."""
         variable = (
             builders.QueryVariable(self.name)
             .label(self.label)
@@ -57,23 +57,23 @@ PROJECTS = Variable("project", "Federation", "The federation.", "nvflare_build_i
 SITES = Variable(
     "site",
     "Site",
-    "Sites, as far as their own metrics or the server's can be seen.",
+    "Sites with metrics of their own or from the server.",
     f'{{__name__=~"nvflare_registered|nvflare_build_info", {PROJECT}}}',
 )
 JOBS = Variable("job", "Job", "Jobs by name.", f"nvflare_job_rounds{{{PROJECT}}}")
 TAGS = Variable(
-    "tag", "Metric", "What the clients log.", f'nvflare_training_metric{{{PROJECT}, job=~"$job"}}'
+    "tag", "Metric", "Metrics that the clients log.", f'nvflare_training_metric{{{PROJECT}, job=~"$job"}}'
 )
 
 
 def assemble(title: str, description: str, variables: Sequence[Variable], rows: Rows) -> dashboard.Dashboard:
-    """A whole dashboard.
+    """Return a dashboard.
 
     Args:
         title: one of UIDS.
-        description: the question that it answers.
-        variables: its choices below datasource.
-        rows: a heading and its panels, from top to bottom.
+        description: the purpose.
+        variables: the variables besides datasource.
+        rows: heading and panels, from top to bottom.
     """
     board = (
         builders.Dashboard(f"Flarefleet / {title}")
@@ -103,8 +103,8 @@ def assemble(title: str, description: str, variables: Sequence[Variable], rows: 
 
 
 def link_to_site() -> builders.DashboardLink:
-    """From a row of a table to that site's dashboard."""
-    return _data_link("The site's dashboard", "Site", "var-site=${__data.fields.Site}")
+    """Return a link from a row of a table to the dashboard of its site."""
+    return _data_link("Dashboard of this site", "Site", "var-site=${__data.fields.Site}")
 
 
 def _data_link(title: str, board: str, choice: str) -> builders.DashboardLink:
@@ -118,7 +118,7 @@ def _datasource() -> builders.DatasourceVariable:
     return (
         builders.DatasourceVariable("datasource")
         .label("Prometheus")
-        .description("Where the metrics are.")
+        .description("The Prometheus with the metrics.")
         .type("prometheus")
     )
 

@@ -1,4 +1,4 @@
-"""The dashboards, one module each; `documents` has them all as Grafana reads them."""
+"""The Grafana dashboards, one module each."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import json
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from deploy.monitoring.dashboards import capacity, federation, job, site
+from maintenance.dashboards import capacity, federation, job, site
 
 
 def documents() -> dict[str, str]:
-    """File name -> the JSON of a dashboard."""
+    """Return file name -> JSON of the dashboard."""
     made = (federation.board(), site.board(), job.board(), capacity.board())
     return {
         f"{board.uid}.json": json.dumps(board, cls=JSONEncoder, indent=2, ensure_ascii=False) + "\n"

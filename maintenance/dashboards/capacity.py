@@ -1,80 +1,71 @@
-"""Dashboard *Capacity*: what the federation uses, and what will run out first."""
+"""Dashboard *Capacity*: resource usage and limits."""
 
 from __future__ import annotations
 
 from grafana_foundation_sdk.models import dashboard, units
 
-from deploy.monitoring.dashboards.frame import JOBS, PROJECTS, SITES, Panels, assemble
-from deploy.monitoring.dashboards.panels import (
+from maintenance.dashboards.frame import JOBS, PROJECTS, SITES, Panels, assemble
+from maintenance.dashboards.panels import (
     DAY,
     GREEN,
     ORANGE,
     RED,
+    Format,
     Query,
-    Shown,
     Steps,
     bars,
     lines,
     stat,
     table,
 )
-from deploy.monitoring.dashboards.queries import ANY, JOB, SERVER, free_part, rate
+from maintenance.dashboards.queries import ANY, JOB, SERVER, free_share, rate
 
-LEFT: Steps = ((None, RED), (0.1, ORANGE), (0.2, GREEN))
+FREE: Steps = ((None, RED), (0.1, ORANGE), (0.2, GREEN))
 
 
 def board() -> dashboard.Dashboard:
-    """The whole dashboard."""
+    """Return the dashboard."""
     return assemble(
         "Capacity",
-        "What servers and sites use of what they have, of those that can be scraped.",
+        "Resource usage of all servers and sites that are scraped.",
         (PROJECTS, SITES, JOBS),
-        (
-            ("Now", _now()),
-            ("Workspaces", _workspaces()),
-            ("Compute", _compute()),
-            ("Work", _work()),
-        ),
+        (("Now", _now()), ("Workspaces", _workspaces()), ("Compute", _compute()), ("Work", _work())),
     )
 
 
 def _now() -> Panels:
     return [
         stat(
-            "Parents",
-            "Servers and sites that are scraped now.",
-            Query(f"count(nvflare_up{{{ANY}}})"),
-            Shown(units.Short),
+            "Parents", "Number of servers and sites that are scraped.", Query(f"count(nvflare_up{{{ANY}}})")
         ),
         stat(
             "Workspaces",
-            "All that lies in the workspaces.",
+            "Size of all workspaces.",
             Query(f"sum(nvflare_workspace_used_bytes{{{ANY}}})"),
-            Shown(units.BytesIEC),
+            Format(units.BytesIEC),
         ),
         stat(
             "Fullest workspace",
-            "Free part of the workspace that has the least.",
-            Query(f"min({free_part(ANY)})"),
-            Shown(units.PercentUnit, LEFT),
+            "Free share of the fullest workspace.",
+            Query(f"min({free_share(ANY)})"),
+            Format(units.PercentUnit, FREE),
         ),
         stat(
             "Memory",
             "Resident memory of all parents, without their jobs.",
             Query(f"sum(process_resident_memory_bytes{{{ANY}}})"),
-            Shown(units.BytesIEC),
+            Format(units.BytesIEC),
         ),
         stat(
             "GPUs",
-            "GPUs that a parent sees.",
+            "Number of GPUs that the parents see.",
             Query(f"count(nvflare_gpu_memory_total_bytes{{{ANY}}})"),
-            Shown(units.Short),
         ),
         stat(
             "GPUs idle",
-            "GPUs that were less than a twentieth busy on average in the last hour.",
+            "Number of GPUs with an average utilisation below 5 % in the last hour.",
             Query(f"count(avg_over_time(nvflare_gpu_utilization_ratio{{{ANY}}}[1h]) < 0.05)"),
-            Shown(units.Short, ((None, GREEN), (1, ORANGE))),
+            Format(units.Short, ((None, GREEN), (1, ORANGE))),
         ),
     ]
 
@@ -82,29 +73,29 @@ def _now() -> Panels:
 def _workspaces() -> Panels:
     return [
         lines(
-            "Free part",
-            "Free part of each workspace. Below a tenth the alert WorkspaceFilling fires.",
-            Query(f"min by (site) ({free_part(ANY)})", "{{site}}"),
-            shown=Shown(units.PercentUnit, LEFT),
+            "Free share",
+            "Free share of each workspace. The alert WorkspaceFilling fires below 10 %.",
+            Query(f"min by (site) ({free_share(ANY)})", "{{site}}"),
+            display=Format(units.PercentUnit, FREE),
         ),
         lines(
             "Used",
-            "What lies in each workspace: jobs, models, logs, metrics.",
+            "Size of each workspace: jobs, models, logs, metrics.",
             Query(f"max by (site) (nvflare_workspace_used_bytes{{{ANY}}})", "{{site}}"),
-            shown=Shown(units.BytesIEC),
+            display=Format(units.BytesIEC),
             stacked=True,
         ),
         table(
             "Growth",
-            "What each workspace gained in the last six hours a day, and when it is full if that goes on.",
+            "Growth of each workspace per day, and time until it is full, from the last six hours.",
             ("site", "Site"),
             (
                 (
                     Query(
                         f"max by (site) (deriv(nvflare_workspace_used_bytes{{{ANY}}}[6h])) * {DAY:.0f}",
-                        "Growth a day",
+                        "Growth per day",
                     ),
-                    Shown(units.BytesIEC),
+                    Format(units.BytesIEC),
                 ),
                 (
                     Query(
@@ -112,7 +103,7 @@ def _workspaces() -> Panels:
                         f"(deriv(nvflare_workspace_used_bytes{{{ANY}}}[6h]) > 0))",
                         "Full in",
                     ),
-                    Shown(units.Seconds, ((None, RED), (DAY, ORANGE), (7 * DAY, GREEN))),
+                    Format(units.Seconds, ((None, RED), (DAY, ORANGE), (7 * DAY, GREEN))),
                 ),
             ),
             span=24,
@@ -124,9 +115,8 @@ def _compute() -> Panels:
     return [
         lines(
             "CPU of parents",
-            "Cores that each parent uses, without its jobs.",
+            "CPU cores used by each parent, without its jobs.",
             Query(f"sum by (site) (rate(process_cpu_seconds_total{{{ANY}}}[$__rate_interval]))", "{{site}}"),
-            shown=Shown(units.Short),
             span=8,
             stacked=True,
         ),
@@ -134,18 +124,18 @@ def _compute() -> Panels:
             "Memory of parents",
             "Resident memory of each parent, without its jobs.",
             Query(f"sum by (site) (process_resident_memory_bytes{{{ANY}}})", "{{site}}"),
-            shown=Shown(units.BytesIEC),
+            display=Format(units.BytesIEC),
             span=8,
             stacked=True,
         ),
         bars(
-            "GPU use in the last hour",
-            "How busy each GPU was on average.",
+            "GPU utilisation in the last hour",
+            "Average utilisation of each GPU.",
             Query(
                 f"max by (site, gpu) (avg_over_time(nvflare_gpu_utilization_ratio{{{ANY}}}[1h]))",
                 "{{site}} GPU {{gpu}}",
             ),
-            Shown(units.PercentUnit),
+            Format(units.PercentUnit),
             span=8,
         ),
     ]
@@ -155,33 +145,22 @@ def _work() -> Panels:
     return [
         lines(
             "Jobs started and ended",
-            "Per hour, as the server counts them.",
+            "Jobs per hour, as counted by the server.",
             Query(f"{rate('jobs_started_total', SERVER)} * 3600", "started"),
-            Query(
-                f"{rate('jobs_finished_total', SERVER, 'result')} * 3600",
-                "{{result}}",
-            ),
-            shown=Shown(units.Short),
+            Query(f"{rate('jobs_finished_total', SERVER, 'result')} * 3600", "{{result}}"),
             span=8,
         ),
         lines(
             "Rounds",
             "Rounds per hour.",
-            Query(
-                f"{rate('round_duration_seconds_count', JOB, 'job')} * 3600",
-                "{{job}}",
-            ),
-            shown=Shown(units.Short),
+            Query(f"{rate('round_duration_seconds_count', JOB, 'job')} * 3600", "{{job}}"),
             span=8,
         ),
         lines(
-            "Models moved",
-            "Bytes of models per second, sent by servers and sites that can be scraped.",
-            Query(
-                rate("model_sent_bytes_total", f'{ANY}, job=~"$job"', "site"),
-                "{{site}}",
-            ),
-            shown=Shown(units.BytesPerSecondIEC),
+            "Model traffic",
+            "Model bytes sent per second by the servers and sites that are scraped.",
+            Query(rate("model_sent_bytes_total", f'{ANY}, job=~"$job"', "site"), "{{site}}"),
+            display=Format(units.BytesPerSecondIEC),
             span=8,
         ),
     ]

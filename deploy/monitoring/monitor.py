@@ -1,4 +1,4 @@
-"""Watching a federation from this machine: Prometheus, and Grafana where it is installed, until Ctrl-C."""
+"""Monitor a federation from this machine with Prometheus, and with Grafana if it is installed."""
 
 from __future__ import annotations
 
@@ -12,77 +12,77 @@ from deploy.errors import Failed, InputError
 from deploy.monitoring.grafana import grafana
 from deploy.monitoring.programs import (
     Command,
-    Running,
+    RunningProgram,
     find_grafana,
     find_prometheus,
     prometheus,
-    refuse_taken,
+    refuse_port_in_use,
 )
 from deploy.monitoring.scrape import INTERVAL_SECONDS, Scrape
 from deploy.runtimes.protocol import Runtime
 
 PROMETHEUS_PORT = 9090
 GRAFANA_PORT = 3000
-LOOK_SECONDS = 2.0
-"""Between two looks at the federation: a container that starts anew may have another address."""
+POLL_INTERVAL = 2.0
+"""Seconds between two looks at the federation: a restarted container may have another address."""
 
 
 @dataclass(frozen=True)
-class Watch:
-    """What runs."""
+class Monitor:
+    """The running programs."""
 
     scrape: Scrape
-    prometheus: Running
-    grafana: Running | None
+    prometheus: RunningProgram
+    grafana: RunningProgram | None
     parents: int
-    """How many servers and sites are scraped."""
+    """Number of scraped servers and sites."""
 
     def follow(self, runtime: Runtime) -> None:
-        """Keep the targets those of the federation, for ever.
+        """Update the targets until the caller is interrupted.
 
         Raises:
-            Failed: a program has ended.
+            Failed: a program has exited.
         """
         while True:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_INTERVAL)
             for program in (self.prometheus, self.grafana):
                 if program is not None:
-                    program.refuse_ended()
-            self.scrape.aim(runtime.status())
+                    program.check_running()
+            self.scrape.write_targets(runtime.status())
 
 
 @contextmanager
-def watching(
+def monitoring(
     runtime: Runtime,
     folder: Path,
     prometheus_port: int = PROMETHEUS_PORT,
     grafana_port: int = GRAFANA_PORT,
     interval: int = INTERVAL_SECONDS,
-) -> Iterator[Watch]:
-    """Scrape a federation that is up; at the end everything that was started is stopped.
+) -> Iterator[Monitor]:
+    """Monitor a running federation until the end of the block.
 
     Args:
-        runtime: where the federation runs; process or docker.
-        folder: for settings, data and logs; what Prometheus has seen stays there.
-        prometheus_port: where Prometheus serves.
-        grafana_port: where Grafana serves.
+        runtime: the runtime of the federation: process or docker.
+        folder: the folder for settings, data and logs; Prometheus' data stay there.
+        prometheus_port: the port of Prometheus.
+        grafana_port: the port of Grafana.
         interval: seconds between two scrapes.
 
     Raises:
         InputError: the federation runs on Kubernetes.
-        MachineError: Prometheus is not installed, or a port is taken.
-        Failed: the federation is not up, or a program does not start.
+        MachineError: Prometheus is not installed, or a port is in use.
+        Failed: the federation is not running, or a program did not start.
     """
     _refuse_kubernetes(runtime)
     program, grafana_program = find_prometheus(), find_grafana()
-    refuse_taken(prometheus_port, "Prometheus", "--port")
+    refuse_port_in_use(prometheus_port, "Prometheus", "--port")
     if grafana_program is not None:
-        refuse_taken(grafana_port, "Grafana", "--grafana-port")
+        refuse_port_in_use(grafana_port, "Grafana", "--grafana-port")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     scrape = Scrape(folder, interval)
-    parents = scrape.aim(runtime.status())
+    parents = scrape.write_targets(runtime.status())
     if not parents:
-        raise Failed("The federation is not up, there is nothing to watch: flarefleet up")
+        raise Failed("The federation is not running. Start it: flarefleet up")
     scrape.write()
     with ExitStack() as running:
         start = _starter(folder, running)
@@ -90,12 +90,12 @@ def watching(
         boards = None
         if grafana_program is not None:
             boards = start(grafana(grafana_program, folder / "grafana", metrics.command.url, grafana_port))
-        yield Watch(scrape, metrics, boards, parents)
+        yield Monitor(scrape, metrics, boards, parents)
 
 
-def _starter(folder: Path, running: ExitStack) -> Callable[[Command], Running]:
-    def start(command: Command) -> Running:
-        started = Running(command, folder / f"{command.name.lower()}.log")
+def _starter(folder: Path, running: ExitStack) -> Callable[[Command], RunningProgram]:
+    def start(command: Command) -> RunningProgram:
+        started = RunningProgram(command, folder / f"{command.name.lower()}.log")
         running.callback(started.stop)
         started.wait_until_ready()
         return started
@@ -106,7 +106,7 @@ def _starter(folder: Path, running: ExitStack) -> Callable[[Command], Running]:
 def _refuse_kubernetes(runtime: Runtime) -> None:
     if runtime.name == "kubernetes":
         raise InputError(
-            "This federation runs on Kubernetes: its Prometheus belongs there, too. Install what it needs: "
+            "`flarefleet monitor` does not support Kubernetes. Use a Prometheus in the cluster: "
             "helm install flare-monitoring helm/flare-monitoring -n monitoring "
-            "(helm/flare-monitoring/README.md says which values)."
+            "(helm/flare-monitoring/README.md describes the values)."
         )

@@ -1,5 +1,4 @@
-"""Keeps NVFlare's prints and log lines, which go wherever they like, off the streams that scripts and people
-read."""
+"""Keep NVFlare's output and file searches away from the user."""
 
 from __future__ import annotations
 
@@ -12,8 +11,8 @@ from pathlib import Path
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """NVFlare's prints go nowhere inside; so do log lines, unless the program has set logging up."""
+def suppressed() -> Iterator[None]:
+    """Discard what NVFlare prints, and its log lines unless the program has configured logging."""
     root = logging.getLogger()
     if not root.handlers:
         root.addHandler(logging.NullHandler())
@@ -23,7 +22,7 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def working_in(folder: Path) -> Iterator[None]:
-    """Work in an empty folder: NVFlare searches the working directory, with all below it, at every login."""
+    """Change to an empty folder: NVFlare searches the working directory recursively at every login."""
     before = Path.cwd()
     os.chdir(folder)
     try:

@@ -1,0 +1,10 @@
+"""Paths of the checkout that Flarefleet runs from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+CHARTS = CHECKOUT / "helm"
+TOOLS = CHECKOUT / ".tools"
+"""Programs that `make tools` downloads."""
