@@ -57,8 +57,11 @@ ENV_SERVER_WAIT = "FLARE_SERVER_WAIT"
 """Seconds for which a site waits for its server when it starts."""
 ENV_SITE_PATIENCE = "FLARE_SITE_PATIENCE"
 """Seconds for which the server lets a job wait for sites that are not registered."""
+SITE_PATIENCE_SECONDS = 3600.0
 ENV_TASK_TIMEOUT = "FLARE_TASK_TIMEOUT"
 """Seconds in which a site at work must return or log something; 0 for ever."""
+TASK_TIMEOUT_SECONDS = 86400.0
+"""One day: longer than a round takes, and short enough to find a training that hangs."""
 SERVER_SETTINGS = (ENV_ANALYTICS_KEEP_DAYS, ENV_SITE_PATIENCE, ENV_TASK_TIMEOUT)
 """What `flarefleet up` passes on of its own environment to the server it starts."""
 ENV_JOBS = "FLARE_JOBS"

@@ -17,7 +17,7 @@ DESCRIPTION = (
 )
 NEEDS = {"sklearn": "flarefleet[jobs]"}
 EXTRAS = ("flower",)
-WARM_UP = ("fl_app.flower.recipe",)
+WARM_UP = ("fl_app.jobs.flower_recipe",)
 APP = "fl_app.jobs.flower_digits.app"
 
 
@@ -39,7 +39,7 @@ def recipe(parameters: FlowerDigitsParameters, sites: Sequence[str]) -> Recipe:
     """
     from nvflare.recipe.utils import add_experiment_tracking
 
-    from fl_app.flower.recipe import FlowerAppRecipe
+    from fl_app.jobs.flower_recipe import FlowerAppRecipe
     from fl_app.jobs.fedadagrad.digits import divide
 
     divide(len(sites), parameters.seed)
