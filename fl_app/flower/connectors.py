@@ -24,8 +24,8 @@ _HEARTBEATS = {kind.DESCRIPTOR.name: kind for kind in (ActivateNodeRequest, Send
 HEARTBEAT_INTERVAL = 300.0
 """Seconds between two heartbeats that a SuperNode announces; it sends one every 30 s.
 
-The SuperLink drops a node for good after twice the announced interval. On a busy machine a heartbeat may be late
-by a minute, and NVFlare itself ends the job if a site is lost or its SuperNode exits.
+The SuperLink drops a node for good after twice the announced interval. On a busy machine a heartbeat may be
+late by a minute, and NVFlare itself ends the job if a site is lost or its SuperNode exits.
 """
 
 

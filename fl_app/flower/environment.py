@@ -43,7 +43,7 @@ def version_error(installed: str | None) -> str:
 
 
 def flower_environment(folder: Path) -> dict[str, str]:
-    """Return variables that keep Flower in the job's folder, without telemetry, update checks or installations.
+    """Return variables that keep Flower in the job's folder, without telemetry, update checks and installs.
 
     Args:
         folder: folder of the job at this site.

@@ -86,7 +86,7 @@ class FlowerServer(FlowerControllerWithCallbacks):
         self._fail(fl_ctx, Finding(f"the ClientApp raised {reason}", remedy, site=site))
 
     def on_super_node_exit(self, site: str, exit_code: int, fl_ctx: FLContext) -> None:
-        """End the job if a SuperNode exits before the ServerApp; NVFlare would report the job as completed."""
+        """End the job if a SuperNode exits before the ServerApp; NVFlare would report it as completed."""
         if self._is_ending():
             return
         self._fail(
@@ -99,7 +99,7 @@ class FlowerServer(FlowerControllerWithCallbacks):
         )
 
     def _is_ending(self) -> bool:
-        """Return whether the run has finished or the job is aborted; sites learn it before this controller."""
+        """Return whether the run has finished or the job is aborted; sites know before this controller."""
         finished = self._superlink is not None and self._superlink.flower_run_finished
         return finished or (self.abort_signal is not None and self.abort_signal.triggered)
 

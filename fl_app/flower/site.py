@@ -18,7 +18,7 @@ from fl_app.guard import Finding, report
 MESSAGE_TIMEOUT = 60.0
 """Seconds for one attempt to send a message."""
 TRANSACTION_TIMEOUT = 600.0
-"""Seconds for all attempts, after which the SuperNode exits; a large model on a busy machine takes minutes."""
+"""Seconds for all attempts, after which the SuperNode exits; a large model on a busy machine takes long."""
 
 
 class FlowerSite(FlowerExecutor):

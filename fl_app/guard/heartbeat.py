@@ -22,8 +22,8 @@ CHECK_INTERVAL = 5.0
 class Heartbeats:
     """The time of the last contact with each site.
 
-    An idle site polls for tasks all the time. A site with a task sends only the heartbeats of its guard. A site
-    that has a task and never sent a heartbeat has no guard, and is not overdue.
+    An idle site polls for tasks all the time. A site with a task sends only heartbeats of its guard. If it
+    never sent one, it has no guard and is not overdue.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 LARGEST, SMALLEST = (1 << 64) - 1, -(1 << 63)
-"""Range of the integers in NVFlare's messages: a message with any other is lost, and the job waits forever."""
+"""Range of the integers in NVFlare's messages; a message with any other is lost, and the job hangs."""
 SIZE_FACTOR = 4
 """Maximum size of a site's result, with everything beside the weights, as a multiple of the model's size."""
 SIZE_ALLOWANCE = 64 * 2**20
@@ -111,7 +111,7 @@ def find_not_finite(parameters: Mapping[Any, Any]) -> Violation | None:
         if count:
             return Violation(
                 f"returned {count} number{'s that are' if count > 1 else ' that is'} NaN or infinite",
-                "The training diverged: lower the learning rate, clip gradients, or remove NaN from its data.",
+                "The training diverged: lower the learning rate, clip gradients or remove NaN from the data.",
                 str(name),
             )
     return None

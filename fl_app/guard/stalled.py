@@ -1,4 +1,4 @@
-"""Detection of stalled sites: a hanging script sends heartbeats forever, and NVFlare's tasks have no timeout."""
+"""Detection of stalled sites: a hanging script sends heartbeats, and NVFlare's tasks have no timeout."""
 
 from __future__ import annotations
 
