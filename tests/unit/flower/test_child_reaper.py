@@ -1,4 +1,4 @@
-"""A command on a tether leaves nothing behind, however it ends and wherever its children went."""
+"""The child reaper ends every descendant of its command, in any session and however the command exits."""
 
 from __future__ import annotations
 
@@ -28,20 +28,22 @@ sys.exit({code})
 
 
 @pytest.fixture
-def tethered(tmp_path: Path) -> Iterator[Callable[..., tuple[subprocess.Popen[bytes], psutil.Process]]]:
-    """Starts a command whose child is in a session of its own; gives the tether and that child."""
+def reaped(tmp_path: Path) -> Iterator[Callable[..., tuple[subprocess.Popen[bytes], psutil.Process]]]:
+    """Start a command whose child has a session of its own; return the reaper and the child."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(
         parent: int, seconds: float = 60, code: int = 0, stubborn: bool = False
     ) -> tuple[subprocess.Popen[bytes], psutil.Process]:
-        said = tmp_path / "child"
+        pid_file = tmp_path / "child"
         script = TREE.format(seconds=seconds, code=code, stubborn=stubborn)
-        command = [sys.executable, "-c", script, str(said)]
-        process = subprocess.Popen([sys.executable, "-m", "fl_app.flower.tether", str(parent), *command])
+        command = [sys.executable, "-c", script, str(pid_file)]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "fl_app.flower.child_reaper", str(parent), *command]
+        )
         started.append(process)
-        eventually(lambda: said.is_file() and said.read_text() != "")
-        return process, psutil.Process(int(said.read_text()))
+        eventually(lambda: pid_file.is_file() and pid_file.read_text() != "")
+        return process, psutil.Process(int(pid_file.read_text()))
 
     yield start
     for process in started:
@@ -49,32 +51,32 @@ def tethered(tmp_path: Path) -> Iterator[Callable[..., tuple[subprocess.Popen[by
         process.wait(15)
 
 
-def test_children_of_a_command_that_ends_end_with_it_and_its_exit_code_is_kept(tethered: Callable) -> None:
-    tether, child = tethered(os.getpid(), seconds=0.5, code=3)
-    assert tether.wait(15) == 3
+def test_descendants_end_with_the_command_and_its_exit_code_is_returned(reaped: Callable) -> None:
+    reaper, child = reaped(os.getpid(), seconds=0.5, code=3)
+    assert reaper.wait(15) == 3
     assert _is_gone(child)
 
 
-def test_told_to_end_it_ends_everything(tethered: Callable) -> None:
-    tether, child = tethered(os.getpid())
-    tether.send_signal(signal.SIGTERM)
-    tether.wait(15)
+def test_sigterm_ends_all_descendants(reaped: Callable) -> None:
+    reaper, child = reaped(os.getpid())
+    reaper.send_signal(signal.SIGTERM)
+    reaper.wait(15)
     assert _is_gone(child)
 
 
-def test_a_child_that_ignores_the_request_is_killed(tethered: Callable) -> None:
-    tether, child = tethered(os.getpid(), stubborn=True)
-    tether.send_signal(signal.SIGTERM)
-    tether.wait(15)
+def test_a_descendant_that_ignores_sigterm_is_killed(reaped: Callable) -> None:
+    reaper, child = reaped(os.getpid(), stubborn=True)
+    reaper.send_signal(signal.SIGTERM)
+    reaper.wait(15)
     assert _is_gone(child)
 
 
-def test_everything_ends_with_the_process_it_was_started_for(tethered: Callable) -> None:
+def test_all_descendants_end_with_the_process_that_started_the_reaper(reaped: Callable) -> None:
     parent = subprocess.Popen(["sleep", "60"])
-    tether, child = tethered(parent.pid)
+    reaper, child = reaped(parent.pid)
     parent.kill()
     parent.wait()
-    tether.wait(15)
+    reaper.wait(15)
     assert _is_gone(child)
 
 
