@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 MARK = "[guard]"
@@ -44,6 +44,10 @@ class Finding:
         )
         text = f"{place}: {self.what}. {self.remedy}" if place else f"{self.what}. {self.remedy}"
         return " ".join(text.split())
+
+    def at(self, site: str, round: int | None) -> Finding:
+        """Return the same finding with its site and round."""
+        return replace(self, site=site, round=round)
 
     def document(self) -> dict[str, Any]:
         """Return the fields, as a site sends them to the server."""

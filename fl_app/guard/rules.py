@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from fl_app.guard.finding import Finding
+
 LARGEST, SMALLEST = (1 << 64) - 1, -(1 << 63)
 """Range of the integers in NVFlare's messages; a message with any other is lost, and the job hangs."""
 SIZE_FACTOR = 4
@@ -29,15 +31,6 @@ class Parameter:
     """None for anything but an array, and for an array that is not loaded yet."""
 
 
-@dataclass(frozen=True)
-class Violation:
-    """A rule that a result or a task violates."""
-
-    what: str
-    remedy: str
-    key: str = ""
-
-
 def describe(parameters: Mapping[Any, Any]) -> dict[str, Parameter]:
     """Describe each parameter."""
     return {str(name): Parameter(_shape(value)) for name, value in parameters.items()}
@@ -51,7 +44,7 @@ def _shape(value: Any) -> tuple[int, ...] | None:
         return None
 
 
-NO_PARAMETERS = Violation(
+NO_PARAMETERS = Finding(
     "returned no parameters: NVFlare would ignore this site and report the job as completed",
     "Return the model's weights in FLModel(params=...). A PyTorch job must return tensors: NumPy arrays are "
     "dropped.",
@@ -60,7 +53,7 @@ NO_PARAMETERS = Violation(
 
 def find_mismatch(
     sent: Mapping[str, Parameter], returned: Mapping[str, Parameter], is_complete: bool, excluded: str = ""
-) -> Violation | None:
+) -> Finding | None:
     """Check that a result has the parameters and shapes of the model that was sent.
 
     Args:
@@ -71,25 +64,25 @@ def find_mismatch(
     """
     unknown = [name for name in returned if name not in sent and not (excluded and re.search(excluded, name))]
     if unknown:
-        return Violation(
+        return Finding(
             f"returned {_counted(unknown)} not in the model that it received",
             "Return exactly the parameters that were received, under the same names.",
-            unknown[0],
+            key=unknown[0],
         )
     missing = [name for name in sent if name not in returned]
     if is_complete and missing:
-        return Violation(
+        return Finding(
             f"did not return {_counted(missing)}: the global model would lose them",
             "Return all parameters, or differences (params_type DIFF), which may leave parameters out.",
-            missing[0],
+            key=missing[0],
         )
     for name in [name for name in returned if name in sent]:
         before, after = sent[name], returned[name]
         if before.shape is not None and after.shape is not None and before.shape != after.shape:
-            return Violation(
+            return Finding(
                 f"returned shape {after.shape} and received {before.shape}: the global model would change",
                 "Return each parameter in the shape in which it was received.",
-                name,
+                key=name,
             )
     return None
 
@@ -100,7 +93,7 @@ def _counted(names: list[str]) -> str:
     return f"{len(names)} parameter{'s' * (len(names) != 1)} ({shown}{more})"
 
 
-def find_not_finite(parameters: Mapping[Any, Any]) -> Violation | None:
+def find_not_finite(parameters: Mapping[Any, Any]) -> Finding | None:
     """Check that no parameter has NaN or infinite numbers.
 
     The check is one pass over the memory: a finite sum proves that all numbers are finite. If the sum is not
@@ -109,10 +102,10 @@ def find_not_finite(parameters: Mapping[Any, Any]) -> Violation | None:
     for name, value in parameters.items():
         count = _count_not_finite(value)
         if count:
-            return Violation(
+            return Finding(
                 f"returned {count} number{'s that are' if count > 1 else ' that is'} NaN or infinite",
                 "The training diverged: lower the learning rate, clip gradients or remove NaN from the data.",
-                str(name),
+                key=str(name),
             )
     return None
 
@@ -143,7 +136,7 @@ def _count_not_finite_in_tensor(tensor: Any) -> int:
     return int(numbers.numel() - numbers.isfinite().sum())
 
 
-def find_oversize(result: Any, model_bytes: int) -> Violation | None:
+def find_oversize(result: Any, model_bytes: int) -> Finding | None:
     """Check that a result, with everything beside the weights, is not much larger than the model.
 
     Args:
@@ -153,7 +146,7 @@ def find_oversize(result: Any, model_bytes: int) -> Violation | None:
     size, allowed = size_of(result), SIZE_FACTOR * model_bytes + SIZE_ALLOWANCE
     if size <= allowed:
         return None
-    return Violation(
+    return Finding(
         f"returned {size / 2**20:.0f} MiB for a model of {model_bytes / 2**20:.0f} MiB",
         f"Return the weights and small facts about them, at most {allowed / 2**20:.0f} MiB.",
     )
@@ -171,15 +164,15 @@ def _bytes(leaf: Any) -> int:
     return len(leaf) if isinstance(leaf, bytes | bytearray | str) else 8
 
 
-def find_large_integer(document: Any) -> Violation | None:
+def find_large_integer(document: Any) -> Finding | None:
     """Check that a document has no integer that NVFlare's messages cannot carry."""
     for path, leaf in _leaves(document, "", 0):
         if type(leaf) is int and not SMALLEST <= leaf <= LARGEST:
-            return Violation(
+            return Finding(
                 f"an integer of {leaf.bit_length()} bits, but NVFlare's messages carry 64: the message would "
                 "be lost, and the job would wait forever",
                 "Send it as a float or as text.",
-                path,
+                key=path,
             )
     return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from nvflare.apis.analytix import ANALYTIC_EVENT_TYPE
@@ -22,7 +23,6 @@ from fl_app.guard.finding import FINDING_EVENT, MARK, REASON_HEADER, Finding, re
 from fl_app.guard.heartbeat import CHECK_INTERVAL, HEARTBEAT_TOPIC, Heartbeats, find_lost_site
 from fl_app.guard.privacy import withhold_site_weights
 from fl_app.guard.receivers import ReceiverMonitor, error_log_of
-from fl_app.guard.rules import Violation
 from fl_app.guard.site import CHECKED_HEADER
 from fl_app.guard.stalled import find_stalled_site
 from fl_app.guard.task import Model, SentTask, dxo_in, model_in, round_of
@@ -119,9 +119,9 @@ class ServerGuard:
             return
         withhold_site_weights(task)
         dxo = dxo_in(task)
-        if violation := rules.find_large_integer(dxo.meta if dxo is not None else dict(task)):
-            site = _sender(fl_ctx)
-            self._end(_finding(violation, site, round_of(task), f"its task has {violation.what}"), fl_ctx)
+        if finding := rules.find_large_integer(dxo.meta if dxo is not None else dict(task)):
+            finding = replace(finding, what=f"its task has {finding.what}")
+            self._end(finding.at(_sender(fl_ctx), round_of(task)), fl_ctx)
             task.clear()
             task.update(make_reply(ReturnCode.ERROR))
 
@@ -146,11 +146,11 @@ class ServerGuard:
             return failed.line if failed else ""
         if result.get_return_code() not in (None, "", ReturnCode.OK):
             return ""  # the workflow itself decides how many sites may fail
-        violation = self._violation_in(result, task, sent)
+        finding = self._finding_in(result, task, sent)
         number = round_of(result) if round_of(result) is not None else sent.round if sent else None
-        return _finding(violation, site, number).line if violation else ""
+        return finding.at(site, number).line if finding else ""
 
-    def _violation_in(self, result: Shareable, task: str, sent: SentTask | None) -> Violation | None:
+    def _finding_in(self, result: Shareable, task: str, sent: SentTask | None) -> Finding | None:
         expected, dxo, model = self._expectations, dxo_in(result), model_in(result)
         is_training = task in expected.training_tasks
         only_metrics = dxo is not None and dxo.data_kind == DataKind.METRICS
@@ -160,24 +160,24 @@ class ServerGuard:
             return None
         if sent and sent.parameters and expected.keeps_shape:
             returned = rules.describe(model.parameters)
-            violation = rules.find_oversize(dict(result), sent.size) or rules.find_mismatch(
+            finding = rules.find_oversize(dict(result), sent.size) or rules.find_mismatch(
                 sent.parameters, returned, model.is_complete, expected.excluded
             )
-            if violation:
-                return violation
-        if not result.get_header(CHECKED_HEADER) and (violation := rules.find_not_finite(model.parameters)):
-            return violation
+            if finding:
+                return finding
+        if not result.get_header(CHECKED_HEADER) and (finding := rules.find_not_finite(model.parameters)):
+            return finding
         return self._missing_key_metric(model) if is_training else None
 
-    def _missing_key_metric(self, model: Model) -> Violation | None:
+    def _missing_key_metric(self, model: Model) -> Finding | None:
         wanted, metrics = self._expectations.key_metric, model.metrics
         if not wanted or not isinstance(metrics, Mapping) or not metrics or wanted in metrics:
             return None
         names = ", ".join(sorted(map(str, metrics)))
-        return Violation(
+        return Finding(
             f"is not among the returned metrics ({names}): no best model would be kept",
             "Set key_metric of the recipe to one of these, or return it in FLModel(metrics=...).",
-            f"key metric {wanted}",
+            key=f"key metric {wanted}",
         )
 
     def _on_sites_finding(self, topic: str, request: Shareable, fl_ctx: FLContext) -> Shareable:
@@ -231,10 +231,6 @@ class ServerGuard:
             self._reason = reason
         self._component.log_error(fl_ctx, f"{MARK} {reason}", fire_event=False)
         self._component.system_panic(f"{MARK} {reason}", fl_ctx)
-
-
-def _finding(violation: Violation, site: str, number: int | None, what: str = "") -> Finding:
-    return Finding(what or violation.what, violation.remedy, site=site, round=number, key=violation.key)
 
 
 def _sender(fl_ctx: FLContext) -> str:

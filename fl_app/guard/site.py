@@ -16,7 +16,7 @@ from nvflare.apis.shareable import Shareable
 from fl_app.guard.finding import FINDING_EVENT, MARK, Finding, refusal
 from fl_app.guard.heartbeat import HEARTBEAT_INTERVAL, HEARTBEAT_TOPIC
 from fl_app.guard.receivers import ReceiverMonitor, error_log_of
-from fl_app.guard.rules import Violation, find_large_integer, find_not_finite
+from fl_app.guard.rules import find_large_integer, find_not_finite
 from fl_app.guard.task import dxo_in, model_in, round_of
 
 CHECKED_HEADER = "flarefleet.guard.finite"
@@ -77,8 +77,8 @@ class SiteGuard:
         model = model_in(result)
         if result is None or model is None or not model.is_readable:
             return
-        if violation := find_not_finite(model.parameters):
-            self._refuse(result, violation, fl_ctx)
+        if finding := find_not_finite(model.parameters):
+            self._refuse(result, finding, fl_ctx)
         else:
             result.set_header(CHECKED_HEADER, True)
 
@@ -88,18 +88,12 @@ class SiteGuard:
             return
         dxo = dxo_in(result)
         document = {"meta": dxo.meta, "data": dxo.data} if dxo is not None else dict(result)
-        if violation := find_large_integer(document):
-            self._refuse(result, violation, fl_ctx)
+        if finding := find_large_integer(document):
+            self._refuse(result, finding, fl_ctx)
 
-    def _refuse(self, result: Shareable, violation: Violation, fl_ctx: FLContext) -> None:
+    def _refuse(self, result: Shareable, finding: Finding, fl_ctx: FLContext) -> None:
         """Replace a result by the reason in place: NVFlare sends the same object afterwards."""
-        finding = Finding(
-            violation.what,
-            violation.remedy,
-            site=self._name,
-            round=round_of(result, fl_ctx.get_prop(FLContextKey.TASK_DATA)),
-            key=violation.key,
-        )
+        finding = finding.at(self._name, round_of(result, fl_ctx.get_prop(FLContextKey.TASK_DATA)))
         self._component.log_error(fl_ctx, f"{MARK} {finding.line}", fire_event=False)
         result.clear()
         result.update(refusal(finding.line))

@@ -45,7 +45,7 @@ from nvflare.client.decomposers import register_framework_decomposers
 from nvflare.security.logging import secure_format_traceback
 
 from fl_app.guard import Finding, refusal
-from fl_app.guard.rules import Violation, describe, find_mismatch
+from fl_app.guard.rules import describe, find_mismatch
 
 Weights: TypeAlias = dict[str, Any]
 """A model's parameters by name: torch tensors with `TrainingRecipe`, as the server sent them."""
@@ -97,12 +97,12 @@ class UnusableResult(ValueError):  # noqa: N818 - read by people, in logs
     """A result that the server would drop in silence, or that would change the model's shape.
 
     Args:
-        violation: the guard's rule that it breaks.
+        finding: what the guard finds in it.
     """
 
-    def __init__(self, violation: Violation) -> None:
-        self.violation = violation
-        super().__init__(Finding(violation.what, violation.remedy, key=violation.key).line)
+    def __init__(self, finding: Finding) -> None:
+        self.finding = finding
+        super().__init__(finding.line)
 
 
 class SiteTraining(Executor):
@@ -184,7 +184,7 @@ class SiteTraining(Executor):
             result = self.train(dict(received.params), round)
             check_result(result, received.params)
         except UnusableResult as error:
-            return self._refuse(fl_ctx, error.violation, round)
+            return self._refuse(fl_ctx, error.finding, round)
         except Exception:
             self.log_error(fl_ctx, secure_format_traceback())
             return make_reply(ReturnCode.EXECUTION_EXCEPTION)
@@ -212,15 +212,9 @@ class SiteTraining(Executor):
         except Exception:
             self._failure = secure_format_traceback()
 
-    def _refuse(self, fl_ctx: FLContext, violation: Violation, round: Round) -> Shareable:
+    def _refuse(self, fl_ctx: FLContext, finding: Finding, round: Round) -> Shareable:
         """Answer with the reason, which the guard of the server ends the job with."""
-        finding = Finding(
-            violation.what,
-            violation.remedy,
-            site=fl_ctx.get_identity_name(),
-            round=round.number,
-            key=violation.key,
-        )
+        finding = finding.at(fl_ctx.get_identity_name(), round.number)
         self.log_error(fl_ctx, finding.line)
         return refusal(finding.line)
 
@@ -239,15 +233,15 @@ def check_result(result: LocalResult, received: Mapping[str, Any]) -> None:
         UnusableResult: names missing or unknown, another kind of array, another shape, nothing to weigh by.
     """
     if not isinstance(result, LocalResult):
-        raise UnusableResult(Violation(f"train() returned {type(result).__name__}", "Return a LocalResult."))
-    if violation := find_mismatch(describe(received), describe(result.weights), is_complete=True):
-        raise UnusableResult(violation)
+        raise UnusableResult(Finding(f"train() returned {type(result).__name__}", "Return a LocalResult."))
+    if finding := find_mismatch(describe(received), describe(result.weights), is_complete=True):
+        raise UnusableResult(finding)
     if result.examples <= 0:
         raise UnusableResult(
-            Violation(f"{result.examples} is not above 0", "Count the examples it trained on.", "examples")
+            Finding(f"{result.examples} is not above 0", "Count the examples it trained on.", key="examples")
         )
     for name, before in received.items():
         after = result.weights[name]
         if type(after) is not type(before):
             kinds = f"returned {type(after).__name__}, and was sent {type(before).__name__}"
-            raise UnusableResult(Violation(kinds, "Return each parameter as what it was received.", name))
+            raise UnusableResult(Finding(kinds, "Return each parameter as what it was received.", key=name))

@@ -1,7 +1,7 @@
 """The table of silent failures: what NVFlare alone does with each of them, and how the guard ends the job.
 
-The numbers are those of the research on NVFlare 2.9.0 (issue 7); failures without a number were found later. Rows
-that need another environment name their tests.
+The numbers are those of the research on NVFlare 2.9.0 (issue 7); failures without one were found later.
+Rows that need another environment name their tests.
 """
 
 from __future__ import annotations

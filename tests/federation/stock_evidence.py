@@ -1,4 +1,4 @@
-"""What is wrong with jobs that NVFlare alone completes or leaves running; an assertion fails if NVFlare fixed it."""
+"""Assertions about jobs that NVFlare alone completes or leaves running; they fail if NVFlare fixed it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The table of silent failures, in one federation: what NVFlare alone does with each, and what the kit does.
 
-The jobs of the kit's rows are NVFlare's own recipes with nothing of the kit in them; those of the stock rows are the
-same with the guard disabled. A stock row that fails means that NVFlare has fixed the failure.
+The jobs of the kit's rows are NVFlare's own recipes with nothing of the kit in them. Those of the stock rows
+are the same with the guard disabled. A stock row that fails means that NVFlare has fixed the failure.
 """
 
 from __future__ import annotations

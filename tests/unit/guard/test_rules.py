@@ -71,16 +71,16 @@ def test_finite_numbers_and_other_values_are_accepted(value: Any) -> None:
     ids=str,
 )
 def test_a_number_that_is_not_finite_is_reported_with_its_parameter(value: Any) -> None:
-    violation = find_not_finite({"good": np.ones(3), "bad": value})
-    assert violation is not None
-    assert violation.key == "bad"
-    assert violation.what.startswith("returned 1 number that is NaN or infinite")
+    finding = find_not_finite({"good": np.ones(3), "bad": value})
+    assert finding is not None
+    assert finding.key == "bad"
+    assert finding.what.startswith("returned 1 number that is NaN or infinite")
 
 
 def test_infinities_of_opposite_signs_are_found() -> None:
-    violation = find_not_finite({"w": np.array([np.inf, -np.inf, 1.0])})
-    assert violation is not None
-    assert "2 numbers" in violation.what
+    finding = find_not_finite({"w": np.array([np.inf, -np.inf, 1.0])})
+    assert finding is not None
+    assert "2 numbers" in finding.what
 
 
 @pytest.mark.parametrize("is_complete", [True, False])
@@ -91,19 +91,17 @@ def test_arrays_of_numpy_and_pytorch_match(is_complete: bool) -> None:
 def test_only_differences_may_leave_parameters_out() -> None:
     returned = describe({"a": np.ones((2, 3))})
     assert find_mismatch(SENT, returned, is_complete=False) is None
-    violation = find_mismatch(SENT, returned, is_complete=True)
-    assert violation is not None
-    assert violation.key == "b"
+    finding = find_mismatch(SENT, returned, is_complete=True)
+    assert finding is not None
+    assert finding.key == "b"
 
 
 def test_unknown_parameters_are_named_and_counted() -> None:
     more = {f"x{number}": np.ones(1) for number in range(5)}
-    violation = find_mismatch(
-        SENT, describe({"a": np.ones((2, 3)), "b": np.ones(4), **more}), is_complete=True
-    )
-    assert violation is not None
-    assert violation.key == "x0"
-    assert "5 parameters (x0, x1, x2 and 2 more)" in violation.what
+    finding = find_mismatch(SENT, describe({"a": np.ones((2, 3)), "b": np.ones(4), **more}), is_complete=True)
+    assert finding is not None
+    assert finding.key == "x0"
+    assert "5 parameters (x0, x1, x2 and 2 more)" in finding.what
 
 
 def test_excluded_parameters_may_be_returned() -> None:
@@ -112,10 +110,10 @@ def test_excluded_parameters_may_be_returned() -> None:
 
 
 def test_a_different_shape_is_reported_with_both_shapes() -> None:
-    violation = find_mismatch(SENT, describe({"a": np.ones(6), "b": np.ones(4)}), is_complete=True)
-    assert violation is not None
-    assert violation.key == "a"
-    assert "shape (6,) and received (2, 3)" in violation.what
+    finding = find_mismatch(SENT, describe({"a": np.ones(6), "b": np.ones(4)}), is_complete=True)
+    assert finding is not None
+    assert finding.key == "a"
+    assert "shape (6,) and received (2, 3)" in finding.what
 
 
 def test_an_array_that_is_not_loaded_is_not_compared() -> None:
@@ -129,9 +127,9 @@ def test_a_number_that_a_message_can_carry_is_accepted(number: Any) -> None:
 
 @pytest.mark.parametrize("number", [LARGEST + 1, SMALLEST - 1, 1 << 200])
 def test_an_integer_beyond_64_bits_is_reported_with_its_path(number: int) -> None:
-    violation = find_large_integer({"meta": {"train": [{"steps": number}]}})
-    assert violation is not None
-    assert violation.key == "meta.train[0].steps"
+    finding = find_large_integer({"meta": {"train": [{"steps": number}]}})
+    assert finding is not None
+    assert finding.key == "meta.train[0].steps"
 
 
 def test_the_search_in_a_recursive_document_ends() -> None:
@@ -143,9 +141,9 @@ def test_the_search_in_a_recursive_document_ends() -> None:
 def test_a_result_much_larger_than_the_model_is_reported() -> None:
     much = np.zeros(SIZE_ALLOWANCE // 8 + 1000)
     assert find_oversize({"data": {"w": np.zeros(10)}, "meta": {"c": np.zeros(10)}}, 80) is None
-    violation = find_oversize({"data": {"w": np.zeros(10)}, "meta": {"dataset": much}}, 80)
-    assert violation is not None
-    assert "64 MiB for a model of 0 MiB" in violation.what
+    finding = find_oversize({"data": {"w": np.zeros(10)}, "meta": {"dataset": much}}, 80)
+    assert finding is not None
+    assert "64 MiB for a model of 0 MiB" in finding.what
 
 
 def test_a_size_counts_nested_arrays_tensors_and_texts() -> None:
