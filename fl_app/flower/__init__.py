@@ -1,6 +1,8 @@
-"""Flower apps as jobs: NVFlare's bridge to Flower, with the ends that it lacks.
+"""Flower apps as jobs of NVFlare, with the error handling that NVFlare's Flower integration lacks.
 
-What NVFlare's own bridge lets pass, and this does not: a ClientApp that raises (the job would go on without
-it), a ServerApp whose failure is told as "rc=103", a Flower that it cannot work with, processes left behind
-by an abort, telemetry to Flower's makers, packages installed while a job runs, code that a site has not.
+- A ClientApp that raises ends the job; NVFlare's integration continues without it.
+- A ServerApp that fails ends the job with its exception; NVFlare reports `rc=103`.
+- An unsupported Flower version is reported before the job starts.
+- No process is left after a job, and a site runs only the app that its own image has.
+- Flower sends no telemetry and installs no packages.
 """

@@ -1,4 +1,4 @@
-"""A Flower app as Flower hands it to sites, held against the one that a site has itself."""
+"""Comparison of a Flower app bundle that a site receives with the app that the site has."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pathlib import Path
 if sys.version_info >= (3, 11):
     import tomllib
 else:
-    import tomli as tomllib  # comes with Flower
+    import tomli as tomllib  # a dependency of Flower
 
 _CONTENTS = ".info/"
-"""Where Flower lists what is in the bundle."""
+"""Folder in which Flower lists the files of a bundle."""
 _PROJECT = "pyproject.toml"
 
 
 def first_difference(bundle: bytes, app: Path) -> str:
-    """The first file of a bundle that `app` has not, or not the same; empty if there is none.
+    """Return the first file of a bundle that is missing or different in `app`; empty if there is none.
 
     Args:
-        bundle: a zip archive, as `flwr build` makes it.
-        app: the folder of an app.
+        bundle: zip archive from `flwr build`.
+        app: folder of an app.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
@@ -33,12 +33,12 @@ def first_difference(bundle: bytes, app: Path) -> str:
 
 
 def _is_same(name: str, content: bytes, app: Path) -> bool:
-    here = app / name
-    if not here.is_file() or app.resolve() not in here.resolve().parents:
+    local = app / name
+    if not local.is_file() or app.resolve() not in local.resolve().parents:
         return False
-    if name == _PROJECT:  # written anew by `flwr build`, without comments
-        return _project(content) == _project(here.read_bytes())
-    return here.read_bytes() == content
+    if name == _PROJECT:  # `flwr build` rewrites it without comments
+        return _project(content) == _project(local.read_bytes())
+    return local.read_bytes() == content
 
 
 def _project(content: bytes) -> object:

@@ -1,4 +1,4 @@
-"""What passes between SuperNodes and the SuperLink, looked into on its way: importing this needs Flower."""
+"""gRPC bridges between SuperNodes and the SuperLink that inspect messages; this module imports Flower."""
 
 from __future__ import annotations
 
@@ -19,85 +19,86 @@ from fl_app.flower.bundle import first_difference
 
 _PUSH = PushMessagesRequest.DESCRIPTOR.name
 _FAB = GetFabResponse.DESCRIPTOR.name
-_SIGNS_OF_LIFE = {kind.DESCRIPTOR.name: kind for kind in (ActivateNodeRequest, SendNodeHeartbeatRequest)}
+_HEARTBEATS = {kind.DESCRIPTOR.name: kind for kind in (ActivateNodeRequest, SendNodeHeartbeatRequest)}
 
-HEARTBEAT_SECONDS = 300.0
-"""How often a SuperNode says that it gives a sign of life; it does every 30 s, where each gets through in 5.
+HEARTBEAT_INTERVAL = 300.0
+"""Seconds between two heartbeats that a SuperNode announces; it sends one every 30 s.
 
-After twice as long the SuperLink gives it up for good, and whatever it was asked. Which sites live NVFlare
-knows by itself, and ends the job with a SuperNode that has ended; on a busy machine a minute of silence says
-nothing.
+The SuperLink drops a node for good after twice the announced interval. On a busy machine a heartbeat may be
+late by a minute, and NVFlare itself ends the job if a site is lost or its SuperNode exits.
 """
 
 
 class ServerConnector(GrpcServerConnector):
-    """NVFlare's, which tells of every ClientApp that raised: Flower's strategies go on without it.
+    """NVFlare's bridge at the server; reports each ClientApp that raises, which Flower's strategies ignore.
 
     Args:
-        failed: called with NVFlare's context of the site's request and the reason.
-        connector: what else NVFlare's takes.
+        on_failure: called with the context of the site's request and the reason.
+        connector: arguments of NVFlare's connector.
     """
 
-    def __init__(self, failed: Callable[[FLContext, str], None], **connector: Any) -> None:
+    def __init__(self, on_failure: Callable[[FLContext, str], None], **connector: Any) -> None:
         super().__init__(**connector)
-        self._failed = failed
+        self._on_failure = on_failure
 
     def send_request_to_flower(self, request: Shareable, fl_ctx: FLContext) -> Shareable:
-        """Pass a site's request on, and look whether it brings an error."""
+        """Forward a request of a site, and report the errors in it."""
         if request.get(Constant.PARAM_KEY_MSG_NAME) == _PUSH:
             for reason in errors_in(request.get(Constant.PARAM_KEY_CONTENT)):
-                self._failed(fl_ctx, reason)
+                self._on_failure(fl_ctx, reason)
         return super().send_request_to_flower(request, fl_ctx)
 
 
 class SiteConnector(GrpcClientConnector):
-    """NVFlare's, which lets no app through but the one that this site has itself, and leaves it to NVFlare
-    to say that this site is gone.
+    """NVFlare's bridge at a site; rejects an app that differs from the one that the site has.
 
-    Flower hands a site its code from the server; a site of the kit runs what its own image has.
+    Flower sends the code of the app from the server to each site. A site of the kit runs only the code of its
+    own image.
 
     Args:
-        app: the folder of the app, as this site has it.
-        refused: called with the name of the first file that differs.
-        connector: what else NVFlare's takes.
+        app: folder of the app at this site.
+        on_difference: called with the name of the first file that differs.
+        connector: arguments of NVFlare's connector.
     """
 
-    def __init__(self, app: Path, refused: Callable[[str], None], **connector: Any) -> None:
+    def __init__(self, app: Path, on_difference: Callable[[str], None], **connector: Any) -> None:
         super().__init__(**connector)
         self._app = app
-        self._refused = refused
+        self._on_difference = on_difference
 
     def SendReceive(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
-        """Pass a SuperNode's request on, and look at the app that may come back."""
-        request.grpc_message_content = unhurried(request.grpc_message_name, request.grpc_message_content)
+        """Forward a request of the SuperNode, and check an app in the reply."""
+        request.grpc_message_content = with_heartbeat_interval(
+            request.grpc_message_name, request.grpc_message_content
+        )
         reply = super().SendReceive(request, context)
         if reply.grpc_message_name == _FAB:
             bundle = GetFabResponse.FromString(reply.grpc_message_content).fab.content
             if differing := first_difference(bundle, self._app):
-                self._refused(differing)
+                self._on_difference(differing)
                 reply.grpc_message_content = b""
         return reply
 
 
-def unhurried(kind: str, content: bytes) -> bytes:
-    """A SuperNode's request; where it is a sign of life, with HEARTBEAT_SECONDS to the next.
+def with_heartbeat_interval(kind: str, content: bytes) -> bytes:
+    """Set HEARTBEAT_INTERVAL in a heartbeat of a SuperNode; return any other message unchanged.
 
     Args:
-        kind: the name of Flower's message.
-        content: the message.
+        kind: name of Flower's message.
+        content: serialized message.
     """
-    if kind not in _SIGNS_OF_LIFE:
+    if kind not in _HEARTBEATS:
         return content
-    sign = _SIGNS_OF_LIFE[kind].FromString(content)
-    sign.heartbeat_interval = HEARTBEAT_SECONDS
-    return bytes(sign.SerializeToString())
+    heartbeat = _HEARTBEATS[kind].FromString(content)
+    heartbeat.heartbeat_interval = HEARTBEAT_INTERVAL
+    return bytes(heartbeat.SerializeToString())
 
 
 def errors_in(content: bytes) -> tuple[str, ...]:
-    """Why the ClientApps raised whose replies a SuperNode pushes.
+    """Return why ClientApps raised, from the replies that a SuperNode pushes.
 
     Args:
-        content: a PushMessagesRequest.
+        content: serialized PushMessagesRequest.
     """
     messages = PushMessagesRequest.FromString(content).messages_list
     return tuple(message.error.reason for message in messages if message.HasField("error"))

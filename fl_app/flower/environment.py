@@ -1,4 +1,4 @@
-"""Which Flower there must be, and the environment that its processes run in."""
+"""The supported Flower versions, and the environment variables of Flower's processes."""
 
 from __future__ import annotations
 
@@ -9,42 +9,44 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion
 
 SUPPORTED = SpecifierSet(">=1.27,<1.35")
-"""What NVFlare 2.9.0's bridge works with."""
+"""Versions that NVFlare 2.9.0's Flower integration works with."""
 REMEDY = (
-    f"Run the server and every site with flwr{SUPPORTED}: in containers from images with extras: [flower] "
-    "(deployment.image of project.yml), as processes from an environment of their own: "
-    "fl_app/jobs/flower_digits/README.md says how."
+    f"Run the server and every site with flwr{SUPPORTED}. In containers, use images with extras: [flower] "
+    "(deployment.image of project.yml); as processes, use a separate environment, as described in "
+    "fl_app/jobs/flower_digits/README.md."
 )
 
 
-def installed() -> str | None:
-    """The installed Flower's version; None without one."""
+def installed_flower() -> str | None:
+    """Return the installed version of Flower; None without Flower."""
     try:
         return version("flwr")
     except PackageNotFoundError:
         return None
 
 
-def what_is_wrong(found: str | None) -> str:
-    """Why this Flower is of no use, in words; empty if it is.
+def version_error(installed: str | None) -> str:
+    """Return why this version of Flower is not supported; empty if it is.
 
     Args:
-        found: its version, as `installed` gives it.
+        installed: result of `installed_flower`.
     """
-    if found is None:
+    if installed is None:
         return f"Flower is not installed here; flwr{SUPPORTED} is needed"
     try:
-        usable = SUPPORTED.contains(found, prereleases=False)
+        is_supported = SUPPORTED.contains(installed, prereleases=False)
     except InvalidVersion:
-        usable = False
-    return "" if usable else f"flwr {found} is installed here, and NVFlare works with flwr{SUPPORTED} alone"
+        is_supported = False
+    if is_supported:
+        return ""
+    return f"flwr {installed} is installed here, but NVFlare supports only flwr{SUPPORTED}"
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """What Flower's processes get: they keep to the job's folder, install nothing and report to nobody.
+def flower_environment(folder: Path) -> dict[str, str]:
+    """Return variables that keep Flower in the job's folder, without telemetry, update checks and installs.
 
     Args:
-        folder: the job's own folder at this place.
+        folder: folder of the job at this site.
     """
     return {
         "FLWR_HOME": str(folder / "flwr_home"),

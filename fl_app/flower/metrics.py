@@ -1,49 +1,49 @@
-"""How what Flower's processes log reaches NVFlare's trackers: by NVFlare's own relay."""
+"""Metrics of Flower's processes: NVFlare's MetricRelay passes them to NVFlare's trackers."""
 
 from __future__ import annotations
 
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_context import FLContext
 from nvflare.app_common.widgets.metric_relay import MetricRelay
-from nvflare.fuel.f3.comm_config import CommConfigurator
+from nvflare.fuel.f3.drivers.driver_params import DriverParams
 
 
-class SiteMetrics(MetricRelay):
-    """Takes what a ClientApp logs with NVFlare's SummaryWriter, as if the site's own process had logged it.
+class FlowerSiteMetrics(MetricRelay):
+    """Relays what a ClientApp logs with NVFlare's SummaryWriter, as if the site's job process had logged it.
 
-    NVFlare's own class is on no site's class_allow_list; and it sends everything to the server under the name
-    of what the server itself logs, where NVFlare's MLflow receiver does not hear it.
+    NVFlare's own class is not on the class_allow_list of sites. It also sends metrics to the server under the
+    event of the server's own metrics, which NVFlare's MLflow receiver ignores.
     """
 
     def __init__(self) -> None:
         super().__init__(fed_event=False)
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
-        """Begin and end with the run."""
+        """Start and stop with the run."""
         if event_type == EventType.ABOUT_TO_START_RUN:
-            leave_the_parents_port()
+            listen_on_loopback(fl_ctx)
         super().handle_event(event_type, fl_ctx)
 
 
-class ServerMetrics(MetricRelay):
-    """Takes what a ServerApp logs with NVFlare's SummaryWriter."""
+class FlowerServerMetrics(MetricRelay):
+    """Relays what a ServerApp logs with NVFlare's SummaryWriter."""
 
     def __init__(self) -> None:
         super().__init__(fed_event=False)
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
-        """Begin and end with the run, by events that the server has, too."""
+        """Start and stop with the run, by the events that the server has."""
         if event_type == EventType.START_RUN:
-            leave_the_parents_port()
+            listen_on_loopback(fl_ctx)
             super().handle_event(EventType.ABOUT_TO_START_RUN, fl_ctx)
         elif event_type == EventType.END_RUN:
             super().handle_event(EventType.ABOUT_TO_END_RUN, fl_ctx)
 
 
-def leave_the_parents_port() -> None:
-    """Let this job process listen on any free port for what it starts itself.
+def listen_on_loopback(fl_ctx: FLContext) -> None:
+    """Open the listener of this job process on a free port of 127.0.0.1, before MetricRelay opens it.
 
-    It reads the same comm_config.json as its parent, whose port for job processes is fixed there and taken.
+    MetricRelay would open it on the port in comm_config.json, which the parent already uses.
     """
-    resources = (CommConfigurator().get_config() or {}).get("internal", {}).get("resources", {})
-    resources.pop("port", None)
+    resources = {DriverParams.HOST.value: "127.0.0.1", DriverParams.CONNECTION_SECURITY.value: "clear"}
+    fl_ctx.get_engine().get_cell().make_internal_listener(resources=resources)

@@ -1,4 +1,4 @@
-"""Flower's own processes under NVFlare: the SuperLink at the server, a SuperNode at each site."""
+"""Flower's processes under NVFlare: the SuperLink on the server and a SuperNode at each site."""
 
 from __future__ import annotations
 
@@ -18,26 +18,22 @@ from nvflare.app_common.metrics_exchange.metrics_sender import (
 )
 from nvflare.app_common.tie.defs import Constant as TieConstant
 from nvflare.app_common.tie.process_mgr import CommandDescriptor
-from nvflare.app_opt.flower.applet import (
-    FLOWER_CLI,
-    FLOWER_SUPERLINK_CONNECTION,
-    FlowerClientApplet,
-    FlowerServerApplet,
-)
+from nvflare.app_opt.flower.applet import FLOWER_CLI, FLOWER_SUPERLINK_CONNECTION, FlowerClientApplet
 
-from fl_app.flower.environment import environment
+from fl_app.flower.environment import flower_environment
+from fl_app.nvflare_internals.flower import SuperLinkWithCallbacks
 
 SERVER_APP_LOG = "server_app_log.txt"
-LOG_WITHIN = 30.0
-"""Seconds in which the SuperLink has handed out a ServerApp's log."""
+LOG_TIMEOUT = 30.0
+"""Seconds within which the SuperLink must return the log of a ServerApp."""
 
 
-class SuperLink(FlowerServerApplet):
+class SuperLink(SuperLinkWithCallbacks):
     """The SuperLink and its ServerApp.
 
     Args:
-        app: the Python package whose folder is the Flower app, as `flwr run` takes it.
-        applet: what else NVFlare's applet takes.
+        app: Python package whose folder is the Flower app.
+        applet: arguments of NVFlare's applet.
     """
 
     def __init__(self, app: str, **applet: Any) -> None:
@@ -46,15 +42,15 @@ class SuperLink(FlowerServerApplet):
         self._environment: dict[str, str] = {}
 
     def start(self, app_ctx: dict[str, Any]) -> None:
-        """Lay the app out where NVFlare runs apps from, and start."""
-        folder = _run_folder(app_ctx)
-        self._environment = environment(folder)
+        """Copy the app into the job's folder, where NVFlare runs it, and start."""
         fl_ctx = app_ctx[TieConstant.APP_CTX_FL_CONTEXT]
         workspace = fl_ctx.get_engine().get_workspace()
-        # Where the server's MetricRelay says how a ServerApp's metrics reach it.
-        self._environment[ANALYTICS_BOOTSTRAP_ENV] = str(
-            Path(workspace.get_app_config_dir(fl_ctx.get_job_id()), ANALYTICS_BOOTSTRAP_FILE)
-        )
+        # MetricRelay writes the address for a ServerApp's metrics into this file.
+        bootstrap = Path(workspace.get_app_config_dir(fl_ctx.get_job_id()), ANALYTICS_BOOTSTRAP_FILE)
+        self._environment = {
+            **flower_environment(_run_folder(app_ctx)),
+            ANALYTICS_BOOTSTRAP_ENV: str(bootstrap),
+        }
         shutil.copytree(
             app_folder(self._app),
             workspace.get_app_custom_dir(fl_ctx.get_job_id()),
@@ -63,55 +59,46 @@ class SuperLink(FlowerServerApplet):
         )
         super().start(app_ctx)
 
-    def _query_for_run_status(self) -> tuple[bool, int]:
-        """Fetch the ServerApp's log while the SuperLink that keeps it is still there."""
-        stopped, code = super()._query_for_run_status()
-        if stopped:
-            self._keep_log()
-        return stopped, code
+    def extra_environment(self) -> dict[str, str]:
+        """Return the variables of Flower's processes."""
+        return self._environment
 
-    def _keep_log(self) -> None:
-        command = [
-            Path(sys.executable).with_name(FLOWER_CLI),
-            "log",
-            str(self.run_id),
-            FLOWER_SUPERLINK_CONNECTION,
-        ]
+    def wrap_command(self, command: CommandDescriptor) -> CommandDescriptor:
+        """Run the SuperLink under the child reaper."""
+        return _under_child_reaper(command)
+
+    def on_run_finished(self) -> None:
+        """Store the log of the ServerApp while the SuperLink still has it."""
+        flwr = Path(sys.executable).with_name(FLOWER_CLI)
         with (
             (Path(self.flwr_home_dir).parent / SERVER_APP_LOG).open("wb") as log,
             suppress(subprocess.TimeoutExpired),
         ):
             subprocess.run(
-                [*command, "--show"],
+                [flwr, "log", str(self.run_id), FLOWER_SUPERLINK_CONNECTION, "--show"],
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **self._build_flower_env(include_flwr_home=True)},
-                timeout=LOG_WITHIN,
+                env={**os.environ, **self.cli_environment()},
+                timeout=LOG_TIMEOUT,
                 check=False,
             )
-
-    def _build_flower_env(self, include_flwr_home: bool) -> dict[str, str]:
-        return {**(super()._build_flower_env(include_flwr_home) or {}), **self._environment}
-
-    def _start_process(self, name: str, cmd_desc: CommandDescriptor, fl_ctx: Any) -> Any:
-        return super()._start_process(name, _tethered(cmd_desc), fl_ctx)
 
 
 class SuperNode(FlowerClientApplet):
     """A SuperNode and its ClientApps."""
 
     def get_command(self, ctx: dict[str, Any]) -> CommandDescriptor:
-        """NVFlare's command, which leaves nothing behind."""
-        descriptor = super().get_command(ctx)
-        descriptor.env.update(environment(_run_folder(ctx)))
-        return _tethered(descriptor)
+        """Return NVFlare's command, under the child reaper."""
+        command = super().get_command(ctx)
+        command.env.update(flower_environment(_run_folder(ctx)))
+        return _under_child_reaper(command)
 
 
 def app_folder(package: str) -> Path:
-    """The folder of a Python package, which holds a Flower app.
+    """Return the folder of a Python package, which holds a Flower app.
 
     Raises:
-        ModuleNotFoundError: there is no such package.
+        ModuleNotFoundError: the package does not exist.
     """
     spec = find_spec(package)
     if spec is None or spec.origin is None:
@@ -119,10 +106,10 @@ def app_folder(package: str) -> Path:
     return Path(spec.origin).parent
 
 
-def _tethered(descriptor: CommandDescriptor) -> CommandDescriptor:
-    command = [sys.executable, "-m", "fl_app.flower.tether", str(os.getpid()), *shlex.split(descriptor.cmd)]
-    descriptor.cmd = shlex.join(command)
-    return descriptor
+def _under_child_reaper(command: CommandDescriptor) -> CommandDescriptor:
+    reaper = [sys.executable, "-m", "fl_app.flower.child_reaper", str(os.getpid())]
+    command.cmd = shlex.join([*reaper, *shlex.split(command.cmd)])
+    return command
 
 
 def _run_folder(app_ctx: dict[str, Any]) -> Path:

@@ -1,4 +1,4 @@
-"""A site's part of a Flower job: NVFlare's executor, which says in words why it cannot."""
+"""A site of a Flower job: NVFlare's executor, which reports why it cannot run the app."""
 
 from __future__ import annotations
 
@@ -11,71 +11,71 @@ from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.apis.signal import Signal
 from nvflare.app_opt.flower.executor import FlowerExecutor
 
-from fl_app.flower.environment import REMEDY, installed, what_is_wrong
+from fl_app.flower.environment import REMEDY, installed_flower, version_error
 from fl_app.flower.processes import SuperNode, app_folder
 from fl_app.guard import Finding, report
 
 MESSAGE_TIMEOUT = 60.0
-"""Seconds for one try to get a message through."""
+"""Seconds for one attempt to send a message."""
 TRANSACTION_TIMEOUT = 600.0
-"""Seconds for all tries; afterwards the SuperNode ends. A busy machine, or a large model, takes its time."""
+"""Seconds for all attempts, after which the SuperNode exits; a large model on a busy machine takes long."""
 
 
 class FlowerSite(FlowerExecutor):
-    """Runs a SuperNode, and ClientApps that the site's own image has.
+    """Runs a SuperNode, and ClientApps of the site's own image.
 
     Args:
-        app: the Python package whose folder is the app, as `flwr run` takes it.
+        app: Python package whose folder is the Flower app.
     """
 
     def __init__(self, *, app: str) -> None:
         super().__init__(per_msg_timeout=MESSAGE_TIMEOUT, tx_timeout=TRANSACTION_TIMEOUT)
         self.app = app
-        self._wrong = ""
+        self._version_error = ""
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
-        """Begin, unless there is no Flower to begin with."""
+        """Start, unless the installed Flower is not supported."""
         if event_type == EventType.START_RUN:
-            self._wrong = what_is_wrong(installed())
-            if self._wrong:
-                self._end(fl_ctx, self._wrong, REMEDY)
-        if not self._wrong:
+            self._version_error = version_error(installed_flower())
+            if self._version_error:
+                self._fail(fl_ctx, self._version_error, REMEDY)
+        if not self._version_error:
             super().handle_event(event_type, fl_ctx)
 
     def execute(
         self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal
     ) -> Shareable:
-        """Do what the server's controller asks, if there is a Flower to do it."""
-        if self._wrong:
+        """Execute a task of the server, unless the installed Flower is not supported."""
+        if self._version_error:
             return make_reply(ReturnCode.EXECUTION_EXCEPTION)
         return super().execute(task_name, shareable, fl_ctx, abort_signal)
 
     def get_connector(self, fl_ctx: FLContext) -> Any:
-        """The bridge from the SuperNode to the server."""
+        """Return the bridge from the SuperNode to the server."""
         from fl_app.flower.connectors import SiteConnector
 
         return SiteConnector(
             app_folder(self.app),
-            self._refuse,
+            self._on_different_app,
             int_server_grpc_options=self.int_server_grpc_options,
             per_msg_timeout=self.per_msg_timeout,
             tx_timeout=self.tx_timeout,
         )
 
     def get_applet(self, fl_ctx: FLContext) -> SuperNode:
-        """The SuperNode."""
+        """Return the SuperNode."""
         return SuperNode(extra_env=self.extra_env)
 
-    def _refuse(self, differing: str) -> None:
+    def _on_different_app(self, file: str) -> None:
         with self.engine.new_context() as fl_ctx:
-            self._end(
+            self._fail(
                 fl_ctx,
-                f"the server sent another Flower app than this site has: {differing} differs",
-                "Run the server and every site from images of one version.",
+                f"the Flower app of the server differs from the one of this site in {file}",
+                "Run the server and every site from images of the same version.",
             )
 
-    def _end(self, fl_ctx: FLContext, what: str, remedy: str) -> None:
-        """End the job, by the guard or, where there is none, by NVFlare's panic alone."""
-        finding = Finding(what=what, remedy=remedy, site=fl_ctx.get_identity_name())
+    def _fail(self, fl_ctx: FLContext, what: str, remedy: str) -> None:
+        """End the job by the guard, and by a panic in case the guard is disabled."""
+        finding = Finding(what, remedy, site=fl_ctx.get_identity_name())
         report(fl_ctx, finding)
         self.system_panic(finding.line, fl_ctx)

@@ -1,7 +1,7 @@
-"""What NVFlare would let pass in silence ends a job with its reason.
+"""The guard turns failures that NVFlare ignores into an error that ends the job and gives the reason.
 
-Other parts report to it with `report(fl_ctx, Finding(...))`, on the server or at a site; a controller or
-aggregator of the kit that gives back a model of the shape it got says so with `keeps_model_shape = True`.
+Any component can end its job with `report(fl_ctx, Finding(...))`, on the server or at a site. A controller or
+an aggregator that returns a model of the shape that it received declares `keeps_model_shape = True`.
 """
 
 from fl_app.guard.finding import FINDING_EVENT, MARK, Finding, refusal, report

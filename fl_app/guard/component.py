@@ -1,10 +1,12 @@
-"""The guard as a component of NVFlare's: it comes with every job, through a kit's privacy.json and with each
-recipe of the kit, and does its part on the server and at each site."""
+"""The guard as a component of NVFlare.
+
+Every job has it: each kit adds it through privacy.json, and each recipe of the kit adds it to the job.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nvflare.apis.event_type import EventType
@@ -12,91 +14,89 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.server_engine_spec import ServerEngineSpec
 from nvflare.widgets.widget import Widget
 
-from fl_app.guard.tracking import hurry, keep_own_pace
+from fl_app.guard.receivers import restore_mlflow_timeouts, shorten_mlflow_timeouts
+from fl_app.guard.timeouts import HEARTBEAT_TIMEOUT, Timeouts, task_timeout
+from fl_app.nvflare_internals.guard import job_components
 
 if TYPE_CHECKING:
     from fl_app.guard.server import ServerGuard
     from fl_app.guard.site import SiteGuard
 
-SILENCE = 300.0
-"""Seconds for which a site may be cut off while a round waits for it; an interrupted network is usually
-back by then."""
-
 
 class JobGuard(Widget):
-    """Ends a job that would fail in silence, with the reason; harms none that it does not understand.
+    """Ends a job that would otherwise fail silently, and logs the reason.
 
     Args:
-        silence: seconds after which a site of which nothing is heard is given up.
-        task_timeout: seconds in which a site at work must return or log something; 0 for ever, None for what
-            the federation has (FLARE_TASK_TIMEOUT at the server, else a day).
-        enabled: False lets this job run as NVFlare alone would run it, for one that the guard gets wrong; a
-            job names the guard with it in its own configuration, which comes before the kit's.
+        heartbeat_timeout: seconds without a heartbeat after which a site is lost.
+        task_timeout: seconds within which a site with a task must return a result or log a metric. 0 is no
+            limit; None uses FLARE_TASK_TIMEOUT of the server (default: one day).
+        enabled: False runs the job as NVFlare alone would, for a job that the guard judges wrongly. Such a
+            job names the guard in its own configuration, which precedes that of the kit.
     """
 
     def __init__(
-        self, silence: float = SILENCE, enabled: bool = True, task_timeout: float | None = None
+        self,
+        heartbeat_timeout: float = HEARTBEAT_TIMEOUT,
+        enabled: bool = True,
+        task_timeout: float | None = None,
     ) -> None:
         super().__init__()
-        self.silence = silence
+        self.heartbeat_timeout = heartbeat_timeout
         self.enabled = enabled
         self.task_timeout = task_timeout
-        self._part: ServerGuard | SiteGuard | None = None
-        self._is_second = False
-        self._said: set[str] = set()
+        self._guard: ServerGuard | SiteGuard | None = None
+        self._is_duplicate = False
+        self._failed_events: set[str] = set()
         if enabled:
-            hurry()
+            shorten_mlflow_timeouts()
         else:
-            keep_own_pace()
+            restore_mlflow_timeouts()
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
-        """Look at the job."""
-        if self._is_second:
+        """Pass the event to the guard of this process: the server's or the site's."""
+        if self._is_duplicate:
             return
-        with self._without_harm(event_type, fl_ctx):
+        with self._failures_logged(event_type, fl_ctx):
             if event_type == EventType.START_RUN:
-                self._begin(fl_ctx)
-            if self._part is not None:
-                self._part.handle(event_type, fl_ctx)
-            if event_type == EventType.END_RUN and self._part is not None:
-                part, self._part = self._part, None
-                part.close()
+                self._start(fl_ctx)
+            if self._guard is not None:
+                self._guard.handle(event_type, fl_ctx)
+            if event_type == EventType.END_RUN and self._guard is not None:
+                guard, self._guard = self._guard, None
+                guard.close()
 
-    def _begin(self, fl_ctx: FLContext) -> None:
-        """Take up the part of this process, unless another guard of this job has: the recipe's and the kit's
-        may both be there."""
+    def _start(self, fl_ctx: FLContext) -> None:
+        """Create the guard of this process; a second one, added by both recipe and kit, stays idle."""
         engine = fl_ctx.get_engine()
-        components = engine.get_all_components() if hasattr(engine, "get_all_components") else {}
-        if not components:
-            components = getattr(getattr(engine, "run_manager", None), "components", {})
+        components = job_components(engine)
         guards = [component for component in components.values() if isinstance(component, JobGuard)]
         if guards and guards[0] is not self:
-            self._is_second = True
+            self._is_duplicate = True
         elif not self.enabled:
-            self.log_warning(fl_ctx, "this job has switched its guard off", fire_event=False)
+            self.log_warning(fl_ctx, "the guard is disabled for this job", fire_event=False)
         elif isinstance(engine, ServerEngineSpec):
-            self._part = self._on_server(components)
+            self._guard = self._server_guard(components)
         else:
             from fl_app.guard.site import SiteGuard
 
-            self._part = SiteGuard(self, components)
+            self._guard = SiteGuard(self, components)
 
-    def _on_server(self, components: dict[str, Any]) -> ServerGuard:
-        from fl_app.guard.server import Limits, ServerGuard  # a site does not need what they import
-        from fl_app.guard.stalled import task_timeout
+    def _server_guard(self, components: Mapping[str, Any]) -> ServerGuard:
+        from fl_app.guard.server import ServerGuard  # sites do not need its imports
 
-        longest = task_timeout() if self.task_timeout is None else self.task_timeout
-        return ServerGuard(self, components, Limits(silence=self.silence, task=longest))
+        task = task_timeout() if self.task_timeout is None else self.task_timeout
+        return ServerGuard(self, components, Timeouts(heartbeat=self.heartbeat_timeout, task=task))
 
     @contextlib.contextmanager
-    def _without_harm(self, event_type: str, fl_ctx: FLContext) -> Iterator[None]:
+    def _failures_logged(self, event_type: str, fl_ctx: FLContext) -> Iterator[None]:
+        """Log an error of the guard itself once for each event, and let the job continue."""
         try:
             yield
-        except Exception as error:  # a job is worth more than its guard
-            if event_type not in self._said:
-                self._said.add(event_type)
+        except Exception as error:
+            if event_type not in self._failed_events:
+                self._failed_events.add(event_type)
                 self.log_warning(
                     fl_ctx,
-                    f"the guard fails at {event_type}; the job goes on. {type(error).__name__}: {error}",
+                    f"the guard failed at {event_type}; the job continues: {type(error).__name__}: {error}",
                     fire_event=False,
                 )

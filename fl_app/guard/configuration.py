@@ -1,6 +1,6 @@
-"""What a job's configuration says that cannot work, seen before the job runs; imports nothing of NVFlare.
+"""Checks of a job's configuration for settings that would fail silently; imports nothing of NVFlare.
 
-`flarefleet submit` asks it of the exported folder, and the guard asks it again of jobs that came another way.
+`flarefleet submit` checks the exported folder. The guard on the server checks jobs from other tools.
 """
 
 from __future__ import annotations
@@ -14,35 +14,39 @@ from typing import Any
 
 from fl_app.guard.finding import Finding
 
-_RECEIVERS = {"MLflowReceiver": "mlflow", "WandBReceiver": "wandb", "TBAnalyticsReceiver": "tensorboard"}
-"""NVFlare's receivers, each with the package that it needs where it runs."""
+_RECEIVER_PACKAGES = {
+    "MLflowReceiver": "mlflow",
+    "WandBReceiver": "wandb",
+    "TBAnalyticsReceiver": "tensorboard",
+}
+"""Analytics receivers of NVFlare, each with the package that it needs where it runs."""
 _WANDB_ARGUMENTS = ("wandb_args", "mode", "events", "process_timeout")
 _WANDB_REQUIRED = ("name", "project", "job_type")
-_FLOWER = "nvflare.app_opt.flower.controller.FlowerController"
+_FLOWER_CONTROLLER = "nvflare.app_opt.flower.controller.FlowerController"
 _GUARD = "fl_app.guard.component.JobGuard"
 _SERVER_CONFIG, _SITE_CONFIG = "config_fed_server.json", "config_fed_client.json"
 
 
 @dataclass(frozen=True)
 class Component:
-    """A component that a job names."""
+    """A component or workflow in a job's configuration."""
 
     id: str
     path: str
     args: Mapping[str, Any] = field(default_factory=dict)
-    """Empty also where they are no JSON object."""
+    """Empty if the configuration has no JSON object here."""
 
     @property
     def class_name(self) -> str:
-        """The last part of its path."""
+        """The last part of the path."""
         return self.path.rpartition(".")[2]
 
 
 def findings_in_job(folder: Path) -> tuple[Finding, ...]:
-    """What is wrong with an exported job, so that it would fail in silence.
+    """Return the silent failures in the configuration of an exported job.
 
     Args:
-        folder: of NVFlare's job, with meta.json and its apps.
+        folder: job folder of NVFlare, with meta.json and the apps.
     """
     found = [
         finding
@@ -53,27 +57,36 @@ def findings_in_job(folder: Path) -> tuple[Finding, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def findings_in_config(config: Any, at: str, installed: bool = False) -> tuple[Finding, ...]:
-    """What is wrong in one config_fed_server or config_fed_client.
+def findings_on_server(fl_ctx: Any) -> tuple[Finding, ...]:
+    """Return the silent failures in the server's configuration of the running job, missing packages included.
 
     Args:
-        config: the parsed document.
-        at: `server` or a site's name.
-        installed: whether this is where the job runs, so that packages it needs must be here.
+        fl_ctx: any context of the server's job process.
+    """
+    folder = Path(fl_ctx.get_engine().get_workspace().get_app_config_dir(fl_ctx.get_job_id()))
+    return findings_in_config(_read(folder / _SERVER_CONFIG), at="server", check_packages=True)
+
+
+def findings_in_config(config: Any, at: str, check_packages: bool = False) -> tuple[Finding, ...]:
+    """Return the silent failures in one config_fed_server.json or config_fed_client.json.
+
+    Args:
+        config: parsed document; anything else than a valid configuration has no findings.
+        at: `server` or the name of a site.
+        check_packages: whether packages that a component needs must be installed in this environment.
     """
     components = tuple(_listed(config, "components"))
     if any(one.path == _GUARD and one.args.get("enabled") is False for one in components):
         return ()
     found = [finding for workflow in _listed(config, "workflows") for finding in _flower(workflow, at)]
     for component in components:
-        found += _judge(component, at)
-        needed = _RECEIVERS.get(component.class_name)
-        if installed and needed:
-            found += _packages(component, needed, at)
+        found += _component(component, at)
+        if check_packages:
+            found += _packages(component, at)
     return tuple(found)
 
 
-def _judge(component: Component, at: str) -> Iterator[Finding]:
+def _component(component: Component, at: str) -> Iterator[Finding]:
     if component.class_name == "NPModelPersistor":
         yield from _numpy_model(component, at)
     elif component.class_name == "MLflowReceiver":
@@ -83,11 +96,11 @@ def _judge(component: Component, at: str) -> Iterator[Finding]:
 
 
 def _flower(workflow: Component, at: str) -> Iterator[Finding]:
-    if workflow.path == _FLOWER:
+    if workflow.path == _FLOWER_CONTROLLER:
         yield Finding(
-            "NVFlare's own bridge to Flower goes on without a ClientApp that raises, and says completed",
-            "Run the app with the kit's: fl_app.flower.recipe.FlowerAppRecipe, as "
-            "fl_app/jobs/flower_digits/job.py does.",
+            "NVFlare's Flower integration ignores a ClientApp that raises and reports the job as completed",
+            "Use the recipe of the kit, fl_app.jobs.flower_recipe.FlowerAppRecipe; "
+            "fl_app/jobs/flower_digits/job.py is an example.",
             site=at,
             key=f"{workflow.id} ({workflow.class_name})",
         )
@@ -97,8 +110,8 @@ def _numpy_model(component: Component, at: str) -> Iterator[Finding]:
     arguments = component.args
     if arguments.get("model") is None and not arguments.get("source_ckpt_file_full_name"):
         yield Finding(
-            "no model is given, and NVFlare would train an array of its own: 3 by 3, from 1 to 9",
-            "Give the recipe the initial model: NumpyFedAvgRecipe(model=[[...]], ...).",
+            "no initial model: NVFlare would train its own array, 3 by 3, with the numbers 1 to 9",
+            "Pass the initial model to the recipe: NumpyFedAvgRecipe(model=[[...]], ...).",
             site=at,
             key=f"{component.id} (NPModelPersistor).model",
         )
@@ -108,8 +121,8 @@ def _mlflow(component: Component, at: str) -> Iterator[Finding]:
     uri = component.args.get("tracking_uri")
     if isinstance(uri, str) and uri and (uri.startswith("file:") or "://" not in uri):
         yield Finding(
-            f"{uri} is a folder, which MLflow 3.17 refuses, and nothing would be tracked",
-            "Name an MLflow server (http://HOST:PORT), or leave tracking_uri out: then it is a database in "
+            f"{uri} is a folder, which MLflow 3.17 rejects: nothing would be tracked",
+            "Set it to an MLflow server (http://HOST:PORT), or omit tracking_uri to track into a database in "
             "the job's results.",
             site=at,
             key=f"{component.id} (MLflowReceiver).tracking_uri",
@@ -118,31 +131,32 @@ def _mlflow(component: Component, at: str) -> Iterator[Finding]:
 
 def _wandb(component: Component, at: str) -> Iterator[Finding]:
     key = f"{component.id} (WandBReceiver)"
-    form = 'Its arguments are {"mode": "offline", "wandb_args": {"name", "project", "group", "job_type"}}.'
+    form = 'Valid arguments: {"mode": "offline", "wandb_args": {"name", "project", "group", "job_type"}}.'
     unknown = sorted(set(component.args) - set(_WANDB_ARGUMENTS))
     if unknown:
-        yield Finding(f"does not know {', '.join(unknown)}", form, site=at, key=key)
+        yield Finding(f"unknown arguments: {', '.join(unknown)}", form, site=at, key=key)
         return
     arguments = component.args.get("wandb_args")
     if not isinstance(arguments, Mapping):
-        yield Finding("has no wandb_args", form, site=at, key=key)
+        yield Finding("wandb_args is missing", form, site=at, key=key)
         return
     missing = [name for name in _WANDB_REQUIRED if not arguments.get(name)]
     if missing:
         yield Finding(
-            f"wandb_args has no {', '.join(missing)}, and nothing would be tracked", form, site=at, key=key
+            f"wandb_args has no {', '.join(missing)}: nothing would be tracked", form, site=at, key=key
         )
 
 
-def _packages(component: Component, needed: str, at: str) -> Iterator[Finding]:
-    wanted = [needed]
-    if needed == "mlflow" and not str(component.args.get("tracking_uri") or "").startswith("http"):
-        wanted.append("alembic")  # of a database of its own, and not in every distribution of MLflow
-    missing = [name for name in wanted if find_spec(name) is None]
+def _packages(component: Component, at: str) -> Iterator[Finding]:
+    package = _RECEIVER_PACKAGES.get(component.class_name)
+    needed = [package] if package else []
+    if package == "mlflow" and not str(component.args.get("tracking_uri") or "").startswith("http"):
+        needed.append("alembic")  # MLflow needs it for a local database; not every distribution includes it
+    missing = [name for name in needed if find_spec(name) is None]
     if missing:
         yield Finding(
-            f"needs the package {' and '.join(missing)}, which is not installed here",
-            f"Install it there (pip install {' '.join(missing)}), or take the receiver out of the job.",
+            f"needs the package {' and '.join(missing)}, which is not installed",
+            f"Install it there (pip install {' '.join(missing)}), or remove the receiver from the job.",
             site=at,
             key=f"{component.id} ({component.class_name})",
         )
@@ -161,4 +175,4 @@ def _read(file: Path) -> Any:
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None  # NVFlare itself says so
+        return None  # NVFlare reports an unreadable file itself

@@ -1,4 +1,4 @@
-"""Cross-site evaluation, where a site's failure becomes an empty result of a job that completed."""
+"""Failures in cross-site evaluation, which NVFlare turns into empty results of a completed job."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _FAILURES = (
     ReturnCode.TASK_DATA_FILTER_ERROR,
     ReturnCode.TASK_RESULT_FILTER_ERROR,
 )
-"""Other codes are answers: a site may have no model to submit, or none of the kind that is asked for."""
+"""Any other code is a valid answer: a site may have no model to submit, or none of the requested kind."""
 
 
 def failed_evaluation(result: Shareable, site: str, task: str) -> Finding | None:
-    """Why a site's part in a cross-site evaluation is missing; None if it is there."""
+    """Return why the evaluation by a site has no metrics; None if it has some."""
     owner = str(result.get_cookie(AppConstants.MODEL_OWNER, "") or "")
     model = f"model of {owner}" if owner else ""
     code = result.get_return_code()
     if code in _FAILURES:
         return Finding(
-            f"failed in the cross-site evaluation (task {task}: {code}), and its results would be empty",
-            "Its log has the exception; let the client answer flare.is_evaluate() with FLModel(metrics=...).",
+            f"failed in the cross-site evaluation (task {task}: {code}): its results would be empty",
+            "See its log; the client must answer flare.is_evaluate() with FLModel(metrics=...).",
             site=site,
             key=model,
         )
@@ -38,7 +38,7 @@ def failed_evaluation(result: Shareable, site: str, task: str) -> Finding | None
         return None
     return Finding(
         "returned no metrics in the cross-site evaluation",
-        "Let the client answer flare.is_evaluate() with FLModel(metrics=...).",
+        "The client must answer flare.is_evaluate() with FLModel(metrics=...).",
         site=site,
         key=model,
     )

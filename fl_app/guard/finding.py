@@ -1,31 +1,31 @@
-"""What the guard found: one line that names site, round and key and says what to do, and how it travels."""
+"""Why the guard ends a job: one line with the site, the round, the parameter and the remedy."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 MARK = "[guard]"
-"""Before each reason in logs, so that it is found among what merely follows from it."""
+"""Prefix of each reason in logs; distinguishes the reason from the errors that follow from it."""
 FINDING_EVENT = "flarefleet.guard.finding"
-"""An event of NVFlare's, and the topic of a message from a site to the server; see `report`."""
+"""NVFlare event, and topic of the message from a site to the server; see `report`."""
 REASON_HEADER = "flarefleet.guard.reason"
-"""Of a result that a site's guard has put into the place of an unusable one."""
+"""Header of the error that replaces an unusable result."""
 
 _MARKED = re.compile(re.escape(MARK) + r" (?P<reason>.+)")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Why a job must end.
+    """A reason to end a job.
 
     Args:
-        what: what is wrong, without a full stop.
-        remedy: what to do about it, as a sentence.
-        site: where; a site's name or `server`.
-        round: from 0, as NVFlare counts; shown from 1, as `flarefleet watch` does.
-        key: which parameter, metric or setting.
+        what: the problem, without a full stop.
+        remedy: what to do, as a sentence.
+        site: name of a site, or `server`.
+        round: number of the round, from 0 as in NVFlare; messages count from 1.
+        key: parameter, metric or setting.
     """
 
     what: str
@@ -36,7 +36,7 @@ class Finding:
 
     @property
     def line(self) -> str:
-        """All of it in one line: `site-2, round 3, fc.weight: what. Remedy.`"""
+        """The reason in one line: `site-2, round 3, fc.weight: what. Remedy.`"""
         place = ", ".join(
             part
             for part in (self.site, "" if self.round is None else f"round {self.round + 1}", self.key)
@@ -45,13 +45,17 @@ class Finding:
         text = f"{place}: {self.what}. {self.remedy}" if place else f"{self.what}. {self.remedy}"
         return " ".join(text.split())
 
+    def at(self, site: str, round: int | None) -> Finding:
+        """Return the same finding with its site and round."""
+        return replace(self, site=site, round=round)
+
     def document(self) -> dict[str, Any]:
-        """As it travels."""
+        """Return the fields, as a site sends them to the server."""
         return asdict(self)
 
 
 def reasons_in(log: str) -> tuple[str, ...]:
-    """Each reason of the guard in a log of NVFlare's, once, in its order."""
+    """Return the distinct reasons in a log of NVFlare, in order."""
     return tuple(dict.fromkeys(match["reason"].strip() for match in _MARKED.finditer(log)))
 
 
@@ -59,8 +63,8 @@ def report(fl_ctx: Any, finding: Finding) -> None:
     """End the job with a reason, from any component on the server or at a site.
 
     Args:
-        fl_ctx: NVFlare's context of the event that is being handled, or a new one of the engine.
-        finding: the reason.
+        fl_ctx: context of the current event, or a new context of the engine.
+        finding: reason.
     """
     from nvflare.apis.fl_constant import FLContextKey
 
@@ -69,7 +73,7 @@ def report(fl_ctx: Any, finding: Finding) -> None:
 
 
 def refusal(reason: str) -> Any:
-    """The result of a task that a site sends in place of one that must not be sent.
+    """Return the error that replaces an unusable result of a task.
 
     Args:
         reason: `Finding.line`.

@@ -1,119 +1,102 @@
-"""Sites that have fallen silent while a job waits for them: NVFlare's rounds have no timeout, and would wait
-for ever."""
+"""Detection of lost sites: a round of NVFlare has no timeout and would wait for them forever."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from nvflare.apis.controller_spec import Task
-from nvflare.apis.impl.bcast_manager import BcastTaskManager
 
 from fl_app.guard.finding import Finding
+from fl_app.nvflare_internals.guard import open_tasks_without_timeout, results_needed
 
-ALIVE_TOPIC = "flarefleet.guard.alive"
-ALIVE_EVERY = 10.0
-"""Seconds between two signs of life of a site's job process."""
-CHECK_EVERY = 5.0
-"""Seconds between two looks of the server at who is silent."""
-
-_MANAGER, _MIN_RESPONSES, _RESULT_TIMEOUT = "___mgr", "__min_responses", "__task_result_timeout"
+HEARTBEAT_TOPIC = "flarefleet.guard.alive"
+HEARTBEAT_INTERVAL = 10.0
+"""Seconds between two heartbeats of a site's job process."""
+CHECK_INTERVAL = 5.0
+"""Seconds between two checks by the server."""
 
 
-class SignsOfLife:
-    """When each site was last heard of.
+class Heartbeats:
+    """The time of the last contact with each site.
 
-    A site at work asks for nothing, so only one whose guard sends signs of life can be told from a dead
-    one; a site without work asks for some all the time.
+    An idle site polls for tasks all the time. A site with a task sends only heartbeats of its guard. If it
+    never sent one, it has no guard and is not overdue.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._last: dict[str, float] = {}
-        self._signals: set[str] = set()
-        self._working: set[str] = set()
+        self._last_contact: dict[str, float] = {}
+        self._with_heartbeat: set[str] = set()
+        self._with_task: set[str] = set()
 
     def expect(self, sites: Iterable[str]) -> None:
-        """These take part, and begin now."""
+        """Start to wait for these sites."""
         with self._lock:
             for site in sites:
-                self._last.setdefault(site, self._clock())
+                self._last_contact.setdefault(site, self._clock())
 
-    def seen(self, site: str) -> None:
-        """It asked for work."""
+    def polled(self, site: str) -> None:
+        """Record that the site asked for a task."""
         with self._lock:
-            self._last[site] = self._clock()
+            self._last_contact[site] = self._clock()
 
-    def signalled(self, site: str) -> None:
-        """Its guard says that it lives."""
+    def received(self, site: str) -> None:
+        """Record a heartbeat of the site's guard."""
         with self._lock:
-            self._last[site] = self._clock()
-            self._signals.add(site)
+            self._last_contact[site] = self._clock()
+            self._with_heartbeat.add(site)
 
     def assigned(self, site: str) -> None:
-        """It has work now."""
+        """Record that the site has a task."""
         with self._lock:
-            self._working.add(site)
+            self._with_task.add(site)
 
-    def answered(self, site: str) -> None:
-        """It has returned its result."""
+    def returned(self, site: str) -> None:
+        """Record that the site returned the result of its task."""
         with self._lock:
-            self._last[site] = self._clock()
-            self._working.discard(site)
+            self._last_contact[site] = self._clock()
+            self._with_task.discard(site)
 
-    def silent(self, seconds: float) -> dict[str, float]:
-        """The sites that are not heard of for so long although they should be, each with its silence."""
+    def overdue(self, timeout: float) -> dict[str, float]:
+        """Return the sites without contact for more than `timeout` seconds, each with its seconds."""
         with self._lock:
             now = self._clock()
             return {
                 site: now - last
-                for site, last in self._last.items()
-                if now - last > seconds and (site in self._signals or site not in self._working)
+                for site, last in self._last_contact.items()
+                if now - last > timeout and (site in self._with_heartbeat or site not in self._with_task)
             }
 
 
-def waiting_in_vain(controller: Any, silent: dict[str, float]) -> Finding | None:
-    """A task that has no timeout, and cannot end without a site that is silent.
+def find_lost_site(controller: Any, overdue: Mapping[str, float]) -> Finding | None:
+    """Return a finding if a task without a timeout cannot complete because sites are lost.
 
     Args:
-        controller: NVFlare's, of the workflow that runs.
-        silent: the silent sites, each with its seconds.
+        controller: NVFlare's controller of the running workflow, or None.
+        overdue: seconds without contact, by site.
     """
-    for task in standing_tasks(controller) if silent else ():
-        if missing := held_up_by(task, silent.keys()):
+    for task in open_tasks_without_timeout(controller) if overdue else ():
+        if lost := blocking_sites(task, overdue.keys()):
             return Finding(
-                f"not heard of for {max(silent[site] for site in missing):.0f} s, and the task '{task.name}' "
-                "waits for it without end",
-                "Look at the site (flarefleet status, flarefleet logs), and submit the job again.",
-                site=", ".join(missing),
+                f"no heartbeat for {max(overdue[site] for site in lost):.0f} s, and the task '{task.name}' "
+                "waits for it without a timeout",
+                "Check the site (flarefleet status, flarefleet logs), then submit the job again.",
+                site=", ".join(lost),
             )
     return None
 
 
-def standing_tasks(controller: Any) -> list[Task]:
-    """The tasks of a workflow that are not done, and for which NVFlare would wait without end.
-
-    Args:
-        controller: NVFlare's; None between two workflows.
-    """
-    communicator = getattr(controller, "communicator", None)
-    return [
-        task
-        for task in list(getattr(communicator, "_tasks", ()))
-        if not task.timeout and not task.props.get(_RESULT_TIMEOUT) and task.completion_status is None
-    ]
-
-
-def held_up_by(task: Task, sites: Collection[str]) -> list[str]:
-    """Those of the sites without which a task cannot end."""
-    if isinstance(task.props.get(_MANAGER), BcastTaskManager):
-        targets = set(task.targets or ())
-        answered = {one.client.name for one in task.client_tasks if one.result_received_time is not None}
-        missing = sorted((targets - answered) & set(sites))
-        needed = task.props.get(_MIN_RESPONSES) or len(targets)
-        return missing if len(targets) - len(missing) < needed else []
-    at_work = {one.client.name for one in task.client_tasks if one.result_received_time is None}
-    return sorted(at_work & set(sites))
+def blocking_sites(task: Task, sites: Collection[str]) -> list[str]:
+    """Return those of `sites` without whose results the task cannot complete."""
+    needed = results_needed(task)
+    if needed is None:
+        working = {one.client.name for one in task.client_tasks if one.result_received_time is None}
+        return sorted(working & set(sites))
+    targets = set(task.targets or ())
+    returned = {one.client.name for one in task.client_tasks if one.result_received_time is not None}
+    missing = sorted((targets - returned) & set(sites))
+    return missing if len(targets) - len(missing) < needed else []

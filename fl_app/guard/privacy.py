@@ -1,29 +1,31 @@
-"""What a site must not learn about the others, taken out of a task before it is sent."""
+"""Removal of what a site must not learn about other sites from a task that is sent to it."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from nvflare.apis.dxo import DXO
 from nvflare.apis.shareable import Shareable
+from nvflare.app_common.app_constant import AppConstants
 
-_DXO, _META = "DXO", "meta"
-_INFO, _WEIGHTS = "metrics_aggregation_info", "site_weights"
+from fl_app.guard.task import dxo_in
+
+_INFO, _WEIGHTS = AppConstants.METRICS_AGGREGATION_INFO, "site_weights"
 
 
 def withhold_site_weights(task: Shareable) -> bool:
-    """Take out how much each site counts in the average: the number of its examples.
+    """Remove the weight of each site in the average, which is its number of examples.
 
-    FedAvg sends it along since it is in the global model's meta. `task` is a copy of the task for one site
-    whose values are shared with other copies, so what is changed is copied.
+    FedAvg sends the weights in the meta of the global model. `task` is a shallow copy for one site.
+    Its values are shared with the copies for other sites, so they stay unchanged.
 
     Returns:
-        Whether there was anything to take out.
+        Whether the task had weights.
     """
-    encoded: Any = task.get(_DXO)
-    meta: Any = encoded.get(_META) if isinstance(encoded, dict) else None
-    info: Any = meta.get(_INFO) if isinstance(meta, dict) else None
-    if not isinstance(info, dict) or _WEIGHTS not in info:
+    dxo = dxo_in(task)
+    info: Any = dxo.get_meta_prop(_INFO) if dxo is not None else None
+    if dxo is None or not isinstance(info, dict) or _WEIGHTS not in info:
         return False
-    kept = {name: value for name, value in info.items() if name != _WEIGHTS}
-    task[_DXO] = {**encoded, _META: {**meta, _INFO: kept}}
+    public = {name: value for name, value in info.items() if name != _WEIGHTS}
+    DXO(dxo.data_kind, data=dxo.data, meta={**dxo.meta, _INFO: public}).update_shareable(task)
     return True

@@ -1,4 +1,4 @@
-"""Whether enough sites are there for a job to begin; pure functions on the job's meta.json."""
+"""Whether the sites that a job needs are registered; pure functions on the job's meta.json."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from nvflare.apis.job_def import ALL_SITES, SERVER_SITE_NAME, JobMetaKey
-from nvflare.private.fed.utils.fed_utils import extract_participants
 
 from fl_app.guard.finding import Finding
+from fl_app.nvflare_internals.guard import participants
 
-PATIENCE_PROP = "wait_for_sites"
-"""In a job's `custom_props`: seconds for which this one waits, even for sites that never registered."""
-_SHOWN = 10
+WAIT_PROPERTY = "wait_for_sites"
+"""Key in a job's `custom_props`: seconds for which the job waits, even for sites that never registered."""
+_MAX_NAMES = 10
 
 
 @dataclass(frozen=True)
@@ -22,106 +22,101 @@ class Sites:
 
     registered: frozenset[str]
     known: frozenset[str]
-    """Those that were registered once, in this server's life or before."""
+    """Sites that have ever registered."""
 
-    def among(self, allowed: Collection[str]) -> Sites:
-        """Without those that are not allowed."""
+    def restricted_to(self, allowed: Collection[str]) -> Sites:
+        """Return only the allowed sites."""
         return Sites(self.registered & set(allowed), self.known & set(allowed))
 
 
 @dataclass(frozen=True)
-class Lack:
-    """What a job lacks to begin."""
+class Shortage:
+    """The sites that a job lacks."""
 
     finding: Finding
-    hopeless: bool
-    """No site that the server knows would make it enough."""
+    is_permanent: bool
+    """Whether the job could not start even if every known site registered."""
 
 
 @dataclass(frozen=True)
-class Demand:
-    """The sites that a job asks for."""
+class Quorum:
+    """The sites that a job needs to start."""
 
-    least: int
-    """How many must take part."""
-    required: frozenset[str]
-    """Who must be among them."""
-    named: frozenset[str] | None
-    """Who may take part; None for everybody."""
+    min_sites: int
+    mandatory: frozenset[str]
+    allowed: frozenset[str] | None
+    """Sites that may take part; None for all."""
 
     @classmethod
-    def of(cls, meta: Mapping[str, Any]) -> Demand:
-        """From a job's meta.json."""
-        least = meta.get(JobMetaKey.MIN_CLIENTS.value)
-        required = meta.get(JobMetaKey.MANDATORY_CLIENTS.value)
+    def of(cls, meta: Mapping[str, Any]) -> Quorum:
+        """Read the quorum from a job's meta.json."""
+        min_sites = meta.get(JobMetaKey.MIN_CLIENTS.value)
+        mandatory = meta.get(JobMetaKey.MANDATORY_CLIENTS.value)
+        names = mandatory if isinstance(mandatory, list) else ()
         return cls(
-            least=max(1, least) if isinstance(least, int) else 1,
-            required=frozenset(one for one in required if isinstance(one, str))
-            if isinstance(required, list)
-            else frozenset(),
-            named=_named(meta.get(JobMetaKey.DEPLOY_MAP.value)),
+            min_sites=max(1, min_sites) if isinstance(min_sites, int) else 1,
+            mandatory=frozenset(name for name in names if isinstance(name, str)),
+            allowed=_deployed_sites(meta.get(JobMetaKey.DEPLOY_MAP.value)),
         )
 
 
-def lacking(demand: Demand, sites: Sites, waits: bool = False) -> Lack | None:
-    """What is lacking for a job to begin; None if nothing is.
+def find_shortage(quorum: Quorum, sites: Sites, waits: bool = False) -> Shortage | None:
+    """Return which sites a job lacks; None if it can start.
 
     Args:
-        demand: of the job.
-        sites: those that may take part in its study.
-        waits: whether the job says itself that it waits, so that there is always hope.
+        quorum: sites that the job needs.
+        sites: sites of the job's study.
+        waits: whether the job itself asks to wait, which makes no shortage permanent.
     """
-    if demand.named is not None:
-        sites = sites.among(demand.named)
-    absent = demand.required - sites.registered
-    if not absent and len(sites.registered) >= demand.least:
+    if quorum.allowed is not None:
+        sites = sites.restricted_to(quorum.allowed)
+    absent = quorum.mandatory - sites.registered
+    if not absent and len(sites.registered) >= quorum.min_sites:
         return None
-    hopeless = not waits and (bool(demand.required - sites.known) or len(sites.known) < demand.least)
-    return Lack(_finding(demand, sites, absent, hopeless), hopeless)
+    is_permanent = not waits and (bool(quorum.mandatory - sites.known) or len(sites.known) < quorum.min_sites)
+    return Shortage(_finding(quorum, sites, absent, is_permanent), is_permanent)
 
 
-def patience_of(meta: Mapping[str, Any]) -> float | None:
-    """Seconds for which a job itself says that it waits; None if it says nothing."""
+def wait_limit_of(meta: Mapping[str, Any]) -> float | None:
+    """Return for how many seconds the job itself asks to wait; None if it does not."""
     props = meta.get(JobMetaKey.CUSTOM_PROPS.value)
-    seconds = props.get(PATIENCE_PROP) if isinstance(props, Mapping) else None
+    seconds = props.get(WAIT_PROPERTY) if isinstance(props, Mapping) else None
     return float(seconds) if isinstance(seconds, int | float) and not isinstance(seconds, bool) else None
 
 
-def _finding(demand: Demand, sites: Sites, absent: frozenset[str], hopeless: bool) -> Finding:
-    away = (sites.known | demand.required | (demand.named or frozenset())) - sites.registered
-    needs = f"needs {demand.least} site{'s' * (demand.least != 1)}"
+def _finding(quorum: Quorum, sites: Sites, absent: frozenset[str], is_permanent: bool) -> Finding:
+    expected = sites.known | quorum.mandatory | (quorum.allowed or frozenset())
+    away = expected - sites.registered
+    needs = f"needs {quorum.min_sites} site{'s' * (quorum.min_sites != 1)}"
     if absent:
-        needs += f", {_list(absent)} among them"
-    there = f"{len(sites.registered)} {'is' if len(sites.registered) == 1 else 'are'} registered"
-    parts = [f"{needs}, and {there}{_after_colon(sites.registered)}"]
+        needs += f", including {_list(absent)}"
+    verb = "is" if len(sites.registered) == 1 else "are"
+    names = f" ({_list(sites.registered)})" if sites.registered else ""
+    parts = [f"{needs}, and {len(sites.registered)} {verb} registered{names}"]
     if away:
         parts.append(f"not registered: {_list(away)}")
-    missing = demand.least - len(sites.registered | away)
+    missing = quorum.min_sites - len(sites.registered | away)
     if missing > 0:
-        parts.append(f"{missing} more {'has' if missing == 1 else 'have'} never been here")
+        parts.append(f"{missing} more {'has' if missing == 1 else 'have'} never registered")
     remedy = (
-        "Let them register once and submit it again, or submit it for fewer sites."
-        if hopeless
-        else "It begins when they are there: start them, or abort it and submit it for fewer sites."
+        "Start the missing sites and submit the job again, or submit it for fewer sites."
+        if is_permanent
+        else "The job starts when they register. Start them, or abort the job and submit it for fewer sites."
     )
-    return Finding("; ".join(parts), remedy, key="min_clients" if not absent else "mandatory_clients")
+    return Finding("; ".join(parts), remedy, key="mandatory_clients" if absent else "min_clients")
 
 
-def _named(deploy_map: Any) -> frozenset[str] | None:
-    """Who a deploy_map sends an app to; None where that is everybody."""
+def _deployed_sites(deploy_map: Any) -> frozenset[str] | None:
+    """Return the sites to which a deploy_map sends an app; None for all sites."""
     if not isinstance(deploy_map, Mapping):
         return None
-    names = [name for deployments in deploy_map.values() for name in extract_participants(deployments)]
+    names = [name for deployments in deploy_map.values() for name in participants(deployments)]
     if any(name.upper() == ALL_SITES for name in names):
         return None
     return frozenset(name for name in names if name != SERVER_SITE_NAME)
 
 
-def _after_colon(names: Iterable[str]) -> str:
-    return f" ({_list(names)})" if names else ""
-
-
 def _list(names: Iterable[str]) -> str:
     ordered = sorted(names)
-    more = f" and {len(ordered) - _SHOWN} more" if len(ordered) > _SHOWN else ""
-    return ", ".join(ordered[:_SHOWN]) + more
+    more = f" and {len(ordered) - _MAX_NAMES} more" if len(ordered) > _MAX_NAMES else ""
+    return ", ".join(ordered[:_MAX_NAMES]) + more

@@ -1,4 +1,4 @@
-"""The rules about what a site returns: pure functions on arrays, whichever library they are of."""
+"""Rules for what a site may return: pure functions on arrays of NumPy and PyTorch."""
 
 from __future__ import annotations
 
@@ -10,37 +10,29 @@ from typing import Any
 
 import numpy as np
 
-LARGEST, SMALLEST = (1 << 64) - 1, -(1 << 63)
-"""The integers that NVFlare's messages can carry; beyond them a message is lost, and its receiver waits for
-ever."""
-SIZE_FACTOR = 4
-"""How many times larger than the model a site's result may be, all that comes beside the weights included."""
-SIZE_ALLOWANCE = 64 * 2**20
-"""Bytes that a result may always have."""
+from fl_app.guard.finding import Finding
 
-_DEEPEST = 32
-_SHOWN_KEYS = 3
+LARGEST, SMALLEST = (1 << 64) - 1, -(1 << 63)
+"""Range of the integers in NVFlare's messages; a message with any other is lost, and the job hangs."""
+SIZE_FACTOR = 4
+"""Maximum size of a site's result, with everything beside the weights, as a multiple of the model's size."""
+SIZE_ALLOWANCE = 64 * 2**20
+"""Bytes that are allowed beyond SIZE_FACTOR."""
+
+_MAX_DEPTH = 32
+_MAX_NAMES = 3
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """What is known of one parameter without looking at its numbers."""
+    """The description of a parameter without its numbers."""
 
     shape: tuple[int, ...] | None
-    """None for what is not an array, or not here yet (offloaded, to be downloaded)."""
-
-
-@dataclass(frozen=True)
-class Breach:
-    """A rule that is broken."""
-
-    what: str
-    remedy: str
-    key: str = ""
+    """None for anything but an array, and for an array that is not loaded yet."""
 
 
 def describe(parameters: Mapping[Any, Any]) -> dict[str, Parameter]:
-    """What is known of each parameter."""
+    """Describe each parameter."""
     return {str(name): Parameter(_shape(value)) for name, value in parameters.items()}
 
 
@@ -52,70 +44,68 @@ def _shape(value: Any) -> tuple[int, ...] | None:
         return None
 
 
-EMPTY = Breach(
-    "returned no parameters: NVFlare would leave this site out and call the job completed",
-    "Return the model's weights in FLModel(params=...); a PyTorch job must return tensors, and NumPy "
-    "arrays in their place are dropped on the way.",
+NO_PARAMETERS = Finding(
+    "returned no parameters: NVFlare would ignore this site and report the job as completed",
+    "Return the model's weights in FLModel(params=...). A PyTorch job must return tensors: NumPy arrays are "
+    "dropped.",
 )
 
 
-def differing(
-    sent: Mapping[str, Parameter], returned: Mapping[str, Parameter], whole: bool, excluded: str = ""
-) -> Breach | None:
-    """The result is of another model than the one that was sent.
+def find_mismatch(
+    sent: Mapping[str, Parameter], returned: Mapping[str, Parameter], is_complete: bool, excluded: str = ""
+) -> Finding | None:
+    """Check that a result has the parameters and shapes of the model that was sent.
 
     Args:
-        sent: what the site received.
-        returned: what it returned.
-        whole: whether it must return every parameter: it sends weights, not differences.
-        excluded: a regular expression of names that take no part in the model.
+        sent: parameters that the site received.
+        returned: parameters that the site returned.
+        is_complete: whether every parameter must be there: the site returns weights, not differences.
+        excluded: regular expression of the parameters that are not part of the global model.
     """
     unknown = [name for name in returned if name not in sent and not (excluded and re.search(excluded, name))]
     if unknown:
-        return Breach(
-            f"returned {_counted(unknown)} that the model it was sent does not have",
-            "Return the parameters under the names by which they were received, and no others.",
-            unknown[0],
+        return Finding(
+            f"returned {_counted(unknown)} not in the model that it received",
+            "Return exactly the parameters that were received, under the same names.",
+            key=unknown[0],
         )
     missing = [name for name in sent if name not in returned]
-    if whole and missing:
-        return Breach(
-            f"did not return {_counted(missing)} of the model it was sent: they would be lost from the model",
-            "Return all parameters, or send differences (params_type DIFF), where those that are left out "
-            "stay as they are.",
-            missing[0],
+    if is_complete and missing:
+        return Finding(
+            f"did not return {_counted(missing)}: the global model would lose them",
+            "Return all parameters, or differences (params_type DIFF), which may leave parameters out.",
+            key=missing[0],
         )
     for name in [name for name in returned if name in sent]:
         before, after = sent[name], returned[name]
         if before.shape is not None and after.shape is not None and before.shape != after.shape:
-            return Breach(
-                f"returned shape {after.shape}, and was sent {before.shape}: the model would change",
+            return Finding(
+                f"returned shape {after.shape} and received {before.shape}: the global model would change",
                 "Return each parameter in the shape in which it was received.",
-                name,
+                key=name,
             )
     return None
 
 
 def _counted(names: list[str]) -> str:
-    shown = ", ".join(names[:_SHOWN_KEYS])
-    more = f" and {len(names) - _SHOWN_KEYS} more" if len(names) > _SHOWN_KEYS else ""
+    shown = ", ".join(names[:_MAX_NAMES])
+    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
     return f"{len(names)} parameter{'s' * (len(names) != 1)} ({shown}{more})"
 
 
-def not_finite(parameters: Mapping[Any, Any]) -> Breach | None:
-    """A parameter is NaN or infinite.
+def find_not_finite(parameters: Mapping[Any, Any]) -> Finding | None:
+    """Check that no parameter has NaN or infinite numbers.
 
-    One pass over the memory: a sum is finite only if all of its parts are; where it is not, each number is
-    looked at, since a sum of large numbers may overflow.
+    The check is one pass over the memory: a finite sum proves that all numbers are finite. If the sum is not
+    finite, each number is checked, because a sum of large numbers may overflow.
     """
     for name, value in parameters.items():
-        bad = _count_not_finite(value)
-        if bad:
-            return Breach(
-                f"returned {bad} number{'s' * (bad != 1)} that {'are' if bad != 1 else 'is'} NaN or infinite",
-                "The training diverged there: lower the learning rate, clip gradients, or look for NaN in "
-                "the site's data.",
-                str(name),
+        count = _count_not_finite(value)
+        if count:
+            return Finding(
+                f"returned {count} number{'s that are' if count > 1 else ' that is'} NaN or infinite",
+                "The training diverged: lower the learning rate, clip gradients or remove NaN from the data.",
+                key=str(name),
             )
     return None
 
@@ -146,27 +136,24 @@ def _count_not_finite_in_tensor(tensor: Any) -> int:
     return int(numbers.numel() - numbers.isfinite().sum())
 
 
-def too_large(result: Any, model: Mapping[Any, Any] | None, model_bytes: int) -> Breach | None:
-    """The result, with all that comes beside the weights, is much larger than the model.
+def find_oversize(result: Any, model_bytes: int) -> Finding | None:
+    """Check that a result, with everything beside the weights, is not much larger than the model.
 
     Args:
         result: everything that the site returns.
-        model: None if the job has none.
-        model_bytes: its size.
+        model_bytes: size of the model.
     """
-    if model is None:
-        return None
     size, allowed = size_of(result), SIZE_FACTOR * model_bytes + SIZE_ALLOWANCE
     if size <= allowed:
         return None
-    return Breach(
+    return Finding(
         f"returned {size / 2**20:.0f} MiB for a model of {model_bytes / 2**20:.0f} MiB",
-        f"Return the weights and small facts about them: {allowed / 2**20:.0f} MiB at most.",
+        f"Return the weights and small facts about them, at most {allowed / 2**20:.0f} MiB.",
     )
 
 
 def size_of(value: Any) -> int:
-    """Bytes of all arrays and texts in a document."""
+    """Return the bytes of all arrays and texts in a document."""
     return sum(_bytes(leaf) for _, leaf in _leaves(value, "", 0))
 
 
@@ -177,22 +164,22 @@ def _bytes(leaf: Any) -> int:
     return len(leaf) if isinstance(leaf, bytes | bytearray | str) else 8
 
 
-def unsendable_integer(document: Any) -> Breach | None:
-    """A number that NVFlare's messages cannot carry."""
+def find_large_integer(document: Any) -> Finding | None:
+    """Check that a document has no integer that NVFlare's messages cannot carry."""
     for path, leaf in _leaves(document, "", 0):
         if type(leaf) is int and not SMALLEST <= leaf <= LARGEST:
-            return Breach(
-                f"an integer of {leaf.bit_length()} bits, and NVFlare's messages carry 64: the message would "
-                "be lost, and the job would wait for ever",
+            return Finding(
+                f"an integer of {leaf.bit_length()} bits, but NVFlare's messages carry 64: the message would "
+                "be lost, and the job would wait forever",
                 "Send it as a float or as text.",
-                path,
+                key=path,
             )
     return None
 
 
 def _leaves(value: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
-    """What is in a document of dicts, lists and tuples, each with its path."""
-    if depth > _DEEPEST:
+    """Yield the values in a document of dicts, lists and tuples, each with its path."""
+    if depth > _MAX_DEPTH:
         return
     if isinstance(value, Mapping):
         for name, inner in value.items():

@@ -1,5 +1,4 @@
-"""The guard's part at a site: what must not be sent is replaced by its reason, and the site says that it
-lives."""
+"""The guard at a site: it replaces a result that must not be sent by the reason, and sends heartbeats."""
 
 from __future__ import annotations
 
@@ -15,123 +14,117 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 
 from fl_app.guard.finding import FINDING_EVENT, MARK, Finding, refusal
-from fl_app.guard.heartbeat import ALIVE_EVERY, ALIVE_TOPIC
-from fl_app.guard.rules import Breach, not_finite, unsendable_integer
+from fl_app.guard.heartbeat import HEARTBEAT_INTERVAL, HEARTBEAT_TOPIC
+from fl_app.guard.receivers import ReceiverMonitor, error_log_of
+from fl_app.guard.rules import find_large_integer, find_not_finite
 from fl_app.guard.task import dxo_in, model_in, round_of
-from fl_app.guard.tracking import ReceiverWatch, error_log_of
 
 CHECKED_HEADER = "flarefleet.guard.finite"
-"""Of a result whose numbers the site has already looked at: the server need not do it for all sites."""
+"""Header of a result whose numbers the site has checked, which relieves the server."""
 _SERVER = "server"
-_SEND_WITHIN = 5.0
+_REPORT_TIMEOUT = 5.0
 
 
 class SiteGuard:
-    """One site's part in one job.
+    """The guard of one job at one site.
 
     Args:
-        component: by which it logs.
-        components: the job's components at this site, by id.
+        component: component that logs.
+        components: components of the job at this site, by id.
     """
 
     def __init__(self, component: FLComponent, components: Mapping[str, Any]) -> None:
         self._component = component
         self._components = components
         self._name = ""
-        self._watch: ReceiverWatch | None = None
-        self._ended = threading.Event()
+        self._receivers: ReceiverMonitor | None = None
+        self._closed = threading.Event()
 
     def handle(self, event_type: str, fl_ctx: FLContext) -> None:
-        """Look at an event of the site's job process."""
+        """Handle an event of the site's job process."""
         if event_type == EventType.START_RUN:
-            self._begin(fl_ctx)
+            self._start(fl_ctx)
         elif event_type == EventType.AFTER_TASK_EXECUTION:
-            self._before_filters(fl_ctx)
+            self._check_numbers(fl_ctx)
         elif event_type == EventType.AFTER_TASK_RESULT_FILTER:
-            self._before_sending(fl_ctx)
+            self._check_integers(fl_ctx)
         elif event_type == FINDING_EVENT:
             self._report(fl_ctx.get_prop(FLContextKey.EVENT_DATA), fl_ctx)
-        elif event_type == ANALYTIC_EVENT_TYPE and self._watch:
-            self._watch.count_point()
-        if self._watch and (heard := self._watch.take()):
-            self._report(heard, fl_ctx)
+        elif event_type == ANALYTIC_EVENT_TYPE and self._receivers:
+            self._receivers.count_metric()
+        if self._receivers and (failure := self._receivers.next_failure()):
+            self._report(failure, fl_ctx)
 
     def close(self) -> None:
-        """End with the job."""
-        self._ended.set()
-        if self._watch:
-            self._watch.close()
+        """Stop the heartbeats."""
+        self._closed.set()
+        if self._receivers:
+            self._receivers.close()
 
-    def _begin(self, fl_ctx: FLContext) -> None:
+    def _start(self, fl_ctx: FLContext) -> None:
         self._name = fl_ctx.get_identity_name()
-        self._watch = ReceiverWatch(self._name, self._components)
-        if failed := self._watch.not_started(error_log_of(fl_ctx)):
-            self._report(failed, fl_ctx)
+        self._receivers = ReceiverMonitor(self._name, self._components)
+        if failure := self._receivers.not_started(error_log_of(fl_ctx)):
+            self._report(failure, fl_ctx)
         if not fl_ctx.get_prop(FLContextKey.SIMULATE_MODE, False):
             threading.Thread(
-                target=self._say_alive, args=(fl_ctx.get_engine(),), name="guard-alive", daemon=True
+                target=self._send_heartbeats, args=(fl_ctx.get_engine(),), name="guard-heartbeat", daemon=True
             ).start()
 
-    def _before_filters(self, fl_ctx: FLContext) -> None:
-        """Look at the numbers, while they are still what the training returned."""
-        result = _result(fl_ctx)
-        if result is None:
-            return
+    def _check_numbers(self, fl_ctx: FLContext) -> None:
+        """Check the numbers before a filter can encrypt or compress them."""
+        result = _successful_result(fl_ctx)
         model = model_in(result)
-        if model is None or not model.readable:
+        if result is None or model is None or not model.is_readable:
             return
-        if breach := not_finite(model.parameters):
-            self._refuse(result, breach, fl_ctx)
+        if finding := find_not_finite(model.parameters):
+            self._refuse(result, finding, fl_ctx)
         else:
             result.set_header(CHECKED_HEADER, True)
 
-    def _before_sending(self, fl_ctx: FLContext) -> None:
-        result = _result(fl_ctx)
+    def _check_integers(self, fl_ctx: FLContext) -> None:
+        result = _successful_result(fl_ctx)
         if result is None:
             return
         dxo = dxo_in(result)
         document = {"meta": dxo.meta, "data": dxo.data} if dxo is not None else dict(result)
-        if breach := unsendable_integer(document):
-            self._refuse(result, breach, fl_ctx)
+        if finding := find_large_integer(document):
+            self._refuse(result, finding, fl_ctx)
 
-    def _refuse(self, result: Shareable, breach: Breach, fl_ctx: FLContext) -> None:
-        """Put the reason into the place of a result; NVFlare sends the same object afterwards."""
-        task = fl_ctx.get_prop(FLContextKey.TASK_DATA)
-        finding = Finding(
-            breach.what, breach.remedy, site=self._name, round=round_of(result, task), key=breach.key
-        )
+    def _refuse(self, result: Shareable, finding: Finding, fl_ctx: FLContext) -> None:
+        """Replace a result by the reason in place: NVFlare sends the same object afterwards."""
+        finding = finding.at(self._name, round_of(result, fl_ctx.get_prop(FLContextKey.TASK_DATA)))
         self._component.log_error(fl_ctx, f"{MARK} {finding.line}", fire_event=False)
         result.clear()
         result.update(refusal(finding.line))
 
     def _report(self, finding: Finding, fl_ctx: FLContext) -> None:
-        """Tell the server, which ends the job."""
+        """Send a finding to the server, which ends the job."""
         self._component.log_error(fl_ctx, f"{MARK} {finding.line}", fire_event=False)
         message = Shareable(finding.document())
         fl_ctx.get_engine().send_aux_request(
-            targets=[_SERVER], topic=FINDING_EVENT, request=message, timeout=_SEND_WITHIN, fl_ctx=fl_ctx
+            targets=[_SERVER], topic=FINDING_EVENT, request=message, timeout=_REPORT_TIMEOUT, fl_ctx=fl_ctx
         )
 
-    def _say_alive(self, engine: Any) -> None:
+    def _send_heartbeats(self, engine: Any) -> None:
         while True:
             try:
                 with engine.new_context() as fl_ctx:
                     engine.send_aux_request(
                         targets=[_SERVER],
-                        topic=ALIVE_TOPIC,
+                        topic=HEARTBEAT_TOPIC,
                         request=Shareable(),
                         timeout=0.0,
                         fl_ctx=fl_ctx,
                         optional=True,
                     )
-            except Exception as error:  # the next sign of life may get through
-                self._component.logger.debug("no sign of life sent: %s", error)
-            if self._ended.wait(ALIVE_EVERY):
+            except Exception as error:  # the next heartbeat may succeed
+                self._component.logger.debug("heartbeat failed: %s", error)
+            if self._closed.wait(HEARTBEAT_INTERVAL):
                 return
 
 
-def _result(fl_ctx: FLContext) -> Shareable | None:
-    """The result of a task that succeeded."""
+def _successful_result(fl_ctx: FLContext) -> Shareable | None:
     result = fl_ctx.get_prop(FLContextKey.TASK_RESULT)
     if not isinstance(result, Shareable) or result.get_return_code() not in (None, "", ReturnCode.OK):
         return None

@@ -1,59 +1,48 @@
-"""Sites that live and get nowhere: a training script that hangs gives signs of life for ever, and NVFlare's
-tasks have no timeout."""
+"""Detection of stalled sites: a hanging script sends heartbeats, and NVFlare's tasks have no timeout."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
-from fl_app.contract import ENV_TASK_TIMEOUT, TASK_TIMEOUT_SECONDS
+from fl_app.contract import ENV_TASK_TIMEOUT
 from fl_app.guard.finding import Finding
-from fl_app.guard.heartbeat import held_up_by, standing_tasks
+from fl_app.guard.heartbeat import blocking_sites
 from fl_app.guard.task import round_of
-from fl_app.startup.exit_codes import StartupError
-from fl_app.startup.settings import Settings
+from fl_app.nvflare_internals.guard import open_tasks_without_timeout
 
 
-def task_timeout() -> float:
-    """Seconds in which a site must get on, as this federation has it."""
-    try:
-        return Settings.read(os.environ).task_timeout
-    except StartupError:  # of a job process that was not started by the kit
-        return TASK_TIMEOUT_SECONDS
-
-
-def stuck(controller: Any, logged: Mapping[str, float], limit: float, now: float) -> Finding | None:
-    """A site that has had a task for longer than `limit`, has logged nothing meanwhile, and holds the job up.
+def find_stalled_site(
+    controller: Any, last_metric: Mapping[str, float], timeout: float, now: float
+) -> Finding | None:
+    """Return a finding if a site blocks the job and neither returns a result nor logs a metric.
 
     Args:
-        controller: NVFlare's, of the workflow that runs.
-        logged: when each site logged something last, as `time.time` counts.
-        limit: seconds; 0 for ever.
-        now: as `time.time` counts.
+        controller: NVFlare's controller of the running workflow, or None.
+        last_metric: time of the last metric of each site, in seconds since 1970.
+        timeout: seconds since the site received its task or logged a metric; 0 for no limit.
+        now: current time, in seconds since 1970.
     """
-    for task in standing_tasks(controller) if limit else ():
+    for task in open_tasks_without_timeout(controller) if timeout else ():
         idle = {
-            one.client.name: now - max(one.task_sent_time, logged.get(one.client.name, 0.0))
+            one.client.name: now - max(one.task_sent_time, last_metric.get(one.client.name, 0.0))
             for one in list(task.client_tasks)
             if one.result_received_time is None and one.task_sent_time is not None
         }
-        late = {site: seconds for site, seconds in idle.items() if seconds > limit}
-        if missing := held_up_by(task, late.keys()):
-            longest = _words(max(late[site] for site in missing))
+        if stalled := blocking_sites(task, [site for site, seconds in idle.items() if seconds > timeout]):
+            longest = _duration(max(idle[site] for site in stalled))
             return Finding(
-                f"at work on the task '{task.name}' for {longest}, and neither returned nor logged anything: "
-                "its training hangs",
-                "See its log (flarefleet logs), and submit the job again; for rounds that take longer give "
-                f"its JobGuard a longer task_timeout, or the server {ENV_TASK_TIMEOUT}.",
-                site=", ".join(missing),
+                f"the task '{task.name}' has run for {longest} without a result or a metric: training hangs",
+                "Check its log (flarefleet logs), then submit the job again. If rounds take longer, increase "
+                f"task_timeout of the job's JobGuard or {ENV_TASK_TIMEOUT} of the server.",
+                site=", ".join(stalled),
                 round=round_of(task.data),
             )
     return None
 
 
-def _words(seconds: float) -> str:
-    """3700 as `1 h 1 min`."""
+def _duration(seconds: float) -> str:
+    """Return 3700 as `1 h 1 min`."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

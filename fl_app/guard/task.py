@@ -1,4 +1,4 @@
-"""The model in a task or in a result of NVFlare's, as the guard sees it; nothing where there is none."""
+"""The model in a task or in a result of NVFlare."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from fl_app.guard.rules import Parameter, describe, size_of
 
 @dataclass(frozen=True)
 class Model:
-    """A model on its way."""
+    """The model in a message."""
 
     parameters: Mapping[str, Any]
-    whole: bool
-    """Weights; else differences."""
-    readable: bool
-    """Its numbers are what they seem; else a filter has encrypted or compressed them."""
+    is_complete: bool
+    """Whether the parameters are weights; False for differences."""
+    is_readable: bool
+    """False if a filter has encrypted or compressed the numbers."""
     metrics: Any = None
-    """What the client measured of the model as it received it."""
+    """Metrics of the received model, as the client measured them."""
 
 
 def model_in(shareable: Shareable | None) -> Model | None:
-    """The model that a task or a result carries; None if it carries none, or something else."""
+    """Return the model in a task or a result; None if it carries none or something else."""
     dxo = dxo_in(shareable)
     if dxo is None or dxo.data_kind not in (DataKind.WEIGHTS, DataKind.WEIGHT_DIFF):
         return None
@@ -35,14 +35,14 @@ def model_in(shareable: Shareable | None) -> Model | None:
         return None
     return Model(
         parameters=dxo.data or {},
-        whole=dxo.data_kind == DataKind.WEIGHTS,
-        readable=dxo.get_meta_prop(MetaKey.PROCESSED_ALGORITHM) is None,
+        is_complete=dxo.data_kind == DataKind.WEIGHTS,
+        is_readable=dxo.get_meta_prop(MetaKey.PROCESSED_ALGORITHM) is None,
         metrics=dxo.get_meta_prop(MetaKey.INITIAL_METRICS),
     )
 
 
 def dxo_in(shareable: Shareable | None) -> DXO | None:
-    """What it carries; None if that is not a DXO."""
+    """Return the DXO that a message carries; None if it carries none."""
     if not isinstance(shareable, Shareable):
         return None
     try:
@@ -51,31 +51,31 @@ def dxo_in(shareable: Shareable | None) -> DXO | None:
         return None
 
 
-def round_of(*carriers: Any) -> int | None:
-    """The round that the first of these says, from 0; each a Shareable, or None."""
-    for carrier in carriers:
-        if isinstance(carrier, Shareable):
-            number = carrier.get_header(AppConstants.CURRENT_ROUND)
+def round_of(*messages: Any) -> int | None:
+    """Return the round of the first message that has one, from 0."""
+    for message in messages:
+        if isinstance(message, Shareable):
+            number = message.get_header(AppConstants.CURRENT_ROUND)
             if isinstance(number, int):
                 return number
     return None
 
 
 @dataclass(frozen=True)
-class Sent:
-    """What is kept of a task that a site has and has not answered."""
+class SentTask:
+    """A summary of the task that a site has and has not returned yet."""
 
     name: str
     round: int | None
     parameters: Mapping[str, Parameter] | None
-    """None if it carries no model, or one that cannot be read."""
+    """None if the task carries no readable model."""
     size: int = field(default=0)
-    """Bytes of the model."""
+    """Size of the model in bytes."""
 
     @classmethod
-    def of(cls, name: str, task: Shareable) -> Sent:
-        """From the task."""
+    def of(cls, name: str, task: Shareable) -> SentTask:
+        """Summarize a task."""
         model = model_in(task)
-        if model is None or not model.readable:
+        if model is None or not model.is_readable:
             return cls(name, round_of(task), None)
         return cls(name, round_of(task), describe(model.parameters), size_of(model.parameters))

@@ -1,4 +1,4 @@
-"""What the guard knows of NVFlare's workflows: which of them promise what, and silence about all others."""
+"""What the guard expects of the results of NVFlare's workflows; it expects nothing of unknown workflows."""
 
 from __future__ import annotations
 
@@ -19,53 +19,55 @@ from nvflare.app_common.workflows.fedavg import FedAvg
 from nvflare.app_common.workflows.scaffold import Scaffold
 from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
 
+from fl_app.nvflare_internals.guard import has_default_averaging
+
 KEEPS_SHAPE = "keeps_model_shape"
-"""An attribute by which a controller or an aggregator of one's own says that each site must return a model of
-the shape that it was sent."""
+"""Attribute of a custom controller or aggregator whose sites must return the shapes that they received."""
 
 _NONE: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
-class Promise:
-    """What must hold for the results of a workflow."""
+class Expectations:
+    """What the guard expects of the results of a workflow."""
 
-    wants_parameters: frozenset[str] = _NONE
-    """Tasks whose results must carry parameters: without them NVFlare leaves the site out."""
+    training_tasks: frozenset[str] = _NONE
+    """Tasks whose results must carry parameters; NVFlare ignores a site that returns none."""
     keeps_shape: bool = False
-    """A result must be of the model that was sent."""
-    evaluates: frozenset[str] = _NONE
-    """Tasks of a cross-site evaluation, where a failure becomes an empty result."""
+    """Whether a result must have the parameters and shapes of the model that was sent."""
+    evaluation_tasks: frozenset[str] = _NONE
+    """Tasks of a cross-site evaluation, in which NVFlare turns a failure into an empty result."""
     key_metric: str = ""
-    """By which the best model is kept; none if empty."""
+    """Metric that selects the best model; empty if there is none."""
     excluded: str = ""
-    """A regular expression: parameters that are not averaged, and so leave the model."""
+    """Regular expression of the parameters that are not averaged."""
 
 
-def promise_of(controller: Any, components: Mapping[str, Any]) -> Promise:
-    """What holds for a workflow.
+def expectations_of(controller: Any, components: Mapping[str, Any]) -> Expectations:
+    """Return what the guard expects of a workflow.
 
     Args:
-        controller: NVFlare's controller of it.
-        components: the job's other components on the server, by id.
+        controller: NVFlare's controller of the workflow, or None.
+        components: components of the job on the server, by id.
     """
     if isinstance(controller, CrossSiteModelEval | CrossSiteEval):
-        return Promise(evaluates=frozenset({AppConstants.TASK_VALIDATION, AppConstants.TASK_SUBMIT_MODEL}))
+        tasks = frozenset({AppConstants.TASK_VALIDATION, AppConstants.TASK_SUBMIT_MODEL})
+        return Expectations(evaluation_tasks=tasks)
     aggregator = _aggregator(controller, components)
     averages = _averages(controller, aggregator)
-    keeps = averages or any(getattr(one, KEEPS_SHAPE, False) is True for one in (controller, aggregator))
-    return Promise(
-        wants_parameters=_training_tasks(controller) if averages or isinstance(controller, FedAvg) else _NONE,
-        keeps_shape=keeps,
+    declared = any(getattr(one, KEEPS_SHAPE, False) is True for one in (controller, aggregator))
+    return Expectations(
+        training_tasks=_training_tasks(controller) if averages or isinstance(controller, FedAvg) else _NONE,
+        keeps_shape=averages or declared,
         key_metric=_key_metric(components) if isinstance(controller, FedAvg | ScatterAndGather) else "",
         excluded=_excluded(controller) or _excluded(aggregator),
     )
 
 
 def _averages(controller: Any, aggregator: Any) -> bool:
-    """Whether it is averaging as NVFlare does it, or passes one model from site to site."""
+    """Return whether the workflow averages as NVFlare does, or passes one model from site to site."""
     if isinstance(controller, FedAvg):
-        return aggregator is None and type(controller)._aggregate_one_result is FedAvg._aggregate_one_result
+        return aggregator is None and has_default_averaging(controller)
     if isinstance(controller, ScatterAndGather):
         return isinstance(aggregator, InTimeAccumulateWeightedAggregator)
     return isinstance(controller, Scaffold | Cyclic | CyclicController)
@@ -77,7 +79,7 @@ def _aggregator(controller: Any, components: Mapping[str, Any]) -> Any:
 
 
 def _training_tasks(controller: Any) -> frozenset[str]:
-    for attribute in ("task_name", "train_task_name", "_task_name"):
+    for attribute in ("task_name", "train_task_name"):
         name = getattr(controller, attribute, None)
         if isinstance(name, str) and name:
             return frozenset({name})

@@ -42,7 +42,7 @@ from nvflare.client.decomposers import register_framework_decomposers
 from nvflare.security.logging import secure_format_traceback
 
 from fl_app.guard import Finding, refusal
-from fl_app.guard.rules import Breach, describe, differing
+from fl_app.guard.rules import describe, find_mismatch
 
 Weights: TypeAlias = dict[str, Any]
 """Parameters of a model by name: torch tensors with `TrainingRecipe`."""
@@ -104,12 +104,12 @@ class InvalidResult(ValueError):  # noqa: N818 - an outcome that users read
     """A result that the server would drop silently, or that would change the shape of the model.
 
     Args:
-        breach: the guard's rule that the result breaks.
+        finding: the finding of the guard.
     """
 
-    def __init__(self, breach: Breach) -> None:
-        self.breach = breach
-        super().__init__(Finding(breach.what, breach.remedy, key=breach.key).line)
+    def __init__(self, finding: Finding) -> None:
+        self.finding = finding
+        super().__init__(finding.line)
 
 
 class SiteTraining(Executor):
@@ -191,7 +191,7 @@ class SiteTraining(Executor):
             result = self.train(dict(received.params), round)
             check_result(result, received.params)
         except InvalidResult as error:
-            return self._refuse(fl_ctx, error.breach, round)
+            return self._refuse(fl_ctx, error.finding, round)
         except Exception:
             self.log_error(fl_ctx, secure_format_traceback())
             return make_reply(ReturnCode.EXECUTION_EXCEPTION)
@@ -219,11 +219,9 @@ class SiteTraining(Executor):
         except Exception:
             self._failure = secure_format_traceback()
 
-    def _refuse(self, fl_ctx: FLContext, breach: Breach, round: Round) -> Shareable:
+    def _refuse(self, fl_ctx: FLContext, finding: Finding, round: Round) -> Shareable:
         """Return the reason to the server, whose guard ends the job with it."""
-        finding = Finding(
-            breach.what, breach.remedy, site=fl_ctx.get_identity_name(), round=round.number, key=breach.key
-        )
+        finding = finding.at(fl_ctx.get_identity_name(), round.number)
         self.log_error(fl_ctx, finding.line)
         return refusal(finding.line)
 
@@ -241,15 +239,17 @@ def check_result(result: LocalResult, received: Mapping[str, Any]) -> None:
         InvalidResult: missing or unknown names, other array types or shapes, or no examples.
     """
     if not isinstance(result, LocalResult):
-        raise InvalidResult(Breach(f"train() returned {type(result).__name__}", "Return a LocalResult."))
-    if breach := differing(describe(received), describe(result.weights), whole=True):
-        raise InvalidResult(breach)
+        raise InvalidResult(Finding(f"train() returned {type(result).__name__}", "Return a LocalResult."))
+    if finding := find_mismatch(describe(received), describe(result.weights), is_complete=True):
+        raise InvalidResult(finding)
     if result.examples <= 0:
         raise InvalidResult(
-            Breach(f"{result.examples} is not above 0", "Return the number of training examples.", "examples")
+            Finding(
+                f"{result.examples} is not above 0", "Return the number of training examples.", key="examples"
+            )
         )
     for name, before in received.items():
         after = result.weights[name]
         if type(after) is not type(before):
             kinds = f"returned {type(after).__name__}, and was sent {type(before).__name__}"
-            raise InvalidResult(Breach(kinds, "Return each parameter in its original type.", name))
+            raise InvalidResult(Finding(kinds, "Return each parameter in its original type.", key=name))

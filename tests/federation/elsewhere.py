@@ -1,4 +1,4 @@
-"""Tests that need an environment of their own, run there by a test of this one."""
+"""Runs tests in another Python environment."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def pass_where(python: Path, *tests: str) -> None:
-    """Run tests in the environment of `python`; each must pass, and none be skipped.
+    """Run tests with `python`; all must pass, and none may be skipped.
 
     Raises:
-        AssertionError: with what pytest printed.
+        AssertionError: a test failed; with the output of pytest.
     """
     ended = subprocess.run(
         [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests],

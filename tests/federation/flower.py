@@ -1,4 +1,4 @@
-"""A federation whose server and sites have Flower, and which finds the Flower apps of these tests."""
+"""A federation whose server and sites have Flower and the Flower apps of the tests."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class FlowerFederation(Federation):
         return [str(create()), *super().command(*arguments)[1:]]
 
     def environment(self) -> dict[str, str]:
-        return {**super().environment(), "PYTHONPATH": str(ROOT)}  # where sites find the apps of tests
+        return {**super().environment(), "PYTHONPATH": str(ROOT)}  # sites import the apps of the tests
 
     def flower_processes(self) -> list[str]:
-        """Whatever of Flower runs for this federation."""
+        """Return the command lines of Flower's processes in this federation."""
         return [
             " ".join(process.info["cmdline"])
             for process in psutil.process_iter(["cmdline", "environ"])

@@ -1,5 +1,4 @@
-"""The client of the guard's tests, a script as NVFlare's recipes take it: it adds one to every number, and
-one site of them, or all, does as it is told."""
+"""The client script of the guard's tests: it adds 1 to every number, and fails as its arguments say."""
 
 import argparse
 import json
@@ -11,12 +10,12 @@ import nvflare.client as flare
 from nvflare.client.tracking import SummaryWriter
 
 parser = argparse.ArgumentParser()
-parser.add_argument("--case", default="good")
-parser.add_argument("--site", default="all")
-parser.add_argument("--metric", default="accuracy")
-parser.add_argument("--seen", type=Path, default=None)
-parser.add_argument("--log", action="store_true")
-parser.add_argument("--difference", action="store_true")
+parser.add_argument("--case", default="good", help="failure to show")
+parser.add_argument("--site", default="all", help="site that fails")
+parser.add_argument("--metric", default="accuracy", help="name of the returned metric")
+parser.add_argument("--seen", type=Path, help="folder for the received messages")
+parser.add_argument("--log", action="store_true", help="log metrics")
+parser.add_argument("--difference", action="store_true", help="return differences")
 arguments = parser.parse_args()
 
 
@@ -24,13 +23,13 @@ BALLAST = "x" * 70 * 2**20
 
 
 def train(case, received):
-    """What a site returns: parameters, metrics and meta."""
+    """Return parameters, metrics and meta."""
     after = {name: value + 1 for name, value in received.params.items()}
     if arguments.difference:
         after = {name: value * 0 + 1 for name, value in received.params.items()}
     metrics = {arguments.metric: 0.5 + 0.1 * received.current_round}
     meta = {"NUM_STEPS_CURRENT_ROUND": 10 if flare.get_site_name() == "site-1" else 30}
-    if case == "careless":  # several failures at once, none of which NVFlare says
+    if case == "careless":  # several failures that NVFlare ignores
         after = {name: value * np.nan for name, value in after.items()} | {"more": np.ones(3)}
         return after, {"val_acc": 0.5}, {**meta, "ballast": BALLAST}
     if case == "nan":

@@ -1,10 +1,10 @@
-"""The jobs of the guard's tests: each NVFlare's own recipe with a client that does one thing wrong."""
+"""The jobs of the guard's tests: NVFlare's own recipes, with a client that fails in one way."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,222 +27,210 @@ MODEL = [[1.0, 2.0], [3.0, 4.0]]
 TORCH_MODEL = {"class_path": "fl_app.jobs.probe.model.Numbers", "args": {"count": 4}}
 ROUNDS = 2
 SITES = 2
-CLOSED = 9
-"""A port that nobody listens on."""
+UNUSED_PORT = 9
 TASK_TIMEOUT = 5.0
-"""Seconds after which the test's own job gives up a site that is at work."""
+"""Seconds after which the guard of a test's job ends a stalled task."""
 
-# Without config_type NVFlare would construct the optimizer itself, and fail for want of its parameters.
+# Without config_type NVFlare would construct the optimizer itself, without its parameters.
 _SGD = {"path": "torch.optim.SGD", "args": {"lr": 1.0}, "config_type": "dict"}
 _WANDB = {
     "mode": "offline",
     "wandb_args": {"name": "run", "project": "guarded", "group": "guarded", "job_type": "training"},
 }
-_QUICK_SERVER = {"server": {"task_request_interval": 0.1}, "end_run_readiness_check_interval": 0.1}
-_QUICK_SITE = {"default_task_fetch_interval": 0.1, "runner_sync_timeout": 1.0}
+_FAST_SERVER = {"server": {"task_request_interval": 0.1}, "end_run_readiness_check_interval": 0.1}
+_FAST_SITE = {"default_task_fetch_interval": 0.1, "runner_sync_timeout": 1.0}
 
 
 def numpy_job(name: str, client: str, **more: Any) -> Recipe:
     """Federated averaging of a NumPy array."""
     settings = {"min_clients": SITES, "num_rounds": ROUNDS, "model": MODEL, "train_script": str(CLIENT)}
-    return _quick(NumpyFedAvgRecipe(**{"name": name, **settings, **more}, train_args=client))
+    return _fast(NumpyFedAvgRecipe(**{"name": name, **settings, **more}, train_args=client))
 
 
 def torch_job(name: str, client: str, recipe: Callable[..., Recipe] = FedAvgRecipe, **more: Any) -> Recipe:
     """Federated training of a PyTorch model."""
-    return _quick(
-        recipe(
-            name=name,
-            min_clients=SITES,
-            num_rounds=ROUNDS,
-            model=TORCH_MODEL,
-            train_script=str(CLIENT),
-            train_args=client,
-            **more,
-        )
-    )
+    settings = {"min_clients": SITES, "num_rounds": ROUNDS, "model": TORCH_MODEL, "train_script": str(CLIENT)}
+    return _fast(recipe(name=name, **settings, **more, train_args=client))
 
 
-def _quick(recipe: Recipe) -> Recipe:
-    recipe.add_server_config(_QUICK_SERVER)
-    recipe.add_client_config(_QUICK_SITE)
-    # A copy of one file of the kit in a job would hide the rest of it where the kit is installed as editable.
+def _fast(recipe: Recipe) -> Recipe:
+    recipe.add_server_config(_FAST_SERVER)
+    recipe.add_client_config(_FAST_SITE)
+    # A copy of one file of the kit in a job would hide the others if the kit is an editable installation.
     recipe._job.set_app_packages(APP_PACKAGES)
     return recipe
 
 
 def guarded_by(recipe: Recipe, guard: JobGuard) -> Recipe:
-    """With a guard of its own, which comes before the kit's."""
+    """Add a guard that precedes the one of the kit."""
     recipe._job.to_server(guard, id="own_guard")
     recipe._job.to_clients(guard, id="own_guard")
     return recipe
 
 
 def without_guard(recipe: Recipe) -> Recipe:
-    """As NVFlare alone would run it."""
+    """Run the job as NVFlare alone would."""
     return guarded_by(recipe, JobGuard(enabled=False))
 
 
 def tracked(recipe: Recipe, kind: str = "tensorboard", **config: Any) -> Recipe:
-    """With one of NVFlare's receivers."""
+    """Add one of NVFlare's receivers."""
     add_experiment_tracking(recipe, kind, config)
     return recipe
 
 
 def evaluated(recipe: Recipe) -> Recipe:
-    """With NVFlare's cross-site evaluation at the end."""
+    """Add NVFlare's cross-site evaluation at the end."""
     add_cross_site_evaluation(recipe)
     return recipe
 
 
 def export(recipe: Recipe, into: Path) -> Path:
-    """The job's folder."""
+    """Write the job's folder."""
     recipe.export(str(into))
     return into / recipe.name
 
 
-def forget_model(job: Path) -> Path:
-    """Take the initial model out of a NumPy job, as a job made without a recipe may be."""
-    file = job / "app" / "config" / "config_fed_server.json"
-    config = json.loads(file.read_text())
-    for component in config["components"]:
-        component["args"].pop("model", None)
-    file.write_text(json.dumps(config))
-    return job
-
-
 def for_more_sites(job: Path, sites: int, **props: float) -> Path:
-    """Let a job ask for more sites than there are, as NVFlare's own tools submit it.
-
-    Args:
-        props: its custom_props.
-    """
+    """Set the number of sites and custom_props in meta.json, as other tools than the kit do."""
     file = job / "meta.json"
     document = json.loads(file.read_text()) | {"min_clients": sites, "custom_props": props}
     file.write_text(json.dumps(document))
     return job
 
 
-def name_no_run(job: Path) -> Path:
-    """Take a name that W&B's receiver needs out of a job."""
-    file = job / "app" / "config" / "config_fed_server.json"
-    config = json.loads(file.read_text())
-    for component in config["components"]:
-        component["args"].get("wandb_args", {}).pop("name", None)
-    file.write_text(json.dumps(config))
-    return job
+def _mlflow(name: str, uri: str) -> Recipe:
+    return tracked(numpy_job(name, "--log"), "mlflow", tracking_uri=uri)
 
 
-def guarded(into: Path) -> dict[str, Path]:
-    """Jobs that the guard must end, by the row of the table."""
-    made = [
-        numpy_job("nan", "--case nan --site site-2"),
-        numpy_job("another-shape", "--case flat --site site-2"),
-        numpy_job("all-another-shape", "--case flat"),
-        numpy_job("more", "--case more --site site-2"),
-        numpy_job("large", "--case large --site site-2"),
-        numpy_job("nothing", "--case nothing --site site-2"),
-        numpy_job("other-metric", "--metric val_acc"),
-        numpy_job("large-integer", "--case large-integer --site site-2"),
-        tracked(numpy_job("nothing-logged", "")),
-        tracked(numpy_job("mlflow", "--log"), "mlflow", tracking_uri="file:///tmp/mlruns"),
-        tracked(
-            numpy_job("mlflow-out-of-reach", "--log"), "mlflow", tracking_uri=f"http://127.0.0.1:{CLOSED}"
-        ),
-        numpy_job("no-model", ""),
-        torch_job("numpy-for-torch", "--case numpy"),
-        evaluated(torch_job("no-evaluation", "--case no-evaluation --site site-2")),
-        hanging("hanging"),
-        hanging("hanging-process", train_script=_elsewhere(into), launch_external_process=True),
-    ]
-    jobs = {recipe.name: export(recipe, into) for recipe in made}
-    forget_model(jobs["no-model"])
-    return jobs
+def _mlflow_folder(name: str) -> Recipe:
+    return _mlflow(name, "file:///tmp/mlruns")
 
 
-def refused(into: Path) -> dict[str, Path]:
-    """Jobs that `flarefleet submit` must refuse, by the row of the table."""
-    made = [
-        tracked(numpy_job("refused-mlflow", "--log"), "mlflow", tracking_uri="file:///tmp/mlruns"),
-        tracked(numpy_job("refused-wandb", "--log"), "wandb", **_WANDB),
-        numpy_job("refused-no-model", ""),
-    ]
-    jobs = {recipe.name: export(recipe, into) for recipe in made}
-    jobs["refused-flower"] = stock_flower_job.export(into, "refused-flower", guarded=True)
-    name_no_run(jobs["refused-wandb"])
-    forget_model(jobs["refused-no-model"])
-    return jobs
+def _mlflow_unreachable(name: str) -> Recipe:
+    return _mlflow(name, f"http://127.0.0.1:{UNUSED_PORT}")
 
 
-def _elsewhere(folder: Path) -> str:
-    """A copy of the client that is in no package: where NVFlare starts a process, it looks for no other."""
-    folder.mkdir(exist_ok=True)
-    return str(shutil.copy(CLIENT, folder))
-
-
-def hanging(name: str, **more: Any) -> Recipe:
-    """A script that hangs at one site, under a guard that waits for seconds."""
+def _hanging(name: str, **more: Any) -> Recipe:
     recipe = numpy_job(name, "--case hanging --site site-2", **more)
     return guarded_by(recipe, JobGuard(task_timeout=TASK_TIMEOUT))
 
 
-def stock(into: Path, seen: Path) -> dict[str, Path]:
-    """Jobs with the same failures and no guard; several in one where they do not hide each other."""
-    made = [
-        tracked(numpy_job("stock-careless", f"--case careless --site site-2 --seen {seen}")),
-        numpy_job("stock-another-shape", "--case flat --site site-2"),
-        numpy_job("stock-all-another-shape", "--case flat"),
-        numpy_job("stock-nothing", "--case nothing --site site-2 --metric val_acc"),
-        numpy_job("stock-large-integer", "--case large-integer --site site-2"),
-        tracked(
-            tracked(numpy_job("stock-trackers", "--log"), "mlflow", tracking_uri="file:///tmp/mlruns"),
-            "wandb",
-            **_WANDB,
-        ),
-        torch_job("stock-numpy-for-torch", "--case numpy"),
-        evaluated(torch_job("stock-no-evaluation", "--case no-evaluation --site site-2")),
-    ]
-    jobs = {recipe.name: export(without_guard(recipe), into) for recipe in made}
-    forget_model(jobs["stock-all-another-shape"])
-    name_no_run(jobs["stock-trackers"])
+def _hanging_process(name: str, folder: Path) -> Recipe:
+    # A process that NVFlare starts cannot import a script from a package, so the script is copied.
+    script = str(shutil.copy(CLIENT, folder))
+    return _hanging(name, train_script=script, launch_external_process=True)
+
+
+GUARDED: dict[str, Callable[[str, Path], Recipe]] = {
+    "nan": lambda name, _: numpy_job(name, "--case nan --site site-2"),
+    "another-shape": lambda name, _: numpy_job(name, "--case flat --site site-2"),
+    "more": lambda name, _: numpy_job(name, "--case more --site site-2"),
+    "large": lambda name, _: numpy_job(name, "--case large --site site-2"),
+    "nothing": lambda name, _: numpy_job(name, "--case nothing --site site-2"),
+    "other-metric": lambda name, _: numpy_job(name, "--metric val_acc"),
+    "large-integer": lambda name, _: numpy_job(name, "--case large-integer --site site-2"),
+    "nothing-logged": lambda name, _: tracked(numpy_job(name, "")),
+    "mlflow-unreachable": lambda name, _: _mlflow_unreachable(name),
+    "no-model": lambda name, _: numpy_job(name, ""),
+    "numpy-for-torch": lambda name, _: torch_job(name, "--case numpy"),
+    "no-evaluation": lambda name, _: evaluated(torch_job(name, "--case no-evaluation --site site-2")),
+    "hanging": lambda name, _: _hanging(name),
+    "hanging-process": _hanging_process,
+}
+"""Jobs that the guard must end."""
+
+STOCK: dict[str, Callable[[str, Path], Recipe]] = {
+    "stock-careless": lambda name, folder: tracked(
+        numpy_job(name, f"--case careless --site site-2 --seen {folder}")
+    ),
+    "stock-another-shape": lambda name, _: numpy_job(name, "--case flat --site site-2"),
+    "stock-all-another-shape": lambda name, _: numpy_job(name, "--case flat"),
+    "stock-nothing": lambda name, _: numpy_job(name, "--case nothing --site site-2 --metric val_acc"),
+    "stock-trackers": lambda name, _: tracked(_mlflow_folder(name), "wandb", **_WANDB),
+    "stock-numpy-for-torch": lambda name, _: torch_job(name, "--case numpy"),
+    "stock-no-evaluation": lambda name, _: evaluated(torch_job(name, "--case no-evaluation --site site-2")),
+}
+"""Jobs with the same failures and without a guard; one job may show several failures."""
+
+ENDLESS: dict[str, Callable[[str, Path], Recipe]] = {
+    "stock-mlflow-unreachable": lambda name, _: _mlflow_unreachable(name),
+    "stock-hanging": lambda name, _: numpy_job(name, "--case hanging --site site-2"),
+    "stock-large-integer": lambda name, _: numpy_job(name, "--case large-integer --site site-2"),
+    "stock-too-many-sites": lambda name, _: numpy_job(name, ""),
+}
+"""Jobs without a guard that never end, or only after minutes."""
+
+VALID: dict[str, Callable[[str, Path], Recipe]] = {
+    "good": lambda name, folder: tracked(numpy_job(name, f"--log --seen {folder}")),
+    "good-differences": lambda name, _: numpy_job(
+        name,
+        "--difference",
+        params_transfer_type=TransferType.DIFF,
+        aggregator_data_kind=DataKind.WEIGHT_DIFF,
+    ),
+    "good-evaluation": lambda name, _: evaluated(
+        torch_job(name, "", server_expected_format=ExchangeFormat.PYTORCH)
+    ),
+    "good-cyclic": lambda name, _: torch_job(name, "", CyclicRecipe),
+    "good-fedopt": lambda name, _: torch_job(name, "", FedOptRecipe, optimizer_args=_SGD),
+    "good-scaffold": lambda name, _: torch_job(name, "--case scaffold", ScaffoldRecipe),
+    "good-offloaded": lambda name, _: torch_job(
+        name, "", server_expected_format=ExchangeFormat.PYTORCH, enable_tensor_disk_offload=True
+    ),
+}
+"""Jobs that the guard must not end."""
+
+REJECTED: dict[str, Callable[[str, Path], Recipe]] = {
+    "rejected-mlflow": lambda name, _: _mlflow_folder(name),
+    "rejected-wandb": lambda name, _: tracked(numpy_job(name, "--log"), "wandb", **_WANDB),
+    "rejected-no-model": lambda name, _: numpy_job(name, ""),
+}
+"""Jobs that `flarefleet submit` must reject; see also `REJECTED_FLOWER`."""
+
+REJECTED_FLOWER = "rejected-flower"
+
+
+def without_model(job: Path) -> Path:
+    """Remove the initial model, which a job without a recipe may lack."""
+    return _edit_arguments(job, lambda arguments: arguments.pop("model", None))
+
+
+def without_run_name(job: Path) -> Path:
+    """Remove an argument that W&B's receiver needs."""
+    return _edit_arguments(job, lambda arguments: arguments.get("wandb_args", {}).pop("name", None))
+
+
+def _edit_arguments(job: Path, edit: Callable[[dict[str, Any]], object]) -> Path:
+    file = job / "app" / "config" / "config_fed_server.json"
+    config = json.loads(file.read_text())
+    for component in config["components"]:
+        edit(component["args"])
+    file.write_text(json.dumps(config))
+    return job
+
+
+_EDITS: dict[str, Callable[[Path], Path]] = {
+    "no-model": without_model,
+    "stock-all-another-shape": without_model,
+    "rejected-no-model": without_model,
+    "stock-trackers": without_run_name,
+    "rejected-wandb": without_run_name,
+    "stock-too-many-sites": lambda job: for_more_sites(job, SITES + 1, wait_for_sites=86400),
+}
+
+
+def write(names: Iterable[str], into: Path) -> dict[str, Path]:
+    """Write the folders of these jobs; each job has a folder `into`/data/NAME for its own files."""
+    jobs = {}
+    for name in names:
+        if name == REJECTED_FLOWER:
+            jobs[name] = stock_flower_job.export(into, name, guarded=True)
+            continue
+        data = into / "data" / name
+        data.mkdir(parents=True)
+        recipe = (GUARDED | STOCK | ENDLESS | VALID | REJECTED)[name](name, data)
+        if name in STOCK | ENDLESS:
+            recipe = without_guard(recipe)
+        jobs[name] = _EDITS.get(name, lambda job: job)(export(recipe, into))
     return jobs
-
-
-def endless(into: Path) -> dict[str, Path]:
-    """Jobs without a guard that never end, or not for minutes."""
-    made = [
-        tracked(
-            numpy_job("stock-mlflow-out-of-reach", "--log"),
-            "mlflow",
-            tracking_uri=f"http://127.0.0.1:{CLOSED}",
-        ),
-        numpy_job("stock-hanging", "--case hanging --site site-2"),
-        numpy_job("stock-too-many-sites", ""),
-    ]
-    jobs = {recipe.name: export(without_guard(recipe), into) for recipe in made}
-    for_more_sites(jobs["stock-too-many-sites"], SITES + 1, wait_for_sites=86400)
-    return jobs
-
-
-def sound(into: Path, seen: Path) -> dict[str, Path]:
-    """Jobs that the guard must let pass."""
-    made = [
-        tracked(numpy_job("good", f"--log --seen {seen}")),
-        numpy_job(
-            "good-differences",
-            "--difference",
-            params_transfer_type=TransferType.DIFF,
-            aggregator_data_kind=DataKind.WEIGHT_DIFF,
-        ),
-        evaluated(torch_job("good-evaluation", "", server_expected_format=ExchangeFormat.PYTORCH)),
-        torch_job("good-cyclic", "", CyclicRecipe),
-        torch_job("good-fedopt", "", FedOptRecipe, optimizer_args=_SGD),
-        torch_job("good-scaffold", "--case scaffold", ScaffoldRecipe),
-        torch_job(
-            "good-offloaded",
-            "",
-            server_expected_format=ExchangeFormat.PYTORCH,
-            enable_tensor_disk_offload=True,
-        ),
-    ]
-    return {recipe.name: export(recipe, into) for recipe in made}

@@ -1,8 +1,7 @@
-"""The table of silent failures: for each, by which job NVFlare alone shows it and what it does, and by which
-job the kit's guard ends it and in which words.
+"""The table of silent failures: what NVFlare alone does with each of them, and how the guard ends the job.
 
-The numbers are those of the research on NVFlare 2.9.0 (issue 7); a failure without one was found since. Rows
-that need another environment name the tests that hold them.
+The numbers are those of the research on NVFlare 2.9.0 (issue 7); failures without one were found later.
+Rows that need another environment name their tests.
 """
 
 from __future__ import annotations
@@ -17,31 +16,32 @@ from tests.federation.guarded_table import Table
 Evidence = Callable[[Table], None]
 
 NUMBERS = range(1, 14)
-"""Of the silent failures that the guard answers for."""
+"""Numbers of the silent failures that the guard detects."""
 
 
 @dataclass(frozen=True)
 class Stock:
-    """What NVFlare alone does: a job of `guarded_jobs.stock` or `.endless`."""
+    """A job in which NVFlare alone shows the failure: one of `guarded_jobs.STOCK` or `.ENDLESS`."""
 
     job: str
-    shown: Evidence
-    """Asserts what is wrong although nothing is said; fails when NVFlare has mended it."""
+    evidence: Evidence
+    """Asserts the failure that NVFlare does not report; fails if NVFlare has fixed it."""
     status: str = COMPLETED
+    """Expected status; empty for any."""
 
 
 @dataclass(frozen=True)
 class Kit:
-    """What the kit does with the same: a job of `guarded_jobs.guarded`, or of `.refused`."""
+    """A job that the kit ends or rejects: one of `guarded_jobs.GUARDED` or `.REJECTED`."""
 
     job: str
-    says: str
-    """A regular expression: the one line."""
+    reason: str
+    """Regular expression of the one line that is shown."""
 
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """Rows in another file, which needs what this one has not."""
+    """Tests in another file, which have an environment that this one lacks."""
 
     tests: tuple[str, ...]
     """FILE::TEST"""
@@ -49,7 +49,7 @@ class Elsewhere:
 
 @dataclass(frozen=True)
 class Failure:
-    """One row."""
+    """One row of the table."""
 
     number: int | None
     what: str
@@ -61,53 +61,53 @@ FLOWER = "tests/federation/test_flower_job.py"
 TRACKED = "tests/federation/tracked/test_recipes.py"
 WAITING = "tests/federation/test_waiting_for_sites.py"
 _SERVER_LOGS = f"{TRACKED}::test_nvflares_trackers_drop_what_the_server_logs_and_the_kits_keep_it"
+_SHAPE = Kit("another-shape", r"site-2, round 1, numpy_key: returned shape \(4,\) and received \(2, 2\)")
 
 FAILURES = (
     Failure(
         1,
         "a PyTorch client returns NumPy arrays",
-        Stock("stock-numpy-for-torch", evidence.untrained),
+        Stock("stock-numpy-for-torch", evidence.model_is_untrained),
         (Kit("numpy-for-torch", r"site-[12], round 1: returned no parameters.*must return tensors"),),
     ),
     Failure(
         2,
         "MLflow's receiver does not start",
-        Stock("stock-trackers", evidence.nothing_tracked),
+        Stock("stock-trackers", evidence.nothing_is_tracked),
         (
             Kit(
-                "refused-mlflow",
+                "rejected-mlflow",
                 r"server, .*\(MLflowReceiver\)\.tracking_uri: file:///tmp/mlruns is a folder",
             ),
-            Kit("mlflow", r"server, .*\(MLflowReceiver\)\.tracking_uri: file:///tmp/mlruns is a folder"),
         ),
     ),
     Failure(
         2,
-        "MLflow's server is away",
-        Stock("stock-mlflow-out-of-reach", evidence.waits_before_its_first_round, RUNNING),
+        "MLflow's server is unreachable",
+        Stock("stock-mlflow-unreachable", evidence.first_round_does_not_start, RUNNING),
         (
             Kit(
-                "mlflow-out-of-reach",
+                "mlflow-unreachable",
                 r"server, .*\(MLflowReceiver\): tracking could not start: .*127\.0\.0\.1",
             ),
         ),
     ),
     Failure(
         2,
-        "a parameter of the run is given to MLflow twice",
+        "a parameter of the run is sent to MLflow twice",
         Elsewhere((f"{TRACKED}::test_nvflare_loses_all_that_was_logged_with_a_parameter_given_twice",)),
         (Elsewhere((f"{TRACKED}::test_the_guard_ends_a_job_that_gives_a_parameter_twice",)),),
     ),
     Failure(
         3,
-        "tracking is configured, nobody logs",
-        Stock("stock-careless", evidence.no_event_file),
-        (Kit("nothing-logged", r"server, .*: tracking is configured, and no site has logged anything"),),
+        "tracking is configured, and no site logs",
+        Stock("stock-careless", evidence.no_event_file_is_written),
+        (Kit("nothing-logged", r"server, .*: tracking is configured, but no site logged a metric"),),
     ),
     Failure(
         4,
         "the key metric is not among the metrics",
-        Stock("stock-nothing", evidence.no_best_model),
+        Stock("stock-nothing", evidence.no_best_model_is_kept),
         (
             Kit(
                 "other-metric",
@@ -117,46 +117,41 @@ FAILURES = (
     ),
     Failure(
         5,
-        "more sites wanted than there are",
-        Stock("stock-too-many-sites", evidence.waits_for_a_site_that_is_not, SUBMITTED),
+        "the job needs more sites than there are",
+        Stock("stock-too-many-sites", evidence.job_waits_for_a_missing_site, SUBMITTED),
         (Elsewhere((f"{WAITING}::test_a_job_for_more_sites_than_there_are_is_refused",)),),
     ),
     Failure(
         6,
         "one site returns another shape",
-        Stock("stock-another-shape", evidence.one_site_is_lost),
-        (Kit("another-shape", r"site-2, round 1, numpy_key: returned shape \(4,\), and was sent \(2, 2\)"),),
+        Stock("stock-another-shape", evidence.one_site_is_ignored),
+        (_SHAPE,),
     ),
     Failure(
         7,
         "all sites return another shape",
-        Stock("stock-all-another-shape", evidence.model_of_another_shape),
-        (
-            Kit(
-                "all-another-shape",
-                r"site-[12], round 1, numpy_key: returned shape \(4,\), and was sent \(2, 2\)",
-            ),
-        ),
+        Stock("stock-all-another-shape", evidence.model_has_another_shape),
+        (_SHAPE,),  # the guard ends both jobs at the first result
     ),
     Failure(
         8,
-        "a NumPy job without a model",
-        Stock("stock-all-another-shape", evidence.model_of_another_shape),
+        "a NumPy job has no model",
+        Stock("stock-all-another-shape", evidence.model_has_another_shape),
         (
-            Kit("refused-no-model", r"server, .*\(NPModelPersistor\)\.model: no model is given"),
-            Kit("no-model", r"server, .*\(NPModelPersistor\)\.model: no model is given"),
+            Kit("rejected-no-model", r"server, .*\(NPModelPersistor\)\.model: no initial model"),
+            Kit("no-model", r"server, .*\(NPModelPersistor\)\.model: no initial model"),
         ),
     ),
     Failure(
         9,
         "a client fails in cross-site evaluation",
-        Stock("stock-no-evaluation", evidence.empty_evaluation),
+        Stock("stock-no-evaluation", evidence.evaluation_is_empty),
         (Kit("no-evaluation", r"site-2, model of .*: failed in the cross-site evaluation \(task validate"),),
     ),
     Failure(
         10,
-        "an integer over 64 bits",
-        Stock("stock-large-integer", evidence.names_no_number, ""),
+        "meta has an integer over 64 bits",
+        Stock("stock-large-integer", evidence.integer_is_not_named, ""),
         (
             Kit(
                 "large-integer",
@@ -166,39 +161,39 @@ FAILURES = (
     ),
     Failure(
         11,
-        "W&B's receiver is given what it cannot use",
-        Stock("stock-trackers", evidence.nothing_tracked),
-        (Kit("refused-wandb", r"server, .*\(WandBReceiver\): wandb_args has no name, and nothing would be"),),
+        "W&B's receiver has invalid arguments",
+        Stock("stock-trackers", evidence.nothing_is_tracked),
+        (Kit("rejected-wandb", r"server, .*\(WandBReceiver\): wandb_args has no name: nothing would be"),),
     ),
     Failure(
         11,
-        "what the server logs is in no tracker",
+        "no tracker has the metrics of the server",
         Elsewhere((_SERVER_LOGS,)),
         (Elsewhere((_SERVER_LOGS,)),),
     ),
     Failure(
         12,
-        "every site learns how much the others count",
-        Stock("stock-careless", evidence.sites_see_each_others_weights),
-        (Elsewhere(("tests/federation/test_guard.py::test_no_site_sees_how_much_the_others_count",)),),
+        "every site learns the weights of the others",
+        Stock("stock-careless", evidence.sites_see_the_weights_of_others),
+        (Elsewhere(("tests/federation/test_guard.py::test_no_site_learns_the_weights_of_others",)),),
     ),
     Failure(
         13,
-        "a ClientApp of Flower's raises in every round",
-        Elsewhere((f"{FLOWER}::test_nvflares_own_bridge_completes_a_job_whose_client_app_raises",)),
+        "a ClientApp of Flower raises in every round",
+        Elsewhere((f"{FLOWER}::test_nvflare_completes_a_job_whose_client_app_raises",)),
         (
             Kit(
-                "refused-flower",
-                r"server, controller \(FlowerController\): NVFlare's own bridge.*FlowerAppRecipe",
+                "rejected-flower",
+                r"server, controller \(FlowerController\): NVFlare's Flower integration.*FlowerAppRecipe",
             ),
-            Elsewhere((f"{FLOWER}::test_the_guard_ends_a_job_with_nvflares_own_bridge",)),
+            Elsewhere((f"{FLOWER}::test_the_guard_ends_a_job_with_nvflares_flower_integration",)),
             Elsewhere((f"{FLOWER}::test_a_client_app_that_raises_ends_the_job_with_its_site_and_its_error",)),
         ),
     ),
     Failure(
         None,
-        "NaN",
-        Stock("stock-careless", evidence.model_of_nan),
+        "a site returns NaN",
+        Stock("stock-careless", evidence.model_is_nan),
         (
             Kit(
                 "nan",
@@ -209,35 +204,28 @@ FAILURES = (
     Failure(
         None,
         "a site returns nothing",
-        Stock("stock-nothing", evidence.one_site_alone),
+        Stock("stock-nothing", evidence.model_is_that_of_one_site),
         (Kit("nothing", r"site-2, round 1: returned no parameters"),),
     ),
     Failure(
         None,
-        "a site returns a parameter too many",
-        Stock("stock-careless", evidence.model_of_more),
-        (
-            Kit(
-                "more",
-                r"site-2, round 1, more: returned 1 parameter \(more\) that the model it was sent does not",
-            ),
-        ),
+        "a site returns an unknown parameter",
+        Stock("stock-careless", evidence.model_has_an_unknown_parameter),
+        (Kit("more", r"site-2, round 1, more: returned 1 parameter \(more\) not in the model"),),
     ),
     Failure(
         None,
         "a site returns far more than the model",
-        Stock("stock-careless", evidence.taken_in_without_a_word),
+        Stock("stock-careless", evidence.ballast_is_accepted),
         (Kit("large", r"site-2, round 1: returned 70 MiB for a model of 0 MiB"),),
     ),
     Failure(
         None,
-        "a site's training hangs",
-        Stock("stock-hanging", evidence.trains_for_ever, RUNNING),
+        "the training of a site hangs",
+        Stock("stock-hanging", evidence.training_continues, RUNNING),
         (
-            Kit(
-                "hanging", r"site-2, round 1: at work on the task 'train' for \d+ s, and neither returned nor"
-            ),
-            Kit("hanging-process", r"site-2, round 1: at work on the task 'train' for \d+ s, and neither"),
+            Kit("hanging", r"site-2, round 1: the task 'train' has run for \d+ s without a result"),
+            Kit("hanging-process", r"site-2, round 1: the task 'train' has run for \d+ s without a result"),
         ),
     ),
 )

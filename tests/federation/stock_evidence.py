@@ -1,5 +1,4 @@
-"""What is wrong with the jobs that NVFlare alone calls completed or leaves as they are, as assertions: where
-one fails, NVFlare has mended something."""
+"""Assertions about jobs that NVFlare alone completes or leaves running; they fail if NVFlare fixed it."""
 
 from __future__ import annotations
 
@@ -10,8 +9,11 @@ import numpy as np
 from deploy.session.session import COMPLETED
 from tests.federation.guarded_table import Table
 
+SITE_1_ALONE = np.array([[3.0, 4.0], [5.0, 6.0]])
+"""The model after two rounds of site-1."""
 
-def untrained(table: Table) -> None:
+
+def model_is_untrained(table: Table) -> None:
     import torch
 
     file = table.file("stock-numpy-for-torch", "FL_global_model.pt")
@@ -19,79 +21,77 @@ def untrained(table: Table) -> None:
     assert not any(value.any() for value in stored["model"].values())
 
 
-def nothing_tracked(table: Table) -> None:
+def nothing_is_tracked(table: Table) -> None:
     assert not list(table.results("stock-trackers").rglob("mlruns"))
     assert not list(table.results("stock-trackers").rglob("*.wandb"))
-    said = table.file("stock-trackers", "error_log.txt").read_text()
-    assert "MLflowReceiver" in said
-    assert "WandBReceiver" in said
+    log = table.file("stock-trackers", "error_log.txt").read_text()
+    assert "MLflowReceiver" in log
+    assert "WandBReceiver" in log
 
 
-def waits_before_its_first_round(table: Table) -> None:
-    assert "Round 0 started" not in table.ended["stock-mlflow-out-of-reach"].server_log
+def first_round_does_not_start(table: Table) -> None:
+    assert "Round 0 started" not in table.ended["stock-mlflow-unreachable"].server_log
 
 
-def no_event_file(table: Table) -> None:
+def no_event_file_is_written(table: Table) -> None:
     assert not list(table.results("stock-careless").rglob("*tfevents*"))
     assert list(table.results("good").rglob("*tfevents*"))
 
 
-def no_best_model(table: Table) -> None:
+def no_best_model_is_kept(table: Table) -> None:
     best = "new best validation metric"
     assert best not in table.ended["stock-nothing"].server_log
     assert best in table.ended["good"].server_log
 
 
-def waits_for_a_site_that_is_not(table: Table) -> None:
+def job_waits_for_a_missing_site(table: Table) -> None:
     assert "needs 3 sites, and 2 are registered" in table.ended["stock-too-many-sites"].waits_for
 
 
-def one_site_is_lost(table: Table) -> None:
+def one_site_is_ignored(table: Table) -> None:
     model = np.load(table.file("stock-another-shape", "server.npy"))
-    alone = np.array([[3.0, 4.0], [5.0, 6.0]])  # what site-1 alone comes to
-    assert model.shape != alone.shape or np.allclose(model, alone)
+    assert model.shape != SITE_1_ALONE.shape or np.allclose(model, SITE_1_ALONE)
 
 
-def model_of_another_shape(table: Table) -> None:
+def model_has_another_shape(table: Table) -> None:
     """NVFlare's own array of 3 by 3, flattened by the sites."""
     assert np.load(table.file("stock-all-another-shape", "server.npy")).shape == (9,)
 
 
-def empty_evaluation(table: Table) -> None:
+def evaluation_is_empty(table: Table) -> None:
     results = json.loads(table.file("stock-no-evaluation", "cross_val_results.json").read_text())
     assert not any(results.get("site-2", {}).values())
 
 
-def names_no_number(table: Table) -> None:
+def integer_is_not_named(table: Table) -> None:
     outcome = table.ended["stock-large-integer"]
     assert outcome.status != COMPLETED
-    assert "tokens" not in outcome.server_log + "".join(outcome.said.values())
+    assert "tokens" not in outcome.server_log + "".join(outcome.reasons.values())
 
 
-def sites_see_each_others_weights(table: Table) -> None:
-    seen = table.seen("stock")
+def sites_see_the_weights_of_others(table: Table) -> None:
+    seen = table.seen("stock-careless")
     assert len(seen) == 2
-    for one in seen:
-        weights = one["meta"]["metrics_aggregation_info"]["site_weights"]
+    for message in seen:
+        weights = message["meta"]["metrics_aggregation_info"]["site_weights"]
         assert {weight["name"] for weight in weights} == {"site-1", "site-2"}
 
 
-def model_of_nan(table: Table) -> None:
+def model_is_nan(table: Table) -> None:
     assert np.isnan(np.load(table.file("stock-careless", "server.npy"))).all()
 
 
-def one_site_alone(table: Table) -> None:
-    model = np.load(table.file("stock-nothing", "server.npy"))
-    assert np.allclose(model, [[3.0, 4.0], [5.0, 6.0]])
+def model_is_that_of_one_site(table: Table) -> None:
+    assert np.allclose(np.load(table.file("stock-nothing", "server.npy")), SITE_1_ALONE)
 
 
-def model_of_more(table: Table) -> None:
-    assert all("more" in one["parameters"] for one in table.seen("stock"))
+def model_has_an_unknown_parameter(table: Table) -> None:
+    assert all("more" in message["parameters"] for message in table.seen("stock-careless"))
 
 
-def taken_in_without_a_word(table: Table) -> None:
+def ballast_is_accepted(table: Table) -> None:
     assert "ballast" not in table.ended["stock-careless"].server_log
 
 
-def trains_for_ever(table: Table) -> None:
+def training_continues(table: Table) -> None:
     assert "Round 0 started" in table.ended["stock-hanging"].server_log

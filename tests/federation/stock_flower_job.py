@@ -1,5 +1,7 @@
-"""NVFlare's own bridge to Flower with an app whose ClientApp raises: as its FlowerRecipe makes it, but for
-the MetricRelay, which needs a port that the job of a kit does not have."""
+"""A job with NVFlare's own Flower integration and an app whose ClientApp raises.
+
+It is the job of NVFlare's FlowerRecipe without MetricRelay, which would listen on the port of the parent.
+"""
 
 from pathlib import Path
 
@@ -11,24 +13,24 @@ from fl_app.guard.component import JobGuard
 
 APP = Path(__file__).with_name("raising_flower_app")
 ROUNDS = 2
-_WITHIN = 60
-"""Seconds, on a busy machine."""
+_TIMEOUT = 60
+"""Timeout in seconds."""
 
 
 def export(into: Path, name: str = "stock-flower", guarded: bool = False) -> Path:
-    """The job's folder. It needs no Flower where it is put together."""
+    """Write the job's folder; this needs no Flower."""
     job = FedJob(name=name, min_clients=2)
     job.to_server(
         FlowerController(
-            superlink_ready_timeout=_WITHIN,
-            configure_task_timeout=_WITHIN,
-            start_task_timeout=_WITHIN,
-            max_client_op_interval=10.0 * _WITHIN,
+            superlink_ready_timeout=_TIMEOUT,
+            configure_task_timeout=_TIMEOUT,
+            start_task_timeout=_TIMEOUT,
+            max_client_op_interval=10.0 * _TIMEOUT,
             run_config={"rounds": ROUNDS},
         )
     )
     job.to_server(str(APP))
-    job.to_clients(FlowerExecutor(per_msg_timeout=_WITHIN, tx_timeout=10.0 * _WITHIN))
+    job.to_clients(FlowerExecutor(per_msg_timeout=_TIMEOUT, tx_timeout=10.0 * _TIMEOUT))
     job.to_clients(str(APP))
     if not guarded:
         job.to_server(JobGuard(enabled=False), id="own_guard")

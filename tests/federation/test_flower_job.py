@@ -1,4 +1,4 @@
-"""The job `flower-digits` in a federation that has Flower: its result, its ends, and what is left of it."""
+"""The job `flower-digits` in a federation with Flower: its results, its failures and its processes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.federation.flower import FlowerFederation
 from tests.unit.fedadagrad.reference import run
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.federation
+pytestmark = [pytest.mark.federation, pytest.mark.extended]
 
 SITES = ["site-1", "site-2"]
 PARAMETERS = DigitParameters(rounds=2, fraction_train=1, local_epochs=2, hidden=16, seed=5)
@@ -43,7 +43,7 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlowerFeder
         federation.remove()
 
 
-def test_it_comes_to_what_a_plain_loop_comes_to_and_leaves_no_process(
+def test_the_job_equals_its_reference_and_leaves_no_process(
     federation: FlowerFederation, tmp_path: Path
 ) -> None:
     settings = [f"{name}={value}" for name, value in PARAMETERS.model_dump().items()]
@@ -65,7 +65,7 @@ def test_it_comes_to_what_a_plain_loop_comes_to_and_leaves_no_process(
         (round, site) for round in (1, 2) for site in SITES
     ]
     logged = {folder.name for folder in (tmp_path / "results" / "tb_events").iterdir()}
-    assert logged > set(SITES), "the server's metrics are there, too"
+    assert logged > set(SITES), "the server logs metrics, too"
     eventually(lambda: not federation.flower_processes(), 30, "Flower's processes end with the job")
 
 
@@ -80,7 +80,7 @@ def test_a_client_app_that_raises_ends_the_job_with_its_site_and_its_error(
     assert "no images here" in watched.stderr
 
 
-def test_nvflares_own_bridge_completes_a_job_whose_client_app_raises(
+def test_nvflare_completes_a_job_whose_client_app_raises(
     federation: FlowerFederation, tmp_path: Path
 ) -> None:
     job_id = _submit(federation, stock_flower_job.export(tmp_path))
@@ -91,11 +91,13 @@ def test_nvflares_own_bridge_completes_a_job_whose_client_app_raises(
     assert "FileNotFoundError: no images here" in log.read_text(encoding="utf-8")
 
 
-def test_the_guard_ends_a_job_with_nvflares_own_bridge(federation: FlowerFederation, tmp_path: Path) -> None:
+def test_the_guard_ends_a_job_with_nvflares_flower_integration(
+    federation: FlowerFederation, tmp_path: Path
+) -> None:
     job_id = _submit(federation, stock_flower_job.export(tmp_path, guarded=True))
     watched = federation.flarefleet("watch", job_id)
     assert watched.returncode == 1
-    assert "server, controller (FlowerController): NVFlare's own bridge to Flower goes on" in watched.stderr
+    assert "server, controller (FlowerController): NVFlare's Flower integration ignores" in watched.stderr
     assert "FlowerAppRecipe" in watched.stderr
 
 
@@ -113,7 +115,7 @@ def test_an_aborted_job_leaves_no_process(federation: FlowerFederation) -> None:
     eventually(lambda: not federation.flower_processes(), 60, "no process of Flower is left")
 
 
-def test_what_needs_flower_itself_keeps_its_promises() -> None:
+def test_the_tests_that_need_flower_pass() -> None:
     pass_where(create(), "tests/flower")
 
 

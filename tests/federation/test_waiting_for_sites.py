@@ -44,7 +44,7 @@ def test_a_job_that_needs_more_sites_than_exist_is_refused(session: AdminSession
     folder = guarded_jobs.for_more_sites(job(tmp_path), 5)
     with pytest.raises(Failed) as refused:
         session.submit(folder, uuid.uuid4().hex)
-    assert "needs 5 sites, and 2 are registered (site-1, site-2); 3 more have never been" in str(
+    assert "needs 5 sites, and 2 are registered (site-1, site-2); 3 more have never registered" in str(
         refused.value
     )
     assert "submit it for fewer sites" in str(refused.value)

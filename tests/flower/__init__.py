@@ -1,1 +1,1 @@
-"""What needs Flower itself, run from .venv-flower by tests/federation/test_flower_job.py."""
+"""Tests that need Flower; tests/federation/test_flower_job.py runs them in .venv-flower."""

@@ -1,4 +1,4 @@
-"""What flower-digits makes of answers that are no site's. Runs in .venv-flower."""
+"""How flower-digits handles replies of the SuperLink itself. Runs in .venv-flower."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from fl_app.jobs.flower_digits.app.flower_digits_app.strategy import DigitStrate
 from fl_app.jobs.shared.classifier import DigitClassifier
 
 
-def test_an_error_of_the_superlink_itself_ends_the_round_with_its_reason(tmp_path: Path) -> None:
+def test_an_error_of_the_superlink_fails_the_round_with_its_reason(tmp_path: Path) -> None:
     settings = DigitParameters(hidden=16)
     journal = EvaluationJournal(tmp_path, DigitClassifier(16, 0), divide(2, 0).test)
     strategy = DigitStrategy(settings, {"site-1": 11, "site-2": 22}, journal)
     strategy.sampled = ["site-1"]
-    asked = Message(RecordDict(), dst_node_id=11, message_type=MessageType.TRAIN)
-    asked.metadata.__dict__["_dst_node_id"] = 1  # the SuperLink answers
-    answer = Message(Error(code=5, reason="Node Unavailable"), reply_to=asked)
+    request = Message(RecordDict(), dst_node_id=11, message_type=MessageType.TRAIN)
+    request.metadata.__dict__["_dst_node_id"] = 1  # the SuperLink replies
+    reply = Message(Error(code=5, reason="Node Unavailable"), reply_to=request)
 
-    with pytest.raises(SiteFailed, match="round 3: no answer of a site came: Node Unavailable"):
-        strategy.aggregate_train(3, [answer])
+    with pytest.raises(SiteFailed, match="round 3: no site replied: Node Unavailable"):
+        strategy.aggregate_train(3, [reply])

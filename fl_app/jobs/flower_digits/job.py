@@ -1,4 +1,4 @@
-"""The job `flower-digits`: the job `fedadagrad` as a Flower app."""
+"""The job `flower-digits`: `fedadagrad` as a Flower app."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ DESCRIPTION = (
 )
 NEEDS = {"sklearn": "flarefleet[jobs]"}
 EXTRAS = ("flower",)
-WARM_UP = ("fl_app.flower.recipe",)
+WARM_UP = ("fl_app.jobs.flower_recipe",)
 APP = "fl_app.jobs.flower_digits.app"
 
 
 class FlowerDigitsParameters(DigitParameters):
-    """Those of fedadagrad; a round takes longer, because Flower starts a process for each message."""
+    """The parameters of fedadagrad, with fewer rounds: Flower starts a process for each message."""
 
     rounds: int = Field(6, ge=1, le=1000)
-    """How often the sites' models are averaged."""
+    """Number of rounds."""
 
 
 PARAMETERS = FlowerDigitsParameters
 
 
 def recipe(parameters: FlowerDigitsParameters, sites: Sequence[str]) -> Recipe:
-    """Put the job together for these sites, whatever their names; images are divided in alphabetical order.
+    """Build the job for these sites; they receive their images in the alphabetical order of their names.
 
     Raises:
-        ValueError: the images cannot be divided over so many sites, or the Flower here is none that works.
+        ValueError: the number of sites is invalid, or an unsupported Flower is installed.
     """
     from nvflare.recipe.utils import add_experiment_tracking
 
-    from fl_app.flower.recipe import FlowerAppRecipe
     from fl_app.jobs.fedadagrad.digits import divide
+    from fl_app.jobs.flower_recipe import FlowerAppRecipe
 
     divide(len(sites), parameters.seed)
     named = {name.replace("_", "-"): value for name, value in parameters.model_dump().items()}

@@ -1,1 +1,1 @@
-"""A Flower app of stock parts, whose ClientApp raises at one site."""
+"""A Flower app whose ClientApp raises at one site."""

@@ -57,7 +57,7 @@ def cyclic() -> Any:
 
 
 def flower() -> Any:
-    from fl_app.flower.recipe import FlowerAppRecipe
+    from fl_app.jobs.flower_recipe import FlowerAppRecipe
 
     return FlowerAppRecipe(
         name="flower",

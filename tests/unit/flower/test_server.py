@@ -1,4 +1,4 @@
-"""What the server's part of a Flower job makes of a SuperNode that ends."""
+"""What the server does when a SuperNode exits."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from nvflare.app_common.tie.defs import Constant
 from fl_app.flower.server import FlowerServer
 
 
-class Ended(FlowerServer):
-    """Notes down why the job would end."""
+class RecordingServer(FlowerServer):
+    """Records why the job would end."""
 
     def __init__(self) -> None:
         super().__init__(app="an_app", run_config={})
@@ -27,12 +27,12 @@ class Ended(FlowerServer):
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Ended:
-    monkeypatch.setattr("fl_app.flower.server.report", lambda *_: None)  # it needs NVFlare's engine
-    return Ended()
+def server(monkeypatch: pytest.MonkeyPatch) -> RecordingServer:
+    monkeypatch.setattr("fl_app.flower.server.report", lambda *_: None)  # needs an engine
+    return RecordingServer()
 
 
-def done(server: Ended, exit_code: int = 0) -> Any:
+def exit_super_node(server: RecordingServer, exit_code: int = 0) -> Any:
     peer = FLContext()
     peer.set_prop("__identity_name__", "site-1", private=False)
     context = FLContext()
@@ -43,24 +43,22 @@ def done(server: Ended, exit_code: int = 0) -> Any:
 
 
 @pytest.mark.parametrize("exit_code", [0, 1])
-def test_a_supernode_that_ends_before_the_app_ends_the_job_with_its_site(
-    server: Ended, exit_code: int
-) -> None:
-    done(server, exit_code)
+def test_a_super_node_that_exits_before_the_app_ends_the_job(server: RecordingServer, exit_code: int) -> None:
+    exit_super_node(server, exit_code)
     (reason,) = server.reasons
-    assert reason.startswith(f"site-1: its SuperNode ended (exit code {exit_code}) before the ServerApp did.")
+    assert reason.startswith(f"site-1: its SuperNode exited before the ServerApp (exit code {exit_code}).")
 
 
-def test_a_supernode_that_ends_after_the_run_is_done(server: Ended) -> None:
-    """Sites are told that the run has finished seconds before the controller is."""
+def test_a_super_node_that_exits_after_the_run_is_done(server: RecordingServer) -> None:
+    """Sites learn that the run has finished seconds before the controller."""
     server.get_applet(FLContext()).flower_run_finished = True
-    done(server)
+    exit_super_node(server)
     assert not server.reasons
     assert server.client_statuses["site-1"].app_done
 
 
-def test_a_supernode_that_ends_with_its_job_adds_no_reason(server: Ended) -> None:
+def test_a_super_node_that_exits_after_an_abort_adds_no_reason(server: RecordingServer) -> None:
     server.abort_signal = Signal()
     server.abort_signal.trigger(True)
-    done(server)
+    exit_super_node(server)
     assert not server.reasons

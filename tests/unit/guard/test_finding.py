@@ -1,4 +1,4 @@
-"""A reason is one line, and is found again in a log."""
+"""A reason is one line, and can be found in a log."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ WHOLE = Finding("is NaN", "Lower the learning rate.", site="site-2", round=2, ke
         (Finding("is NaN", "Do.", round=0), "round 1: is NaN. Do."),
     ],
 )
-def test_a_reason_is_one_line_with_what_is_known_of_its_place(finding: Finding, line: str) -> None:
+def test_a_reason_is_one_line_with_its_place_if_known(finding: Finding, line: str) -> None:
     assert finding.line == line
 
 
-def test_a_reason_survives_its_way_from_a_site_to_the_server() -> None:
+def test_a_finding_keeps_its_fields_on_the_way_to_the_server() -> None:
     assert Finding(**WHOLE.document()) == WHOLE
 
 
-def test_reasons_are_found_in_a_log_once_each_and_in_order() -> None:
+def test_distinct_reasons_are_found_in_a_log_in_order() -> None:
     log = (
         f"2026-01-01 00:00:00,000 - JobGuard - ERROR - [identity=x] - {MARK} {WHOLE.line}\n"
         f"... Aborting current RUN due to FATAL_SYSTEM_ERROR received: {MARK} {WHOLE.line}\n"
@@ -37,7 +37,7 @@ def test_reasons_are_found_in_a_log_once_each_and_in_order() -> None:
     assert reasons_in("nothing here") == ()
 
 
-def test_a_refused_result_is_an_error_that_carries_its_reason() -> None:
+def test_a_refusal_is_an_error_with_the_reason() -> None:
     reply = refusal(WHOLE.line)
     assert reply.get_return_code() == ReturnCode.EXECUTION_EXCEPTION
     assert reply.get_header(REASON_HEADER) == WHOLE.line

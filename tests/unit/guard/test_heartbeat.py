@@ -1,20 +1,15 @@
-"""Which site is silent, and whether a job waits for it in vain."""
+"""Which site is lost, and whether a task can complete without it."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from nvflare.apis.client import Client
-from nvflare.apis.controller_spec import ClientTask, Task
-from nvflare.apis.impl.bcast_manager import BcastTaskManager
-from nvflare.apis.impl.wf_comm_server import _TASK_KEY_MANAGER
-from nvflare.apis.shareable import Shareable
 
-from fl_app.guard.heartbeat import SignsOfLife, waiting_in_vain
+from fl_app.guard.heartbeat import Heartbeats, find_lost_site
+from tests.unit.guard.tasks import broadcast, controller
 
-LIMIT = 300.0
+TIMEOUT = 300.0
 
 
 class Clock:
@@ -31,69 +26,60 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def life(clock: Clock) -> SignsOfLife:
-    signs = SignsOfLife(clock)
-    signs.expect(["site-1", "site-2"])
-    return signs
-
-
-def test_a_site_without_work_that_no_longer_asks_is_silent(clock: Clock, life: SignsOfLife) -> None:
-    clock.now = 200
-    life.seen("site-1")
-    clock.now = 400
-    assert life.silent(LIMIT) == {"site-2": 400}
-
-
-def test_a_site_at_work_that_never_signalled_may_just_be_busy(clock: Clock, life: SignsOfLife) -> None:
-    life.assigned("site-2")
-    clock.now = 10_000
-    assert "site-2" not in life.silent(LIMIT)
-
-
-def test_a_site_at_work_that_stopped_signalling_is_silent(clock: Clock, life: SignsOfLife) -> None:
-    life.assigned("site-2")
-    life.signalled("site-2")
-    clock.now = 290
-    assert life.silent(LIMIT) == {}
-    clock.now = 301
-    assert "site-2" in life.silent(LIMIT)
-
-
-def task(answered: tuple[str, ...] = (), *, timeout: int = 0, min_responses: int = 0) -> Task:
-    made = Task("train", Shareable(), timeout=timeout)
-    made.targets = ["site-1", "site-2", "site-3"]
-    made.props[_TASK_KEY_MANAGER] = BcastTaskManager(made, min_responses, 0)
-    for name in answered:
-        one = ClientTask(Client(name, "token"), made)
-        one.result_received_time = 1.0
-        made.client_tasks.append(one)
+def heartbeats(clock: Clock) -> Heartbeats:
+    made = Heartbeats(clock)
+    made.expect(["site-1", "site-2"])
     return made
 
 
-def controller(*tasks: Any) -> Any:
-    return SimpleNamespace(communicator=SimpleNamespace(_tasks=list(tasks)))
+def test_an_idle_site_that_stopped_polling_is_overdue(clock: Clock, heartbeats: Heartbeats) -> None:
+    clock.now = 200
+    heartbeats.polled("site-1")
+    clock.now = 400
+    assert heartbeats.overdue(TIMEOUT) == {"site-2": 400}
 
 
-def test_a_task_without_a_timeout_that_needs_a_silent_site_waits_in_vain() -> None:
-    finding = waiting_in_vain(controller(task(("site-1",))), {"site-2": 301.0})
+def test_a_site_with_a_task_that_never_sent_a_heartbeat_is_not_overdue(
+    clock: Clock, heartbeats: Heartbeats
+) -> None:
+    heartbeats.assigned("site-2")
+    clock.now = 10_000
+    assert "site-2" not in heartbeats.overdue(TIMEOUT)
+
+
+def test_a_site_with_a_task_that_stopped_its_heartbeats_is_overdue(
+    clock: Clock, heartbeats: Heartbeats
+) -> None:
+    heartbeats.assigned("site-2")
+    heartbeats.received("site-2")
+    clock.now = 290
+    assert heartbeats.overdue(TIMEOUT) == {}
+    clock.now = 301
+    assert "site-2" in heartbeats.overdue(TIMEOUT)
+
+
+def test_a_task_without_a_timeout_that_needs_a_lost_site_is_found() -> None:
+    finding = find_lost_site(controller(broadcast("site-1")), {"site-2": 301.0})
     assert finding is not None
-    assert finding.line.startswith("site-2: not heard of for 301 s, and the task 'train' waits for it")
+    assert finding.line.startswith(
+        "site-2: no heartbeat for 301 s, and the task 'train' waits for it without"
+    )
 
 
 @pytest.mark.parametrize(
-    ("standing", "silent"),
+    ("task", "overdue"),
     [
-        (task(("site-1",), timeout=60), {"site-2": 301.0}),
-        (task(("site-2",)), {"site-2": 301.0}),
-        (task(min_responses=2), {"site-2": 301.0}),
-        (task(), {"site-9": 301.0}),
-        (task(), {}),
+        (broadcast("site-1", timeout=60), {"site-2": 301.0}),
+        (broadcast("site-2"), {"site-2": 301.0}),
+        (broadcast(min_responses=2), {"site-2": 301.0}),
+        (broadcast(), {"site-9": 301.0}),
+        (broadcast(), {}),
     ],
-    ids=["it has a timeout", "it has answered", "enough others", "no target", "nobody silent"],
+    ids=["has a timeout", "has returned", "other sites suffice", "is no target", "no site is overdue"],
 )
-def test_a_task_that_can_end_does_not_wait_in_vain(standing: Task, silent: dict[str, float]) -> None:
-    assert waiting_in_vain(controller(standing), silent) is None
+def test_a_task_that_can_complete_is_ignored(task: Any, overdue: dict[str, float]) -> None:
+    assert find_lost_site(controller(task), overdue) is None
 
 
-def test_no_workflow_no_waiting() -> None:
-    assert waiting_in_vain(None, {"site-2": 301.0}) is None
+def test_nothing_is_found_between_two_workflows() -> None:
+    assert find_lost_site(None, {"site-2": 301.0}) is None

@@ -1,5 +1,4 @@
-"""Every job has its guard: through each kit, and through each recipe of the kit; what cannot work is not
-submitted."""
+"""Each kit and each recipe of the kit adds the guard, and `submit` rejects silent failures."""
 
 from __future__ import annotations
 
@@ -23,7 +22,7 @@ def guards_in(file: Path) -> list[Any]:
     return [one for one in json.loads(file.read_text())["components"] if one["path"] == PATH]
 
 
-def test_each_kit_brings_the_guard_to_every_job(tmp_path: Path) -> None:
+def test_each_kit_adds_the_guard_to_every_job(tmp_path: Path) -> None:
     federation = Federation(tmp_path, "site-1")
     federation.provision()
     for kit in (SERVER, "site-1"):
@@ -31,7 +30,7 @@ def test_each_kit_brings_the_guard_to_every_job(tmp_path: Path) -> None:
         assert len(guards_in(file)) == 1
 
 
-def test_a_job_of_the_kit_carries_the_guard_into_the_simulator(tmp_path: Path) -> None:
+def test_a_recipe_of_the_kit_adds_the_guard_for_the_simulator(tmp_path: Path) -> None:
     request = ExportRequest(parameters={}, sites=("site-1", "site-2"), only_these=False, folder=tmp_path)
     made = export(find("probe"), request).folder
     assert made is not None
@@ -39,7 +38,7 @@ def test_a_job_of_the_kit_carries_the_guard_into_the_simulator(tmp_path: Path) -
         assert len(guards_in(made / "app" / "config" / config)) == 1
 
 
-def test_a_job_whose_configuration_cannot_work_is_refused_with_each_reason(tmp_path: Path) -> None:
+def test_submit_reports_every_silent_failure_in_a_configuration(tmp_path: Path) -> None:
     persistor = "nvflare.app_common.np.np_model_persistor.NPModelPersistor"
     mlflow = "nvflare.app_opt.tracking.mlflow.mlflow_receiver.MLflowReceiver"
     components = [
@@ -52,5 +51,5 @@ def test_a_job_whose_configuration_cannot_work_is_refused_with_each_reason(tmp_p
     with pytest.raises(InputError) as refused:
         refuse_silent_failures(ExportReply(folder=tmp_path))
     assert len(refused.value.messages) == 2
-    assert "no model is given" in refused.value.messages[0]
+    assert "no initial model" in refused.value.messages[0]
     assert "file:///runs is a folder" in refused.value.messages[1]

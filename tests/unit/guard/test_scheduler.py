@@ -1,4 +1,4 @@
-"""The scheduler of a kit's server, without a server around it: what it refuses, lets wait and gives up."""
+"""Which jobs the scheduler rejects, lets wait and drops; without a server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fl_app.guard.scheduler import JobScheduler
 
 
 class Server:
-    """What the scheduler asks of NVFlare's server and of its job manager."""
+    """NVFlare's server and job manager, as far as the scheduler uses them."""
 
     def __init__(self, folder: Path, *registered: str) -> None:
         self.folder = folder
@@ -52,7 +52,7 @@ def server(tmp_path: Path) -> Server:
 
 @pytest.fixture
 def scheduled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The jobs that NVFlare's own scheduler gets to see."""
+    """The jobs that reach NVFlare's own scheduler."""
     seen: list[str] = []
 
     def schedule(_: Any, manager: Any, candidates: list[Job], fl_ctx: FLContext) -> tuple[None, None]:
@@ -63,14 +63,14 @@ def scheduled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
-def job(least: int, submitted: float | None = None, **props: float) -> Job:
+def job(min_sites: int, submitted: float | None = None, **props: float) -> Job:
     meta = {
-        "min_clients": least,
+        "min_clients": min_sites,
         "deploy_map": {"app": ["@ALL"]},
         "submit_time": time.time() if submitted is None else submitted,
         "custom_props": props,
     }
-    return Job("a-job", {}, {"app": ["@ALL"]}, meta, min_sites=least)
+    return Job("a-job", {}, {"app": ["@ALL"]}, meta, min_sites=min_sites)
 
 
 def refusal_of(scheduler: JobScheduler, server: Server, one: Job) -> str:
@@ -80,25 +80,25 @@ def refusal_of(scheduler: JobScheduler, server: Server, one: Job) -> str:
     return str(context.get_prop(FLContextKey.JOB_BLOCK_REASON) or "")
 
 
-def test_a_job_that_can_never_have_its_sites_is_refused_when_it_is_submitted(server: Server) -> None:
+def test_a_job_with_a_permanent_shortage_is_rejected_at_submission(server: Server) -> None:
     assert refusal_of(JobScheduler(), server, job(2)) == ""
     assert refusal_of(JobScheduler(), server, job(3)).startswith("[guard] min_clients: needs 3 sites, and 2")
     assert refusal_of(JobScheduler(), server, job(3, wait_for_sites=60)) == ""
 
 
-def test_a_site_that_was_here_once_is_remembered_over_a_restart(server: Server) -> None:
+def test_a_restart_does_not_forget_known_sites(server: Server) -> None:
     JobScheduler().handle_event(EventType.CLIENT_REGISTER_PROCESSED, server.context())
     server.registered = ["site-1"]
     assert refusal_of(JobScheduler(), server, job(2)) == ""
 
 
-def test_a_job_with_enough_sites_is_nvflares_to_schedule(server: Server, scheduled: list[str]) -> None:
+def test_nvflare_schedules_a_job_that_has_its_sites(server: Server, scheduled: list[str]) -> None:
     JobScheduler().schedule_job(server, [job(2)], server.context())  # type: ignore[arg-type]
     assert scheduled == ["a-job"]
     assert server.stored == []
 
 
-def test_a_job_that_waits_says_once_what_for(server: Server, scheduled: list[str]) -> None:
+def test_a_waiting_job_records_once_which_sites_it_lacks(server: Server, scheduled: list[str]) -> None:
     scheduler, waiting = JobScheduler(), job(2)
     scheduler.handle_event(EventType.CLIENT_REGISTER_PROCESSED, server.context())
     server.registered = ["site-1"]
@@ -110,7 +110,7 @@ def test_a_job_that_waits_says_once_what_for(server: Server, scheduled: list[str
     assert "not registered: site-2" in history[0]
 
 
-def test_a_job_has_waited_long_enough_when_its_patience_or_the_servers_is_over(
+def test_a_job_is_dropped_after_its_own_wait_limit_or_that_of_the_server(
     server: Server, scheduled: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scheduler = JobScheduler()
@@ -121,14 +121,14 @@ def test_a_job_has_waited_long_enough_when_its_patience_or_the_servers_is_over(
     assert server.status == {}
     scheduler.schedule_job(server, [job(2, time.time() - 150)], server.context())  # type: ignore[arg-type]
     assert server.status == {"a-job": RunStatus.FINISHED_CANT_SCHEDULE}
-    assert "Given up after 150 s." in server.stored[-1][-1]
+    assert "Dropped after 150 s." in server.stored[-1][-1]
     server.status.clear()
     own = job(2, time.time() - 150, wait_for_sites=500)
     scheduler.schedule_job(server, [own], server.context())  # type: ignore[arg-type]
     assert server.status == {}
 
 
-def test_a_job_that_came_another_way_and_can_never_begin_ends_at_once(
+def test_a_queued_job_with_a_permanent_shortage_is_dropped_immediately(
     server: Server, scheduled: list[str]
 ) -> None:
     JobScheduler().schedule_job(server, [job(3)], server.context())  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What the guard does with a task and its result, on both sides, without a federation around it."""
+"""What the guard does with tasks and results, on the server and at a site; without a federation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_constant import FLContextKey, ReservedKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.server_engine_spec import ServerEngineSpec
-from nvflare.apis.shareable import Shareable, make_reply
+from nvflare.apis.shareable import Shareable, make_copy, make_reply
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.widgets.intime_model_selector import IntimeModelSelector
 from nvflare.app_common.workflows.fedavg import FedAvg
@@ -20,15 +20,16 @@ from fl_app.guard import FINDING_EVENT, Finding, report
 from fl_app.guard.component import JobGuard
 from fl_app.guard.finding import REASON_HEADER
 from fl_app.guard.privacy import withhold_site_weights
-from fl_app.guard.server import Limits, ServerGuard
+from fl_app.guard.server import ServerGuard
 from fl_app.guard.site import CHECKED_HEADER, SiteGuard
-from fl_app.guard.workflows import promise_of
+from fl_app.guard.timeouts import Timeouts
+from fl_app.guard.workflows import expectations_of
 
 MODEL = {"w": np.zeros((2, 2))}
 
 
 class Component:
-    """Stands for the JobGuard: keeps what was said."""
+    """A JobGuard that records its messages."""
 
     def __init__(self) -> None:
         self.panics: list[str] = []
@@ -41,15 +42,15 @@ class Component:
         self.panics.append(reason)
 
 
-class Around:
-    """One task of a job, as NVFlare's events show it to the server's guard and to a site's."""
+class Round:
+    """The events of one task, for the guard of the server and that of a site."""
 
     def __init__(self, components: dict[str, Any] | None = None) -> None:
-        self.said = Component()
+        self.component = Component()
         components = components or {}
-        self.server = ServerGuard(self.said, components, Limits(300, 0))  # type: ignore[arg-type]
-        self.server._promise = promise_of(FedAvg(num_clients=2), components)
-        self.site = SiteGuard(self.said, components)  # type: ignore[arg-type]
+        self.server = ServerGuard(self.component, components, Timeouts(300, 0))  # type: ignore[arg-type]
+        self.server._expectations = expectations_of(FedAvg(num_clients=2), components)
+        self.site = SiteGuard(self.component, components)  # type: ignore[arg-type]
         self.site._name = "site-2"
 
     def send(self, task: Shareable) -> Shareable:
@@ -81,8 +82,8 @@ class Around:
 
 
 @pytest.fixture
-def around() -> Around:
-    return Around()
+def round() -> Round:
+    return Round()
 
 
 def model(parameters: dict[str, Any] | None = None, kind: str = DataKind.WEIGHTS, **meta: Any) -> Shareable:
@@ -91,38 +92,38 @@ def model(parameters: dict[str, Any] | None = None, kind: str = DataKind.WEIGHTS
     return shareable
 
 
-def test_a_sound_round_passes_and_its_numbers_are_looked_at_once(around: Around) -> None:
-    task = around.send(model())
-    result = around.receive(around.at_site(model(), task))
-    assert around.said.panics == []
+def test_a_valid_result_is_accepted_and_its_numbers_are_checked_once(round: Round) -> None:
+    task = round.send(model())
+    result = round.receive(round.at_site(model(), task))
+    assert round.component.panics == []
     assert result.get_header(CHECKED_HEADER) is True
 
 
-def test_what_a_site_must_not_send_is_replaced_by_the_reason_and_ends_the_job(around: Around) -> None:
-    task = around.send(model())
-    result = around.at_site(model({"w": np.full((2, 2), np.nan)}), task)
+def test_an_invalid_result_is_replaced_at_the_site_and_ends_the_job(round: Round) -> None:
+    task = round.send(model())
+    result = round.at_site(model({"w": np.full((2, 2), np.nan)}), task)
     assert result.get_return_code() == ReturnCode.EXECUTION_EXCEPTION
     assert "DXO" not in result
-    around.receive(result)
-    (reason,) = around.said.panics
+    round.receive(result)
+    (reason,) = round.component.panics
     assert reason.startswith("[guard] site-2, round 5, w: returned 4 numbers that are NaN")
 
 
-def test_a_site_without_a_guard_is_judged_by_the_server(around: Around) -> None:
-    around.send(model())
-    result = around.receive(model({"w": np.full((2, 2), np.nan)}))
-    assert len(around.said.panics) == 1
+def test_the_server_checks_the_result_of_a_site_without_a_guard(round: Round) -> None:
+    round.send(model())
+    result = round.receive(model({"w": np.full((2, 2), np.nan)}))
+    assert len(round.component.panics) == 1
     assert result.get_return_code() == ReturnCode.EXECUTION_EXCEPTION
     assert "DXO" not in result
     assert result.get_header(AppConstants.CURRENT_ROUND) == 4
 
 
-def test_the_first_reason_stays_the_reason(around: Around) -> None:
-    around.send(model())
-    around.receive(model({}))
-    around.send(model())
-    around.receive(model({"w": np.zeros(4)}))
-    (reason,) = around.said.panics
+def test_only_the_first_reason_counts(round: Round) -> None:
+    round.send(model())
+    round.receive(model({}))
+    round.send(model())
+    round.receive(model({"w": np.zeros(4)}))
+    (reason,) = round.component.panics
     assert "returned no parameters" in reason
 
 
@@ -139,53 +140,51 @@ def test_the_first_reason_stays_the_reason(around: Around) -> None:
     ],
     ids=["differences", "collection", "statistics", "encrypted", "failed", "aborted", "no DXO"],
 )
-def test_what_the_guard_does_not_understand_or_others_answer_for_passes(
-    around: Around, result: Shareable
-) -> None:
-    around.send(model())
-    around.receive(result)
-    assert around.said.panics == []
+def test_unknown_encrypted_and_failed_results_are_accepted(round: Round, result: Shareable) -> None:
+    round.send(model())
+    round.receive(result)
+    assert round.component.panics == []
 
 
-def test_a_job_that_begins_without_a_model_may_return_one(around: Around) -> None:
-    around.send(model({}))
-    around.receive(model())
-    assert around.said.panics == []
+def test_a_job_that_starts_without_a_model_may_return_one(round: Round) -> None:
+    round.send(model({}))
+    round.receive(model())
+    assert round.component.panics == []
 
 
-def test_metrics_in_place_of_a_trained_model_are_no_result_of_training(around: Around) -> None:
-    around.send(model())
-    around.receive(model({"accuracy": 1.0}, kind=DataKind.METRICS))
-    assert "returned no parameters" in around.said.panics[0]
+def test_metrics_without_a_model_are_no_training_result(round: Round) -> None:
+    round.send(model())
+    round.receive(model({"accuracy": 1.0}, kind=DataKind.METRICS))
+    assert "returned no parameters" in round.component.panics[0]
 
 
 @pytest.mark.parametrize(
     ("metrics", "ends"),
     [({"accuracy": 0.5}, False), ({"auc": 0.5}, True), ({}, False), (None, False), (0.5, False)],
 )
-def test_a_key_metric_must_be_among_the_metrics_where_there_are_any(metrics: Any, ends: bool) -> None:
-    around = Around({"selector": IntimeModelSelector(key_metric="accuracy")})
-    around.send(model())
-    around.receive(model(**{MetaKey.INITIAL_METRICS: metrics}))
-    assert bool(around.said.panics) is ends
+def test_the_key_metric_must_be_among_the_returned_metrics(metrics: Any, ends: bool) -> None:
+    round = Round({"selector": IntimeModelSelector(key_metric="accuracy")})
+    round.send(model())
+    round.receive(model(**{MetaKey.INITIAL_METRICS: metrics}))
+    assert bool(round.component.panics) is ends
 
 
-def test_an_integer_that_no_message_carries_is_stopped_on_either_side(around: Around) -> None:
-    task = around.send(model())
-    result = around.at_site(model(tokens=1 << 70), task)
+def test_a_large_integer_is_stopped_at_the_site_and_on_the_server(round: Round) -> None:
+    task = round.send(model())
+    result = round.at_site(model(tokens=1 << 70), task)
     assert "meta.tokens: an integer of 71 bits" in result.get_header(REASON_HEADER)
-    around.send(model(lr_steps=1 << 70))
-    assert "to be sent to site-2: an integer of 71 bits" in around.said.panics[0]
+    round.send(model(lr_steps=1 << 70))
+    assert "its task has an integer of 71 bits" in round.component.panics[0]
 
 
-def weighed() -> Shareable:
+def weighted() -> Shareable:
     info = {"aggregation": {"method": "weighted"}, "site_weights": [{"name": "site-1", "weight": 10}]}
     return model(metrics_aggregation_info=info, nr_aggregated=2)
 
 
-def test_site_weights_are_taken_out_of_one_copy_and_stay_in_what_it_was_made_from() -> None:
-    original = weighed()
-    copy = Shareable(original)
+def test_site_weights_are_removed_from_a_copy_and_stay_in_the_original() -> None:
+    original = weighted()
+    copy = make_copy(original)
     assert withhold_site_weights(copy)
     assert copy["DXO"]["meta"]["metrics_aggregation_info"] == {"aggregation": {"method": "weighted"}}
     assert copy["DXO"]["meta"]["nr_aggregated"] == 2
@@ -196,14 +195,14 @@ def test_site_weights_are_taken_out_of_one_copy_and_stay_in_what_it_was_made_fro
 @pytest.mark.parametrize(
     "task", [model(), Shareable(), Shareable({"DXO": "odd"}), model(metrics_aggregation_info=1)]
 )
-def test_a_task_without_site_weights_stays_as_it_is(task: Shareable) -> None:
+def test_a_task_without_site_weights_is_unchanged(task: Shareable) -> None:
     before = dict(task)
     assert not withhold_site_weights(task)
     assert dict(task) == before
 
 
 class Engine(ServerEngineSpec):
-    """An engine with no more than the guard asks for."""
+    """An engine, as far as the guard uses it."""
 
     def __init__(self, **components: Any) -> None:
         self.components = components
@@ -231,29 +230,29 @@ def context_of(engine: Engine) -> FLContext:
     return context
 
 
-def test_a_failure_of_the_guard_harms_no_job_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_of_the_guard_is_logged_and_the_job_continues(caplog: pytest.LogCaptureFixture) -> None:
     guard = JobGuard()
     guard.handle_event(EventType.START_RUN, context_of(Engine(guard=guard)))
-    assert "the guard fails at _start_run; the job goes on. RuntimeError: no messages here" in caplog.text
+    assert "the guard failed at _start_run; the job continues: RuntimeError: no messages here" in caplog.text
 
 
-def test_of_two_guards_of_a_job_the_second_rests() -> None:
+def test_the_second_guard_of_a_job_is_idle() -> None:
     first, second = JobGuard(), JobGuard()
     second.handle_event(EventType.START_RUN, context_of(Engine(recipes=first, kits=second)))
-    assert second._is_second
-    assert second._part is None
+    assert second._is_duplicate
+    assert second._guard is None
 
 
-def test_a_guard_that_a_job_switched_off_rests_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_disabled_guard_is_idle_and_logs_it(caplog: pytest.LogCaptureFixture) -> None:
     guard = JobGuard(enabled=False)
     guard.handle_event(EventType.START_RUN, context_of(Engine(guard=guard)))
-    assert guard._part is None
-    assert "switched its guard off" in caplog.text
+    assert guard._guard is None
+    assert "the guard is disabled" in caplog.text
 
 
-def test_any_component_reports_with_its_context() -> None:
+def test_any_component_can_report_a_finding() -> None:
     engine = Engine()
     context = context_of(engine)
-    report(context, Finding("is wrong", "Mend it."))
+    report(context, Finding("is wrong", "Fix it."))
     assert engine.fired == [FINDING_EVENT]
     assert context.get_prop(FLContextKey.EVENT_DATA).what == "is wrong"

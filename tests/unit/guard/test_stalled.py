@@ -1,4 +1,4 @@
-"""A site that lives and gets nowhere ends a job only where it holds it up."""
+"""A site that sends heartbeats and makes no progress ends a job only if it blocks the job."""
 
 from __future__ import annotations
 
@@ -6,66 +6,53 @@ from typing import Any
 
 import pytest
 from nvflare.apis.impl.any_relay_manager import AnyRelayTaskManager
-from nvflare.apis.impl.wf_comm_server import _TASK_KEY_MANAGER
 
 from fl_app.contract import ENV_TASK_TIMEOUT
-from fl_app.guard.stalled import stuck, task_timeout
-from tests.unit.guard.test_heartbeat import controller, task
+from fl_app.guard.stalled import find_stalled_site
+from tests.unit.guard.tasks import as_relay, broadcast, controller
 
 NOW = 10_000.0
+LONG_AGO = NOW - 3700
 
 
-def at_work(*sites: str, sent: float = NOW - 3700, answered: tuple[str, ...] = (), **options: Any) -> Any:
-    """A task that these sites have had since `sent`."""
-    made = task((*answered, *sites), **options)
-    for one in made.client_tasks:
-        one.task_sent_time = sent
-        if one.client.name in sites:
-            one.result_received_time = None
-    return made
+def working(**options: Any) -> Any:
+    """A task that site-1 and site-3 have returned and site-2 has not."""
+    return broadcast("site-1", "site-3", **{"sent": LONG_AGO, **options})
 
 
-def test_a_site_that_neither_returns_nor_logs_is_named_with_round_task_and_time() -> None:
-    made = at_work("site-2", answered=("site-1", "site-3"))
-    made.data.set_header("current_round", 4)
-    finding = stuck(controller(made), {}, 3600, NOW)
+def test_a_site_without_a_result_or_a_metric_is_named_with_round_task_and_time() -> None:
+    task = working()
+    task.data.set_header("current_round", 4)
+    finding = find_stalled_site(controller(task), {}, 3600, NOW)
     assert finding is not None
-    assert finding.line.startswith("site-2, round 5: at work on the task 'train' for 1 h 1 min, and neither")
+    assert finding.line.startswith("site-2, round 5: the task 'train' has run for 1 h 1 min without a result")
     assert ENV_TASK_TIMEOUT in finding.line
 
 
-def test_a_site_that_logs_is_at_work() -> None:
-    assert stuck(controller(at_work("site-2")), {"site-2": NOW - 60}, 3600, NOW) is None
+def test_a_site_that_logs_metrics_is_not_stalled() -> None:
+    assert find_stalled_site(controller(working()), {"site-2": NOW - 60}, 3600, NOW) is None
 
 
 @pytest.mark.parametrize(
-    ("standing", "limit"),
+    ("task", "timeout"),
     [
-        (at_work("site-2", timeout=60), 3600),
-        (at_work("site-2", sent=NOW - 60), 3600),
-        (at_work("site-2", answered=("site-1", "site-3"), min_responses=2), 3600),
-        (at_work("site-2"), 0),
+        (working(timeout=60), 3600),
+        (working(sent=NOW - 60), 3600),
+        (working(min_responses=2), 3600),
+        (working(), 0),
     ],
-    ids=["it has a timeout", "not for long", "enough others", "no limit"],
+    ids=["has a timeout", "is recent", "other sites suffice", "no limit"],
 )
-def test_a_task_that_may_still_end_is_left_alone(standing: Any, limit: float) -> None:
-    assert stuck(controller(standing), {}, limit, NOW) is None
+def test_a_task_that_may_still_complete_is_ignored(task: Any, timeout: float) -> None:
+    assert find_stalled_site(controller(task), {}, timeout, NOW) is None
 
 
-def test_a_site_that_holds_up_a_relay_is_found_too() -> None:
-    relayed = at_work("site-2")
-    relayed.props[_TASK_KEY_MANAGER] = AnyRelayTaskManager(relayed, 0, True)
-    assert stuck(controller(relayed), {}, 3600, NOW) is not None
-    relayed.props[_TASK_KEY_MANAGER] = AnyRelayTaskManager(relayed, 60, True)
-    assert stuck(controller(relayed), {}, 3600, NOW) is None
+def test_a_site_that_blocks_a_relay_without_a_timeout_is_found() -> None:
+    task = working()
+    assert find_stalled_site(controller(as_relay(task, AnyRelayTaskManager(task, 0, True))), {}, 3600, NOW)
+    task = as_relay(task, AnyRelayTaskManager(task, 60, True))
+    assert find_stalled_site(controller(task), {}, 3600, NOW) is None
 
 
-def test_without_a_workflow_nothing_is_stuck() -> None:
-    assert stuck(None, {}, 3600, NOW) is None
-
-
-def test_the_limit_is_the_servers_or_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(ENV_TASK_TIMEOUT, raising=False)
-    assert task_timeout() == 24 * 3600
-    monkeypatch.setenv(ENV_TASK_TIMEOUT, "7200")
-    assert task_timeout() == 7200
+def test_nothing_is_stalled_between_two_workflows() -> None:
+    assert find_stalled_site(None, {}, 3600, NOW) is None

@@ -1,4 +1,4 @@
-"""Of which workflows the guard knows what holds for their results."""
+"""What the guard expects of the results of each workflow."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from nvflare.app_common.workflows.scaffold import Scaffold
 from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
 from nvflare.app_opt.pt.fedopt_ctl import FedOpt
 
-from fl_app.guard.workflows import Promise, promise_of
+from fl_app.guard.workflows import Expectations, expectations_of
 from fl_app.jobs.fedadagrad.controller import DigitController
 from fl_app.jobs.shared.adagrad import FedAdagrad
 
 
-class Own(ModelController):
-    """A workflow that nobody but its author knows."""
+class Custom(ModelController):
+    """A custom workflow."""
 
     def run(self) -> None: ...
 
 
-class OwnButTheSameModel(Own):
+class CustomKeepingShape(Custom):
     keeps_model_shape = True
 
 
-class OwnAveraging(FedAvg):
+class CustomAveraging(FedAvg):
     def _aggregate_one_result(self, result: Any) -> bool:
         return True
 
 
-class OwnAggregator(ModelAggregator):
+class CustomAggregator(ModelAggregator):
     def accept_model(self, model: Any) -> None: ...
 
     def aggregate_model(self) -> Any: ...
@@ -72,58 +72,60 @@ DIGITS = DigitController(
         (Scaffold(num_clients=2), {}),
         (ScatterAndGather(), AVERAGED),
         (CyclicController(num_rounds=1), {}),
-        (OwnButTheSameModel(), {}),
+        (CustomKeepingShape(), {}),
         (FedAdagrad(num_clients=2, num_rounds=1, server_learning_rate=0.1, tau=0.1), {}),
         (DIGITS, {}),
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_where_models_are_averaged_or_passed_on_they_must_keep_their_shape(
+def test_a_workflow_that_averages_or_relays_models_expects_their_shape(
     controller: Any, components: dict[str, Any]
 ) -> None:
-    assert promise_of(controller, components).keeps_shape
+    assert expectations_of(controller, components).keeps_shape
 
 
 @pytest.mark.parametrize(
     ("controller", "components"),
     [
-        (Own(), {}),
+        (Custom(), {}),
         (FedAvgLR(damping_factor=0.5), {}),
         (ScatterAndGather(), ASSEMBLED),
         (ScatterAndGather(), {}),
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_of_a_workflow_that_it_does_not_know_the_guard_asks_nothing(
+def test_the_guard_expects_nothing_of_an_unknown_workflow(
     controller: Any, components: dict[str, Any]
 ) -> None:
-    promise = promise_of(controller, components)
-    assert not promise.keeps_shape
-    assert not promise.wants_parameters
+    expected = expectations_of(controller, components)
+    assert not expected.keeps_shape
+    assert not expected.training_tasks
 
 
 @pytest.mark.parametrize(
-    "controller", [OwnAveraging(num_clients=2), FedAvg(num_clients=2, aggregator=OwnAggregator())]
+    "controller", [CustomAveraging(num_clients=2), FedAvg(num_clients=2, aggregator=CustomAggregator())]
 )
-def test_averaging_of_ones_own_may_change_shapes_and_still_needs_parameters(controller: FedAvg) -> None:
-    promise = promise_of(controller, {})
-    assert not promise.keeps_shape
-    assert promise.wants_parameters == {"train"}
+def test_custom_averaging_may_change_shapes_and_needs_parameters(controller: FedAvg) -> None:
+    expected = expectations_of(controller, {})
+    assert not expected.keeps_shape
+    assert expected.training_tasks == {"train"}
 
 
-def test_a_training_task_of_another_name_is_known() -> None:
-    assert promise_of(FedAvg(num_clients=2, task_name="fit"), {}).wants_parameters == {"fit"}
+def test_a_training_task_may_have_another_name() -> None:
+    assert expectations_of(FedAvg(num_clients=2, task_name="fit"), {}).training_tasks == {"fit"}
 
 
-def test_the_key_metric_is_the_one_of_the_selector_and_none_without() -> None:
+def test_the_key_metric_is_that_of_the_model_selector() -> None:
     selector = {"model_selector": IntimeModelSelector(key_metric="auc")}
-    assert promise_of(FedAvg(num_clients=2), selector).key_metric == "auc"
-    assert promise_of(FedAvg(num_clients=2), {}).key_metric == ""
+    assert expectations_of(FedAvg(num_clients=2), selector).key_metric == "auc"
+    assert expectations_of(FedAvg(num_clients=2), {}).key_metric == ""
 
 
-def test_an_evaluation_is_judged_by_its_own_tasks_alone() -> None:
-    assert promise_of(CrossSiteModelEval(), {}) == Promise(evaluates=frozenset({"validate", "submit_model"}))
+def test_a_cross_site_evaluation_has_only_evaluation_tasks() -> None:
+    assert expectations_of(CrossSiteModelEval(), {}) == Expectations(
+        evaluation_tasks=frozenset({"validate", "submit_model"})
+    )
 
 
-def test_without_a_workflow_nothing_is_asked() -> None:
-    assert promise_of(None, {}) == Promise()
+def test_the_guard_expects_nothing_between_two_workflows() -> None:
+    assert expectations_of(None, {}) == Expectations()

@@ -24,7 +24,7 @@ def test_a_whole_model_of_the_same_shapes_is_accepted() -> None:
         ({"weight": VALID.weights["weight"]}, r"bias: did not return 1 parameter \(bias\)"),
         (
             {**VALID.weights, "scale": np.ones(1)},
-            r"scale: returned 1 parameter \(scale\) that the model it was sent does not have",
+            r"scale: returned 1 parameter \(scale\) not in the model that it received",
         ),
         (
             {**VALID.weights, "bias": VALID.weights["bias"].tolist()},
@@ -32,7 +32,7 @@ def test_a_whole_model_of_the_same_shapes_is_accepted() -> None:
         ),
         (
             {**VALID.weights, "weight": VALID.weights["weight"].ravel()},
-            r"weight: returned shape \(6,\), and was sent \(2, 3\)",
+            r"weight: returned shape \(6,\) and received \(2, 3\)",
         ),
         ({}, "did not return 2 parameters"),
     ],

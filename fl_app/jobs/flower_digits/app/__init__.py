@@ -1,1 +1,1 @@
-"""A Flower app, as `flwr run` takes it: this folder is its root."""
+"""The root folder of a Flower app for `flwr run`."""

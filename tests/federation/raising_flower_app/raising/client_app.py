@@ -1,4 +1,4 @@
-"""A site without images."""
+"""A ClientApp that raises at site-2."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Flower's own FedAvg: it goes on without a ClientApp that raises, and ends the run as completed."""
+"""Flower's FedAvg: it ignores a ClientApp that raises, and completes the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A site in Flower: it says its name, and trains on its own images."""
+"""The ClientApp: it identifies its site and trains on the images of the site."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ app = ClientApp()
 
 @app.lifespan()
 def lifespan(_: Context) -> Iterator[None]:
-    """Reach NVFlare's trackers while the app runs."""
-    torch.set_num_threads(1)  # small steps gain nothing from more, and sites may share this machine
+    """Connect to NVFlare's trackers while the app runs."""
+    torch.set_num_threads(1)  # small steps gain nothing from more threads, and sites may share this machine
     with connected():
         yield
 
 
 @app.query()
-def say_who(message: Message, context: Context) -> Message:
-    """The site's name, and which part of the images is its own."""
+def identify(message: Message, context: Context) -> Message:
+    """Reply with the name of the site and the number of its part of the images."""
     part = int(context.node_config["partition-id"])
     name = str(context.node_config.get("client-name", f"node-{part}"))
     return Message(RecordDict({"site": ConfigRecord({"name": name, "part": part})}), reply_to=message)
@@ -41,7 +41,7 @@ def say_who(message: Message, context: Context) -> Message:
 
 @app.train()
 def train_round(message: Message, context: Context) -> Message:
-    """Train on this site's images, with the learning rate that the server says."""
+    """Train on the images of the site, with the learning rate from the server."""
     settings, sites = settings_in(context.run_config)
     config = message.content["config"]
     part, round = int(context.node_config["partition-id"]), int(config["server-round"]) - 1
@@ -62,9 +62,7 @@ def train_round(message: Message, context: Context) -> Message:
     report = TrainingReport(
         seconds=time.perf_counter() - began,
         losses=tuple(losses),
-        converged=has_plateaued(
-            _losses_of_all_rounds(context, losses), settings.patience, settings.tolerance
-        ),
+        converged=has_plateaued(_all_losses(context, losses), settings.patience, settings.tolerance),
         examples=len(images),
     )
     metrics = {
@@ -87,8 +85,8 @@ def train_round(message: Message, context: Context) -> Message:
     )
 
 
-def _losses_of_all_rounds(context: Context, losses: list[float]) -> list[float]:
-    """This round's after those of earlier ones, which Flower keeps at the site."""
+def _all_losses(context: Context, losses: list[float]) -> list[float]:
+    """Append the losses of this round to those of earlier rounds, which Flower stores at the site."""
     earlier = list(context.state[LOSSES]["all"]) if LOSSES in context.state else []
     context.state[LOSSES] = MetricRecord({"all": [*earlier, *losses]})
     return [*earlier, *losses]

@@ -1,4 +1,4 @@
-"""The app's configuration: the parameters of the job `fedadagrad`, under Flower's kind of names."""
+"""The app's configuration: the parameters of the job `fedadagrad`, in kebab case."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ SITES = "num-sites"
 
 
 def settings_in(run_config: Mapping[str, str | int | float | bool]) -> tuple[DigitParameters, int]:
-    """The parameters, and the number of sites, in a Flower run's configuration.
+    """Return the parameters and the number of sites from the configuration of a Flower run.
 
     Raises:
-        pydantic.ValidationError: a value makes no sense; with its name.
+        pydantic.ValidationError: a value is invalid.
     """
     named = {name.replace("-", "_"): value for name, value in run_config.items() if name != SITES}
     return DigitParameters.model_validate(named), int(run_config[SITES])

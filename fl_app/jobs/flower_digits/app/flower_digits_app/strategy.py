@@ -1,4 +1,4 @@
-"""Flower's FedAdagrad, with sites drawn by name, a halving learning rate, and metadata that is checked."""
+"""Flower's FedAdagrad with sites sampled by name, a halving learning rate and validated metadata."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from fl_app.jobs.fedadagrad.metadata import REPORT, BadReport, TrainingReport
 from .tracking import log
 
 
-class SiteFailed(RuntimeError):  # noqa: N818 - what happened
-    """A site did not do its part in a round; Flower's own strategies would go on without it."""
+class SiteFailed(RuntimeError):  # noqa: N818
+    """A site failed in a round; Flower's own strategies would continue without it."""
 
 
 class DigitStrategy(FedAdagrad):
-    """FedAdagrad over sites that are known by name.
+    """FedAdagrad over sites with names.
 
     Args:
-        settings: how the sites train, and how the server takes up what they learnt.
-        nodes: Flower's number of each site, by the site's name.
-        journal: keeps evaluations, reports and the best model.
+        settings: parameters of the job.
+        nodes: Flower's node id of each site, by name.
+        journal: storage of evaluations, reports and the best model.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class DigitStrategy(FedAdagrad):
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """Send the model and the learning rate to a sample of the sites, drawn by the seed."""
+        """Send the model and the learning rate to a random sample of the sites."""
         settings = self.settings
         self.current_arrays = {name: array.numpy() for name, array in arrays.items()}
         self.sampled = schedule.sample(
@@ -65,19 +65,19 @@ class DigitStrategy(FedAdagrad):
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Take up what the sites learnt, if each that was asked has answered with a usable report."""
+        """Aggregate the results; every sampled site must have replied with a valid report."""
         by_site = {}
         for reply in replies:
             site = self.names.get(reply.metadata.src_node_id)
-            if site is None:  # the SuperLink's own, in the place of a site's
-                raise SiteFailed(f"round {server_round}: no answer of a site came: {reply.error.reason}")
+            if site is None:  # an error of the SuperLink itself
+                raise SiteFailed(f"round {server_round}: no site replied: {reply.error.reason}")
             by_site[site] = reply
         for site in self.sampled:
-            self._take_report(server_round, site, by_site.get(site))
+            self._store_report(server_round, site, by_site.get(site))
         return super().aggregate_train(server_round, [by_site[site] for site in self.sampled])
 
     def evaluate(self, rounds_done: int, arrays: ArrayRecord) -> MetricRecord | None:
-        """Measure the global model at the server, every so many rounds."""
+        """Evaluate the global model on the server, at the configured interval."""
         if rounds_done % self.settings.evaluate_every and rounds_done != self.settings.rounds:
             return None
         evaluation = self.journal.evaluate(rounds_done, arrays.to_torch_state_dict())
@@ -85,16 +85,16 @@ class DigitStrategy(FedAdagrad):
         log(values, step=rounds_done)
         return MetricRecord(values)
 
-    def _take_report(self, server_round: int, site: str, reply: Message | None) -> None:
+    def _store_report(self, server_round: int, site: str, reply: Message | None) -> None:
         if reply is None:
-            raise SiteFailed(f"round {server_round}: {site} did not answer")
+            raise SiteFailed(f"round {server_round}: {site} did not reply")
         if reply.has_error():
             raise SiteFailed(f"round {server_round}: the ClientApp of {site} raised {reply.error.reason}")
         sent: Any = reply.content.pop(REPORT, None)
         try:
             report = TrainingReport.from_wire(None if sent is None else dict(sent))
         except BadReport as error:
-            raise SiteFailed(f"round {server_round}: {site} sent bad metadata: {error}") from None
+            raise SiteFailed(f"round {server_round}: {site} sent invalid metadata: {error}") from None
         self.journal.report(server_round, site, self._learning_rate(server_round), report)
 
     def _learning_rate(self, server_round: int) -> float:

@@ -1,4 +1,4 @@
-"""Where metrics go: to NVFlare's trackers if the app runs under NVFlare, and nowhere under Flower alone."""
+"""Metrics for NVFlare's trackers; without NVFlare, no metrics are logged."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 UNDER_NVFLARE = "NVFLARE_ANALYTICS_BOOTSTRAP"
-"""NVFlare's bridge says in it how metrics reach it."""
+"""Variable that NVFlare sets for the app; names the file with the address for metrics."""
 
 
 @contextmanager
 def connected() -> Iterator[None]:
-    """Around everything that logs, once a process."""
+    """Connect to NVFlare's trackers; enter once in a process, around everything that logs."""
     if UNDER_NVFLARE not in os.environ:
         yield
         return
@@ -26,11 +26,7 @@ def connected() -> Iterator[None]:
 
 
 def log(values: Mapping[str, float], step: int) -> None:
-    """Log scalars.
-
-    Args:
-        step: their place on the horizontal axis.
-    """
+    """Log scalars at a step."""
     if UNDER_NVFLARE not in os.environ:
         return
     from nvflare.client.tracking import SummaryWriter

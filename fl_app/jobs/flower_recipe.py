@@ -1,4 +1,4 @@
-"""A recipe for a Flower app that every image has. It needs no Flower where the job is put together."""
+"""A recipe for a Flower app that is part of the image; building the job needs no Flower."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from nvflare.app_common.widgets.convert_to_fed_event import ConvertToFedEvent
 from nvflare.job_config.api import FedJob
 from nvflare.recipe.spec import Recipe
 
-from fl_app.flower.environment import installed, what_is_wrong
-from fl_app.flower.metrics import ServerMetrics, SiteMetrics
+from fl_app.flower.environment import installed_flower, version_error
+from fl_app.flower.metrics import FlowerServerMetrics, FlowerSiteMetrics
 from fl_app.flower.server import FlowerServer
 from fl_app.flower.site import FlowerSite
 from fl_app.jobs.recipe_defaults import apply_defaults
@@ -20,27 +20,26 @@ class FlowerAppRecipe(Recipe):
     """A Flower app as a job.
 
     Args:
-        name: the job's.
-        app: the Python package whose folder is the app, as `flwr run` takes it; code of the image.
-        run_config: what the app's configuration gets instead of its own values.
-        sites: the sites that take part.
+        name: name of the job.
+        app: Python package whose folder is the Flower app; code of the image.
+        run_config: values that override the app's configuration.
+        sites: sites that take part.
 
     Raises:
-        ValueError: there is a Flower here, and it is none that works: that of the federation on this machine
-            would be the same.
+        ValueError: an unsupported Flower is installed, which a federation on this machine would use, too.
     """
 
     def __init__(
         self, *, name: str, app: str, run_config: Mapping[str, str | int | float | bool], sites: Sequence[str]
     ) -> None:
-        found = installed()
-        if found and (wrong := what_is_wrong(found)):
-            raise ValueError(wrong)
+        installed = installed_flower()
+        if installed and (error := version_error(installed)):
+            raise ValueError(error)
         job = FedJob(name=name, min_clients=len(sites))
         job.to_server(FlowerServer(app=app, run_config=dict(run_config)))
-        job.to_server(ServerMetrics(), id="metric_relay")
+        job.to_server(FlowerServerMetrics(), id="metric_relay")
         job.to_clients(FlowerSite(app=app))
-        job.to_clients(SiteMetrics(), id="metric_relay")
+        job.to_clients(FlowerSiteMetrics(), id="metric_relay")
         job.to_clients(ConvertToFedEvent([ANALYTIC_EVENT_TYPE]), id="event_to_fed")
         super().__init__(job)
         self.name = name

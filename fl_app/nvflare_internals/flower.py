@@ -1,0 +1,75 @@
+"""NVFlare's Flower controller and SuperLink, with callbacks in place of private methods."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.shareable import Shareable
+from nvflare.app_common.tie.defs import Constant
+from nvflare.app_common.tie.process_mgr import CommandDescriptor
+from nvflare.app_opt.flower.applet import FlowerServerApplet
+from nvflare.app_opt.flower.controller import FlowerController
+
+from fl_app.nvflare_internals.private_name import PrivateName
+
+_CONTROLLER = "nvflare.app_common.tie.controller:TieController"
+_SUPERLINK = "nvflare.app_opt.flower.applet:FlowerServerApplet"
+
+USES: tuple[PrivateName, ...] = (
+    PrivateName(f"{_CONTROLLER}._process_client_done", "callback when a SuperNode exits"),
+    PrivateName(f"{_CONTROLLER}._app_stopped", "callback when the ServerApp exits"),
+    PrivateName(f"{_SUPERLINK}._query_for_run_status", "callback when a Flower run has finished"),
+    PrivateName(f"{_SUPERLINK}._build_flower_env", "environment of Flower's processes on the server"),
+    PrivateName(f"{_SUPERLINK}._start_process", "command line of the SuperLink"),
+)
+
+
+class FlowerControllerWithCallbacks(FlowerController):
+    """NVFlare's Flower controller; subclasses override the callbacks."""
+
+    def on_super_node_exit(self, site: str, exit_code: int, fl_ctx: FLContext) -> None:
+        """React before NVFlare marks the site as done."""
+
+    def on_server_app_exit(self, exit_code: int, fl_ctx: FLContext) -> None:
+        """React before NVFlare ends the job."""
+
+    def _process_client_done(self, topic: str, request: Shareable, fl_ctx: FLContext) -> Shareable:
+        site = fl_ctx.get_peer_context().get_identity_name()
+        self.on_super_node_exit(site, request.get(Constant.MSG_KEY_EXIT_CODE), fl_ctx)
+        return super()._process_client_done(topic, request, fl_ctx)
+
+    def _app_stopped(self, rc: int, fl_ctx: FLContext) -> None:
+        self.on_server_app_exit(rc, fl_ctx)
+        super()._app_stopped(rc, fl_ctx)
+
+
+class SuperLinkWithCallbacks(FlowerServerApplet):
+    """NVFlare's SuperLink applet; subclasses override the callbacks."""
+
+    def on_run_finished(self) -> None:
+        """React while the SuperLink still runs."""
+
+    def extra_environment(self) -> dict[str, str]:
+        """Return variables for all of Flower's processes on the server."""
+        return {}
+
+    def wrap_command(self, command: CommandDescriptor) -> CommandDescriptor:
+        """Change the command line of the SuperLink."""
+        return command
+
+    def cli_environment(self) -> dict[str, str]:
+        """Return the variables with which `flwr` finds this SuperLink."""
+        return self._build_flower_env(include_flwr_home=True)
+
+    def _query_for_run_status(self) -> tuple[bool, int]:
+        stopped, code = super()._query_for_run_status()
+        if stopped:
+            self.on_run_finished()
+        return stopped, code
+
+    def _build_flower_env(self, include_flwr_home: bool) -> dict[str, str]:
+        return {**(super()._build_flower_env(include_flwr_home) or {}), **self.extra_environment()}
+
+    def _start_process(self, name: str, cmd_desc: CommandDescriptor, fl_ctx: Any) -> Any:
+        return super()._start_process(name, self.wrap_command(cmd_desc), fl_ctx)

@@ -1,0 +1,84 @@
+"""The child reaper ends every descendant of its command, in any session and however the command exits."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.waiting import eventually
+
+TREE = """
+import pathlib, signal, subprocess, sys, time
+child = subprocess.Popen(
+    ["sleep", "60"],
+    start_new_session=True,
+    preexec_fn=(lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN)) if {stubborn} else None,
+)
+pathlib.Path(sys.argv[1]).write_text(str(child.pid))
+time.sleep({seconds})
+sys.exit({code})
+"""
+
+
+@pytest.fixture
+def reaped(tmp_path: Path) -> Iterator[Callable[..., tuple[subprocess.Popen[bytes], psutil.Process]]]:
+    """Start a command whose child has a session of its own; return the reaper and the child."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(
+        parent: int, seconds: float = 60, code: int = 0, stubborn: bool = False
+    ) -> tuple[subprocess.Popen[bytes], psutil.Process]:
+        pid_file = tmp_path / "child"
+        script = TREE.format(seconds=seconds, code=code, stubborn=stubborn)
+        command = [sys.executable, "-c", script, str(pid_file)]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "fl_app.flower.child_reaper", str(parent), *command]
+        )
+        started.append(process)
+        eventually(lambda: pid_file.is_file() and pid_file.read_text() != "")
+        return process, psutil.Process(int(pid_file.read_text()))
+
+    yield start
+    for process in started:
+        process.terminate()
+        process.wait(15)
+
+
+def test_descendants_end_with_the_command_and_its_exit_code_is_returned(reaped: Callable) -> None:
+    reaper, child = reaped(os.getpid(), seconds=0.5, code=3)
+    assert reaper.wait(15) == 3
+    assert _is_gone(child)
+
+
+def test_sigterm_ends_all_descendants(reaped: Callable) -> None:
+    reaper, child = reaped(os.getpid())
+    reaper.send_signal(signal.SIGTERM)
+    reaper.wait(15)
+    assert _is_gone(child)
+
+
+def test_a_descendant_that_ignores_sigterm_is_killed(reaped: Callable) -> None:
+    reaper, child = reaped(os.getpid(), stubborn=True)
+    reaper.send_signal(signal.SIGTERM)
+    reaper.wait(15)
+    assert _is_gone(child)
+
+
+def test_all_descendants_end_with_the_process_that_started_the_reaper(reaped: Callable) -> None:
+    parent = subprocess.Popen(["sleep", "60"])
+    reaper, child = reaped(parent.pid)
+    parent.kill()
+    parent.wait()
+    reaper.wait(15)
+    assert _is_gone(child)
+
+
+def _is_gone(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
