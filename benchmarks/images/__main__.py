@@ -11,7 +11,7 @@ import time
 
 import docker
 
-from deploy.images.build import Options, build_runtime, file_time
+from deploy.images.build import BuildOptions, build_runtime, source_date_epoch
 from deploy.images.inputs import CHECKOUT, source_digest
 from deploy.images.names import runtime_image
 from deploy.project import Image
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def build(*, cached: bool = True) -> str:
-    return build_runtime(docker.from_env(), IMAGE, Options(cached=cached))
+    return build_runtime(docker.from_env(), IMAGE, BuildOptions(cached=cached))
 
 
 def seconds(run: object) -> float:
@@ -64,7 +64,9 @@ def compare_cold_builds(client: docker.DockerClient) -> None:
         print(f"cold build              {took:6.1f} s")
     changed = "" if source_digest(IMAGE.variant) == sources else " (the checkout was changed meanwhile)"
     same = [one == other for one, other in zip(*layers, strict=True)]
-    print(f"two cold builds have the same layers: {all(same)} {same}{changed}; file times {file_time()}")
+    print(
+        f"two cold builds have the same layers: {all(same)} {same}{changed}; file times {source_date_epoch()}"
+    )
 
 
 def edited_build() -> float:

@@ -64,6 +64,8 @@ def up(
     ] = None,
 ) -> None:
     """Start the server and every site, and wait until all are ready. Again: start what is not running."""
+    from deploy.provision import ensure_provisioned
+
     project, workspace, chosen = _open(ctx, runtime)
     if gpus is not None:
         _docker(chosen, "--gpus").gpus = gpus
@@ -74,6 +76,7 @@ def up(
         raise InputError(f"The federation is up on {before}. Take it down first: flarefleet down")
     remember(workspace, chosen.name)
     try:
+        ensure_provisioned(project, workspace)
         with _progress() as progress:
             status = chosen.up(progress) if timeout is None else chosen.up(progress, timeout)
     except (InputError, MachineError):

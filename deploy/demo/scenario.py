@@ -56,7 +56,7 @@ def tell(
         MachineError: something is missing here.
         Failed: the federation did not become ready, or the job did not complete.
     """
-    from deploy.provision import provision
+    from deploy.federation_files import make_kits_and_releases
 
     steps = Steps(console)
     with steps.step("check", f"{project_file} and the job's parameters"):
@@ -68,7 +68,7 @@ def tell(
         if place.why_elsewhere:
             steps.note(f"{place.why_elsewhere}: this run has its own copy, {place.project.path}")
         with steps.step("provision", f"certificates and kits in {place.workspace.root}"):
-            provision(place.project, place.workspace)
+            make_kits_and_releases(place.project, place.workspace)
         trained = _train(place, parameters, settings, _new_folder(home.demo), steps)
     hospitals = f"each of {len(project.sites)} hospitals alone, and all patients in one place"
     with steps.step("compare", hospitals):

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import docker
 import pytest
 
+from deploy.federation_files import make_kits_and_releases
 from deploy.images.build import build_images
 from deploy.images.names import runtime_image, site_image
 from deploy.project import Project, load_project
-from deploy.provision import provision
 from deploy.workspace import Workspace
 from tests.federation.federation import write_project
 
@@ -41,6 +41,6 @@ def built(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory)
     """The images, built with what earlier builds left in the engine's cache."""
     project = load_project(write_project(tmp_path_factory.mktemp("images"), sites=2, name="image-tests"))
     workspace = Workspace(project.path.parent / "workspace" / project.name)
-    provision(project, workspace)
+    make_kits_and_releases(project, workspace)
     build_images(engine, project, workspace)
     return Built(engine, project, workspace)

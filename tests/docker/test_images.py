@@ -12,7 +12,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from docker import DockerClient
 
-from deploy.images.build import Options, build_runtime, build_site, ensure_site_images, file_time
+from deploy.images.build import BuildOptions, build_runtime, build_site, ensure_site_images, source_date_epoch
 from deploy.images.inputs import source_digest
 from deploy.images.inventory import list_images
 from deploy.images.kit_layer import kit_layer
@@ -205,7 +205,7 @@ def test_no_layer_carries_a_folder_in_which_it_changed_nothing(built: Built, tmp
 
 def test_two_builds_of_a_site_without_cache_have_the_same_layers(built: Built) -> None:
     before = layers(built.client, built.sites[0])
-    layer = kit_layer(built.workspace.kit("site-1"), file_time())
+    layer = kit_layer(built.workspace.kit("site-1"), source_date_epoch())
     build_site(built.project, "site-1", layer, cached=False)
     assert layers(built.client, built.sites[0]) == before
 
@@ -214,7 +214,7 @@ def test_two_builds_of_a_site_without_cache_have_the_same_layers(built: Built) -
 def test_two_builds_of_the_runtime_without_cache_have_the_same_layers(built: Built) -> None:
     before = layers(built.client, built.runtime)
     again = built.project.image.model_copy(update={"tag": "built-again"})
-    name = build_runtime(built.client, again, Options(cached=False))
+    name = build_runtime(built.client, again, BuildOptions(cached=False))
     try:
         after = layers(built.client, name)
         changed = changed_files(built.client, built.runtime, name) if after != before else []

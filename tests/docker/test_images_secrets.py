@@ -14,7 +14,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from deploy.images.buildkit import environment, find_docker
+from deploy.docker_engine import docker_environment
+from deploy.images.buildkit import find_docker
 from tests.docker.conftest import Built
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
@@ -27,7 +28,9 @@ def unpacked(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `docker save` writes of all images: layers, configurations, history."""
     file = tmp_path_factory.mktemp("saved") / "images.tar"
     names = [built.runtime, built.server, *built.sites]
-    subprocess.run([find_docker(), "save", "--output", str(file), *names], env=environment(), check=True)
+    subprocess.run(
+        [find_docker(), "save", "--output", str(file), *names], env=docker_environment(), check=True
+    )
     return file
 
 

@@ -15,9 +15,9 @@ import pytest
 import yaml
 from pytest_docker.plugin import Services, get_docker_services
 
+from deploy.federation_files import make_kits_and_releases
 from deploy.images.build import ensure_site_images
 from deploy.project import load_project
-from deploy.provision import provision
 from deploy.runtimes.docker.program import find_compose
 from deploy.workspace import Workspace
 from tests.docker.hosts import SERVER_HOST, Host
@@ -59,7 +59,7 @@ def hosts(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory)
     file.write_text(file.read_text().replace("default_host: localhost", f"default_host: {SERVER_HOST}"))
     project = load_project(file)
     workspace = Workspace(folder / "workspace" / project.name)
-    provision(project, workspace)
+    make_kits_and_releases(project, workspace)
     images = ensure_site_images(engine, project, workspace)
     server, *sites = (Host.receive(workspace.release / name, folder / name) for name in images)
     for site in sites:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from deploy.provision import ensure_provisioned, provision
-from tests.unit.provision.federation import ADMIN, SERVER, Federation, assert_whole
+from tests.unit.provision.federation import ADMIN, SERVER, Federation, assert_valid
 
 pytestmark = pytest.mark.federation
 
@@ -65,7 +65,7 @@ def assert_last_good_state(federation: Federation, names: set[str]) -> None:
     """Every kit that was there is there, and each is whole; the state can be read."""
     json.loads((federation.workspace.state / "cert.json").read_text())
     for name in names:
-        assert_whole(federation.workspace.kit(name))
+        assert_valid(federation.workspace.kit(name))
 
 
 def assert_repaired(federation: Federation) -> None:
@@ -74,7 +74,7 @@ def assert_repaired(federation: Federation) -> None:
     assert not federation.provision().changed
     assert not [path.name for path in federation.workspace.root.iterdir() if "staging" in path.name]
     for name in (SERVER, "site-1", "site-3", ADMIN):
-        assert_whole(federation.workspace.kit(name))
+        assert_valid(federation.workspace.kit(name))
         assert len(list((federation.workspace.kit(name) / "startup").glob("*.key"))) == 1
 
 

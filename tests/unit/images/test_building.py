@@ -13,12 +13,12 @@ from packaging.requirements import Requirement
 from deploy.errors import Failed, InputError, MachineError
 from deploy.images import inputs
 from deploy.images.build import (
-    FILE_TIME,
-    Options,
+    DEFAULT_SOURCE_DATE_EPOCH,
+    BuildOptions,
     build_runtime,
     default_base_image,
-    file_time,
     runtime_arguments,
+    source_date_epoch,
 )
 from deploy.images.buildkit import Build, Step, find_builder
 from deploy.images.checksum import sha256_of
@@ -116,16 +116,16 @@ def test_a_full_disk_is_this_machines_lack(tmp_path: Path, monkeypatch: pytest.M
 
 def test_source_date_epoch_is_the_time_of_all_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1234567890")
-    assert file_time() == 1234567890
+    assert source_date_epoch() == 1234567890
     monkeypatch.delenv("SOURCE_DATE_EPOCH")
-    assert file_time() == FILE_TIME
+    assert source_date_epoch() == DEFAULT_SOURCE_DATE_EPOCH
 
 
 @pytest.mark.parametrize("text", ["yesterday", "-1", "1.5", "٣"])
 def test_a_source_date_epoch_that_is_no_time_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", text)
     with pytest.raises(InputError, match="SOURCE_DATE_EPOCH"):
-        file_time()
+        source_date_epoch()
 
 
 def test_given_wheels_are_taken_and_locked_by_their_hash(
@@ -135,7 +135,7 @@ def test_given_wheels_are_taken_and_locked_by_their_hash(
     given = tmp_path / "given"
     given.mkdir()
     (given / "torch-2.13.0+cpu-cp311-cp311-linux_x86_64.whl").write_bytes(b"wheel")
-    inputs.prepare("gpu", given, FILE_TIME)
+    inputs.prepare_build_inputs("gpu", given, DEFAULT_SOURCE_DATE_EPOCH)
     lock = (tmp_path / "prepared" / "wheels" / "gpu" / "torch.txt").read_text(encoding="utf-8")
     assert lock == f"torch==2.13.0+cpu --hash=sha256:{hashlib.sha256(b'wheel').hexdigest()}\n"
 
@@ -143,14 +143,14 @@ def test_given_wheels_are_taken_and_locked_by_their_hash(
 def test_a_folder_without_torch_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inputs, "PREPARED", tmp_path / "prepared")
     with pytest.raises(InputError, match="no wheel of torch"):
-        inputs.prepare("cpu", tmp_path, FILE_TIME)
+        inputs.prepare_build_inputs("cpu", tmp_path, DEFAULT_SOURCE_DATE_EPOCH)
 
 
 def test_the_gpu_variant_takes_torch_and_its_cuda_packages_from_the_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inputs, "PREPARED", tmp_path)
-    inputs.prepare("gpu", None, FILE_TIME)
+    inputs.prepare_build_inputs("gpu", None, DEFAULT_SOURCE_DATE_EPOCH)
     locked = (tmp_path / "wheels" / "gpu" / "torch.txt").read_text(encoding="utf-8")
     assert {"torch", "nvidia-cublas", "nvidia-cudnn-cu13", "triton"} <= dict(LOCK.findall(locked)).keys()
 
@@ -201,7 +201,7 @@ def test_the_locks_of_vla_have_hashes(lock: Path) -> None:
     ids=lambda value: "-".join((value.variant, *value.extras)) if isinstance(value, Image) else "",
 )
 def test_a_build_names_stages_that_the_dockerfile_has(image: Image, stages: dict[str, str]) -> None:
-    arguments = runtime_arguments(image, Options())
+    arguments = runtime_arguments(image, BuildOptions())
     text = inputs.DOCKERFILE.read_text(encoding="utf-8")
     assert {name: arguments.get(name) for name in ("VARIANT", "EXTRAS")} == {"EXTRAS": None, **stages}
     assert f" AS runtime-{arguments['VARIANT']}\n" in text
@@ -214,7 +214,7 @@ def test_a_folder_with_torch_is_refused_for_images_with_a_torch_of_their_own(
     put_docker(tmp_path, monkeypatch, "28.2.2", buildx=0)
     image = Image(variant="gpu", extras=("vla",))
     with pytest.raises(InputError, match=r"--wheels: images with the extra vla"):
-        build_runtime(docker.DockerClient(version="1.41"), image, Options(wheels=tmp_path))
+        build_runtime(docker.DockerClient(version="1.41"), image, BuildOptions(wheels=tmp_path))
 
 
 def test_a_change_of_a_lock_is_a_change_of_the_images(
