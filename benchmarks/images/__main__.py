@@ -1,7 +1,7 @@
-"""What the runtime image weighs and what takes it, how long it builds, and how long imports take inside.
+"""Measure the size of the runtime image, its build time, and import times in it.
 
-Usage: python -m benchmarks.images [--cold]. With --cold it is built twice without cache (a minute each, from
-the package indexes), and the layers of both are compared.
+Usage: python -m benchmarks.images [--cold]. With --cold it builds the image twice without cache (a minute
+each) and compares the layers.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def compare_cold_builds(client: docker.DockerClient) -> None:
 
 
 def edited_build() -> float:
-    """The time of a build after a module was added to fl_app; it is taken away again."""
+    """Return the time of a build with an additional module in fl_app."""
     module = CHECKOUT / "fl_app" / "_measured.py"
     module.write_text(f"MEASURED = {time.time()}\n", encoding="utf-8")
     try:

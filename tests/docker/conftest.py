@@ -1,4 +1,4 @@
-"""The images of one federation, built once and shared by every test that needs them."""
+"""The images of one federation, built once and shared by all tests."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Built:
 
 @pytest.fixture(scope="session")
 def built(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """The images, built with what earlier builds left in the engine's cache."""
+    """The images, built with the engine's cache."""
     project = load_project(write_project(tmp_path_factory.mktemp("images"), sites=2, name="image-tests"))
     workspace = Workspace(project.path.parent / "workspace" / project.name)
     make_kits_and_releases(project, workspace)

@@ -20,7 +20,7 @@ from deploy.images.build import ensure_site_images
 from deploy.project import load_project
 from deploy.runtimes.docker.program import find_compose
 from deploy.workspace import Workspace
-from tests.docker.hosts import SERVER_HOST, Host
+from tests.docker.hosts import OTHER_MACHINE, SERVER_HOST, Host
 from tests.federation.federation import SERVER, write_project
 from tests.waiting import eventually
 
@@ -31,9 +31,6 @@ pytestmark = [
         reason="only root may give a private key to the container's user",
     ),
 ]
-
-OTHER_MACHINE = {"extra_hosts": [f"{SERVER_HOST}:host-gateway"]}
-"""What a name server does for a hospital: the server's name leads to the machine that publishes its port."""
 
 
 @dataclass(frozen=True)
