@@ -77,7 +77,7 @@ def _write(project: Project, workspace: Workspace, names: list[str]) -> None:
         for name in names:
             texts = file_texts(Participant(project, deployments[name], name, workspace.kit(name)))
             _install_kit(workspace, name, folder)
-            write_files(texts, workspace.release / name)
+            write_files(texts, workspace.release / name, folder)
 
 
 def _install_kit(workspace: Workspace, name: str, folder: Path) -> None:
