@@ -37,7 +37,7 @@ class Workspace:
 
     @property
     def removed(self) -> Path:
-        """Kits of sites that project.yml no longer names."""
+        """Kits and release folders of participants that project.yml no longer names."""
         return self.root / "removed"
 
     @property

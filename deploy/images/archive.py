@@ -138,7 +138,10 @@ def _add_docker_archive(tar: tarfile.TarFile, names: Sequence[str], tell: Archiv
 
 @contextmanager
 def _replacing(file: Path) -> Iterator[IO[bytes]]:
-    """Open a temporary file that replaces `file` at the end, or is deleted after an error."""
+    """Open a temporary file that replaces `file` at the end, or is deleted after an error.
+
+    An archive is too large for `write_atomically`, which needs the whole content.
+    """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         _delete_leftovers(file)

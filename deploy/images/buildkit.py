@@ -124,16 +124,8 @@ def find_docker() -> str:
 
 
 def _options(build: Build) -> Iterator[str]:
-    yield from (
-        "--progress",
-        "plain",
-        "--file",
-        str(build.dockerfile),
-        "--target",
-        build.target,
-        "--tag",
-        build.tag,
-    )
+    yield from ("--progress", "plain", "--file", str(build.dockerfile))
+    yield from ("--target", build.target, "--tag", build.tag)
     for option, values in (("--build-arg", build.arguments), ("--label", build.labels)):
         for key, value in values.items():
             yield from (option, f"{key}={value}")

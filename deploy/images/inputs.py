@@ -120,15 +120,8 @@ def _download_cpu_wheel(folder: Path) -> None:
     wanted = f"torch=={_torch_version()}+cpu"
     target = [f"manylinux_2_28_{platform.machine()}", "--python-version", PYTHON, "--implementation", "cp"]
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".download-") as downloads:
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-deps",
-        ]
+        options = "-m pip download --quiet --disable-pip-version-check --no-deps"
+        command = [sys.executable, *options.split()]
         command += ["--only-binary", ":all:", "--platform", *target, "--dest", downloads, wanted]
         for further in ([], ["--index-url", CPU_INDEX]):
             ended = subprocess.run([*command, *further], check=False, capture_output=True, text=True)

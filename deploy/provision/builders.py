@@ -80,21 +80,21 @@ def build_kits(
         InputError: a builder of NVFlare or of project.yml fails.
     """
     pool = ThreadPoolExecutor(max_workers=_cores())
-    order = KitBuild(project, plan, state, staging, progress, pool)
+    kit_build = KitBuild(project, plan, state, staging, progress, pool)
     try:
         # NVFlare prints warnings to stdout, which is for results only.
         with redirect_stdout(sys.stderr), _importable(project.path.absolute().parent):
-            _build(order)
+            _build(kit_build)
     finally:
         pool.shutdown(cancel_futures=True)
-    return order.kits
+    return kit_build.kits
 
 
-def _build(order: KitBuild) -> None:
-    flare_project = SelectedProject(prepare_project(deepcopy(order.project.document)))
-    builders = [FailFastBuilder(builder, order.project.path) for builder in _builders(order)]
+def _build(kit_build: KitBuild) -> None:
+    flare_project = SelectedProject(prepare_project(deepcopy(kit_build.project.document)))
+    builders = [FailFastBuilder(builder, kit_build.project.path) for builder in _builders(kit_build)]
     try:
-        Provisioner(str(order.staging), builders).provision(flare_project, logger=NullLogger())
+        Provisioner(str(kit_build.staging), builders).provision(flare_project, logger=NullLogger())
     except ProvisioningAborted as aborted:
         assert aborted.__cause__ is not None
         raise aborted.__cause__ from None
@@ -103,10 +103,10 @@ def _build(order: KitBuild) -> None:
 class StagingWorkspaceBuilder(WorkspaceBuilder):
     """Select the kits to build, and leave them in the staging folder instead of the next prod_NN."""
 
-    def __init__(self, order: KitBuild, template_file: str | list[str] | None = None) -> None:
+    def __init__(self, kit_build: KitBuild, template_file: str | list[str] | None = None) -> None:
         super().__init__(template_file)
-        self._names = frozenset(order.plan.build)
-        self._kits = order.kits
+        self._names = frozenset(kit_build.plan.build)
+        self._kits = kit_build.kits
 
     def build(self, project: SelectedProject, ctx: ProvisionContext) -> None:
         """Create the folders of the kits."""
@@ -143,12 +143,12 @@ class CachedStaticFileBuilder(StaticFileBuilder):
 class ParallelCertBuilder(CertBuilder):
     """CertBuilder that generates keys on all cores and writes cert.json with mode 0600."""
 
-    def __init__(self, order: KitBuild, **arguments: Any) -> None:
+    def __init__(self, kit_build: KitBuild, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self._plan = order.plan
-        self._state = order.state
-        self._progress = order.progress
-        self._pool = order.pool
+        self._plan = kit_build.plan
+        self._state = kit_build.state
+        self._progress = kit_build.progress
+        self._pool = kit_build.pool
         self._pending: dict[Future[Any], Participant] = {}
 
     def initialize(self, project: FlareProject, ctx: ProvisionContext) -> None:
@@ -210,15 +210,15 @@ class ParallelCertBuilder(CertBuilder):
         (folder / "rootCA.pem").write_bytes(self.serialized_cert)
 
 
-def _builders(order: KitBuild) -> list[Builder]:
+def _builders(kit_build: KitBuild) -> list[Builder]:
     """Return the builders of project.yml in their order, with NVFlare's replaced by the subclasses above."""
-    project = order.project
+    project = kit_build.project
 
     def create(path: str, arguments: dict[str, Any]) -> list[Builder]:
         if path == WORKSPACE_BUILDER:
-            return [StagingWorkspaceBuilder(order, **arguments)]
+            return [StagingWorkspaceBuilder(kit_build, **arguments)]
         if path == CERT_BUILDER:
-            return [ParallelCertBuilder(order, **arguments)]
+            return [ParallelCertBuilder(kit_build, **arguments)]
         if path == STATIC_FILE_BUILDER:
             arguments = {"config_folder": CONFIG_FOLDER, **arguments, "scheme": project.scheme}
             return [CachedStaticFileBuilder(**arguments), LocalBuilder(project)]
