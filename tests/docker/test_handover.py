@@ -84,7 +84,7 @@ def operator(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFacto
 def hospital(operator: Path, engine: docker.DockerClient, tmp_path: Path) -> Iterator[Path]:
     """The hospital's folder with the two files of the operator. Its engine does not have the image."""
     for name in ("site-1.tar", "site-1-release.tar"):
-        shutil.copy(operator / name, tmp_path)
+        (tmp_path / name).hardlink_to(operator / name)
     site = Host(tmp_path / "site-1", "site-1")
     (image,) = (one for one in image_names(engine) if f"{NAME}/site-1:" in one)
     engine.images.remove(image)
@@ -92,7 +92,8 @@ def hospital(operator: Path, engine: docker.DockerClient, tmp_path: Path) -> Ite
         yield tmp_path
         assert image in image_names(engine)
     finally:
-        site.compose("down", "--volumes")
+        if site.folder.is_dir():
+            site.compose("down", "--volumes")
 
 
 def image_names(engine: docker.DockerClient) -> list[str]:
