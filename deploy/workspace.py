@@ -37,7 +37,7 @@ class Workspace:
 
     @property
     def removed(self) -> Path:
-        """The kits of participants that were removed from project.yml."""
+        """Kits and release folders of participants that project.yml no longer names."""
         return self.root / "removed"
 
     @property

@@ -10,9 +10,9 @@ from pathlib import Path
 import docker
 import pytest
 
+from deploy.docker_engine import connect
 from deploy.errors import MachineError
 from deploy.project import Image
-from deploy.runtimes.docker.engine import connect
 from tests.kubernetes.cluster import CONTEXT, PROGRAM, Cluster, CommandFailedError, bring_up, is_up, take_down
 from tests.lacking import leave_out
 

@@ -1,7 +1,7 @@
-"""What the runtime image weighs and what takes it, how long it builds, and how long imports take inside.
+"""Measure the size of the runtime image, its build time, and import times in it.
 
-Usage: python -m benchmarks.images [--cold]. With --cold it is built twice without cache (a minute each, from
-the package indexes), and the layers of both are compared.
+Usage: python -m benchmarks.images [--cold]. With --cold it builds the image twice without cache (a minute
+each) and compares the layers.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 import docker
 
 from deploy.checkout import CHECKOUT
-from deploy.images.build import Options, build_runtime, file_time
+from deploy.images.build import BuildOptions, build_runtime, source_date_epoch
 from deploy.images.inputs import source_digest
 from deploy.images.names import runtime_image
 from deploy.project import Image
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def build(*, cached: bool = True) -> str:
-    return build_runtime(docker.from_env(), IMAGE, Options(cached=cached))
+    return build_runtime(docker.from_env(), IMAGE, BuildOptions(cached=cached))
 
 
 def seconds(run: object) -> float:
@@ -65,11 +65,13 @@ def compare_cold_builds(client: docker.DockerClient) -> None:
         print(f"cold build              {took:6.1f} s")
     changed = "" if source_digest(IMAGE.variant) == sources else " (the checkout was changed meanwhile)"
     same = [one == other for one, other in zip(*layers, strict=True)]
-    print(f"two cold builds have the same layers: {all(same)} {same}{changed}; file times {file_time()}")
+    print(
+        f"two cold builds have the same layers: {all(same)} {same}{changed}; file times {source_date_epoch()}"
+    )
 
 
 def edited_build() -> float:
-    """The time of a build after a module was added to fl_app; it is taken away again."""
+    """Return the time of a build with an additional module in fl_app."""
     module = CHECKOUT / "fl_app" / "_measured.py"
     module.write_text(f"MEASURED = {time.time()}\n", encoding="utf-8")
     try:

@@ -1,1 +1,1 @@
-"""Provisioning: Flarefleet and stock NVFlare on the same federation, in turns."""
+"""Benchmark of provisioning: Flarefleet and stock NVFlare on the same federation, alternately."""

@@ -1,4 +1,4 @@
-"""Times `flarefleet provision` and `nvflare provision`, whole commands in turns: medians and ratios."""
+"""Measure `flarefleet provision` and `nvflare provision`, whole commands alternately: medians and ratios."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BUILDERS = "nvflare.lighter.impl"
 
 
 class Cost(NamedTuple):
-    """What a command took, in seconds: of the clock, and of all cores together."""
+    """Duration of a command in seconds: wall time, and CPU time of all cores."""
 
     wall: float
     cpu: float
@@ -35,7 +35,7 @@ class Cost(NamedTuple):
 
 @dataclass
 class Times:
-    """One case, a run each; stock and ours were run one after the other."""
+    """The measurements of one case. Stock and ours ran alternately."""
 
     sites: int
     case: str
@@ -43,7 +43,7 @@ class Times:
     ours: list[Cost] = field(default_factory=list)
 
     def ratio(self, of: str) -> float | None:
-        """How many times as fast ours is: the median over the turns."""
+        """Return the median speedup of ours over stock."""
         pairs = zip(self.stock, self.ours, strict=True) if self.stock else ()
         ratios = [getattr(stock, of) / getattr(ours, of) for stock, ours in pairs]
         return statistics.median(ratios) if ratios else None
@@ -70,7 +70,7 @@ def _median(costs: list[Cost], of: str) -> float | None:
 
 
 def main() -> None:
-    """Run every case and print the table."""
+    """Run every case and print the results."""
     options = _options()
     print(_machine(), file=sys.stderr)
     results = [times for sites in options.sites for times in _measure(sites, options.repeats)]
@@ -80,7 +80,7 @@ def main() -> None:
         )
         return
     print(_machine())
-    print(f"medians of {options.repeats}, in seconds of the clock and of all cores together (cpu)")
+    print(f"medians of {options.repeats} runs in seconds: wall time, and CPU time of all cores (cpu)")
     columns = ("stock", "ours", "ratio", "stock cpu", "ours cpu", "cpu ratio")
     print(f"{'sites':>6}  {'case':20}" + "".join(f"{column:>11}" for column in columns))
     for times in results:
@@ -116,10 +116,9 @@ def _measure(sites: int, repeats: int) -> Iterator[Times]:
 
 
 def _turn(times: Times, folder: Path) -> None:
-    """Times both, one after the other, each behind an untimed run of its own for two sites.
+    """Measure stock and ours, each after a run with two sites that is not measured.
 
-    Where memory that lies idle for half a minute is taken back, one's program would have to be read from
-    disk again because the other took that long.
+    That run loads the program into memory, which some machines reclaim while the other program runs.
     """
     for command, costs in ((_stock, times.stock), (_ours, times.ours)):
         with tempfile.TemporaryDirectory(prefix="bench-provision-warm-") as name:
@@ -153,7 +152,7 @@ def _timed(command: Callable[[Path], list[str]], folder: Path, cores: int | None
     )
     cost = Cost(time.perf_counter() - start, _cpu() - before)
     if done.returncode:
-        sys.exit(f"{' '.join(done.args)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        sys.exit(f"{' '.join(done.args)} exited with {done.returncode}:\n{done.stdout}{done.stderr}")
     return cost
 
 
@@ -183,7 +182,7 @@ def _write_project(folder: Path, sites: int) -> None:
     document = {
         "api_version": 3,
         "name": "bench",
-        "description": "a federation to be timed",
+        "description": "a federation for the benchmark",
         "participants": participants,
         "builders": builders,
     }

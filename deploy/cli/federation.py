@@ -65,6 +65,8 @@ def up(
     ] = None,
 ) -> None:
     """Start the server and all sites that are not running, and wait until all are ready."""
+    from deploy.provision import ensure_provisioned
+
     project, workspace, chosen = _open(ctx, runtime)
     if gpus is not None:
         _docker(chosen, "--gpus").gpus = gpus
@@ -81,6 +83,7 @@ def up(
         )
     remember(workspace, chosen.name)
     try:
+        ensure_provisioned(project, workspace)
         with _progress() as progress:
             status = chosen.up(progress) if timeout is None else chosen.up(progress, timeout)
     except (InputError, MachineError):

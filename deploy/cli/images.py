@@ -1,4 +1,4 @@
-"""Verbs: images build, list, push, save, load."""
+"""Commands: images build, list, push, save, load."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ if TYPE_CHECKING:
     from deploy.images.inventory import ImageRecord
 
 app = typer.Typer()
-images = typer.Typer(no_args_is_help=True, help="The images of the federation: the runtime, and one a site.")
+images = typer.Typer(no_args_is_help=True, help="Build and transport the images of the federation.")
 app.add_typer(images, name="images")
 
-WORTH_A_LINE = 0.5
-"""Seconds; quicker steps, and those that an earlier build did, are not told of."""
+MIN_STEP_SECONDS = 0.5
+"""Faster and cached steps of a build are not printed."""
 
-SiteOption = Annotated[str | None, typer.Option("--site", help="The server or one site alone.")]
+SiteOption = Annotated[
+    str | None, typer.Option("--site", help="Only the image of the server or of this site.")
+]
 
 
 @images.command()
@@ -30,26 +32,24 @@ def build(
     ctx: typer.Context,
     *,
     site: SiteOption = None,
-    base_image: Annotated[str | None, typer.Option(help="A Debian 12 to build on.")] = None,
+    base_image: Annotated[str | None, typer.Option(help="Debian 12 image to build on.")] = None,
     wheels: Annotated[
         Path | None,
-        typer.Option(help="A folder with torch's wheels, instead of fetching them.", file_okay=False),
+        typer.Option(help="Folder with torch's wheels (default: download them).", file_okay=False),
     ] = None,
-    index_url: Annotated[
-        str | None, typer.Option(help="The Python index that the build installs from.")
-    ] = None,
+    index_url: Annotated[str | None, typer.Option(help="Python index for the build.")] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Run every step again.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Build the runtime image once, then a thin image for the server and each site."""
-    from deploy.images.build import Options, build_images
+    from deploy.docker_engine import connect
+    from deploy.images.build import BuildOptions, build_images
     from deploy.images.inventory import list_images
-    from deploy.runtimes.docker.engine import connect
 
     context = context_of(ctx)
     project = context.project()
     client = connect()
-    chosen = Options(base_image=base_image, wheels=wheels, index_url=index_url, cached=not no_cache)
+    chosen = BuildOptions(base_image=base_image, wheels=wheels, index_url=index_url, cached=not no_cache)
     with _steps() as tell:
         built = build_images(
             client, project, context.workspace(project), site=site, options=chosen, progress=tell
@@ -60,7 +60,7 @@ def build(
 
 @images.command(name="list")
 def list_(ctx: typer.Context, site: SiteOption = None, as_json: JsonOption = False) -> None:
-    """Print every image that the federation needs, or all that one site needs where no registry is."""
+    """List the images of the federation, and whether this engine has them."""
     from deploy.images.inventory import list_images
 
     project = context_of(ctx).project()
@@ -69,10 +69,10 @@ def list_(ctx: typer.Context, site: SiteOption = None, as_json: JsonOption = Fal
 
 @images.command()
 def push(ctx: typer.Context, site: SiteOption = None, as_json: JsonOption = False) -> None:
-    """Push the images to the registry of project.yml, with the login that docker keeps."""
+    """Push the images to the registry of project.yml, with the credentials of `docker login`."""
+    from deploy.docker_engine import connect
     from deploy.images.inventory import list_images
     from deploy.images.push import push_images
-    from deploy.runtimes.docker.engine import connect
 
     project = context_of(ctx).project()
     client = connect()
@@ -88,14 +88,14 @@ def push(ctx: typer.Context, site: SiteOption = None, as_json: JsonOption = Fals
 @images.command()
 def save(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(help="The archive to write, for example flarefleet-images.tar.")],
+    file: Annotated[Path, typer.Argument(help="Archive to write, for example site-1.tar.")],
     site: SiteOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the images, or the one that a site needs, into one archive with checksums."""
+    """Write the images to one archive with checksums, which `docker load` accepts, too."""
+    from deploy.docker_engine import connect
     from deploy.images.archive import save_images
     from deploy.images.inventory import list_images
-    from deploy.runtimes.docker.engine import connect
 
     project = context_of(ctx).project()
     client = connect()
@@ -113,14 +113,12 @@ def save(
 
 @images.command()
 def load(
-    file: Annotated[
-        Path, typer.Argument(help="An archive that `images save` wrote.", exists=True, dir_okay=False)
-    ],
+    file: Annotated[Path, typer.Argument(help="Archive of `images save`.", exists=True, dir_okay=False)],
     as_json: JsonOption = False,
 ) -> None:
-    """Check an archive of images and load it; a damaged one is refused. Needs no project.yml."""
+    """Check an archive of images and load it. Needs no project.yml."""
+    from deploy.docker_engine import connect
     from deploy.images.archive import load_images
-    from deploy.runtimes.docker.engine import connect
 
     client = connect()
     with _bytes() as tell:
@@ -133,14 +131,14 @@ def load(
 
 
 def _engine_or_none() -> Any:
-    """The engine, where there is one: the names of the images are known without."""
+    """Return a client, or None without an engine: the names of the images are known anyway."""
+    from deploy.docker_engine import connect
     from deploy.errors import MachineError
-    from deploy.runtimes.docker.engine import connect
 
     try:
         return connect()
     except MachineError as error:
-        err.print(f"What is built is not known: {error}", style="yellow", markup=False)
+        err.print(f"Built images are unknown: {error}", style="yellow", markup=False)
         return None
 
 
@@ -160,14 +158,14 @@ def _size(count: int) -> str:
 
 @contextmanager
 def _steps() -> Iterator[Callable[[Step], None]]:
-    """Tells of a build: a line a step that took its time, and where somebody watches, what runs now."""
+    """Print a line for each slow step of a build, and show the current step in a terminal."""
     with err.status("") as status:
 
         def tell(step: Step) -> None:
             where = f"{step.image}: {step.title}"
             if step.state == "started":
                 status.update(where)
-            elif step.seconds >= WORTH_A_LINE:
+            elif step.seconds >= MIN_STEP_SECONDS:
                 err.print(f"{where}: {step.seconds:.1f} s", markup=False)
 
         yield tell
@@ -175,7 +173,7 @@ def _steps() -> Iterator[Callable[[Step], None]]:
 
 @contextmanager
 def _bytes() -> Iterator[Callable[[str, int, int], None]]:
-    """Tells how many bytes are done, where somebody watches; otherwise what is begun."""
+    """Show progress bars in bytes in a terminal, and otherwise print each step once."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()

@@ -1,4 +1,4 @@
-"""Verbs: provision."""
+"""Command: provision."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import typer
 from deploy.cli.context import JsonOption, context_of, err, out, print_json
 
 if TYPE_CHECKING:
-    from deploy.provision import Progress, ProvisionReport
+    from deploy.provision import ProvisionProgress, ProvisionReport
 
 app = typer.Typer()
 
-SHOWN = 10
-"""Names of a kind that are printed before "and N more"."""
+MAX_LINES = 10
+"""Lines of a kind that are printed before "and N more"."""
 
 
 @app.command()
@@ -27,18 +27,18 @@ def provision(
         bool,
         typer.Option(
             "--renew",
-            help="Renew certificates that end within 30 days; with the authority's, every kit.",
+            help="Renew certificates that expire within 30 days. A new authority rebuilds every kit.",
         ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make or update certificates, startup kits and release files; only what project.yml changed."""
-    from deploy import provision as provisioning
+    """Create certificates, startup kits and release folders, or update those that project.yml changed."""
+    from deploy.federation_files import make_kits_and_releases
 
     context = context_of(ctx)
-    with _without_collection(), _progress() as progress:
+    with _garbage_collection_disabled(), _progress() as progress:
         project = context.project()
-        report = provisioning.provision(project, context.workspace(project), renew=renew, progress=progress)
+        report = make_kits_and_releases(project, context.workspace(project), renew=renew, progress=progress)
     if as_json:
         print_json(report.model_dump(mode="json"))
     else:
@@ -47,11 +47,12 @@ def provision(
 
 
 def _lines(report: ProvisionReport) -> Iterator[str]:
-    yield from _some(f"made      {name}" for name in report.created)
+    yield from _some(f"created   {name}" for name in report.created)
     yield from _some(f"renewed   {one.name}: {one.reason}" for one in report.renewed)
     for gone in report.removed:
         yield f"removed   {gone.name}: its kit is now in {gone.kit}" + (
-            f"; NVFlare cannot revoke: the server accepts its certificate until {gone.valid_until:%Y-%m-%d}"
+            "; NVFlare has no revocation: the server accepts its certificate until "
+            f"{gone.valid_until:%Y-%m-%d}"
             if gone.valid_until
             else ""
         )
@@ -60,46 +61,46 @@ def _lines(report: ProvisionReport) -> Iterator[str]:
         for one in report.expiring
     )
     if report.expiring:
-        yield from _what_renewing_means(report)
+        yield from _renewal_advice(report)
     yield (
-        f"{report.project}: {len(report.created)} made, {len(report.renewed)} renewed, "
+        f"{report.project}: {len(report.created)} created, {len(report.renewed)} renewed, "
         f"{len(report.removed)} removed, {report.unchanged} unchanged, in {report.workspace}"
     )
 
 
-def _what_renewing_means(report: ProvisionReport) -> Iterator[str]:
+def _renewal_advice(report: ProvisionReport) -> Iterator[str]:
     from deploy.provision import AUTHORITY
 
     yield "Renew: flarefleet provision --renew"
     if any(one.name == AUTHORITY for one in report.expiring):
         yield (
-            "The certificate authority itself ends: renewing makes a new one, and no kit of the old one "
-            "works with it. Hand out every kit anew, at one time. How long an authority lasts is "
-            "CertBuilder's root_valid_days in project.yml."
+            "The certificate authority expires. Renewal creates a new one, and old kits stop working: "
+            "replace every kit at the same time. The argument root_valid_days of CertBuilder in project.yml "
+            "sets the lifetime of an authority."
         )
 
 
 def _some(lines: Iterator[str]) -> Iterator[str]:
     listed = list(lines)
-    yield from listed[:SHOWN]
-    if len(listed) > SHOWN:
-        yield f"          and {len(listed) - SHOWN} more"
+    yield from listed[:MAX_LINES]
+    if len(listed) > MAX_LINES:
+        yield f"          and {len(listed) - MAX_LINES} more"
 
 
 @contextmanager
-def _without_collection() -> Iterator[None]:
-    """Nothing here is garbage before the end, and looking for it would be a tenth of the time."""
+def _garbage_collection_disabled() -> Iterator[None]:
+    """Disable garbage collection, which would take a tenth of the time and find nothing."""
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()  # nor at the end, when all of it goes at once
+        gc.freeze()  # skip the collection at exit, too
         gc.enable()
 
 
 @contextmanager
-def _progress() -> Iterator[Progress]:
-    """A bar on stderr where there is somebody to see it; a line of text where there is not."""
+def _progress() -> Iterator[ProvisionProgress]:
+    """Show progress bars in a terminal, and otherwise only messages."""
     if not err.is_terminal:
         yield lambda what, _done, of: None if of else err.print(what, markup=False)
         return

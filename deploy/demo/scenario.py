@@ -57,7 +57,7 @@ def run_demo(
         MachineError: this machine lacks something.
         Failed: the federation did not become ready, or the job did not complete.
     """
-    from deploy.provision import provision
+    from deploy.federation_files import make_kits_and_releases
 
     steps = Steps(console)
     with steps.step("check", f"{project_file} and the job's parameters"):
@@ -69,7 +69,7 @@ def run_demo(
         if paths.why_copied:
             steps.note(f"{paths.why_copied}: this run uses a copy, {paths.project.path}")
         with steps.step("provision", f"certificates and kits in {paths.workspace.root}"):
-            provision(paths.project, paths.workspace)
+            make_kits_and_releases(paths.project, paths.workspace)
         job = _train(paths, parameters, settings, _new_folder(home.demo), steps)
     with steps.step("compare", f"each of {len(project.sites)} hospitals alone, and central training"):
         report = measure(project, parameters, job)

@@ -1,4 +1,4 @@
-"""Images: the runtime of every role and a thin one for each site; built, listed, pushed, saved and loaded.
+"""Images: the runtime image of every role, and one thin image for the server and each site.
 
-Nothing is imported here: who only asks what an image is called (`names`) does not pays for its client.
+This module imports nothing, so that `names` can be used without the Docker SDK.
 """

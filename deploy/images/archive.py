@@ -1,13 +1,12 @@
-"""Images as one file, for sites that reach no registry: saved with checksums, checked before they are loaded.
+"""Save images to one file for sites without a registry, and load them again after a check of their checksums.
 
-The file is a tar archive of `images.json` (what is in it), `flarefleet.cdx.json` (the bill of materials),
-`images.tar` (what `docker load` reads) and `SHA256SUMS`. It can be opened without Flarefleet: tar xf FILE &&
-sha256sum -c SHA256SUMS && docker load -i images.tar.
+The file is what `docker save` writes, so `docker load --input FILE` accepts it. It also contains:
+`images.json` (the list of images), `flarefleet.cdx.json` (the bill of materials) and `SHA256SUMS` (the
+checksum of every file). To check it without Flarefleet: tar xf FILE && sha256sum --check SHA256SUMS.
 """
 
 from __future__ import annotations
 
-import fcntl
 import glob
 import hashlib
 import io
@@ -15,211 +14,229 @@ import json
 import os
 import subprocess
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import docker
 from docker.errors import APIError, ImageLoadError
+from filelock import FileLock, Timeout
 
+from deploy.docker_engine import docker_environment
 from deploy.errors import Failed, FlarefleetError, InputError, MachineError
-from deploy.images.buildkit import DISK_FULL, environment, find_docker
-from deploy.images.checksum import chunks_of, sha256_of_stream
+from deploy.images.buildkit import DISK_FULL, find_docker
+from deploy.images.checksum import read_chunks, sha256_of_stream
 from deploy.images.inventory import ImageRecord
 from deploy.images.sbom import read_sbom
+from fl_app.files import sync_folder
 
-LIST, SBOM, IMAGES, SUMS = "images.json", "flarefleet.cdx.json", "images.tar", "SHA256SUMS"
-FORMAT = 1
+LIST, SBOM, SUMS = "images.json", "flarefleet.cdx.json", "SHA256SUMS"
+FORMAT = 2
 
-Passed = Callable[[str, int, int], None]
-"""Called with what is being done, how many bytes of it are done, and of how many (0: not known)."""
+ArchiveProgress = Callable[[str, int, int], None]
+"""Called with the current step, the bytes done, and the bytes in total (0: unknown)."""
 
 
 def save_images(
-    client: docker.DockerClient, images: Sequence[ImageRecord], file: Path, progress: Passed | None = None
+    client: docker.DockerClient,
+    images: Sequence[ImageRecord],
+    file: Path,
+    progress: ArchiveProgress | None = None,
 ) -> None:
-    """Write `images` into one archive; `file` is there at the end or not at all.
+    """Write `images` to one archive. `file` is complete or is not written.
 
     Raises:
-        Failed: an image is not on this engine, or docker could not save it.
+        Failed: an image is missing on this engine, or docker cannot save it.
         MachineError: the file cannot be written.
     """
-    if missing := [image.name for image in images if not image.present]:
-        raise Failed(f"Not on this engine: {', '.join(missing)}. Build them: flarefleet images build")
+    refuse_missing(images)
     tell = progress or (lambda _what, _done, _of: None)
-    with _beside(file) as out, tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as tar:
-        documents = {LIST: _list_document(images), SBOM: read_sbom(client, images[0].name)}
-        sums = {name: _add(tar, name, content) for name, content in documents.items()}
-        sums[IMAGES] = _add_docker_archive(tar, out, [image.name for image in images], tell)
+    document = {"format": FORMAT, "images": [image.model_dump(mode="json") for image in images]}
+    with _replacing(file) as out, tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        sums = _add_docker_archive(tar, [image.name for image in images], tell)
+        sums[LIST] = _add(tar, LIST, json.dumps(document, indent=1).encode() + b"\n")
+        sums[SBOM] = _add(tar, SBOM, read_sbom(client, images[0].name))
         _add(tar, SUMS, "".join(f"{digest}  {name}\n" for name, digest in sums.items()).encode())
 
 
-def load_images(client: docker.DockerClient, file: Path, progress: Passed | None = None) -> list[str]:
-    """Check an archive and load its images; their names. A damaged one is refused before anything is loaded.
+def load_images(
+    client: docker.DockerClient, file: Path, progress: ArchiveProgress | None = None
+) -> list[str]:
+    """Check an archive, load its images and return their names. A damaged archive is not loaded at all.
 
     Raises:
-        InputError: the file is not such an archive, or is damaged.
-        Failed: the engine refuses it.
+        InputError: the file is not an archive of images, or it is damaged.
+        Failed: the engine rejects it.
         MachineError: the file cannot be read, or the engine's disk is full.
     """
     tell = progress or (lambda _what, _done, _of: None)
     try:
-        with tarfile.open(file, mode="r:") as tar:
-            names = _check(tar, file, tell)
-            _load(client, tar, tell)
+        names = _check(file, tell)
+        with file.open("rb") as content:
+            client.images.load(_counted(content, file.stat().st_size, "loading", tell))
     except tarfile.TarError as error:
-        raise _damaged(file, f"it is not a tar archive to its end ({error})") from error
+        raise _damaged(file, f"it is not a complete tar archive ({error})") from error
+    except (APIError, ImageLoadError) as error:
+        raise engine_error("The engine did not load the images", str(error)) from error
     except OSError as error:
         raise MachineError(f"{file} cannot be read: {error.strerror or error}") from error
     return names
 
 
-def _list_document(images: Sequence[ImageRecord]) -> bytes:
-    document = {"format": FORMAT, "images": [image.model_dump(mode="json") for image in images]}
-    return json.dumps(document, indent=1).encode() + b"\n"
+def refuse_missing(images: Sequence[ImageRecord]) -> None:
+    """Raise Failed if an image is missing on this engine."""
+    if missing := [image.name for image in images if not image.present]:
+        raise Failed(f"This engine does not have {', '.join(missing)}. Build: flarefleet images build")
+
+
+def engine_error(what: str, message: str) -> FlarefleetError:
+    """Return the error of an engine as one to raise: a MachineError if its disk is full, otherwise Failed."""
+    if DISK_FULL in message.lower():
+        return MachineError(f"{what}: its disk is full. Free space, for example with docker system prune.")
+    return Failed(f"{what}: {message}")
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> str:
-    """Add a small file; its SHA-256."""
+    """Add a small file and return its SHA-256."""
     header = tarfile.TarInfo(name)
     header.size = len(content)
     tar.addfile(header, io.BytesIO(content))
     return hashlib.sha256(content).hexdigest()
 
 
-def _add_docker_archive(tar: tarfile.TarFile, out: IO[bytes], names: Sequence[str], tell: Passed) -> str:
-    """Add what `docker save` writes; its SHA-256. Only the end tells its size: the header is written last."""
-    header = tarfile.TarInfo(IMAGES)
-    start = tar.offset
-    out.seek(start + tarfile.BLOCKSIZE)
-    digest, size = hashlib.sha256(), 0
+def _add_docker_archive(tar: tarfile.TarFile, names: Sequence[str], tell: ArchiveProgress) -> dict[str, str]:
+    """Add every file that `docker save` writes, and return the SHA-256 of each."""
+    command = [find_docker(), "save", *names]
+    sums, incomplete = {}, ""
     with subprocess.Popen(
-        [find_docker(), "save", *names], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command, env=docker_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        for chunk in chunks_of(process.stdout):
-            out.write(chunk)
-            digest.update(chunk)
-            size += len(chunk)
-            tell("saving", size, 0)
-        said = process.stderr.read().decode(errors="replace").strip()
-    if process.returncode != 0:
-        raise Failed(f"docker could not save the images: {said}")
-    out.write(b"\0" * (-size % tarfile.BLOCKSIZE))
-    end = out.tell()
-    header.size = size
-    out.seek(start)
-    out.write(header.tobuf(format=tarfile.GNU_FORMAT))
-    out.seek(end)
-    tar.offset = end
-    return digest.hexdigest()
+        stream = _counted(process.stdout, 0, "saving", tell)
+        try:
+            with tarfile.open(fileobj=stream, mode="r|") as saved:
+                for member in saved:
+                    content = saved.extractfile(member) if member.isreg() else None
+                    if content is None:
+                        tar.addfile(member)
+                        continue
+                    digest = hashlib.sha256()
+                    tar.addfile(member, cast("IO[bytes]", _Observed(content, digest.update)))
+                    sums[member.name] = digest.hexdigest()
+            for _ in stream:  # a closed pipe before the end would make docker fail
+                pass
+        except tarfile.TarError as error:
+            sums = {}
+            incomplete = str(error)
+        message = process.stderr.read().decode(errors="replace").strip()
+    if process.returncode != 0 or not sums:
+        raise Failed(f"docker could not save the images: {message or incomplete}")
+    return sums
 
 
 @contextmanager
-def _beside(file: Path) -> Iterator[IO[bytes]]:
-    """A file that takes the place of `file` when all went well, and goes when not."""
+def _replacing(file: Path) -> Iterator[IO[bytes]]:
+    """Open a temporary file that replaces `file` at the end, or is deleted after an error.
+
+    An archive is too large for `write_atomically`, which needs the whole content.
+    """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        prefix = f".{file.name}."
-        _remove_what_a_killed_one_left(file.parent, prefix)
-        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=prefix)
+        _delete_leftovers(file)
+        temporary = file.with_name(f".{file.name}.{os.getpid()}")
         try:
-            with open(descriptor, "wb") as out:  # noqa: PTH123
-                fcntl.flock(out, fcntl.LOCK_EX)
+            with FileLock(temporary), temporary.open("r+b") as out:
                 yield out
-            umask = os.umask(0)
-            os.umask(umask)
-            Path(name).chmod(0o666 & ~umask)
-            Path(name).replace(file)
+                out.flush()
+                os.fsync(out.fileno())
+                umask = os.umask(0)
+                os.umask(umask)
+                temporary.chmod(0o666 & ~umask)
+                temporary.replace(file)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
+        sync_folder(file.parent)
     except OSError as error:
         raise MachineError(f"{file} cannot be written: {error.strerror or error}") from error
 
 
-def _remove_what_a_killed_one_left(folder: Path, prefix: str) -> None:
-    """Gigabytes that nobody would look for. What another command writes now is locked by it, and stays."""
-    for left in folder.glob(f"{glob.escape(prefix)}*"):
-        with suppress(OSError), left.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            left.unlink()
+def _delete_leftovers(file: Path) -> None:
+    """Delete temporary files of killed commands. A running command holds the lock of its file."""
+    for leftover in file.parent.glob(f"{glob.escape(f'.{file.name}.')}*"):
+        try:
+            with FileLock(leftover, blocking=False):
+                leftover.unlink()
+        except (OSError, Timeout):
+            continue
 
 
-def _check(tar: tarfile.TarFile, file: Path, tell: Passed) -> list[str]:
-    """Compare each file of the archive with its checksum; the names of the images."""
-    members = {member.name: member for member in tar if member.isfile()}
-    if set(members) != {LIST, SBOM, IMAGES, SUMS}:
-        raise _damaged(
-            file, f"it must hold {LIST}, {SBOM}, {IMAGES} and {SUMS}; write it with: flarefleet images save"
-        )
-    sums = _sums(_content(tar, SUMS), file)
-    for name in (LIST, SBOM, IMAGES):
-        inner = tar.extractfile(members[name])
-        assert inner is not None
-        if sha256_of_stream(_Counted(inner, members[name].size, "checking", tell)) != sums.get(name):
-            raise _damaged(file, f"the checksum of {name} does not fit")
+def _check(file: Path, tell: ArchiveProgress) -> list[str]:
+    """Compare every file of the archive with its checksum, and return the names of the images."""
+    found, documents = {}, {}
+    with (
+        file.open("rb") as raw,
+        tarfile.open(fileobj=_counted(raw, file.stat().st_size, "checking", tell), mode="r|") as tar,
+    ):
+        for member in tar:
+            if content := tar.extractfile(member) if member.isreg() else None:
+                if member.name in (LIST, SUMS):
+                    documents[member.name] = content.read()
+                    content = io.BytesIO(documents[member.name])
+                found[member.name] = sha256_of_stream(content)
+    if not {LIST, SBOM, SUMS} <= found.keys():
+        raise _damaged(file, "it was not written by `flarefleet images save`, or is incomplete")
+    del found[SUMS]
+    expected = dict(line.split()[::-1] for line in _lines(documents[SUMS]) if len(line.split()) == 2)
+    if wrong := sorted(
+        name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name)
+    ):
+        raise _damaged(file, f"the checksum of {wrong[0]} does not match")
     try:
-        document = json.loads(_content(tar, LIST))
+        document = json.loads(documents[LIST])
         if document["format"] != FORMAT:
-            raise InputError(f"{file} has format {document['format']}; this Flarefleet reads format {FORMAT}")
+            raise InputError(
+                f"{file} has format {document['format']}, but this Flarefleet reads format "
+                f"{FORMAT}. Save the images again."
+            )
         return [str(image["name"]) for image in document["images"]]
     except (ValueError, KeyError, TypeError) as error:
-        raise _damaged(file, f"{LIST} cannot be read") from error
+        raise _damaged(file, f"{LIST} is invalid") from error
 
 
-def _sums(content: bytes, file: Path) -> dict[str, str]:
-    lines = [line.split() for line in content.decode("ascii", errors="replace").splitlines()]
-    if any(len(line) != 2 for line in lines):
-        raise _damaged(file, f"{SUMS} cannot be read")
-    return {name: digest for digest, name in lines}
-
-
-def _load(client: docker.DockerClient, tar: tarfile.TarFile, tell: Passed) -> None:
-    inner = tar.extractfile(IMAGES)
-    assert inner is not None
-    try:
-        client.images.load(_Counted(inner, tar.getmember(IMAGES).size, "loading", tell))
-    except (APIError, ImageLoadError) as error:
-        raise engine_error("The engine did not load the images", str(error)) from error
-
-
-def engine_error(what: str, said: str) -> FlarefleetError:
-    """An error of the engine in words; a full disk is this machine's lack."""
-    if DISK_FULL in said.lower():
-        return MachineError(f"{what}: its disk is full. Free some, for example with docker system prune.")
-    return Failed(f"{what}: {said}")
-
-
-def _content(tar: tarfile.TarFile, name: str) -> bytes:
-    inner = tar.extractfile(name)
-    assert inner is not None
-    return inner.read()
+def _lines(content: bytes) -> list[str]:
+    return content.decode("ascii", errors="replace").splitlines()
 
 
 def _damaged(file: Path, why: str) -> InputError:
-    return InputError(f"{file} was not loaded: {why}. Copy it again from where it was saved.")
+    return InputError(f"{file} was not loaded: {why}. Copy it again from its source.")
 
 
-class _Counted:
-    """A file that tells how far it was read."""
+def _counted(file: IO[bytes], size: int, what: str, tell: ArchiveProgress) -> IO[bytes]:
+    """Return a file that reports how many bytes were read."""
+    done = 0
 
-    def __init__(self, file: IO[bytes], size: int, what: str, tell: Passed) -> None:
+    def count(content: bytes) -> None:
+        nonlocal done
+        done += len(content)
+        tell(what, done, size)
+
+    return cast("IO[bytes]", _Observed(file, count))
+
+
+class _Observed:
+    """A file that passes on everything that is read from it."""
+
+    def __init__(self, file: IO[bytes], on_read: Callable[[bytes], None]) -> None:
         self._file = file
-        self._size = size
-        self._what = what
-        self._tell = tell
-        self._done = 0
+        self._on_read = on_read
 
     def read(self, size: int = -1, /) -> bytes:
-        """As of every file."""
         content = self._file.read(size)
-        self._done += len(content)
-        self._tell(self._what, self._done, self._size)
+        self._on_read(content)
         return content
 
     def __iter__(self) -> Iterator[bytes]:
-        return chunks_of(self)
+        return read_chunks(self)

@@ -1,4 +1,4 @@
-"""Building: the runtime image once, then a thin image for the server and each site."""
+"""Build the runtime image once, then a thin image for the server and each site."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from docker.errors import ImageNotFound
 from deploy.checkout import CHECKOUT
 from deploy.errors import InputError
 from deploy.images import inputs
-from deploy.images.buildkit import Build, Progress, find_builder
+from deploy.images.buildkit import Build, BuildProgress, find_builder
 from deploy.images.kit_layer import KitLayer, kit_layer
 from deploy.images.names import (
     LABEL_KIT,
@@ -33,22 +33,19 @@ from deploy.project.extras import VLA
 from deploy.workspace import Workspace
 from fl_app.contract import kit_version
 
-FILE_TIME = 1767225600
-"""2026-01-01: the time of every file in an image where SOURCE_DATE_EPOCH says nothing else.
-
-It never changes, so that a new commit does not build torch's layer anew.
-"""
+DEFAULT_SOURCE_DATE_EPOCH = 1767225600
+"""2026-01-01. A fixed default, so that a new commit does not rebuild torch's layer."""
 
 
 @dataclass(frozen=True)
-class Options:
-    """What may be chosen for a build besides project.yml.
+class BuildOptions:
+    """Options of a build that are not in project.yml.
 
     Args:
-        base_image: a Debian 12 (or one made from it), in place of the Dockerfile's.
-        wheels: a folder with torch's wheels; fetched if None.
-        index_url: the Python index that the build installs from.
-        cached: whether steps of earlier builds may be taken.
+        base_image: Debian 12 image, or one derived from it (default: the Dockerfile's).
+        wheels: folder with torch's wheels (default: download them).
+        index_url: Python index for the build.
+        cached: use the cache of earlier builds.
     """
 
     base_image: str | None = None
@@ -63,20 +60,23 @@ def build_images(
     workspace: Workspace,
     *,
     site: str | None = None,
-    options: Options | None = None,
-    progress: Progress | None = None,
+    options: BuildOptions | None = None,
+    progress: BuildProgress | None = None,
 ) -> list[str]:
-    """Build the runtime image and the image of the server and every site, or of `site` alone; their names.
+    """Build the runtime image, and the images of the server and all sites or of `site` only.
 
-    The bill of materials of the runtime lies beside the kits afterwards: workspace/PROJECT/images/.
+    It also writes the bill of materials of the runtime image to workspace/PROJECT/images/.
+
+    Returns:
+        The names of the images.
 
     Raises:
-        InputError: no such site, or its kit is missing or holds a secret that is none of its keys.
+        InputError: there is no such site, or its kit is missing or holds a private key in an unexpected file.
         Failed: a step of a build failed.
-        MachineError: no builder, no torch, no disk.
+        MachineError: no docker program can build, torch is missing, or the disk is full.
     """
-    names = members(project, site)
-    layers = {name: kit_layer(_kit(workspace, name), file_time()) for name in names}
+    names = participant_names(project, site)
+    layers = {name: kit_layer(_kit(workspace, name), source_date_epoch()) for name in names}
     runtime = build_runtime(client, project.image, options, progress)
     write_sbom(client, runtime, workspace.root / "images" / "flarefleet.cdx.json")
     return [runtime, *(build_site(project, name, layers[name], progress) for name in names)]
@@ -85,19 +85,22 @@ def build_images(
 def build_runtime(
     client: docker.DockerClient,
     image: Image,
-    options: Options | None = None,
-    progress: Progress | None = None,
+    options: BuildOptions | None = None,
+    progress: BuildProgress | None = None,
 ) -> str:
-    """Build the runtime image of a variant and its extras; its name. What it raises: see `build_images`."""
-    chosen = options or Options()
+    """Build the runtime image of a variant and its extras, and return its name.
+
+    It raises the same errors as `build_images`.
+    """
+    chosen = options or BuildOptions()
     builder = find_builder()
     inputs.require_checkout()
     if chosen.wheels is not None and VLA in image.extras:
         raise InputError(
-            "--wheels: images with the extra vla take torch as requirements/vla-torch.txt locks it. Leave "
-            "--wheels out; --index-url names an index of yours that has it"
+            "--wheels: not supported for images with the extra vla, which use the torch of "
+            "requirements/vla-torch.txt. Use --index-url for an index that has it."
         )
-    inputs.prepare(image.variant, chosen.wheels, file_time())
+    inputs.prepare_build_inputs(image.variant, chosen.wheels, source_date_epoch())
     arguments = runtime_arguments(image, chosen)
     tag = runtime_image(image)
     builder.run(
@@ -119,11 +122,11 @@ def build_runtime(
     return tag
 
 
-def runtime_arguments(image: Image, options: Options) -> dict[str, str]:
-    """The build arguments of the runtime image of a variant and its extras."""
+def runtime_arguments(image: Image, options: BuildOptions) -> dict[str, str]:
+    """Return the build arguments of the runtime image of a variant and its extras."""
     arguments = {
         "VARIANT": image.variant,
-        "SOURCE_DATE_EPOCH": str(file_time()),
+        "SOURCE_DATE_EPOCH": str(source_date_epoch()),
         "BASE_IMAGE": options.base_image or default_base_image(),
     }
     if image.extras:
@@ -134,9 +137,14 @@ def runtime_arguments(image: Image, options: Options) -> dict[str, str]:
 
 
 def build_site(
-    project: Project, name: str, layer: KitLayer, progress: Progress | None = None, *, cached: bool = True
+    project: Project,
+    name: str,
+    layer: KitLayer,
+    progress: BuildProgress | None = None,
+    *,
+    cached: bool = True,
 ) -> str:
-    """Build the image of the server or a site on the runtime image, which must be there; its name."""
+    """Build the image of the server or a site on the existing runtime image, and return its name."""
     builder = find_builder()
     inputs.require_checkout()
     tag = site_image(project, name)
@@ -147,13 +155,15 @@ def build_site(
 
 
 def ensure_site_images(
-    client: docker.DockerClient, project: Project, workspace: Workspace, progress: Progress | None = None
+    client: docker.DockerClient, project: Project, workspace: Workspace, progress: BuildProgress | None = None
 ) -> dict[str, str]:
-    """The image of the server and each site by its name; built where it is missing or out of date.
+    """Return the image of the server and of each site, and build those that are missing or outdated.
 
-    For what it raises, see `build_images`.
+    It raises the same errors as `build_images`.
     """
-    layers = {name: kit_layer(_kit(workspace, name), file_time()) for name in members(project)}
+    layers = {
+        name: kit_layer(_kit(workspace, name), source_date_epoch()) for name in participant_names(project)
+    }
     stale = [name for name in layers if not _is_current(client, project, name, layers[name])]
     if stale and not _runtime_is_current(client, project.image):
         build_runtime(client, project.image, progress=progress)
@@ -163,11 +173,11 @@ def ensure_site_images(
     return {name: site_image(project, name) for name in layers}
 
 
-def members(project: Project, site: str | None = None) -> list[str]:
-    """The server and the sites, or `site` alone.
+def participant_names(project: Project, site: str | None = None) -> list[str]:
+    """Return the names of the server and the sites, or only `site`.
 
     Raises:
-        InputError: there is no such server or site.
+        InputError: project.yml has no such server or site.
     """
     names = [parent.name for parent in project.parents]
     if site is None:
@@ -177,22 +187,22 @@ def members(project: Project, site: str | None = None) -> list[str]:
     return [site]
 
 
-def file_time() -> int:
-    """The time of every file in an image: SOURCE_DATE_EPOCH, otherwise a fixed day.
+def source_date_epoch() -> int:
+    """Return the modification time of every file in an image, in seconds since 1970.
 
     Raises:
-        InputError: SOURCE_DATE_EPOCH is not a number of seconds.
+        InputError: SOURCE_DATE_EPOCH is invalid.
     """
     text = os.environ.get("SOURCE_DATE_EPOCH")
     if not text:
-        return FILE_TIME
+        return DEFAULT_SOURCE_DATE_EPOCH
     if not text.isascii() or not text.isdecimal():
         raise InputError(f"SOURCE_DATE_EPOCH must be a whole number of seconds since 1970, not {text!r}")
     return int(text)
 
 
 def default_base_image() -> str:
-    """What the Dockerfile builds on by itself."""
+    """Return the base image of the Dockerfile."""
     lines = inputs.DOCKERFILE.read_text(encoding="utf-8").splitlines()
     return next(line for line in lines if line.startswith("ARG BASE_IMAGE=")).partition("=")[2]
 
@@ -200,7 +210,7 @@ def default_base_image() -> str:
 def _kit(workspace: Workspace, name: str) -> Path:
     kit = workspace.kit(name)
     if not kit.is_dir():
-        raise InputError(f"{name} has no startup kit at {kit}. Make it: flarefleet provision")
+        raise InputError(f"{kit}: the startup kit of {name} is missing. Run: flarefleet provision")
     return kit
 
 
@@ -222,7 +232,7 @@ def _site_build(project: Project, name: str, layer: KitLayer, context: Path, tag
 
 
 def _runtime_is_current(client: docker.DockerClient, image: Image) -> bool:
-    """Whether the runtime image is there, and is made of this checkout where there is one."""
+    """Return whether the runtime image exists and matches the sources, if this is a checkout."""
     found = _labels(client, runtime_image(image))
     if found is None:
         return False
@@ -230,7 +240,7 @@ def _runtime_is_current(client: docker.DockerClient, image: Image) -> bool:
 
 
 def _is_current(client: docker.DockerClient, project: Project, name: str, layer: KitLayer) -> bool:
-    """Whether the image of a site is there, with this kit, on the runtime of this checkout."""
+    """Return whether the image of a site exists, and matches its kit and the sources."""
     found = _labels(client, site_image(project, name))
     if found is None or found.get(LABEL_KIT) != layer.digest:
         return False
@@ -262,7 +272,7 @@ def _oci_labels() -> dict[str, str]:
 
 
 def _git(*arguments: str) -> str:
-    """What git says of this checkout; nothing where there is no git or no repository."""
+    """Return the output of git in this checkout, or "" without git or a repository."""
     try:
         answer = subprocess.run(
             ["git", "-C", str(CHECKOUT), *arguments], capture_output=True, text=True, check=False
@@ -273,12 +283,12 @@ def _git(*arguments: str) -> str:
 
 
 def _without_login(url: str) -> str:
-    """A repository's address without the user and password that a checkout may keep in it."""
+    """Return the URL of a repository without user and password."""
     return re.sub(r"(?<=://)[^/@]*@", "", url)
 
 
 def _base_digest(client: docker.DockerClient, base: str) -> dict[str, str]:
-    """The digest of the base image, where it came from a registry."""
+    """Return the digest of the base image as a label, if the image came from a registry."""
     try:
         digests: Sequence[str] = client.images.get(base).attrs.get("RepoDigests") or ()
     except ImageNotFound:

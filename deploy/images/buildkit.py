@@ -1,7 +1,4 @@
-"""A docker program that can build with BuildKit, and what it says while it builds.
-
-The SDK's own build call knows the old builder alone; for everything else the SDK is used.
-"""
+"""Build images with a docker program that supports BuildKit. The Docker SDK supports only the old builder."""
 
 from __future__ import annotations
 
@@ -15,46 +12,47 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from deploy.docker_engine import docker_environment
 from deploy.errors import Failed, MachineError
 
-FIRST_WITHOUT_BUILTIN = 23
-"""From this release on the docker program builds through the plugin buildx; before, BuildKit is in it."""
-LINES_SHOWN = 30
-"""How much of what a failed step said is shown."""
+FIRST_VERSION_WITH_BUILDX = 23
+"""Since this version docker needs the plugin buildx to build. Older versions include BuildKit."""
+ERROR_LINES = 30
+"""Lines of a failed step's output in the error message."""
 
 DISK_FULL = "no space left on device"
 MISSING = (
-    "No docker program that can build was found. Install Docker's plugin buildx "
-    "(docs.docker.com/build/install-buildx), or load finished images: flarefleet images load FILE"
+    "No docker program on PATH can build images. Install Docker's plugin buildx "
+    "(docs.docker.com/build/install-buildx), or load built images: flarefleet images load FILE"
 )
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a build, as it begins or ends."""
+    """The start or end of one step of a build."""
 
     image: str
     title: str
-    """The stage and its number: `packages 2/3`."""
+    """Stage and number, for example `packages 2/3`."""
     state: Literal["started", "done", "cached"]
     seconds: float = 0.0
 
 
-Progress = Callable[[Step], None]
+BuildProgress = Callable[[Step], None]
 
 
 @dataclass(frozen=True)
 class Build:
-    """What to build.
+    """An image to build.
 
     Args:
-        tag: the image's name.
-        target: the stage of the Dockerfile.
-        dockerfile: its path.
-        context: the folder that the build may see.
+        tag: name of the image.
+        target: stage of the Dockerfile.
+        dockerfile: path of the Dockerfile.
+        context: folder of the build context.
         arguments: build arguments.
         labels: labels of the image.
-        cached: whether steps of earlier builds may be taken.
+        cached: use the cache of earlier builds.
     """
 
     tag: str
@@ -71,22 +69,22 @@ class Builder:
     """A docker program that builds with BuildKit.
 
     Args:
-        command: how it is started, up to the options of a build.
+        command: its command line without the options of a build.
     """
 
     command: tuple[str, ...]
 
-    def run(self, build: Build, progress: Progress | None = None) -> None:
+    def run(self, build: Build, progress: BuildProgress | None = None) -> None:
         """Build an image.
 
         Raises:
-            Failed: a step failed; with its last lines.
+            Failed: a step failed. The message has its last lines.
             MachineError: the disk is full.
         """
-        transcript = _Transcript(build.tag, progress or (lambda _step: None))
+        output = _BuildOutput(build.tag, progress or (lambda _step: None))
         with subprocess.Popen(
             [*self.command, *_options(build)],
-            env=environment(),
+            env=docker_environment() | {"DOCKER_BUILDKIT": "1", "BUILDKIT_PROGRESS": "plain"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -95,13 +93,13 @@ class Builder:
         ) as process:
             assert process.stdout is not None
             for line in process.stdout:
-                transcript.read(line.rstrip("\n"))
+                output.read(line.rstrip("\n"))
         if process.returncode != 0:
-            raise transcript.failure()
+            raise output.failure()
 
 
 def find_builder() -> Builder:
-    """The docker program of this machine that can build.
+    """Return the first docker program on PATH that can build.
 
     Raises:
         MachineError: there is none.
@@ -109,13 +107,13 @@ def find_builder() -> Builder:
     for docker in _programs():
         if _answers(docker, "buildx", "version"):
             return Builder((docker, "buildx", "build", "--load"))
-        if 0 < _major_version(docker) < FIRST_WITHOUT_BUILTIN:
+        if 0 < _major_version(docker) < FIRST_VERSION_WITH_BUILDX:
             return Builder((docker, "build"))
     raise MachineError(MISSING)
 
 
 def find_docker() -> str:
-    """Any docker program of this machine.
+    """Return the first docker program on PATH.
 
     Raises:
         MachineError: there is none.
@@ -125,23 +123,9 @@ def find_docker() -> str:
     return docker
 
 
-def environment() -> dict[str, str]:
-    """The environment of the docker program: the same engine as the SDK's, and BuildKit."""
-    engine = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
-    return {**os.environ, "DOCKER_HOST": engine, "DOCKER_BUILDKIT": "1", "BUILDKIT_PROGRESS": "plain"}
-
-
 def _options(build: Build) -> Iterator[str]:
-    yield from (
-        "--progress",
-        "plain",
-        "--file",
-        str(build.dockerfile),
-        "--target",
-        build.target,
-        "--tag",
-        build.tag,
-    )
+    yield from ("--progress", "plain", "--file", str(build.dockerfile))
+    yield from ("--target", build.target, "--tag", build.tag)
     for option, values in (("--build-arg", build.arguments), ("--label", build.labels)):
         for key, value in values.items():
             yield from (option, f"{key}={value}")
@@ -151,7 +135,7 @@ def _options(build: Build) -> Iterator[str]:
 
 
 def _programs() -> Iterator[str]:
-    """Every program `docker` on PATH, in its order."""
+    """Yield every docker program on PATH in order."""
     seen = set()
     for folder in os.get_exec_path():
         found = shutil.which("docker", path=folder)
@@ -168,7 +152,7 @@ def _answers(*command: str) -> bool:
 
 
 def _major_version(docker: str) -> int:
-    """Of `Docker version 20.10.24+dfsg1, build 297e128` the 20; 0 if it does not answer."""
+    """Return 20 of `Docker version 20.10.24+dfsg1, build 297e128`, or 0 if the program fails."""
     try:
         answer = subprocess.run(
             [docker, "--version"], capture_output=True, text=True, check=False, timeout=30
@@ -184,19 +168,19 @@ _TITLE = re.compile(r"\[(?P<title>[^\]]+)\]")
 _DONE = re.compile(r"DONE (?P<seconds>[\d.]+)s")
 
 
-class _Transcript:
-    """Reads the lines of `--progress plain`: steps for the person who waits, the last lines for an error."""
+class _BuildOutput:
+    """Parser of the output of `--progress plain`: reports steps, and keeps the last lines for an error."""
 
-    def __init__(self, image: str, progress: Progress) -> None:
+    def __init__(self, image: str, progress: BuildProgress) -> None:
         self._image = image
         self._progress = progress
         self._titles: dict[str, str] = {}
-        self._said: dict[str, deque[str]] = {}
+        self._lines: dict[str, deque[str]] = {}
         self._failed: str | None = None
-        self._last: deque[str] = deque(maxlen=LINES_SHOWN)
+        self._last: deque[str] = deque(maxlen=ERROR_LINES)
 
     def read(self, line: str) -> None:
-        """Take in one line."""
+        """Parse one line."""
         self._last.append(line)
         if not (found := _LINE.fullmatch(line)):
             return
@@ -212,19 +196,19 @@ class _Transcript:
         elif text.startswith("ERROR"):
             self._failed = number
         elif not text.startswith("sha256:"):
-            self._said.setdefault(number, deque(maxlen=LINES_SHOWN)).append(text)
+            self._lines.setdefault(number, deque(maxlen=ERROR_LINES)).append(text)
 
     def failure(self) -> Failed | MachineError:
-        """What to tell the user."""
-        said = list(self._said.get(self._failed or "", ())) or list(self._last)
+        """Return the error to raise."""
+        lines = list(self._lines.get(self._failed or "", ())) or list(self._last)
         title = self._titles.get(self._failed or "")
-        text = "\n".join(said)
+        text = "\n".join(lines)
         if DISK_FULL in "\n".join([text, *self._last]).lower():
             return MachineError(
-                f"{self._image} was not built: the engine's disk is full. Free some, for example with docker "
-                "builder prune, and run again."
+                f"{self._image} was not built: the engine's disk is full. Free space, for example with "
+                "docker builder prune, and build again."
             )
-        where = f" in its step [{title}]" if title else ""
+        where = f" in step [{title}]" if title else ""
         return Failed(f"{self._image} was not built: docker failed{where}:\n{text}")
 
     def _tell(self, number: str, state: Literal["started", "done", "cached"], seconds: float = 0.0) -> None:

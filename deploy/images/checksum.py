@@ -1,4 +1,4 @@
-"""SHA-256 of what is too large to be read at once."""
+"""SHA-256 of files that are too large to read at once."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ CHUNK = 1 << 20
 
 
 class Readable(Protocol):
-    """What can be read in pieces."""
+    """A binary stream."""
 
     def read(self, size: int = -1, /) -> bytes:
-        """At most `size` bytes; none at the end."""
+        """Return at most `size` bytes, and no bytes at the end."""
         ...
 
 
-def chunks_of(file: Readable) -> Iterator[bytes]:
-    """The content of `file` from where it stands, piece by piece."""
+def read_chunks(file: Readable) -> Iterator[bytes]:
+    """Yield the rest of `file` in pieces of 1 MiB."""
     while chunk := file.read(CHUNK):
         yield chunk
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file."""
+    """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return sha256_of_stream(file)
 
 
 def sha256_of_stream(file: Readable) -> str:
-    """The SHA-256 of what is left of `file`."""
+    """Return the SHA-256 of the rest of `file`."""
     digest = hashlib.sha256()
-    for chunk in chunks_of(file):
+    for chunk in read_chunks(file):
         digest.update(chunk)
     return digest.hexdigest()

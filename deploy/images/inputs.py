@@ -1,14 +1,13 @@
-"""What the runtime image is built from: this checkout, and torch's wheel in .cache/images beside it.
+"""The inputs of the runtime image: this checkout, and torch's wheel in .cache/images.
 
-torch has two wheels of one version, for CPU and for CUDA, and they come from different indexes: the one for
-CPU is fetched with this machine's pip and its settings, the one for CUDA by the build, from its own index.
+torch has a wheel for CPU and one for CUDA, on different indexes. This machine's pip downloads the wheel
+for CPU with its own settings; the build downloads the wheel for CUDA.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import os
 import platform
 import shutil
 import subprocess
@@ -21,15 +20,16 @@ from pathlib import Path
 from deploy.checkout import CHECKOUT
 from deploy.errors import InputError, MachineError
 from deploy.images.checksum import sha256_of
+from fl_app.files import write_atomically
 
 DOCKERFILE = CHECKOUT / "images" / "Dockerfile"
 PREPARED = CHECKOUT / ".cache" / "images"
 
 LOCKED_TORCH = CHECKOUT / "images" / "torch-gpu.txt"
-"""torch from PyPI, with its CUDA packages, all with hashes. Its version is that of both variants."""
+"""Lock of torch from PyPI and its CUDA packages. Both variants use this version of torch."""
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 PYTHON = "3.11"
-"""The Python of the image: Debian bookworm's."""
+"""Python version of the image, from Debian bookworm."""
 HOSTS = b"127.0.0.1 localhost\n"
 
 _SOURCES = (
@@ -44,53 +44,50 @@ _SOURCES = (
     "LICENSE",
     "fl_app",
 )
-"""What the Dockerfile takes from the checkout."""
+"""Files and folders of the checkout that the Dockerfile uses."""
 
 
 def require_checkout() -> None:
-    """Make sure that there is something to build from.
+    """Check that the sources of the images exist.
 
     Raises:
         MachineError: Flarefleet was installed without its sources.
     """
     if not DOCKERFILE.is_file():
         raise MachineError(
-            f"{DOCKERFILE} is missing: images are built from a checkout of Flarefleet. Build there, or load "
-            "finished images: flarefleet images load FILE"
+            f"{DOCKERFILE} is missing. Build images in a checkout of Flarefleet, or load built images: "
+            "flarefleet images load FILE"
         )
 
 
-def prepare(variant: str, wheels: Path | None, time: int) -> None:
-    """Lay out .cache/images for a build of `variant`.
+def prepare_build_inputs(variant: str, wheels: Path | None, time: int) -> None:
+    """Write .cache/images for a build of `variant`.
 
     Args:
         variant: cpu or gpu.
-        wheels: a folder with the wheels of torch to take, instead of fetching them.
-        time: what the files that are made here get as their time, in seconds of Unix.
+        wheels: folder with torch's wheels (default: download them).
+        time: modification time of generated files, in seconds since 1970.
 
     Raises:
         InputError: `wheels` has no wheel of torch.
-        MachineError: torch's wheel cannot be fetched.
+        MachineError: torch's wheel cannot be downloaded.
     """
     folder = PREPARED / "wheels" / variant
     folder.mkdir(parents=True, exist_ok=True)
     _write_hosts(PREPARED / "hosts.tar", time)
     if wheels is not None:
-        _take_wheels(wheels, folder)
+        _copy_wheels(wheels, folder)
     elif variant == "gpu":
         _remove_wheels(folder)
-        _replace(folder / "torch.txt", LOCKED_TORCH.read_text(encoding="utf-8"))
+        _write_if_changed(folder / "torch.txt", LOCKED_TORCH.read_bytes())
     elif not list(folder.glob(f"torch-{_torch_version()}*.whl")):
-        _fetch_cpu_wheel(folder)
+        _download_cpu_wheel(folder)
     if variant == "cpu" or wheels is not None:
         _lock(folder)
 
 
 def source_digest(variant: str) -> str:
-    """SHA-256 of all that a build of `variant`, with or without extras, may take from this checkout.
-
-    Images carry it as a label.
-    """
+    """Return the SHA-256 of the sources of a variant with any extras. Images have it as a label."""
     digest = hashlib.sha256(variant.encode())
     for path in _source_files():
         name = path.relative_to(CHECKOUT).as_posix()
@@ -110,45 +107,39 @@ def _source_files() -> Iterator[Path]:
 
 
 def _torch_version() -> str:
-    """The version that images/torch-gpu.txt locks."""
+    """Return the version in images/torch-gpu.txt."""
     line = next(
         line for line in LOCKED_TORCH.read_text(encoding="utf-8").splitlines() if line.startswith("torch==")
     )
     return line.split()[0].removeprefix("torch==")
 
 
-def _fetch_cpu_wheel(folder: Path) -> None:
-    """Fetch torch's CPU wheel: where this machine's pip finds it, otherwise from PyTorch's own index."""
+def _download_cpu_wheel(folder: Path) -> None:
+    """Download torch's CPU wheel with this machine's pip settings, otherwise from PyTorch's index."""
     _remove_wheels(folder)
     wanted = f"torch=={_torch_version()}+cpu"
     target = [f"manylinux_2_28_{platform.machine()}", "--python-version", PYTHON, "--implementation", "cp"]
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".fetching-") as fetched:
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-deps",
-        ]
-        command += ["--only-binary", ":all:", "--platform", *target, "--dest", fetched, wanted]
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".download-") as downloads:
+        options = "-m pip download --quiet --disable-pip-version-check --no-deps"
+        command = [sys.executable, *options.split()]
+        command += ["--only-binary", ":all:", "--platform", *target, "--dest", downloads, wanted]
         for further in ([], ["--index-url", CPU_INDEX]):
             ended = subprocess.run([*command, *further], check=False, capture_output=True, text=True)
             if ended.returncode == 0:
-                for wheel in Path(fetched).glob("*.whl"):
+                for wheel in Path(downloads).glob("*.whl"):
                     wheel.replace(folder / wheel.name)
                 return
     raise MachineError(
-        f"pip finds {wanted} neither where it is set to look nor on {CPU_INDEX}. Fetch the wheel for Python "
-        f"{PYTHON} elsewhere and name its folder: --wheels FOLDER. pip said:\n{ended.stderr.strip()}"
+        f"pip found {wanted} neither on its configured index nor on {CPU_INDEX}. Download the wheel for "
+        f"Python {PYTHON} elsewhere and pass its folder: --wheels FOLDER. Output of pip:\n"
+        f"{ended.stderr.strip()}"
     )
 
 
-def _take_wheels(source: Path, folder: Path) -> None:
+def _copy_wheels(source: Path, folder: Path) -> None:
     found = sorted(source.glob("*.whl")) if source.is_dir() else []
     if not any(wheel.name.startswith("torch-") for wheel in found):
-        raise InputError(f"--wheels {source}: no wheel of torch lies there (torch-VERSION-cp311-*.whl)")
+        raise InputError(f"--wheels {source}: the folder has no wheel of torch (torch-VERSION-cp311-*.whl)")
     _remove_wheels(folder)
     for wheel in found:
         shutil.copy2(wheel, folder / wheel.name)
@@ -160,16 +151,16 @@ def _remove_wheels(folder: Path) -> None:
 
 
 def _lock(folder: Path) -> None:
-    """Write torch.txt: each wheel of the folder with its hash, so that the build takes these bytes alone."""
+    """Write torch.txt with the hash of each wheel in the folder: the build accepts no other files."""
     lines = []
     for wheel in sorted(folder.glob("*.whl")):
         name, version = wheel.name.split("-")[:2]
         lines.append(f"{name}=={version} --hash=sha256:{sha256_of(wheel)}\n")
-    _replace(folder / "torch.txt", "".join(lines))
+    _write_if_changed(folder / "torch.txt", "".join(lines).encode())
 
 
 def _write_hosts(file: Path, time: int) -> None:
-    """The archive that gives the image an /etc/hosts; see the Dockerfile."""
+    """Write the archive with the image's /etc/hosts, see the Dockerfile."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         folder = tarfile.TarInfo("etc")
@@ -178,15 +169,9 @@ def _write_hosts(file: Path, time: int) -> None:
         hosts = tarfile.TarInfo("etc/hosts")
         hosts.size, hosts.mtime = len(HOSTS), time
         tar.addfile(hosts, io.BytesIO(HOSTS))
-    if not file.exists() or file.read_bytes() != stream.getvalue():
-        beside = file.with_suffix(f".{os.getpid()}")
-        beside.write_bytes(stream.getvalue())
-        beside.replace(file)
+    _write_if_changed(file, stream.getvalue())
 
 
-def _replace(file: Path, text: str) -> None:
-    if file.exists() and file.read_text(encoding="utf-8") == text:
-        return
-    beside = file.with_suffix(f".{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(file)
+def _write_if_changed(file: Path, content: bytes) -> None:
+    if not file.exists() or file.read_bytes() != content:
+        write_atomically(file, content)

@@ -1,4 +1,4 @@
-"""Which images a federation needs, and which of them this engine has."""
+"""List the images that a federation needs, and those that this engine has."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import docker
 from docker.errors import ImageNotFound
 from pydantic import BaseModel
 
-from deploy.images.build import members
+from deploy.images.build import participant_names
 from deploy.images.names import LABEL_VARIANT, runtime_image, site_image
 from deploy.project import Project
 
@@ -18,15 +18,15 @@ class ImageRecord(BaseModel, frozen=True):
 
     name: str
     site: str | None = None
-    """The server or site whose kit is in it; None for the runtime, on which the others are built."""
+    """The server or site whose kit it holds; None for the runtime image."""
     present: bool = False
     id: str | None = None
     digest: str | None = None
-    """What a registry knows it by, once it was pushed or pulled."""
+    """Its digest in a registry, if it was pushed or pulled."""
     size: int | None = None
-    """Bytes, with the layers that it shares."""
+    """Bytes, shared layers included."""
     layers: tuple[str, ...] = ()
-    """The digests of its layers, from the base image up."""
+    """Digests of its layers, the base image first."""
     version: str | None = None
     variant: str | None = None
 
@@ -34,19 +34,17 @@ class ImageRecord(BaseModel, frozen=True):
 def list_images(
     client: docker.DockerClient | None, project: Project, site: str | None = None
 ) -> list[ImageRecord]:
-    """The images of a federation: the runtime, and one for the server and each site; or what `site` needs.
-
-    The image of a site holds the runtime's layers: a host needs nothing else, for jobs neither.
+    """List the images of a federation: the runtime image, and one for the server and each site.
 
     Args:
-        client: the engine that is asked what it has; None asks nobody.
+        client: the engine to query; with None every image is reported as missing.
         project: the federation.
-        site: the server or a site.
+        site: list only the image of this server or site, which includes the layers of the runtime image.
 
     Raises:
-        InputError: no such site.
+        InputError: project.yml has no such site.
     """
-    names = members(project, site)
+    names = participant_names(project, site)
     runtime = [] if site else [_record(client, runtime_image(project.image), None)]
     return [*runtime, *(_record(client, site_image(project, name), name) for name in names)]
 

@@ -1,4 +1,4 @@
-"""The public part of a kit as the one layer of a site's image: same kit, same bytes, and never a key."""
+"""The layer of a site's image: the public part of its kit. The same kit gives the same bytes."""
 
 from __future__ import annotations
 
@@ -10,82 +10,67 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.errors import InputError
+from deploy.secret_files import has_secret_name, refuse_private_key
 from fl_app.contract import KIT_PATH
 
 PUBLIC_FOLDERS = ("startup", "local")
-SECRET_SUFFIXES = (".key", ".p12", ".pfx")
-PRIVATE_KEY_MARK = b"PRIVATE KEY-----"
 
 
 @dataclass(frozen=True)
 class KitLayer:
-    """A tar archive that unpacks to /etc/flare/kit.
-
-    Args:
-        content: its bytes.
-    """
+    """A tar archive that unpacks to /etc/flare/kit."""
 
     content: bytes
 
     @property
     def digest(self) -> str:
-        """Its SHA-256; a changed kit has another."""
+        """Its SHA-256, which changes with the kit."""
         return hashlib.sha256(self.content).hexdigest()
 
 
 def kit_layer(kit: Path, time: int) -> KitLayer:
-    """Pack what may be seen of the startup kit `kit`.
+    """Pack the public part of a startup kit.
 
     Args:
-        kit: kits/NAME.
-        time: what every file in it gets as its time, in seconds of Unix.
+        kit: the folder kits/NAME.
+        time: modification time of every file, in seconds since 1970.
 
     Raises:
-        InputError: the kit is incomplete, or something in it besides the known key files is or may be secret.
+        InputError: the kit is incomplete, or it holds a link or a private key in a file of another name.
     """
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
         tar.addfile(_header(KIT_PATH.relative_to("/").as_posix(), time, folder=True))
-        for path in _public(kit):
+        for path in _public_files(kit):
             name = (KIT_PATH / path.relative_to(kit).as_posix()).relative_to("/").as_posix()
             if path.is_dir():
                 tar.addfile(_header(name, time, folder=True))
                 continue
             content = path.read_bytes()
-            _refuse_secret(path, content)
+            refuse_private_key(path, content)
             header = _header(name, time, executable=path.stat().st_mode & 0o100 != 0)
             header.size = len(content)
             tar.addfile(header, io.BytesIO(content))
     return KitLayer(stream.getvalue())
 
 
-def _public(kit: Path) -> Iterator[Path]:
-    """The files and folders of a kit that a site's image holds, in a fixed order."""
+def _public_files(kit: Path) -> Iterator[Path]:
+    """Yield the public files and folders of a kit in a fixed order."""
     for folder in PUBLIC_FOLDERS:
         if not (kit / folder).is_dir():
-            raise InputError(
-                f"{kit} is not a startup kit: {folder}/ is missing. Make it again: flarefleet provision"
-            )
+            raise InputError(f"{kit} is not a startup kit: {folder}/ is missing. Run: flarefleet provision")
         yield kit / folder
         for path in sorted((kit / folder).rglob("*")):
             if path.is_symlink() or not (path.is_file() or path.is_dir()):
                 raise InputError(
-                    f"{path} is not a plain file: an image cannot carry it. Remove it from the kit."
+                    f"{path} is not a plain file, so images cannot hold it. Remove it from the kit."
                 )
-            if path.suffix not in SECRET_SUFFIXES:
+            if not has_secret_name(path):
                 yield path
 
 
-def _refuse_secret(path: Path, content: bytes) -> None:
-    if PRIVATE_KEY_MARK in content:
-        raise InputError(
-            f"{path} holds a private key, and an image would carry it to everybody. Move it out of the kit: "
-            "only server.key or client.key may lie there."
-        )
-
-
 def _header(name: str, time: int, *, folder: bool = False, executable: bool = False) -> tarfile.TarInfo:
-    """Readable by everybody, whatever the umask of provisioning; owned by root."""
+    """Return the header of a file that root owns and everyone can read, regardless of the kit's modes."""
     header = tarfile.TarInfo(name)
     header.type = tarfile.DIRTYPE if folder else tarfile.REGTYPE
     header.mode = 0o755 if folder or executable else 0o644

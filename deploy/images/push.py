@@ -1,4 +1,4 @@
-"""Pushing images to the registry that project.yml names, with the login that docker keeps."""
+"""Push images to the registry of project.yml, with the credentials of `docker login`."""
 
 from __future__ import annotations
 
@@ -10,38 +10,37 @@ from docker.auth import resolve_repository_name
 from docker.errors import APIError, DockerException
 
 from deploy.errors import Failed, FlarefleetError, InputError
-from deploy.images.archive import engine_error
+from deploy.images.archive import engine_error, refuse_missing
 from deploy.images.inventory import ImageRecord
 from deploy.project import Project
 
-Progress = Callable[[str, int, int], None]
-"""Called with an image, how many bytes of it are pushed, and of how many."""
+PushProgress = Callable[[str, int, int], None]
+"""Called with an image, the bytes pushed, and the bytes in total."""
 
 
 def push_images(
     client: docker.DockerClient,
     project: Project,
     images: Sequence[ImageRecord],
-    progress: Progress | None = None,
+    progress: PushProgress | None = None,
 ) -> dict[str, str]:
-    """Push `images`; the digest of each by its name.
+    """Push `images` and return the digest of each by its name.
 
     Raises:
-        InputError: project.yml names no registry.
-        Failed: an image is not on this engine, or the registry refuses it.
+        InputError: project.yml has no registry.
+        Failed: an image is missing on this engine, or the registry rejects it.
     """
     if not project.image.registry_is_given:
         raise InputError(
-            f"{project.path}: deployment.image.registry: missing; name the registry to push to, such as "
-            "registry.example.org/flare, and build again"
+            f"{project.path}: deployment.image.registry: missing. Add the registry to push to, for "
+            "example registry.example.org/flare, and build the images again."
         )
-    if missing := [image.name for image in images if not image.present]:
-        raise Failed(f"Not on this engine: {', '.join(missing)}. Build them: flarefleet images build")
+    refuse_missing(images)
     tell = progress or (lambda _image, _done, _of: None)
     return {image.name: _push(client, image.name, tell) for image in images}
 
 
-def _push(client: docker.DockerClient, name: str, tell: Progress) -> str:
+def _push(client: docker.DockerClient, name: str, tell: PushProgress) -> str:
     repository, _, tag = name.rpartition(":")
     registry, _ = resolve_repository_name(repository)
     digest = ""
@@ -49,12 +48,12 @@ def _push(client: docker.DockerClient, name: str, tell: Progress) -> str:
     try:
         for event in client.api.push(repository, tag=tag, stream=True, decode=True):
             if "error" in event:
-                raise _refused(name, registry, str(event["error"]))
+                raise _push_error(name, registry, str(event["error"]))
             _count(event, layers)
             tell(name, sum(done for done, _ in layers.values()), sum(of for _, of in layers.values()))
             digest = (event.get("aux") or {}).get("Digest", digest)
     except (APIError, DockerException) as error:
-        raise _refused(name, registry, str(error)) from error
+        raise _push_error(name, registry, str(error)) from error
     return digest
 
 
@@ -65,20 +64,20 @@ def _count(event: dict[str, Any], layers: dict[str, tuple[int, int]]) -> None:
         layers[event["id"]] = (min(int(detail.get("current", 0)), total), total)
 
 
-def _refused(name: str, registry: str, said: str) -> FlarefleetError:
-    lower = said.lower()
+def _push_error(name: str, registry: str, message: str) -> FlarefleetError:
+    lower = message.lower()
     if any(word in lower for word in ("no basic auth", "unauthorized", "authentication required", "denied")):
         return Failed(
-            f"{registry} refuses {name}: not logged in, or not allowed to push. "
+            f"{registry} denied the push of {name}: not logged in, or no permission to push. "
             f"Log in: docker login {registry}"
         )
     if any(
         word in lower for word in ("connection refused", "no such host", "i/o timeout", "deadline exceeded")
     ):
-        return Failed(f"{registry} does not answer, so {name} was not pushed: {said}")
+        return Failed(f"{registry} does not answer, so {name} was not pushed: {message}")
     if "http response to https client" in lower:
         return Failed(
-            f"{registry} speaks plain HTTP, which the engine accepts only from the registries that "
-            f"insecure-registries of its daemon.json names: {name} was not pushed"
+            f"{name} was not pushed: {registry} uses plain HTTP, which the engine accepts only from the "
+            "insecure-registries of its daemon.json."
         )
-    return engine_error(f"{name} was not pushed to {registry}", said)
+    return engine_error(f"{name} was not pushed to {registry}", message)

@@ -1,4 +1,4 @@
-"""The bill of materials of an image: it lies in the image, and beside it."""
+"""The bill of materials of an image, which is stored in the image and beside the kits."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from pathlib import Path
 
 import docker
 
-IN_IMAGE = "/usr/share/sbom/flarefleet.cdx.json"
+from fl_app.files import write_atomically
+
+SBOM_PATH = "/usr/share/sbom/flarefleet.cdx.json"
 
 
 def read_sbom(client: docker.DockerClient, image: str) -> bytes:
-    """The CycloneDX document (JSON) that lies in `image`; nothing of the image runs."""
+    """Return the CycloneDX document (JSON) in `image`, without running the image."""
     container = client.containers.create(image)
     try:
-        chunks, _ = container.get_archive(IN_IMAGE)
+        chunks, _ = container.get_archive(SBOM_PATH)
         with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
             member = tar.next()
             assert member is not None
@@ -30,6 +32,4 @@ def write_sbom(client: docker.DockerClient, image: str, file: Path) -> None:
     """Write the bill of materials of `image` to `file`."""
     content = read_sbom(client, image)
     file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_name(f".{file.name}.new")
-    beside.write_bytes(content)
-    beside.replace(file)
+    write_atomically(file, content)

@@ -1,15 +1,19 @@
-"""From project.yml to keys, certificates and kits: made once, then only what changed."""
+"""Provisioning: make keys, certificates and startup kits from project.yml, and later only what changed."""
 
 from deploy.provision.report import AUTHORITY, Expiring, ProvisionReport, Removal, Renewal
-from deploy.provision.run import Progress, ensure_provisioned, provision
+from deploy.provision.run import ProvisionProgress, ensure_provisioned, locked_workspace, provision
+from deploy.provision.state import KitRecord, read_kits
 
 __all__ = [
     "AUTHORITY",
     "Expiring",
-    "Progress",
+    "KitRecord",
+    "ProvisionProgress",
     "ProvisionReport",
     "Removal",
     "Renewal",
     "ensure_provisioned",
+    "locked_workspace",
     "provision",
+    "read_kits",
 ]

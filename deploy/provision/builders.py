@@ -1,4 +1,4 @@
-"""NVFlare's provisioner, run with builders of ours in the place of three of its own."""
+"""Run NVFlare's provisioner, with three of its builders replaced by faster or safer subclasses."""
 
 from __future__ import annotations
 
@@ -28,119 +28,125 @@ from nvflare.lighter.utils import serialize_cert, serialize_pri_key
 from deploy.errors import InputError
 from deploy.project import Project
 from deploy.provision.content import CERT_BUILDER, STATIC_FILE_BUILDER, WORKSPACE_BUILDER, builders_of
-from deploy.provision.files import SECRET_FILE, write_secret
-from deploy.provision.guarded_builders import Guarded, Selection, Silence, Stopped
 from deploy.provision.local import LocalBuilder
-from deploy.provision.plan import Plan
-from deploy.provision.state import CERTIFICATES, note_authority, note_issued
+from deploy.provision.plan import ProvisionPlan
+from deploy.provision.provisioner_adapters import (
+    FailFastBuilder,
+    NullLogger,
+    ProvisioningAborted,
+    SelectedProject,
+)
+from deploy.provision.state import CERTIFICATES, record_authority, record_certificate
+from fl_app.files import PRIVATE_FILE, write_atomically
 from fl_app.nvflare_internals.provisioning import KitFileBuilder, RootCertBuilder
 
 CONFIG_FOLDER = "config"
-"""Where a job's configuration lies in it; NVFlare's own template says the same."""
+"""Folder of the configuration inside a job, as in NVFlare's project template."""
 
-Issued = Callable[[int, int], None]
-"""Called with how many certificates are made, of how many."""
+IssueProgress = Callable[[int, int], None]
+"""Called with the number of issued certificates and the number of all to issue."""
 
 
 @dataclass(frozen=True)
-class Order:
-    """What is to be built, and where."""
+class KitBuild:
+    """One run of NVFlare's provisioner."""
 
     project: Project
-    plan: Plan
+    plan: ProvisionPlan
     state: Path
     staging: Path
-    issued: Issued
+    progress: IssueProgress
     pool: ThreadPoolExecutor
 
     @property
     def kits(self) -> Path:
-        """Where the kits lie when they are made."""
+        """The folder of the finished kits."""
         return self.staging / "kits"
 
 
-def build_kits(project: Project, plan: Plan, state: Path, staging: Path, issued: Issued) -> Path:
-    """Let NVFlare make the kits of the plan, and cert.json.
+def build_kits(
+    project: Project, plan: ProvisionPlan, state: Path, staging: Path, progress: IssueProgress
+) -> Path:
+    """Build the kits of a plan and update cert.json.
 
     Args:
-        state: where cert.json is; it is replaced, at once, when every kit is made.
-        staging: an empty folder of ours.
+        state: the folder of cert.json, which is replaced in one step when every kit is built.
+        staging: an empty folder.
 
     Returns:
-        The folder that holds the kits; the server's is always among them.
+        The folder of the kits. It always contains the server's.
 
     Raises:
-        InputError: NVFlare, or a builder of project.yml's own, refuses what it was given.
+        InputError: a builder of NVFlare or of project.yml fails.
     """
     pool = ThreadPoolExecutor(max_workers=_cores())
-    order = Order(project, plan, state, staging, issued, pool)
+    kit_build = KitBuild(project, plan, state, staging, progress, pool)
     try:
-        # NVFlare prints its warnings; stdout is for results.
+        # NVFlare prints warnings to stdout, which is for results only.
         with redirect_stdout(sys.stderr), _importable(project.path.absolute().parent):
-            _build(order)
+            _build(kit_build)
     finally:
         pool.shutdown(cancel_futures=True)
-    return order.kits
+    return kit_build.kits
 
 
-def _build(order: Order) -> None:
-    flare_project = Selection(prepare_project(order.project.nvflare_document()))
-    builders = [Guarded(builder, order.project.path) for builder in _builders(order)]
+def _build(kit_build: KitBuild) -> None:
+    flare_project = SelectedProject(prepare_project(kit_build.project.nvflare_document()))
+    builders = [FailFastBuilder(builder, kit_build.project.path) for builder in _builders(kit_build)]
     try:
-        Provisioner(str(order.staging), builders).provision(flare_project, logger=Silence())
-    except Stopped as stopped:
-        assert stopped.__cause__ is not None
-        raise stopped.__cause__ from None
+        Provisioner(str(kit_build.staging), builders).provision(flare_project, logger=NullLogger())
+    except ProvisioningAborted as aborted:
+        assert aborted.__cause__ is not None
+        raise aborted.__cause__ from None
 
 
-class StagingBuilder(WorkspaceBuilder):
-    """Selects whose kits are made, and leaves them in a folder of ours instead of a next prod_NN."""
+class StagingWorkspaceBuilder(WorkspaceBuilder):
+    """Select the kits to build, and leave them in the staging folder instead of the next prod_NN."""
 
-    def __init__(self, order: Order, template_file: str | list[str] | None = None) -> None:
+    def __init__(self, kit_build: KitBuild, template_file: str | list[str] | None = None) -> None:
         super().__init__(template_file)
-        self._names = frozenset(order.plan.make)
-        self._kits = order.kits
+        self._names = frozenset(kit_build.plan.build)
+        self._kits = kit_build.kits
 
-    def build(self, project: Selection, ctx: ProvisionContext) -> None:
-        """Make the folders of the kits."""
+    def build(self, project: SelectedProject, ctx: ProvisionContext) -> None:
+        """Create the folders of the kits."""
         project.selected = self._names | {project.get_server().name}
         super().build(project, ctx)
 
-    def finalize(self, project: Selection, ctx: ProvisionContext) -> None:
-        """Hand the kits over."""
+    def finalize(self, project: SelectedProject, ctx: ProvisionContext) -> None:
+        """Move the kits to the staging folder."""
         Path(ctx.get_wip_dir()).rename(self._kits)
         ctx.pop(CtxKey.WIP)
         ctx[CtxKey.CURRENT_PROD_DIR] = str(self._kits)
 
 
-class PooledCertBuilder(RootCertBuilder):
-    """NVFlare's, with keys made on all cores, stored keys written as they are, and a state of 0600."""
+class ParallelCertBuilder(RootCertBuilder):
+    """CertBuilder that generates keys on all cores and writes cert.json with mode 0600."""
 
-    def __init__(self, order: Order, **arguments: Any) -> None:
+    def __init__(self, kit_build: KitBuild, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self._plan = order.plan
-        self._state = order.state
-        self._issued = order.issued
-        self._pool = order.pool
+        self._plan = kit_build.plan
+        self._state = kit_build.state
+        self._progress = kit_build.progress
+        self._pool = kit_build.pool
         self._pending: dict[Future[Any], Participant] = {}
 
     def initialize(self, project: FlareProject, ctx: ProvisionContext) -> None:
-        """Load the authority, or make a new one; forget whom it must not know; begin to issue."""
+        """Load or create the authority, drop outdated certificates, and start to issue new ones."""
         if self._plan.new_authority is None:
             ctx[CtxKey.STATE] = str(self._state)
         super().initialize(project, ctx)
         ctx[CtxKey.STATE] = str(self._state)
         server = project.get_server()
-        if server is not None:  # NVFlare puts the first of the hosts into the certificate by itself
-            server.set_prop(PropKey.HOST_NAMES, list(self._plan.wanted[server.name].identity.hosts[1:]))
-        for name in (*self._plan.issue, *self._plan.retire):
+        if server is not None:  # NVFlare adds the first host to the certificate itself
+            server.set_prop(PropKey.HOST_NAMES, list(self._plan.specs[server.name].identity.hosts[1:]))
+        for name in (*self._plan.issue, *self._plan.remove):
             self.persistent_state.content.pop(name, None)
         self.build_root(project.name)
         ctx[CtxKey.ROOT_CERT] = self.root_cert
         ctx[CtxKey.ROOT_PRI_KEY] = self.pri_key
-        note_authority(self.persistent_state.content, self.root_cert.not_valid_after_utc)
-        # OpenSSL makes keys without Python's global lock, so that threads use every core; they begin now,
-        # while other builders write their files.
+        record_authority(self.persistent_state.content, self.root_cert.not_valid_after_utc)
+        # OpenSSL generates keys without the GIL, so threads use every core while other builders write files.
         self._pending = {
             self._pool.submit(self.get_pri_key_cert, one): one
             for one in project.get_all_participants()
@@ -148,32 +154,35 @@ class PooledCertBuilder(RootCertBuilder):
         }
 
     def build(self, project: FlareProject, ctx: ProvisionContext) -> None:
-        """Collect what was issued, and write each participant's pair."""
+        """Collect the issued certificates and write each participant's key and certificate."""
         for number, future in enumerate(as_completed(self._pending), start=1):
-            self._remember(self._pending[future], *future.result())
+            self._record(self._pending[future], *future.result())
             self._write(self._pending[future], ctx)
-            self._issued(number, len(self._pending))
+            self._progress(number, len(self._pending))
         for participant in project.get_all_participants():
             if participant.name not in self._plan.issue:
                 self._write(participant, ctx)
 
     def finalize(self, project: FlareProject, ctx: ProvisionContext) -> None:
-        """Keep every key and certificate, at once."""
-        write_secret(self._state / CERTIFICATES, json.dumps(self.persistent_state.content).encode())
+        """Write every key and certificate to cert.json in one step."""
+        content = json.dumps(self.persistent_state.content).encode()
+        write_atomically(self._state / CERTIFICATES, content, PRIVATE_FILE)
 
-    def _remember(self, participant: Participant, key: Any, certificate: Any) -> None:
+    def _record(self, participant: Participant, key: Any, certificate: Any) -> None:
         name, state = participant.subject, self.persistent_state
         state.add_subject_cert(name, serialize_cert(certificate).decode("ascii"))
         state.add_subject_pri_key(name, serialize_pri_key(key).decode("ascii"))
-        note_issued(state.content, name, self._plan.wanted[name].identity, certificate.not_valid_after_utc)
+        record_certificate(
+            state.content, name, self._plan.specs[name].identity, certificate.not_valid_after_utc
+        )
 
     def _write(self, participant: Participant, ctx: ProvisionContext) -> None:
-        """Write key and certificate as the state holds them: to load a key is to check it for 30 ms."""
+        """Write key and certificate as cert.json has them. Loading a key would take 30 ms to check it."""
         folder, name = Path(ctx.get_kit_dir(participant)), participant.subject
         is_server = participant.type == ParticipantType.SERVER
         base = CertFileBasename.SERVER if is_server else CertFileBasename.CLIENT
         (folder / f"{base}.crt").write_text(self.persistent_state.get_subject_cert(name))
-        descriptor = os.open(folder / f"{base}.key", os.O_WRONLY | os.O_CREAT | os.O_EXCL, SECRET_FILE)
+        descriptor = os.open(folder / f"{base}.key", os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
         with open(descriptor, "w") as key:  # noqa: PTH123
             key.write(self.persistent_state.get_subject_pri_key(name))
         if participant.type in (ParticipantType.CLIENT, ParticipantType.RELAY):
@@ -181,28 +190,28 @@ class PooledCertBuilder(RootCertBuilder):
         (folder / "rootCA.pem").write_bytes(self.serialized_cert)
 
 
-def _builders(order: Order) -> list[Builder]:
-    """The builders of project.yml in their order, with ours in the place of NVFlare's."""
-    project = order.project
+def _builders(kit_build: KitBuild) -> list[Builder]:
+    """Return the builders of project.yml in their order, with NVFlare's replaced by the subclasses above."""
+    project = kit_build.project
 
-    def ours(path: str, arguments: dict[str, Any]) -> list[Builder]:
+    def create(path: str, arguments: dict[str, Any]) -> list[Builder]:
         if path == WORKSPACE_BUILDER:
-            return [StagingBuilder(order, **arguments)]
+            return [StagingWorkspaceBuilder(kit_build, **arguments)]
         if path == CERT_BUILDER:
-            return [PooledCertBuilder(order, **arguments)]
+            return [ParallelCertBuilder(kit_build, **arguments)]
         if path == STATIC_FILE_BUILDER:
             arguments = {"config_folder": CONFIG_FOLDER, **arguments, "scheme": project.scheme}
             return [KitFileBuilder(**arguments), LocalBuilder(project)]
         try:
             builder = instantiate_class(path, arguments)
         except Exception as error:
-            raise InputError(f"{project.path}: builders: {path} cannot be made: {error}") from error
+            raise InputError(f"{project.path}: builders: {path} cannot be created: {error}") from error
         if isinstance(builder, StaticFileBuilder):
             return [builder, LocalBuilder(project)]
         if isinstance(builder, CertBuilder | WorkspaceBuilder):
             raise InputError(
-                f"{project.path}: builders: {path}: Flarefleet lays out kits and keeps keys by itself; "
-                "derive it from nvflare.lighter.spec.Builder instead"
+                f"{project.path}: builders: {path}: Flarefleet replaces WorkspaceBuilder and CertBuilder, so "
+                "subclasses of them are not supported; derive it from nvflare.lighter.spec.Builder instead"
             )
         return [builder]
 
@@ -212,23 +221,20 @@ def _builders(order: Order) -> list[Builder]:
     builders = [
         builder
         for entry in (*missing, *named)
-        for builder in ours(entry["path"], dict(entry.get("args") or {}))
+        for builder in create(entry["path"], dict(entry.get("args") or {}))
     ]
     if not any(isinstance(builder, LocalBuilder) for builder in builders):
-        raise InputError(
-            f"{project.path}: builders: {STATIC_FILE_BUILDER}, or a class derived from it, is missing"
-        )
+        raise InputError(f"{project.path}: builders: {STATIC_FILE_BUILDER} or a subclass of it is missing")
     return builders
 
 
 def _cores() -> int:
-    """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
 def _importable(folder: Path) -> Any:
-    """Let builders beside project.yml be found, as `nvflare provision` does."""
+    """Let builders in the folder of project.yml be imported, as `nvflare provision` does."""
     sys.path.append(str(folder))
     try:
         yield

@@ -1,6 +1,6 @@
-"""From what each kit is made: the parts of project.yml, and of this program, that decide its content.
+"""Compute what each kit depends on: parts of project.yml and of this program.
 
-A kit is made again when one of its parts has changed, and only then; that part is the reason reported.
+A kit is built again if and only if one of these parts has changed; the report names that part.
 """
 
 from __future__ import annotations
@@ -23,47 +23,49 @@ STATIC_FILE_BUILDER = f"{_LIGHTER}.static_file.StaticFileBuilder"
 CERT_BUILDER = f"{_LIGHTER}.cert.CertBuilder"
 SIGNATURE_BUILDER = f"{_LIGHTER}.signature.SignatureBuilder"
 PER_KIT = (WORKSPACE_BUILDER, STATIC_FILE_BUILDER, CERT_BUILDER, SIGNATURE_BUILDER)
-"""Builders that make each kit from its own entry; others may put anything of the federation into any kit."""
+"""Builders that make each kit from its own entry only. Other builders may put anything into any kit."""
 
 REASONS = {
-    "release": f"it is now made by NVFlare {NVFLARE_VERSION} and Flarefleet {kit_version()}",
+    "release": f"it is now built by NVFlare {NVFLARE_VERSION} and Flarefleet {kit_version()}",
     "entry": "its entry in project.yml has changed",
     "server": "the server's entry in project.yml has changed",
     "federation": "settings of the whole federation have changed",
     "builders": "the builders have changed",
     "deployment": "its deployment has changed",
-    "capacity": "the number of clients that the server admits has changed",
+    "capacity": "the number of clients that the server accepts has changed",
     "studies": "the studies have changed",
     "files": "a file that project.yml names has changed",
-    "everybody": "a builder of project.yml's own makes every kit anew when any participant changes",
+    "everybody": "a custom builder in project.yml rebuilds every kit when any participant changes",
 }
-"""Why a kit is made again, by the name of the part that has changed."""
+"""Reason to build a kit again, by the name of the part that has changed."""
 
-FEWEST_CLIENTS = 100
-"""NVFlare's own max_num_clients: more is needed, less would gain nothing."""
-_MADE_BY = ("builders.py", "local.py", "guarded_builders.py")
+MIN_CLIENTS = 100
+"""Lowest value of max_num_clients: NVFlare's default."""
+_KIT_WRITERS = ("builders.py", "local.py", "provisioner_adapters.py")
 _IN_EVERY_KIT = {"api_version", "name", "connection_security", "custom_ca_cert", "allow_log_streaming"}
 _SHAPES_OTHERS = ("parent", "connect_to", "auth_identity")
-"""Keys of a client that reach into the kits of others."""
-_OWN_TO_THE_SERVER = ("host_names", "org")
-"""Keys of the server that its own kit alone carries."""
+"""Keys of a client that change the kits of other participants."""
+_SERVER_KIT_ONLY = ("host_names", "org")
+"""Keys of the server that change only its own kit."""
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """The kit of one participant, as project.yml wants it."""
+class KitSpec:
+    """The kit of one participant as project.yml describes it."""
 
     name: str
     identity: Identity
     parts: dict[str, str]
 
 
-def wanted_kits(project: Project) -> dict[str, Wanted]:
-    """Every participant's kit, as project.yml wants it."""
+def kit_specs(project: Project) -> dict[str, KitSpec]:
+    """Return every participant's kit as project.yml describes it."""
     entries = participants_of(project)
     server = next(entry for entry in entries if entry["type"] == "server")
     common = _common(project, entries)
-    as_others_see_it = _digest({key: value for key, value in server.items() if key not in _OWN_TO_THE_SERVER})
+    server_in_other_kits = _digest(
+        {key: value for key, value in server.items() if key not in _SERVER_KIT_ONLY}
+    )
     deployments = {site.name: site.deployment.model_dump(mode="json") for site in project.sites}
     kits = {}
     for entry in entries:
@@ -74,28 +76,28 @@ def wanted_kits(project: Project) -> dict[str, Wanted]:
             parts["studies"] = _digest(project.model_dump(mode="json", include={"studies"}))
             parts["deployment"] = _digest(project.server.deployment.model_dump(mode="json"))
         else:
-            parts["server"] = as_others_see_it
+            parts["server"] = server_in_other_kits
             parts["deployment"] = _digest(deployments.get(name))
-        kits[name] = Wanted(name, _identity(entry), parts)
+        kits[name] = KitSpec(name, _identity(entry), parts)
     return kits
 
 
 def participants_of(project: Project) -> list[dict[str, Any]]:
-    """The entries of project.yml that get a kit."""
+    """Return the entries of project.yml that get a kit."""
     return [entry.model_dump(mode="json", exclude_unset=True) for entry in project.participants]
 
 
 def builders_of(project: Project) -> list[dict[str, Any]]:
-    """The builders of project.yml."""
+    """Return the builders of project.yml."""
     return [builder.model_dump(exclude_unset=True) for builder in project.builders]
 
 
 def max_clients(sites: int) -> int:
-    """How many clients the server admits: a quarter more than there are, doubled; it rarely changes."""
-    admitted = FEWEST_CLIENTS
-    while admitted * 4 < sites * 5:
-        admitted *= 2
-    return admitted
+    """Return the server's max_num_clients: `sites` and a quarter, rounded up to change rarely."""
+    limit = MIN_CLIENTS
+    while limit * 4 < sites * 5:
+        limit *= 2
+    return limit
 
 
 def _common(project: Project, entries: list[dict[str, Any]]) -> dict[str, str]:
@@ -121,7 +123,7 @@ def _identity(entry: dict[str, Any]) -> Identity:
     if entry["type"] == "server":
         further = entry.get("host_names") or []
         further = [further] if isinstance(further, str) else further
-        # Its own name always: in a network of containers that is what the sites call it.
+        # Sites in the same container network use the server's own name.
         hosts = tuple(dict.fromkeys([entry.get("default_host") or entry["name"], *further, entry["name"]]))
     role = entry.get("role") if entry["type"] == "admin" else None
     return Identity(kind=entry["type"], org=entry["org"], role=role, hosts=hosts)
@@ -139,15 +141,15 @@ def _contents(project: Project, entry: dict[str, Any]) -> Iterator[bytes]:
         except OSError as error:
             raise InputError(
                 f"{project.path}: custom_ca_cert of {entry['name']}: {named} cannot be read "
-                f"({error.strerror}); the path counts from the folder in which flarefleet runs"
+                f"({error.strerror}); a relative path starts at the folder in which flarefleet runs"
             ) from error
 
 
 @cache
 def _program() -> str:
-    """The fingerprint of what writes kits: its change reaches every kit without a version raised by hand."""
+    """Return the digest of the code that writes kits, so that a change of it rebuilds every kit."""
     folder = Path(__file__).parent
-    return digest_of(b"".join((folder / name).read_bytes() for name in _MADE_BY))[:16]
+    return digest_of(b"".join((folder / name).read_bytes() for name in _KIT_WRITERS))[:16]
 
 
 def _digest(document: object) -> str:

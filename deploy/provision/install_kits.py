@@ -1,4 +1,4 @@
-"""From kits as NVFlare made them to the workspace: their modes, and each in its place in one step."""
+"""Move finished kits into the workspace, and kits of removed participants out of it."""
 
 from __future__ import annotations
 
@@ -8,69 +8,61 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
-from deploy.provision.files import SECRET_FILE, SECRET_FOLDER, exchange
-from deploy.provision.plan import KEY_SUFFIX
-from deploy.provision.state import MadeFile, MadeKit, digest_of
+from deploy.provision.state import FileRecord, KitRecord, digest_of
+from deploy.secret_files import KEY_SUFFIX
 from deploy.workspace import Workspace
+from deploy.workspace_files import replace_folder
+from fl_app.files import PRIVATE_FILE, PRIVATE_FOLDER
 
-_OWNER_MAY_RUN = 0o100
 
+def set_modes(kit: Path) -> dict[str, FileRecord]:
+    """Set the mode of every file of a kit, regardless of the umask.
 
-def finish(kit: Path) -> dict[str, MadeFile]:
-    """Give every file of a kit its mode, whatever the umask; tell what was made: path in the kit to file."""
-    made = {}
+    Returns:
+        The record of each file by its path in the kit.
+    """
+    records = {}
     root = os.fspath(kit)
     for where, _, names in os.walk(root):
-        os.chmod(where, 0o755)  # noqa: PTH101, S103 - as all of this: pathlib takes as long as the disk
+        os.chmod(where, 0o755)  # noqa: PTH101, S103 - pathlib would double the time here
         for name in names:
             file = f"{where}/{name}"
             found = os.stat(file)  # noqa: PTH116
-            mode = SECRET_FILE if name.endswith(KEY_SUFFIX) else _mode(found.st_mode)
+            public_mode = 0o755 if found.st_mode & 0o100 else 0o644
+            mode = PRIVATE_FILE if name.endswith(KEY_SUFFIX) else public_mode
             if found.st_mode & 0o777 != mode:
                 os.chmod(file, mode)  # noqa: PTH101
             with open(file, "rb") as content:  # noqa: PTH123
                 digest = digest_of(content.read())
-            made[file[len(root) + 1 :]] = MadeFile(found.st_size, found.st_mtime_ns, digest)
-    return made
+            records[file[len(root) + 1 :]] = FileRecord(found.st_size, found.st_mtime_ns, digest)
+    return records
 
 
-def _mode(now: int) -> int:
-    return 0o755 if now & _OWNER_MAY_RUN else 0o644
+def install_kit(new: Path, records: dict[str, FileRecord], last: KitRecord | None, kit: Path) -> None:
+    """Replace `kit` with the folder `new` in one step. Files that the operator added to `kit` are kept."""
+    if kit.is_dir():
+        _keep_added_files(new, records.keys() | (last.files.keys() if last else set()), kit)
+    replace_folder(new, kit)
 
 
-def install(kit: Path, made: dict[str, MadeFile], last: MadeKit | None, place: Path) -> None:
-    """Put a finished kit in its place; what somebody else put into the old one goes with it."""
-    if place.is_dir():
-        _carry_over(kit, made, last, place)
-    exchange(kit, place)
-
-
-def retire(workspace: Workspace, name: str, staging: Path) -> Path:
-    """Move a kit to removed/, and take back what was released of it.
-
-    Returns:
-        Where it lies now.
-    """
-    workspace.removed.mkdir(mode=SECRET_FOLDER, exist_ok=True)
-    place = workspace.removed / f"{name}-{datetime.now(timezone.utc):%Y%m%dT%H%M%S.%fZ}"
-    if (workspace.release / name).exists():
-        (staging / "release").mkdir(exist_ok=True)
-        (workspace.release / name).rename(staging / "release" / name)
+def move_to_removed(workspace: Workspace, name: str) -> Path:
+    """Move the kit of a participant to the folder `removed` and return its new path."""
+    workspace.removed.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+    target = workspace.removed / f"{name}-{datetime.now(timezone.utc):%Y%m%dT%H%M%S.%fZ}"
     if workspace.kit(name).exists():
-        workspace.kit(name).rename(place)
-    return place
+        workspace.kit(name).rename(target)
+    return target
 
 
-def _carry_over(kit: Path, made: dict[str, MadeFile], last: MadeKit | None, place: Path) -> None:
-    ours = made.keys() | (last.files.keys() if last else set())
-    for file in _files(place):
-        path = file.relative_to(place).as_posix()
-        if path not in ours and not os.path.lexists(kit / path):
-            (kit / path).parent.mkdir(parents=True, exist_ok=True)
+def _keep_added_files(new: Path, provisioned: set[str], kit: Path) -> None:
+    for file in _files(kit):
+        path = file.relative_to(kit).as_posix()
+        if path not in provisioned and not os.path.lexists(new / path):
+            (new / path).parent.mkdir(parents=True, exist_ok=True)
             try:
-                os.link(file, kit / path, follow_symlinks=False)
+                os.link(file, new / path, follow_symlinks=False)
             except OSError:  # a file system without hard links
-                shutil.copy2(file, kit / path, follow_symlinks=False)
+                shutil.copy2(file, new / path, follow_symlinks=False)
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""The `local/` of each kit: what makes it run in our runtimes, which render only a few values."""
+"""Complete the `local/` folder of each kit for the runtimes."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ LAUNCHERS = {
     ParticipantType.SERVER: "fl_app.launchers.process.ServerJobLauncher",
     ParticipantType.CLIENT: "fl_app.launchers.process.ClientJobLauncher",
 }
-"""What starts the job processes of a parent."""
+"""Launcher of job processes, by the parent's type."""
 JOB_SCHEDULER = "fl_app.guard.scheduler.JobScheduler"
 ALLOWED_CLASSES = (
     "fl_app.",
     "nvflare.metrics.",
-    # NVFlare's own PyTorch recipes name it, and its list has only the locator beside it.
+    # NVFlare's PyTorch recipes use this class, but its allow list lacks it.
     "nvflare.app_opt.pt.file_model_persistor.PTFileModelPersistor",
 )
-"""Classes that a job may name without the right to bring its own code, besides those that NVFlare allows."""
-OWN_JOB_LOGS = ("list_job", "get_job_log", "download_job_components")
-"""Commands that tell who submitted a job why it failed."""
+"""Classes that a job may use without permission for custom code, in addition to NVFlare's list."""
+JOB_LOG_COMMANDS = ("list_job", "get_job_log", "download_job_components")
+"""Admin commands that show a submitter why a job failed."""
 CHECK_ENGINE_FREQUENCY = 0.2
-"""Seconds (3 in NVFlare): how soon a server's job process sees that its job is over, and ends."""
+"""Seconds between checks of the server's job process whether its job is over (NVFlare: 3)."""
 REGISTER_INTERVAL = 0.5
-"""Seconds (2 in NVFlare) until a site tries again to register: it may not be connected yet at its first."""
-ANSWER_WITHIN = 10.0
-"""Seconds (30 in NVFlare) until a site takes an answer to its registration, or to a heartbeat, for lost."""
+"""Seconds between a site's attempts to register (NVFlare: 2). The first often precedes the connection."""
+REQUEST_TIMEOUT = 10.0
+"""Timeout in seconds of a site's registration and heartbeat requests (NVFlare: 30)."""
 
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 PARENT_TELEMETRY = {"id": "flare_telemetry", "path": "fl_app.telemetry.parent.ParentTelemetry", "args": {}}
@@ -52,15 +52,11 @@ PENDING_SITES = {
     "args": {},
 }
 SCOPE = "default"
-"""NVFlare builds the components of privacy.json only if there is a scope; ours filters nothing."""
+"""NVFlare creates the components of privacy.json only if it has a scope. This scope has no filters."""
 
 
 class LocalBuilder(Builder):
-    """Completes what StaticFileBuilder wrote; runs right after it.
-
-    Args:
-        project: what project.yml says.
-    """
+    """Complete the files of StaticFileBuilder. Runs directly after it."""
 
     def __init__(self, project: Project) -> None:
         self._project = project
@@ -68,15 +64,15 @@ class LocalBuilder(Builder):
         self._deployments[project.server.name] = project.server.deployment
 
     def build(self, project: FlareProject, ctx: ProvisionContext) -> None:
-        """Write the local/ of the server and of each client."""
+        """Write the local/ folder of the server and of each client."""
         for participant in [project.get_server(), *project.get_clients()]:
             local = Path(ctx.get_local_dir(participant))
             resources = local / ProvFileName.RESOURCES_JSON_DEFAULT
-            admitted = max_clients(len(self._project.sites))
-            resources.write_text(_complete(resources.read_text(), participant.type, admitted))
+            client_limit = max_clients(len(self._project.sites))
+            resources.write_text(_complete(resources.read_text(), participant.type, client_limit))
             if participant.type == ParticipantType.SERVER:
                 authorization = local / ProvFileName.AUTHORIZATION_JSON_DEFAULT
-                authorization.write_text(_let_leads_see_errors(authorization.read_text()))
+                authorization.write_text(_allow_leads_to_read_job_logs(authorization.read_text()))
             _fix_parent_port(participant)
             (local / "telemetry__p_resources.json").write_text(_PARENT_TELEMETRY)
             (local / "privacy.json").write_text(_PRIVACY)
@@ -103,22 +99,22 @@ class LocalBuilder(Builder):
 
 
 @cache
-def _let_leads_see_errors(text: str) -> str:
-    """NVFlare's authorization.json, in which a lead may read the logs of jobs of their own.
+def _allow_leads_to_read_job_logs(text: str) -> str:
+    """Return NVFlare's authorization.json with permission for leads to read the logs of their own jobs.
 
-    NVFlare forgot to put these commands into a category, so that only a project_admin may use them.
+    In NVFlare these commands belong to no category, so only a project_admin may use them.
     """
     authorization = json.loads(text)
     lead = authorization["permissions"].get("lead")
     if isinstance(lead, dict):
-        for command in OWN_JOB_LOGS:
+        for command in JOB_LOG_COMMANDS:
             lead.setdefault(command, "n:submitter")
     return _json(authorization)
 
 
 @cache
-def _complete(text: str, kind: str, admitted: int) -> str:
-    """NVFlare's resources.json, completed; most sites' are the same, so that it is done once."""
+def _complete(text: str, kind: str, client_limit: int) -> str:
+    """Return NVFlare's resources.json, completed. Cached because most sites have the same."""
     resources = json.loads(text)
     resources["class_allow_list"] += [
         prefix for prefix in ALLOWED_CLASSES if prefix not in resources["class_allow_list"]
@@ -127,7 +123,7 @@ def _complete(text: str, kind: str, admitted: int) -> str:
     components["process_launcher"]["path"] = LAUNCHERS[kind]
     if kind == ParticipantType.SERVER:
         server = resources["servers"][0]
-        server["max_num_clients"] = admitted
+        server["max_num_clients"] = client_limit
         server["check_engine_frequency"] = CHECK_ENGINE_FREQUENCY
         components["job_scheduler"]["path"] = JOB_SCHEDULER
         components["job_manager"]["args"]["uri_root"] = str(WORKSPACE_PATH / "jobs-storage")
@@ -135,18 +131,18 @@ def _complete(text: str, kind: str, admitted: int) -> str:
         storage["args"]["root_dir"] = str(WORKSPACE_PATH / "snapshot-storage")
     elif kind == ParticipantType.CLIENT:
         resources["client"]["client_register_interval"] = REGISTER_INTERVAL
-        resources["client"]["maint_msg_timeout"] = ANSWER_WITHIN
+        resources["client"]["maint_msg_timeout"] = REQUEST_TIMEOUT
     return _json(resources)
 
 
 def _fix_parent_port(participant: Participant) -> None:
-    """Let StaticFileBuilder write comm_config.json with the port on which job processes reach the parent."""
+    """Make StaticFileBuilder write the parent's port for job processes to comm_config.json."""
     arguments = participant.get_prop(PropKey.COMM_CONFIG_ARGS)
     arguments[CommConfigArg.PORT] = arguments.get(CommConfigArg.PORT) or PARENT_PORT
 
 
 def _study_runtime(deployment: SiteDeployment) -> str:
-    """What NVFlare's job launchers for pods give to jobs of no study: the site's data."""
+    """Return the datasets that NVFlare's pod launcher mounts for jobs without a study."""
     default: dict[str, Any] = {}
     if deployment.launcher == "pod" and deployment.datasets:
         default["datasets"] = {

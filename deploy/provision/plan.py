@@ -1,4 +1,4 @@
-"""What has to be done: project.yml, held against what was made last time and what lies there now."""
+"""Compare project.yml with the recorded kits and the files in the workspace, and plan the changes."""
 
 from __future__ import annotations
 
@@ -11,103 +11,101 @@ from pathlib import Path
 
 from deploy.errors import InputError
 from deploy.project import Project
-from deploy.provision.content import REASONS, Wanted, wanted_kits
+from deploy.provision.content import REASONS, KitSpec, kit_specs
 from deploy.provision.report import AUTHORITY, Expiring
 from deploy.provision.state import (
     CERTIFICATES,
+    KITS,
     Authority,
     Certificate,
     Credentials,
+    FileRecord,
     Identity,
-    MadeFile,
-    MadeKit,
+    KitRecord,
     digest_of,
     read_kits,
 )
+from deploy.secret_files import KEY_SUFFIX
 from deploy.workspace import Workspace
 
-SOON = timedelta(days=30)
-"""A certificate that ends within this time is named, and renewed when that is asked for."""
-KEY_SUFFIX = ".key"
+RENEWAL_PERIOD = timedelta(days=30)
+"""A certificate that expires within this time is reported, and renewed by `--renew`."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What has to be done."""
+class ProvisionPlan:
+    """The changes that bring a workspace up to date with project.yml."""
 
-    wanted: dict[str, Wanted]
-    certificates: dict[str, Certificate]
-    """Those that stay."""
+    specs: dict[str, KitSpec]
     new_authority: str | None
-    """Why every certificate is made anew, the authority's included; "" for the very first; None: it stays."""
+    """Reason to create a new certificate authority; "" for the first one; None to keep the authority."""
     issue: dict[str, str]
-    """Who needs a certificate, and why; "" for a new participant."""
-    make: dict[str, str]
-    """Whose kit is made, and why; "" for a new participant."""
-    keep: dict[str, MadeKit]
-    """Kits that are as they should be."""
-    retire: dict[str, datetime | None]
-    """Whose kit goes, and until when its certificate is valid."""
+    """Participants that need a certificate, each with the reason; "" for a new participant."""
+    build: dict[str, str]
+    """Participants whose kit is built, each with the reason; "" for a new participant."""
+    keep: dict[str, KitRecord]
+    """Kits that are up to date."""
+    remove: dict[str, datetime | None]
+    """Participants that project.yml no longer has, each with the expiry of its certificate."""
     expiring: tuple[Expiring, ...]
-    made: dict[str, MadeKit]
-    """Every kit as it was made last time."""
+    recorded: dict[str, KitRecord]
+    """Every kit as the last run left it."""
 
     @property
-    def is_done(self) -> bool:
-        """Whether there is nothing to do."""
-        return self.new_authority is None and not (self.issue or self.make or self.retire)
+    def is_empty(self) -> bool:
+        """Return whether nothing has to change."""
+        return self.new_authority is None and not (self.issue or self.build or self.remove)
 
 
 def make_plan(
     project: Project, workspace: Workspace, *, renew: bool = False, now: datetime | None = None
-) -> Plan:
-    """Find what has to be done.
+) -> ProvisionPlan:
+    """Plan the changes of the workspace.
 
     Args:
-        renew: whether certificates that soon end are made anew.
-        now: by which time certificates are judged; the present if None.
+        renew: renew certificates that expire within 30 days.
+        now: the time for checks of expiry; the current time if None.
 
     Raises:
-        InputError: the authority has ended, or its key is lost, and `renew` does not say to make another.
-        MachineError: the state is damaged.
+        InputError: the authority has expired or its key is lost, and `renew` is not set.
+        MachineError: cert.json is damaged.
     """
     now = now or datetime.now(timezone.utc)
-    wanted = wanted_kits(project)
+    specs = kit_specs(project)
     credentials = Credentials(workspace.state)
     new_authority = _new_authority(credentials.authority, workspace, renew, now)
-    found = {name: credentials.certificate(name) for name in wanted}
+    found = {name: credentials.certificate(name) for name in specs}
     issue = {
         name: reason
-        for name, kit in wanted.items()
+        for name, kit in specs.items()
         if (reason := new_authority) is not None
         or (reason := _reason_to_issue(kit.identity, found[name], now if renew else None)) is not None
     }
-    made = read_kits(workspace.state)
-    keep: dict[str, MadeKit] = {}
-    make: dict[str, str] = {}
-    for name, kit in wanted.items():
-        last = made.get(name)
-        reason = issue.get(name) or _reason_to_make(workspace, kit, last, found[name])
+    recorded = read_kits(workspace.state)
+    keep: dict[str, KitRecord] = {}
+    build: dict[str, str] = {}
+    for name, kit in specs.items():
+        last = recorded.get(name)
+        reason = issue.get(name) or _reason_to_build(workspace, kit, last, found[name])
         if reason is None and name not in issue and last is not None:
             keep[name] = last
         else:
-            make[name] = reason or "" if last is not None else ""
+            build[name] = reason or "" if last is not None or new_authority else ""
     certificates = {
         name: certificate for name, certificate in found.items() if certificate and name not in issue
     }
     _check_authority(project, credentials.authority, new_authority, issue, now)
-    return Plan(
-        wanted=wanted,
-        certificates=certificates,
+    return ProvisionPlan(
+        specs=specs,
         new_authority=new_authority,
         issue=issue,
-        make=make,
+        build=build,
         keep=keep,
-        retire={name: _end(credentials, name) for name in _not_wanted(workspace, credentials, wanted)},
+        remove={name: _expiry(credentials, name) for name in _removed(workspace, credentials, specs)},
         expiring=tuple(
             find_expiring(credentials.authority if new_authority is None else None, certificates, now)
         ),
-        made=made,
+        recorded=recorded,
     )
 
 
@@ -117,15 +115,17 @@ def _new_authority(
     if authority is None:
         if not workspace.kits.is_dir() or not any(workspace.kits.iterdir()):
             return ""
+        if not (workspace.state / KITS).exists():
+            return f"a new certificate authority: {workspace.state} was moved away"
         if not renew:
             raise InputError(
-                f"{workspace.state / CERTIFICATES} is missing, but {workspace.kits} holds kits that it made: "
-                "restore it from a backup; or run `flarefleet provision --renew` for a new certificate "
-                "authority, after which every kit is made anew and no old one works"
+                f"{workspace.state / CERTIFICATES} is missing, but {workspace.kits} has kits that it signed. "
+                "Restore the file from a backup, or run `flarefleet provision --renew` for a new certificate "
+                "authority. It rebuilds every kit, and old kits stop working."
             )
-        return "a new certificate authority: the old one's key was lost"
-    if renew and authority.expires <= now + SOON:
-        return f"a new certificate authority: the old one ends {authority.expires:%Y-%m-%d}"
+        return "a new certificate authority: the key of the old one was lost"
+    if renew and authority.expires <= now + RENEWAL_PERIOD:
+        return f"a new certificate authority: the old one expires {authority.expires:%Y-%m-%d}"
     return None
 
 
@@ -138,8 +138,8 @@ def _check_authority(
 ) -> None:
     if authority and new_authority is None and issue and authority.expires <= now:
         raise InputError(
-            f"the certificate authority of {project.name} ended {authority.expires:%Y-%m-%d}; it can sign "
-            f"nothing for {_some(issue)}. Make a new one, and with it every kit anew: "
+            f"The certificate authority of {project.name} expired {authority.expires:%Y-%m-%d} and cannot "
+            f"sign certificates for {_some(issue)}. Create a new authority and rebuild every kit: "
             "flarefleet provision --renew"
         )
 
@@ -156,61 +156,60 @@ def _reason_to_issue(wanted: Identity, found: Certificate | None, renewal: datet
         return f"its role was {has.role} and is now {wanted.role}"
     if has.hosts != wanted.hosts:
         return f"its host names were {', '.join(has.hosts)} and are now {', '.join(wanted.hosts)}"
-    if renewal is not None and found.expires <= renewal + SOON:
-        return f"its certificate ends {found.expires:%Y-%m-%d}"
+    if renewal is not None and found.expires <= renewal + RENEWAL_PERIOD:
+        return f"its certificate expires {found.expires:%Y-%m-%d}"
     return None
 
 
-def _reason_to_make(
-    workspace: Workspace, wanted: Wanted, last: MadeKit | None, certificate: Certificate | None
+def _reason_to_build(
+    workspace: Workspace, spec: KitSpec, last: KitRecord | None, certificate: Certificate | None
 ) -> str | None:
-    """Why the kit has to be made; "" if it never was; None if it is as it should be."""
+    """Return the reason to build the kit: "" if it is new, None if it is up to date."""
     if last is None:
         return ""
-    reasons = [text for part, text in REASONS.items() if last.parts.get(part) != wanted.parts.get(part)]
+    reasons = [text for part, text in REASONS.items() if last.parts.get(part) != spec.parts.get(part)]
     if reasons:
         return "; ".join(reasons)
     if certificate is not None and last.certificate != certificate.digest:
-        return "its certificate was made anew"
-    return next(_damage(workspace, wanted.name, last), None)
+        return "its certificate was renewed"
+    return next(_damage(workspace, spec.name, last), None)
 
 
-def _damage(workspace: Workspace, name: str, made: MadeKit) -> Iterator[str]:
-    """What is wrong with the files of a kit."""
+def _damage(workspace: Workspace, name: str, record: KitRecord) -> Iterator[str]:
     kit = workspace.kit(name)
     if not kit.is_dir():
         yield "its kit was missing"
         return
-    for path, file in made.files.items():
-        if wrong := problem(f"{kit}/{path}", file):
-            yield f"{path} {wrong}"
+    for path, file in record.files.items():
+        if damage := _file_damage(f"{kit}/{path}", file):
+            yield f"{path} {damage}"
 
 
-def problem(path: str, made: MadeFile) -> str | None:
-    """What is wrong with a file that was made; None if it is as it was."""
+def _file_damage(path: str, record: FileRecord) -> str | None:
+    """Return how a file differs from its record, or None. Read it only if its modification time differs."""
     try:
         found = os.lstat(path)
     except FileNotFoundError:
         return "was missing"
     if not stat.S_ISREG(found.st_mode):
-        return "was no file"
+        return "was not a file"
     if path.endswith(KEY_SUFFIX) and found.st_mode & 0o077:
-        return "could be read by others"
-    if found.st_size != made.size:
+        return "was readable by others"
+    if found.st_size != record.size:
         return "had been changed"
-    if found.st_mtime_ns != made.time and digest_of(Path(path).read_bytes()) != made.digest:
+    if found.st_mtime_ns != record.time and digest_of(Path(path).read_bytes()) != record.digest:
         return "had been changed"
     return None
 
 
-def _not_wanted(workspace: Workspace, credentials: Credentials, wanted: dict[str, Wanted]) -> list[str]:
-    there = set(credentials.names())
+def _removed(workspace: Workspace, credentials: Credentials, specs: dict[str, KitSpec]) -> list[str]:
+    existing = set(credentials.names())
     if workspace.kits.is_dir():
-        there |= {folder.name for folder in workspace.kits.iterdir() if (folder / "startup").is_dir()}
-    return sorted(there - wanted.keys())
+        existing |= {folder.name for folder in workspace.kits.iterdir() if (folder / "startup").is_dir()}
+    return sorted(existing - specs.keys())
 
 
-def _end(credentials: Credentials, name: str) -> datetime | None:
+def _expiry(credentials: Credentials, name: str) -> datetime | None:
     certificate = credentials.certificate(name)
     return certificate.expires if certificate else None
 
@@ -218,11 +217,11 @@ def _end(credentials: Credentials, name: str) -> datetime | None:
 def find_expiring(
     authority: Authority | None, certificates: dict[str, Certificate], now: datetime
 ) -> Iterator[Expiring]:
-    """Those that end within 30 days of `now`."""
-    if authority and authority.expires <= now + SOON:
+    """Yield the certificates that expire within 30 days of `now`."""
+    if authority and authority.expires <= now + RENEWAL_PERIOD:
         yield Expiring(name=AUTHORITY, date=authority.expires)
     for name, certificate in certificates.items():
-        if certificate.expires <= now + SOON:
+        if certificate.expires <= now + RENEWAL_PERIOD:
             yield Expiring(name=name, date=certificate.expires)
 
 

@@ -1,4 +1,4 @@
-"""What a provisioning did, and what it found that somebody has to act on."""
+"""The result of provisioning: what changed, and which certificates expire soon."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ from pathlib import Path
 from pydantic import BaseModel
 
 AUTHORITY = "certificate authority"
-"""The name under which the federation's own certificate is reported."""
+"""Name of the federation's certificate authority in reports."""
 
 
 class Renewal(BaseModel, frozen=True):
-    """A kit that was made anew, or the certificate authority."""
+    """A kit that was built again, or a new certificate authority."""
 
     name: str
     reason: str
 
 
 class Removal(BaseModel, frozen=True):
-    """A participant that project.yml no longer names."""
+    """A participant that project.yml no longer has."""
 
     name: str
     kit: Path
-    """Where its kit lies now."""
+    """The folder that now holds its kit."""
     valid_until: datetime | None
-    """When its certificate ends: until then the server accepts it, as NVFlare has no revocation."""
+    """Expiry of its certificate. Until then the server accepts it, because NVFlare has no revocation."""
 
 
 class Expiring(BaseModel, frozen=True):
-    """A certificate that has ended or soon will."""
+    """A certificate that has expired or expires soon."""
 
     name: str
     date: datetime
 
     @property
     def is_expired(self) -> bool:
-        """Whether it has ended by now."""
+        """Return whether it has expired by now."""
         return self.date <= datetime.now(timezone.utc)
 
 
 class ProvisionReport(BaseModel, frozen=True):
-    """What changed in a federation's workspace."""
+    """The changes of a federation's workspace."""
 
     project: str
     workspace: Path
@@ -53,5 +53,5 @@ class ProvisionReport(BaseModel, frozen=True):
 
     @property
     def changed(self) -> bool:
-        """Whether any kit was made, renewed or removed."""
+        """Return whether any kit was created, renewed or removed."""
         return bool(self.created or self.renewed or self.removed)

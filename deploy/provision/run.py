@@ -1,9 +1,8 @@
-"""The story of a provisioning: see what is to do, make it aside, keep the keys, put kits in their place."""
+"""Provision a federation: plan the changes, build kits in a staging folder, save keys, install kits."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,24 +11,20 @@ from pathlib import Path
 
 from deploy.errors import InputError, MachineError
 from deploy.project import Project
-from deploy.provision.files import SECRET_FOLDER, locked, make_secret, write_secret
-from deploy.provision.install_kits import finish, install, retire
-from deploy.provision.plan import Plan, find_expiring, make_plan
+from deploy.provision.install_kits import install_kit, move_to_removed, set_modes
+from deploy.provision.plan import ProvisionPlan, find_expiring, make_plan
 from deploy.provision.report import AUTHORITY, Expiring, ProvisionReport, Removal, Renewal
-from deploy.provision.state import Credentials, MadeKit, write_kits
-from deploy.release.update import bring_up_to_date
+from deploy.provision.state import Credentials, KitRecord, write_kits
 from deploy.workspace import Workspace
+from deploy.workspace_files import OWN_PREFIX, locked, make_private, os_errors_explained, staging
 from fl_app.contract import kit_version
+from fl_app.files import PRIVATE_FILE, write_atomically
 
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, of how much."""
+ProvisionProgress = Callable[[str, int, int], None]
+"""Called with the current step, the number of finished items and the number of all (0: only a message)."""
 
-_OURS = ".flarefleet"
-MARKER = f"{_OURS}.json"
-"""Says that a folder is a workspace of ours."""
-LOCK = f"{_OURS}.lock"
-STAGING = f"{_OURS}.staging"
-"""What is being made; left over by a kill, it goes with the next run."""
+MARKER = f"{OWN_PREFIX}.json"
+"""File that marks a folder as a workspace of Flarefleet."""
 
 
 def provision(
@@ -37,124 +32,135 @@ def provision(
     workspace: Workspace,
     *,
     renew: bool = False,
-    progress: Progress | None = None,
+    progress: ProvisionProgress | None = None,
     now: datetime | None = None,
 ) -> ProvisionReport:
-    """Make or update the keys, certificates and kits of a federation: only what project.yml changed.
+    """Create or update the keys, certificates and kits of a federation: only those that project.yml changed.
 
     Args:
-        renew: make certificates anew that end within 30 days; with the authority's, every kit.
-        progress: told of what takes long.
-        now: by which time certificates are judged; the present if None.
+        renew: renew certificates that expire within 30 days. A new authority rebuilds every kit.
+        progress: called during steps that take long.
+        now: the time for checks of expiry; the current time if None.
 
     Raises:
-        InputError: NVFlare refuses the project, or the authority has ended and `renew` is not given.
-        MachineError: the workspace cannot be written, is not ours, or another process provisions it.
+        InputError: NVFlare rejects the project, or the authority has expired and `renew` is not set.
+        MachineError: the workspace cannot be written, is a foreign folder, or is locked by another process.
     """
     tell = progress or (lambda _what, _done, _of: None)
-    with _explained(workspace.root):
+    with locked_workspace(workspace, tell):
+        if not (workspace.root / MARKER).exists():
+            _write_marker(workspace)
+        plan = make_plan(project, workspace, renew=renew, now=now)
+        make_private(workspace.state)
+        return _carry_out(project, workspace, plan, tell)
+
+
+@contextmanager
+def locked_workspace(workspace: Workspace, progress: ProvisionProgress | None = None) -> Iterator[None]:
+    """Create the workspace if necessary, and hold its lock. A thread that holds it may acquire it again.
+
+    Raises:
+        MachineError: the workspace cannot be written, is a foreign folder, or is locked by another process.
+    """
+    with os_errors_explained(workspace):
         _refuse_foreign(workspace)
-        with locked(workspace.root / LOCK, lambda text: tell(text, 0, 0)):
-            _mark(workspace)
-            make_secret(workspace.state)
-            plan = make_plan(project, workspace, renew=renew, now=now)
-            with _staging(workspace) as staging:
-                return _carry_out(project, workspace, plan, staging, tell)
+        with locked(workspace, lambda text: progress(text, 0, 0) if progress else None):
+            yield
 
 
 def ensure_provisioned(project: Project, workspace: Workspace) -> None:
-    """Make sure that every kit is there and is what project.yml wants.
+    """Check that every kit exists and matches project.yml.
 
     Raises:
-        InputError: one is not, or a certificate has ended; it says which and names the command.
+        InputError: a kit is missing or outdated, or a certificate has expired.
         MachineError: the state is damaged.
     """
     if not (workspace.root / MARKER).exists():
         raise InputError(
-            f"{project.name} has not been provisioned in {workspace.root}; run: flarefleet provision"
+            f"{project.name} has not been provisioned in {workspace.root}. Run: flarefleet provision"
         )
     plan = make_plan(project, workspace)
-    if not plan.is_done:
+    if not plan.is_empty:
         reasons = [
-            *(f"{name}: {reason or 'it has no kit yet'}" for name, reason in plan.make.items()),
-            *(f"{name}: project.yml no longer names it" for name in plan.retire),
+            *(f"{name}: {reason or 'it has no kit yet'}" for name, reason in plan.build.items()),
+            *(f"{name}: project.yml no longer has it" for name in plan.remove),
         ]
         more = f"; and {len(reasons) - 5} more" if len(reasons) > 5 else ""
         raise InputError(
-            f"the kits of {project.name} are not what {project.path} wants ({'; '.join(reasons[:5])}{more}); "
-            "run: flarefleet provision"
+            f"The kits of {project.name} do not match {project.path} ({'; '.join(reasons[:5])}{more}). "
+            "Run: flarefleet provision"
         )
     if expired := [one for one in plan.expiring if one.is_expired]:
         named = ", ".join(f"{one.name} ({one.date:%Y-%m-%d})" for one in expired[:5])
-        raise InputError(f"certificates have ended: {named}; run: flarefleet provision --renew")
+        raise InputError(f"Certificates have expired: {named}. Run: flarefleet provision --renew")
 
 
 def _carry_out(
-    project: Project, workspace: Workspace, plan: Plan, staging: Path, tell: Progress
+    project: Project, workspace: Workspace, plan: ProvisionPlan, tell: ProvisionProgress
 ) -> ProvisionReport:
-    removed = {name: workspace.kit(name) for name in plan.retire}
-    made = dict(plan.keep)
-    if not plan.is_done:
-        made |= _make(project, workspace, plan, staging, tell)
-        removed = {name: retire(workspace, name, staging) for name in plan.retire}
-    bring_up_to_date(project, workspace, made, plan.make, staging)
-    if made != plan.made:
-        write_kits(workspace.state, made)
+    records, removed = dict(plan.keep), {}
+    if not plan.is_empty:
+        records |= _build(project, workspace, plan, tell)
+        removed = {name: move_to_removed(workspace, name) for name in plan.remove}
+    if records != plan.recorded:
+        write_kits(workspace.state, records)
     return _report(project, workspace, plan, removed)
 
 
-def _make(
-    project: Project, workspace: Workspace, plan: Plan, staging: Path, tell: Progress
-) -> dict[str, MadeKit]:
-    """Build the kits aside; once cert.json is replaced, the next run finishes what this one does not."""
+def _build(
+    project: Project, workspace: Workspace, plan: ProvisionPlan, tell: ProvisionProgress
+) -> dict[str, KitRecord]:
+    """Build and install the kits. If a run is killed after it wrote cert.json, the next run completes it."""
     from deploy.provision.builders import build_kits
 
-    def issued(done: int, of: int) -> None:
-        tell("keys and certificates", done, of)
+    with staging(workspace) as folder:
+        kits = build_kits(
+            project, plan, workspace.state, folder, lambda done, of: tell("keys and certificates", done, of)
+        )
+        credentials = Credentials(workspace.state)
+        workspace.kits.mkdir(exist_ok=True)
+        records = {}
+        for number, name in enumerate(plan.build, start=1):
+            certificate = credentials.certificate(name)
+            assert certificate is not None
+            record = KitRecord(plan.specs[name].parts, certificate.digest, set_modes(kits / name))
+            install_kit(kits / name, record.files, plan.recorded.get(name), workspace.kit(name))
+            records[name] = record
+            tell("kits", number, len(plan.build))
+        _install_common_files(kits, workspace.kits, {*plan.specs})
+    return records
 
-    kits = build_kits(project, plan, workspace.state, staging, issued)
-    credentials = Credentials(workspace.state)
-    workspace.kits.mkdir(exist_ok=True)
-    made = {}
-    for number, name in enumerate(plan.make, start=1):
-        certificate = credentials.certificate(name)
-        assert certificate is not None
-        kit = MadeKit(plan.wanted[name].parts, certificate.digest, finish(kits / name))
-        install(kits / name, kit.files, plan.made.get(name), workspace.kit(name))
-        made[name] = kit
-        tell("kits", number, len(plan.make))
-    _install_what_is_common(kits, workspace.kits, {*plan.wanted})
-    return made
 
-
-def _install_what_is_common(kits: Path, place: Path, names: set[str]) -> None:
-    """What builders such as NVFlare's DockerBuilder leave beside the kits."""
-    for path in kits.iterdir():
+def _install_common_files(new: Path, kits: Path, names: set[str]) -> None:
+    """Install what builders such as NVFlare's DockerBuilder write beside the kits."""
+    for path in new.iterdir():
         if path.name not in names and not (path / "startup").is_dir():
-            if path.is_dir() and (place / path.name).exists():
-                shutil.rmtree(place / path.name)
-            path.rename(place / path.name)
+            if path.is_dir() and (kits / path.name).exists():
+                shutil.rmtree(kits / path.name)
+            path.rename(kits / path.name)
 
 
-def _report(project: Project, workspace: Workspace, plan: Plan, removed: dict[str, Path]) -> ProvisionReport:
-    renewed = [Renewal(name=name, reason=reason) for name, reason in plan.make.items() if reason]
+def _report(
+    project: Project, workspace: Workspace, plan: ProvisionPlan, removed: dict[str, Path]
+) -> ProvisionReport:
+    renewed = [Renewal(name=name, reason=reason) for name, reason in plan.build.items() if reason]
     if plan.new_authority:
         renewed.insert(0, Renewal(name=AUTHORITY, reason=plan.new_authority))
     return ProvisionReport(
         project=project.name,
         workspace=workspace.root,
-        created=tuple(name for name, reason in plan.make.items() if not reason),
+        created=tuple(name for name, reason in plan.build.items() if not reason),
         renewed=tuple(renewed),
         unchanged=len(plan.keep),
         removed=tuple(
-            Removal(name=name, kit=kit, valid_until=plan.retire[name]) for name, kit in removed.items()
+            Removal(name=name, kit=kit, valid_until=plan.remove[name]) for name, kit in removed.items()
         ),
-        expiring=(*_new_and_expiring(workspace, plan), *plan.expiring),
+        expiring=(*_issued_and_expiring(workspace, plan), *plan.expiring),
     )
 
 
-def _new_and_expiring(workspace: Workspace, plan: Plan) -> Iterator[Expiring]:
-    """What was issued just now and soon ends: nothing lasts longer than the authority."""
+def _issued_and_expiring(workspace: Workspace, plan: ProvisionPlan) -> Iterator[Expiring]:
+    """Yield new certificates that expire soon: none is valid for longer than the authority."""
     if plan.issue:
         credentials = Credentials(workspace.state)
         issued = {name: found for name in plan.issue if (found := credentials.certificate(name))}
@@ -163,48 +169,23 @@ def _new_and_expiring(workspace: Workspace, plan: Plan) -> Iterator[Expiring]:
 
 
 def _refuse_foreign(workspace: Workspace) -> None:
-    """Leave a folder alone that is not ours; make one that is missing."""
+    """Create the workspace's folder, or refuse one that has other files and no marker."""
     root = workspace.root
     root.mkdir(parents=True, exist_ok=True)
     foreign = sorted(
         path.name
         for path in root.iterdir()
-        if path not in (workspace.demo, workspace.runs) and not path.name.startswith((_OURS, f".{_OURS}"))
+        if path not in (workspace.demo, workspace.runs)
+        and not path.name.startswith((OWN_PREFIX, f".{OWN_PREFIX}"))
     )
-    # Looked for after the others: another run makes it before anything else.
+    # Check for the marker after the listing: a run in parallel writes the marker before any other file.
     if foreign and not (root / MARKER).exists():
         raise MachineError(
-            f"{root} is not a workspace of Flarefleet (it holds {', '.join(foreign[:3])}); choose another "
+            f"{root} is not a workspace of Flarefleet (it contains {', '.join(foreign[:3])}). Use another "
             "folder: flarefleet --workspace FOLDER provision"
         )
 
 
-def _mark(workspace: Workspace) -> None:
-    if not (workspace.root / MARKER).exists():
-        document = {"flarefleet": kit_version(), "note": "made by flarefleet provision; holds private keys"}
-        write_secret(workspace.root / MARKER, (json.dumps(document) + "\n").encode())
-
-
-@contextmanager
-def _staging(workspace: Workspace) -> Iterator[Path]:
-    """A folder of the lock's holder, on the same file system as the kits; it is not there afterwards."""
-    folder = workspace.root / STAGING
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=SECRET_FOLDER)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _explained(root: Path) -> Iterator[None]:
-    """Say what the machine lacks."""
-    try:
-        yield
-    except OSError as error:
-        where = error.filename or root
-        raise MachineError(
-            f"{os.fsdecode(where)}: {error.strerror or error}; {root} is as it was, or the next "
-            "run completes it"
-        ) from error
+def _write_marker(workspace: Workspace) -> None:
+    document = {"flarefleet": kit_version(), "note": "made by flarefleet provision; holds private keys"}
+    write_atomically(workspace.root / MARKER, (json.dumps(document) + "\n").encode(), PRIVATE_FILE)

@@ -1,7 +1,7 @@
-"""What provisioning remembers: the authority and every key (cert.json), each kit as it was made (kits.json).
+"""The records of provisioning: authority and keys (cert.json), and the files of each kit (kits.json).
 
-cert.json is in the format of NVFlare's own CertBuilder, which can go on from it. What a certificate says is
-noted beside it, so that nobody need parse a thousand of them to find that nothing has changed.
+cert.json has the format of NVFlare's CertBuilder, which can continue from it. It also records the content of
+each certificate, so that a run without changes does not parse a thousand certificates.
 """
 
 from __future__ import annotations
@@ -10,29 +10,29 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from deploy.errors import MachineError
-from deploy.provision.files import write_secret
+from fl_app.files import PRIVATE_FILE, write_atomically
 
 CERTIFICATES = "cert.json"
 KITS = "kits.json"
 ISSUED = "issued"
-"""In a participant's entry of cert.json: its `Certificate`, as a document. At the top: the authority's."""
+"""Key in cert.json of a certificate's content: in a participant's entry, and at the top for the authority."""
 KITS_FORMAT = 1
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What a certificate says about its holder."""
+    """The holder of a certificate as the certificate names it."""
 
     kind: str
     org: str
     role: str | None = None
     hosts: tuple[str, ...] = ()
-    """The names under which a server is reached; the first is the one that sites use."""
+    """Host names of a server. Sites use the first."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,13 @@ class Certificate:
 
 @dataclass(frozen=True)
 class Authority:
-    """The federation's own certificate, which signs all others."""
+    """The federation's certificate authority."""
 
     expires: datetime
 
 
-class MadeFile(NamedTuple):
-    """A file of a kit as it was made; time and size tell whether it needs to be read to be compared."""
+class FileRecord(NamedTuple):
+    """A file of a kit when it was built. A file of the same size and modification time is not read."""
 
     size: int
     time: int
@@ -60,32 +60,33 @@ class MadeFile(NamedTuple):
 
 
 @dataclass(frozen=True)
-class MadeKit:
-    """A kit as it was made, and from what."""
+class KitRecord:
+    """A kit when it was built."""
 
     parts: dict[str, str]
-    """What it was made from: see `deploy.provision.content`."""
+    """Digest of each part that it depends on, see `deploy.provision.content`."""
     certificate: str
-    files: dict[str, MadeFile] = field(default_factory=dict)
+    """Digest of its certificate."""
+    files: dict[str, FileRecord] = field(default_factory=dict)
 
 
 def digest_of(content: bytes) -> str:
-    """The fingerprint of a content."""
+    """Return the SHA-256 of a content."""
     return hashlib.sha256(content).hexdigest()
 
 
-def note_issued(content: dict[str, Any], name: str, identity: Identity, expires: datetime) -> None:
-    """Note beside a participant's certificate what it says."""
+def record_certificate(content: dict[str, Any], name: str, identity: Identity, expires: datetime) -> None:
+    """Record the content of a participant's certificate in cert.json's document."""
     content[name][ISSUED] = {"identity": vars(identity), "expires": expires.isoformat()}
 
 
-def note_authority(content: dict[str, Any], expires: datetime) -> None:
-    """Note beside the authority's certificate when it ends."""
+def record_authority(content: dict[str, Any], expires: datetime) -> None:
+    """Record the expiry of the authority's certificate in cert.json's document."""
     content[ISSUED] = {"expires": expires.isoformat()}
 
 
 class Credentials:
-    """The content of cert.json, read only.
+    """The content of cert.json, read-only.
 
     Raises:
         MachineError: the file is damaged.
@@ -96,13 +97,13 @@ class Credentials:
 
     @cached_property
     def authority(self) -> Authority | None:
-        """The federation's own certificate; None before the first provisioning."""
+        """Return the certificate authority, or None before the first provisioning."""
         if "root_cert" not in self._content:
             return None
         return Authority(expires=datetime.fromisoformat(self._content[ISSUED]["expires"]))
 
     def certificate(self, name: str) -> Certificate | None:
-        """The certificate of the participant `name`; None if it has none of ours."""
+        """Return a participant's certificate, or None if there is none with a record of its content."""
         entry = self._content.get(name)
         if not isinstance(entry, dict) or "cert" not in entry or ISSUED not in entry:
             return None
@@ -114,32 +115,47 @@ class Credentials:
         )
 
     def names(self) -> list[str]:
-        """Every participant that has a key."""
+        """Return the participants that have a key."""
         return [
             name for name, entry in self._content.items() if isinstance(entry, dict) and "pri_key" in entry
         ]
 
 
-def read_kits(folder: Path) -> dict[str, MadeKit]:
-    """Every kit as it was made; empty if nothing is known: then all are made again."""
+def read_kits(folder: Path) -> dict[str, KitRecord]:
+    """Return the record of every kit, or nothing if kits.json is missing or damaged.
+
+    Args:
+        folder: the workspace's state folder.
+    """
+    file = folder / KITS
     try:
-        content = json.loads((folder / KITS).read_bytes())
+        found = file.stat()
+    except FileNotFoundError:
+        return {}
+    return _read_kits(file, found.st_ino, found.st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _read_kits(file: Path, _inode: int, _time: int) -> dict[str, KitRecord]:
+    """Read kits.json. Parsing it for 1,000 sites takes a tenth of a run without changes."""
+    try:
+        content = json.loads(file.read_bytes())
         if content["format"] != KITS_FORMAT:
             return {}
         return {
-            name: MadeKit(
+            name: KitRecord(
                 parts=kit["parts"],
                 certificate=kit["certificate"],
-                files={path: MadeFile._make(made) for path, made in kit["files"].items()},
+                files={path: FileRecord._make(record) for path, record in kit["files"].items()},
             )
             for name, kit in content["kits"].items()
         }
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 
-def write_kits(folder: Path, kits: dict[str, MadeKit]) -> None:
-    """Remember every kit as it was made."""
+def write_kits(folder: Path, kits: dict[str, KitRecord]) -> None:
+    """Write the record of every kit."""
     document = {
         "format": KITS_FORMAT,
         "kits": {
@@ -151,7 +167,7 @@ def write_kits(folder: Path, kits: dict[str, MadeKit]) -> None:
             for name, kit in kits.items()
         },
     }
-    write_secret(folder / KITS, json.dumps(document).encode())
+    write_atomically(folder / KITS, json.dumps(document).encode(), PRIVATE_FILE)
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -162,12 +178,13 @@ def _read(file: Path) -> dict[str, Any]:
     except ValueError as error:
         raise MachineError(_damaged(file, str(error))) from error
     if not isinstance(content, dict) or "root_cert" not in content or ISSUED not in content:
-        raise MachineError(_damaged(file, "it holds no certificate authority of ours"))
+        raise MachineError(_damaged(file, "it has no certificate authority with a record of its expiry"))
     return content
 
 
 def _damaged(file: Path, why: str) -> str:
     return (
-        f"{file} is damaged ({why}). It holds the federation's certificate authority: restore it from a "
-        "backup, or remove it and run `flarefleet provision --renew` for a new authority and every kit anew"
+        f"{file} is damaged ({why}). It holds the federation's certificate authority. Restore it from a "
+        "backup, or delete it and run `flarefleet provision --renew`, which creates a new authority and "
+        "rebuilds every kit."
     )

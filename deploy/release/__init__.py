@@ -1,5 +1,5 @@
-"""What each server and site is handed to install itself with Helm: workspace/PROJECT/release/NAME."""
+"""Release folders, workspace/PROJECT/release/NAME: what each server and site needs to install itself."""
 
-from deploy.release.write import ReleaseReport, release_name, write_release
+from deploy.release.update import ReleaseReport, update_releases
 
-__all__ = ["ReleaseReport", "release_name", "write_release"]
+__all__ = ["ReleaseReport", "update_releases"]

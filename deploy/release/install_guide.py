@@ -1,4 +1,4 @@
-"""INSTALL.md: exactly the commands for one participant."""
+"""INSTALL.md: the commands that install one participant."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fl_app.contract import NVFLARE_VERSION
 
 
 def install_text(participant: Participant) -> str:
-    """The page, for whoever installs this participant."""
+    """Return the content of INSTALL.md."""
     return _template().render(
         participant=participant,
         project=participant.project,
@@ -32,6 +32,6 @@ def _template() -> jinja2.Template:
         keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,
-        autoescape=False,  # noqa: S701 - Markdown, of names that project.yml's reading has judged
+        autoescape=False,  # noqa: S701 - Markdown with names that `load_project` has validated
     )
     return environment.get_template("INSTALL.md.j2")

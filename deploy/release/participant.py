@@ -1,4 +1,4 @@
-"""A participant as its release sees it: names of its objects, its role, its chart and its kit."""
+"""A participant as its release sees it: role, chart, object names and kit."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from functools import cached_property
 from pathlib import Path
 
 from deploy.hosts import is_loopback
+from deploy.images.names import runtime_image, site_image
 from deploy.project import Project, SiteDeployment
 from deploy.project.object_names import namespace_of, release_name
+from deploy.secret_files import has_secret_name, refuse_private_key
 
-LARGEST_KIT = 500_000
-"""Characters. A release is kept in a Secret and a kit in ConfigMaps, each of 1 MiB at most."""
-NOT_NEEDED = (".key", ".sh", ".ipynb", ".sample")
-"""Of a kit: the key comes as a Secret, and nothing in a pod runs a shell or reads an example."""
+MAX_KIT_CHARACTERS = 500_000
+"""A Helm release is stored in a Secret and a kit in ConfigMaps, each limited to 1 MiB."""
+EXCLUDED_SUFFIXES = (".sh", ".ipynb", ".sample")
+"""Files of a kit that no pod reads."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Participant:
 
     @property
     def is_server(self) -> bool:
-        """Whether it is the federation's server."""
+        """Return whether it is the federation's server."""
         return self.name == self.project.server.name
 
     @property
@@ -37,19 +39,19 @@ class Participant:
 
     @property
     def release(self) -> str:
-        """The name of its Helm release, and of its objects."""
+        """The name of its Helm release and of its Kubernetes objects."""
         return release_name(self.name)
 
     @property
     def namespace(self) -> str:
-        """Where its commands install it: project.yml's, or a namespace called like the release."""
+        """Its namespace: project.yml's, or the release name by default."""
         return namespace_of(self.name, self.deployment.namespace)
 
     @property
     def server_host(self) -> str:
-        """The host under which a site's pod reaches the server.
+        """The host at which a site's pod reaches the server.
 
-        project.yml's, unless that is a loopback address: then the server's Service, in the same cluster.
+        If project.yml has a loopback address, it is the server's Service in the same cluster.
         """
         host, server = self.project.server_host, self.project.server
         if not is_loopback(host):
@@ -58,42 +60,51 @@ class Participant:
 
     @property
     def server_address(self) -> str:
-        """HOST:PORT of the same."""
+        """HOST:PORT of `server_host`."""
         return f"{self.server_host}:{self.project.server.fed_learn_port}"
 
     @property
     def secret(self) -> str:
-        """The Secret with its private key."""
+        """The name of the Secret with its private key."""
         return f"{self.release}-key"
 
     @property
     def key(self) -> Path:
-        """Its private key."""
+        """The file of its private key."""
         return self.kit / "startup" / ("server.key" if self.is_server else "client.key")
 
     @cached_property
     def kit_files(self) -> dict[str, dict[str, str]] | None:
-        """The public files of the kit's startup/ and local/, by name.
+        """The public files of the kit's startup/ and local/: folder -> file name -> text.
 
-        None where values cannot carry them: there is a folder in them, a file that is no text, or too much.
+        None if Helm values cannot hold them: there is a subfolder, a file that is not text, or too much text.
+
+        Raises:
+            InputError: a file other than the known key files holds a private key.
         """
         found = {folder: self._texts(folder) for folder in ("startup", "local")}
         texts = {folder: files for folder, files in found.items() if files is not None}
         size = sum(len(text) for files in texts.values() for text in files.values())
-        return texts if texts.keys() == found.keys() and size <= LARGEST_KIT else None
+        return texts if texts.keys() == found.keys() and size <= MAX_KIT_CHARACTERS else None
 
     def _texts(self, folder: str) -> dict[str, str] | None:
-        files = [file for file in sorted((self.kit / folder).iterdir()) if file.suffix not in NOT_NEEDED]
-        try:
-            return {file.name: file.read_text(encoding="utf-8") for file in files}
-        except (IsADirectoryError, UnicodeDecodeError):
-            return None
+        texts: dict[str, str] | None = {}
+        for file in sorted((self.kit / folder).rglob("*")):
+            if file.is_dir():
+                texts = None
+            elif not has_secret_name(file):
+                content = file.read_bytes()
+                refuse_private_key(file, content)
+                if texts is not None and file.suffix not in EXCLUDED_SUFFIXES:
+                    try:
+                        texts[file.name] = content.decode()
+                    except UnicodeDecodeError:
+                        texts = None
+        return texts
 
     @property
     def image(self) -> str:
-        """The image that its pods run: everybody's, or its own where values cannot carry the kit."""
-        from deploy.images.names import runtime_image, site_image
-
+        """The image of its pods: the runtime image, or its own image if Helm values cannot hold the kit."""
         if self.kit_files is None:
             return site_image(self.project, self.name)
         return runtime_image(self.project.image)

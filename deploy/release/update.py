@@ -1,75 +1,108 @@
-"""release/NAME: what the operator of a site is handed, brought up to date where kit or settings changed."""
+"""Bring the release folders up to date with the kits and project.yml."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
+from datetime import datetime, timezone
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
+from pydantic import BaseModel
+
+from deploy.errors import InputError
 from deploy.project import Project
-from deploy.provision.files import SECRET_FOLDER, exchange, write_secret
-from deploy.provision.plan import KEY_SUFFIX
-from deploy.provision.state import MadeKit, digest_of
+from deploy.provision import KitRecord, read_kits
+from deploy.release.participant import Participant
+from deploy.secret_files import has_secret_name
 from deploy.workspace import Workspace
+from deploy.workspace_files import locked, os_errors_explained, replace_folder, staging
+from fl_app.files import PRIVATE_FILE, PRIVATE_FOLDER, write_atomically
 
 RELEASED = "released.json"
-"""In the state: what each release was made from."""
-HANDED_OUT = ("startup", "local")
-"""The folders of a kit that are handed out."""
+"""File in the state folder: a digest of what each release folder was made from, and of what it holds."""
+KIT_FOLDERS = ("startup", "local")
+"""The folders of a kit that are handed over."""
 KIT, KEY = "kit", "key"
+SOURCES = (
+    "release",
+    "hosts.py",
+    "images/names.py",
+    "project/object_names.py",
+    "project/quantities.py",
+    "project/server_environment.py",
+    "secret_files.py",
+    "../fl_app/contract.py",
+)
+"""The code and templates that decide the content of a release folder, relative to this package's parent."""
 
 
-def bring_up_to_date(
-    project: Project, workspace: Workspace, kits: dict[str, MadeKit], new: Collection[str], staging: Path
-) -> None:
-    """Lay out kit and key, and let `deploy.release` write the rest, for each site of which something changed.
+class ReleaseReport(BaseModel, frozen=True):
+    """The release folders that changed."""
 
-    Args:
-        kits: every kit as it was made.
-        new: whose kit was made just now.
+    written: tuple[str, ...] = ()
+    """Participants whose release folder was updated."""
+    removed: tuple[Path, ...] = ()
+    """New paths of the release folders of participants that project.yml no longer has."""
+
+
+def update_releases(project: Project, workspace: Workspace) -> ReleaseReport:
+    """Update the release folder of the server and of every site for which kit, settings or templates changed.
+
+    Files that the operator added to a release folder are kept. The whole folder of a removed participant is
+    moved to `removed`.
+
+    Raises:
+        InputError: a kit is missing, or its public part holds a private key.
+        MachineError: the workspace cannot be written or is locked by another process.
     """
     names = [parent.name for parent in project.parents]
-    known = _read(workspace)
-    common = _common(project)
-    found = {name: _signature(workspace, name, kits[name], common) for name in names}
-    changed = [name for name in names if name in new or known.get(name) != found[name]]
-    if changed:
-        from deploy.release import write_release
-
-        workspace.release.mkdir(mode=SECRET_FOLDER, exist_ok=True)
-        for name in changed:
-            _lay_out(workspace, name, staging)
-        write_release(project, workspace, changed)
-        found |= {name: _signature(workspace, name, kits[name], common) for name in changed}
-    if found != known:
-        write_secret(workspace.state / RELEASED, json.dumps(found).encode())
-
-
-def _read(workspace: Workspace) -> dict[str, str]:
-    try:
-        content = json.loads((workspace.state / RELEASED).read_bytes())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    with os_errors_explained(workspace), locked(workspace):
+        kits = read_kits(workspace.state)
+        if missing := [name for name in names if name not in kits]:
+            raise InputError(f"{workspace.kit(missing[0])}: the kit is missing. Run: flarefleet provision")
+        known, common = _read_digests(workspace), _common_inputs(project)
+        digests = {name: _digest(workspace, name, kits[name], common) for name in names}
+        changed = [name for name in names if known.get(name) != digests[name]]
+        if changed:
+            _write(project, workspace, changed)
+            digests |= {name: _digest(workspace, name, kits[name], common) for name in changed}
+        removed = [_move_to_removed(workspace, name) for name in _obsolete(workspace, set(names))]
+        if digests != known:
+            write_atomically(workspace.state / RELEASED, json.dumps(digests).encode(), PRIVATE_FILE)
+    return ReleaseReport(written=tuple(changed), removed=tuple(removed))
 
 
-def _lay_out(workspace: Workspace, name: str, staging: Path) -> None:
-    """The kit without its key, and the key: hard links, so that no key has a second copy."""
-    kit, new = f"{workspace.kits}/{name}", staging / "release" / name
-    (new / KEY).mkdir(parents=True, mode=SECRET_FOLDER)
-    for top in HANDED_OUT:
+def _write(project: Project, workspace: Workspace, names: list[str]) -> None:
+    from deploy.release.write import file_texts, write_files
+
+    deployments = {site.name: site.deployment for site in project.sites}
+    deployments[project.server.name] = project.server.deployment
+    workspace.release.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+    with staging(workspace) as folder:
+        for name in names:
+            texts = file_texts(Participant(project, deployments[name], name, workspace.kit(name)))
+            _install_kit(workspace, name, folder)
+            write_files(texts, workspace.release / name, folder)
+
+
+def _install_kit(workspace: Workspace, name: str, folder: Path) -> None:
+    """Link the public files of a kit into kit/ and its keys into key/, so that no key has a second copy."""
+    kit, new, release = f"{workspace.kits}/{name}", folder / "release" / name, workspace.release / name
+    (new / KEY).mkdir(parents=True, mode=PRIVATE_FOLDER)
+    for top in KIT_FOLDERS:
         for where, _, names in os.walk(f"{kit}/{top}"):
-            place = f"{new}/{KIT}/{where[len(kit) + 1 :]}"
-            os.makedirs(place)  # noqa: PTH103 - as all of this: pathlib takes as long as the disk
+            public = f"{new}/{KIT}/{where[len(kit) + 1 :]}"
+            os.makedirs(public)  # noqa: PTH103 - pathlib would double the time here
             for file in names:
-                _link(f"{where}/{file}", f"{new / KEY if file.endswith(KEY_SUFFIX) else place}/{file}")
-    folder = workspace.release / name
-    folder.mkdir(mode=SECRET_FOLDER, exist_ok=True)
+                target = f"{new}/{KEY}" if has_secret_name(Path(file)) else public
+                _link(f"{where}/{file}", f"{target}/{file}")
+    release.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
     for part in (KIT, KEY):
-        exchange(new / part, folder / part)
+        replace_folder(new / part, release / part)
 
 
 def _link(file: str, target: str) -> None:
@@ -79,43 +112,78 @@ def _link(file: str, target: str) -> None:
         shutil.copy2(file, target)
 
 
-def _common(project: Project) -> str:
-    """What every release is made from, besides its kit and its own part of the deployment."""
-    server = project.server
-    return (
-        f"{project.image} {server.deployment.namespace} {project.server_host} {_program()} "
-        f"{project.tracking} {project.guard}"
+def _obsolete(workspace: Workspace, names: set[str]) -> list[str]:
+    """Return the release folders of participants that project.yml no longer has. Other folders stay."""
+    return sorted(
+        entry.name
+        for entry in _entries(f"{workspace.release}")
+        if entry.name not in names and Path(entry, KIT).is_dir()
     )
 
 
+def _move_to_removed(workspace: Workspace, name: str) -> Path:
+    workspace.removed.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+    target = workspace.removed / f"{name}-release-{datetime.now(timezone.utc):%Y%m%dT%H%M%S.%fZ}"
+    return (workspace.release / name).rename(target)
+
+
+def _read_digests(workspace: Workspace) -> dict[str, str]:
+    try:
+        content = json.loads((workspace.state / RELEASED).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _common_inputs(project: Project) -> str:
+    """Return what every release depends on, in addition to its kit and its own part of the deployment."""
+    server = project.server
+    inputs = (
+        project.image,
+        server.deployment.namespace,
+        project.server_host,
+        project.tracking,
+        project.guard,
+    )
+    return f"{inputs} {_sources_digest()}"
+
+
+def release_sources() -> list[Path]:
+    """Return the code and templates that decide the content of a release folder."""
+    package = Path(__file__).parents[1]
+    files = (file for source in SOURCES for file in (package / source, *(package / source).rglob("*")))
+    return sorted(file for file in files if file.suffix in (".py", ".j2"))
+
+
 @cache
-def _program() -> str:
-    """The fingerprint of what writes releases."""
-    folder = Path(__file__).parent.parent / "release"
-    files = sorted(file for file in folder.rglob("*") if file.suffix in (".py", ".j2"))
-    return digest_of(b"".join(file.read_bytes() for file in files))[:16]
+def _sources_digest() -> str:
+    return sha256(b"".join(file.read_bytes() for file in release_sources())).hexdigest()[:16]
 
 
-def _signature(workspace: Workspace, name: str, kit: MadeKit, common: str) -> str:
-    """What a release is made from, and what lies there; the plan has looked at the kit's files."""
-    place, folder = f"{workspace.kits}/{name}", f"{workspace.release}/{name}"
-    written = [entry for entry in _entries(folder) if not entry.is_dir()]
-    seen = [
-        *(_seen(path) for path in _added(place, kit)),
-        # A folder's time changes with each file that comes or goes; the files in these are the kit's own.
-        *(_seen(f"{folder}/{KIT}/{top}") for top in HANDED_OUT),
-        _seen(f"{folder}/{KEY}"),
-        *(_seen(entry.path) for entry in sorted(written, key=lambda entry: entry.name)),
+def _digest(workspace: Workspace, name: str, kit: KitRecord, common: str) -> str:
+    """Return a digest of what a release is made from and of the metadata of its files, without reading them.
+
+    `provision` has compared the files of the kit with their record.
+    """
+    source, release = f"{workspace.kits}/{name}", f"{workspace.release}/{name}"
+    written = [entry for entry in _entries(release) if not entry.is_dir()]
+    metadata = [
+        _metadata(source),  # another folder if the kit was built again
+        *(_metadata(path) for path in _added_files(source, kit)),
+        # A folder's time changes when a file is added or removed. The files are links to those of the kit.
+        *(_metadata(f"{release}/{KIT}/{top}") for top in KIT_FOLDERS),
+        _metadata(f"{release}/{KEY}"),
+        *(_metadata(entry.path) for entry in sorted(written, key=lambda entry: entry.name)),
     ]
-    return digest_of(f"{common} {kit.parts} {kit.certificate} {seen}".encode())[:32]
+    return sha256(f"{common} {kit.parts} {kit.certificate} {metadata}".encode()).hexdigest()[:32]
 
 
-def _added(place: str, kit: MadeKit) -> Iterator[str]:
-    """What somebody put into a kit."""
-    for top in HANDED_OUT:
-        folder = f"{place}/{top}"
+def _added_files(kit: str, record: KitRecord) -> Iterator[str]:
+    """Yield what the operator added to a kit."""
+    for top in KIT_FOLDERS:
+        folder = f"{kit}/{top}"
         for name in sorted(entry.name for entry in os.scandir(folder)):
-            if f"{top}/{name}" not in kit.files:
+            if f"{top}/{name}" not in record.files:
                 yield f"{folder}/{name}"
                 for where, _, names in os.walk(f"{folder}/{name}"):
                     yield from (f"{where}/{inside}" for inside in sorted(names))
@@ -128,7 +196,7 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
         return []
 
 
-def _seen(path: str) -> tuple[str | int, ...]:
+def _metadata(path: str) -> tuple[str | int, ...]:
     try:
         found = os.lstat(path)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""values.yaml: what a chart needs to know of a participant, and the public part of its kit."""
+"""values.yaml: the settings of a participant for its chart, and the public part of its kit."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from fl_app.contract import ENV_ANALYTICS_KEEP_DAYS, ENV_TRACKING
 VALUES_FILE = "values.yaml"
 
 HEADER = """\
-# {name} of the federation {project}: the values of its release, for the chart {chart}.
-# Written by `flarefleet provision`, and written anew by it: keep settings of your own in a file of your own
-# and give both to helm, -f values.yaml -f own.yaml. The chart's README.md says what can be set.
+# Values of {name} in the federation {project}, for the chart {chart}.
+# `flarefleet provision` overwrites this file. Put your own settings into a second file and pass both to helm:
+# -f values.yaml -f own.yaml. The chart's README.md documents all values.
 """
 KIT_HEADER = """\
-# The public part of the kit: certificates and settings, no key. A change of it restarts the pod.
+# The public part of the kit: certificates and settings, no private key. A change restarts the pod.
 kit:
   source: values
   files:
 """
 KIT_IN_IMAGE = """\
-# The public part of the kit is in this participant's own image: it holds more than values can carry.
+# The public part of the kit is in this participant's own image, because Helm values cannot hold it.
 kit:
   source: image
 """
-_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # libyaml's, where there is one: four times as fast
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # libyaml's is four times as fast
 _LITERAL = re.compile(r"[\t\n\x20-\x7e]*")
 
 
 def values_text(participant: Participant) -> str:
-    """The whole file."""
+    """Return the content of values.yaml."""
     settings = "".join(_entry(key, json.dumps(value)) for key, value in _settings(participant).items())
     header = HEADER.format(name=participant.name, project=participant.project.name, chart=participant.chart)
     return f"{header}\n{settings}\n{_kit(participant)}"
@@ -45,7 +45,7 @@ def values_text(participant: Participant) -> str:
 
 @cache
 def _entry(key: str, value: str) -> str:
-    """A value, given as JSON, as an entry of YAML. Most are every site's."""
+    """Return a JSON value as a YAML entry. Cached because most sites have the same values."""
     return str(
         yaml.dump(
             {key: json.loads(value)}, Dumper=_DUMPER, sort_keys=False, default_flow_style=False, width=110
@@ -122,7 +122,7 @@ def _site_settings(participant: Participant) -> dict[str, Any]:
 
 
 def _server_peers(host: str) -> list[dict[str, Any]]:
-    """Where the server is, as a NetworkPolicy can say it; nothing where only its name is known."""
+    """Return the server as a peer of a NetworkPolicy; nothing if only its host name is known."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -135,15 +135,18 @@ def _server_peers(host: str) -> list[dict[str, Any]]:
 
 @cache
 def _file(name: str, text: str) -> str:
-    """A file of the kit as a YAML entry: as it reads, where YAML can keep it so. Most are every site's."""
+    """Return a file of the kit as a YAML entry, as a literal block if possible.
+
+    Cached because most sites have the same files.
+    """
     body = text.removesuffix("\n")
-    as_it_reads = (
+    is_literal = (
         _LITERAL.fullmatch(text)
         and body
         and not body.endswith("\n")
         and not body.startswith((" ", "\n", "\t"))
     )
-    if not as_it_reads:
+    if not is_literal:
         return f"      {json.dumps(name)}: {json.dumps(text)}\n"
     keep = "|" if text.endswith("\n") else "|-"
     lines = "".join(f"        {line}\n" if line else "\n" for line in body.split("\n"))

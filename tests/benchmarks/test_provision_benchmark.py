@@ -1,4 +1,4 @@
-"""The benchmark of provisioning runs; what it measures is nobody's to assert."""
+"""The benchmark of provisioning runs. Its measurements are not asserted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The images of one federation, built once and shared by every test that needs them."""
+"""The images of one federation, built once and shared by all tests."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import docker
 import pytest
 
+from deploy.federation_files import make_kits_and_releases
 from deploy.images.build import build_images
 from deploy.images.names import runtime_image, site_image
 from deploy.project import Project, load_project
-from deploy.provision import provision
 from deploy.workspace import Workspace
 from tests.federation.federation import write_project
 
@@ -38,9 +38,9 @@ class Built:
 
 @pytest.fixture(scope="session")
 def built(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """The images, built with what earlier builds left in the engine's cache."""
+    """The images, built with the engine's cache."""
     project = load_project(write_project(tmp_path_factory.mktemp("images"), sites=2, name="image-tests"))
     workspace = Workspace(project.path.parent / "workspace" / project.name)
-    provision(project, workspace)
+    make_kits_and_releases(project, workspace)
     build_images(engine, project, workspace)
     return Built(engine, project, workspace)

@@ -1,4 +1,4 @@
-"""Containers as the kit runs them: hardened, with the key from outside."""
+"""Containers with the settings of the kit: hardened, with a mounted key."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HARDENED: dict[str, Any] = {
 
 
 def python_inside(client: docker.DockerClient, image: str, program: str) -> str:
-    """What `program` prints in a hardened container of `image` without network."""
+    """Run a Python program in a hardened container without network, and return its output."""
     command = ["-c", program]
     output: bytes = client.containers.run(
         image, command, entrypoint=["python"], network_mode="none", remove=True, **HARDENED
@@ -33,7 +33,7 @@ def python_inside(client: docker.DockerClient, image: str, program: str) -> str:
 def parent(
     client: docker.DockerClient, image: str, key: Path | None = None, **options: Any
 ) -> Iterator[Container]:
-    """A server or site that starts in a hardened container, with a volume of its own for its workspace."""
+    """Start a server or site in a hardened container with a new volume for its workspace."""
     volume = client.volumes.create()
     binds = [f"{volume.name}:/var/lib/flare", *([f"{key}:/run/secrets/flare:ro"] if key else [])]
     container = client.containers.run(image, detach=True, volumes=binds, **HARDENED, **options)
@@ -45,7 +45,7 @@ def parent(
 
 
 def key_folder(kit: Path, folder: Path) -> Path:
-    """A folder with the private key of `kit`, readable by the container's user."""
+    """Make a folder with the private key of `kit` that the container's user can read."""
     folder.mkdir(mode=0o755)
     for key in (kit / "startup").glob("*.key"):
         shutil.copyfile(key, folder / key.name)

@@ -1,4 +1,4 @@
-"""Hosts of a federation of several, as their operators have them: a release folder, Docker, and Compose."""
+"""A host of a federation over several hosts: a release folder, Docker and Compose."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from deploy.runtimes.docker.program import find_compose
 from fl_app.contract import CONTAINER_UID
 
 SERVER_HOST = "flare.hospitals.example"
+OTHER_MACHINE = {"extra_hosts": [f"{SERVER_HOST}:host-gateway"]}
+"""Settings that resolve the server's name to the machine that publishes its port."""
 
 
 @dataclass(frozen=True)
 class Host:
-    """A machine on which one folder of release/ has arrived.
+    """A machine with a copy of one release folder.
 
     Args:
-        folder: that folder; its commands run there.
+        folder: the copy; commands run in it.
         name: the server or the site.
     """
 
@@ -31,26 +33,26 @@ class Host:
 
     @classmethod
     def receive(cls, release: Path, folder: Path) -> Host:
-        """Take the folder over, and give the private key to the container's user, as compose.yaml says."""
+        """Copy a release folder, and give the private key to the container's user."""
         shutil.copytree(release, folder)
         for key in (folder / "key").iterdir():
             os.chown(key, CONTAINER_UID, -1)
         return cls(folder, release.name)
 
     def override(self, volume: dict[str, Any] | None = None, **service: Any) -> None:
-        """Write compose.override.yaml: what an operator changes without touching compose.yaml."""
+        """Write compose.override.yaml with the host's own settings."""
         document: dict[str, Any] = {"services": {self.name: service}}
         if volume:
             document["volumes"] = {"workspace": volume}
         (self.folder / "compose.override.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
 
     def compose(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run Compose in the folder; which files it reads is its own affair."""
+        """Run Compose in the folder, with the files that it reads by default."""
         command = [*find_compose().command, *arguments]
         return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
 
     @property
     def files(self) -> list[str]:
-        """The files that Compose reads here, in their order."""
+        """The files that Compose reads by default, in order."""
         files = [self.folder / name for name in ("compose.yaml", "compose.override.yaml")]
         return [str(file) for file in files if file.exists()]

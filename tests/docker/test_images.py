@@ -1,4 +1,4 @@
-"""What is in the images: all that a site needs to run, no more, and the same for the same input."""
+"""The content of the images. The same input gives the same content."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from docker import DockerClient
 
-from deploy.images.build import Options, build_runtime, build_site, ensure_site_images, file_time
+from deploy.images.build import BuildOptions, build_runtime, build_site, ensure_site_images, source_date_epoch
 from deploy.images.inputs import source_digest
 from deploy.images.inventory import list_images
 from deploy.images.kit_layer import kit_layer
@@ -25,19 +25,19 @@ from tests.docker.containers import python_inside
 pytestmark = pytest.mark.docker
 
 OS_LAYERS = slice(0, 3)
-"""The base image, /etc/hosts and Debian's packages, which are those of the day.
+"""The base image, /etc/hosts and Debian's packages of the day.
 
-Docker finds the changes of the last either by the step's folder or by comparing it with the one before; the
-first way marks new folders, and lists what was opened and not changed. Both can lie in one build cache.
+Docker computes the changes of a step in one of two ways, and one of them also lists unchanged folders. A
+build cache can have layers of both.
 """
 
 OWN_LAYERS = slice(3, 6)
 """torch, the locked requirements, fl_app."""
 
 SBOM_LAYER = 6
-"""The bill of materials names Debian's packages, so it is of the day where they are."""
+"""The bill of materials, which lists Debian's packages of the day."""
 
-PACKAGES_WITHOUT_WHAT_THEY_REQUIRE = """
+UNMET_REQUIREMENTS = """
 from importlib.metadata import distributions
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -54,7 +54,7 @@ for d in distributions():
         if name not in have or not r.specifier.contains(have[name].split("+")[0], prereleases=True):
             print(d.name, "needs", r, "has", have.get(name))
 """
-MODULES_THAT_DO_NOT_IMPORT = """
+FAILED_IMPORTS = """
 import importlib, pkgutil, fl_app
 for module in pkgutil.walk_packages(fl_app.__path__, "fl_app."):
     if not module.name.endswith("__main__"):
@@ -63,7 +63,7 @@ for module in pkgutil.walk_packages(fl_app.__path__, "fl_app."):
         except Exception as error:
             print(module.name, repr(error))
 """
-SOURCES_WITHOUT_VALID_BYTECODE = """
+SOURCES_WITHOUT_BYTECODE = """
 import importlib.util, pathlib, sysconfig
 for source in pathlib.Path(sysconfig.get_path("purelib")).rglob("*.py"):
     if source.name.startswith(("py312_", "py313_", "py314_")):
@@ -75,7 +75,7 @@ for source in pathlib.Path(sysconfig.get_path("purelib")).rglob("*.py"):
 """
 
 
-def test_everything_that_a_job_needs_imports_in_a_hardened_container(built: Built) -> None:
+def test_the_packages_of_jobs_can_be_imported_in_a_hardened_container(built: Built) -> None:
     program = (
         "import torch, sklearn, kubernetes, nvflare; from torch.utils.tensorboard import SummaryWriter as W; "
     )
@@ -83,28 +83,28 @@ def test_everything_that_a_job_needs_imports_in_a_hardened_container(built: Buil
     assert python_inside(built.client, built.runtime, program).strip() == f"{NVFLARE_VERSION} 2.0"
 
 
-def test_every_module_of_fl_app_imports(built: Built) -> None:
-    """But for what needs Flower, which has an environment of its own: see fl_app/jobs/flower_digits."""
-    missing = python_inside(built.client, built.runtime, MODULES_THAT_DO_NOT_IMPORT).splitlines()
+def test_every_module_of_fl_app_can_be_imported(built: Built) -> None:
+    """Modules that need Flower are excluded, see fl_app/jobs/flower_digits."""
+    missing = python_inside(built.client, built.runtime, FAILED_IMPORTS).splitlines()
     assert [line for line in missing if "No module named 'flwr'" not in line] == []
 
 
-def test_every_package_has_what_it_requires(built: Built) -> None:
-    assert python_inside(built.client, built.runtime, PACKAGES_WITHOUT_WHAT_THEY_REQUIRE) == ""
+def test_the_requirements_of_every_package_are_met(built: Built) -> None:
+    assert python_inside(built.client, built.runtime, UNMET_REQUIREMENTS) == ""
 
 
-def test_bytecode_is_there_and_valid_whatever_the_times_of_the_sources(built: Built) -> None:
-    assert python_inside(built.client, built.runtime, SOURCES_WITHOUT_VALID_BYTECODE) == ""
+def test_every_source_has_bytecode_that_is_valid_regardless_of_file_times(built: Built) -> None:
+    assert python_inside(built.client, built.runtime, SOURCES_WITHOUT_BYTECODE) == ""
 
 
-def test_the_operators_side_and_what_builds_are_not_in_the_image(built: Built) -> None:
+def test_deploy_and_build_tools_are_not_in_the_image(built: Built) -> None:
     program = (
         "import importlib.util as u; print([m for m in ('deploy', 'pip', 'cyclonedx') if u.find_spec(m)])"
     )
     assert python_inside(built.client, built.runtime, program).strip() == "[]"
 
 
-def test_images_say_what_they_are(built: Built) -> None:
+def test_images_have_labels(built: Built) -> None:
     labels = built.client.images.get(built.sites[0]).labels
     assert labels["org.opencontainers.image.version"] == kit_version()
     assert labels["org.opencontainers.image.base.name"] == "debian:bookworm-slim"
@@ -113,7 +113,7 @@ def test_images_say_what_they_are(built: Built) -> None:
     assert labels["flare.site"] == "site-1"
 
 
-def test_the_entry_point_needs_no_shell_and_the_user_is_not_root(built: Built) -> None:
+def test_the_entry_point_runs_without_a_shell_and_without_root(built: Built) -> None:
     config = built.client.images.get(built.sites[0]).attrs["Config"]
     assert config["User"] == "10001:10001"
     assert config["Entrypoint"] == [
@@ -127,7 +127,7 @@ def test_the_entry_point_needs_no_shell_and_the_user_is_not_root(built: Built) -
     assert config["Healthcheck"]["Test"][0] == "CMD"
 
 
-def test_the_bill_of_materials_names_python_and_debian_packages_and_lies_beside_too(built: Built) -> None:
+def test_the_bill_of_materials_has_python_and_debian_packages(built: Built) -> None:
     inside = read_sbom(built.client, built.sites[0])
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(inside.decode()) is None
     names = {component["purl"].split("@")[0] for component in json.loads(inside)["components"]}
@@ -145,13 +145,13 @@ def test_the_image_of_a_site_is_one_small_layer_on_the_runtime(built: Built) -> 
 
 
 def layers(client: DockerClient, image: str) -> list[str]:
-    """The digests of an image's layers, lowest first."""
+    """Return the digests of an image's layers, the base image first."""
     found: list[str] = client.images.get(image).attrs["RootFS"]["Layers"]
     return found
 
 
 def changed_files(client: DockerClient, one: str, other: str) -> list[str]:
-    """What lies in only one of two images, or differs between them: a digest alone would not say."""
+    """List the files that differ between two images."""
     program = (
         r"cd / && find etc opt root usr var -xdev ! -path etc/hosts ! -path etc/hostname ! -path etc/mtab "
         r"! -path etc/resolv.conf -printf '%p %y %m %U %T@ ' "
@@ -166,12 +166,12 @@ def changed_files(client: DockerClient, one: str, other: str) -> list[str]:
     return sorted(line.decode() for line in found[0] ^ found[1])[:40]
 
 
-def folders_without_a_change(layer: IO[bytes], known: set[Path]) -> list[str]:
-    """The folders that a layer carries although they were there and nothing below them is in it.
+def unchanged_folders(layer: IO[bytes], known: set[Path]) -> list[str]:
+    """Return the folders of a layer that earlier layers have and below which the layer changes nothing.
 
     Args:
-        layer: its archive.
-        known: the folders of the layers before it; its own are added.
+        layer: archive of the layer.
+        known: folders of the earlier layers. Those of the layer are added.
     """
     with tarfile.open(fileobj=layer, mode="r|*") as archive:
         members = [(Path(member.name), member.isdir()) for member in archive]
@@ -183,9 +183,7 @@ def folders_without_a_change(layer: IO[bytes], known: set[Path]) -> list[str]:
     return unchanged
 
 
-def test_no_layer_carries_a_folder_in_which_it_changed_nothing(built: Built, tmp_path: Path) -> None:
-    # Docker finds a step's changes in one of two ways, as its store's history has it, and only one sees
-    # such a folder.
+def test_no_layer_has_an_unchanged_folder(built: Built, tmp_path: Path) -> None:
     image = tmp_path / "image.tar"
     with image.open("wb") as stream:
         stream.writelines(built.client.images.get(built.runtime).save())
@@ -198,36 +196,36 @@ def test_no_layer_carries_a_folder_in_which_it_changed_nothing(built: Built, tmp
         for name in names:
             layer = archive.extractfile(name)
             assert layer is not None
-            found[name] = folders_without_a_change(layer, known)
+            found[name] = unchanged_folders(layer, known)
     image.unlink()
     assert not any(found[name] for name in names[OWN_LAYERS.start :]), found
 
 
-def test_two_builds_of_a_site_without_cache_have_the_same_layers(built: Built) -> None:
+def test_two_builds_of_a_site_without_cache_give_the_same_layers(built: Built) -> None:
     before = layers(built.client, built.sites[0])
-    layer = kit_layer(built.workspace.kit("site-1"), file_time())
+    layer = kit_layer(built.workspace.kit("site-1"), source_date_epoch())
     build_site(built.project, "site-1", layer, cached=False)
     assert layers(built.client, built.sites[0]) == before
 
 
 @pytest.mark.timeout(600)
-def test_two_builds_of_the_runtime_without_cache_have_the_same_layers(built: Built) -> None:
+def test_two_builds_of_the_runtime_without_cache_give_the_same_layers(built: Built) -> None:
     before = layers(built.client, built.runtime)
     again = built.project.image.model_copy(update={"tag": "built-again"})
-    name = build_runtime(built.client, again, Options(cached=False))
+    name = build_runtime(built.client, again, BuildOptions(cached=False))
     try:
         after = layers(built.client, name)
         changed = changed_files(built.client, built.runtime, name) if after != before else []
     finally:
         built.client.images.remove(name)
     sources = built.client.images.get(built.runtime).labels[LABEL_SOURCE]
-    assert source_digest("cpu") == sources, "the checkout was changed while this test ran; run it again"
+    assert source_digest("cpu") == sources, "the checkout changed during this test; run it again"
     assert after[OWN_LAYERS] == before[OWN_LAYERS], changed
     if after[OS_LAYERS] == before[OS_LAYERS]:
         assert after[SBOM_LAYER:] == before[SBOM_LAYER:], changed
 
 
-def test_images_that_are_up_to_date_are_not_built_again(built: Built) -> None:
+def test_up_to_date_images_are_not_built_again(built: Built) -> None:
     before = [record.id for record in list_images(built.client, built.project)]
     steps: list[object] = []
     names = ensure_site_images(built.client, built.project, built.workspace, steps.append)
@@ -236,7 +234,7 @@ def test_images_that_are_up_to_date_are_not_built_again(built: Built) -> None:
     assert [record.id for record in list_images(built.client, built.project)] == before
 
 
-def test_a_changed_kit_makes_only_that_sites_image_anew(built: Built) -> None:
+def test_a_changed_kit_rebuilds_only_the_image_of_that_site(built: Built) -> None:
     note = built.workspace.kit("site-2") / "local" / "note.txt"
     before = {record.site: record.id for record in list_images(built.client, built.project)}
     note.write_text("changed", encoding="utf-8")

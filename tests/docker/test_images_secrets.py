@@ -1,4 +1,4 @@
-"""No private key gets into an image: every layer of every image is unpacked and searched."""
+"""Images have no private keys: every layer of every image is unpacked and searched."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from deploy.images.buildkit import environment, find_docker
+from deploy.docker_engine import docker_environment
+from deploy.images.buildkit import find_docker
 from tests.docker.conftest import Built
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
@@ -24,16 +25,18 @@ KEY = re.compile(rb"-----BEGIN ([A-Z ]*PRIVATE KEY)-----\n.+?-----END \1-----\n"
 
 @pytest.fixture(scope="module")
 def unpacked(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `docker save` writes of all images: layers, configurations, history."""
+    """The archive of `docker save`: layers, configurations and history of all images."""
     file = tmp_path_factory.mktemp("saved") / "images.tar"
     names = [built.runtime, built.server, *built.sites]
-    subprocess.run([find_docker(), "save", "--output", str(file), *names], env=environment(), check=True)
+    subprocess.run(
+        [find_docker(), "save", "--output", str(file), *names], env=docker_environment(), check=True
+    )
     return file
 
 
 @pytest.fixture(scope="module")
 def private_keys(built: Built) -> set[bytes]:
-    """Every private key of the federation, PEM, wherever it lies in the workspace, in JSON too."""
+    """Every private key in the workspace (PEM), including those in JSON files."""
     found: set[bytes] = set()
     for file in built.workspace.root.rglob("*"):
         if file.is_file():
@@ -42,7 +45,7 @@ def private_keys(built: Built) -> set[bytes]:
 
 
 def traces_of_key(pem: bytes) -> list[bytes]:
-    """What betrays a key however it is written: lines of its PEM body, and its secret number as in DER."""
+    """Return byte strings that reveal a key: lines of its PEM body, and its private exponent as in DER."""
     key = load_pem_private_key(pem, None)
     assert isinstance(key, RSAPrivateKey)
     secret = key.private_numbers().d
@@ -50,13 +53,13 @@ def traces_of_key(pem: bytes) -> list[bytes]:
 
 
 def search(saved: Path, traces: Iterable[bytes]) -> set[str]:
-    """The places in an archive of images where any of `traces` is found."""
+    """Return the files in an archive of images that contain any of `traces`."""
     wanted = list(traces)
     return {place for place, content in _contents(saved) if any(trace in content for trace in wanted)}
 
 
 def _contents(saved: Path) -> Iterator[tuple[str, bytes]]:
-    """Every file of every layer, and every other document of the archive."""
+    """Yield every file of every layer, and every other file of the archive."""
     with tarfile.open(saved) as outer:
         for member in outer:
             file = outer.extractfile(member) if member.isfile() else None
@@ -76,7 +79,7 @@ def _layer(layer: str, file: IO[bytes]) -> Iterator[tuple[str, bytes]]:
                 yield f"{layer}:{member.name}", content.read()
 
 
-def test_every_participant_and_the_authority_have_a_key_to_search_for(private_keys: set[bytes]) -> None:
+def test_the_search_has_a_key_of_every_participant_and_of_the_authority(private_keys: set[bytes]) -> None:
     assert len(private_keys) >= len(["server", "site-1", "site-2", "admin", "authority"])
 
 
@@ -86,13 +89,13 @@ def test_no_private_key_is_in_any_layer_configuration_or_history(
     assert search(unpacked, (trace for pem in private_keys for trace in traces_of_key(pem))) == set()
 
 
-def test_the_search_finds_what_is_in_an_image(unpacked: Path, built: Built) -> None:
+def test_the_search_finds_a_certificate_in_an_image(unpacked: Path, built: Built) -> None:
     certificate = (built.workspace.kit("site-1") / "startup" / "client.crt").read_bytes()
     assert any(
         place.endswith("startup/client.crt") for place in search(unpacked, [certificate.splitlines()[5]])
     )
 
 
-def test_an_image_of_a_site_has_nothing_of_another_site(unpacked: Path, built: Built) -> None:
+def test_a_sites_certificate_is_only_in_its_own_image(unpacked: Path, built: Built) -> None:
     found = search(unpacked, [(built.workspace.kit("site-1") / "startup" / "client.crt").read_bytes()])
     assert len(found) == 1

@@ -1,4 +1,4 @@
-"""A container of a site's image starts as it is, hardened; and says with its exit code why it cannot."""
+"""Containers of the images start hardened, and exit with a code and one line if they cannot start."""
 
 from __future__ import annotations
 
@@ -32,23 +32,21 @@ def wait_until_ready(container: Container) -> bool:
     return container.exec_run([*PROBE, "readyz"]).exit_code == 0
 
 
-def ends_with(container: Container) -> tuple[int, str]:
+def exit_of(container: Container) -> tuple[int, str]:
     return container.wait(timeout=60)["StatusCode"], container.logs(stdout=False).decode()
 
 
-def test_the_server_becomes_ready_hardened_and_stops_at_once(built: Built, tmp_path: Path) -> None:
+def test_a_hardened_server_becomes_ready_and_stops_on_request(built: Built, tmp_path: Path) -> None:
     kit = built.workspace.kit(built.project.server.name)
     with parent(built.client, built.server, key_folder(kit, tmp_path / "key")) as server:
         wait_until_ready(server)
         health = built.client.images.get(built.server).attrs["Config"]["Healthcheck"]["Test"][1:]
         assert server.exec_run(health).exit_code == 0
         server.stop(timeout=20)
-        assert ends_with(server)[0] == 0
+        assert exit_of(server)[0] == 0
 
 
-def test_inside_nothing_but_the_workspace_and_tmp_can_be_written_and_no_capability_is_left(
-    built: Built, tmp_path: Path
-) -> None:
+def test_only_workspace_and_tmp_are_writable_and_no_capability_is_left(built: Built, tmp_path: Path) -> None:
     kit = built.workspace.kit(built.project.server.name)
     with parent(built.client, built.server, key_folder(kit, tmp_path / "key")) as server:
         wait_until_ready(server)
@@ -56,29 +54,29 @@ def test_inside_nothing_but_the_workspace_and_tmp_can_be_written_and_no_capabili
     assert json.loads(inside) == ["0" * 16, "0" * 16, "1", 10001, ["/tmp", "/var/lib/flare"]]
 
 
-def test_without_a_kit_it_says_so(built: Built) -> None:
+def test_a_container_without_a_kit_reports_it(built: Built) -> None:
     with parent(built.client, built.runtime) as container:
-        code, said = ends_with(container)
-    assert (code, len(said.splitlines())) == (Exit.KIT, 1)
+        code, message = exit_of(container)
+    assert (code, len(message.splitlines())) == (Exit.KIT, 1)
 
 
-def test_without_a_key_it_says_so(built: Built) -> None:
+def test_a_container_without_a_key_reports_it(built: Built) -> None:
     with parent(built.client, built.server) as container:
-        code, said = ends_with(container)
-    assert (code, len(said.splitlines())) == (Exit.KEY, 1)
+        code, message = exit_of(container)
+    assert (code, len(message.splitlines())) == (Exit.KEY, 1)
 
 
 def test_the_key_of_another_site_is_refused(built: Built, tmp_path: Path) -> None:
     key = key_folder(built.workspace.kit("site-2"), tmp_path / "key")
     with parent(built.client, built.sites[0], key) as container:
-        code, said = ends_with(container)
-    assert (code, len(said.splitlines())) == (Exit.KEY, 1)
+        code, message = exit_of(container)
+    assert (code, len(message.splitlines())) == (Exit.KEY, 1)
 
 
-def test_a_server_whose_name_nobody_knows_is_named(built: Built, tmp_path: Path) -> None:
+def test_a_server_name_that_does_not_resolve_is_reported(built: Built, tmp_path: Path) -> None:
     key = key_folder(built.workspace.kit("site-1"), tmp_path / "key")
     address = {"FLARE_SERVER_ADDRESS": "nobody.invalid:8002", "FLARE_SERVER_WAIT": "1"}
     with parent(built.client, built.sites[0], key, environment=address) as container:
-        code, said = ends_with(container)
+        code, message = exit_of(container)
     assert code == Exit.SERVER_NAME
-    assert "nobody.invalid" in said
+    assert "nobody.invalid" in message

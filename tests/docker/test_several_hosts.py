@@ -15,12 +15,12 @@ import pytest
 import yaml
 from pytest_docker.plugin import Services, get_docker_services
 
+from deploy.federation_files import make_kits_and_releases
 from deploy.images.build import ensure_site_images
 from deploy.project import load_project
-from deploy.provision import provision
 from deploy.runtimes.docker.program import find_compose
 from deploy.workspace import Workspace
-from tests.docker.hosts import SERVER_HOST, Host
+from tests.docker.hosts import OTHER_MACHINE, SERVER_HOST, Host
 from tests.federation.federation import SERVER, write_project
 from tests.waiting import eventually
 
@@ -31,9 +31,6 @@ pytestmark = [
         reason="only root may give a private key to the container's user",
     ),
 ]
-
-OTHER_MACHINE = {"extra_hosts": [f"{SERVER_HOST}:host-gateway"]}
-"""What a name server does for a hospital: the server's name leads to the machine that publishes its port."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ def hosts(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory)
     file.write_text(file.read_text().replace("default_host: localhost", f"default_host: {SERVER_HOST}"))
     project = load_project(file)
     workspace = Workspace(folder / "workspace" / project.name)
-    provision(project, workspace)
+    make_kits_and_releases(project, workspace)
     images = ensure_site_images(engine, project, workspace)
     server, *sites = (Host.receive(workspace.release / name, folder / name) for name in images)
     for site in sites:

@@ -15,9 +15,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
+from deploy.federation_files import make_kits_and_releases
 from deploy.images.build import ensure_site_images
 from deploy.project import load_project
-from deploy.provision import provision
 from deploy.workspace import Workspace
 from fl_app.startup.exit_codes import Exit
 from tests.docker.hosts import SERVER_HOST, Host
@@ -40,7 +40,7 @@ def workspace(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFact
     file.write_text(file.read_text().replace("default_host: localhost", f"default_host: {SERVER_HOST}"))
     project = load_project(file)
     found = Workspace(file.parent / "workspace" / project.name)
-    provision(project, found)
+    make_kits_and_releases(project, found)
     images = ensure_site_images(engine, project, found)
     yield found
     for image in images.values():

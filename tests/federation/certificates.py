@@ -1,4 +1,4 @@
-"""Certificates with other dates than provisioning gives them."""
+"""Certificates with other validity dates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deploy.workspace import Workspace
 
 
 def reissue(workspace: Workspace, file: Path, begin_days: int, end_days: int) -> None:
-    """The same certificate with other dates, signed by the federation's authority."""
+    """Replace a certificate by a copy with other dates, signed by the federation's authority."""
     state = json.loads((workspace.state / "cert.json").read_text())
     authority = load_pem_private_key(state["root_pri_key"].encode(), password=None)
     old = x509.load_pem_x509_certificate(file.read_bytes())

@@ -18,9 +18,9 @@ import psutil
 from docker.errors import ImageNotFound
 from prometheus_client.parser import text_string_to_metric_families
 
+from deploy.federation_files import make_kits_and_releases
 from deploy.images.names import site_image
 from deploy.project import Image, Project, load_project
-from deploy.provision import provision
 from deploy.runtimes.choice import open_runtime
 from deploy.runtimes.ports import free_ports
 from deploy.runtimes.process.run_folder import RunFolder
@@ -117,7 +117,7 @@ class Federation:
     def __post_init__(self) -> None:
         self.project = load_project(self.folder / "project.yml")
         self.workspace = Workspace(self.folder / "workspace" / self.project.name)
-        provision(self.project, self.workspace)
+        make_kits_and_releases(self.project, self.workspace)
         self.runtime = open_runtime(self.runtime_name, self.project, self.workspace)
 
     def up(self, timeout: float | None = None) -> FederationStatus:

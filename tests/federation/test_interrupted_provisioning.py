@@ -1,4 +1,4 @@
-"""A killed provisioning, at any step, and two at once: real processes, and nobody ever sees a half."""
+"""Provisioning that is killed at any step, and several runs at the same time, in real processes."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from pathlib import Path
 
 import pytest
 
-from deploy.provision import ensure_provisioned, provision
-from tests.unit.provision.federation import ADMIN, SERVER, Federation, assert_whole
+from deploy.federation_files import make_kits_and_releases
+from deploy.provision import ensure_provisioned
+from tests.unit.provision.federation import ADMIN, SERVER, Federation, assert_valid
 
 pytestmark = pytest.mark.federation
 
 STEPS = ("os.rename", "os.mkdir", "os.link", "os.chmod", "os.remove", "os.rmdir", "ctypes.dlopen")
-"""Audit events of what changes a file system; a folder is exchanged through ctypes."""
+"""Audit events of changes to the file system. Folders are exchanged through ctypes."""
 KILLS = 10
 
 
 def in_a_child(work: Callable[[], object]) -> int:
-    """Run it in a process of its own; its exit status, negative for a signal."""
+    """Run a function in a child process and return its exit status, negative for a signal."""
     child = os.fork()
     if child == 0:
         try:
@@ -36,7 +37,7 @@ def in_a_child(work: Callable[[], object]) -> int:
 
 
 def provision_until(federation: Federation, step: int | None, counted: Path) -> Callable[[], object]:
-    """Provision, and kill oneself at that step; count the steps without one."""
+    """Return a function that provisions and kills its process at a step, or counts the steps."""
 
     def work() -> None:
         taken = 0
@@ -55,17 +56,17 @@ def provision_until(federation: Federation, step: int | None, counted: Path) -> 
 
         project = federation.project
         sys.addaudithook(audit)
-        provision(project, federation.workspace)
+        make_kits_and_releases(project, federation.workspace)
         counted.write_text(str(taken))
 
     return work
 
 
 def assert_last_good_state(federation: Federation, names: set[str]) -> None:
-    """Every kit that was there is there, and each is whole; the state can be read."""
+    """Assert that every kit exists and is valid, and that the state can be read."""
     json.loads((federation.workspace.state / "cert.json").read_text())
     for name in names:
-        assert_whole(federation.workspace.kit(name))
+        assert_valid(federation.workspace.kit(name))
 
 
 def assert_repaired(federation: Federation) -> None:
@@ -74,14 +75,14 @@ def assert_repaired(federation: Federation) -> None:
     assert not federation.provision().changed
     assert not [path.name for path in federation.workspace.root.iterdir() if "staging" in path.name]
     for name in (SERVER, "site-1", "site-3", ADMIN):
-        assert_whole(federation.workspace.kit(name))
+        assert_valid(federation.workspace.kit(name))
         assert len(list((federation.workspace.kit(name) / "startup").glob("*.key"))) == 1
 
 
-def test_a_kill_at_any_step_leaves_the_last_good_state_and_the_next_run_repairs(tmp_path: Path) -> None:
+def test_a_kill_at_any_step_leaves_the_last_good_state_and_the_next_run_repairs_it(tmp_path: Path) -> None:
     before = Federation(tmp_path, "site-1", "site-2")
     before.provision()
-    # A change of every sort: a new certificate and a new host for the server, a site less and one more.
+    # Every kind of change: a new certificate and host name of the server, a removed site and a new one.
     before.entry(SERVER)["default_host"] = "other.example.org"
     before.remove("site-2")
     before.add("site-3")
@@ -102,7 +103,7 @@ def test_a_kill_at_any_step_leaves_the_last_good_state_and_the_next_run_repairs(
         shutil.rmtree(federation.folder)
 
 
-def test_a_first_run_that_was_killed_is_begun_again(tmp_path: Path) -> None:
+def test_a_killed_first_run_is_repeated(tmp_path: Path) -> None:
     for step in (3, 40, 110):
         federation = Federation(tmp_path / str(step), "site-1", "site-3")
         federation.folder.mkdir()
@@ -112,14 +113,14 @@ def test_a_first_run_that_was_killed_is_begun_again(tmp_path: Path) -> None:
         assert_repaired(federation)
 
 
-def test_two_runs_at_once_leave_one_federation(tmp_path: Path) -> None:
+def test_runs_at_the_same_time_make_one_federation(tmp_path: Path) -> None:
     federation = Federation(tmp_path, "site-1", "site-3")
     project = federation.project
     children = []
     for _ in range(3):
         if (child := os.fork()) == 0:
             try:
-                provision(project, federation.workspace)
+                make_kits_and_releases(project, federation.workspace)
             except BaseException:
                 os._exit(1)
             os._exit(0)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from deploy.federation_files import make_kits_and_releases
 from deploy.project import Image, Project, load_project
-from deploy.provision import provision
 from deploy.workspace import Workspace
 from tests.kubernetes.cluster import Cluster, CommandFailedError, Release
 
@@ -51,7 +51,7 @@ def project(cluster_image: Image, tmp_path_factory: pytest.TempPathFactory) -> t
     )
     project = load_project(folder / "project.yml")
     workspace = Workspace(folder / "workspace" / project.name)
-    provision(project, workspace)
+    make_kits_and_releases(project, workspace)
     return project, workspace
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import docker
 import pytest
 
-from deploy.images.build import build_site, file_time
+from deploy.images.build import build_site, source_date_epoch
 from deploy.images.kit_layer import kit_layer
 from deploy.images.names import site_image
 from deploy.project import Project
@@ -37,7 +37,7 @@ def image_on_a_node(
 ) -> Iterator[tuple[str, str]]:
     """The site's own image, with its kit, and the one node that has it."""
     name = site_image(project[0], newcomer.name)
-    build_site(project[0], newcomer.name, kit_layer(project[1].kit(newcomer.name), file_time()))
+    build_site(project[0], newcomer.name, kit_layer(project[1].kit(newcomer.name), source_date_epoch()))
     node = newcomer.cluster.workers[0]
     saved = subprocess.Popen(["docker", "save", name], stdout=subprocess.PIPE)
     load = ["docker", "exec", "-i", node, "ctr", "-n", "k8s.io", "images", "import", "-"]

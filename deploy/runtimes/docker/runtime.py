@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deploy.docker_engine import connect
 from deploy.errors import Failed, InputError
 from deploy.hosts import LOOPBACK, local_server_host
 from deploy.project.object_names import compose_name
@@ -15,7 +16,6 @@ from deploy.release import compose
 from deploy.runtimes.admin_kit import kit_for_host
 from deploy.runtimes.docker import keys
 from deploy.runtimes.docker.checks import Filters, refuse_published_ports, refuse_strangers
-from deploy.runtimes.docker.engine import connect
 from deploy.runtimes.docker.observation import observe, tail
 from deploy.runtimes.docker.program import find_compose
 from deploy.runtimes.docker.volumes import carrier, copy_out, output_of
@@ -64,10 +64,8 @@ class DockerRuntime:
     def up(self, progress: Progress | None = None, timeout: float = 60.0) -> FederationStatus:
         """See `deploy.runtimes.protocol.Runtime.up`."""
         from deploy.images.build import ensure_site_images
-        from deploy.provision import ensure_provisioned
 
         program = find_compose()
-        ensure_provisioned(self.project, self.workspace)
         refuse_strangers(self._client, self.project.name, self.workspace)
         self._refuse_taken_ports()
         images = ensure_site_images(self._client, self.project, self.workspace)

@@ -71,10 +71,7 @@ class KubernetesRuntime:
 
     def up(self, progress: Progress | None = None, timeout: float = PULL_SECONDS) -> FederationStatus:
         """See `deploy.runtimes.protocol.Runtime.up`."""
-        from deploy.provision import ensure_provisioned
-
         helm = find_helm()
-        ensure_provisioned(self.project, self.workspace)
         self.folder.make()
         with explained(), locked(self.folder.lock):
             before = self.folder.plan()

@@ -54,9 +54,6 @@ class ProcessRuntime:
 
     def up(self, progress: Progress | None = None, timeout: float = 60.0) -> FederationStatus:
         """See `deploy.runtimes.protocol.Runtime.up`."""
-        from deploy.provision import ensure_provisioned
-
-        ensure_provisioned(self.project, self.workspace)
         with self.folder.lock():
             self._stop(set(self._running()) - set(self._roles))  # sites that project.yml names no more
             running = set(self._running())

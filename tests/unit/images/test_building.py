@@ -1,4 +1,4 @@
-"""How an image is built: by which program, what it says, what goes in. The programs are stand-ins on PATH."""
+"""The build of an image: the docker program (a script on PATH), its output, and the inputs."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from deploy.checkout import CHECKOUT
 from deploy.errors import Failed, InputError, MachineError
 from deploy.images import inputs
 from deploy.images.build import (
-    FILE_TIME,
-    Options,
+    DEFAULT_SOURCE_DATE_EPOCH,
+    BuildOptions,
     build_runtime,
     default_base_image,
-    file_time,
     runtime_arguments,
+    source_date_epoch,
 )
 from deploy.images.buildkit import Build, Step, find_builder
 from deploy.images.checksum import sha256_of
@@ -45,14 +45,14 @@ exit 1
 """
 
 
-def put_docker(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, version: str, says: str = "", buildx: int = 1
+def install_docker(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, version: str, script: str = "", buildx: int = 1
 ) -> Path:
-    """A docker program of that version, alone on PATH; `buildx` is the exit code of its plugin."""
+    """Make a script of that version the only docker program on PATH; `buildx` is its plugin's exit code."""
     program = folder / "docker"
     program.write_text(
         f'#!/bin/sh\ncase "$1" in buildx) if [ "$2" = version ]; then exit {buildx}; fi;; '
-        f'--version) echo "Docker version {version}, build 1"; exit;; esac\n{says}',
+        f'--version) echo "Docker version {version}, build 1"; exit;; esac\n{script}',
         encoding="utf-8",
     )
     program.chmod(0o755)
@@ -66,33 +66,35 @@ def a_build(folder: Path) -> Build:
     )
 
 
-def test_a_docker_with_buildx_is_used_through_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    docker = put_docker(tmp_path, monkeypatch, "28.2.2", buildx=0)
+def test_buildx_is_used_if_docker_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    docker = install_docker(tmp_path, monkeypatch, "28.2.2", buildx=0)
     assert find_builder().command == (str(docker), "buildx", "build", "--load")
 
 
-def test_an_older_docker_builds_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    docker = put_docker(tmp_path, monkeypatch, "20.10.24+dfsg1")
+def test_an_older_docker_builds_without_buildx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    docker = install_docker(tmp_path, monkeypatch, "20.10.24+dfsg1")
     assert find_builder().command == (str(docker), "build")
 
 
-def test_of_two_the_one_that_can_build_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_docker_on_path_that_can_build_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("new", "old"):
         (tmp_path / name).mkdir()
-    put_docker(tmp_path / "new", monkeypatch, "28.2.2")
-    old = put_docker(tmp_path / "old", monkeypatch, "20.10.24")
+    install_docker(tmp_path / "new", monkeypatch, "28.2.2")
+    old = install_docker(tmp_path / "old", monkeypatch, "20.10.24")
     monkeypatch.setenv("PATH", f"{tmp_path / 'new'}:{tmp_path / 'old'}")
     assert find_builder().command == (str(old), "build")
 
 
 def test_a_new_docker_without_buildx_cannot_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    put_docker(tmp_path, monkeypatch, "28.2.2")
+    install_docker(tmp_path, monkeypatch, "28.2.2")
     with pytest.raises(MachineError, match="buildx"):
         find_builder()
 
 
-def test_steps_are_told_as_they_begin_and_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    put_docker(tmp_path, monkeypatch, "20.10.24", BUILDS)
+def test_the_start_and_end_of_steps_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install_docker(tmp_path, monkeypatch, "20.10.24", BUILDS)
     steps: list[Step] = []
     find_builder().run(a_build(tmp_path), steps.append)
     assert [(step.title, step.state, step.seconds) for step in steps] == [
@@ -103,60 +105,62 @@ def test_steps_are_told_as_they_begin_and_end(tmp_path: Path, monkeypatch: pytes
     ]
 
 
-def test_a_failed_step_is_named_with_what_it_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    put_docker(tmp_path, monkeypatch, "20.10.24", FAILS)
+def test_a_failed_step_is_reported_with_its_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install_docker(tmp_path, monkeypatch, "20.10.24", FAILS)
     with pytest.raises(Failed, match=r"(?s)packages 1/2.*the hash of the wheel is wrong"):
         find_builder().run(a_build(tmp_path))
 
 
-def test_a_full_disk_is_this_machines_lack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    put_docker(tmp_path, monkeypatch, "20.10.24", "echo 'write /x: no space left on device'; exit 1")
+def test_a_full_disk_is_a_machine_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install_docker(tmp_path, monkeypatch, "20.10.24", "echo 'write /x: no space left on device'; exit 1")
     with pytest.raises(MachineError, match="disk is full"):
         find_builder().run(a_build(tmp_path))
 
 
-def test_source_date_epoch_is_the_time_of_all_files(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_source_date_epoch_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1234567890")
-    assert file_time() == 1234567890
+    assert source_date_epoch() == 1234567890
     monkeypatch.delenv("SOURCE_DATE_EPOCH")
-    assert file_time() == FILE_TIME
+    assert source_date_epoch() == DEFAULT_SOURCE_DATE_EPOCH
 
 
 @pytest.mark.parametrize("text", ["yesterday", "-1", "1.5", "٣"])
-def test_a_source_date_epoch_that_is_no_time_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+def test_an_invalid_source_date_epoch_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", text)
     with pytest.raises(InputError, match="SOURCE_DATE_EPOCH"):
-        file_time()
+        source_date_epoch()
 
 
-def test_given_wheels_are_taken_and_locked_by_their_hash(
+def test_wheels_of_the_user_are_copied_and_locked_by_their_hash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inputs, "PREPARED", tmp_path / "prepared")
     given = tmp_path / "given"
     given.mkdir()
     (given / "torch-2.13.0+cpu-cp311-cp311-linux_x86_64.whl").write_bytes(b"wheel")
-    inputs.prepare("gpu", given, FILE_TIME)
+    inputs.prepare_build_inputs("gpu", given, DEFAULT_SOURCE_DATE_EPOCH)
     lock = (tmp_path / "prepared" / "wheels" / "gpu" / "torch.txt").read_text(encoding="utf-8")
     assert lock == f"torch==2.13.0+cpu --hash=sha256:{hashlib.sha256(b'wheel').hexdigest()}\n"
 
 
-def test_a_folder_without_torch_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_without_a_wheel_of_torch_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(inputs, "PREPARED", tmp_path / "prepared")
-    with pytest.raises(InputError, match="no wheel of torch"):
-        inputs.prepare("cpu", tmp_path, FILE_TIME)
+    with pytest.raises(InputError, match="has no wheel of torch"):
+        inputs.prepare_build_inputs("cpu", tmp_path, DEFAULT_SOURCE_DATE_EPOCH)
 
 
-def test_the_gpu_variant_takes_torch_and_its_cuda_packages_from_the_lock(
+def test_the_gpu_variant_locks_torch_and_its_cuda_packages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inputs, "PREPARED", tmp_path)
-    inputs.prepare("gpu", None, FILE_TIME)
+    inputs.prepare_build_inputs("gpu", None, DEFAULT_SOURCE_DATE_EPOCH)
     locked = (tmp_path / "wheels" / "gpu" / "torch.txt").read_text(encoding="utf-8")
     assert {"torch", "nvidia-cublas", "nvidia-cudnn-cu13", "triton"} <= dict(LOCK.findall(locked)).keys()
 
 
-def test_every_lock_has_hashes_and_they_agree_with_each_other() -> None:
+def test_every_lock_has_hashes_and_the_same_versions() -> None:
     locks = [
         CHECKOUT / name
         for name in ("images/requirements.txt", "images/torch-gpu.txt", "requirements/dev.txt")
@@ -175,11 +179,11 @@ ASKED = requirements()
 
 
 @pytest.mark.parametrize("requirement", ASKED, ids=[requirement.name for requirement in ASKED])
-def test_the_lock_of_vla_is_what_pyproject_and_the_images_ask_for(requirement: Requirement) -> None:
+def test_the_lock_of_vla_matches_pyproject_and_the_images(requirement: Requirement) -> None:
     assert requirement.specifier.contains(pins(TORCH_LOCK, LOCK_OF_VLA)[requirement.name])
 
 
-def test_the_lock_of_vla_has_the_versions_of_other_images_where_lerobot_takes_them() -> None:
+def test_the_lock_of_vla_has_the_versions_of_other_images_where_lerobot_accepts_them() -> None:
     theirs = pins(CHECKOUT / "images" / "requirements.txt")
     ours = pins(TORCH_LOCK, LOCK_OF_VLA)
     assert {
@@ -203,26 +207,22 @@ def test_the_locks_of_vla_have_hashes(lock: Path) -> None:
     ],
     ids=lambda value: "-".join((value.variant, *value.extras)) if isinstance(value, Image) else "",
 )
-def test_a_build_names_stages_that_the_dockerfile_has(image: Image, stages: dict[str, str]) -> None:
-    arguments = runtime_arguments(image, Options())
+def test_the_dockerfile_has_the_stages_of_a_build(image: Image, stages: dict[str, str]) -> None:
+    arguments = runtime_arguments(image, BuildOptions())
     text = inputs.DOCKERFILE.read_text(encoding="utf-8")
     assert {name: arguments.get(name) for name in ("VARIANT", "EXTRAS")} == {"EXTRAS": None, **stages}
     assert f" AS runtime-{arguments['VARIANT']}\n" in text
     assert f" AS extras-{arguments.get('EXTRAS', 'none')}\n" in text
 
 
-def test_a_folder_with_torch_is_refused_for_images_with_a_torch_of_their_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    put_docker(tmp_path, monkeypatch, "28.2.2", buildx=0)
+def test_wheels_are_refused_for_the_extra_vla(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install_docker(tmp_path, monkeypatch, "28.2.2", buildx=0)
     image = Image(variant="gpu", extras=("vla",))
-    with pytest.raises(InputError, match=r"--wheels: images with the extra vla"):
-        build_runtime(docker.DockerClient(version="1.41"), image, Options(wheels=tmp_path))
+    with pytest.raises(InputError, match=r"--wheels: not supported for images with the extra vla"):
+        build_runtime(docker.DockerClient(version="1.41"), image, BuildOptions(wheels=tmp_path))
 
 
-def test_a_change_of_a_lock_is_a_change_of_the_images(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_changed_lock_changes_the_source_digest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     before = inputs.source_digest("gpu")
     changed = tmp_path / "vla.txt"
     changed.write_text("lerobot==0\n")
@@ -230,5 +230,5 @@ def test_a_change_of_a_lock_is_a_change_of_the_images(
     assert inputs.source_digest("gpu") != before
 
 
-def test_the_dockerfile_names_its_base_image() -> None:
+def test_the_base_image_is_read_from_the_dockerfile() -> None:
     assert default_base_image() == "debian:bookworm-slim"

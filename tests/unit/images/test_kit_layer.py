@@ -17,7 +17,7 @@ KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQ\n-----END PRIVATE KEY-----\n"
 
 @pytest.fixture
 def kit(tmp_path: Path) -> Path:
-    """A kit as provisioning leaves it under a strict umask."""
+    """A kit that was provisioned with a strict umask."""
     folder = tmp_path / "site-1"
     for name, text in {
         "startup/client.crt": "certificate",
@@ -38,7 +38,7 @@ def members(layer: KitLayer) -> dict[str, tarfile.TarInfo]:
         return {member.name: member for member in tar}
 
 
-def test_it_holds_startup_and_local_and_neither_the_key_nor_anything_else(kit: Path) -> None:
+def test_the_layer_has_startup_and_local_without_the_key(kit: Path) -> None:
     assert list(members(kit_layer(kit, 0))) == [
         "etc/flare/kit",
         "etc/flare/kit/startup",
@@ -49,27 +49,27 @@ def test_it_holds_startup_and_local_and_neither_the_key_nor_anything_else(kit: P
     ]
 
 
-def test_everybody_may_read_it_and_nobody_but_root_may_change_it(kit: Path) -> None:
+def test_everyone_can_read_the_layer_and_only_root_can_write_it(kit: Path) -> None:
     modes = {name.rpartition("/")[2]: member.mode for name, member in members(kit_layer(kit, 0)).items()}
     assert (modes["startup"], modes["client.crt"], modes["start.sh"]) == (0o755, 0o644, 0o755)
     assert {member.uid for member in members(kit_layer(kit, 0)).values()} == {0}
 
 
-def test_the_same_kit_gives_the_same_bytes_whatever_its_times(kit: Path) -> None:
+def test_the_same_kit_gives_the_same_bytes_regardless_of_file_times(kit: Path) -> None:
     before = kit_layer(kit, 1767225600)
     for path in kit.rglob("*"):
         os.utime(path, (1, 1))
     assert kit_layer(kit, 1767225600) == before
 
 
-def test_another_kit_has_another_digest(kit: Path) -> None:
+def test_a_changed_kit_has_another_digest(kit: Path) -> None:
     before = kit_layer(kit, 0).digest
     (kit / "local" / "resources.json.default").write_text("{} ", encoding="utf-8")
     assert kit_layer(kit, 0).digest != before
 
 
 @pytest.mark.parametrize("name", ["local/backup.pem", "startup/readme", "local/deep/er/notes.txt"])
-def test_a_private_key_under_another_name_is_refused(kit: Path, name: str) -> None:
+def test_a_private_key_in_another_file_is_refused(kit: Path, name: str) -> None:
     (kit / name).parent.mkdir(parents=True, exist_ok=True)
     (kit / name).write_text("see below\n" + KEY, encoding="utf-8")
     with pytest.raises(InputError, match=f"{name} holds a private key"):
@@ -82,6 +82,6 @@ def test_a_link_is_refused(kit: Path) -> None:
         kit_layer(kit, 0)
 
 
-def test_a_folder_that_is_no_kit_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_kit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="flarefleet provision"):
         kit_layer(tmp_path, 0)

@@ -1,4 +1,4 @@
-"""Federations for these tests: one of its own for each, or one that nobody changes."""
+"""Provisioned federations: a copy for each test, or a shared one that tests only read."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tests.unit.provision.federation import Federation
 
 @pytest.fixture
 def federation(untouched: Federation, tmp_path: Path) -> Federation:
-    """Two sites, provisioned; the test may change it."""
+    """A copy of a provisioned federation with two sites."""
     subprocess.run(["cp", "-a", untouched.folder / "workspace", tmp_path], check=True)
     return untouched.copy_to(tmp_path)
 
 
 @pytest.fixture(scope="session")
 def untouched(tmp_path_factory: pytest.TempPathFactory) -> Federation:
-    """Two sites, provisioned; nobody changes it."""
+    """A provisioned federation with two sites, shared and read-only."""
     federation = Federation(tmp_path_factory.mktemp("untouched"), "site-1", "site-2")
     federation.provision()
     return federation

@@ -1,4 +1,4 @@
-"""A federation whose project.yml a test changes, provisions and looks at."""
+"""A federation whose project.yml a test changes and provisions."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from deploy.federation_files import make_kits_and_releases
 from deploy.project import Project, load_project
-from deploy.provision import ProvisionReport, provision
+from deploy.provision import ProvisionReport
 from deploy.workspace import Workspace
 
 SERVER = "flare.example.org"
@@ -22,7 +23,7 @@ LIGHTER = "nvflare.lighter.impl"
 
 
 def document(*sites: str) -> dict[str, Any]:
-    """A project.yml as NVFlare's own template has it."""
+    """Return a project.yml like NVFlare's template."""
     return {
         "api_version": 3,
         "name": "hospitals",
@@ -45,8 +46,8 @@ def document(*sites: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A file as it is now."""
+class FileState:
+    """Content and modification time of a file."""
 
     content: bytes
     time: int
@@ -61,7 +62,7 @@ class Federation:
 
     @property
     def project(self) -> Project:
-        """project.yml, written and read."""
+        """Write project.yml and load it."""
         file = self.folder / "project.yml"
         file.write_text(yaml.safe_dump(self.document, sort_keys=False))
         return load_project(file)
@@ -71,10 +72,10 @@ class Federation:
         return Workspace(self.folder / "workspace" / self.document["name"])
 
     def provision(self, **options: Any) -> ProvisionReport:
-        return provision(self.project, self.workspace, **options)
+        return make_kits_and_releases(self.project, self.workspace, **options)
 
     def entry(self, name: str) -> dict[str, Any]:
-        """The participant's entry, to be changed."""
+        """Return a participant's entry for a change."""
         return next(entry for entry in self.document["participants"] if entry["name"] == name)
 
     def add(self, *sites: str) -> None:
@@ -86,7 +87,7 @@ class Federation:
         return entry
 
     def set_root_validity(self, days: int) -> None:
-        """Only before the first provisioning: it is NVFlare's root_valid_days."""
+        """Set CertBuilder's root_valid_days. Call it before the first provisioning."""
         self.document["builders"][2]["args"] = {"root_valid_days": days}
 
     def copy_to(self, folder: Path) -> Federation:
@@ -94,24 +95,27 @@ class Federation:
         other.document = copy.deepcopy(self.document)
         return other
 
-    def seen(self, *names: str) -> dict[str, Seen]:
-        """Every file of these participants' kits and releases; of the whole workspace without names."""
-        tops = [self.workspace.kit(name) for name in names] + [
-            self.workspace.release / name for name in names
+    def files(self, *names: str) -> dict[str, FileState]:
+        """Return every file in the kits and release folders of participants, or in the workspace."""
+        folders = [
+            folder for name in names for folder in (self.workspace.kit(name), self.workspace.release / name)
         ]
-        return look_at(*(tops or [self.workspace.root]))
+        return files_in(*(folders or [self.workspace.root]))
 
     def certificate(self, name: str) -> x509.Certificate:
         return certificate_of(self.workspace.kit(name))
 
 
-def look_at(*folders: Path) -> dict[str, Seen]:
-    """Every file below the folders, with its content and time."""
+def files_in(*folders: Path) -> dict[str, FileState]:
+    """Return every file below the folders except lock files."""
     return {
-        str(Path(where, name)): Seen(Path(where, name).read_bytes(), Path(where, name).stat().st_mtime_ns)
+        str(Path(where, name)): FileState(
+            Path(where, name).read_bytes(), Path(where, name).stat().st_mtime_ns
+        )
         for folder in folders
         for where, _, names in os.walk(folder)
         for name in names
+        if not name.endswith(".lock")
     }
 
 
@@ -120,8 +124,8 @@ def certificate_of(kit: Path) -> x509.Certificate:
     return x509.load_pem_x509_certificate(file.read_bytes())
 
 
-def assert_whole(kit: Path) -> None:
-    """The kit's key fits its certificate, and its authority signed it."""
+def assert_valid(kit: Path) -> None:
+    """Assert that the kit's key and certificate match, and that its authority signed the certificate."""
     certificate = certificate_of(kit)
     key = load_pem_private_key(next((kit / "startup").glob("*.key")).read_bytes(), password=None)
     assert key.public_key() == certificate.public_key()

@@ -1,4 +1,4 @@
-"""Builders of one's own in project.yml: they run, or are refused with their name."""
+"""Custom builders in project.yml."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from deploy.errors import InputError
 from tests.unit.provision.federation import SERVER, Federation
 
 
-def test_a_builder_of_ones_own_runs_and_makes_every_kit_anew(federation: Federation) -> None:
+def test_a_custom_builder_runs_and_rebuilds_every_kit_when_a_participant_is_added(
+    federation: Federation,
+) -> None:
     (federation.folder / "motd.py").write_text(
         "from pathlib import Path\n"
         "from nvflare.lighter.spec import Builder\n"
@@ -32,7 +34,7 @@ def test_a_builder_of_ones_own_runs_and_makes_every_kit_anew(federation: Federat
     assert not federation.provision().changed
 
 
-def test_a_builder_that_fails_is_named_and_changes_nothing(
+def test_a_failing_builder_is_reported_and_nothing_changes(
     federation: Federation, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (federation.folder / "failing.py").write_text(
@@ -41,22 +43,18 @@ def test_a_builder_that_fails_is_named_and_changes_nothing(
         "    def build(self, project, ctx):\n"
         "        raise ValueError('the moon is full')\n"
     )
-    before = federation.seen()
+    before = federation.files()
     federation.document["builders"].append({"path": "failing.Failing"})
 
-    with pytest.raises(InputError, match="Failing refused it: the moon is full"):
+    with pytest.raises(InputError, match="Failing failed: the moon is full"):
         federation.provision()
 
-    assert {k: v for k, v in federation.seen().items() if "lock" not in k} == {
-        k: v for k, v in before.items() if "lock" not in k
-    }
+    assert federation.files() == before
     assert "Traceback" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("base", ["cert.CertBuilder", "workspace.WorkspaceBuilder"])
-def test_a_builder_that_would_lay_out_kits_or_keep_keys_itself_is_refused(
-    federation: Federation, base: str
-) -> None:
+def test_subclasses_of_the_replaced_builders_are_refused(federation: Federation, base: str) -> None:
     (federation.folder / "own.py").write_text(
         f"from nvflare.lighter.impl.{base.split('.')[0]} import {base.split('.')[1]} as Base\n"
         "class Own(Base):\n    pass\n"
@@ -64,11 +62,11 @@ def test_a_builder_that_would_lay_out_kits_or_keep_keys_itself_is_refused(
     federation.document["builders"].append({"path": "own.Own"})
     sys.modules.pop("own", None)
 
-    with pytest.raises(InputError, match=r"own.Own: Flarefleet lays out kits and keeps keys by itself"):
+    with pytest.raises(InputError, match=r"own.Own: Flarefleet replaces WorkspaceBuilder and CertBuilder"):
         federation.provision()
 
 
-def test_a_builder_that_cannot_be_made_is_named(federation: Federation) -> None:
+def test_a_builder_that_cannot_be_created_is_reported(federation: Federation) -> None:
     (federation.folder / "broken.py").write_text(
         "from nvflare.lighter.spec import Builder\n"
         "class Broken(Builder):\n"
@@ -77,5 +75,5 @@ def test_a_builder_that_cannot_be_made_is_named(federation: Federation) -> None:
     )
     federation.document["builders"].append({"path": "broken.Broken"})
 
-    with pytest.raises(InputError, match=r"broken.Broken cannot be made: .*no license"):
+    with pytest.raises(InputError, match=r"broken.Broken cannot be created: .*no license"):
         federation.provision()

@@ -1,4 +1,4 @@
-"""Certificates follow project.yml, and none ends unnoticed."""
+"""Certificates are issued as project.yml requires, and reported before they expire."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from deploy.errors import InputError
 from deploy.provision import AUTHORITY, ensure_provisioned
-from tests.unit.provision.federation import ADMIN, SERVER, Federation, assert_whole
+from tests.unit.provision.federation import ADMIN, SERVER, Federation, assert_valid
 
 
 def hosts(certificate: x509.Certificate) -> list[str]:
@@ -33,21 +33,21 @@ def in_days(days: float) -> datetime:
 
 @pytest.fixture
 def long_lived(tmp_path: Path) -> Federation:
-    """Its authority outlives its certificates, which last 360 days."""
+    """A federation whose authority is valid for longer than its certificates (360 days)."""
     federation = Federation(tmp_path, "site-1")
     federation.set_root_validity(3650)
     federation.provision()
     return federation
 
 
-def test_every_key_is_rsa_of_2048_bits(untouched: Federation) -> None:
+def test_every_key_is_rsa_with_2048_bits(untouched: Federation) -> None:
     for name in (SERVER, "site-1", ADMIN):
         key = untouched.certificate(name).public_key()
         assert isinstance(key, RSAPublicKey)
         assert key.key_size == 2048
 
 
-def test_a_changed_default_host_renews_the_servers_certificate_and_reaches_every_kit(
+def test_a_changed_default_host_renews_the_servers_certificate_and_every_kit(
     federation: Federation,
 ) -> None:
     site = federation.certificate("site-1")
@@ -64,19 +64,19 @@ def test_a_changed_default_host_renews_the_servers_certificate_and_reaches_every
     assert fed_client["servers"][0]["service"]["target"] == "other.example.org:8002"
 
 
-def test_a_further_host_name_renews_the_server_alone(federation: Federation) -> None:
-    others = federation.seen("site-1", "site-2", ADMIN)
+def test_an_additional_host_name_renews_only_the_server(federation: Federation) -> None:
+    others = federation.files("site-1", "site-2", ADMIN)
     federation.entry(SERVER)["host_names"] = ["10.0.0.7", "inside.example.org"]
 
     report = federation.provision()
 
     assert [one.name for one in report.renewed] == [SERVER]
     assert hosts(federation.certificate(SERVER)) == [SERVER, "inside.example.org"]
-    assert federation.seen("site-1", "site-2", ADMIN) == others
+    assert federation.files("site-1", "site-2", ADMIN) == others
 
 
-def test_a_changed_organization_reissues_that_certificate(federation: Federation) -> None:
-    other = federation.seen("site-2", SERVER)
+def test_a_changed_organization_renews_that_certificate(federation: Federation) -> None:
+    other = federation.files("site-2", SERVER)
     federation.entry("site-1")["org"] = "city"
 
     report = federation.provision()
@@ -85,10 +85,10 @@ def test_a_changed_organization_reissues_that_certificate(federation: Federation
     assert (renewed.name, renewed.reason) == ("site-1", "its organization was county and is now city")
     assert attribute(federation.certificate("site-1"), NameOID.ORGANIZATION_NAME) == "city"
     assert "org=city" in (federation.workspace.kit("site-1") / "startup" / "sub_start.sh").read_text()
-    assert federation.seen("site-2", SERVER) == other
+    assert federation.files("site-2", SERVER) == other
 
 
-def test_a_changed_role_reissues_the_administrators_certificate(federation: Federation) -> None:
+def test_a_changed_role_renews_the_administrators_certificate(federation: Federation) -> None:
     federation.entry(ADMIN)["role"] = "lead"
 
     report = federation.provision()
@@ -98,21 +98,21 @@ def test_a_changed_role_reissues_the_administrators_certificate(federation: Fede
     assert attribute(federation.certificate(ADMIN), NameOID.UNSTRUCTURED_NAME) == "lead"
 
 
-def test_a_certificate_that_soon_ends_is_named_and_left(long_lived: Federation) -> None:
-    before = long_lived.seen(SERVER, "site-1", ADMIN)
+def test_a_certificate_that_expires_soon_is_reported_and_kept(long_lived: Federation) -> None:
+    before = long_lived.files(SERVER, "site-1", ADMIN)
 
     report = long_lived.provision(now=in_days(335))
 
     assert {one.name for one in report.expiring} == {SERVER, "site-1", ADMIN}
     assert not report.changed
-    assert long_lived.seen(SERVER, "site-1", ADMIN) == before
+    assert long_lived.files(SERVER, "site-1", ADMIN) == before
 
 
-def test_a_certificate_that_lasts_is_not_named(long_lived: Federation) -> None:
+def test_a_certificate_with_more_than_30_days_left_is_not_reported(long_lived: Federation) -> None:
     assert long_lived.provision(now=in_days(325)).expiring == ()
 
 
-def test_renewing_makes_soon_ending_certificates_anew_under_the_same_authority(
+def test_renewal_issues_expiring_certificates_again_under_the_same_authority(
     long_lived: Federation,
 ) -> None:
     before = long_lived.certificate("site-1")
@@ -121,18 +121,18 @@ def test_renewing_makes_soon_ending_certificates_anew_under_the_same_authority(
     report = long_lived.provision(renew=True, now=in_days(335))
 
     assert {one.name for one in report.renewed} == {SERVER, "site-1", ADMIN}
-    assert report.renewed[0].reason.startswith("its certificate ends ")
+    assert report.renewed[0].reason.startswith("its certificate expires ")
     assert report.expiring == ()
     assert long_lived.certificate("site-1").serial_number != before.serial_number
     assert (long_lived.workspace.kit("site-1") / "startup" / "rootCA.pem").read_bytes() == root
-    assert_whole(long_lived.workspace.kit("site-1"))
+    assert_valid(long_lived.workspace.kit("site-1"))
 
 
-def test_renewing_leaves_certificates_that_last(long_lived: Federation) -> None:
+def test_renewal_keeps_certificates_with_more_than_30_days_left(long_lived: Federation) -> None:
     assert not long_lived.provision(renew=True).changed
 
 
-def test_renewing_an_authority_that_soon_ends_makes_every_kit_anew(tmp_path: Path) -> None:
+def test_renewal_of_an_expiring_authority_rebuilds_every_kit(tmp_path: Path) -> None:
     federation = Federation(tmp_path, "site-1")
     federation.set_root_validity(20)
     federation.provision()
@@ -145,22 +145,22 @@ def test_renewing_an_authority_that_soon_ends_makes_every_kit_anew(tmp_path: Pat
     assert {one.reason.partition(":")[0] for one in report.renewed} == {"a new certificate authority"}
     for name in (SERVER, "site-1", ADMIN):
         assert (federation.workspace.kit(name) / "startup" / "rootCA.pem").read_bytes() != root
-        assert_whole(federation.workspace.kit(name))
+        assert_valid(federation.workspace.kit(name))
 
 
-def test_an_authority_that_has_ended_signs_nothing(tmp_path: Path) -> None:
+def test_an_expired_authority_signs_no_certificate(tmp_path: Path) -> None:
     federation = Federation(tmp_path, "site-1")
     federation.set_root_validity(1)
     federation.provision()
     federation.add("site-2")
 
-    with pytest.raises(InputError, match=r"authority of hospitals ended .*nothing for site-2.*--renew"):
+    with pytest.raises(
+        InputError, match=r"authority of hospitals expired .*certificates for site-2.*--renew"
+    ):
         federation.provision(now=in_days(2))
 
 
-def test_certificates_that_have_ended_are_refused_by_whoever_needs_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_expired_certificates_are_refused(tmp_path: Path) -> None:
     federation = Federation(tmp_path, "site-1")
     federation.provision()
     state = federation.workspace.state / "cert.json"
@@ -168,22 +168,40 @@ def test_certificates_that_have_ended_are_refused_by_whoever_needs_them(
     content["site-1"]["issued"]["expires"] = in_days(-1).isoformat()
     state.write_text(json.dumps(content))
 
-    with pytest.raises(InputError, match=r"certificates have ended: site-1 .*provision --renew"):
+    with pytest.raises(InputError, match=r"Certificates have expired: site-1 .*provision --renew"):
         ensure_provisioned(federation.project, federation.workspace)
 
 
-def test_a_lost_authority_is_replaced_only_when_that_is_asked_for(federation: Federation) -> None:
+def test_a_lost_authority_is_replaced_only_by_renewal(federation: Federation) -> None:
     (federation.workspace.state / "cert.json").unlink()
 
-    with pytest.raises(InputError, match=r"cert.json is missing.*restore it.*--renew"):
+    with pytest.raises(InputError, match=r"cert.json is missing.*Restore the file.*--renew"):
         federation.provision()
     report = federation.provision(renew=True)
 
     assert report.renewed[0].name == AUTHORITY
-    assert_whole(federation.workspace.kit("site-1"))
+    assert_valid(federation.workspace.kit("site-1"))
 
 
-def test_nvflares_own_provisioner_goes_on_from_our_state(federation: Federation, tmp_path: Path) -> None:
+def test_a_state_folder_that_was_moved_away_is_replaced_by_a_new_authority(
+    federation: Federation, tmp_path: Path
+) -> None:
+    root = (federation.workspace.kit("site-1") / "startup" / "rootCA.pem").read_bytes()
+    federation.workspace.state.rename(tmp_path / "old-state")
+
+    report = federation.provision()
+
+    assert [one.name for one in report.renewed] == [AUTHORITY, SERVER, "site-1", "site-2", ADMIN]
+    assert report.renewed[0].reason.endswith("state was moved away")
+    for name in (SERVER, "site-1", ADMIN):
+        assert (federation.workspace.kit(name) / "startup" / "rootCA.pem").read_bytes() != root
+        assert_valid(federation.workspace.kit(name))
+    released = federation.workspace.release / "site-1" / "key" / "client.key"
+    assert released.samefile(federation.workspace.kit("site-1") / "startup" / "client.key")
+    assert not federation.provision().changed
+
+
+def test_nvflares_provisioner_continues_from_our_state(federation: Federation, tmp_path: Path) -> None:
     stock = tmp_path / "stock" / "hospitals"
     stock.mkdir(parents=True)
     federation.workspace.state.rename(stock / "state")

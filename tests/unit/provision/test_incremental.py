@@ -1,4 +1,4 @@
-"""Provisioning again changes what project.yml changed, and nothing else."""
+"""A second provisioning changes only what project.yml changed."""
 
 from __future__ import annotations
 
@@ -11,65 +11,63 @@ import pytest
 from deploy.errors import InputError, MachineError
 from deploy.provision import ensure_provisioned
 from deploy.provision.content import max_clients
-from tests.unit.provision.federation import ADMIN, SERVER, Federation, assert_whole
+from tests.unit.provision.federation import ADMIN, SERVER, Federation, assert_valid
 
 
 def server_resources(federation: Federation) -> dict:
     return json.loads((federation.workspace.kit(SERVER) / "local" / "resources.json.default").read_text())
 
 
-def test_the_first_run_makes_every_kit(untouched: Federation) -> None:
+def test_the_first_run_creates_every_kit(untouched: Federation) -> None:
     for name in (SERVER, "site-1", "site-2", ADMIN):
-        assert_whole(untouched.workspace.kit(name))
+        assert_valid(untouched.workspace.kit(name))
 
 
-def test_a_run_without_a_change_rewrites_nothing(tmp_path: Path) -> None:
+def test_a_run_without_changes_writes_nothing(tmp_path: Path) -> None:
     federation = Federation(tmp_path, "site-1", "site-2")
     federation.provision()
-    before = federation.seen()
+    before = federation.files()
 
     report = federation.provision()
 
     assert not report.changed
     assert report.unchanged == 4
-    assert {name: seen for name, seen in federation.seen().items() if not name.endswith(".lock")} == {
-        name: seen for name, seen in before.items() if not name.endswith(".lock")
-    }
+    assert federation.files() == before
 
 
-def test_a_new_site_leaves_every_other_kit_untouched(federation: Federation) -> None:
-    before = federation.seen(SERVER, "site-1", "site-2", ADMIN)
+def test_a_new_site_leaves_every_other_kit_unchanged(federation: Federation) -> None:
+    before = federation.files(SERVER, "site-1", "site-2", ADMIN)
     federation.add("site-3")
 
     report = federation.provision()
 
     assert report.created == ("site-3",)
     assert report.renewed == ()
-    assert federation.seen(SERVER, "site-1", "site-2", ADMIN) == before
-    assert_whole(federation.workspace.kit("site-3"))
+    assert federation.files(SERVER, "site-1", "site-2", ADMIN) == before
+    assert_valid(federation.workspace.kit("site-3"))
 
 
-def test_the_server_admits_more_clients_when_more_sites_need_it(
+def test_the_servers_client_limit_grows_with_the_number_of_sites(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deploy.provision.content.FEWEST_CLIENTS", 2)
+    monkeypatch.setattr("deploy.provision.content.MIN_CLIENTS", 2)
     federation = Federation(tmp_path, "site-1")
     federation.provision()
     assert server_resources(federation)["servers"][0]["max_num_clients"] == 2
-    before = federation.seen("site-1", ADMIN)
+    before = federation.files("site-1", ADMIN)
     federation.add("site-2")
 
     report = federation.provision()
 
     assert [one.name for one in report.renewed] == [SERVER]
     assert server_resources(federation)["servers"][0]["max_num_clients"] == 4
-    assert federation.seen("site-1", ADMIN) == before
+    assert federation.files("site-1", ADMIN) == before
 
 
-@pytest.mark.parametrize(("sites", "admitted"), [(1, 100), (80, 100), (81, 200), (160, 200), (1000, 1600)])
-def test_the_server_admits_a_quarter_more_clients_than_there_are(sites: int, admitted: int) -> None:
-    assert max_clients(sites) == admitted
-    assert admitted >= sites * 1.25
+@pytest.mark.parametrize(("sites", "limit"), [(1, 100), (80, 100), (81, 200), (160, 200), (1000, 1600)])
+def test_the_servers_client_limit_leaves_room_for_a_quarter_more(sites: int, limit: int) -> None:
+    assert max_clients(sites) == limit
+    assert limit >= sites * 1.25
 
 
 def test_a_changed_description_changes_no_kit(federation: Federation) -> None:
@@ -78,7 +76,7 @@ def test_a_changed_description_changes_no_kit(federation: Federation) -> None:
     assert not federation.provision().changed
 
 
-def test_a_changed_port_reaches_every_kit_and_no_certificate(federation: Federation) -> None:
+def test_a_changed_port_updates_every_kit_and_no_certificate(federation: Federation) -> None:
     before = {name: federation.certificate(name) for name in (SERVER, "site-1", ADMIN)}
     federation.entry(SERVER)["fed_learn_port"] = 9002
 
@@ -91,7 +89,7 @@ def test_a_changed_port_reaches_every_kit_and_no_certificate(federation: Federat
     assert {name: federation.certificate(name) for name in before} == before
 
 
-def test_changed_arguments_of_a_builder_reach_every_kit(federation: Federation) -> None:
+def test_changed_arguments_of_a_builder_update_every_kit(federation: Federation) -> None:
     federation.document["builders"][1]["args"]["scheme"] = "http"
 
     report = federation.provision()
@@ -101,15 +99,15 @@ def test_changed_arguments_of_a_builder_reach_every_kit(federation: Federation) 
     assert client["servers"][0]["service"]["scheme"] == "http"
 
 
-def test_a_missing_kit_is_made_again_as_it_was(federation: Federation) -> None:
-    before = federation.seen("site-1")
+def test_a_missing_kit_is_built_again_with_the_same_content(federation: Federation) -> None:
+    before = federation.files("site-1")
     shutil.rmtree(federation.workspace.kit("site-1"))
 
     report = federation.provision()
 
     assert [(one.name, one.reason) for one in report.renewed] == [("site-1", "its kit was missing")]
-    assert {name: seen.content for name, seen in federation.seen("site-1").items()} == {
-        name: seen.content for name, seen in before.items()
+    assert {name: file.content for name, file in federation.files("site-1").items()} == {
+        name: file.content for name, file in before.items()
     }
 
 
@@ -119,14 +117,14 @@ def test_a_missing_kit_is_made_again_as_it_was(federation: Federation) -> None:
         (lambda file: file.unlink(), "was missing"),
         (lambda file: file.write_text("{}"), "had been changed"),
         (lambda file: file.write_bytes(file.read_bytes().replace(b"grpc", b"http")), "had been changed"),
-        (lambda file: (file.unlink(), file.mkdir()), "was no file"),
+        (lambda file: (file.unlink(), file.mkdir()), "was not a file"),
     ],
     ids=["removed", "emptied", "same size", "a folder"],
 )
-def test_a_damaged_file_is_noticed_and_made_again(federation: Federation, damage, reason: str) -> None:
+def test_a_damaged_file_is_repaired(federation: Federation, damage, reason: str) -> None:
     file = federation.workspace.kit("site-1") / "startup" / "fed_client.json"
     content = file.read_bytes()
-    other = federation.seen("site-2")
+    other = federation.files("site-2")
     damage(file)
 
     report = federation.provision()
@@ -135,20 +133,20 @@ def test_a_damaged_file_is_noticed_and_made_again(federation: Federation, damage
         ("site-1", f"startup/fed_client.json {reason}")
     ]
     assert file.read_bytes() == content
-    assert federation.seen("site-2") == other
+    assert federation.files("site-2") == other
 
 
-def test_a_key_that_others_could_read_is_closed_again(federation: Federation) -> None:
+def test_a_key_that_others_can_read_is_restricted_again(federation: Federation) -> None:
     key = federation.workspace.kit("site-1") / "startup" / "client.key"
     key.chmod(0o644)
 
     report = federation.provision()
 
-    assert report.renewed[0].reason == "startup/client.key could be read by others"
+    assert report.renewed[0].reason == "startup/client.key was readable by others"
     assert key.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_workspace_that_was_copied_is_unchanged(federation: Federation) -> None:
+def test_a_copied_workspace_is_up_to_date(federation: Federation) -> None:
     root = federation.workspace.root
     shutil.copytree(root, root.with_name("copy"), copy_function=shutil.copyfile)
     shutil.rmtree(root)
@@ -159,7 +157,7 @@ def test_a_workspace_that_was_copied_is_unchanged(federation: Federation) -> Non
     assert not federation.provision().changed
 
 
-def test_what_somebody_put_into_a_kit_stays_when_it_is_made_again(federation: Federation) -> None:
+def test_files_added_to_a_kit_are_kept_when_it_is_built_again(federation: Federation) -> None:
     local = federation.workspace.kit("site-1") / "local"
     (local / "custom").mkdir()
     (local / "custom" / "filters.py").write_text("ours = True\n")
@@ -173,7 +171,7 @@ def test_what_somebody_put_into_a_kit_stays_when_it_is_made_again(federation: Fe
     assert "9002" in (local.parent / "startup" / "fed_client.json").read_text()
 
 
-def test_what_somebody_put_into_a_kit_reaches_its_release(federation: Federation) -> None:
+def test_files_added_to_a_kit_are_released(federation: Federation) -> None:
     (federation.workspace.kit("site-1") / "local" / "resources.json").write_text('{"ours": 1}')
 
     federation.provision()
@@ -183,7 +181,7 @@ def test_what_somebody_put_into_a_kit_reaches_its_release(federation: Federation
     assert "resources.json" in (released / "values.yaml").read_text()
 
 
-def test_a_kit_of_another_release_is_made_anew_with_the_same_key(
+def test_a_kit_of_another_version_is_built_again_with_the_same_key(
     federation: Federation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = federation.certificate("site-1")
@@ -196,22 +194,22 @@ def test_a_kit_of_another_release_is_made_anew_with_the_same_key(
     assert federation.certificate("site-1") == before
 
 
-def test_a_provisioned_federation_is_as_it_should_be(untouched: Federation) -> None:
+def test_a_provisioned_federation_passes_the_check(untouched: Federation) -> None:
     ensure_provisioned(untouched.project, untouched.workspace)
 
 
-def test_a_federation_that_was_never_provisioned_is_refused(tmp_path: Path) -> None:
+def test_a_federation_that_was_not_provisioned_is_refused(tmp_path: Path) -> None:
     federation = Federation(tmp_path, "site-1")
 
-    with pytest.raises(InputError, match=r"has not been provisioned in .*; run: flarefleet provision"):
+    with pytest.raises(InputError, match=r"has not been provisioned in .*Run: flarefleet provision"):
         ensure_provisioned(federation.project, federation.workspace)
 
 
 @pytest.mark.parametrize(
-    ("change", "named"),
+    ("change", "reason"),
     [
         (lambda it: it.add("site-3"), "site-3: it has no kit yet"),
-        (lambda it: it.remove("site-2"), "site-2: project.yml no longer names it"),
+        (lambda it: it.remove("site-2"), "site-2: project.yml no longer has it"),
         (
             lambda it: it.entry("site-1").update(org="other"),
             "site-1: its organization was county and is now other",
@@ -220,23 +218,21 @@ def test_a_federation_that_was_never_provisioned_is_refused(tmp_path: Path) -> N
     ],
     ids=["a new site", "a removed site", "a changed org", "a missing kit"],
 )
-def test_kits_that_project_yml_has_left_behind_are_refused(
-    federation: Federation, change, named: str
-) -> None:
+def test_outdated_kits_are_refused(federation: Federation, change, reason: str) -> None:
     change(federation)
 
-    with pytest.raises(InputError, match=f"{named}.*flarefleet provision"):
+    with pytest.raises(InputError, match=f"{reason}.*flarefleet provision"):
         ensure_provisioned(federation.project, federation.workspace)
 
 
-def test_damaged_certificates_are_not_replaced_by_new_ones(federation: Federation) -> None:
+def test_damaged_certificates_are_not_replaced(federation: Federation) -> None:
     (federation.workspace.state / "cert.json").write_text("{")
 
-    with pytest.raises(MachineError, match=r"cert.json is damaged .* restore it"):
+    with pytest.raises(MachineError, match=r"cert.json is damaged .* Restore it"):
         federation.provision()
 
 
-def test_a_lost_memory_of_kits_makes_them_again_with_the_same_keys(federation: Federation) -> None:
+def test_a_damaged_record_of_kits_builds_them_again_with_the_same_keys(federation: Federation) -> None:
     before = federation.certificate("site-1")
     (federation.workspace.state / "kits.json").write_text("{")
 

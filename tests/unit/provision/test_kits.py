@@ -1,4 +1,4 @@
-"""What is in a kit: all that NVFlare makes, what our runtimes need, and nothing that others may read."""
+"""The content of a kit: NVFlare's files, those of the runtimes, and no secret that others can read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import yaml
 from cryptography import x509
 
-from deploy.provision.local import ALLOWED_CLASSES, OWN_JOB_LOGS
+from deploy.provision.local import ALLOWED_CLASSES, JOB_LOG_COMMANDS
 from tests.unit.provision.federation import ADMIN, SERVER, Federation, certificate_of
 
 OURS = {
@@ -22,13 +22,13 @@ OURS = {
     "local/study_runtime.yaml",
     "local/telemetry__p_resources.json",
 }
-MEANT_TO_DIFFER = ("local/resources.json.default", "local/authorization.json.default")
-NEW_IN_EVERY_RUN = (".crt", ".key", ".pem")
+MODIFIED = ("local/resources.json.default", "local/authorization.json.default")
+RANDOM_SUFFIXES = (".crt", ".key", ".pem")
 
 
 @pytest.fixture(scope="module")
 def stock(untouched: Federation, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The kits that `nvflare provision` makes of the same project.yml."""
+    """The kits that `nvflare provision` makes from the same project.yml."""
     folder = tmp_path_factory.mktemp("stock")
     (folder / "project.yml").write_text(yaml.safe_dump(untouched.document))
     subprocess.run(
@@ -49,18 +49,16 @@ def read(federation: Federation, name: str, file: str) -> dict:
 
 
 @pytest.mark.parametrize("name", [SERVER, "site-1", ADMIN])
-def test_a_kit_has_every_file_that_nvflare_makes(untouched: Federation, stock: Path, name: str) -> None:
+def test_a_kit_has_every_file_of_nvflares_kit(untouched: Federation, stock: Path, name: str) -> None:
     ours = set() if name == ADMIN else OURS
 
     assert files_of(untouched.workspace.kit(name)) == files_of(stock / name) | ours
 
 
 @pytest.mark.parametrize("name", [SERVER, "site-1", ADMIN])
-def test_what_we_do_not_mean_to_change_is_as_nvflare_makes_it(
-    untouched: Federation, stock: Path, name: str
-) -> None:
+def test_all_other_files_equal_nvflares(untouched: Federation, stock: Path, name: str) -> None:
     for file in files_of(stock / name):
-        if file.endswith(NEW_IN_EVERY_RUN) or (name != ADMIN and file in MEANT_TO_DIFFER):
+        if file.endswith(RANDOM_SUFFIXES) or (name != ADMIN and file in MODIFIED):
             continue
         assert (untouched.workspace.kit(name) / file).read_bytes() == (stock / name / file).read_bytes(), file
         assert (untouched.workspace.kit(name) / file).stat().st_mode & 0o111 == (
@@ -69,7 +67,7 @@ def test_what_we_do_not_mean_to_change_is_as_nvflare_makes_it(
 
 
 @pytest.mark.parametrize("name", [SERVER, "site-1", ADMIN])
-def test_certificates_say_what_nvflares_say(untouched: Federation, stock: Path, name: str) -> None:
+def test_certificates_have_the_content_of_nvflares(untouched: Federation, stock: Path, name: str) -> None:
     ours, theirs = untouched.certificate(name), certificate_of(stock / name)
 
     assert ours.subject == theirs.subject
@@ -83,7 +81,9 @@ def test_certificates_say_what_nvflares_say(untouched: Federation, stock: Path, 
     assert abs((lasts - theirs_lasts).total_seconds()) < 60
 
 
-def test_the_servers_resources_are_nvflares_but_where_meant(untouched: Federation, stock: Path) -> None:
+def test_the_servers_resources_differ_from_nvflares_only_as_intended(
+    untouched: Federation, stock: Path
+) -> None:
     theirs = json.loads((stock / SERVER / "local" / "resources.json.default").read_text())
     theirs["class_allow_list"] += ALLOWED_CLASSES
     theirs["servers"][0]["check_engine_frequency"] = 0.2
@@ -96,7 +96,7 @@ def test_the_servers_resources_are_nvflares_but_where_meant(untouched: Federatio
     assert read(untouched, SERVER, "resources.json.default") == theirs
 
 
-def test_a_sites_resources_are_nvflares_but_where_meant(untouched: Federation, stock: Path) -> None:
+def test_a_sites_resources_differ_from_nvflares_only_as_intended(untouched: Federation, stock: Path) -> None:
     theirs = json.loads((stock / "site-1" / "local" / "resources.json.default").read_text())
     theirs["class_allow_list"] += ALLOWED_CLASSES
     theirs["client"] |= {"client_register_interval": 0.5, "maint_msg_timeout": 10.0}
@@ -107,25 +107,25 @@ def test_a_sites_resources_are_nvflares_but_where_meant(untouched: Federation, s
 
 
 @pytest.mark.parametrize("name", [SERVER, "site-1"])
-def test_nobody_may_do_more_than_nvflare_allows_but_leads_see_why_their_jobs_failed(
+def test_permissions_equal_nvflares_except_that_leads_may_read_logs_of_their_jobs(
     untouched: Federation, stock: Path, name: str
 ) -> None:
     theirs = json.loads((stock / name / "local" / "authorization.json.default").read_text())
-    if name == SERVER:  # where these commands are asked
-        theirs["permissions"]["lead"] |= dict.fromkeys(OWN_JOB_LOGS, "n:submitter")
+    if name == SERVER:
+        theirs["permissions"]["lead"] |= dict.fromkeys(JOB_LOG_COMMANDS, "n:submitter")
 
     assert read(untouched, name, "authorization.json.default") == theirs
 
 
 @pytest.mark.parametrize("name", [SERVER, "site-1"])
-def test_nothing_is_kept_where_a_container_loses_it(untouched: Federation, name: str) -> None:
+def test_no_file_of_local_refers_to_tmp(untouched: Federation, name: str) -> None:
     for file in (untouched.workspace.kit(name) / "local").rglob("*"):
         if file.suffix != ".sample":
             assert "/tmp" not in file.read_text(), file
 
 
 @pytest.mark.parametrize("name", [SERVER, "site-1"])
-def test_job_processes_find_their_parent_on_a_fixed_port(untouched: Federation, name: str) -> None:
+def test_the_parents_port_for_job_processes_is_fixed(untouched: Federation, name: str) -> None:
     internal = read(untouched, name, "comm_config.json")["internal"]
 
     assert internal["scheme"] == "tcp"
@@ -133,7 +133,7 @@ def test_job_processes_find_their_parent_on_a_fixed_port(untouched: Federation, 
 
 
 @pytest.mark.parametrize("name", [SERVER, "site-1"])
-def test_telemetry_runs_in_the_parent_and_in_each_job(untouched: Federation, name: str) -> None:
+def test_telemetry_runs_in_the_parent_and_in_every_job(untouched: Federation, name: str) -> None:
     parent = read(untouched, name, "telemetry__p_resources.json")["components"]
     privacy = read(untouched, name, "privacy.json")
 
@@ -151,7 +151,7 @@ def test_telemetry_runs_in_the_parent_and_in_each_job(untouched: Federation, nam
 @pytest.mark.parametrize(
     ("name", "role", "org"), [(SERVER, "server", "consortium"), ("site-1", "client", "county")]
 )
-def test_a_kit_says_for_whom_it_is(untouched: Federation, name: str, role: str, org: str) -> None:
+def test_a_kit_names_its_holder(untouched: Federation, name: str, role: str, org: str) -> None:
     facts = read(untouched, name, "flarefleet.json")
 
     assert (facts["project"], facts["name"], facts["role"], facts["org"]) == ("hospitals", name, role, org)
@@ -159,7 +159,7 @@ def test_a_kit_says_for_whom_it_is(untouched: Federation, name: str, role: str, 
     assert facts["server"] == {"name": SERVER, "host": SERVER, "fed_learn_port": 8002, "admin_port": 8002}
 
 
-def test_nvflares_pod_launcher_reads_a_sites_data(tmp_path: Path) -> None:
+def test_nvflares_pod_launcher_reads_a_sites_datasets(tmp_path: Path) -> None:
     from nvflare.app_opt.job_launcher.study_runtime import load_study_runtime_file, resolve_study_runtime
 
     federation = Federation(tmp_path, "site-1")
@@ -177,7 +177,7 @@ def test_nvflares_pod_launcher_reads_a_sites_data(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
-def test_secrets_are_closed_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+def test_secrets_are_private_regardless_of_the_umask(tmp_path: Path, umask: int) -> None:
     federation = Federation(tmp_path, "site-1")
     before = os.umask(umask)
     try:
@@ -192,7 +192,7 @@ def test_secrets_are_closed_whatever_the_umask(tmp_path: Path, umask: int) -> No
     assert (federation.workspace.kit("site-1") / "startup" / "client.crt").stat().st_mode & 0o777 == 0o644
 
 
-def test_opened_secrets_of_the_state_are_closed_again(federation: Federation) -> None:
+def test_secrets_in_the_state_folder_are_restricted_again(federation: Federation) -> None:
     federation.workspace.state.chmod(0o755)
     (federation.workspace.state / "cert.json").chmod(0o644)
 
@@ -202,7 +202,9 @@ def test_opened_secrets_of_the_state_are_closed_again(federation: Federation) ->
     assert (federation.workspace.state / "cert.json").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_release_holds_the_kit_without_its_key_and_the_key_apart(untouched: Federation) -> None:
+def test_a_release_has_the_kit_without_its_key_and_the_key_in_a_separate_folder(
+    untouched: Federation,
+) -> None:
     kit, released = untouched.workspace.kit("site-1"), untouched.workspace.release / "site-1"
 
     assert files_of(released / "kit") == {
@@ -214,7 +216,7 @@ def test_a_release_holds_the_kit_without_its_key_and_the_key_apart(untouched: Fe
     assert (released / "key" / "client.key").samefile(kit / "startup" / "client.key")
 
 
-def test_only_kits_state_and_the_secret_for_kubernetes_hold_a_key(untouched: Federation) -> None:
+def test_only_kits_state_and_key_folders_hold_a_private_key(untouched: Federation) -> None:
     holders = {
         path.relative_to(untouched.workspace.root).parts[0] + "/" + path.name
         for path in untouched.workspace.root.rglob("*")
@@ -226,7 +228,7 @@ def test_only_kits_state_and_the_secret_for_kubernetes_hold_a_key(untouched: Fed
     }  # fmt: skip
 
 
-def test_a_released_kit_that_lost_a_file_is_laid_out_again(federation: Federation) -> None:
+def test_a_deleted_file_of_a_released_kit_is_restored(federation: Federation) -> None:
     lost = federation.workspace.release / "site-1" / "kit" / "startup" / "fed_client.json"
     lost.unlink()
 

@@ -1,4 +1,4 @@
-"""`flarefleet provision`: readable for a person, JSON for a script."""
+"""The output of `flarefleet provision`: text or JSON."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_the_report_is_one_json_document(federation: Federation, run) -> None:
     assert report["workspace"] == str(federation.workspace.root)
 
 
-def test_the_report_says_what_changed_and_why(federation: Federation, run) -> None:
+def test_the_report_has_each_change_and_its_reason(federation: Federation, run) -> None:
     federation.entry("site-1")["org"] = "city"
     federation.remove("site-2")
 
@@ -50,21 +50,21 @@ def test_the_report_says_what_changed_and_why(federation: Federation, run) -> No
 
     assert "renewed   site-1: its organization was county and is now city" in printed
     assert "removed   site-2: its kit is now in" in printed
-    assert "NVFlare cannot revoke: the server accepts its certificate until" in printed
-    assert "hospitals: 0 made, 1 renewed, 1 removed, 2 unchanged" in printed
+    assert "NVFlare has no revocation: the server accepts its certificate until" in printed
+    assert "hospitals: 0 created, 1 renewed, 1 removed, 2 unchanged" in printed
 
 
-def test_many_sites_are_not_all_listed(federation: Federation, run) -> None:
+def test_long_lists_are_shortened(federation: Federation, run) -> None:
     federation.add(*(f"more-{number}" for number in range(15)))
 
     printed = run()
 
-    assert "made      more-9" in printed
+    assert "created   more-9" in printed
     assert "and 5 more" in printed
     assert "more-10" not in printed
 
 
-def test_an_authority_that_ends_is_said_to_take_every_kit_with_it(tmp_path: Path) -> None:
+def test_an_expiring_authority_is_reported_with_its_consequence(tmp_path: Path) -> None:
     federation = Federation(tmp_path, "site-1")
     federation.set_root_validity(20)
     assert federation.project.name
@@ -75,10 +75,10 @@ def test_an_authority_that_ends_is_said_to_take_every_kit_with_it(tmp_path: Path
 
     assert "expiring  certificate authority" in result.stdout
     assert f"expiring  {SERVER}" in result.stdout
-    assert "Hand out every kit anew" in result.stdout
+    assert "replace every kit at the same time" in result.stdout
 
 
-def test_an_unusable_workspace_ends_with_3_and_one_message(tmp_path: Path) -> None:
+def test_an_unusable_workspace_exits_with_3_and_a_message(tmp_path: Path) -> None:
     federation = Federation(tmp_path, "site-1")
     assert federation.project.name
     (tmp_path / "workspace").write_text("")

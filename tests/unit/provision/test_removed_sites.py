@@ -1,4 +1,4 @@
-"""Sites that leave the federation, and that come back."""
+"""Sites that are removed from project.yml, and added again."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from tests.unit.provision.federation import ADMIN, SERVER, Federation
 
 
-def test_a_removed_site_is_named_and_its_kit_kept_aside(federation: Federation) -> None:
-    kit = {Path(name).name: seen.content for name, seen in federation.seen("site-2").items()}
-    before = federation.seen(SERVER, "site-1", ADMIN)
+def test_the_kit_of_a_removed_site_is_moved_to_removed(federation: Federation) -> None:
+    kit = {Path(name).name: file.content for name, file in federation.files("site-2").items()}
+    before = federation.files(SERVER, "site-1", ADMIN)
     federation.remove("site-2")
 
     report = federation.provision()
@@ -22,10 +22,33 @@ def test_a_removed_site_is_named_and_its_kit_kept_aside(federation: Federation) 
     assert removed.valid_until is not None
     assert not federation.workspace.kit("site-2").exists()
     assert not (federation.workspace.release / "site-2").exists()
-    assert federation.seen(SERVER, "site-1", ADMIN) == before
+    assert federation.files(SERVER, "site-1", ADMIN) == before
 
 
-def test_the_key_of_a_removed_site_leaves_the_state(federation: Federation) -> None:
+def test_files_added_to_the_release_folder_of_a_removed_site_are_kept(federation: Federation) -> None:
+    added = ("own.yaml", "compose.override.yaml")
+    for name in added:
+        (federation.workspace.release / "site-2" / name).write_text(f"# {name} of the operator\n")
+    federation.remove("site-2")
+
+    federation.provision()
+
+    (folder,) = federation.workspace.removed.glob("site-2-release-*")
+    assert [(folder / name).read_text() for name in added] == [
+        f"# {name} of the operator\n" for name in added
+    ]
+    assert (folder / "key" / "client.key").is_file()
+
+
+def test_a_folder_that_the_operator_added_to_release_stays(federation: Federation) -> None:
+    (federation.workspace.release / "notes").mkdir()
+
+    federation.provision()
+
+    assert (federation.workspace.release / "notes").is_dir()
+
+
+def test_the_key_of_a_removed_site_is_deleted_from_the_state(federation: Federation) -> None:
     federation.remove("site-2")
 
     federation.provision()
@@ -35,7 +58,7 @@ def test_the_key_of_a_removed_site_leaves_the_state(federation: Federation) -> N
     assert "site-2" not in state
 
 
-def test_a_site_that_comes_back_gets_a_new_key(federation: Federation) -> None:
+def test_a_site_that_is_added_again_gets_a_new_key(federation: Federation) -> None:
     before = federation.certificate("site-2")
     entry = federation.remove("site-2")
     federation.provision()

@@ -1,4 +1,4 @@
-"""What provisioning hands each participant for Helm."""
+"""The content of release folders."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from deploy.errors import InputError
+from deploy.federation_files import make_kits_and_releases
 from deploy.project import Project, load_project
-from deploy.provision import provision
-from deploy.release import write_release
+from deploy.release import update, update_releases
 from deploy.workspace import Workspace
 
 PROJECT = """\
@@ -41,26 +41,38 @@ deployment:
       resources: {limits: {memory: 8Gi}}
       datasets: {training: {claim: county-data, mode: ro}}
 """
+CHECKOUT = Path(update.__file__).parents[2]
+PEM_KEY = "-----BEGIN {} KEY-----\nMIIEvQ\n-----END {} KEY-----\n"
+FILES = ("values.yaml", "key-secret.yaml", "INSTALL.md", "compose.yaml")
 
 
 @pytest.fixture(scope="module")
-def federation(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Workspace]:
-    """A provisioned federation."""
+def provisioned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Workspace]:
+    """A provisioned federation, shared and read-only."""
     folder = tmp_path_factory.mktemp("release")
     (folder / "project.yml").write_text(PROJECT)
     project = load_project(folder / "project.yml")
     workspace = Workspace(folder / "workspace" / project.name)
-    provision(project, workspace)
-    write_release(project, workspace)
+    make_kits_and_releases(project, workspace)
     return project, workspace
+
+
+@pytest.fixture
+def federation(provisioned: tuple[Project, Workspace], tmp_path: Path) -> tuple[Project, Workspace]:
+    """A copy of the provisioned federation with up-to-date releases."""
+    project, workspace = provisioned
+    shutil.copytree(workspace.root, tmp_path / project.name)
+    copy = Workspace(tmp_path / project.name)
+    update_releases(project, copy)
+    return project, copy
 
 
 def values_of(workspace: Workspace, name: str) -> dict:
     return yaml.safe_load((workspace.release / name / "values.yaml").read_text())
 
 
-def test_the_values_say_what_project_yml_says_of_a_site(federation: tuple[Project, Workspace]) -> None:
-    values = values_of(federation[1], "site-1")
+def test_the_values_have_the_settings_of_a_site(provisioned: tuple[Project, Workspace]) -> None:
+    values = values_of(provisioned[1], "site-1")
     del values["kit"]
     assert values == {
         "site": {"name": "site-1", "project": "hospitals"},
@@ -79,18 +91,16 @@ def test_the_values_say_what_project_yml_says_of_a_site(federation: tuple[Projec
     }
 
 
-def test_the_servers_values_have_both_of_its_ports(federation: tuple[Project, Workspace]) -> None:
-    values = values_of(federation[1], "flare.example.org")
+def test_the_servers_values_have_both_ports(provisioned: tuple[Project, Workspace]) -> None:
+    values = values_of(provisioned[1], "flare.example.org")
     assert values["ports"] == {"federation": 8443, "admin": 8444}
     assert values["service"] == {"port": 8443, "adminPort": 8444}
     assert values["key"] == {"existingSecret": "flare-example-org-key"}
 
 
 @pytest.mark.parametrize("name", ["flare.example.org", "site-1", "site-2"])
-def test_the_kit_in_the_values_is_the_kit_to_the_byte(
-    federation: tuple[Project, Workspace], name: str
-) -> None:
-    _, workspace = federation
+def test_the_files_in_the_values_equal_the_kits(provisioned: tuple[Project, Workspace], name: str) -> None:
+    _, workspace = provisioned
     files = values_of(workspace, name)["kit"]["files"]
     assert {"rootCA.pem"} < files["startup"].keys()
     assert {"flarefleet.json", "resources.json.default"} < files["local"].keys()
@@ -99,8 +109,8 @@ def test_the_kit_in_the_values_is_the_kit_to_the_byte(
             assert text == (workspace.kit(name) / folder / file).read_text(), file
 
 
-def test_the_private_key_is_in_the_secret_and_nowhere_else(federation: tuple[Project, Workspace]) -> None:
-    _, workspace = federation
+def test_only_the_secret_has_the_private_key(provisioned: tuple[Project, Workspace]) -> None:
+    _, workspace = provisioned
     file = workspace.release / "site-1" / "key-secret.yaml"
     secret = yaml.safe_load(file.read_text())
     key = (workspace.kit("site-1") / "startup" / "client.key").read_bytes()
@@ -108,63 +118,117 @@ def test_the_private_key_is_in_the_secret_and_nowhere_else(federation: tuple[Pro
     assert secret["kind"] == "Secret"
     assert secret["metadata"]["name"] == "site-1-key"
     assert base64.b64decode(secret["data"]["client.key"]) == key
-    for open_file in ("values.yaml", "INSTALL.md"):
-        assert "PRIVATE KEY" not in (workspace.release / "site-1" / open_file).read_text()
+    for public in ("values.yaml", "INSTALL.md", "compose.yaml"):
+        assert "PRIVATE KEY" not in (workspace.release / "site-1" / public).read_text()
 
 
-def test_a_sites_folder_tells_nothing_of_another_site(federation: tuple[Project, Workspace]) -> None:
-    _, workspace = federation
-    for file in ("values.yaml", "key-secret.yaml", "INSTALL.md"):
-        text = (workspace.release / "site-1" / file).read_text()
+def test_a_sites_folder_has_nothing_about_other_sites(provisioned: tuple[Project, Workspace]) -> None:
+    for file in FILES:
+        text = (provisioned[1].release / "site-1" / file).read_text()
         assert "site-2" not in text
         assert "admin@example.org" not in text
 
 
-def test_the_instructions_are_the_commands_for_that_site(federation: tuple[Project, Workspace]) -> None:
-    text = (federation[1].release / "site-1" / "INSTALL.md").read_text()
+def test_the_install_guide_has_the_commands_of_that_site(provisioned: tuple[Project, Workspace]) -> None:
+    text = (provisioned[1].release / "site-1" / "INSTALL.md").read_text()
     assert "kubectl apply -n county-flare -f key-secret.yaml" in text
     assert "helm install site-1 helm/flare-client -n county-flare -f values.yaml" in text
     assert "flare.example.org:8443" in text
     assert "county-data" in text
-    server = (federation[1].release / "flare.example.org" / "INSTALL.md").read_text()
+    server = (provisioned[1].release / "flare.example.org" / "INSTALL.md").read_text()
     assert "helm install flare-example-org helm/flare-server -n flare-example-org -f values.yaml" in server
 
 
 def test_a_second_run_writes_nothing(federation: tuple[Project, Workspace]) -> None:
     project, workspace = federation
     before = {file: file.stat().st_mtime_ns for file in workspace.release.rglob("*")}
-    assert write_release(project, workspace).written == ()
+    assert update_releases(project, workspace).written == ()
     assert {file: file.stat().st_mtime_ns for file in workspace.release.rglob("*")} == before
 
 
-def test_what_somebody_changed_is_written_anew(federation: tuple[Project, Workspace]) -> None:
+def test_a_changed_file_is_written_again(federation: tuple[Project, Workspace]) -> None:
     project, workspace = federation
     file = workspace.release / "site-2" / "values.yaml"
-    right = file.read_bytes()
+    content = file.read_bytes()
     file.write_text("site: {name: other}\n")
     (workspace.release / "site-1" / "key-secret.yaml").chmod(0o644)
-    assert write_release(project, workspace).written == ("site-2",)
-    assert file.read_bytes() == right
+    assert update_releases(project, workspace).written == ("site-1", "site-2")
+    assert file.read_bytes() == content
     assert (workspace.release / "site-1" / "key-secret.yaml").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_kit_that_values_cannot_carry_is_taken_from_the_sites_own_image(
-    federation: tuple[Project, Workspace], tmp_path: Path
+def test_the_releases_depend_on_their_templates_and_code() -> None:
+    sources = {file.resolve().relative_to(CHECKOUT).as_posix() for file in update.release_sources()}
+    assert {
+        "deploy/release/compose.py",
+        "deploy/release/templates/host.yaml.j2",
+        "deploy/release/templates/INSTALL.md.j2",
+        "deploy/images/names.py",
+        "fl_app/contract.py",
+    } <= sources
+
+
+def test_a_changed_template_updates_existing_releases(
+    federation: tuple[Project, Workspace], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project, workspace = federation
-    elsewhere = Workspace(tmp_path)
-    shutil.copytree(workspace.kits, elsewhere.kits)
-    (elsewhere.kit("site-2") / "local" / "custom").mkdir()
-    write_release(project, elsewhere)
-    values = values_of(elsewhere, "site-2")
+    template = tmp_path / "host.yaml.j2"
+    template.write_text("services: {}\n")
+    monkeypatch.setattr("deploy.release.write.host_file", lambda *_, **__: template.read_text())
+    monkeypatch.setattr(update, "release_sources", lambda: [template])
+    update._sources_digest.cache_clear()
+    try:
+        assert len(update_releases(project, workspace).written) == 3
+    finally:
+        update._sources_digest.cache_clear()
+    assert (workspace.release / "site-1" / "compose.yaml").read_text() == "services: {}\n"
+
+
+def test_a_kit_that_does_not_fit_into_values_is_in_the_sites_image(
+    federation: tuple[Project, Workspace],
+) -> None:
+    project, workspace = federation
+    (workspace.kit("site-2") / "local" / "custom").mkdir()
+    update_releases(project, workspace)
+    values = values_of(workspace, "site-2")
     assert values["kit"] == {"source": "image"}
     assert values["image"]["repository"] == "hospitals/site-2"
-    assert "files" in values_of(elsewhere, "site-1")["kit"]
+    assert "files" in values_of(workspace, "site-1")["kit"]
 
 
-def test_a_missing_kit_is_named(federation: tuple[Project, Workspace], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "kind", ["PRIVATE", "RSA PRIVATE", "EC PRIVATE", "ENCRYPTED PRIVATE", "OPENSSH PRIVATE"]
+)
+@pytest.mark.parametrize("name", ["backup.pem", "custom/notes.txt"])
+def test_a_private_key_in_a_public_file_is_refused(
+    federation: tuple[Project, Workspace], name: str, kind: str
+) -> None:
+    project, workspace = federation
+    file = workspace.kit("site-1") / "local" / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("a copy\n" + PEM_KEY.format(kind, kind))
+    with pytest.raises(InputError, match=rf"local/{name} holds a private key.*Move the file out of the kit"):
+        update_releases(project, workspace)
+    released = [
+        one for one in (workspace.release / "site-1").rglob("*") if one.is_file() and one.parent.name != "key"
+    ]
+    assert not [one for one in released if b"a copy" in one.read_bytes()]
+
+
+def test_files_with_the_name_of_a_secret_are_not_published(federation: tuple[Project, Workspace]) -> None:
+    project, workspace = federation
+    for name in ("old.key", "site.p12"):
+        (workspace.kit("site-1") / "local" / name).write_text(PEM_KEY.format("PRIVATE", "PRIVATE"))
+    update_releases(project, workspace)
+    folder = workspace.release / "site-1"
+    assert {file.name for file in (folder / "key").iterdir()} == {"client.key", "old.key", "site.p12"}
+    assert not {"old.key", "site.p12"} & {file.name for file in (folder / "kit").rglob("*")}
+    assert "old.key" not in (folder / "values.yaml").read_text()
+
+
+def test_a_missing_kit_is_reported(provisioned: tuple[Project, Workspace], tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"flare\.example\.org.*flarefleet provision"):
-        write_release(federation[0], Workspace(tmp_path))
+        update_releases(provisioned[0], Workspace(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -184,18 +248,12 @@ def test_a_missing_kit_is_named(federation: tuple[Project, Workspace], tmp_path:
         ("fl.example.com", None, None),
     ],
 )
-def test_a_site_is_let_out_to_the_server_as_narrowly_as_its_address_is_known(
-    federation: tuple[Project, Workspace],
-    tmp_path: Path,
-    host: str,
-    address: str | None,
-    peers: list | None,
+def test_a_sites_network_policy_is_limited_to_the_servers_address_if_it_is_known(
+    federation: tuple[Project, Workspace], host: str, address: str | None, peers: list | None
 ) -> None:
     project, workspace = federation
     moved = project.model_copy(update={"server": project.server.model_copy(update={"default_host": host})})
-    elsewhere = Workspace(tmp_path)
-    elsewhere.kits.symlink_to(workspace.kits)
-    write_release(moved, elsewhere)
-    values = values_of(elsewhere, "site-2")
+    update_releases(moved, workspace)
+    values = values_of(workspace, "site-2")
     assert values.get("server", {}).get("address") == address
     assert values["networkPolicy"]["server"].get("to") == peers

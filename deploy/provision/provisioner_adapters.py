@@ -1,4 +1,4 @@
-"""How our builders stand in NVFlare's provisioner: which participants they see, and how an error ends it."""
+"""Adapters for NVFlare's provisioner: limit what builders see, and stop at the first error."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from nvflare.lighter.spec import Builder
 from deploy.errors import InputError
 
 
-class Selection(FlareProject):
-    """NVFlare's project, of which builders see all participants until some are selected.
+class SelectedProject(FlareProject):
+    """NVFlare's project, limited to the selected participants once `selected` is set.
 
-    Hierarchies and identities are found from all; kits are made for those selected.
+    Builders resolve hierarchies and identities from all participants, and make kits for the selected ones.
     """
 
     def __init__(self, whole: FlareProject) -> None:
@@ -24,51 +24,50 @@ class Selection(FlareProject):
         self.selected: frozenset[str] | None = None
 
     def get_all_participants(self, types: str | list[str] | None = None) -> list[Participant]:
-        """Those selected; all before."""
+        """Return the selected participants, or all while none are selected."""
         found = super().get_all_participants(types)
         return [one for one in found if self.selected is None or one.name in self.selected]
 
 
-class Stopped(BaseException):
-    """Carries an error past Provisioner, which would print the traceback of an Exception and go on."""
+class ProvisioningAborted(BaseException):
+    """Carry an error through Provisioner, which prints the traceback of an Exception and continues."""
 
 
-class Guarded(Builder):
-    """Another builder, whose errors end the provisioning."""
+class FailFastBuilder(Builder):
+    """Run another builder and abort provisioning if it fails."""
 
     def __init__(self, builder: Builder, project_file: Path) -> None:
         self._builder = builder
         self._project_file = project_file
 
     def initialize(self, project: FlareProject, ctx: ProvisionContext) -> None:
-        """The other builder's."""
+        """Call the other builder's `initialize`."""
         self._run(self._builder.initialize, project, ctx)
 
     def build(self, project: FlareProject, ctx: ProvisionContext) -> None:
-        """The other builder's."""
+        """Call the other builder's `build`."""
         self._run(self._builder.build, project, ctx)
 
     def finalize(self, project: FlareProject, ctx: ProvisionContext) -> None:
-        """The other builder's."""
+        """Call the other builder's `finalize`."""
         self._run(self._builder.finalize, project, ctx)
 
     def _run(self, step: Callable[..., None], project: FlareProject, ctx: ProvisionContext) -> None:
         try:
             step(project, ctx)
         except OSError as error:
-            raise Stopped from error
+            raise ProvisioningAborted from error
         except Exception as error:
             name = type(self._builder).__name__
-            text = f"{self._project_file}: {name} refused it: {error or type(error).__name__}"
-            refusal = InputError(text)
-            refusal.__cause__ = error
-            raise Stopped from refusal
+            failure = InputError(f"{self._project_file}: {name} failed: {error or type(error).__name__}")
+            failure.__cause__ = error
+            raise ProvisioningAborted from failure
 
 
-class Silence:
-    """What NVFlare says of its progress; what it refuses comes as an error."""
+class NullLogger:
+    """A logger for Provisioner that discards its progress messages. Errors are raised as exceptions."""
 
     def debug(self, message: str) -> None:
-        """Say nothing."""
+        """Discard the message."""
 
     info = warning = error = debug

@@ -6,14 +6,14 @@ import base64
 
 from deploy.release.participant import Participant
 
-SECRET_FILE = "key-secret.yaml"  # noqa: S105 - a file's name
+KEY_SECRET_FILE = "key-secret.yaml"  # noqa: S105 - a file name
 
 
-def secret_text(participant: Participant) -> str:
-    """The manifest; without a namespace, since the operator names it."""
+def key_secret_text(participant: Participant) -> str:
+    """Return the manifest. It has no namespace, because the operator chooses it with `kubectl apply -n`."""
     key = base64.b64encode(participant.key.read_bytes()).decode("ascii")
     return f"""\
-# The private key of {participant.name}. Secret: for `kubectl apply`, never for a repository or a mail.
+# The private key of {participant.name}. Secret: apply it with kubectl, and never commit or mail it.
 apiVersion: v1
 kind: Secret
 metadata:

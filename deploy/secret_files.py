@@ -1,0 +1,30 @@
+"""Decide whether a file of a startup kit is secret, by its name and by its content."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePath
+
+from deploy.errors import InputError
+
+KEY_SUFFIX = ".key"
+SECRET_SUFFIXES = (KEY_SUFFIX, ".p12", ".pfx")
+_PEM_PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----")
+
+
+def has_secret_name(file: PurePath) -> bool:
+    """Return whether the name is that of a file with private keys, which is never published."""
+    return file.suffix.lower() in SECRET_SUFFIXES
+
+
+def refuse_private_key(file: PurePath, content: bytes) -> None:
+    """Refuse a file that is about to be published with the public part of a kit.
+
+    Raises:
+        InputError: `content` has a private key in PEM format, encrypted or not.
+    """
+    if _PEM_PRIVATE_KEY.search(content):
+        raise InputError(
+            f"{file} holds a private key, and this folder is published in images, Helm values and "
+            "ConfigMaps. Move the file out of the kit; only server.key or client.key in startup/ is expected."
+        )

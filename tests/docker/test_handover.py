@@ -1,0 +1,132 @@
+"""The documented steps that hand a site over to a host with Docker, each run as its page has it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from deploy.federation_files import make_kits_and_releases
+from deploy.images.build import ensure_site_images
+from deploy.project import load_project
+from deploy.runtimes.docker.program import find_compose
+from deploy.workspace import Workspace
+from tests.docker.hosts import OTHER_MACHINE, SERVER_HOST, Host
+from tests.documented import ROOT, run
+from tests.federation.federation import SERVER, write_project
+
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(
+        os.geteuid() != 0 and os.environ.get("CI") != "true",
+        reason="only root may give a private key to the container's user",
+    ),
+]
+
+NAME = "handover"
+PRELUDE = """\
+set -ex
+sudo() {{ "$@"; }}
+docker() {{ if [ "$1" = compose ]; then shift; {compose} "$@"; else command docker "$@"; fi; }}
+"""
+
+
+def block_with(page: str, text: str) -> list[str]:
+    """Return the lines of the code block of a page that has `text`."""
+    blocks = re.findall(r"^```\w*\n(.*?)^```", (ROOT / "docs" / page).read_text(), re.MULTILINE | re.DOTALL)
+    (found,) = (block for block in blocks if text in block)
+    return found.splitlines()
+
+
+def run_lines(lines: list[str], folder: Path) -> str:
+    """Run lines in one shell, and stop at the first that fails."""
+    prelude = PRELUDE.format(compose=shlex.join(find_compose().command))
+    return run(prelude + "\n".join(lines).replace("PROJECT", NAME), folder)
+
+
+def with_override(lines: list[str], override: Path) -> list[str]:
+    """Copy compose.override.yaml into the release folder before Compose starts."""
+    position = next(n for n, line in enumerate(lines) if line.startswith("docker compose up"))
+    return [*lines[:position], f"cp {override} compose.override.yaml", *lines[position:]]
+
+
+@pytest.fixture(scope="module")
+def operator(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The operator's folder after the documented steps, with a running server."""
+    folder = tmp_path_factory.mktemp(NAME)
+    file = write_project(folder, sites=1, name=NAME)
+    file.write_text(file.read_text().replace("default_host: localhost", f"default_host: {SERVER_HOST}"))
+    project = load_project(file)
+    workspace = Workspace(folder / "workspace" / project.name)
+    make_kits_and_releases(project, workspace)
+    images = ensure_site_images(engine, project, workspace)
+    lines = block_with("docker.md", "# at the hospital")
+    run_lines(lines[: lines.index("# at the hospital")], folder)
+    server = Host.receive(workspace.release / SERVER, folder / "server")
+    try:
+        started = server.compose("up", "--detach", "--wait")
+        assert started.returncode == 0, started.stderr
+        yield folder
+    finally:
+        server.compose("down", "--volumes")
+        for image in images.values():
+            engine.images.remove(image, force=True)
+
+
+@pytest.fixture
+def hospital(operator: Path, engine: docker.DockerClient, tmp_path: Path) -> Iterator[Path]:
+    """The hospital's folder with the two files of the operator. Its engine does not have the image."""
+    for name in ("site-1.tar", "site-1-release.tar"):
+        (tmp_path / name).hardlink_to(operator / name)
+    site = Host(tmp_path / "site-1", "site-1")
+    (image,) = (one for one in image_names(engine) if f"{NAME}/site-1:" in one)
+    engine.images.remove(image)
+    try:
+        yield tmp_path
+        assert image in image_names(engine)
+    finally:
+        if site.folder.is_dir():
+            site.compose("down", "--volumes")
+
+
+def image_names(engine: docker.DockerClient) -> list[str]:
+    return [tag for image in engine.images.list() for tag in image.tags]
+
+
+def override_of(folder: Path) -> Path:
+    """Write the compose.override.yaml of a host without a name server for the server's name."""
+    (folder / "settings").mkdir()
+    Host(folder / "settings", "site-1").override(**OTHER_MACHINE)
+    return folder / "settings" / "compose.override.yaml"
+
+
+def test_the_steps_of_the_docker_guide_start_a_site(hospital: Path) -> None:
+    lines = block_with("docker.md", "# at the hospital")
+    steps = lines[lines.index("# at the hospital") + 1 :]
+
+    log = run_lines(with_override(steps, override_of(hospital)), hospital)
+
+    assert "Successfully registered client" in log
+
+
+def test_the_steps_in_the_header_of_compose_yaml_start_a_site(hospital: Path) -> None:
+    run_lines(["tar -xf site-1-release.tar"], hospital)
+    shutil.move(hospital / "site-1.tar", hospital / "site-1")
+    header = (hospital / "site-1" / "compose.yaml").read_text().partition("name:")[0]
+    steps = re.findall(r"^#   (\S.*)$", header, re.MULTILINE)
+    assert len(steps) == 3
+
+    run_lines(with_override(steps, override_of(hospital)), hospital / "site-1")
+
+
+def test_the_step_of_the_hospitals_guide_loads_the_image(hospital: Path) -> None:
+    (step,) = block_with("hospital.md", "images load")
+
+    run_lines([step.replace("FILE", "site-1.tar")], hospital)
