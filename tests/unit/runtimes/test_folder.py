@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from deploy.runtimes.process.run_folder import MARK, Plan, RunFolder
+from deploy.runtimes.process.run_folder import MARK, Plan, ProcessRunFolder
 from deploy.runtimes.records import Record
 
 
@@ -31,7 +31,7 @@ def test_a_zombie_does_not_run() -> None:
 
 
 def test_a_damaged_plan_is_no_plan(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path / "run")
+    folder = ProcessRunFolder(tmp_path / "run")
     folder.make()
     folder.write_plan(Plan(project="clinics", server_address="localhost:8002", members=()))
     assert folder.plan() is not None
@@ -42,7 +42,7 @@ def test_a_damaged_plan_is_no_plan(tmp_path: Path) -> None:
 
 
 def test_only_processes_that_carry_the_mark_of_this_very_federation_are_ours(tmp_path: Path) -> None:
-    ours, theirs = RunFolder(tmp_path / "ours"), RunFolder(tmp_path / "theirs")
+    ours, theirs = ProcessRunFolder(tmp_path / "ours"), ProcessRunFolder(tmp_path / "theirs")
     sleeper = [sys.executable, "-c", "print(flush=True); import time; time.sleep(60)"]
     with subprocess.Popen(sleeper, env={MARK: str(ours.root)}, stdout=subprocess.PIPE) as marked:
         assert marked.stdout is not None
