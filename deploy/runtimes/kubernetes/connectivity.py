@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,12 +29,13 @@ POLL_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
-class ServiceAddress:
-    """Addresses of the server's Service, as far as sites need them."""
+class ServiceAddresses:
+    """Address and port of the server's Service for sites that cannot dial it by its name."""
 
-    cluster_ip: str | None = None
-    node: tuple[str, int] | None = None
-    """Address of a node, and the node port."""
+    local: tuple[str, int] | None = None
+    """Cluster IP, for sites in the server's cluster."""
+    remote: tuple[str, int] | None = None
+    """Address of a node and node port, for sites in other clusters."""
 
 
 def is_public(server: Participant) -> bool:
@@ -60,32 +61,22 @@ def needs_service_address(plan: InstallationPlan, server: Participant) -> bool:
     return True
 
 
-def find_service_address(cluster: Cluster, plan: InstallationPlan, server: Participant) -> ServiceAddress:
-    """Return the addresses that `needs_service_address` asks for.
+def find_service_addresses(cluster: Cluster, plan: InstallationPlan, server: Participant) -> ServiceAddresses:
+    """Return the addresses that sites need.
 
     Raises:
         Failed: the Service has no such address, or no node is ready.
     """
-    target = plan.server
-    cluster_ip = node = None
+    local = remote = None
     if _needs_cluster_ip(server):
-        cluster_ip = _wait_for(cluster, target, _cluster_ip)
-        if cluster_ip is None:
-            raise Failed(f"The Service of {target.name} in {target.context} has no cluster IP.")
+        local = _find(cluster, plan.server, _cluster_ip), server.project.server.fed_learn_port
     if _needs_node_port(plan, server):
-        port = _wait_for(cluster, target, _node_port)
-        if port is None:
-            raise Failed(
-                f"The Service of {target.name} in {target.context} has no node port, which sites in other "
-                "clusters need. Set its value service.type to NodePort or LoadBalancer, or give the server a "
-                "public host name: default_host in project.yml."
-            )
-        node = _ready_node(cluster), port
-    return ServiceAddress(cluster_ip, node)
+        remote = _ready_node(cluster), int(_find(cluster, plan.server, _node_port))
+    return ServiceAddresses(local, remote)
 
 
 def site_values(
-    plan: InstallationPlan, site: ReleaseTarget, server: Participant, address: ServiceAddress
+    plan: InstallationPlan, site: ReleaseTarget, server: Participant, addresses: ServiceAddresses
 ) -> dict[str, Any]:
     """Return the values by which a site reaches the server.
 
@@ -93,24 +84,30 @@ def site_values(
         plan: the clusters of the server and the sites.
         site: the site.
         server: the server.
-        address: addresses of the server's Service, if sites need them.
+        addresses: addresses of the server's Service, as far as sites need them.
     """
-    project = server.project
-    if site.context != plan.server.context:
-        if is_public(server):
-            return {}
-        assert address.node is not None
-        host, port = address.node
-        block = {"ipBlock": {"cidr": f"{host}/{128 if ':' in host else 32}"}}
-        return _dial(_certified_name(project), port, block, host)
-    port = project.server.fed_learn_port
-    peer = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": server.namespace}}}
-    if _needs_cluster_ip(server):
-        assert address.cluster_ip is not None
-        return _dial(_certified_name(project), port, peer, address.cluster_ip)
-    if SERVICE_NAME.fullmatch(server.server_host):
+    is_remote = site.context != plan.server.context
+    if is_remote and is_public(server):
+        return {}
+    address = addresses.remote if is_remote else addresses.local
+    if address is None and SERVICE_NAME.fullmatch(server.server_host):
         return {}  # the release's own values name the Service
-    return _dial(_service(server), port, peer)
+    host, port = _service(server), server.project.server.fed_learn_port
+    peer: dict[str, Any] = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": server.namespace}}
+    }
+    aliases = {}
+    if address is not None:
+        ip, port = address
+        host = _certified_name(server.project)
+        aliases = {"hostAliases": [{"ip": ip, "hostnames": [host]}]}
+        if is_remote:
+            peer = {"ipBlock": {"cidr": f"{ip}/{128 if ':' in ip else 32}"}}
+    return {
+        "server": {"address": f"{host}:{port}"},
+        "networkPolicy": {"server": {"to": [peer], "ports": [port]}},
+        **aliases,
+    }
 
 
 def _needs_node_port(plan: InstallationPlan, server: Participant) -> bool:
@@ -155,27 +152,32 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _wait_for(cluster: Cluster, server: ReleaseTarget, find: Callable[[Any, Any], Any]) -> Any:
-    """Return what `find` finds in a port named `federation` of the server's Services."""
+def _find(cluster: Cluster, server: ReleaseTarget, address_of: Callable[[Any, Any], Any]) -> Any:
+    """Return an address of the server's Service and its port `federation`."""
 
     def look() -> Any:
         core, selector = cluster.core, server.instance_selector
         services = core.list_namespaced_service(server.namespace, label_selector=selector).items
-        ports = (
-            (one, port) for one in services for port in one.spec.ports or () if port.name == "federation"
-        )
-        return next(filter(None, (find(service, port) for service, port in ports)), None)
+        ports = [(one, port) for one in services for port in one.spec.ports or ()]
+        found = (address_of(service, port) for service, port in ports if port.name == "federation")
+        return next(filter(None, found), None)
 
-    return poll_until(look, SERVICE_SECONDS, POLL_SECONDS)
+    if (found := poll_until(look, SERVICE_SECONDS, POLL_SECONDS)) is None:
+        raise Failed(
+            f"The Service of {server.name} in {server.context} has no address that sites can use. Its value "
+            "service.type must be ClusterIP or, for sites in other clusters, NodePort or LoadBalancer. "
+            "Otherwise give the server a public host name: default_host in project.yml."
+        )
+    return found
 
 
 def _cluster_ip(service: Any, _port: Any) -> str | None:
     address = service.spec.cluster_ip
-    return None if address in (None, "", "None") else str(address)
+    return None if address == "None" else address
 
 
 def _node_port(_service: Any, port: Any) -> int | None:
-    return int(port.node_port) if port.node_port else None
+    return port.node_port
 
 
 def _ready_node(cluster: Cluster) -> str:
@@ -186,13 +188,3 @@ def _ready_node(cluster: Cluster) -> str:
         if conditions.get("Ready") == "True" and found:
             return str(found)
     raise Failed(f"No node of {cluster.context} is ready: kubectl --context {cluster.context} get nodes")
-
-
-def _dial(host: str, port: int, peer: Mapping[str, Any], address: str | None = None) -> dict[str, Any]:
-    """Return the values of a site that dials this host, which its hosts file maps to `address` if given."""
-    aliases = {"hostAliases": [{"ip": address, "hostnames": [host]}]} if address else {}
-    return {
-        "server": {"address": f"{host}:{port}"},
-        "networkPolicy": {"server": {"to": [dict(peer)], "ports": [port]}},
-        **aliases,
-    }

@@ -203,18 +203,18 @@ class KubernetesRuntime:
     def _install(self, plan: InstallationPlan, helm: Helm, needs_address: bool) -> None:
         """Install the server and the sites concurrently, or the server first if sites need its address."""
         server = self._participants[plan.server.name]
-        address = connectivity.ServiceAddress()
+        addresses = connectivity.ServiceAddresses()
 
         def install(target: ReleaseTarget) -> None:
             if target == plan.server:
                 values = connectivity.server_values(plan, server)
             else:
-                values = connectivity.site_values(plan, target, server, address)
+                values = connectivity.site_values(plan, target, server, addresses)
             self._install_one(helm, target, values)
 
         if needs_address:
             install(plan.server)
-            address = connectivity.find_service_address(self._cluster(plan.server), plan, server)
+            addresses = connectivity.find_service_addresses(self._cluster(plan.server), plan, server)
         _each(install, plan.members[1:] if needs_address else plan.members, HELMS_AT_ONCE)
 
     def _install_one(self, helm: Helm, target: ReleaseTarget, values: dict[str, object]) -> None:

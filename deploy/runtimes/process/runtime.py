@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -131,7 +131,7 @@ class ProcessRuntime:
         ports = {self.project.server.fed_learn_port, self.project.server.admin_port}
         refuse_taken_ports(ports - (_listening_ports(server) if server else set()))
 
-    def _make_spec(self, before: FederationSpec | None, running: Mapping[str, object]) -> FederationSpec:
+    def _make_spec(self, before: FederationSpec | None, running: Container[str]) -> FederationSpec:
         """Specify the server and every site. Each keeps its ports if it is running or they are free."""
         address = f"{local_server_host(self.project)}:{self.project.server.fed_learn_port}"
         members = []

@@ -1,21 +1,18 @@
-"""The process runtime's records, and what makes `up` restart a server or site."""
+"""The process runtime's records and specifications."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
 from deploy.project import load_project
-from deploy.runtimes.ports import free_ports
-from deploy.runtimes.process import ProcessRuntime, runtime
+from deploy.runtimes.process import ProcessRuntime
 from deploy.runtimes.process.run_folder import ENV_RUN_FOLDER, FederationSpec, ProcessRunFolder
-from deploy.runtimes.protocol import FederationStatus
 from deploy.runtimes.records import ProcessRecord
 from deploy.workspace import Workspace
 from tests.federation.federation import SERVER, write_project
@@ -63,67 +60,48 @@ def test_only_processes_with_this_run_folder_in_their_environment_are_ours(tmp_p
         marked.kill()
 
 
-class Recorded(ProcessRuntime):
-    """A runtime that records which servers and sites it starts, without starting a process."""
-
-    started: tuple[str, ...] = ()
-
-    def _running(self) -> dict[str, psutil.Process]:
-        spec = self.folder.spec()
-        return {member.name: psutil.Process() for member in spec.members} if spec else {}
-
-    def _stop(self, names: object) -> None:
-        pass
-
-    def _start(self, names: list[str]) -> None:
-        self.started = tuple(names)
-
-
 @pytest.fixture
-def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], tuple[str, ...]]:
-    """Runs `up` on a port, and returns the names of the servers and sites that it started."""
-    ready = FederationStatus(project="clinics", runtime="process")
-    monkeypatch.setattr(runtime, "wait_until_ready", lambda *_: ready)
-    monkeypatch.setattr(runtime, "_listening_ports", lambda _: set())
+def runtime(tmp_path: Path) -> ProcessRuntime:
+    """A federation of a server and two sites, with kits of one file."""
     workspace = Workspace(tmp_path / "workspace")
     for name in PARTICIPANTS:
-        for folder in ("startup", "local"):
-            (workspace.kit(name) / folder).mkdir(parents=True)
+        (workspace.kit(name) / "startup").mkdir(parents=True)
         (workspace.kit(name) / "startup" / "certificate").write_text(name)
-
-    def run(port: int) -> tuple[str, ...]:
-        project = load_project(write_project(tmp_path, sites=2, port=port))
-        made = Recorded(project, workspace)
-        made.up()
-        return made.started
-
-    return run
+    return ProcessRuntime(load_project(write_project(tmp_path, sites=2)), workspace)
 
 
-def test_up_starts_all_and_then_nothing(up: Callable[[int], tuple[str, ...]]) -> None:
-    port = free_ports(1)[0]
-
-    assert up(port) == PARTICIPANTS
-    assert up(port) == ()
+def changed(before: FederationSpec, after: FederationSpec) -> list[str]:
+    return [member.name for member in after.members if member not in before.members]
 
 
-def test_up_restarts_a_site_whose_kit_has_changed_and_no_other(
-    up: Callable[[int], tuple[str, ...]], tmp_path: Path
-) -> None:
-    port = free_ports(1)[0]
-    up(port)
-    kit = Workspace(tmp_path / "workspace").kit("site-1")
+def test_a_changed_kit_changes_the_specification_of_its_site_only(runtime: ProcessRuntime) -> None:
+    before = runtime._make_spec(None, {})
+    assert changed(before, runtime._make_spec(before, PARTICIPANTS)) == []
 
-    (kit / "startup" / "certificate").write_text("renewed")
-    assert up(port) == ("site-1",)
+    (runtime.workspace.kit("site-1") / "startup" / "certificate").write_text("renewed")
+    (runtime.workspace.kit("site-2") / "local").mkdir()
+    (runtime.workspace.kit("site-2") / "local" / "privacy.json").write_text("{}")
 
-    (kit / "local" / "privacy.json").write_text("{}")
-    assert up(port) == ("site-1",)
-    assert up(port) == ()
+    assert changed(before, runtime._make_spec(before, PARTICIPANTS)) == ["site-1", "site-2"]
 
 
-def test_up_restarts_sites_that_dial_a_new_port(up: Callable[[int], tuple[str, ...]]) -> None:
-    first, second = free_ports(2)
-    up(first)
+def test_a_new_port_changes_the_specification_of_sites(runtime: ProcessRuntime, tmp_path: Path) -> None:
+    before = runtime._make_spec(None, {})
+    runtime.project = load_project(write_project(tmp_path, sites=2))
 
-    assert up(second) == ("site-1", "site-2")  # the server's port is in its kit
+    after = runtime._make_spec(before, PARTICIPANTS)
+
+    assert changed(before, after) == ["site-1", "site-2"], "the server's port is in its kit"
+
+
+def test_down_does_not_stop_a_process_that_reuses_a_process_id(runtime: ProcessRuntime) -> None:
+    runtime.folder.make()
+    runtime.folder.write_spec(runtime._make_spec(None, {}))
+    with subprocess.Popen(["sleep", "60"]) as other:
+        created = psutil.Process(other.pid).create_time()
+        runtime.folder.write_record("site-1", ProcessRecord(pid=other.pid, created=created - 5))
+
+        runtime.down()
+
+        assert other.poll() is None
+        other.kill()
