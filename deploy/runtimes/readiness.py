@@ -48,8 +48,7 @@ def wait_until_ready(
         time.sleep(poll)
 
 
-def describe(site: SiteStatus) -> str:
-    """Return in one line why a server or site is not ready."""
+def _describe(site: SiteStatus) -> str:
     code = "" if site.exit_code is None else f" (exit code {site.exit_code})"
     return f"{site.name} is not ready: {site.reason or site.state.value}{code}"
 
@@ -59,7 +58,7 @@ def _explain(status: FederationStatus, log: Callable[[str], Iterable[str]], time
     late = final or [site for site in status.sites if site.state is not SiteState.READY]
     if not late:
         return "No server or site is running."
-    lines = [describe(site) for site in late]
+    lines = [_describe(site) for site in late]
     if not final:
         lines.append(f"The timeout of {timeout:.0f} s has expired.")
     first = late[0].name
