@@ -1,4 +1,4 @@
-"""Administrators' kits that reach the server from this machine."""
+"""An administrator's kit that reaches the server from this machine, whatever host the kit itself names."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 
 def kit_for_host(kit: Path, host: str, copy: Path, port: int | None = None) -> Path:
-    """Return `kit` if it names this host and port as the server; otherwise make a copy that does.
+    """The kit itself if it names `host` as the server, and `port`; otherwise a copy of it that does.
 
     Args:
         kit: an administrator's startup kit.
-        host: host name or address of the server.
-        copy: path of the copy; an earlier copy is replaced.
-        port: admin port of the server (default: the kit's).
+        host: the server's name or address.
+        copy: where a copy would be; an earlier one there is replaced.
+        port: the server's for administration, where it is another than the kit's.
     """
     document = json.loads((kit / "startup" / "fed_admin.json").read_text(encoding="utf-8"))
     admin = document["admin"]
@@ -25,7 +25,7 @@ def kit_for_host(kit: Path, host: str, copy: Path, port: int | None = None) -> P
     new = copy.with_name(f".{copy.name}.new")
     shutil.rmtree(new, ignore_errors=True)
     new.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    shutil.copytree(kit, new)  # keeps the modes: the private key stays 0600
+    shutil.copytree(kit, new)  # modes included: its key stays 0600
     (new / "startup" / "fed_admin.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(copy, ignore_errors=True)
     new.rename(copy)

@@ -1,4 +1,4 @@
-"""Extract a folder from a tar archive that a container made."""
+"""A folder out of an archive that a container made: nothing in it may lie anywhere else."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import IO
 
 
 def unpack(archive: IO[bytes], folder: str, target: Path) -> bool:
-    """Replace `target` with `folder` of the archive.
+    """Put `folder` of an archive to `target`, in place of what is there.
 
     Returns:
-        Whether the archive has that folder.
+        whether the archive has that folder.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".copying-") as beside:
         try:
             with tarfile.open(fileobj=archive) as opened:
                 _extract(opened, Path(beside))
-        except tarfile.ReadError:  # empty
+        except tarfile.ReadError:  # an empty one
             return False
         if not (Path(beside) / folder).is_dir():
             return False
@@ -30,7 +30,7 @@ def unpack(archive: IO[bytes], folder: str, target: Path) -> bool:
 
 
 def _extract(archive: tarfile.TarFile, folder: Path) -> None:
-    """Extract regular files and folders only, and only below `folder`: the archive is not trusted."""
+    """Plain files and folders alone, and none that would lie elsewhere: a container's user has made them."""
     for member in archive:
         path = PurePosixPath(member.name)
         if path.is_absolute() or ".." in path.parts:

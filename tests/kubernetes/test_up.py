@@ -106,8 +106,9 @@ def test_sites_reach_a_server_with_a_public_name_by_its_service_and_two_share_a_
 
     federation = trials["public"].federation
     assert len(namespaces(cluster, federation)) == 3
-    submitted = federation.flarefleet("submit", "probe")
-    assert submitted.returncode == 0, submitted.stderr
+    for command in (("up", "--runtime", "kubernetes"), ("submit", "probe")):
+        done = federation.flarefleet(*command)
+        assert done.returncode == 0, done.stderr
 
 
 def test_a_missing_image_fails_up_at_once_with_a_remedy(trials: dict[str, Trial]) -> None:
