@@ -1,4 +1,4 @@
-"""Waiting for what will be so in a moment."""
+"""Wait for a condition in a test."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import TypeVar
 
-_Found = TypeVar("_Found")
+_Result = TypeVar("_Result")
 
 IN_CI = 3.0 if os.environ.get("CI") == "true" else 1.0
-"""How many times longer CI waits: two workers, and whatever their tests start, share its cores."""
+"""Factor of timeouts in CI, where two workers and their processes share the cores."""
 
 
 def eventually(
-    look: Callable[[], _Found],
+    condition: Callable[[], _Result],
     seconds: float = 30.0,
     what: object = "",
     *,
     pause: float = 0.05,
     tolerating: Collection[type[Exception]] = (),
-) -> _Found:
-    """What `look` returns, as soon as that is true.
+) -> _Result:
+    """Call `condition` until its result is true, and return that result.
 
     Args:
-        look: asked again and again.
-        seconds: how long, where nothing else is going on.
-        what: said when it does not come to be so.
-        pause: seconds between two looks.
-        tolerating: what `look` may raise meanwhile.
+        condition: the condition.
+        seconds: timeout on an idle machine.
+        what: description of the condition, for the message.
+        pause: seconds between two calls.
+        tolerating: exceptions that count as a false result.
 
     Raises:
-        AssertionError: it was not so in that time.
+        AssertionError: the result was not true in time.
     """
     deadline = time.monotonic() + seconds * IN_CI
     while True:
         with suppress(*tolerating):
-            if found := look():
+            if found := condition():
                 return found
-        assert time.monotonic() < deadline, f"not so after {seconds * IN_CI:.0f} s: {what or look}"
+        assert time.monotonic() < deadline, f"not true after {seconds * IN_CI:.0f} s: {what or condition}"
         time.sleep(pause)

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.deploy`: a federation in a cluster, with NVFlare's own charts and with ours, in turn.
+"""`python -m benchmarks.deploy`: compare NVFlare's charts with ours on a federation in a cluster.
 
 Each turn installs a server and three sites, waits until all are registered, runs a job of two rounds in
-processes or in pods, and uninstalls; one way and then the other, on the same cluster, with the same image,
-so that whatever else loads the machine loads both. The nodes of the cluster (KUBECONFIG) must have the image.
+processes or in pods, and uninstalls. Turns alternate between the two on the same cluster with the same image,
+so that other load affects both. The nodes of the cluster (KUBECONFIG) must have the image.
 """
 
 from __future__ import annotations
@@ -21,34 +21,35 @@ from benchmarks.deploy.job import JOBS
 from benchmarks.deploy.kit import Kit
 from benchmarks.deploy.stock import Stock
 
-WAYS: dict[str, type[InCluster]] = {"stock": Stock, "flarefleet": Kit}
+METHODS: dict[str, type[InCluster]] = {"stock": Stock, "flarefleet": Kit}
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One turn, in seconds."""
+    """Durations of one turn in seconds."""
 
     registered: float
-    """From the first command to the last site's registration, as the server's log has it."""
+    """From the first command to the last site's registration in the server's log."""
     ready: float
-    """From the first command until the operator is told that all are: of ours, the end of `up`, with probes
-    that have been asked and a way to the server; of stock, which has none, a look at the log."""
+    """From the first command until the operator knows that all are ready: by the end of `up` with ours, which
+    includes probes and port forwarding; by the server's log with stock NVFlare.
+    """
     first_round: float
     """From the submission of a job to its first round."""
     finished: float
-    """From its submission to FINISHED:COMPLETED."""
+    """From the submission to FINISHED:COMPLETED."""
     uninstalled: float
-    """From the first command until no pod is left."""
+    """From the first command until all pods are gone."""
     load: float
-    """Of the machine at the begin: processes that wanted a core, in the last minute."""
+    """Load average of the machine at the beginning, over one minute."""
 
 
-def take_turn(way: str, launcher: str, chosen: argparse.Namespace, folder: Path) -> Turn:
+def take_turn(method: str, launcher: str, chosen: argparse.Namespace, folder: Path) -> Turn:
     load = os.getloadavg()[0]
-    federation = WAYS[way](folder, chosen.image, launcher, chosen.sites)
+    federation = METHODS[method](folder, chosen.image, launcher, chosen.sites)
     try:
         registered, ready = federation.up()
-        times = federation.run_job(chosen.job, way)
+        times = federation.run_job(chosen.job, method)
     finally:
         uninstalled = federation.down()
         federation.clean()
@@ -63,7 +64,7 @@ def median(turns: list[Turn]) -> Turn:
 
 def main() -> None:
     arguments = argparse.ArgumentParser(prog="python -m benchmarks.deploy", description=__doc__)
-    arguments.add_argument("--image", default="flarefleet/runtime:0.1.0-cpu", help="as the nodes have it")
+    arguments.add_argument("--image", default="flarefleet/runtime:0.1.0-cpu", help="image on the nodes")
     arguments.add_argument("--sites", type=int, default=3)
     arguments.add_argument("--job", default="numpy", choices=JOBS)
     arguments.add_argument("--repeats", type=int, default=2)
@@ -73,22 +74,27 @@ def main() -> None:
     turns: dict[str, dict[str, list[Turn]]] = {}
     for launcher in chosen.launchers:
         for number in range(chosen.repeats):
-            for way in WAYS:
+            for method in METHODS:
                 with TemporaryDirectory(prefix="flarefleet-bench-") as folder:
-                    turn = take_turn(way, launcher, chosen, Path(folder))
-                turns.setdefault(launcher, {}).setdefault(way, []).append(turn)
-                print(f"{launcher} {number + 1}, {way}: {turn}", file=sys.stderr, flush=True)
+                    turn = take_turn(method, launcher, chosen, Path(folder))
+                turns.setdefault(launcher, {}).setdefault(method, []).append(turn)
+                print(f"{launcher} {number + 1}, {method}: {turn}", file=sys.stderr, flush=True)
     medians = {
-        launcher: {way: median(all_) for way, all_ in ways.items()} for launcher, ways in turns.items()
+        launcher: {method: median(all_) for method, all_ in methods.items()}
+        for launcher, methods in turns.items()
     }
     if chosen.json:
-        print(json.dumps({one: {way: asdict(m) for way, m in ways.items()} for one, ways in medians.items()}))
+        print(
+            json.dumps(
+                {one: {method: asdict(m) for method, m in ours.items()} for one, ours in medians.items()}
+            )
+        )
         return
     names = [one.name for one in fields(Turn)]
     print(f"seconds, medians of {chosen.repeats:<4}" + "".join(f"{name:>13}" for name in names))
-    for launcher, ways in medians.items():
-        for way, m in ways.items():
-            print(f"{launcher:8} {way:15}" + "".join(f"{getattr(m, name):13}" for name in names))
+    for launcher, methods in medians.items():
+        for method, m in methods.items():
+            print(f"{launcher:8} {method:15}" + "".join(f"{getattr(m, name):13}" for name in names))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What both ways do the same: a project of a server and some sites, and a job on it through one admin kit."""
+"""Common parts of both methods: the project, the measurement and the job."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ READY_WITHIN = 180.0
 
 
 class InCluster(ABC):
-    """A federation in the current cluster, provisioned and not yet installed.
+    """A provisioned federation in the current cluster, not yet installed.
 
     Args:
-        folder: for its files.
-        image: what every pod runs.
+        folder: folder for its files.
+        image: image of every pod.
         launcher: process or pod.
-        count: how many sites.
+        count: number of sites.
     """
 
     def __init__(self, folder: Path, image: str, launcher: str, count: int) -> None:
@@ -43,13 +43,13 @@ class InCluster(ABC):
 
     @abstractmethod
     def prepare(self) -> None:
-        """All that is done once, before anything is installed; not timed."""
+        """Prepare the installation. This is not timed."""
 
     def up(self) -> tuple[float, float]:
-        """Install, and wait until all is ready.
+        """Install, and wait until all are ready.
 
         Returns:
-            The seconds until the last site was registered, and those in all.
+            Seconds until the last site was registered, and until all were ready.
         """
         begin = datetime.now(timezone.utc)
         self.install()
@@ -59,29 +59,29 @@ class InCluster(ABC):
 
     @abstractmethod
     def install(self) -> None:
-        """Install, and wait until every site is registered and that is known."""
+        """Install, and wait until the operator knows that all are ready."""
 
     @abstractmethod
     def down(self) -> float:
-        """Uninstall, and wait until no pod is left; the seconds that took."""
+        """Uninstall, wait until all pods are gone, and return the seconds."""
 
     @abstractmethod
     def admin_kit(self) -> contextlib.AbstractContextManager[Path]:
-        """An administrator's kit that reaches the server."""
+        """Yield an administrator's kit that reaches the server."""
 
     def clean(self) -> None:
-        """Leave nothing behind; while volumes were being emptied, the next turn's would have to wait."""
+        """Delete namespaces and volumes, so that the next turn does not wait for them."""
         names = [self.namespace(name) for name in ("server", *self.sites)]
         kubectl("delete", "namespace", "--ignore-not-found", "--wait=true", *names)
         claimants = "jsonpath={.items[*].spec.claimRef.namespace}"
         deadline = time.monotonic() + READY_WITHIN
         while set(names) & set(kubectl("get", "persistentvolumes", "-o", claimants).split()):
             if time.monotonic() > deadline:
-                raise SystemExit("the volumes of the turn before do not go: kubectl get persistentvolumes")
+                raise SystemExit("the volumes are still in use: kubectl get persistentvolumes")
             time.sleep(0.5)
 
     def server_log(self) -> str:
-        """What the server has written so far, each line with Kubernetes' own time."""
+        """Return the server's log with timestamps."""
         where = ("-n", self.namespace("server"))
         pods = kubectl("get", "pods", *where, "-o", "name").split()
         look = [str(find_tool("kubectl")), "logs", *where, "--all-containers", "--timestamps", *pods[:1]]
@@ -89,25 +89,25 @@ class InCluster(ABC):
 
     def _last_registration(self) -> datetime:
         lines = self.server_log().splitlines()
-        told = next(line for line in lines if f"Total clients: {len(self.sites)}" in line)
-        return datetime.strptime(told[:26], "%Y-%m-%dT%H:%M:%S.%f").replace(tzinfo=timezone.utc)
+        last = next(line for line in lines if f"Total clients: {len(self.sites)}" in line)
+        return datetime.strptime(last[:26], "%Y-%m-%dT%H:%M:%S.%f").replace(tzinfo=timezone.utc)
 
-    def run_job(self, job: str, way: str) -> Times:
-        exported = JOBS[job][way](self.sites, self.folder / "jobs")
+    def run_job(self, job: str, method: str) -> Times:
+        exported = JOBS[job][method](self.sites, self.folder / "jobs")
         with self.admin_kit() as kit:
             return run_job(exported, kit)
 
     def namespace(self, name: str) -> str:
         return f"{PREFIX}-{name}"
 
-    def write_project(self, **further: Any) -> None:
+    def write_project(self, **settings: Any) -> None:
         server = {"name": "server", "type": "server", "org": "bench", "fed_learn_port": 8002}
         document = {
             "api_version": 3,
             "name": PREFIX,
             "description": "a server and some sites",
             "participants": [
-                {**server, **further.pop("server", {})},
+                {**server, **settings.pop("server", {})},
                 *({"name": name, "type": "client", "org": "bench"} for name in self.sites),
                 {"name": ADMIN, "type": "admin", "org": "bench", "role": "project_admin"},
             ],
@@ -119,13 +119,13 @@ class InCluster(ABC):
                 },
                 {"path": "nvflare.lighter.impl.cert.CertBuilder"},
             ],
-            **further,
+            **settings,
         }
         (self.folder / "project.yml").write_text(yaml.safe_dump(document, sort_keys=False))
 
 
 def run(*command: str, cwd: Path | None = None) -> str:
-    """What a program prints; it must succeed."""
+    """Return the output of a program, which must succeed."""
     done = subprocess.run(
         command, cwd=cwd, env=users_environment(), capture_output=True, text=True, check=False
     )
@@ -143,13 +143,13 @@ def helm(*arguments: str) -> str:
 
 
 def program(name: str) -> str:
-    """A program of this Python's own environment."""
+    """Return the path of a program in this Python environment."""
     return str(Path(sys.executable).with_name(name))
 
 
 @contextlib.contextmanager
 def stopwatch() -> Iterator[list[float]]:
-    """The seconds of a block, in the list when it has ended."""
+    """Yield a list to which the duration of the block is added."""
     seconds: list[float] = []
     begin = time.monotonic()
     yield seconds

@@ -1,7 +1,7 @@
-"""The jobs of two rounds that can be measured, as users of either have them, and the session that runs them.
+"""The measured jobs of two rounds, and the session that runs them.
 
-Of NVFlare it is its own recipe with a script, as its documentation has it; of the kit it is the kit's job
-with the same model, data and training.
+Stock NVFlare runs its recipe with a script, as in its documentation. Flarefleet runs its job with the same
+model, data and training.
 """
 
 from __future__ import annotations
@@ -32,30 +32,30 @@ FINISHED_WITHIN = 180.0
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds from the moment at which the server took the job."""
+    """Seconds since the server accepted the job."""
 
     first_round: float
     finished: float
 
 
 def run(job: Path, kit: Path) -> Times:
-    """Submit an exported job, wait for its end, and read from its log when it began."""
+    """Submit an exported job, wait until it finishes, and read the time of its first round from the log."""
     with open_session(AdminKit.read(kit)) as session:
         job_id = session.submit(job, str(uuid.uuid4()))
         deadline = time.monotonic() + FINISHED_WITHIN
         while not (found := session.job(job_id)).is_finished:
             if time.monotonic() > deadline:
-                raise SystemExit(f"the job has not ended: {found}")
+                raise SystemExit(f"the job has not finished: {found}")
             time.sleep(POLL_SECONDS)
-        ended = datetime.now(timezone.utc)
+        finished = datetime.now(timezone.utc)
         if found.status != COMPLETED:
             raise SystemExit(f"the job failed: {found}\n{session.error_logs(job_id)}")
         first = round_starts(session.server_log(job_id))[0].replace(tzinfo=timezone.utc)
-    return Times(*(round((moment - found.submitted).total_seconds(), 1) for moment in (first, ended)))
+    return Times(*(round((moment - found.submitted).total_seconds(), 1) for moment in (first, finished)))
 
 
 def stock_numpy(sites: tuple[str, ...], folder: Path) -> Path:
-    """NVFlare's NumpyFedAvgRecipe."""
+    """Export NVFlare's NumpyFedAvgRecipe."""
     from nvflare.app_common.np.recipes.fedavg import NumpyFedAvgRecipe
 
     return _export_stock(
@@ -64,7 +64,7 @@ def stock_numpy(sites: tuple[str, ...], folder: Path) -> Path:
 
 
 def stock_hospital(sites: tuple[str, ...], folder: Path) -> Path:
-    """NVFlare's FedAvgRecipe."""
+    """Export NVFlare's FedAvgRecipe."""
     from nvflare.app_opt.pt.recipes.fedavg import FedAvgRecipe
 
     return _export_stock(
@@ -83,12 +83,12 @@ def stock_hospital(sites: tuple[str, ...], folder: Path) -> Path:
 
 
 def kit_numpy(sites: tuple[str, ...], folder: Path) -> Path:
-    """The kit's job numpy-fedavg."""
+    """Export Flarefleet's job numpy-fedavg."""
     return _export_kit("numpy-fedavg", {}, sites, folder)
 
 
 def kit_hospital(sites: tuple[str, ...], folder: Path) -> Path:
-    """The kit's job hospital."""
+    """Export Flarefleet's job hospital."""
     return _export_kit("hospital", {"seed": HospitalParameters().seed}, sites, folder)
 
 
@@ -102,7 +102,7 @@ def _export_stock(
     recipe: Any, script: Path, folder: Path, *, name: str, sites: tuple[str, ...], **more: Any
 ) -> Path:
     folder.mkdir()
-    shutil.copy(script, folder)  # one that is named by its absolute path stays behind
+    shutil.copy(script, folder)  # a script with an absolute path is not exported
     with working_in(folder):
         recipe(name=name, min_clients=len(sites), num_rounds=ROUNDS, train_script=script.name, **more).export(
             str(folder)

@@ -1,4 +1,4 @@
-"""Flarefleet: `provision`, then `up --runtime kubernetes` and `down`, as an operator types them."""
+"""Deployment with Flarefleet: `provision`, `up --runtime kubernetes` and `down`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deploy.workspace import Workspace
 
 
 class Kit(InCluster):
-    """A federation of ours."""
+    """A federation deployed with Flarefleet."""
 
     def prepare(self) -> None:
         registry, _, tag = self.image.removesuffix("-cpu").partition("/runtime:")

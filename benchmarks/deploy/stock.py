@@ -1,8 +1,8 @@
-"""NVFlare's own way: `nvflare provision`, `deploy prepare`, `deploy k8s stage`, then helm with its charts.
+"""Deployment with stock NVFlare: `nvflare provision`, `deploy prepare`, `deploy k8s stage`, then helm.
 
-Its defaults are changed only as far as they do not run here: volumes of their own, the path of the image's
-Python, pull policies (the image is loaded, not pulled), requests, the image of job pods, and the address in
-the administrator's kit, which goes through `kubectl port-forward`.
+Only defaults that do not work here are changed: volumes, the path of the image's Python, pull policies (the
+image is loaded, not pulled), requests, the image of job pods, and the address in the administrator's kit,
+which uses `kubectl port-forward`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ VOLUME = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"nam
 
 
 class Stock(InCluster):
-    """A federation of stock NVFlare."""
+    """A federation deployed with stock NVFlare."""
 
     def prepare(self) -> None:
         host = f"{SERVICE}.{self.namespace('server')}.svc.cluster.local"
@@ -58,18 +58,18 @@ class Stock(InCluster):
                 self._launch_processes(name)
 
     def install(self) -> None:
-        """helm alone: staging has been done, and is not counted."""
+        """Install with helm. Staging is not timed."""
         for name in ("server", *self.sites):
             chart = str(self._prepared(name) / "helm_chart")
             helm("upgrade", "--install", name, chart, "--namespace", self.namespace(name))
         deadline = time.monotonic() + READY_WITHIN
         while f"Total clients: {len(self.sites)}" not in (log := self.server_log()):
             if time.monotonic() > deadline:
-                raise SystemExit(f"stock NVFlare is not up:\n{log[-3000:]}")
+                raise SystemExit(f"stock NVFlare is not ready:\n{log[-3000:]}")
             time.sleep(0.3)
 
     def down(self) -> float:
-        """Until no parent is left: job pods that have ended stay, and nobody removes them."""
+        """Uninstall, and wait until the parents are gone. NVFlare does not delete finished job pods."""
         running = "--field-selector=status.phase=Running"
         with stopwatch() as seconds:
             for name in ("server", *self.sites):
@@ -129,7 +129,7 @@ class Stock(InCluster):
         _change(output / "local" / "study_runtime.yaml", lambda d: d.update(studies={"default": study}))
 
     def _launch_processes(self, name: str) -> None:
-        """In what is staged, the launcher that `nvflare provision` gives, instead of the one of job pods."""
+        """Replace the staged launcher of job pods by the original launcher of processes."""
         original = json.loads((self._kit(name) / "local" / "resources.json.default").read_text())
         launchers = [one for one in original["components"] if "launcher" in one["id"]]
         staged = ("configmap", f"nvflare-local-{name}", "-n", self.namespace(name))

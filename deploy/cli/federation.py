@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from deploy.project import Project
     from deploy.runtimes.docker.runtime import DockerRuntime
     from deploy.runtimes.kubernetes.runtime import KubernetesRuntime
-    from deploy.runtimes.protocol import Progress, Runtime
+    from deploy.runtimes.protocol import Runtime, StatusCallback
     from deploy.workspace import Workspace
 
 app = typer.Typer()
@@ -191,7 +191,7 @@ def _is_up(runtime: Runtime) -> bool:
 
 
 @contextmanager
-def _progress() -> Iterator[Progress]:
+def _progress() -> Iterator[StatusCallback]:
     """Show the state of all sites: a live table on a terminal, otherwise one line per change."""
     if not err.is_terminal:
         yield _LineDisplay()

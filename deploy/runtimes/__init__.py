@@ -1,1 +1,1 @@
-"""Where a federation runs: one protocol, and backends that keep it."""
+"""Runtimes: start, observe and stop a federation as processes, as containers or in Kubernetes."""

@@ -1,4 +1,4 @@
-"""Which runtime a command means: the one it names, or the one that is up."""
+"""Select the runtime of a command: the one that it names, or the one that the federation was started on."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from deploy.errors import InputError, MachineError
 from deploy.runtimes.protocol import Runtime
+from fl_app.files import write_atomically
 
 if TYPE_CHECKING:
     from deploy.project import Project
@@ -17,44 +18,42 @@ BACKENDS = {
     "docker": "deploy.runtimes.docker.runtime:DockerRuntime",
     "kubernetes": "deploy.runtimes.kubernetes.runtime:KubernetesRuntime",
 }
-"""Name -> MODULE:CLASS, made with the project and its workspace. A new backend is one line here."""
+"""Name -> MODULE:CLASS. The class is called with the project and its workspace."""
 
 DEFAULT = "process"
 
 
 def open_runtime(name: str, project: Project, workspace: Workspace) -> Runtime:
-    """The runtime of that name.
+    """Return the runtime `name`.
 
     Raises:
-        InputError: there is none of that name.
-        MachineError: this release does not have it yet.
+        InputError: no such runtime.
+        MachineError: this release does not include it.
     """
     if name not in BACKENDS:
-        raise InputError(f"There is no runtime {name}; there are: {', '.join(BACKENDS)}.")
+        raise InputError(f"There is no runtime {name}; available: {', '.join(BACKENDS)}.")
     module, _, attribute = BACKENDS[name].partition(":")
     try:
-        made: Runtime = getattr(importlib.import_module(module), attribute)(project, workspace)
+        runtime: Runtime = getattr(importlib.import_module(module), attribute)(project, workspace)
     except ModuleNotFoundError as error:
         if error.name is None or not module.startswith(error.name):
             raise
-        raise MachineError(f"This release of Flarefleet cannot run a federation on {name} yet.") from error
-    return made
+        raise MachineError(f"This release of Flarefleet has no runtime {name} yet.") from error
+    return runtime
 
 
 def remember(workspace: Workspace, name: str | None) -> None:
-    """Write down which runtime the federation was started on; None: on no one any more."""
+    """Record the runtime that the federation was started on; None removes the record."""
     file = workspace.run("current")
     if name is None:
         file.unlink(missing_ok=True)
         return
     file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_name(".current.new")
-    beside.write_text(f"{name}\n", encoding="utf-8")
-    beside.replace(file)
+    write_atomically(file, f"{name}\n".encode())
 
 
 def remembered(workspace: Workspace) -> str | None:
-    """The runtime that the federation was started on; None if it is not up."""
+    """Return the runtime that the federation was started on; None if it is not running."""
     try:
         name = workspace.run("current").read_text(encoding="utf-8").strip()
     except FileNotFoundError:
@@ -63,5 +62,5 @@ def remembered(workspace: Workspace) -> str | None:
 
 
 def current_runtime(project: Project, workspace: Workspace) -> Runtime:
-    """The runtime that the federation was started on, or else the default one, on which nothing runs then."""
+    """Return the runtime that the federation was started on, or the default one."""
     return open_runtime(remembered(workspace) or DEFAULT, project, workspace)

@@ -1,4 +1,4 @@
-"""The lines of a log: of a file, once or for as long as its writer lives, or of what comes in pieces."""
+"""Read log lines: from a file, optionally while it is being written, or from a stream of chunks."""
 
 from __future__ import annotations
 
@@ -7,36 +7,34 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 POLL_SECONDS = 0.2
+TAIL_BYTES = 16_384
 
 
 def read_lines(file: Path) -> Iterator[str]:
-    """Its lines now; none if there is no such file."""
+    """Yield the current lines of `file`; none if it does not exist."""
     return follow_lines(file, lambda: False)
 
 
-def follow_lines(file: Path, is_written: Callable[[], bool]) -> Iterator[str]:
-    """Its lines, and those that are added while `is_written` says that somebody writes.
+def last_lines(file: Path) -> list[str]:
+    """Return the lines in the last 16 KiB of `file`; none if it does not exist."""
+    try:
+        with file.open("rb") as log:
+            log.seek(max(0, log.seek(0, 2) - TAIL_BYTES))
+            return log.read().decode("utf-8", "replace").splitlines()
+    except FileNotFoundError:
+        return []
 
-    A last line without an end is given when nobody writes any more.
+
+def follow_lines(file: Path, is_written: Callable[[], bool]) -> Iterator[str]:
+    """Yield the lines of `file`, and new ones until `is_written` returns False.
+
+    A last line without a line break is yielded at the end.
     """
-    pending = b""
-    position = 0
-    while True:
-        goes_on = is_written()  # asked before reading: what was written until then is read
-        added = _from(file, position)
-        position += len(added)
-        *lines, pending = (pending + added).split(b"\n")
-        yield from (_text(line) for line in lines)
-        if not goes_on:
-            break
-        if not added:
-            time.sleep(POLL_SECONDS)
-    if pending:
-        yield _text(pending)
+    return lines_of(_chunks(file, is_written))
 
 
 def lines_of(chunks: Iterable[bytes]) -> Iterator[str]:
-    """The lines in what comes in pieces of any length."""
+    """Yield the lines of a stream of chunks of any length."""
     pending = b""
     for chunk in chunks:
         *lines, pending = (pending + chunk).split(b"\n")
@@ -45,7 +43,20 @@ def lines_of(chunks: Iterable[bytes]) -> Iterator[str]:
         yield _text(pending)
 
 
-def _from(file: Path, position: int) -> bytes:
+def _chunks(file: Path, is_written: Callable[[], bool]) -> Iterator[bytes]:
+    position = 0
+    while True:
+        continues = is_written()  # before reading, so that the last read sees everything
+        chunk = _read_from(file, position)
+        position += len(chunk)
+        yield chunk
+        if not continues:
+            return
+        if not chunk:
+            time.sleep(POLL_SECONDS)
+
+
+def _read_from(file: Path, position: int) -> bytes:
     try:
         with file.open("rb") as log:
             log.seek(position)

@@ -1,4 +1,4 @@
-"""Ports of this machine: which are free, and who has the others."""
+"""TCP ports of this machine: find free ports, and name the process that uses a port."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ import psutil
 
 from deploy.errors import MachineError
 
+OTHER_PORT = "choose another fed_learn_port (and admin_port) in project.yml and provision again."
+
 
 def refuse_taken_ports(ports: Iterable[int], host: str = "") -> None:
-    """See that nobody listens on the federation's ports.
+    """Check that the federation can listen on its ports.
 
     Args:
-        ports: the ports, each asked once.
-        host: the address to listen on; all of them if empty.
+        ports: the ports.
+        host: the address to listen on (default: all addresses).
 
     Raises:
-        MachineError: somebody does; the message names the holder where that can be seen.
+        MachineError: a port is in use. The message names the process if this user may see it.
     """
     for port in sorted(set(ports)):
         try:
@@ -27,14 +29,13 @@ def refuse_taken_ports(ports: Iterable[int], host: str = "") -> None:
         except OSError as error:
             holder = holder_of(port)
             raise MachineError(
-                f"Port {port} of the federation cannot be listened on ({error.strerror})"
-                f"{f': {holder} has it' if holder else ''}. Stop that, or choose another fed_learn_port "
-                "(and admin_port) in project.yml and provision again."
+                f"Cannot listen on port {port} of the federation ({error.strerror})"
+                f"{f': {holder} uses it' if holder else ''}. Stop that process, or {OTHER_PORT}"
             ) from error
 
 
 def holder_of(port: int) -> str | None:
-    """The process that listens on `port`, as far as this user may see it: "nginx (process 123)"."""
+    """Return the process that listens on `port`, as in "nginx (process 123)", if this user may see it."""
     try:
         connections = psutil.net_connections(kind="tcp")
     except psutil.Error:
@@ -53,14 +54,14 @@ def _name(pid: int) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """`count` ports of the loopback interface on which nobody listens now."""
+    """Return `count` unused ports of the loopback interface."""
     with ExitStack() as held:
         probes = [held.enter_context(_listen("127.0.0.1", 0)) for _ in range(count)]
         return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether this user could listen on `port` now."""
+    """Return whether this user can listen on `port`."""
     try:
         _listen(host, port).close()
     except OSError:
@@ -71,9 +72,7 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
 def _listen(host: str, port: int) -> socket.socket:
     probe = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
-        probe.setsockopt(
-            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # connections that are closing do not count
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ignores connections in TIME_WAIT
         probe.bind((host, port))
         probe.listen(1)
     except OSError:

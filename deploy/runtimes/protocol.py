@@ -1,6 +1,6 @@
-"""What every runtime promises: up, down, status, logs, and an admin kit that reaches its server.
+"""The interface of every runtime: up, down, status, logs, analytics and admin kits.
 
-The backends (process, docker, kubernetes) keep this promise and are tested by the same tests.
+The backends (process, docker, kubernetes) share one set of tests.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from pydantic import BaseModel
 
 
 class SiteState(str, Enum):
-    """How a server or site is."""
+    """State of a server or site."""
 
     STARTING = "starting"
     READY = "ready"
-    """The server accepts jobs; the site is registered and its last contact is fresh."""
+    """The server accepts jobs; a site is registered and its last contact is recent."""
     NOT_READY = "not ready"
-    """It runs, but lost what made it ready; `SiteStatus.reason` says what."""
+    """It runs, but is no longer ready; see `SiteStatus.reason`."""
     EXITED = "exited"
-    """It ended although nobody stopped it; see `SiteStatus.exit_code`."""
+    """It exited without having been stopped; see `SiteStatus.exit_code`."""
     CANNOT_START = "cannot start"
-    """It waits in vain until somebody does something: no image, a pod that is refused."""
+    """It cannot start without a change, for example because its image is missing or its pod is rejected."""
     STOPPED = "stopped"
 
 
 class SiteStatus(BaseModel, frozen=True):
-    """One server or site of a federation, as its runtime sees it now."""
+    """Current status of a server or site."""
 
     name: str
     role: str
@@ -40,11 +40,11 @@ class SiteStatus(BaseModel, frozen=True):
     telemetry_url: str | None = None
     """http://HOST:PORT of its telemetry, as reached from this machine."""
     where: str = ""
-    """What the runtime knows it by: a process id, a container, a pod."""
+    """The process id, container or pod."""
 
 
 class FederationStatus(BaseModel, frozen=True):
-    """A federation as its runtime sees it now."""
+    """Current status of a federation."""
 
     project: str
     runtime: str
@@ -58,35 +58,41 @@ class FederationStatus(BaseModel, frozen=True):
         return bool(self.sites) and all(site.state is SiteState.READY for site in self.sites)
 
 
-Progress = Callable[[FederationStatus], None]
-"""Called with each change while a runtime waits."""
+StatusCallback = Callable[[FederationStatus], None]
+"""Called with each change of the status while a runtime waits."""
 
 
 class Runtime(Protocol):
-    """A place where a federation runs. Every step can be repeated: another `up` or `down` changes nothing."""
+    """A backend that runs a federation. All operations are idempotent."""
 
     name: str
 
-    def up(self, progress: Progress | None = None, timeout: float = 60.0) -> FederationStatus:
+    def up(self, progress: StatusCallback | None = None, timeout: float = 60.0) -> FederationStatus:
         """Start the server and every site, and wait until all are ready.
 
+        Replace a server or site if its kit or its settings have changed since it was started.
+
+        Args:
+            progress: called with each change of the status.
+            timeout: seconds to wait.
+
         Raises:
-            MachineError: something is missing (a port is taken, no engine), found before anything starts.
-            Failed: a site did not become ready in `timeout` seconds, with its name and the end of its log;
-                what runs is left running, to be looked at, until `down`.
+            MachineError: this machine lacks something (a free port, an engine). Nothing was started.
+            Failed: a site did not become ready in time. The message has its name, the reason and the end of
+                its log. Running sites keep running until `down`.
         """
         ...
 
     def down(self) -> None:
-        """Stop all that `up` started and only that; the workspaces stay."""
+        """Stop what `up` started and nothing else. Keep the workspaces."""
         ...
 
     def status(self) -> FederationStatus:
-        """The federation as it is now; no sites if it was never up."""
+        """Return the current status, without sites if the federation was never started."""
         ...
 
     def logs(self, site: str, follow: bool = False) -> Iterator[str]:
-        """The lines of the log of the server or of a site; with `follow`, for as long as it runs.
+        """Yield the log lines of the server or a site; with `follow`, until it exits.
 
         Raises:
             InputError: no such site.
@@ -94,22 +100,22 @@ class Runtime(Protocol):
         ...
 
     def analytics(self) -> Path | None:
-        """The folder of TensorBoard's event files (JOB-ID/SITE) on this machine; None if there is none."""
+        """Return the local folder of TensorBoard's event files (JOB-ID/SITE), if there is one."""
         ...
 
     def admin_kit(self, admin: str) -> Path:
-        """A startup kit of that administrator that reaches this runtime's server from this machine.
+        """Return a startup kit of the administrator that reaches the server from this machine.
 
         Raises:
-            Failed: the federation is not up.
+            Failed: the federation is not running.
         """
         ...
 
 
 @runtime_checkable
 class KeepsVolumes(Protocol):
-    """A runtime whose workspaces are not folders of this machine, and stay until it is told to forget."""
+    """A runtime whose workspaces are volumes, which `down` keeps."""
 
     def forget(self) -> None:
-        """Stop all, and remove the workspaces too: every job, model and log."""
+        """Stop everything and delete the workspaces: every job, model and log."""
         ...

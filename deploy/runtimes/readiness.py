@@ -1,4 +1,4 @@
-"""Waiting for a federation to be ready, the same in every runtime: with progress, a deadline and reasons."""
+"""Wait until a federation is ready, with progress, a timeout and reasons."""
 
 from __future__ import annotations
 
@@ -6,64 +6,62 @@ import time
 from collections.abc import Callable, Iterable
 
 from deploy.errors import Failed
-from deploy.runtimes.protocol import FederationStatus, Progress, SiteState, SiteStatus
+from deploy.runtimes.protocol import FederationStatus, SiteState, SiteStatus, StatusCallback
 
 LOG_LINES = 15
-"""How much of its log is shown of what is not ready."""
-IN_VAIN = (SiteState.EXITED, SiteState.CANNOT_START)
-"""Waiting longer would not help."""
+"""Log lines shown of a site that is not ready."""
+FINAL = (SiteState.EXITED, SiteState.CANNOT_START)
+"""States in which waiting cannot help."""
 
 
 def wait_until_ready(
     status: Callable[[], FederationStatus],
     log: Callable[[str], Iterable[str]],
-    progress: Progress | None,
+    progress: StatusCallback | None,
     timeout: float,
     poll: float = 0.1,
 ) -> FederationStatus:
-    """Look again and again until all are ready, one has ended or cannot start, or time is up.
+    """Poll the status until all are ready, one has exited or cannot start, or the timeout expires.
 
     Args:
-        status: the federation as it is now.
-        log: the lines of one server's or site's log.
-        progress: called with each change.
+        status: returns the current status.
+        log: returns the last log lines of a server or site.
+        progress: called with each change of the status.
         timeout: seconds.
-        poll: seconds between two looks.
+        poll: seconds between two calls of `status`.
 
     Raises:
-        Failed: not all became ready: which, why, and the end of the log of the first that ended, or else
-            of the first.
+        Failed: not all became ready. The message has the reasons, and the end of the log of the first one
+            that exited, or else of the first one that is not ready.
     """
     deadline = time.monotonic() + timeout
-    seen = None
+    previous = None
     while True:
-        found = status()
-        if progress is not None and found != seen:
-            progress(found)
-        seen = found
-        if found.is_ready:
-            return found
-        if time.monotonic() > deadline or any(site.state in IN_VAIN for site in found.sites):
-            raise Failed(_explain(found, log, timeout))
+        current = status()
+        if progress is not None and current != previous:
+            progress(current)
+        previous = current
+        if current.is_ready:
+            return current
+        if time.monotonic() > deadline or any(site.state in FINAL for site in current.sites):
+            raise Failed(_explain(current, log, timeout))
         time.sleep(poll)
 
 
-def describe(site: SiteStatus) -> str:
-    """Why a server or site is not ready, in one line."""
+def _describe(site: SiteStatus) -> str:
     code = "" if site.exit_code is None else f" (exit code {site.exit_code})"
     return f"{site.name} is not ready: {site.reason or site.state.value}{code}"
 
 
 def _explain(status: FederationStatus, log: Callable[[str], Iterable[str]], timeout: float) -> str:
-    ended = [site for site in status.sites if site.state in IN_VAIN]
-    late = ended or [site for site in status.sites if site.state is not SiteState.READY]
+    final = [site for site in status.sites if site.state in FINAL]
+    late = final or [site for site in status.sites if site.state is not SiteState.READY]
     if not late:
-        return "Nothing of the federation runs."
-    lines = [describe(site) for site in late]
-    if not ended:
-        lines.append(f"That took longer than {timeout:.0f} s.")
+        return "No server or site is running."
+    lines = [_describe(site) for site in late]
+    if not final:
+        lines.append(f"The timeout of {timeout:.0f} s has expired.")
     first = late[0].name
-    end = list(log(first))[-LOG_LINES:]
-    if end:
+    if end := list(log(first))[-LOG_LINES:]:
         lines += [f"The end of the log of {first}:", *(f"  {line}" for line in end)]
     return "\n".join(lines)

@@ -1,31 +1,32 @@
-"""What a runtime writes down: documents, the processes it started, and a lock for who starts and stops."""
+"""Files in which runtimes keep their state: documents, process records, and a lock."""
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 import psutil
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
 
 from deploy.errors import Failed
+from fl_app.files import write_atomically
 
 _Document = TypeVar("_Document", bound=BaseModel)
 
 
-class Record(BaseModel, frozen=True):
-    """A process that was started, and how it ended."""
+class ProcessRecord(BaseModel, frozen=True):
+    """A process that was started, and its exit code."""
 
     pid: int
     created: float
-    """When the process began, by the kernel's clock: with the id it names this process and no later one."""
+    """Start time by the kernel's clock: a later process with the same id has another one."""
     exit_code: int | None = None
 
     def process(self) -> psutil.Process | None:
-        """The process itself, if it still runs."""
+        """Return the process if it is still running."""
         if self.exit_code is not None:
             return None
         try:
@@ -38,7 +39,7 @@ class Record(BaseModel, frozen=True):
 
 
 def read(file: Path, kind: type[_Document]) -> _Document | None:
-    """The document in `file`; None if there is none, or one of an older release."""
+    """Return the document in `file`; None if it is missing or invalid."""
     try:
         return kind.model_validate_json(file.read_bytes())
     except (FileNotFoundError, ValidationError):
@@ -46,27 +47,33 @@ def read(file: Path, kind: type[_Document]) -> _Document | None:
 
 
 def write(file: Path, document: BaseModel) -> None:
-    """Write beside and rename."""
-    beside = file.with_name(f".{file.name}.new")
-    beside.write_text(document.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    beside.replace(file)
+    """Replace the document in `file`."""
+    write_atomically(file, f"{document.model_dump_json(indent=2)}\n".encode())
 
 
 @contextmanager
-def locked(file: Path) -> Iterator[None]:
-    """Be the only command that starts or stops something there.
+def locked(file: Path, timeout: float = 0.0) -> Iterator[None]:
+    """Let one command at a time start or stop a federation.
+
+    The lock is released when this process exits; child processes do not inherit it.
 
     Args:
-        file: the lock; its folder exists.
+        file: the lock file; its folder is created if it is missing.
+        timeout: seconds to wait for another command.
 
     Raises:
-        Failed: another command is at it.
+        Failed: another command holds the lock.
     """
-    with file.open("w", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Failed(
-                f"Another flarefleet starts or stops this federation now: wait for it ({file.parent})."
-            ) from error
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = FileLock(file, timeout=timeout)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise Failed(
+            f"Another flarefleet command is starting or stopping this federation; "
+            f"wait for it ({file.parent})."
+        ) from error
+    try:
         yield
+    finally:
+        lock.release()

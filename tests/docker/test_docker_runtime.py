@@ -1,4 +1,4 @@
-"""A federation of a server and three sites in containers, from `up` to `down`, as `flarefleet` drives it."""
+"""What is specific to the Docker runtime, on a server and three sites."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 import docker
 import pytest
+from deploy.demo.measured import logged
 from docker.models.containers import Container
 
-from deploy.demo.measured import logged
 from deploy.errors import Failed, MachineError
 from deploy.project import load_project
-from deploy.runtimes.docker.volumes import carrier, copy_out
+from deploy.runtimes.docker.volumes import copy_out, volume_container
 from deploy.runtimes.protocol import SiteState
 from fl_app.jobs.hospital.job import HospitalParameters
 from tests.federation.federation import ADMIN, SERVER, Federation, write_project
@@ -25,10 +25,10 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.docker
 
 SITES = ("site-1", "site-2", "site-3")
-EVERYBODY = (SERVER, *SITES)
+PARTICIPANTS = (SERVER, *SITES)
 HOSPITAL = HospitalParameters(rounds=5, seed=5)
 
-LOOK_AROUND = """
+INSPECTION = """
 import json, os
 status = dict(line.split(":", 1) for line in open("/proc/1/status") if ":" in line)
 mounts = [line.split() for line in open("/proc/mounts")]
@@ -57,7 +57,7 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def shared(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
-    """A server and three sites in containers."""
+    """Make a federation of a server and three sites."""
     file = write_project(tmp_path_factory.mktemp("wards"), sites=3, name=f"wards-{os.getpid()}")
     federation = Federation(file.parent, "docker")
     try:
@@ -68,7 +68,7 @@ def shared(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture
 def federation(shared: Federation) -> Federation:
-    """All of it ready; a test may break it, the next finds it mended."""
+    """Return the federation. All participants are ready, even if the previous test stopped some."""
     up = shared.flarefleet("up", "--runtime", "docker")
     assert up.returncode == 0, up.stderr
     return shared
@@ -78,22 +78,17 @@ def container(engine: docker.DockerClient, federation: Federation, name: str) ->
     return engine.containers.get(federation.site(name).where.split()[-1])
 
 
-def started(engine: docker.DockerClient, federation: Federation) -> dict[str, str]:
-    """Since when each container runs."""
-    return {name: container(engine, federation, name).attrs["State"]["StartedAt"] for name in EVERYBODY}
-
-
-@pytest.fixture(params=EVERYBODY)
+@pytest.fixture(params=PARTICIPANTS)
 def inside(
     request: pytest.FixtureRequest, engine: docker.DockerClient, federation: Federation
 ) -> dict[str, Any]:
-    """What a program in the container of the server and of each site sees there."""
-    seen = container(engine, federation, request.param).exec_run(["python", "-c", LOOK_AROUND])
+    """Return what a program in the container of each participant can see."""
+    seen = container(engine, federation, request.param).exec_run(["python", "-c", INSPECTION])
     assert seen.exit_code == 0, seen.output
     return dict(json.loads(seen.output))
 
 
-def test_a_container_is_hardened_seen_from_inside(inside: dict[str, Any]) -> None:
+def test_a_container_is_hardened(inside: dict[str, Any]) -> None:
     assert inside["capabilities"] == ["0" * 16] * 5
     assert inside["no_new_privileges"] == "1"
     assert inside["user"] == ["10001"] * 8
@@ -103,11 +98,11 @@ def test_a_container_is_hardened_seen_from_inside(inside: dict[str, Any]) -> Non
     assert inside["key"] == [10001, "0o400"]
 
 
-def test_every_container_has_limits_and_labels_and_only_the_server_a_port(
+def test_every_container_has_limits_and_labels_and_only_the_server_publishes_a_port(
     engine: docker.DockerClient, federation: Federation
 ) -> None:
     port = federation.project.server.fed_learn_port
-    for name in EVERYBODY:
+    for name in PARTICIPANTS:
         found = container(engine, federation, name)
         limits = found.attrs["HostConfig"]
         assert limits["PidsLimit"] == 4096
@@ -120,17 +115,7 @@ def test_every_container_has_limits_and_labels_and_only_the_server_a_port(
         assert published == (expected if name == SERVER else {})
 
 
-def test_a_second_up_restarts_nobody(engine: docker.DockerClient, federation: Federation) -> None:
-    before = started(engine, federation)
-
-    federation.up()
-
-    assert started(engine, federation) == before
-
-
-def test_hospital_trains_as_one_process_would_and_its_tracking_arrives(
-    federation: Federation, tmp_path: Path
-) -> None:
+def test_hospital_equals_local_training_and_is_tracked(federation: Federation, tmp_path: Path) -> None:
     expected = average(HOSPITAL, hospitals=len(SITES))
 
     job = submit(federation, "hospital", tmp_path / "job", **HOSPITAL.model_dump(exclude_none=True))
@@ -143,65 +128,49 @@ def test_hospital_trains_as_one_process_would_and_its_tracking_arrives(
         assert len(logged(events, name, "loss", HOSPITAL.rounds)) == HOSPITAL.rounds
 
 
-def test_a_flower_job_is_refused_where_the_images_have_no_flower(federation: Federation) -> None:
-    refused = federation.flarefleet("submit", "flower-digits")
+def test_a_flower_job_is_rejected_if_the_images_have_no_flower(federation: Federation) -> None:
+    rejected = federation.flarefleet("submit", "flower-digits")
 
-    assert refused.returncode == 2
-    assert "write extras: [flower] under deployment.image" in refused.stderr
+    assert rejected.returncode == 2
+    assert "write extras: [flower] under deployment.image" in rejected.stderr
 
 
-def test_a_killed_site_is_reported_and_when_it_is_back_a_new_job_completes(
+def test_a_killed_site_is_reported_and_a_job_completes_after_up(
     federation: Federation, tmp_path: Path
 ) -> None:
     federation.kill("site-2")
 
-    eventually(lambda: federation.site("site-2").state is SiteState.EXITED, 10, "site-2 is seen to be gone")
-    gone = federation.site("site-2")
-    assert (gone.exit_code, gone.reason) == (137, "it was killed by signal 9")
+    eventually(lambda: federation.site("site-2").state is SiteState.EXITED, 10, "site-2 has exited")
+    killed = federation.site("site-2")
+    assert (killed.exit_code, killed.reason) == (137, "killed by signal 9")
     assert federation.flarefleet("status").returncode == 1
     assert federation.up().is_ready
     assert submit(federation, "probe", tmp_path / "job")["status"] == "FINISHED:COMPLETED"
 
 
-def test_a_parent_that_dies_by_itself_is_started_again_by_the_engine(
-    engine: docker.DockerClient, federation: Federation
-) -> None:
+def test_the_engine_restarts_a_parent_that_exits(engine: docker.DockerClient, federation: Federation) -> None:
     site = container(engine, federation, "site-3")
 
     site.exec_run(["python", "-c", "import psutil; psutil.Process(1).children()[0].kill()"])
 
-    eventually(lambda: engine.containers.get(site.id).attrs["RestartCount"] == 1, 20, "a restart")
-    eventually(lambda: federation.site("site-3").state is SiteState.READY, 60, "ready again")
+    eventually(lambda: engine.containers.get(site.id).attrs["RestartCount"] == 1, 20, "it is restarted")
+    eventually(lambda: federation.site("site-3").state is SiteState.READY, 60, "it is ready again")
 
 
-def test_a_renewed_certificate_replaces_the_container_and_its_key_and_no_other(
+def test_a_new_certificate_replaces_the_key_volume_of_its_site(
     engine: docker.DockerClient, federation: Federation
 ) -> None:
-    before = started(engine, federation)
-    keys = key_volumes(engine, federation)
-    project = federation.folder / "project.yml"
-    original = project.read_text(encoding="utf-8")
-    project.write_text(
-        original.replace(
-            "{name: site-1, type: client, org: clinics}", "{name: site-1, type: client, org: county}"
-        ),
-        encoding="utf-8",
-    )
-    assert federation.flarefleet("provision").returncode == 0
+    before = key_volumes(engine, federation)
+    site = "{name: site-1, type: client, org: %s}"
+    federation.change(site % "clinics", site % "county")
 
-    up = federation.flarefleet("up")
+    federation.up()
 
-    assert up.returncode == 0, up.stderr
-    after = started(engine, federation)
-    assert after["site-1"] != before["site-1"]
-    assert {name: after[name] for name in ("site-2", "site-3")} == {
-        name: before[name] for name in ("site-2", "site-3")
-    }
-    assert len(key_volumes(engine, federation) & keys) == 3
-    assert len(key_volumes(engine, federation)) == 4
+    after = key_volumes(engine, federation)
+    assert (len(after), len(after & before)) == (4, 3)
 
 
-def test_a_paused_site_is_not_ready_and_says_why(engine: docker.DockerClient, federation: Federation) -> None:
+def test_a_paused_site_is_reported(engine: docker.DockerClient, federation: Federation) -> None:
     site = container(engine, federation, "site-2")
     site.pause()
     try:
@@ -211,7 +180,7 @@ def test_a_paused_site_is_not_ready_and_says_why(engine: docker.DockerClient, fe
         site.unpause()
 
 
-def test_the_event_files_of_the_server_can_be_read_on_this_machine(
+def test_the_servers_event_files_are_readable_on_this_machine(
     engine: docker.DockerClient, federation: Federation, tmp_path: Path
 ) -> None:
     write = "import pathlib; f = pathlib.Path('/var/lib/flare/analytics/job/site-1'); "
@@ -220,7 +189,7 @@ def test_the_event_files_of_the_server_can_be_read_on_this_machine(
     assert server.exec_run(["python", "-c", write]).exit_code == 0
 
     live = federation.runtime.analytics()
-    with carrier(
+    with volume_container(
         engine, f"flare-{federation.project.name}_{SERVER}-workspace", "/data", server.image, {}
     ) as one:
         assert copy_out(one, "/data/analytics", tmp_path / "copy")
@@ -231,13 +200,13 @@ def test_the_event_files_of_the_server_can_be_read_on_this_machine(
         assert (folder / "job" / "site-1" / "events").read_text() == "measured"
 
 
-def test_an_admin_kit_names_the_published_port_of_this_machine(federation: Federation) -> None:
+def test_an_admin_kit_names_this_machine(federation: Federation) -> None:
     kit = federation.runtime.admin_kit(ADMIN)
 
     assert json.loads((kit / "startup" / "fed_admin.json").read_text())["admin"]["host"] == "localhost"
 
 
-def test_a_port_that_another_container_publishes_is_refused_before_anything_starts(
+def test_a_port_that_another_container_publishes_is_rejected_before_anything_starts(
     engine: docker.DockerClient, federation: Federation, tmp_path: Path
 ) -> None:
     port = federation.project.server.fed_learn_port
@@ -250,7 +219,7 @@ def test_a_port_that_another_container_publishes_is_refused_before_anything_star
     assert other.flarefleet("up", "--runtime", "docker").returncode == 3
 
 
-def test_a_federation_of_the_same_name_in_another_folder_is_refused(
+def test_a_federation_of_the_same_name_in_another_folder_is_rejected(
     federation: Federation, tmp_path: Path
 ) -> None:
     namesake = load_project(write_project(tmp_path, sites=1, name=federation.project.name))
@@ -264,7 +233,7 @@ def test_a_federation_of_the_same_name_in_another_folder_is_refused(
     assert federation.status().is_ready
 
 
-def test_down_leaves_the_workspaces_and_nothing_else(
+def test_down_keeps_only_the_workspaces(
     engine: docker.DockerClient, federation: Federation, tmp_path: Path
 ) -> None:
     job = submit(federation, "probe", tmp_path / "job", rounds=1)["id"]
@@ -275,17 +244,17 @@ def test_down_leaves_the_workspaces_and_nothing_else(
     assert engine.containers.list(all=True, filters=labelled) == []
     assert engine.networks.list(filters=labelled) == []
     assert {volume.name for volume in engine.volumes.list(filters=labelled)} == {
-        f"flare-{federation.project.name}_{name}-workspace" for name in EVERYBODY
+        f"flare-{federation.project.name}_{name}-workspace" for name in PARTICIPANTS
     }
     assert federation.status().sites == ()
-    with pytest.raises(Failed, match="not up"):
+    with pytest.raises(Failed, match="start the federation"):
         federation.runtime.admin_kit(ADMIN)
     assert federation.flarefleet("up", "--runtime", "docker").returncode == 0
-    assert job in jobs(federation), "the server has kept its jobs"
+    assert job in jobs(federation), "the server keeps its jobs"
 
 
 def submit(federation: Federation, job: str, results: Path, **parameters: object) -> dict[str, Any]:
-    """Submit a job, watch it until its end, fetch its results, and return what is told of it."""
+    """Submit a job, wait for it, fetch its results, and return its description."""
     settings = [word for name, value in parameters.items() for word in ("--set", f"{name}={value}")]
     submitted = federation.flarefleet("submit", job, *settings, "--fetch", str(results), "--json")
     assert submitted.returncode == 0, submitted.stderr

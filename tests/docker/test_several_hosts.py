@@ -1,4 +1,4 @@
-"""A federation over several hosts: each brings its own compose.yaml up, and they meet at a published port."""
+"""A federation over several hosts: each starts its own compose.yaml, and the server publishes a port."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ pytestmark = [
     pytest.mark.docker,
     pytest.mark.skipif(
         os.geteuid() != 0 and os.environ.get("CI") != "true",
-        reason="only root may give a private key to the container's user",
+        reason="only root can give a private key to the container's user",
     ),
 ]
 
 
 @dataclass(frozen=True)
 class Hosts:
-    """The machines of a federation."""
+    """The hosts of a federation."""
 
     server: Host
     sites: tuple[Host, ...]
     engine: docker.DockerClient
 
     def health(self, host: Host) -> str:
-        """What Docker says of the host's container."""
+        """Return the health of the host's container."""
         found = self.engine.containers.list(all=True, filters={"label": f"flare/site={host.name}"})
         states = [one.attrs["State"] for one in found if one.labels.get("flare/project") == "consortium"]
         return str(states[0]["Health"]["Status"])
@@ -50,7 +50,7 @@ class Hosts:
 
 @pytest.fixture(scope="module")
 def hosts(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
-    """Each with what its operator was sent; nothing is up."""
+    """Provision a federation and copy each release folder to its host."""
     folder = tmp_path_factory.mktemp("consortium")
     file = write_project(folder, sites=2, name="consortium")
     file.write_text(file.read_text().replace("default_host: localhost", f"default_host: {SERVER_HOST}"))
@@ -99,7 +99,7 @@ def docker_services(
     docker_setup: list[str],
     docker_cleanup: list[str],
 ) -> Iterator[Services]:
-    """The server's host, brought up by pytest-docker."""
+    """Start the server's host with pytest-docker."""
     with get_docker_services(
         docker_compose_command, docker_compose_file, docker_compose_project_name, docker_setup, docker_cleanup
     ) as services:
@@ -108,7 +108,7 @@ def docker_services(
 
 @pytest.fixture(scope="module")
 def up(hosts: Hosts, docker_services: Services) -> Iterator[Hosts]:
-    """Server and sites, each from its own file; each was ready when `up --wait` came back."""
+    """Start the server and the sites, each from its own file, and wait until they are healthy."""
     with ExitStack() as stack:
         for site in hosts.sites:
             stack.enter_context(services(site, f"flare-consortium-{site.name}", "up --detach --wait"))
@@ -116,13 +116,13 @@ def up(hosts: Hosts, docker_services: Services) -> Iterator[Hosts]:
 
 
 def services(host: Host, project: str, setup: str) -> AbstractContextManager[Services]:
-    """The containers of one host."""
+    """Start the containers of one host."""
     return get_docker_services(
         shlex.join(find_compose().command), host.files, project, setup, "down --volumes"
     )
 
 
-def test_every_host_becomes_ready_from_its_folder_and_its_image_alone(up: Hosts) -> None:
+def test_every_host_becomes_ready_with_its_folder_and_its_image(up: Hosts) -> None:
     assert {host.name: up.health(host) for host in (up.server, *up.sites)} == {
         SERVER: "healthy",
         "site-1": "healthy",
@@ -130,7 +130,7 @@ def test_every_host_becomes_ready_from_its_folder_and_its_image_alone(up: Hosts)
     }
 
 
-def test_the_server_publishes_the_federation_port_and_no_other(up: Hosts, docker_services: Services) -> None:
+def test_only_the_federation_port_of_the_server_is_published(up: Hosts, docker_services: Services) -> None:
     service = yaml.safe_load((up.server.folder / "compose.yaml").read_text())["services"][SERVER]
     port = int(service["ports"][0].partition(":")[0])
 
@@ -140,9 +140,7 @@ def test_the_server_publishes_the_federation_port_and_no_other(up: Hosts, docker
     assert published == {SERVER: [f"{port}/tcp"], "site-1": [], "site-2": []}
 
 
-def test_a_copy_of_a_site_on_a_second_machine_is_not_ready_beside_the_first(
-    up: Hosts, tmp_path: Path
-) -> None:
+def test_a_second_copy_of_a_site_is_not_ready(up: Hosts, tmp_path: Path) -> None:
     original = up.sites[0]
     copy = Host.receive(original.folder, tmp_path / original.name)
     copy.override(**OTHER_MACHINE)
@@ -159,11 +157,11 @@ def test_a_copy_of_a_site_on_a_second_machine_is_not_ready_beside_the_first(
                 one.reload()
             return [one.attrs["State"]["Health"] for one in twins]
 
-        def known() -> bool:
-            """By name, which is the rule; on a busy machine the two may starve each other without a word."""
-            said = [check["Output"] for one in health() for check in one["Log"]]
-            return any("another process uses this kit" in output for output in said) or any(
+        def is_reported() -> bool:
+            """On a busy machine a site may become unhealthy without the message."""
+            outputs = [check["Output"] for one in health() for check in one["Log"]]
+            return any("another process uses this kit" in output for output in outputs) or any(
                 one["Status"] == "unhealthy" for one in health()
             )
 
-        eventually(known, 300, f"a refusal; {health()}")
+        eventually(is_reported, 300, f"one of them is not ready: {health()}")

@@ -1,4 +1,4 @@
-"""Federations to test with: one that is shared and always up, and as many more as a test wants."""
+"""Fixtures: a running federation that tests share, and new federations."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from tests.federation.federation import Federation, write_project
 from tests.federation.parent import Parent
 
 UNATTENDED = ["process", pytest.param("docker", marks=pytest.mark.docker)]
-"""Where what has ended stays so until the next `up`; Kubernetes starts it again by itself."""
+"""Runtimes in which an exited site stays down until the next `up`; Kubernetes restarts it."""
 RUNTIMES = [*UNATTENDED, pytest.param("kubernetes", marks=pytest.mark.kubernetes)]
-"""What every runtime promises is tested on each of them."""
+"""Runtimes that the tests of the common interface run on."""
 
 
 @pytest.fixture(scope="session", params=RUNTIMES)
 def shared_federation(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Federation]:
-    """A server and two sites, started once in each runtime."""
+    """Start a server and two sites once on each runtime."""
     if request.param == "docker":
-        request.getfixturevalue("engine")  # skips, or in CI fails, where there is none
+        request.getfixturevalue("engine")  # skips the test, or fails it in CI, if there is no engine
     folder = tmp_path_factory.mktemp(f"federation-{request.param}")
     image = request.getfixturevalue("cluster_image") if request.param == "kubernetes" else None
     name = f"shared-{request.param}-{os.getpid()}"
@@ -36,14 +36,14 @@ def shared_federation(
 
 @pytest.fixture
 def federation(shared_federation: Federation) -> Federation:
-    """The shared federation, all of it ready; a test may break it, the next finds it mended."""
+    """Return the shared federation. All participants are ready, even if the previous test stopped some."""
     shared_federation.up()
     return shared_federation
 
 
 @pytest.fixture
 def new_federation(tmp_path: Path) -> Iterator[Callable[..., Federation]]:
-    """Makes federations of processes, provisioned and not yet up, that no other test sees."""
+    """Make provisioned federations of processes that other tests do not use."""
     made: list[Federation] = []
 
     def make(
@@ -65,7 +65,7 @@ def new_federation(tmp_path: Path) -> Iterator[Callable[..., Federation]]:
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., Parent]]:
-    """Starts single parents: start(kit, workspace, FLARE_X="...")."""
+    """Start single parents: start(kit, workspace, FLARE_X="...")."""
     started: list[Parent] = []
 
     def start_one(kit: Path, workspace: Path, **environment: str) -> Parent:

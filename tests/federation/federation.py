@@ -1,4 +1,4 @@
-"""A provisioned federation under test, in the words of the domain: `federation.kill("site-1")`."""
+"""A federation under test: start it, break it and query it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from deploy.images.names import site_image
 from deploy.project import Image, Project, load_project
 from deploy.runtimes.choice import open_runtime
 from deploy.runtimes.ports import free_ports
-from deploy.runtimes.process.run_folder import RunFolder
+from deploy.runtimes.process.run_folder import ProcessRunFolder
 from deploy.runtimes.protocol import FederationStatus, KeepsVolumes, SiteStatus
 from deploy.tools import find_tool
 from deploy.workspace import Workspace
@@ -61,10 +61,19 @@ def write_project(
     role: str = "project_admin",
     **deployment: object,
 ) -> Path:
-    """A project.yml of a server on this machine and `sites` sites, on a free port if none is given.
+    """Write project.yml of a server on this machine and some sites.
 
-    With an image it is for a cluster, in namespaces of its own. `extras` are those of images on this machine,
-    `role` is the administrator's, `deployment` are further keys of that section.
+    Args:
+        folder: folder of project.yml.
+        sites: number of sites.
+        name: name of the project.
+        port: federation port (default: a free port).
+        scheme: driver of NVFlare.
+        image: image for a cluster; each participant gets a namespace. None for this machine.
+        launcher: process or pod, in a cluster.
+        extras: extras of images on this machine.
+        role: role of the administrator.
+        deployment: further keys of `deployment`.
     """
     file = folder / "project.yml"
     names = [SERVER, *(f"site-{n}" for n in range(1, sites + 1))]
@@ -77,9 +86,7 @@ def write_project(
             host=f"{SERVER}.{name}-{SERVER}.svc" if image else "localhost",
             scheme=scheme,
             role=role,
-            sites="\n".join(
-                f"  - {{name: site-{n}, type: client, org: clinics}}" for n in range(1, sites + 1)
-            ),
+            sites="\n".join(_SITE.format(name=site) for site in names[1:]),
         ),
         encoding="utf-8",
     )
@@ -102,10 +109,10 @@ def _deployment(
 
 @dataclass
 class Federation:
-    """A federation on one runtime.
+    """A provisioned federation on one runtime.
 
     Args:
-        folder: project.yml and the workspace lie there.
+        folder: folder of project.yml and of the workspace.
         runtime_name: process, docker or kubernetes.
     """
 
@@ -115,13 +122,25 @@ class Federation:
     workspace: Workspace = field(init=False)
 
     def __post_init__(self) -> None:
+        self.provision()
+
+    def provision(self) -> None:
+        """Load project.yml, and make or update the kits."""
         self.project = load_project(self.folder / "project.yml")
         self.workspace = Workspace(self.folder / "workspace" / self.project.name)
         make_kits_and_releases(self.project, self.workspace)
         self.runtime = open_runtime(self.runtime_name, self.project, self.workspace)
 
+    def change(self, old: str, new: str) -> None:
+        """Replace a text in project.yml and provision again."""
+        file = self.folder / "project.yml"
+        text = file.read_text(encoding="utf-8")
+        assert old in text
+        file.write_text(text.replace(old, new), encoding="utf-8")
+        self.provision()
+
     def up(self, timeout: float | None = None) -> FederationStatus:
-        """Start what is not running, and wait until all are ready."""
+        """Start the server and the sites, and wait until all are ready."""
         return self.runtime.up() if timeout is None else self.runtime.up(timeout=timeout)
 
     def down(self) -> None:
@@ -129,7 +148,7 @@ class Federation:
         self.runtime.down()
 
     def remove(self) -> None:
-        """Leave nothing behind: in the docker runtime that is volumes and images too."""
+        """Stop everything, and delete volumes and images."""
         if isinstance(self.runtime, KeepsVolumes):
             self.runtime.forget()
         else:
@@ -140,19 +159,19 @@ class Federation:
                     docker.from_env().images.remove(site_image(self.project, name))
 
     def status(self) -> FederationStatus:
-        """As the runtime sees it now."""
+        """Return the current status."""
         return self.runtime.status()
 
     def site(self, name: str) -> SiteStatus:
-        """One server or site, as the runtime sees it now."""
+        """Return the current status of a server or site."""
         return next(site for site in self.status().sites if site.name == name)
 
     def kit(self, name: str) -> Path:
-        """The startup kit of a participant."""
+        """Return the startup kit of a participant."""
         return self.workspace.kit(name)
 
     def kill(self, name: str) -> None:
-        """Kill NVFlare's parent of a server or site, as a machine out of memory would."""
+        """Kill NVFlare's parent of a server or site, as the kernel does when memory runs out."""
         if self.runtime_name == "process":
             self.parent(name).kill()
         elif self.runtime_name == "kubernetes":
@@ -169,29 +188,35 @@ class Federation:
             )
 
     def parent(self, name: str) -> psutil.Process:
-        """NVFlare's parent of a server or site that runs as a process."""
+        """Return NVFlare's parent of a server or site that runs as a process."""
         return self.supervisor(name).children()[0]
 
     def supervisor(self, name: str) -> psutil.Process:
-        """The process above it."""
+        """Return the process that supervises NVFlare's parent."""
         record = self.run_folder.record(name)
         assert record is not None
         process = record.process()
-        assert process is not None, f"{name} does not run"
+        assert process is not None, f"{name} is not running"
         return process
 
     @property
-    def run_folder(self) -> RunFolder:
-        """What the process runtime keeps."""
-        return RunFolder(self.workspace.run("process"))
+    def run_folder(self) -> ProcessRunFolder:
+        """Return the run folder of the process runtime."""
+        return ProcessRunFolder(self.workspace.run("process"))
 
     def ask(self, name: str, path: str) -> tuple[int, str]:
-        """What the telemetry of a server or site answers: status and body."""
+        """Return the HTTP status and body of a telemetry path of a server or site."""
         url = urlsplit(self.site(name).telemetry_url or "")
         return ask(url.hostname or "", url.port or 0, path)
 
+    def start_times(self) -> dict[str, float | None]:
+        """Return when the parent of the server and of each site was started."""
+        return {
+            site.name: self.metric(site.name, "process_start_time_seconds") for site in self.status().sites
+        }
+
     def metric(self, name: str, metric: str, **labels: str) -> float | None:
-        """The value of a metric, as the telemetry of `name` has it; None if it has none of these labels."""
+        """Return the value of a metric with these labels, from the telemetry of a server or site."""
         for family in text_string_to_metric_families(self.ask(name, "/metrics")[1]):
             for sample in family.samples:
                 if sample.name == metric and labels.items() <= sample.labels.items():
@@ -201,7 +226,7 @@ class Federation:
     def flarefleet(
         self, *arguments: str, timeout: float = 300.0, typed: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        """Run the command line on this federation, for so many seconds at most, with this typed into it."""
+        """Run the command line on this federation, with a timeout in seconds and text for its stdin."""
         return subprocess.run(
             self.command(*arguments),
             input=typed,
@@ -214,11 +239,11 @@ class Federation:
         )
 
     def environment(self) -> dict[str, str]:
-        """What the command line runs in."""
+        """Return the environment of the command line."""
         return dict(os.environ)
 
     def command(self, *arguments: str) -> list[str]:
-        """The command line, as a list of arguments."""
+        """Return the arguments of a command line."""
         return [
             *(sys.executable, "-m", "deploy.cli.app"),
             *("--project", str(self.folder / "project.yml"), "--workspace", str(self.folder / "workspace")),
@@ -227,7 +252,7 @@ class Federation:
 
 
 def ask(host: str, port: int, path: str) -> tuple[int, str]:
-    """What answers a GET there."""
+    """Return the status and body of a GET request."""
     with closing(http.client.HTTPConnection(host, port, timeout=5)) as connection:
         connection.request("GET", path)
         answer = connection.getresponse()

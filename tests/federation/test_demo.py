@@ -19,7 +19,7 @@ import torch
 from deploy.checkout import CHECKOUT
 from deploy.demo.charts import percent
 from deploy.demo.report import Report
-from deploy.runtimes.process.run_folder import RunFolder
+from deploy.runtimes.process.run_folder import ProcessRunFolder
 from fl_app.jobs.hospital.job import HospitalParameters
 from tests.unit.hospital.averaging import Averaged, average
 from tests.waiting import eventually
@@ -227,10 +227,10 @@ def _wait_for_line(demo: subprocess.Popen[str], text: str) -> None:
     raise AssertionError(f"the demo never printed {text!r}: {''.join(seen)}")
 
 
-def _run_folders(workspace: Path) -> Iterator[RunFolder]:
+def _run_folders(workspace: Path) -> Iterator[ProcessRunFolder]:
     """Return the run folders of the federation of project.yml and of its copies."""
     for state in workspace.rglob("run/process"):
-        yield RunFolder(state)
+        yield ProcessRunFolder(state)
 
 
 def _left_behind(workspace: Path) -> list[psutil.Process]:

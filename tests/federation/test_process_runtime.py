@@ -1,4 +1,4 @@
-"""What every runtime promises of up, status, logs and down; and what only processes can do."""
+"""The common interface on every runtime, and what is specific to the process runtime."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ import pytest
 from deploy.errors import Failed, InputError, MachineError
 from deploy.runtimes.ports import free_ports
 from deploy.runtimes.protocol import SiteState
-from deploy.runtimes.records import Record
 from tests.federation.conftest import UNATTENDED
 from tests.federation.federation import ADMIN, SERVER, Federation
 from tests.waiting import eventually
@@ -23,7 +22,7 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.federation
 
 
-def test_up_ends_when_the_server_and_every_site_are_ready(federation: Federation) -> None:
+def test_up_returns_when_the_server_and_every_site_are_ready(federation: Federation) -> None:
     status = federation.status()
 
     assert [(site.name, site.role, site.state) for site in status.sites] == [
@@ -34,11 +33,37 @@ def test_up_ends_when_the_server_and_every_site_are_ready(federation: Federation
 
 
 def test_a_second_up_changes_nothing(federation: Federation) -> None:
-    before = federation.status()
+    before = federation.status(), federation.start_times()
 
     federation.up()
 
-    assert federation.status() == before
+    assert (federation.status(), federation.start_times()) == before
+
+
+def test_up_restarts_only_the_site_whose_kit_has_changed(federation: Federation) -> None:
+    before = federation.start_times()
+    site = "{name: site-1, type: client, org: %s}"
+    orgs = ("clinics", "county") if site % "clinics" in _project_text(federation) else ("county", "clinics")
+
+    federation.change(site % orgs[0], site % orgs[1])
+    federation.up()
+
+    after = federation.start_times()
+    assert {name for name in after if after[name] != before[name]} == {"site-1"}
+
+
+def test_up_applies_a_new_port_of_the_server(federation: Federation) -> None:
+    port = free_ports(1)[0]
+    federation.change(
+        f"fed_learn_port: {federation.project.server.fed_learn_port}", f"fed_learn_port: {port}"
+    )
+
+    assert federation.up().is_ready
+
+    kit = json.loads((federation.runtime.admin_kit(ADMIN) / "startup" / "fed_admin.json").read_text())
+    with socket.create_connection((kit["admin"]["host"], kit["admin"]["port"]), timeout=5):
+        pass
+    assert federation.runtime_name == "kubernetes" or kit["admin"]["port"] == port
 
 
 @pytest.mark.parametrize("shared_federation", UNATTENDED, indirect=True)
@@ -54,7 +79,7 @@ def test_a_killed_site_is_reported_with_its_exit_code(federation: Federation) ->
 def test_up_starts_again_what_has_exited(federation: Federation) -> None:
     others = [federation.site(name).where for name in (SERVER, "site-2")]
     federation.kill("site-1")
-    eventually(lambda: federation.site("site-1").state is SiteState.EXITED, what="site-1 is seen to be gone")
+    eventually(lambda: federation.site("site-1").state is SiteState.EXITED, what="site-1 has exited")
 
     federation.up()
 
@@ -62,13 +87,13 @@ def test_up_starts_again_what_has_exited(federation: Federation) -> None:
     assert [federation.site(name).where for name in (SERVER, "site-2")] == others
 
 
-def test_the_log_of_each_is_its_own(federation: Federation) -> None:
+def test_the_server_and_each_site_have_a_log(federation: Federation) -> None:
     assert any("Server started" in line for line in federation.runtime.logs(SERVER))
     assert any("Successfully registered client:site-1" in line for line in federation.runtime.logs("site-1"))
 
 
-def test_the_log_of_a_stranger_is_refused_with_the_names_there_are(federation: Federation) -> None:
-    with pytest.raises(InputError, match="no site site-9; there are: flare-server, site-1, site-2"):
+def test_the_log_of_an_unknown_site_is_rejected_with_the_available_names(federation: Federation) -> None:
+    with pytest.raises(InputError, match="no site site-9; available: flare-server, site-1, site-2"):
         federation.runtime.logs("site-9")
 
 
@@ -80,7 +105,7 @@ def test_an_admin_kit_reaches_the_server(federation: Federation) -> None:
         pass
 
 
-def test_following_a_log_goes_on_until_the_site_ends(new_federation: Callable[..., Federation]) -> None:
+def test_following_a_log_ends_when_the_site_exits(new_federation: Callable[..., Federation]) -> None:
     federation = new_federation()
     federation.up()
     follower = subprocess.Popen(
@@ -96,7 +121,7 @@ def test_following_a_log_goes_on_until_the_site_ends(new_federation: Callable[..
     follower.stdout.close()
 
 
-def test_the_command_line_tells_how_it_is(new_federation: Callable[..., Federation]) -> None:
+def test_the_command_line_reports_the_status(new_federation: Callable[..., Federation]) -> None:
     federation = new_federation()
     assert federation.flarefleet("status").returncode == 1
 
@@ -114,7 +139,7 @@ def test_the_command_line_tells_how_it_is(new_federation: Callable[..., Federati
     assert {site["state"] for site in stopped["sites"]} == {"stopped"}
 
 
-def test_a_taken_port_is_named_with_its_holder_before_anything_starts(
+def test_a_used_port_is_rejected_with_its_process_before_anything_starts(
     new_federation: Callable[..., Federation],
 ) -> None:
     port = free_ports(1)[0]
@@ -123,7 +148,7 @@ def test_a_taken_port_is_named_with_its_holder_before_anything_starts(
         holder.bind(("127.0.0.1", port))
         holder.listen()
 
-        with pytest.raises(MachineError, match=rf"Port {port} .*process {os.getpid()}\) has it"):
+        with pytest.raises(MachineError, match=rf"port {port} .*process {os.getpid()}\) uses it"):
             federation.up()
 
         refused = federation.flarefleet("up")
@@ -133,7 +158,7 @@ def test_a_taken_port_is_named_with_its_holder_before_anything_starts(
     assert federation.run_folder.processes() == []
 
 
-def test_two_federations_run_at_once_and_one_goes_down_alone(
+def test_down_stops_one_of_two_federations(
     new_federation: Callable[..., Federation],
 ) -> None:
     first, second = new_federation("first"), new_federation("second")
@@ -146,24 +171,24 @@ def test_two_federations_run_at_once_and_one_goes_down_alone(
     assert second.status().is_ready
 
 
-def test_a_site_that_cannot_start_is_named_with_its_reason_and_the_others_run_on(
+def test_a_site_that_cannot_start_is_reported_with_its_reason_and_the_others_keep_running(
     new_federation: Callable[..., Federation],
 ) -> None:
     federation = new_federation(sites=2)
     federation.up()
     federation.down()
     key = federation.kit("site-2") / "startup" / "client.key"
-    mended = key.read_bytes()
+    original = key.read_bytes()
     key.write_bytes((federation.kit("site-1") / "startup" / "client.key").read_bytes())
 
-    with pytest.raises((Failed, InputError), match="site-2") as refusal:
+    with pytest.raises((Failed, InputError), match="site-2") as failure:
         federation.up()
 
-    if isinstance(refusal.value, Failed):
-        assert "private key" in str(refusal.value)
-        assert "exit code 13" in str(refusal.value)
+    if isinstance(failure.value, Failed):
+        assert "private key" in str(failure.value)
+        assert "exit code 13" in str(failure.value)
         assert federation.site("site-2").exit_code == 13
-    key.write_bytes(mended)
+    key.write_bytes(original)
     federation.up()
     assert federation.status().is_ready
 
@@ -183,55 +208,37 @@ def test_down_stops_what_a_killed_up_has_started(new_federation: Callable[..., F
     assert federation.run_folder.processes() == []
 
 
-def test_down_stops_what_a_killed_keeper_has_left(new_federation: Callable[..., Federation]) -> None:
+def test_down_stops_sites_whose_supervisor_was_killed(new_federation: Callable[..., Federation]) -> None:
     federation = new_federation()
     federation.up()
-    keepers = [
-        process for process in federation.run_folder.processes() if "keeper" in " ".join(process.cmdline())
-    ]
-    assert len(keepers) == 1
-    keepers[0].kill()
-    assert federation.status().is_ready, "sites do not depend on the keeper"
+    processes = federation.run_folder.processes()
+    (supervisor,) = (one for one in processes if "deploy.runtimes.process.supervisor" in one.cmdline())
+    supervisor.kill()
+    assert federation.status().is_ready, "sites do not depend on the supervisor"
 
     federation.down()
 
     assert federation.run_folder.processes() == []
 
 
-def test_down_spares_a_process_that_has_got_the_number_of_one_of_ours(
-    new_federation: Callable[..., Federation],
-) -> None:
-    federation = new_federation()
-    federation.up()
-    federation.down()
-    with subprocess.Popen(["sleep", "60"]) as stranger:
-        created = psutil.Process(stranger.pid).create_time()
-        federation.run_folder.write_record("site-1", Record(pid=stranger.pid, created=created - 5))
-
-        federation.down()
-
-        assert stranger.poll() is None
-        stranger.kill()
-
-
-def test_a_second_command_at_the_same_time_is_refused(new_federation: Callable[..., Federation]) -> None:
+def test_a_second_command_at_the_same_time_is_rejected(new_federation: Callable[..., Federation]) -> None:
     federation = new_federation()
     with federation.run_folder.lock(), pytest.raises(Failed, match="wait for it"):
         federation.up()
 
 
-def test_a_killed_supervisor_takes_its_parent_along(new_federation: Callable[..., Federation]) -> None:
+def test_a_parent_exits_with_its_supervisor(new_federation: Callable[..., Federation]) -> None:
     federation = new_federation()
     federation.up()
     parent = federation.parent("site-1")
 
     federation.supervisor("site-1").kill()
 
-    eventually(lambda: not _runs(parent), 5, "the parent has ended")
-    eventually(lambda: federation.site("site-1").exit_code == 137, 5, "its exit code is seen")
+    eventually(lambda: not _is_running(parent), 5, "the parent has exited")
+    eventually(lambda: federation.site("site-1").exit_code == 137, 5, "the exit code is recorded")
 
 
-def test_an_interrupted_up_leaves_the_federation_to_down(new_federation: Callable[..., Federation]) -> None:
+def test_an_interrupted_up_keeps_the_federation_running(new_federation: Callable[..., Federation]) -> None:
     federation = new_federation()
     command = subprocess.Popen(
         federation.command("up"),
@@ -243,14 +250,14 @@ def test_an_interrupted_up_leaves_the_federation_to_down(new_federation: Callabl
     )
     eventually(lambda: federation.run_folder.record(SERVER), what="up has started the server")
 
-    os.killpg(command.pid, signal.SIGINT)  # as Ctrl-C in a terminal
+    os.killpg(command.pid, signal.SIGINT)  # Ctrl-C in a terminal
 
     assert command.communicate(timeout=20)[1].count("Traceback") == 0
     assert command.returncode == 130
-    eventually(lambda: federation.site(SERVER).state is SiteState.READY, what="the server goes on")
+    eventually(lambda: federation.site(SERVER).state is SiteState.READY, what="the server keeps running")
 
 
-def test_job_processes_end_with_their_parent_however_that_dies(
+def test_job_processes_exit_with_their_parent(
     new_federation: Callable[..., Federation],
 ) -> None:
     federation = new_federation(sites=2)
@@ -258,24 +265,30 @@ def test_job_processes_end_with_their_parent_however_that_dies(
     submitted = federation.flarefleet("submit", "hospital", "--detach", "--set", "rounds=1000")
     assert submitted.returncode == 0, submitted.stderr
     names = (SERVER, "site-1", "site-2")
-    eventually(lambda: all(_job_processes(federation, name) for name in names), 60, "the job runs everywhere")
+    eventually(
+        lambda: all(_job_processes(federation, name) for name in names), 60, "the job is running everywhere"
+    )
     jobs = [process for name in names for process in _job_processes(federation, name)]
 
     federation.parent("site-1").kill()
     federation.supervisor("site-2").kill()
     parent, supervisor = federation.parent(SERVER), federation.supervisor(SERVER)
-    supervisor.suspend()  # so that it cannot do its part
+    supervisor.suspend()  # so that it cannot stop the job processes
     parent.kill()
     supervisor.kill()
 
-    eventually(lambda: not any(map(_runs, jobs)), 20, "no job process is left")
+    eventually(lambda: not any(map(_is_running, jobs)), 20, "no job process is left")
+
+
+def _project_text(federation: Federation) -> str:
+    return (federation.folder / "project.yml").read_text(encoding="utf-8")
 
 
 def _job_processes(federation: Federation, name: str) -> list[psutil.Process]:
     return federation.parent(name).children(recursive=True)
 
 
-def _runs(process: psutil.Process) -> bool:
+def _is_running(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

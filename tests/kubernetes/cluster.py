@@ -1,4 +1,4 @@
-"""The cluster of ../shared/cluster, and releases in it, as an operator with helm and kubectl sees them."""
+"""The cluster of ../shared/cluster, and releases in it, through helm and kubectl."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from tests.waiting import eventually
 CHECKOUT = Path(__file__).resolve().parents[2]
 PROGRAM = CHECKOUT.parent / "shared" / "cluster" / "cluster"
 CONTEXT = os.environ.get("FLAREFLEET_TEST_CLUSTER", "fed")
-"""Its kubeconfig's context; also the prefix of its nodes' names."""
+"""Context of its kubeconfig, and prefix of its node names."""
 
 
 class CommandFailedError(Exception):
-    """helm or kubectl refused; the text is what it said."""
+    """helm or kubectl failed; the message is its output."""
 
 
 def is_up(name: str) -> bool:
-    """Whether it has nodes."""
+    """Return whether the cluster has nodes."""
     listed = ["docker", "ps", "-q", "--filter", f"label=test-cluster={name}"]
     return bool(subprocess.run(listed, capture_output=True, text=True, check=False).stdout.strip())
 
 
 def bring_up(name: str, *options: str) -> Cluster:
-    """Make a cluster, or take the one that is there.
+    """Create a cluster if it does not exist.
 
     Raises:
-        CommandFailedError: it does not come up.
+        CommandFailedError: it could not be created.
     """
     command = [str(PROGRAM), "up", "--name", name, *options]
     made = subprocess.run(command, capture_output=True, text=True, check=False)
     if made.returncode:
-        raise CommandFailedError(f"the cluster {name} does not come up: {made.stderr.strip()}")
+        raise CommandFailedError(f"the cluster {name} could not be created: {made.stderr.strip()}")
     return Cluster(Path(made.stdout.strip().rpartition("=")[2]), name)
 
 
@@ -54,43 +54,43 @@ class Cluster:
     name: str = CONTEXT
 
     def load(self, image: str) -> None:
-        """Copy an image of the Docker engine to every node that does not have it."""
+        """Copy an image from the Docker engine to every node that does not have it."""
         if self.nodes_with(image) != set(self.workers):
             subprocess.run(
                 [str(PROGRAM), "load", "--name", self.name, image], check=True, capture_output=True
             )
 
     def run(self, program: str, *arguments: str, timeout: float = 300) -> str:
-        """What helm or kubectl prints.
+        """Return the output of helm or kubectl.
 
         Raises:
-            CommandFailedError: it exits with another status than 0.
+            CommandFailedError: its exit status is not 0.
         """
         environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
         command = [str(find_tool(program)), *arguments]
-        ended = subprocess.run(
+        done = subprocess.run(
             command, env=environment, capture_output=True, text=True, check=False, timeout=timeout
         )
-        if ended.returncode:
-            raise CommandFailedError(f"{' '.join(command)}\n{ended.stdout}{ended.stderr}")
-        return ended.stdout
+        if done.returncode:
+            raise CommandFailedError(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+        return done.stdout
 
     def kubectl(self, *arguments: str) -> str:
         return self.run("kubectl", *arguments)
 
     def get(self, *arguments: str) -> dict[str, Any]:
-        """An object, or a list of them."""
+        """Return an object, or a list of objects."""
         return json.loads(self.kubectl("get", *arguments, "--output", "json"))
 
     def apply(self, manifest: dict[str, Any], namespace: str) -> None:
-        """Create or change an object."""
+        """Create or update an object."""
         with NamedTemporaryFile("w", suffix=".json") as file:
             json.dump(manifest, file)
             file.flush()
             self.kubectl("apply", "-n", namespace, "-f", file.name)
 
     def make_namespace(self, name: str) -> None:
-        """As a hospital has it: Pod Security `restricted` enforced."""
+        """Create a namespace that enforces Pod Security `restricted`."""
         self.kubectl("create", "namespace", name)
         self.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
 
@@ -101,7 +101,7 @@ class Cluster:
         return self.kubectl("exec", "-n", namespace, pod, "--", *command)
 
     def nodes_with(self, image: str) -> set[str]:
-        """The workers that hold an image."""
+        """Return the workers that have an image."""
         return {node for node in self.workers if image in _ctr(node)}
 
     @property
@@ -118,7 +118,7 @@ def _ctr(node: str) -> str:
 
 @dataclass
 class Release:
-    """The server or a site, installed from its release folder with the charts."""
+    """A server or site that is installed from its release folder."""
 
     cluster: Cluster
     name: str
@@ -127,19 +127,19 @@ class Release:
     folder: Path
     """release/NAME."""
     extra: list[str] = field(default_factory=list)
-    """Options for helm beside the release's own values."""
+    """Further options for helm."""
 
     @property
     def pod(self) -> str:
         return f"{self.name}-0"
 
     def apply_key(self, folder: Path | None = None) -> None:
-        """The one Secret that the operator received."""
+        """Create the Secret with the private key."""
         file = (folder or self.folder) / "key-secret.yaml"
         self.cluster.kubectl("apply", "-n", self.namespace, "-f", str(file))
 
     def install(self, *options: str) -> str:
-        """As INSTALL.md says; helm's notes."""
+        """Install as in INSTALL.md, and return helm's notes."""
         return self._helm("install", *options)
 
     def upgrade(self, *options: str) -> str:
@@ -153,7 +153,7 @@ class Release:
         self.cluster.kubectl("wait", "-n", self.namespace, f"pod/{self.pod}", "--for=delete", "--timeout=60s")
 
     def test(self) -> str:
-        """`helm test`, with the logs of its pod."""
+        """Run `helm test`, and return its output with the logs of its pod."""
         return self.cluster.run("helm", "test", self.name, "--namespace", self.namespace, "--logs")
 
     def wait_until_ready(self, seconds: int = 240) -> None:
@@ -176,9 +176,9 @@ class Release:
         return self.cluster.get("pod", "-n", self.namespace, self.pod)["spec"]["nodeName"]
 
     def exit_reason(self) -> tuple[int, str]:
-        """Exit code and termination message of the parent, once it has ended."""
+        """Wait until the parent exits, and return its exit code and termination message."""
 
-        def ended() -> tuple[int, str] | None:
+        def exited() -> tuple[int, str] | None:
             status = self.cluster.get("pod", "-n", self.namespace, self.pod).get("status", {})
             for container in status.get("containerStatuses", []):
                 for state in (container["state"], container.get("lastState", {})):
@@ -186,7 +186,7 @@ class Release:
                         return state["terminated"]["exitCode"], state["terminated"].get("message", "")
             return None
 
-        return eventually(ended, 180, f"{self.pod} has ended", pause=0.5, tolerating=[CommandFailedError])
+        return eventually(exited, 180, f"{self.pod} has exited", pause=0.5, tolerating=[CommandFailedError])
 
     def _helm(self, verb: str, *options: str) -> str:
         return self.cluster.run(

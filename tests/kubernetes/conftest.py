@@ -1,4 +1,4 @@
-"""One cluster for the whole run; in it a server and two sites, as three operators install them."""
+"""A server and two sites in the cluster, installed with helm as by three operators."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ deployment:
 
 @pytest.fixture(scope="session")
 def project(cluster_image: Image, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Workspace]:
-    """A provisioned federation whose runtime image is on every node."""
+    """Provision a federation whose runtime image is on every node."""
     folder = tmp_path_factory.mktemp("cluster")
     (folder / "project.yml").write_text(
         PROJECT.format(registry=cluster_image.registry, tag=cluster_image.tag)
@@ -57,7 +57,7 @@ def project(cluster_image: Image, tmp_path_factory: pytest.TempPathFactory) -> t
 
 @dataclass(frozen=True)
 class Federation:
-    """What is installed, each by another operator."""
+    """The installed releases."""
 
     cluster: Cluster
     server: Release
@@ -70,7 +70,7 @@ class Federation:
 
 
 def release_of(cluster: Cluster, workspace: Workspace, name: str) -> Release:
-    """The release of a participant, not yet installed."""
+    """Return the release of a participant, which is not yet installed."""
     chart = "flare-server" if name == "flare-server" else "flare-client"
     namespace = f"fed-{name.removeprefix('flare-')}"
     return Release(cluster, name, namespace, chart, workspace.release / name)
@@ -78,7 +78,7 @@ def release_of(cluster: Cluster, workspace: Workspace, name: str) -> Release:
 
 @pytest.fixture(scope="session")
 def federation(cluster: Cluster, project: tuple[Project, Workspace]) -> Iterator[Federation]:
-    """A server and two sites, ready."""
+    """Install a server and two sites, and wait until they are ready."""
     names = ("flare-server", "site-1", "site-2")
     server, site_1, site_2 = (release_of(cluster, project[1], name) for name in names)
     made = Federation(cluster, server, site_1, site_2)
@@ -93,15 +93,22 @@ def federation(cluster: Cluster, project: tuple[Project, Workspace]) -> Iterator
     cluster.remove_namespaces(*(release.namespace for release in made.releases))
 
 
-@pytest.fixture
-def newcomer(federation: Federation, project: tuple[Project, Workspace]) -> Iterator[Release]:
-    """A third site of the federation, in a namespace of this test with its key, not yet installed."""
-    release = release_of(federation.cluster, project[1], "site-3")
+@contextlib.contextmanager
+def third_site(federation: Federation, workspace: Workspace) -> Iterator[Release]:
+    """Create a namespace with the key of a third site, which is not yet installed."""
+    release = release_of(federation.cluster, workspace, "site-3")
     release.namespace = f"fed-site-3-{uuid.uuid4().hex[:6]}"
     federation.cluster.make_namespace(release.namespace)
     release.apply_key()
     yield release
-    # The site goes now, since the next test's has the same kit; Kubernetes takes its time over the namespace.
+    # Wait until the site is gone, because the next test uses its kit.
     with contextlib.suppress(CommandFailedError):
         release.uninstall()
     federation.cluster.kubectl("delete", "namespace", release.namespace, "--wait=false")
+
+
+@pytest.fixture
+def newcomer(federation: Federation, project: tuple[Project, Workspace]) -> Iterator[Release]:
+    """A third site with a namespace and a key; the test installs it."""
+    with third_site(federation, project[1]) as release:
+        yield release

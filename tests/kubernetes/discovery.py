@@ -1,8 +1,7 @@
-"""Prometheus' discovery of pods, for a Prometheus that was built without it, as Debian's is.
+"""Replace Prometheus' discovery of pods by files, for Debian's Prometheus, which is built without it.
 
-What `kubernetes_sd_configs` of role pod would find is written down once, with the labels that Prometheus
-documents for it, and read by `file_sd_configs`. All else of a configuration stays as it is: whoever wrote it
-still says which of these pods are scraped, where and under which labels.
+The targets of `kubernetes_sd_configs` with role pod are written to files for `file_sd_configs`, with the
+labels that Prometheus documents. The rest of the configuration stays unchanged.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ from tests.kubernetes.cluster import Cluster
 
 
 def files_for(configuration: str, cluster: Cluster) -> dict[str, str]:
-    """A configuration whose pods are found in files, and these files.
+    """Return a configuration with file discovery, and its files.
 
     Args:
-        configuration: of a Prometheus; it discovers pods alone.
-        cluster: where they are.
+        configuration: a configuration that discovers pods only.
+        cluster: the cluster of the pods.
 
     Returns:
-        Name -> text; all of them belong into one folder.
+        Name -> text of the files, which belong into one folder.
     """
     document = yaml.safe_load(configuration)
     files = {}
@@ -40,7 +39,7 @@ def files_for(configuration: str, cluster: Cluster) -> dict[str, str]:
 
 
 def pods_of(cluster: Cluster, namespaces: list[str] | None) -> Iterator[dict[str, Any]]:
-    """A target for each port of each container, and one for a container without any."""
+    """Yield a target for each port of each container, and one for a container without ports."""
     for pod in cluster.get("pods", "--all-namespaces")["items"]:
         meta, address = pod["metadata"], pod["status"].get("podIP")
         if not address or (namespaces and meta["namespace"] not in namespaces):
@@ -72,6 +71,6 @@ def _of_pod(pod: dict[str, Any]) -> dict[str, str]:
 
 
 def _prefixed(part: str, values: dict[str, Any]) -> dict[str, str]:
-    """Prometheus' labels for these: what a label may not hold is an underscore."""
+    """Return the labels for these values, with underscores for characters that labels must not have."""
     prefix = f"__meta_kubernetes_pod_{part}_" if part else "__meta_kubernetes_pod_"
     return {prefix + re.sub(r"[^a-zA-Z0-9_]", "_", name): str(value) for name, value in values.items()}

@@ -1,4 +1,4 @@
-"""The job `hospital` on a cluster, held against averaging by hand."""
+"""Compare the job `hospital` on a cluster with the same training without a federation."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from deploy.demo.measured import logged
+
 from fl_app.jobs.hospital.job import HospitalParameters
 from tests.federation.federation import Federation
 from tests.unit.hospital.averaging import average
 
 
-def submitted_with(parameters: HospitalParameters) -> list[str]:
-    """The words that make `flarefleet submit` take these parameters."""
+def parameter_options(parameters: HospitalParameters) -> list[str]:
+    """Return the options of `flarefleet submit` for these parameters."""
     settings = [f"{name}={value}" for name, value in parameters.model_dump(exclude_none=True).items()]
     return [word for one in settings for word in ("--set", one)]
 
 
-def is_what_averaging_by_hand_comes_to(
+def assert_equals_local_training(
     federation: Federation, job_id: str, parameters: HospitalParameters, results: Path
 ) -> None:
-    """Weights and accuracies of a finished job are those of the same training without a federation."""
+    """Check that weights and accuracies of a finished job equal those of training without a federation."""
     fetched = federation.flarefleet("fetch", job_id, str(results))
     assert fetched.returncode == 0, fetched.stderr
     torch.set_num_threads(1)

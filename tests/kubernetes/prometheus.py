@@ -1,4 +1,4 @@
-"""Prometheus in the cluster: on what the operator makes of the chart's monitor, or on the chart's file."""
+"""Prometheus in the cluster, with the operator's configuration or with the chart's."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from tests.kubernetes.cluster import CHECKOUT, PROGRAM, Cluster, CommandFailedEr
 from tests.prometheus import Prometheus
 
 NAMESPACE = "monitoring"
-"""Of the operator, as `cluster monitoring` makes it. The Prometheus that it runs there is Debian's, which was
-built without the discovery of pods and refuses what the operator writes: see `discovery`.
+"""Namespace of the operator that `cluster monitoring` installs. It runs Debian's Prometheus, which cannot
+discover pods and rejects the operator's configuration: see `discovery`.
 """
 LABEL = "release=kube-prometheus-stack"
-"""By which that Prometheus picks its monitors and rules."""
+"""Label by which that Prometheus selects its monitors and rules."""
 IMAGE = "localhost/prometheus:1"
-"""On every node after `cluster monitoring`."""
+"""Image that `cluster monitoring` copies to every node."""
 INTERVAL = 2
 """Seconds between two scrapes in tests."""
 CHART = CHECKOUT / "helm" / "flare-monitoring"
 
 
 def install_operator(cluster: Cluster) -> None:
-    """The Prometheus operator and a Prometheus, unless they are there."""
+    """Install the Prometheus operator and a Prometheus, unless they are installed."""
     try:
         cluster.get("statefulset", "-n", NAMESPACE, "prometheus-prometheus")
     except CommandFailedError:
@@ -42,7 +42,7 @@ def install_operator(cluster: Cluster) -> None:
 
 @contextmanager
 def chart(cluster: Cluster, release: str, namespace: str, *settings: str) -> Iterator[None]:
-    """A release of flare-monitoring, for as long as the block runs."""
+    """Install a release of flare-monitoring for the duration of the block."""
     quick = f"scrape.interval={INTERVAL}s,scrape.timeout={INTERVAL}s"
     cluster.run(
         *("helm", "upgrade", "--install", release, str(CHART), "--namespace", namespace, "--set", quick),
@@ -56,7 +56,7 @@ def chart(cluster: Cluster, release: str, namespace: str, *settings: str) -> Ite
 
 @contextmanager
 def api_server(cluster: Cluster) -> Iterator[str]:
-    """Its address on this machine, as `kubectl proxy` gives it."""
+    """Run `kubectl proxy` and yield its URL."""
     with subprocess.Popen(
         [str(find_tool("kubectl")), "proxy", "--port=0"],
         env={**os.environ, "KUBECONFIG": str(cluster.kubeconfig)},
@@ -71,11 +71,11 @@ def api_server(cluster: Cluster) -> Iterator[str]:
 
 
 def by_the_operator(cluster: Cluster) -> tuple[str, dict[str, str]]:
-    """The configuration that the operator made of all monitors, and the files of rules that it made."""
+    """Return the configuration and the rule files that the operator generated."""
     secret = cluster.get("secret", "-n", NAMESPACE, "prometheus-prometheus")["data"]["prometheus.yaml.gz"]
     rules = cluster.get("configmaps", "-n", NAMESPACE, "-l", "prometheus-name=prometheus")["items"]
     text = gzip.decompress(base64.b64decode(secret)).decode()
-    document = yaml.safe_load(text.replace("$(SHARD)", "0"))  # as its reloader does, in a Prometheus alone
+    document = yaml.safe_load(text.replace("$(SHARD)", "0"))  # as without shards
     files = {name: text for one in rules for name, text in one["data"].items()}
     document["rule_files"] = sorted(files)
     return yaml.safe_dump(document), files
@@ -85,14 +85,14 @@ def by_the_operator(cluster: Cluster) -> tuple[str, dict[str, str]]:
 def running(
     cluster: Cluster, api: str, namespace: str, files: Mapping[str, str], folder: Path
 ) -> Iterator[Prometheus]:
-    """A Prometheus in a namespace, for as long as the block runs.
+    """Run a Prometheus in a namespace for the duration of the block.
 
     Args:
-        cluster: where it runs.
-        api: as `api_server` gives it.
-        namespace: where in it.
-        files: prometheus.yml, and what that names.
-        folder: for its manifest.
+        cluster: the cluster.
+        api: URL of `api_server`.
+        namespace: the namespace.
+        files: prometheus.yml and the files that it names.
+        folder: folder for the manifest.
     """
     name = f"prometheus-{uuid.uuid4().hex[:6]}"
     file = folder / f"{name}.json"
@@ -106,7 +106,6 @@ def running(
 
 
 def _manifest(name: str, namespace: str, files: Mapping[str, str]) -> dict[str, object]:
-    """A pod and its files."""
     folder = "/etc/prometheus/flarefleet"
     metadata = {"name": name, "namespace": namespace}
     return {

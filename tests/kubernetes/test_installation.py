@@ -1,4 +1,4 @@
-"""A hospital's installation: its folder, the charts and the image, in a namespace that is `restricted`."""
+"""Installation with helm in a `restricted` namespace, from a release folder, the charts and the image."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from tests.kubernetes.conftest import Federation
 pytestmark = pytest.mark.kubernetes
 
 
-def test_helm_test_proves_that_the_server_accepts_jobs_and_is_this_federations(
+def test_helm_test_checks_the_server_and_its_certificate(
     federation: Federation,
 ) -> None:
-    said = federation.server.test()
-    assert "Succeeded" in said
-    assert "certificate valid until" in said
+    output = federation.server.test()
+    assert "Succeeded" in output
+    assert "certificate valid until" in output
 
 
-def test_the_notes_of_an_install_name_the_next_commands_and_those_work(newcomer: Release) -> None:
-    said = [line.strip() for line in newcomer.install().splitlines()]
-    wait = next(line for line in said if " rollout status " in line)
-    prove = next(line for line in said if line.startswith("helm test "))
+def test_the_commands_in_the_notes_of_an_installation_work(newcomer: Release) -> None:
+    output = [line.strip() for line in newcomer.install().splitlines()]
+    wait = next(line for line in output if " rollout status " in line)
+    prove = next(line for line in output if line.startswith("helm test "))
     for program, *words in (shlex.split(wait), shlex.split(prove)):
         newcomer.cluster.run(program, *words)
-    assert f"`helm uninstall` keeps the volume workspace-{newcomer.pod}." in said
+    assert f"`helm uninstall` keeps the volume workspace-{newcomer.pod}." in output
 
 
-def test_helm_test_proves_that_a_site_is_registered(federation: Federation) -> None:
+def test_helm_test_checks_that_a_site_is_registered(federation: Federation) -> None:
     assert "Succeeded" in federation.site_1.test()
 
 
-def test_helm_test_fails_with_the_reason_while_the_server_is_gone(federation: Federation) -> None:
+def test_helm_test_fails_with_the_reason_while_the_server_is_down(federation: Federation) -> None:
     cluster = federation.cluster
     scale = ("scale", "-n", "fed-server", "statefulset/flare-server")
     cluster.kubectl(*scale, "--replicas=0")
@@ -58,32 +58,32 @@ def test_helm_test_fails_with_the_reason_while_the_server_is_gone(federation: Fe
     assert "Succeeded" in federation.site_2.test()
 
 
-def test_the_parent_has_no_token_no_writable_root_and_no_root(federation: Federation) -> None:
-    said = federation.site_1.python(
+def test_the_parent_has_no_token_no_writable_root_file_system_and_is_not_root(federation: Federation) -> None:
+    output = federation.site_1.python(
         "import os, json\n"
         "try: open('/opt/x', 'w'); root = 'writable'\n"
         "except OSError as error: root = error.strerror\n"
         "print(json.dumps({'uid': os.getuid(), 'root': root,"
         " 'token': os.path.exists('/var/run/secrets/kubernetes.io')}))"
     )
-    assert json.loads(said) == {"uid": 10001, "root": "Read-only file system", "token": False}
+    assert json.loads(output) == {"uid": 10001, "root": "Read-only file system", "token": False}
 
 
-def test_the_private_key_can_be_read_by_the_parent_alone_and_is_not_in_the_workspace(
+def test_only_the_parent_can_read_the_private_key_which_is_not_in_the_workspace(
     federation: Federation,
 ) -> None:
-    said = federation.site_1.python(
+    output = federation.site_1.python(
         "import os; f = os.stat('/run/secrets/flare/client.key'); print(oct(f.st_mode & 0o777), f.st_gid)\n"
         "print([d for d, _, names in os.walk('/var/lib/flare') for n in names"
         " if n.endswith('.key') and not os.path.islink(os.path.join(d, n))])"
     )
-    assert said.split("\n")[:2] == ["0o440 10001", "[]"]
+    assert output.split("\n")[:2] == ["0o440 10001", "[]"]
 
 
 def test_tini_is_the_first_process(federation: Federation) -> None:
     assert "tini" in federation.site_1.python("print(open('/proc/1/cmdline').read())")
 
 
-def test_a_pod_that_is_not_restricted_is_refused_there(federation: Federation) -> None:
+def test_a_pod_that_is_not_restricted_is_rejected(federation: Federation) -> None:
     with pytest.raises(CommandFailedError, match="violates PodSecurity"):
         federation.cluster.kubectl("run", "-n", "fed-site-1", "intruder", "--image=localhost/busybox:1")

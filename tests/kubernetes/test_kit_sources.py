@@ -1,4 +1,4 @@
-"""Where the public part of a kit comes from, besides values: existing ConfigMaps, or the site's own image."""
+"""Other sources of a kit than values: existing ConfigMaps, or the site's image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.kubernetes.cluster import Release
 pytestmark = pytest.mark.kubernetes
 
 
-def test_a_kit_in_config_maps_of_the_hospitals_own(newcomer: Release) -> None:
+def test_a_kit_in_existing_config_maps(newcomer: Release) -> None:
     for folder in ("startup", "local"):
         newcomer.cluster.kubectl(
             *("create", "configmap", "-n", newcomer.namespace, f"own-{folder}"),
@@ -35,7 +35,7 @@ def test_a_kit_in_config_maps_of_the_hospitals_own(newcomer: Release) -> None:
 def image_on_a_node(
     newcomer: Release, project: tuple[Project, Workspace], engine: docker.DockerClient
 ) -> Iterator[tuple[str, str]]:
-    """The site's own image, with its kit, and the one node that has it."""
+    """Build the site's image with its kit, and copy it to one node."""
     name = site_image(project[0], newcomer.name)
     build_site(project[0], newcomer.name, kit_layer(project[1].kit(newcomer.name), source_date_epoch()))
     node = newcomer.cluster.workers[0]
@@ -47,7 +47,7 @@ def image_on_a_node(
     engine.images.remove(name)
 
 
-def test_a_kit_in_the_sites_own_image(newcomer: Release, image_on_a_node: tuple[str, str]) -> None:
+def test_a_kit_in_the_sites_image(newcomer: Release, image_on_a_node: tuple[str, str]) -> None:
     name, node = image_on_a_node
     repository, _, tag = name.rpartition(":")
     registry, _, repository = repository.partition("/")

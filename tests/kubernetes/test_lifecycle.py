@@ -1,4 +1,4 @@
-"""Upgrade, rollback, uninstall, reinstall, a drained node, what is wrong: what is kept, and what is said."""
+"""Upgrade, rollback, uninstall, reinstall, drained nodes, and invalid configurations."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def with_file_in_the_kit(tmp_path: Path, name: str, text: str) -> Path:
     return file
 
 
-def test_an_upgrade_without_a_change_leaves_the_pod_alone(federation: Federation) -> None:
+def test_an_upgrade_without_a_change_keeps_the_pod(federation: Federation) -> None:
     before = federation.site_1.pod_uid
     federation.site_1.upgrade()
     federation.site_1.wait_until_ready()
     assert federation.site_1.pod_uid == before
 
 
-def test_a_changed_kit_starts_the_pod_again_with_it(federation: Federation, tmp_path: Path) -> None:
+def test_a_changed_kit_restarts_the_pod(federation: Federation, tmp_path: Path) -> None:
     site = federation.site_1
     before = site.pod_uid
     site.upgrade("--values", str(with_file_in_the_kit(tmp_path, "marker.txt", "changed\n")))
@@ -49,7 +49,7 @@ def test_a_changed_kit_starts_the_pod_again_with_it(federation: Federation, tmp_
 
 @pytest.fixture
 def next_image(federation: Federation, project: tuple[Project, Workspace]) -> Iterator[Image]:
-    """The runtime image under another tag, on every node, as a new release of it would be."""
+    """Tag the runtime image on every node as a new release."""
     image = project[0].image.model_copy(update={"tag": f"{project[0].image.tag}-next"})
     before, after = (f"docker.io/{runtime_image(one)}" for one in (project[0].image, image))
 
@@ -67,18 +67,18 @@ def test_an_upgrade_to_another_image_runs_it_on_the_same_volume(
     federation: Federation, next_image: Image
 ) -> None:
     site, cluster = federation.site_1, federation.cluster
-    site.exec("touch", "/var/lib/flare/of-the-image-before")
+    site.exec("touch", "/var/lib/flare/of-the-previous-image")
     site.upgrade("--set", f"image.tag={next_image.tag}-{next_image.variant}")
     site.wait_until_ready()
     (container,) = cluster.get("pod", "-n", site.namespace, site.pod)["spec"]["containers"]
     assert container["image"] == runtime_image(next_image)
-    assert "of-the-image-before" in site.exec("ls", "/var/lib/flare")
+    assert "of-the-previous-image" in site.exec("ls", "/var/lib/flare")
     assert "Succeeded" in site.test()
     site.rollback()
     site.wait_until_ready()
 
 
-def test_a_rollback_mends_an_upgrade_to_an_image_that_is_not_there(federation: Federation) -> None:
+def test_a_rollback_repairs_an_upgrade_to_a_missing_image(federation: Federation) -> None:
     site = federation.site_2
     site.upgrade("--set", "image.tag=not-there,image.pullPolicy=Never")
 
@@ -87,13 +87,13 @@ def test_a_rollback_mends_an_upgrade_to_an_image_that_is_not_there(federation: F
         waiting = [one["state"].get("waiting", {}) for one in status.get("containerStatuses", [])]
         return any(one.get("reason") == "ErrImageNeverPull" for one in waiting)
 
-    eventually(does_not_start, 180, "the upgrade fails", pause=0.5, tolerating=[CommandFailedError])
+    eventually(does_not_start, 180, "the pod cannot start", pause=0.5, tolerating=[CommandFailedError])
     site.rollback()
     site.wait_until_ready()
     assert "Succeeded" in site.test()
 
 
-def test_an_uninstall_leaves_the_volume_and_nothing_else_and_a_reinstall_takes_it_up(
+def test_an_uninstall_keeps_only_the_volume_which_a_reinstall_uses(
     federation: Federation,
 ) -> None:
     site, cluster = federation.site_2, federation.cluster
@@ -112,20 +112,20 @@ def test_an_uninstall_leaves_the_volume_and_nothing_else_and_a_reinstall_takes_i
     assert "Succeeded" in site.test()
 
 
-def test_the_volume_goes_with_the_release_where_that_is_asked(newcomer: Release) -> None:
+def test_the_volume_is_deleted_with_the_release_if_configured(newcomer: Release) -> None:
     newcomer.install("--set", "persistence.whenDeleted=Delete")
     newcomer.wait_until_ready()
     newcomer.uninstall()
     eventually(
         lambda: not newcomer.cluster.get("pvc", "-n", newcomer.namespace)["items"],
         30,
-        "the volume goes",
+        "the volume is deleted",
         tolerating=[CommandFailedError],
     )
 
 
-def test_a_release_stops_within_its_grace(federation: Federation) -> None:
-    """NVFlare as PID 1 ignores SIGTERM and takes the whole grace period; ours must not."""
+def test_a_pod_stops_within_its_grace_period(federation: Federation) -> None:
+    """NVFlare as PID 1 would ignore SIGTERM until the grace period ends."""
     site = federation.site_1
     before = site.pod_uid
     federation.cluster.kubectl("delete", "pod", "-n", site.namespace, site.pod, "--timeout=20s")
@@ -133,7 +133,7 @@ def test_a_release_stops_within_its_grace(federation: Federation) -> None:
     site.wait_until_ready()
 
 
-def test_a_drained_node_gives_its_pods_to_another_and_the_federation_is_whole(federation: Federation) -> None:
+def test_the_pods_of_a_drained_node_move_and_become_ready(federation: Federation) -> None:
     cluster, node = federation.cluster, federation.server.node
     moved = [release for release in federation.releases if release.node == node]
     drain = ("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=90s")
@@ -147,7 +147,7 @@ def test_a_drained_node_gives_its_pods_to_another_and_the_federation_is_whole(fe
         cluster.kubectl("uncordon", node)
 
 
-def test_a_drain_waits_for_a_site_that_its_operator_lets_nobody_disturb(newcomer: Release) -> None:
+def test_a_disruption_budget_of_zero_blocks_a_drain(newcomer: Release) -> None:
     cluster = newcomer.cluster
     newcomer.install("--set", "podDisruptionBudget.maxUnavailable=0")
     newcomer.wait_until_ready()
@@ -161,13 +161,12 @@ def test_a_drain_waits_for_a_site_that_its_operator_lets_nobody_disturb(newcomer
     assert newcomer.pod_uid == before
 
 
-def test_the_key_of_another_site_is_refused_with_words(newcomer: Release, federation: Federation) -> None:
+def test_the_key_of_another_site_is_rejected(newcomer: Release, federation: Federation) -> None:
     secret = yaml.safe_load((federation.site_1.folder / "key-secret.yaml").read_text())
     secret["metadata"]["name"] = "site-3-key"
-    wrong = json.dumps(secret)
     newcomer.cluster.kubectl("delete", "secret", "-n", newcomer.namespace, "site-3-key")
     file = federation.site_1.folder.parent.parent / "wrong-key.json"
-    file.write_text(wrong)
+    file.write_text(json.dumps(secret))
     newcomer.cluster.kubectl("apply", "-n", newcomer.namespace, "-f", str(file))
     newcomer.install()
     code, message = newcomer.exit_reason()
@@ -175,7 +174,7 @@ def test_the_key_of_another_site_is_refused_with_words(newcomer: Release, federa
     assert "key" in message
 
 
-def test_an_upgrade_to_another_nvflare_is_refused_with_words_and_a_rollback_mends_it(
+def test_an_upgrade_to_another_nvflare_is_rejected_and_a_rollback_repairs_it(
     newcomer: Release, tmp_path: Path
 ) -> None:
     newcomer.install()
@@ -184,11 +183,11 @@ def test_an_upgrade_to_another_nvflare_is_refused_with_words_and_a_rollback_mend
     facts = json.loads(values["kit"]["files"]["local"]["flarefleet.json"]) | {"nvflare": "2.8.0"}
     newcomer.upgrade("--values", str(with_file_in_the_kit(tmp_path, "flarefleet.json", json.dumps(facts))))
 
-    def refused() -> str | None:  # the pod before ends, too, as it was asked to
+    def rejected() -> str | None:  # the previous pod exits, too
         code, message = newcomer.exit_reason()
         return message if code == 12 else None
 
-    message = eventually(refused, 180, "the upgrade is refused", pause=0.5, tolerating=[CommandFailedError])
+    message = eventually(rejected, 180, "the upgrade is rejected", pause=0.5, tolerating=[CommandFailedError])
     assert "2.8.0" in message
     assert "2.9.0" in message
 
@@ -197,7 +196,7 @@ def test_an_upgrade_to_another_nvflare_is_refused_with_words_and_a_rollback_mend
     newcomer.wait_until_ready()
 
 
-def test_an_expired_certificate_is_told_with_its_day(
+def test_an_expired_certificate_is_reported_with_its_date(
     newcomer: Release, project: tuple[Project, Workspace], tmp_path: Path
 ) -> None:
     certificate = tmp_path / "client.crt"
@@ -212,7 +211,7 @@ def test_an_expired_certificate_is_told_with_its_day(
     assert "flarefleet provision --renew" in message
 
 
-def test_a_volume_without_room_is_told(newcomer: Release) -> None:
+def test_a_full_volume_is_reported(newcomer: Release) -> None:
     newcomer.install("--set", "persistence.storageClassName=tiny,persistence.size=32Mi")
     newcomer.wait_until_ready()
     newcomer.exec("dd", "if=/dev/zero", "of=/var/lib/flare/filling", "bs=1M", "count=40", "status=none")

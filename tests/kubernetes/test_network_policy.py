@@ -1,4 +1,4 @@
-"""Who reaches whom, tried: a connection that must not be is refused, one that must be is made."""
+"""Network policies: allowed connections succeed, all others are blocked."""
 
 from __future__ import annotations
 
@@ -26,38 +26,38 @@ try:
     socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=4).close()
     print("reached")
 except OSError as error:
-    print("refused", error)
+    print("blocked", error)
 """
 
 
 def reaches(cluster: Cluster, namespace: str, pod: str, host: str, port: int) -> bool:
-    """Whether a connection from the pod is made; the name must resolve either way where DNS is allowed."""
-    said = cluster.exec(namespace, pod, "python3", "-c", CONNECT, host, str(port))
-    assert "Name or service not known" not in said
-    return said.startswith("reached")
+    """Return whether a pod can connect to a port. The host name must resolve in any case."""
+    output = cluster.exec(namespace, pod, "python3", "-c", CONNECT, host, str(port))
+    assert "Name or service not known" not in output
+    return output.startswith("reached")
 
 
 @pytest.fixture(scope="module")
-def strangers(federation: Federation, project: tuple[Project, Workspace]) -> Iterator[Cluster]:
-    """A pod in the namespace of monitoring, and one that belongs to nobody."""
+def outsiders(federation: Federation, project: tuple[Project, Workspace]) -> Iterator[Cluster]:
+    """Run a pod in the namespace of monitoring, and one in a namespace without a role."""
     cluster = federation.cluster
     existing = {one["metadata"]["name"] for one in cluster.get("namespaces")["items"]}
-    mine = [name for name in ("monitoring", "elsewhere") if name not in existing]
-    for name in mine:
+    created = [name for name in ("monitoring", "elsewhere") if name not in existing]
+    for name in created:
         cluster.kubectl("create", "namespace", name)
     image = runtime_image(project[0].image)
     sleeping = {"spec": {"terminationGracePeriodSeconds": 0}}
     for name in ("monitoring", "elsewhere"):
         cluster.kubectl(
-            *("run", "-n", name, "stranger", f"--image={image}", "--image-pull-policy=Never", "--command"),
+            *("run", "-n", name, "outsider", f"--image={image}", "--image-pull-policy=Never", "--command"),
             *(f"--overrides={json.dumps(sleeping)}", "--", "sleep", "infinity"),
         )
     for name in ("monitoring", "elsewhere"):
-        cluster.kubectl("wait", "-n", name, "pod/stranger", "--for=condition=Ready", "--timeout=60s")
+        cluster.kubectl("wait", "-n", name, "pod/outsider", "--for=condition=Ready", "--timeout=60s")
     yield cluster
     for name in ("monitoring", "elsewhere"):
-        cluster.kubectl("delete", "pod", "-n", name, "stranger", "--wait=false")
-    cluster.remove_namespaces(*mine) if mine else None
+        cluster.kubectl("delete", "pod", "-n", name, "outsider", "--wait=false")
+    cluster.remove_namespaces(*created) if created else None
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def strangers(federation: Federation, project: tuple[Project, Workspace]) -> Ite
         (SITE_2, 8102, False),
     ],
 )
-def test_a_site_reaches_the_servers_federation_port_and_nothing_else_of_the_federation(
+def test_a_site_reaches_only_the_servers_federation_port(
     federation: Federation, host: str, port: int, may: bool
 ) -> None:
     assert reaches(federation.cluster, "fed-site-1", "site-1-0", host, port) is may
@@ -79,8 +79,8 @@ def test_a_site_does_not_reach_the_kubernetes_api(federation: Federation) -> Non
     assert not reaches(federation.cluster, "fed-site-1", "site-1-0", "kubernetes.default.svc", 443)
 
 
-def test_a_site_does_not_reach_any_other_pod(federation: Federation, strangers: Cluster) -> None:
-    address = strangers.get("pod", "-n", "elsewhere", "stranger")["status"]["podIP"]
+def test_a_site_reaches_no_other_pod(federation: Federation, outsiders: Cluster) -> None:
+    address = outsiders.get("pod", "-n", "elsewhere", "outsider")["status"]["podIP"]
     for port in (80, 443, 8002):
         assert not reaches(federation.cluster, "fed-site-1", "site-1-0", address, port)
 
@@ -101,7 +101,7 @@ def test_the_server_reaches_no_site(federation: Federation) -> None:
         ("elsewhere", SERVER, 8002, True),
     ],
 )
-def test_strangers_reach_only_what_is_theirs(
-    strangers: Cluster, namespace: str, host: str, port: int, may: bool
+def test_other_pods_reach_only_the_allowed_ports(
+    outsiders: Cluster, namespace: str, host: str, port: int, may: bool
 ) -> None:
-    assert reaches(strangers, namespace, "stranger", host, port) is may
+    assert reaches(outsiders, namespace, "outsider", host, port) is may

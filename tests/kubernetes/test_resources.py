@@ -1,13 +1,18 @@
-"""What a site is given: its data, its GPU, and, only where it launches pods, a right in its namespace."""
+"""Resources of a site: datasets, GPUs, priority, and permissions if it launches pods."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import pytest
 
+from deploy.project import Project
+from deploy.workspace import Workspace
 from tests.kubernetes.cluster import CommandFailedError, Release
+from tests.kubernetes.conftest import Federation, third_site
 from tests.kubernetes.test_network_policy import reaches
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.kubernetes
 
@@ -19,58 +24,55 @@ CLAIM = {
 }
 
 
-def test_data_is_at_its_path_and_cannot_be_changed(
-    newcomer: Release, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    file = tmp_path_factory.mktemp("claim") / "claim.json"
-    file.write_text(json.dumps(CLAIM))
-    newcomer.cluster.kubectl("apply", "-n", newcomer.namespace, "-f", str(file))
-    newcomer.install("--set", "datasets.training.claim=village-data")
-    newcomer.wait_until_ready()
-    assert newcomer.exec("ls", "-d", "/data/training").strip() == "/data/training"
+@pytest.fixture(scope="module")
+def site(
+    federation: Federation, project: tuple[Project, Workspace], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Release]:
+    """Install a site with a dataset, a GPU and a priority. Later tests of this file upgrade it."""
+    with third_site(federation, project[1]) as release:
+        file = tmp_path_factory.mktemp("claim") / "claim.json"
+        file.write_text(json.dumps(CLAIM))
+        kubectl, priority = release.cluster.kubectl, f"flare-{release.namespace[-6:]}"
+        kubectl("apply", "-n", release.namespace, "-f", str(file))
+        kubectl("create", "priorityclass", priority, "--value=1234", "--preemption-policy=Never")
+        try:
+            release.install(
+                *("--set", "datasets.training.claim=village-data"),
+                *("--set", f"gpus=1,runtimeClassName=nvidia,priorityClassName={priority}"),
+            )
+            release.wait_until_ready()
+            yield release
+        finally:
+            kubectl("delete", "priorityclass", priority)
+
+
+def test_a_dataset_is_mounted_read_only(site: Release) -> None:
+    assert site.exec("ls", "-d", "/data/training").strip() == "/data/training"
     with pytest.raises(CommandFailedError, match="Read-only file system"):
-        newcomer.exec("touch", "/data/training/x")
+        site.exec("touch", "/data/training/x")
 
 
-def test_a_site_with_a_gpu_gets_one(newcomer: Release) -> None:
-    newcomer.install("--set", "gpus=1,runtimeClassName=nvidia")
-    newcomer.wait_until_ready()
-    devices = newcomer.python("import os; print(os.environ['NVIDIA_VISIBLE_DEVICES'])").strip()
-    assert devices == "0"
+def test_a_site_gets_a_gpu(site: Release) -> None:
+    assert site.python("import os; print(os.environ['NVIDIA_VISIBLE_DEVICES'])").strip() == "0"
 
 
-def test_a_site_that_asks_for_more_gpus_than_there_are_waits(newcomer: Release) -> None:
-    newcomer.install("--set", "gpus=9")
-    waiting = ("--for=condition=PodScheduled=false", "--timeout=30s")
-    newcomer.cluster.kubectl("wait", "-n", newcomer.namespace, f"pod/{newcomer.pod}", *waiting)
-    (condition,) = newcomer.cluster.get("pod", "-n", newcomer.namespace, newcomer.pod)["status"]["conditions"]
-    assert "Insufficient nvidia.com/gpu" in condition["message"]
+def test_a_site_has_the_configured_priority(site: Release) -> None:
+    spec = site.cluster.get("pod", "-n", site.namespace, site.pod)["spec"]
+    assert (spec["priority"], spec["preemptionPolicy"]) == (1234, "Never")
 
 
-def test_a_site_has_the_priority_that_its_operator_gives_it(newcomer: Release) -> None:
-    kubectl, name = newcomer.cluster.kubectl, f"flare-{newcomer.namespace[-6:]}"
-    kubectl("create", "priorityclass", name, "--value=1234", "--preemption-policy=Never")
-    try:
-        newcomer.install("--set", f"priorityClassName={name}")
-        newcomer.wait_until_ready()
-        spec = newcomer.cluster.get("pod", "-n", newcomer.namespace, newcomer.pod)["spec"]
-        assert (spec["priority"], spec["preemptionPolicy"]) == (1234, "Never")
-    finally:
-        kubectl("delete", "priorityclass", name)
-
-
-def test_a_site_that_launches_pods_may_do_that_and_no_more(newcomer: Release) -> None:
-    newcomer.install("--set", "launcher=pod")
-    newcomer.wait_until_ready()
-    account = f"--as=system:serviceaccount:{newcomer.namespace}:{newcomer.name}"
+def test_a_site_that_launches_pods_has_only_the_permissions_for_that(site: Release) -> None:
+    site.upgrade("--set", "launcher=pod")
+    site.wait_until_ready()
+    account = f"--as=system:serviceaccount:{site.namespace}:{site.name}"
 
     def may(*what: str) -> bool:
         try:
-            return newcomer.cluster.kubectl("auth", "can-i", *what, account).strip() == "yes"
+            return site.cluster.kubectl("auth", "can-i", *what, account).strip() == "yes"
         except CommandFailedError:
             return False
 
-    here = ("-n", newcomer.namespace)
+    here = ("-n", site.namespace)
     assert all(may(verb, "pods", *here) for verb in ("create", "get", "list", "watch", "delete"))
     assert may("create", "secrets", *here)
     assert may("get", "configmaps/site-3-jobs", *here)
@@ -78,4 +80,15 @@ def test_a_site_that_launches_pods_may_do_that_and_no_more(newcomer: Release) ->
     assert not may("create", "pods", "-n", "fed-site-1")
     assert not may("create", "pods", "--subresource=exec", *here)
     assert not may("get", "configmaps/kube-root-ca.crt", *here)
-    assert reaches(newcomer.cluster, newcomer.namespace, newcomer.pod, "kubernetes.default.svc", 443)
+    assert reaches(site.cluster, site.namespace, site.pod, "kubernetes.default.svc", 443)
+
+
+def test_a_site_that_requests_too_many_gpus_waits(site: Release) -> None:
+    site.upgrade("--set", "gpus=9")
+
+    def is_unschedulable() -> bool:
+        status = site.cluster.get("pod", "-n", site.namespace, site.pod)["status"]
+        messages = (one.get("message", "") for one in status.get("conditions", []))
+        return any("Insufficient nvidia.com/gpu" in message for message in messages)
+
+    eventually(is_unschedulable, 60, "no node can run the pod", tolerating=[CommandFailedError])

@@ -1,4 +1,4 @@
-"""The commands for kubectl and helm of runbooks and of the hospital's guide, each run as its page has it."""
+"""Run every kubectl and helm command of the runbooks and of the hospital's guide."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.waiting import eventually
 
 pytestmark = pytest.mark.kubernetes
 
-SAID = {
+EXPECTED = {
     "describe pod": r"Conditions:",
     "get pods,events": r"Running",
     "get pods -l flare/site": r"site-1-0 .*Running",
@@ -34,8 +34,8 @@ SAID = {
     "du -sh": r"/var/lib/flare[\s\S]*Avail",
     "urlopen": r"^200$",
 }
-"""What an answer must have for its reader to go on."""
-NO_ROOM = {
+"""Pattern that the output of a command must match."""
+UNSCHEDULABLE = {
     "metadata": {"labels": {"flare/role": "job"}},
     "spec": {
         "containers": [
@@ -54,15 +54,15 @@ NO_ROOM = {
         ]
     },
 }
-"""A job's pod for which no node has room."""
+"""A job pod that no node can run."""
 
 
 @pytest.fixture(scope="module")
 def waiting_pod(federation: Federation) -> Iterator[None]:
-    """A job's pod at site-1 that waits."""
+    """Run a job pod of site-1 that stays pending."""
     cluster, where = federation.cluster, ("-n", federation.site_1.namespace)
     cluster.kubectl(
-        "run", *where, "waiting", "--image=localhost/busybox:1", f"--overrides={json.dumps(NO_ROOM)}"
+        "run", *where, "waiting", "--image=localhost/busybox:1", f"--overrides={json.dumps(UNSCHEDULABLE)}"
     )
     cluster.kubectl("wait", *where, "pod/waiting", "--for=condition=PodScheduled=false", "--timeout=30s")
     yield
@@ -71,7 +71,7 @@ def waiting_pod(federation: Federation) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def restarted(federation: Federation) -> None:
-    """The server's container has ended once, and runs again."""
+    """Kill the server's container, and wait until it is running again."""
     server = federation.server
 
     def restarts() -> int:
@@ -81,18 +81,16 @@ def restarted(federation: Federation) -> None:
         return int(status["restartCount"])
 
     before = restarts()
-    with contextlib.suppress(CommandFailedError):  # it ends with its container
+    with contextlib.suppress(CommandFailedError):  # kubectl exec fails when the container exits
         server.python("import os, psutil; os.kill(psutil.Process(1).children()[0].pid, 9)")
-    eventually(
-        lambda: restarts() > before, 180, "Kubernetes starts it again", tolerating=[CommandFailedError]
-    )
+    eventually(lambda: restarts() > before, 180, "Kubernetes restarts it", tolerating=[CommandFailedError])
     for release in federation.releases:
         release.wait_until_ready()
 
 
 @pytest.fixture
 def enlargeable(newcomer: Release) -> Iterator[Release]:
-    """A site whose volume can be enlarged, as far as its StorageClass says."""
+    """Install a site whose StorageClass allows volume expansion."""
 
     def allow(expansion: bool) -> None:
         patch = json.dumps({"allowVolumeExpansion": expansion})
@@ -107,14 +105,14 @@ def enlargeable(newcomer: Release) -> Iterator[Release]:
 
 @pytest.fixture
 def folder(federation: Federation, tmp_path: Path) -> Path:
-    """Where the reader stands: the site's new release folder, and the charts."""
+    """Return a folder with the site's release folder and the charts."""
     shutil.copytree(federation.site_1.folder, tmp_path, dirs_exist_ok=True)
     (tmp_path / "helm").symlink_to(CHECKOUT / "helm")
     return tmp_path
 
 
 def site_of(command: Command, request: pytest.FixtureRequest, federation: Federation) -> Release:
-    """Whom a command is about; what it needs is there."""
+    """Return the release that a command is about, and prepare what the command needs."""
     if "patch pvc" in command.line:
         found: Release = request.getfixturevalue("enlargeable")
         return found
@@ -128,21 +126,21 @@ def site_of(command: Command, request: pytest.FixtureRequest, federation: Federa
 @pytest.mark.parametrize(
     "command", [pytest.param(one, id=str(one)) for one in runbook_commands(of_clusters=True)]
 )
-def test_a_runbooks_command_works(
+def test_a_command_of_a_runbook_works(
     federation: Federation, folder: Path, request: pytest.FixtureRequest, command: Command
 ) -> None:
     site = site_of(command, request, federation)
     job_id = str(uuid.uuid4())
     if "JOB-ID" in command.line:
         site.exec("mkdir", f"/var/lib/flare/{job_id}")
-    # What answers like a tracker, and is sure to be there, is the server's own telemetry.
+    # The server's telemetry stands in for a tracker.
     line = command.filled_in(
         {"NAMESPACE": site.namespace, "SITE": site.name, "JOB-ID": job_id, "MLFLOW": "127.0.0.1"}
     ).replace(":5000/health", ":9464/healthz")
 
     answer = run(line, folder)
 
-    for pattern in expected(command.line, SAID):
+    for pattern in expected(command.line, EXPECTED):
         assert re.search(pattern, answer, re.MULTILINE), answer
     if "JOB-ID" in command.line:
         assert job_id not in site.exec("ls", "/var/lib/flare")
@@ -152,25 +150,25 @@ def test_a_runbooks_command_works(
 def village(
     cluster: Cluster, federation: Federation, project: tuple[Project, Workspace]
 ) -> Iterator[Release]:
-    """site-3 as its hospital has it: a folder, and nothing in the cluster yet. Its namespace goes with it."""
+    """Return the release of site-3, which is not installed. Delete its namespace afterwards."""
     release = release_of(cluster, project[1], "site-3")
     yield release
     cluster.remove_namespaces(release.namespace, release.name)
 
 
 def of_the_guide(release: Release) -> list[str]:
-    """The hospital's guide, for that site in a namespace of its name."""
+    """Return the commands of the hospital's guide for that site."""
     lines = [one.line for one in commands_in(ROOT / "docs" / "hospital.md")]
     return [re.sub(r"\bhospital-1\b", release.name, line) for line in lines if "hospital-1" in line]
 
 
 def of_its_own_page(release: Release) -> list[str]:
-    """The page that lies in its release folder."""
+    """Return the commands of INSTALL.md in its release folder."""
     return [one.line for one in commands_in(release.folder / "INSTALL.md")]
 
 
 @pytest.mark.parametrize("page", [of_the_guide, of_its_own_page])
-def test_a_site_is_installed_by_the_commands_of_its_pages_one_after_the_other(
+def test_the_documented_commands_install_a_site(
     village: Release, page: Callable[[Release], list[str]], tmp_path: Path
 ) -> None:
     shutil.copytree(village.folder, tmp_path, dirs_exist_ok=True)

@@ -1,4 +1,4 @@
-"""`flarefleet up --runtime kubernetes`: what it promises beyond the other runtimes, and how it says no."""
+"""What is specific to the Kubernetes runtime, and its error messages."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ import json
 import os
 import re
 import subprocess
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
-from deploy.errors import Failed, InputError, MachineError
+from deploy.errors import Failed, InputError
 from deploy.project import Image
 from deploy.runtimes.protocol import SiteState
 from fl_app.jobs.hospital.job import HospitalParameters
 from tests.federation.federation import ADMIN, SERVER, Federation, write_project
 from tests.kubernetes.cluster import Cluster
-from tests.kubernetes.hospital import is_what_averaging_by_hand_comes_to, submitted_with
+from tests.kubernetes.hospital import assert_equals_local_training, parameter_options
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.kubernetes
@@ -29,7 +27,7 @@ PARAMETERS = HospitalParameters(rounds=2, local_epochs=1, hidden=7, seed=5)
 
 @pytest.fixture(scope="module")
 def clinics(cluster_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
-    """A server and three sites, up."""
+    """Start a server and three sites."""
     folder = tmp_path_factory.mktemp("clinics")
     made = Federation(
         write_project(folder, sites=3, name=f"clinics-{os.getpid()}", image=cluster_image, port=8002).parent,
@@ -43,34 +41,7 @@ def clinics(cluster_image: Image, tmp_path_factory: pytest.TempPathFactory) -> I
         made.remove()
 
 
-@pytest.fixture
-def new(cluster_image: Image, tmp_path: Path) -> Iterator[Callable[..., Federation]]:
-    """Makes federations of a server and a site, provisioned and not yet up; gone afterwards."""
-    made: list[Federation] = []
-
-    def make(own: dict[str, object] | None = None, image: Image = cluster_image) -> Federation:
-        project = write_project(tmp_path, sites=1, name=f"trial-{uuid.uuid4().hex[:6]}", image=image)
-        made.append(Federation(project.parent, "kubernetes"))
-        if own is not None:
-            (made[-1].workspace.release / "site-1" / "own.yaml").write_text(yaml.safe_dump(own))
-        return made[-1]
-
-    yield make
-    for federation in made:
-        federation.remove()
-
-
-def namespaces(cluster: Cluster, federation: Federation) -> list[str]:
-    """Those of the federation that are there to stay."""
-    return [
-        one["metadata"]["name"]
-        for one in cluster.get("namespaces")["items"]
-        if one["metadata"]["name"].startswith(f"{federation.project.name}-")
-        and one["status"]["phase"] == "Active"
-    ]
-
-
-def test_each_has_a_namespace_of_its_own_that_enforces_pod_security_restricted(
+def test_each_participant_has_a_namespace_that_enforces_pod_security_restricted(
     clinics: Federation, cluster: Cluster
 ) -> None:
     enforcing = cluster.get("namespaces", "-l", "pod-security.kubernetes.io/enforce=restricted")["items"]
@@ -80,13 +51,11 @@ def test_each_has_a_namespace_of_its_own_that_enforces_pod_security_restricted(
     assert used <= names
 
 
-def test_hospital_in_processes_of_the_pods_comes_to_the_model_that_averaging_by_hand_comes_to(
-    clinics: Federation, tmp_path: Path
-) -> None:
-    submitted = clinics.flarefleet("submit", "hospital", *submitted_with(PARAMETERS))
+def test_hospital_in_processes_equals_local_training(clinics: Federation, tmp_path: Path) -> None:
+    submitted = clinics.flarefleet("submit", "hospital", *parameter_options(PARAMETERS))
     assert submitted.returncode == 0, submitted.stderr
     assert "round 2/2" in submitted.stderr
-    is_what_averaging_by_hand_comes_to(clinics, submitted.stdout.strip(), PARAMETERS, tmp_path / "results")
+    assert_equals_local_training(clinics, submitted.stdout.strip(), PARAMETERS, tmp_path / "results")
 
 
 def test_nvflares_console_reaches_the_server_through_the_cluster(clinics: Federation) -> None:
@@ -104,7 +73,7 @@ def test_nvflares_console_reaches_the_server_through_the_cluster(clinics: Federa
         assert re.search(rf"\|\s*{site}\s*\|", console.stdout), console.stdout
 
 
-def test_a_killed_site_is_back_by_itself(clinics: Federation, cluster: Cluster) -> None:
+def test_kubernetes_restarts_a_killed_site(clinics: Federation, cluster: Cluster) -> None:
     namespace, _, pod = clinics.site("site-1").where.split()[-1].partition("/")
 
     def restarts() -> int:
@@ -112,11 +81,11 @@ def test_a_killed_site_is_back_by_itself(clinics: Federation, cluster: Cluster) 
 
     before = restarts()
     clinics.kill("site-1")
-    eventually(lambda: restarts() > before, what="Kubernetes starts it again")
-    eventually(lambda: clinics.site("site-1").state is SiteState.READY, 90, "it is registered again")
+    eventually(lambda: restarts() > before, what="Kubernetes restarts it")
+    eventually(lambda: clinics.site("site-1").state is SiteState.READY, 90, "it is ready again")
 
 
-def test_logs_follow_a_pod_to_its_end(clinics: Federation) -> None:
+def test_following_logs_ends_when_the_pod_exits(clinics: Federation) -> None:
     with subprocess.Popen(
         clinics.command("logs", "site-2", "--follow"), cwd=clinics.folder, stdout=subprocess.PIPE, text=True
     ) as following:
@@ -131,10 +100,10 @@ def test_logs_follow_a_pod_to_its_end(clinics: Federation) -> None:
     clinics.up()
 
 
-def test_a_node_drained_under_a_running_job_leaves_the_federation_whole_on_the_others(
+def test_the_federation_is_ready_on_other_nodes_after_a_drain_during_a_job(
     clinics: Federation, cluster: Cluster
 ) -> None:
-    """The job itself is lost with its server, and NVFlare goes on to call it RUNNING."""
+    """NVFlare still reports the job as RUNNING, although it is lost with the server."""
     submitted = clinics.flarefleet("submit", "probe", "--detach", "--set", "rounds=100", "--set", "seconds=1")
     assert submitted.returncode == 0, submitted.stderr
     job_id = submitted.stdout.strip()
@@ -143,7 +112,7 @@ def test_a_node_drained_under_a_running_job_leaves_the_federation_whole_on_the_o
         listed = json.loads(clinics.flarefleet("jobs", "--json").stdout)
         return next(job["status"] for job in listed if job["id"] == job_id)
 
-    eventually(lambda: status() == "RUNNING", 60, "the job runs")
+    eventually(lambda: status() == "RUNNING", 60, "the job is running")
     namespace, _, pod = clinics.site(SERVER).where.split()[-1].partition("/")
     node = cluster.get("pod", "-n", namespace, pod)["spec"]["nodeName"]
     drain = ("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=120s")
@@ -159,14 +128,14 @@ def test_a_node_drained_under_a_running_job_leaves_the_federation_whole_on_the_o
     assert again.returncode == 0, again.stderr
 
 
-def test_down_keeps_the_volumes_and_an_up_takes_them_up(clinics: Federation, cluster: Cluster) -> None:
+def test_down_keeps_the_volumes_for_the_next_up(clinics: Federation, cluster: Cluster) -> None:
     listed = clinics.flarefleet("jobs", "--json").stdout
     assert json.loads(listed)
     clinics.down()
     assert {site.state for site in clinics.status().sites} == {SiteState.STOPPED}
     left = cluster.get("all,secrets,networkpolicies", "-n", f"{clinics.project.name}-site-1")["items"]
     assert left == []
-    with pytest.raises(Failed, match="not up"):
+    with pytest.raises(Failed, match="not running"):
         clinics.runtime.admin_kit(ADMIN)
 
     clinics.up()
@@ -176,18 +145,18 @@ def test_down_keeps_the_volumes_and_an_up_takes_them_up(clinics: Federation, clu
     ]
 
 
-def test_another_federation_of_the_name_is_refused_and_harms_nothing(
+def test_another_federation_of_the_same_name_is_rejected(
     clinics: Federation, tmp_path: Path, cluster_image: Image
 ) -> None:
     project = write_project(tmp_path, sites=2, name=clinics.project.name, image=cluster_image)
-    stranger = Federation(project.parent, "kubernetes")
+    other = Federation(project.parent, "kubernetes")
     with pytest.raises(InputError, match="belongs to another federation called"):
-        stranger.up()
-    stranger.down()
+        other.up()
+    other.down()
     assert clinics.status().is_ready
 
 
-def test_a_site_that_project_yml_names_no_more_goes_and_its_volume_stays(
+def test_a_site_that_was_removed_from_project_yml_is_uninstalled_and_its_volume_kept(
     clinics: Federation, cluster: Cluster, cluster_image: Image
 ) -> None:
     namespace = f"{clinics.project.name}-site-3"
@@ -200,78 +169,3 @@ def test_a_site_that_project_yml_names_no_more_goes_and_its_volume_stays(
     assert cluster.get("all,secrets", "-n", namespace)["items"] == []
     assert len(cluster.get("pvc", "-n", namespace)["items"]) == 1
     cluster.kubectl("delete", "namespace", namespace, "--wait=false")
-
-
-def test_an_image_that_is_nowhere_ends_up_at_once_with_what_to_do(new: Callable[..., Federation]) -> None:
-    federation = new(image=Image(registry="registry.invalid/nowhere", tag="1"))
-    with pytest.raises(
-        Failed, match=r"registry\.invalid/nowhere/runtime:1-cpu cannot be fetched.*images push"
-    ):
-        federation.up()
-    assert "cannot be fetched" in federation.site(SERVER).reason
-
-
-def test_a_pod_that_is_refused_is_told_in_the_words_of_who_refuses(new: Callable[..., Federation]) -> None:
-    federation = new({"securityContext": {"allowPrivilegeEscalation": True}})
-    with pytest.raises(Failed, match=r"site-1 is not ready: its pod is refused: .*violates PodSecurity"):
-        federation.up()
-
-    own = federation.workspace.release / "site-1" / "own.yaml"
-    own.unlink()
-    assert federation.up().is_ready
-
-
-def test_a_parent_that_crashes_is_told_with_its_reason_and_the_end_of_its_log(
-    new: Callable[..., Federation],
-) -> None:
-    broken = {"components": [{"id": "broken", "path": "nowhere.Nothing", "args": {}}]}
-    federation = new({"kit": {"files": {"local": {"broken__p_resources.json": json.dumps(broken)}}}})
-    with pytest.raises(
-        Failed, match=r"site-1 is not ready: .*broken \(nowhere\.Nothing\) cannot be imported"
-    ) as told:
-        federation.up()
-    assert "The end of the log of site-1:" in str(told.value)
-    eventually(lambda: "cannot be imported" in federation.site("site-1").reason, 60, "status says it, too")
-
-
-def test_a_volume_that_nobody_provides_is_named(new: Callable[..., Federation]) -> None:
-    federation = new({"persistence": {"storageClassName": "nowhere"}})
-    with pytest.raises(Failed, match=r'the volume claim workspace-site-1-0: .*"nowhere" not found') as told:
-        federation.up(timeout=20)
-    assert "longer than 20 s" in str(told.value)
-
-
-def test_down_with_volumes_leaves_nothing(new: Callable[..., Federation], cluster: Cluster) -> None:
-    federation = new({"gpus": 9})
-    with pytest.raises(
-        Failed, match=r"site-1 is not ready: no node takes its pod: .*Insufficient nvidia.com/gpu"
-    ):
-        federation.up(timeout=10)
-    assert len(namespaces(cluster, federation)) == 2
-    assert federation.flarefleet("down", "--runtime", "kubernetes", "--volumes").returncode == 0
-    eventually(lambda: not namespaces(cluster, federation), what="its namespaces go")
-    assert federation.status().sites == ()
-
-
-def test_a_cluster_that_nobody_knows_is_refused_before_anything_starts(
-    new: Callable[..., Federation],
-) -> None:
-    federation = new()
-    federation.runtime.contexts = {"": "nowhere"}
-    with pytest.raises(MachineError, match="does not lead to nowhere"):
-        federation.up()
-    federation.runtime.contexts = {"site-9": "nowhere"}
-    with pytest.raises(InputError, match="there is no site site-9; there are: flare-server, site-1"):
-        federation.up()
-
-
-def test_a_cluster_that_does_not_answer_is_told_at_once(
-    new: Callable[..., Federation], cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kubeconfig = re.sub(r"https://127.0.0.1:\d+", "https://127.0.0.1:9", cluster.kubeconfig.read_text())
-    (tmp_path / "kubeconfig").write_text(kubeconfig)
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
-    federation = new()
-    with pytest.raises(MachineError, match="does not answer"):
-        federation.up()
-    monkeypatch.undo()

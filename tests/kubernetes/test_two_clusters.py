@@ -1,4 +1,4 @@
-"""One federation over two clusters: the server in one, a site in the other, through a node's port."""
+"""A federation in two clusters: a site reaches the server in the other one through a node port."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SECOND = "second"
 
 @pytest.fixture
 def second(cluster: Cluster, cluster_image: Image) -> Iterator[Cluster]:
-    """Another cluster, of one node, with the image."""
+    """Create a second cluster of one node, with the image."""
     from deploy.images.names import runtime_image
 
     made = bring_up(SECOND, "--workers", "1")
@@ -36,7 +36,7 @@ def second(cluster: Cluster, cluster_image: Image) -> Iterator[Cluster]:
 def kubeconfig(
     cluster: Cluster, second: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
-    """One kubeconfig with a context for each; both call their users the same."""
+    """Merge the kubeconfigs of both clusters, whose users have the same name."""
     document = yaml.safe_load(cluster.kubeconfig.read_text())
     other = yaml.safe_load(second.kubeconfig.read_text().replace("admin", "admin-of-second"))
     for part in ("clusters", "contexts", "users"):

@@ -1,1 +1,1 @@
-"""Runtime `docker`: a federation of containers, described by a compose file."""
+"""Runtime `docker`: the federation as containers, described by a compose file."""

@@ -1,4 +1,4 @@
-"""What would fail, found before anything starts: a federation of the same name, a port that is taken."""
+"""Checks before anything starts: another federation of the same name, and ports that containers publish."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from deploy.errors import MachineError
 from deploy.release.compose import LABEL_PROJECT, LABEL_WORKSPACE
+from deploy.runtimes.ports import OTHER_PORT
 
 Filters = dict[str, str | list[str] | bool]
 
@@ -13,15 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     import docker
+    from docker.models.containers import Container
 
     from deploy.workspace import Workspace
 
 
-def refuse_strangers(client: docker.DockerClient, project: str, workspace: Workspace) -> None:
-    """See that nothing on this engine belongs to a federation of the same name in another folder.
+def refuse_name_conflict(client: docker.DockerClient, project: str, workspace: Workspace) -> None:
+    """Check that no container or volume belongs to a federation of the same name in another folder.
 
     Raises:
-        MachineError: something does; their volumes would mix.
+        MachineError: one does; the two federations would share volumes.
     """
     marked: Filters = {"label": f"{LABEL_PROJECT}={project}"}
     containers = client.containers.list(all=True, filters=marked, ignore_removed=True)
@@ -29,24 +31,27 @@ def refuse_strangers(client: docker.DockerClient, project: str, workspace: Works
     labels += [volume.attrs["Labels"] or {} for volume in client.volumes.list(filters=marked)]
     for owner in sorted({found.get(LABEL_WORKSPACE, "") for found in labels} - {str(workspace.root), ""}):
         raise MachineError(
-            f"This engine already has a federation {project}, of {owner}, and what two of one name "
-            "keep would mix. Give this one another name in project.yml; or remove the other: "
+            f"This engine already has a federation {project}, from {owner}; two federations of one name "
+            "would share volumes. Change the name in project.yml, or remove the other federation: "
             "flarefleet down --volumes there or, if that folder is gone, "
             f"docker volume rm $(docker volume ls --quiet --filter label={LABEL_WORKSPACE}={owner})"
         )
 
 
 def refuse_published_ports(client: docker.DockerClient, ports: Collection[int]) -> None:
-    """See that no container of this engine publishes one of the ports.
+    """Check that no container publishes one of the ports.
 
     Raises:
         MachineError: one does; the message names it.
     """
     for container in client.containers.list(ignore_removed=True):
-        entries = [entry for published in container.ports.values() for entry in published or ()]
-        taken = {int(entry["HostPort"]) for entry in entries} & set(ports)
-        if taken:
+        if taken := published_ports(container) & set(ports):
             raise MachineError(
                 f"Port {min(taken)} of the federation is published by the container {container.name}. Stop "
-                "that, or choose another fed_learn_port (and admin_port) in project.yml and provision again."
+                f"that container, or {OTHER_PORT}"
             )
+
+
+def published_ports(container: Container) -> set[int]:
+    """Return the ports of this machine that a container publishes."""
+    return {int(entry["HostPort"]) for published in container.ports.values() for entry in published or ()}

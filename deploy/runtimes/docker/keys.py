@@ -1,8 +1,7 @@
-"""Private keys in volumes: how a container's user gets to read the key, and nobody else on the machine does.
+"""Private keys in volumes, readable by the container's user only.
 
-A key of a kit is 0600 and the operator's; the container's user is another one. So the key is put into a
-volume through the engine, owned by that user, 0400. Nothing runs as root for it, and no copy lies among the
-files of the host.
+A key file of a kit is 0600 and belongs to the operator. The engine copies it into a volume, where it is 0400
+and belongs to the container's user. That needs neither root nor a second copy in the host's file system.
 """
 
 from __future__ import annotations
@@ -15,54 +14,55 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deploy.runtimes.docker.volumes import carrier
+from deploy.runtimes.docker.volumes import volume_container
 from fl_app.contract import CONTAINER_UID, KEY_PATH
 
 if TYPE_CHECKING:
     import docker
 
 LABEL_KEY = "flare/private-key"
-"""On the volumes that hold a private key."""
+"""Label of volumes that hold a private key."""
 
 
 @dataclass(frozen=True)
 class PrivateKey:
-    """The key of a kit, on its way into a volume."""
+    """The private key of a kit, and its volume."""
 
     volume: str
-    """Named after its certificate: a renewed one is another volume, so Compose replaces the container."""
+    """Its name has the certificate's fingerprint: Compose replaces the container of a new certificate."""
     file: Path
 
 
-def key_of(kit: Path, role: str, volume_prefix: str) -> PrivateKey:
-    """The private key of a kit, and the volume it belongs into.
+def private_key_of(kit: Path, role: str, volume_prefix: str) -> PrivateKey:
+    """Return the private key of a kit.
 
     Args:
         kit: the kit's folder.
         role: server or client.
-        volume_prefix: what the volume's name begins with.
+        volume_prefix: prefix of the volume's name.
     """
     certificate = (kit / "startup" / f"{role}.crt").read_bytes()
-    fingerprint = hashlib.sha256(certificate).hexdigest()[:12]
-    return PrivateKey(f"{volume_prefix}-key-{fingerprint}", kit / "startup" / f"{role}.key")
+    digest = hashlib.sha256(certificate).hexdigest()[:12]
+    return PrivateKey(f"{volume_prefix}-key-{digest}", kit / "startup" / f"{role}.key")
 
 
-def fill(client: docker.DockerClient, key: PrivateKey, image: str, labels: Mapping[str, str]) -> None:
-    """Put the key into its volume, which is made where it is missing.
+def write_key_volume(
+    client: docker.DockerClient, key: PrivateKey, image: str, labels: Mapping[str, str]
+) -> None:
+    """Copy the key into its volume, which is created if it is missing.
 
     Args:
         client: the engine.
         key: the key and its volume.
-        image: any image that the engine has; nothing of it runs.
-        labels: what the volume is marked with.
+        image: any image of the engine; it is not run.
+        labels: labels of the volume.
     """
     client.volumes.create(key.volume, labels={**labels, LABEL_KEY: "true"})
-    with carrier(client, key.volume, str(KEY_PATH), image, labels) as container:
+    with volume_container(client, key.volume, str(KEY_PATH), image, labels) as container:
         container.put_archive(str(KEY_PATH), _archive(key.file))
 
 
 def _archive(key: Path) -> bytes:
-    """A tar archive of the key alone, owned by the container's user, 0400."""
     content = key.read_bytes()
     entry = tarfile.TarInfo(key.name)
     entry.size = len(content)

@@ -1,11 +1,14 @@
-"""How a container reads as a site: Docker's health check asks the telemetry and keeps the answer."""
+"""Status of a server or site in a container, by the container's state and its health check.
+
+The health check queries the telemetry and keeps the answer.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from deploy.runtimes.exit_reason import exit_reason
+from deploy.runtimes.exit_reason import OUT_OF_MEMORY, exit_reason
 from deploy.runtimes.protocol import SiteState, SiteStatus
 from fl_app.contract import LABEL_ROLE, LABEL_SITE, TELEMETRY_PORT
 
@@ -16,21 +19,19 @@ TAIL_LINES = 50
 
 
 def observe(container: Container) -> SiteStatus:
-    """The server or site in that container, from what the engine knows of it; no network is needed."""
+    """Return the status of the server or site in a container."""
     attributes = container.attrs
-    state = attributes["State"]
+    docker_state = attributes["State"]
     labels = attributes["Config"]["Labels"]
-    found, reason = _state(state)
-    if found is SiteState.EXITED:
-        reason = _why_it_ended(container, state)
-    ended = found is SiteState.EXITED
+    state, reason = _state(docker_state)
+    has_exited = state is SiteState.EXITED
     return SiteStatus(
         name=labels[LABEL_SITE],
         role=labels[LABEL_ROLE],
-        state=found,
-        reason=reason,
-        exit_code=state["ExitCode"] if ended else None,
-        telemetry_url=None if ended else _telemetry_url(attributes),
+        state=state,
+        reason=_exit_reason(container, docker_state) if has_exited else reason,
+        exit_code=docker_state["ExitCode"] if has_exited else None,
+        telemetry_url=None if has_exited else _telemetry_url(attributes),
         where=f"container {container.name}",
     )
 
@@ -39,7 +40,7 @@ def _state(state: Mapping[str, Any]) -> tuple[SiteState, str]:
     if state["Status"] in ("exited", "dead", "restarting", "removing"):
         return SiteState.EXITED, ""
     if state["Status"] == "paused":
-        return SiteState.NOT_READY, "its container is paused: docker unpause"
+        return SiteState.NOT_READY, "its container is paused; resume it: docker unpause"
     health = state.get("Health") or {"Status": "starting", "Log": []}
     last = health["Log"][-1] if health.get("Log") else None
     answer = last["Output"].strip() if last else ""
@@ -50,14 +51,14 @@ def _state(state: Mapping[str, Any]) -> tuple[SiteState, str]:
     return SiteState.NOT_READY, answer or "its telemetry does not answer"
 
 
-def _why_it_ended(container: Container, state: Mapping[str, Any]) -> str:
+def _exit_reason(container: Container, state: Mapping[str, Any]) -> str:
     if state.get("OOMKilled"):
-        return "it took more memory than its limit (deployment: resources: limits: memory)"
+        return OUT_OF_MEMORY
     return state.get("Error") or exit_reason(state["ExitCode"], tail(container))
 
 
 def tail(container: Container) -> list[str]:
-    """The last lines that the container wrote."""
+    """Return the last log lines of a container."""
     return container.logs(tail=TAIL_LINES).decode("utf-8", "replace").splitlines()
 
 

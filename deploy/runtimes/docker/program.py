@@ -1,4 +1,4 @@
-"""The Compose program of this machine: Docker's plugin where it is installed, otherwise the one from PyPI."""
+"""Find and run Docker Compose: Docker's plugin if it is installed, otherwise the program from PyPI."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from deploy.errors import Failed, MachineError
 
 OLDEST = 2
-"""Compose 1 (docker-compose of Python) reads another file format."""
+"""Major version. Compose 1 reads another file format."""
 
 PROGRESS = re.compile(r" *(Container|Network|Volume|Image) \S+ ")
 NO_GPU = "could not select device driver"
@@ -25,43 +25,43 @@ MISSING = (
 
 @dataclass(frozen=True)
 class Compose:
-    """A Compose program that works.
+    """A Compose program.
 
     Args:
-        command: how it is started, for example ("docker", "compose").
+        command: its command line, for example ("docker", "compose").
     """
 
     command: tuple[str, ...]
 
     def run(self, file: Path, *arguments: str) -> str:
-        """Run it on `file`, wait, and return what it printed.
+        """Run it on `file` and return its output.
 
         Raises:
-            MachineError: the engine has no GPU to give.
-            Failed: it failed; the message is what it complained of, without its progress.
+            MachineError: the engine does not support GPUs.
+            Failed: it failed. The message has its output without the progress.
         """
-        ended = subprocess.run(
+        done = subprocess.run(
             [*self.command, "--progress", "plain", "--file", str(file), *arguments],
             capture_output=True,
             text=True,
             check=False,
         )
-        if ended.returncode == 0:
-            return ended.stdout
-        complaint = "\n".join(line for line in ended.stderr.splitlines() if not PROGRESS.match(line)).strip()
-        if NO_GPU in complaint:
+        if done.returncode == 0:
+            return done.stdout
+        output = "\n".join(line for line in done.stderr.splitlines() if not PROGRESS.match(line)).strip()
+        if NO_GPU in output:
             raise MachineError(
-                "The Docker engine cannot give a GPU to a container. Install the NVIDIA Container Toolkit, "
-                f"or ask for no GPU (gpus: 0 in project.yml, up --gpus 0).\n{complaint}"
+                "The Docker engine does not support GPUs. Install the NVIDIA Container Toolkit, "
+                f"or request no GPU (gpus: 0 in project.yml, or up --gpus 0).\n{output}"
             )
-        raise Failed(f"Docker Compose: {' '.join(arguments[:1])} failed for {file}:\n{complaint}")
+        raise Failed(f"Docker Compose: {' '.join(arguments[:1])} failed for {file}:\n{output}")
 
 
 def find_compose() -> Compose:
-    """The Compose program of this machine.
+    """Return the Compose program of this machine.
 
     Raises:
-        MachineError: there is none, or only one older than Compose 2.
+        MachineError: none is installed, or only one older than Compose 2.
     """
     for command in _candidates():
         if _major_version(command) >= OLDEST:
@@ -80,7 +80,7 @@ def _candidates() -> Iterator[tuple[str, ...]]:
 
 
 def _major_version(command: tuple[str, ...]) -> int:
-    """Of `v5.6.1` or `2.24.0-desktop.1` the 5 and the 2; 0 if the program does not answer."""
+    """Return 5 for `v5.6.1` and 2 for `2.24.0-desktop.1`; 0 if the program fails."""
     try:
         answer = subprocess.run(
             [*command, "version", "--short"], capture_output=True, text=True, check=False, timeout=30

@@ -1,4 +1,4 @@
-"""Runtime `docker`: the federation as containers, one for the server and one for each site."""
+"""Run a federation as containers, one for the server and one for each site."""
 
 from __future__ import annotations
 
@@ -15,16 +15,23 @@ from deploy.project.object_names import compose_name
 from deploy.release import compose
 from deploy.runtimes.admin_kit import kit_for_host
 from deploy.runtimes.docker import keys
-from deploy.runtimes.docker.checks import Filters, refuse_published_ports, refuse_strangers
+from deploy.runtimes.docker.checks import (
+    Filters,
+    published_ports,
+    refuse_name_conflict,
+    refuse_published_ports,
+)
 from deploy.runtimes.docker.observation import observe, tail
 from deploy.runtimes.docker.program import find_compose
-from deploy.runtimes.docker.volumes import carrier, copy_out, output_of
+from deploy.runtimes.docker.volumes import copy_out, output_of, volume_container
 from deploy.runtimes.event_files import update_copy
 from deploy.runtimes.follow import lines_of
 from deploy.runtimes.ports import refuse_taken_ports
-from deploy.runtimes.protocol import FederationStatus, Progress, SiteState, SiteStatus
+from deploy.runtimes.protocol import FederationStatus, SiteState, SiteStatus, StatusCallback
 from deploy.runtimes.readiness import wait_until_ready
+from deploy.runtimes.records import locked
 from fl_app.contract import ANALYTICS_FOLDER, LABEL_SITE, WORKSPACE_PATH
+from fl_app.files import write_atomically
 
 if TYPE_CHECKING:
     import docker
@@ -37,12 +44,12 @@ POLL_SECONDS = 0.5
 
 
 class DockerRuntime:
-    """A federation in containers, as `deploy.runtimes.protocol.Runtime` promises it.
+    """A federation in containers. It implements `deploy.runtimes.protocol.Runtime`.
 
     Args:
-        project: what project.yml says.
-        workspace: the federation's folder.
-        gpus: so many GPUs for each site, whatever project.yml says.
+        project: the federation.
+        workspace: its folder.
+        gpus: number of GPUs of each site; it overrides project.yml.
     """
 
     name = "docker"
@@ -51,7 +58,8 @@ class DockerRuntime:
         self.project = project
         self.workspace = workspace
         self.gpus = gpus
-        self.file = workspace.run(self.name) / "compose.yaml"
+        self.folder = workspace.run(self.name)
+        self.file = self.folder / "compose.yaml"
         self.labels = {
             compose.LABEL_PROJECT: project.name,
             compose.LABEL_WORKSPACE: str(workspace.root),
@@ -61,35 +69,34 @@ class DockerRuntime:
     def _client(self) -> docker.DockerClient:
         return connect()
 
-    def up(self, progress: Progress | None = None, timeout: float = 60.0) -> FederationStatus:
+    def up(self, progress: StatusCallback | None = None, timeout: float = 60.0) -> FederationStatus:
         """See `deploy.runtimes.protocol.Runtime.up`."""
         from deploy.images.build import ensure_site_images
 
-        program = find_compose()
-        refuse_strangers(self._client, self.project.name, self.workspace)
-        self._refuse_taken_ports()
-        images = ensure_site_images(self._client, self.project, self.workspace)
-        private_keys = self._private_keys()
-        for name, key in private_keys.items():
-            keys.fill(self._client, key, images[name], self.labels)
-        self._write_file(images, private_keys)
-        program.run(self.file, "up", "--detach", "--remove-orphans")
-        self._remove_key_volumes(keep={key.volume for key in private_keys.values()})
+        with locked(self.folder / ".lock"):
+            program = find_compose()
+            refuse_name_conflict(self._client, self.project.name, self.workspace)
+            self._refuse_taken_ports()
+            images = ensure_site_images(self._client, self.project, self.workspace)
+            private_keys = self._private_keys()
+            for name, key in private_keys.items():
+                keys.write_key_volume(self._client, key, images[name], self.labels)
+            self._write_file(images, private_keys)
+            program.run(self.file, "up", "--detach", "--remove-orphans")
+            self._remove_key_volumes(keep={key.volume for key in private_keys.values()})
         return wait_until_ready(self.status, self._log_end, progress, timeout, POLL_SECONDS)
 
     def down(self) -> None:
         """See `deploy.runtimes.protocol.Runtime.down`."""
-        if self.file.exists():
-            find_compose().run(self.file, "down", "--remove-orphans")
-        for container in self._listed():  # what an `up` that was killed left behind
-            container.remove(force=True)
-        self._remove_key_volumes(keep=set())
+        with locked(self.folder / ".lock"):
+            self._stop()
 
     def forget(self) -> None:
-        """Stop all, and remove the workspaces too: every job, model and log that is kept in a volume."""
-        self.down()
-        for volume in self._client.volumes.list(filters=self._filters()):
-            volume.remove()
+        """See `deploy.runtimes.protocol.KeepsVolumes.forget`."""
+        with locked(self.folder / ".lock"):
+            self._stop()
+            for volume in self._client.volumes.list(filters=self._filters()):
+                volume.remove()
 
     def status(self) -> FederationStatus:
         """See `deploy.runtimes.protocol.Runtime.status`."""
@@ -110,14 +117,14 @@ class DockerRuntime:
         """See `deploy.runtimes.protocol.Runtime.admin_kit`."""
         server = self._container(self.project.server.name)
         if server.status != "running":
-            raise Failed("The server does not run: flarefleet up --runtime docker")
-        copy = self.workspace.run(self.name) / "admin" / admin
+            raise Failed("The server is not running; start it: flarefleet up --runtime docker")
+        copy = self.folder / "admin" / admin
         return kit_for_host(self.workspace.kit(admin), local_server_host(self.project), copy)
 
     def analytics(self) -> Path | None:
         """See `deploy.runtimes.protocol.Runtime.analytics`.
 
-        Where this user may read the engine's volumes it is the folder itself, live; else a copy made now.
+        If this user may read the engine's volumes, it is the live folder; otherwise it is a copy.
         """
         from docker.errors import NotFound
 
@@ -129,13 +136,13 @@ class DockerRuntime:
         live = Path(volume.attrs["Mountpoint"]) / ANALYTICS_FOLDER
         if os.access(live, os.R_OK | os.X_OK):
             return live
-        copy = self.workspace.run(self.name) / ANALYTICS_FOLDER
+        copy = self.folder / ANALYTICS_FOLDER
         server = self._container(self.project.server.name)
         source = str(WORKSPACE_PATH / ANALYTICS_FOLDER)
         if server.status == "running":
             return update_copy(copy, source, lambda command: output_of(server, command))
         image = server.attrs["Image"]
-        with carrier(self._client, name, str(WORKSPACE_PATH), image, self.labels) as container:
+        with volume_container(self._client, name, str(WORKSPACE_PATH), image, self.labels) as container:
             return copy if copy_out(container, source, copy) else None
 
     @property
@@ -145,14 +152,14 @@ class DockerRuntime:
 
     @property
     def _members(self) -> Mapping[str, str]:
-        """The role of the server and of each site, the server first."""
+        """Role of the server and of each site, the server first."""
         return {parent.name: parent.role for parent in self.project.parents}
 
     def _filters(self, *further: str) -> Filters:
         return {"label": [*(f"{label}={value}" for label, value in self.labels.items()), *further]}
 
     def _containers(self) -> list[Container]:
-        """Those of the server and the sites, in whatever state."""
+        """Return the containers of the server and the sites, including stopped ones."""
         return self._listed(LABEL_SITE)
 
     def _listed(self, *further: str) -> list[Container]:
@@ -161,24 +168,25 @@ class DockerRuntime:
 
     def _container(self, site: str) -> Container:
         if site not in self._members:
-            raise InputError(f"There is no site {site}; there are: {', '.join(self._members)}")
+            raise InputError(f"There is no site {site}; available: {', '.join(self._members)}.")
         for container in self._containers():
             if container.labels.get(LABEL_SITE) == site:
                 return container
-        raise Failed(f"{site} has no container: the federation is not up (flarefleet up --runtime docker)")
+        raise Failed(f"{site} has no container; start the federation: flarefleet up --runtime docker")
 
     def _refuse_taken_ports(self) -> None:
         server = self.project.server
-        if any(c.labels.get(LABEL_SITE) == server.name and c.status == "running" for c in self._containers()):
-            return  # it holds them itself
         ports = {server.fed_learn_port, server.admin_port}
+        for container in self._containers():  # a running server keeps or releases its own ports
+            if container.labels[LABEL_SITE] == server.name and container.status == "running":
+                ports -= published_ports(container)
         refuse_published_ports(self._client, ports)
         refuse_taken_ports(ports, "" if compose.is_for_several_hosts(self.project) else LOOPBACK)
 
     def _private_keys(self) -> dict[str, keys.PrivateKey]:
         prefix = compose_name(self.project.name)
         return {
-            name: keys.key_of(self.workspace.kit(name), role, f"{prefix}_{name}")
+            name: keys.private_key_of(self.workspace.kit(name), role, f"{prefix}_{name}")
             for name, role in self._members.items()
         }
 
@@ -190,10 +198,14 @@ class DockerRuntime:
             workspace=self.workspace.root,
             gpus=self.gpus,
         )
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        beside = self.file.with_suffix(".new")
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(self.file)
+        write_atomically(self.file, text.encode())
+
+    def _stop(self) -> None:
+        if self.file.exists():
+            find_compose().run(self.file, "down", "--remove-orphans")
+        for container in self._listed():  # left behind by an `up` that was killed
+            container.remove(force=True)
+        self._remove_key_volumes(keep=set())
 
     def _remove_key_volumes(self, keep: set[str]) -> None:
         filters = self._filters(keys.LABEL_KEY)

@@ -1,4 +1,4 @@
-"""What lies in an engine's volumes, reached through the engine: no right on the host is needed for it."""
+"""Read and write volumes through the engine, without access to the host's file system."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ SPOOL_BYTES = 64 * 2**20
 
 
 @contextmanager
-def carrier(
+def volume_container(
     client: docker.DockerClient, volume: str, path: str, image: str, labels: Mapping[str, str]
 ) -> Iterator[Container]:
-    """A container with that volume at `path`, never started: an engine opens volumes only through one.
+    """Create a container with a volume, yield it and remove it; it is never started.
 
     Args:
         client: the engine.
-        volume: the volume's name.
-        path: where the container has it.
-        image: any image that the engine has; nothing of it runs.
-        labels: what the container is marked with, should it be left behind.
+        volume: name of the volume.
+        path: mount path of the volume in the container.
+        image: any image of the engine; it is not run.
+        labels: labels of the container, by which it is found if it is left behind.
     """
     container = client.containers.create(
         image,
@@ -45,10 +45,10 @@ def carrier(
 
 
 def copy_out(container: Container, path: str, target: Path) -> bool:
-    """Copy the folder `path` of a container to `target`, in place of what is there.
+    """Replace `target` with the folder `path` of a container.
 
     Returns:
-        whether there is such a folder in the container.
+        Whether the container has that folder.
     """
     from docker.errors import NotFound
 

@@ -1,4 +1,4 @@
-"""A cluster as a context of the kubeconfig names it, through Kubernetes' own client."""
+"""Access a cluster through the Kubernetes client, by a context of the kubeconfig."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from kubernetes.stream import portforward, stream
 from deploy.errors import MachineError
 
 ANSWER_SECONDS = 20.0
-"""A cluster that takes longer for an answer is not there."""
+"""Timeout of a request."""
 COPY_SECONDS = 300.0
 STDOUT = 1
 NOT_FOUND = 404
-FORBIDDEN = (401, 403)
+CONFLICT = 409
+DENIED = (401, 403)
 
 
 class _Client(client.ApiClient):
-    """Waits for no answer for ever, unless it is told to."""
+    """A client with a default timeout."""
 
-    def call_api(self, *arguments: Any, _request_timeout: Any = None, **further: Any) -> Any:
-        return super().call_api(*arguments, _request_timeout=_request_timeout or ANSWER_SECONDS, **further)
+    def call_api(self, *arguments: Any, _request_timeout: Any = None, **options: Any) -> Any:
+        return super().call_api(*arguments, _request_timeout=_request_timeout or ANSWER_SECONDS, **options)
 
 
 class Cluster:
@@ -39,51 +40,51 @@ class Cluster:
         context: its context in the kubeconfig.
 
     Raises:
-        MachineError: there is no such context, or what it names cannot be used.
+        MachineError: the kubeconfig has no such context, or the context is invalid.
     """
 
     def __init__(self, context: str) -> None:
         self.context = context
         settings = client.Configuration()
-        settings.retries = False  # a cluster that is not there is told at once
+        settings.retries = False  # fail at once if the cluster does not answer
         try:
             config.load_kube_config(_kubeconfig(), context=context, client_configuration=settings)
         except (ConfigException, OSError) as error:
             raise MachineError(
-                f"The kubeconfig does not lead to {context}: {error}. See kubectl config get-contexts; "
-                "another file is named by the variable KUBECONFIG."
+                f"The kubeconfig has no usable context {context}: {error}. List the contexts: kubectl config "
+                "get-contexts. The variable KUBECONFIG selects another file."
             ) from error
         self._settings = settings
-        opened = _Client(settings)
-        self.core = client.CoreV1Api(opened)
-        self.apps = client.AppsV1Api(opened)
+        api_client = _Client(settings)
+        self.core = client.CoreV1Api(api_client)
+        self.apps = client.AppsV1Api(api_client)
 
     def pods(self, namespace: str, selector: str) -> list[Any]:
-        """The pods with these labels."""
+        """Return the pods that match a label selector."""
         return list(self.core.list_namespaced_pod(namespace, label_selector=selector).items)
 
     def running_pod(self, namespace: str, selector: str) -> str | None:
-        """The name of a pod with these labels that runs and is not about to end."""
+        """Return the name of a matching pod that is running and not terminating."""
         for pod in self.pods(namespace, selector):
             if pod.status.phase == "Running" and pod.metadata.deletion_timestamp is None:
                 return str(pod.metadata.name)
         return None
 
     def connect(self, namespace: str, pod: str, port: int) -> Any:
-        """A socket to a port inside a pod; network policies do not hold for it.
+        """Return a socket to a port of a pod. Network policies do not apply to it.
 
         Raises:
-            ApiException: there is no such pod, or this user may not.
+            ApiException: the pod does not exist, or the request is denied.
         """
-        api = client.CoreV1Api(client.ApiClient(self._settings))  # streaming changes a client while it opens
+        api = client.CoreV1Api(client.ApiClient(self._settings))  # streaming modifies its client
         opened = portforward(api.connect_get_namespaced_pod_portforward, pod, namespace, ports=str(port))
         return opened.socket(port)
 
     def read_from(self, namespace: str, pod: str, container: str, *command: str) -> IO[bytes]:
-        """What a command in a container prints.
+        """Return the output of a command in a container.
 
         Raises:
-            ApiException: there is no such pod, or this user may not.
+            ApiException: the pod does not exist, or the request is denied.
         """
         api = client.CoreV1Api(client.ApiClient(self._settings))
         opened = stream(
@@ -105,48 +106,48 @@ class Cluster:
 
 
 def current_context() -> str | None:
-    """The kubeconfig's current context; None without one.
+    """Return the kubeconfig's current context, if it has one.
 
     Raises:
-        MachineError: there is no kubeconfig.
+        MachineError: there is no valid kubeconfig.
     """
     try:
         _, active = config.list_kube_config_contexts(_kubeconfig())
     except (ConfigException, OSError) as error:
         raise MachineError(
-            f"There is no kubeconfig that says where the cluster is ({error}). Ask for one where the cluster "
-            "was made, and put it to ~/.kube/config or name it by the variable KUBECONFIG."
+            f"There is no valid kubeconfig ({error}). Get one from the cluster's administrator, and save "
+            "it as ~/.kube/config or set the variable KUBECONFIG."
         ) from error
     return str(active["name"]) if active else None
 
 
 def _kubeconfig() -> str | None:
-    """As the environment names it now: Kubernetes' client asks only when it is imported."""
+    """Return the file that the environment names now: the client reads the variable at import only."""
     return os.environ.get("KUBECONFIG") or None
 
 
 @contextlib.contextmanager
-def explained() -> Iterator[None]:
-    """Turn what Kubernetes answers to a request that it does not grant into words.
+def explained_errors() -> Iterator[None]:
+    """Translate errors of the Kubernetes client.
 
     Raises:
-        MachineError: no cluster answers, or it does not let this user.
+        MachineError: the cluster does not answer, or it denied or rejected a request.
     """
     try:
         yield
     except ApiException as error:
-        if error.status in FORBIDDEN:
-            raise MachineError(f"The cluster does not let you: {message(error)}") from error
-        raise MachineError(f"The cluster refuses: {message(error)}") from error
+        if error.status in DENIED:
+            raise MachineError(f"The cluster denied the request: {message(error)}") from error
+        raise MachineError(f"The cluster rejected the request: {message(error)}") from error
     except urllib3.exceptions.HTTPError as error:
         raise MachineError(
-            f"The cluster does not answer: {error}. Is it up, and does the kubeconfig lead to it? "
-            "kubectl get nodes"
+            f"The cluster does not answer: {error}. Check that it is running and that the kubeconfig is "
+            "correct: kubectl get nodes"
         ) from error
 
 
 def message(error: ApiException) -> str:
-    """What Kubernetes says of a refusal."""
+    """Return the message of an error of the API server."""
     with contextlib.suppress(ValueError, TypeError, KeyError):
         return str(json.loads(error.body)["message"])
     return f"{error.status} {error.reason}"

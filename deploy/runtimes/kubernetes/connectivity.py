@@ -1,123 +1,190 @@
-"""How sites reach their server: by its name, by its Service or, from another cluster, by a node."""
+"""How each site reaches the server: by the server's Service, by its host name, or by a node port.
+
+A site in the server's cluster uses the Service, whatever host name project.yml has. A site in another cluster
+uses the host name if other clusters can look it up, and otherwise a node port of the server's cluster.
+"""
 
 from __future__ import annotations
 
+import ipaddress
 import re
-import time
-from collections.abc import Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deploy.errors import Failed, InputError
 from deploy.release.participant import Participant
 from deploy.runtimes.kubernetes.cluster import Cluster
-from deploy.runtimes.kubernetes.plan import Member, Plan
+from deploy.runtimes.kubernetes.plan import InstallationPlan, ReleaseTarget
+from deploy.runtimes.polling import poll_until
 
 if TYPE_CHECKING:
     from deploy.project import Project
 
-INSIDE = re.compile(r"[a-z0-9-]+\.[a-z0-9-]+\.svc(\..*)?")
-"""A Service's name: it means nothing outside its cluster."""
+SERVICE_NAME = re.compile(r"[a-z0-9-]+\.[a-z0-9-]+\.svc(\..*)?")
+"""Host name of a Service; it can be looked up in its own cluster only."""
+HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 SERVICE_SECONDS = 30.0
 POLL_SECONDS = 0.3
 
 
-def is_known_everywhere(server: Participant) -> bool:
-    """Whether project.yml's host of the server is one that any cluster can look up: a domain name or an
-    address.
+@dataclass(frozen=True)
+class ServiceAddresses:
+    """Address and port of the server's Service for sites that cannot dial it by its name."""
+
+    local: tuple[str, int] | None = None
+    """Cluster IP, for sites in the server's cluster."""
+    remote: tuple[str, int] | None = None
+    """Address of a node and node port, for sites in other clusters."""
+
+
+def is_public(server: Participant) -> bool:
+    """Return whether other clusters can look up the server's host: a domain name or an address."""
+    host = server.server_host  # the Service if project.yml has a loopback address
+    return "." in host and not SERVICE_NAME.fullmatch(host)
+
+
+def server_values(plan: InstallationPlan, server: Participant) -> dict[str, Any]:
+    """Return the values that make the server reachable for all sites."""
+    return {"service": {"type": "NodePort"}} if _needs_node_port(plan, server) else {}
+
+
+def needs_service_address(plan: InstallationPlan, server: Participant) -> bool:
+    """Return whether sites need an address of the server's Service, so that the server is installed first.
+
+    Raises:
+        InputError: they do, and the server's certificate has no host name for it.
     """
-    host = server.server_host  # of a loopback address it is the Service already
-    return "." in host and not INSIDE.fullmatch(host)
+    if not _needs_node_port(plan, server) and not _needs_cluster_ip(server):
+        return False
+    _certified_name(server.project)
+    return True
 
 
-def elsewhere(plan: Plan) -> tuple[Member, ...]:
-    """The sites in other clusters than the server's."""
-    return tuple(member for member in plan.members if member.context != plan.server.context)
+def find_service_addresses(cluster: Cluster, plan: InstallationPlan, server: Participant) -> ServiceAddresses:
+    """Return the addresses that sites need.
 
-
-def server_values(plan: Plan, server: Participant) -> dict[str, Any]:
-    """What the server's release needs for it."""
-    if elsewhere(plan) and not is_known_everywhere(server):
-        return {"service": {"type": "NodePort"}}
-    return {}
+    Raises:
+        Failed: the Service has no such address, or no node is ready.
+    """
+    local = remote = None
+    if _needs_cluster_ip(server):
+        local = _find(cluster, plan.server, _cluster_ip), server.project.server.fed_learn_port
+    if _needs_node_port(plan, server):
+        remote = _ready_node(cluster), int(_find(cluster, plan.server, _node_port))
+    return ServiceAddresses(local, remote)
 
 
 def site_values(
-    plan: Plan, member: Member, server: Participant, node_address: tuple[str, int] | None
+    plan: InstallationPlan, site: ReleaseTarget, server: Participant, addresses: ServiceAddresses
 ) -> dict[str, Any]:
-    """What a site's release needs for it.
+    """Return the values by which a site reaches the server.
 
     Args:
-        plan: where they are.
-        member: the site.
+        plan: the clusters of the server and the sites.
+        site: the site.
         server: the server.
-        node_address: as `find_node_address` found it, where a site needs that.
+        addresses: addresses of the server's Service, as far as sites need them.
     """
-    project = server.project
-    if is_known_everywhere(server):
+    is_remote = site.context != plan.server.context
+    if is_remote and is_public(server):
         return {}
-    if member.context == plan.server.context:
-        if "." in server.server_host:
-            return {}  # the Service's name: provisioning has said all
-        return _through(
-            f"{server.release}.{server.namespace}.svc",
-            project.server.fed_learn_port,
-            {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": server.namespace}}},
-        )
-    assert node_address is not None
-    host, port = node_address
-    name = _certified_name(project)
+    address = addresses.remote if is_remote else addresses.local
+    if address is None and SERVICE_NAME.fullmatch(server.server_host):
+        return {}  # the release's own values name the Service
+    host, port = _service(server), server.project.server.fed_learn_port
+    peer: dict[str, Any] = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": server.namespace}}
+    }
+    aliases = {}
+    if address is not None:
+        ip, port = address
+        host = _certified_name(server.project)
+        aliases = {"hostAliases": [{"ip": ip, "hostnames": [host]}]}
+        if is_remote:
+            peer = {"ipBlock": {"cidr": f"{ip}/{128 if ':' in ip else 32}"}}
     return {
-        **_through(name, port, {"ipBlock": {"cidr": f"{host}/{128 if ':' in host else 32}"}}),
-        "hostAliases": [{"ip": host, "hostnames": [name]}],
+        "server": {"address": f"{host}:{port}"},
+        "networkPolicy": {"server": {"to": [peer], "ports": [port]}},
+        **aliases,
     }
 
 
-def find_node_address(cluster: Cluster, server: Member) -> tuple[str, int]:
-    """A node's address and the port at which it passes connections to the server.
+def _needs_node_port(plan: InstallationPlan, server: Participant) -> bool:
+    return bool(plan.remote_sites) and not is_public(server)
 
-    Raises:
-        Failed: the server's Service has no node port, or no node is ready.
+
+def _needs_cluster_ip(server: Participant) -> bool:
+    """Return whether sites in the server's cluster cannot dial the Service by its name.
+
+    gRPC requires the dialled name in the server's certificate; the other drivers do not.
     """
-    deadline = time.monotonic() + SERVICE_SECONDS
-    while (port := _node_port(cluster, server)) is None:
-        if time.monotonic() > deadline:
-            raise Failed(
-                f"The Service of {server.name} in {server.context} has no node port, by which sites of other "
-                "clusters would reach it. Its values (service: type) must say NodePort or LoadBalancer, or "
-                "give the server a name that they can look up: default_host in project.yml."
-            )
-        time.sleep(POLL_SECONDS)
+    names = _names(server.project)
+    is_certified = _service(server) in names or SERVICE_NAME.fullmatch(server.project.server_host)
+    return "grpc" in server.project.scheme and not is_certified
+
+
+def _service(server: Participant) -> str:
+    return f"{server.release}.{server.namespace}.svc"
+
+
+def _names(project: Project) -> tuple[str, ...]:
+    """Return the names in the server's certificate."""
+    return project.server_host, *project.server.host_names, project.server.name
+
+
+def _certified_name(project: Project) -> str:
+    """Return a name of the server's certificate that a pod's hosts file can map to an address."""
+    for name in _names(project):
+        if name != "localhost" and HOST_NAME.fullmatch(name) and not _is_address(name):
+            return name
+    raise InputError(
+        f"{project.path}: the server's certificate has no host name that pods can look up. Add one to the "
+        "server's host_names and provision again."
+    )
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _find(cluster: Cluster, server: ReleaseTarget, address_of: Callable[[Any, Any], Any]) -> Any:
+    """Return an address of the server's Service and its port `federation`."""
+
+    def look() -> Any:
+        core, selector = cluster.core, server.instance_selector
+        services = core.list_namespaced_service(server.namespace, label_selector=selector).items
+        ports = [(one, port) for one in services for port in one.spec.ports or ()]
+        found = (address_of(service, port) for service, port in ports if port.name == "federation")
+        return next(filter(None, found), None)
+
+    if (found := poll_until(look, SERVICE_SECONDS, POLL_SECONDS)) is None:
+        raise Failed(
+            f"The Service of {server.name} in {server.context} has no address that sites can use. Its value "
+            "service.type must be ClusterIP or, for sites in other clusters, NodePort or LoadBalancer. "
+            "Otherwise give the server a public host name: default_host in project.yml."
+        )
+    return found
+
+
+def _cluster_ip(service: Any, _port: Any) -> str | None:
+    address = service.spec.cluster_ip
+    return None if address == "None" else address
+
+
+def _node_port(_service: Any, port: Any) -> int | None:
+    return port.node_port
+
+
+def _ready_node(cluster: Cluster) -> str:
     for node in cluster.core.list_node().items:
         conditions = {one.type: one.status for one in node.status.conditions or ()}
         addresses = {one.type: one.address for one in node.status.addresses or ()}
         found = addresses.get("ExternalIP") or addresses.get("InternalIP")
         if conditions.get("Ready") == "True" and found:
-            return str(found), port
-    raise Failed(f"No node of {server.context} is ready: kubectl --context {server.context} get nodes")
-
-
-def _node_port(cluster: Cluster, server: Member) -> int | None:
-    services = cluster.core.list_namespaced_service(server.namespace, label_selector=server.everything).items
-    for service in services:
-        for port in service.spec.ports or ():
-            if port.name == "federation" and port.node_port:
-                return int(port.node_port)
-    return None
-
-
-def _certified_name(project: Project) -> str:
-    """A name of the server's certificate that may stand for a node's address in a pod's hosts file."""
-    for name in (project.server_host, *project.server.host_names, project.server.name):
-        if name != "localhost" and re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", name):
-            return name
-    raise InputError(
-        f"{project.path}: the server has no name that can be looked up in another cluster; add one to its "
-        "host_names and provision again."
-    )
-
-
-def _through(host: str, port: int, peer: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "server": {"address": f"{host}:{port}"},
-        "networkPolicy": {"server": {"to": [dict(peer)], "ports": [port]}},
-    }
+            return str(found)
+    raise Failed(f"No node of {cluster.context} is ready: kubectl --context {cluster.context} get nodes")

@@ -1,4 +1,4 @@
-"""The program helm, as the runtime uses it: install or upgrade, roll back, uninstall."""
+"""Run helm: install, upgrade, roll back and uninstall releases."""
 
 from __future__ import annotations
 
@@ -10,67 +10,68 @@ from pathlib import Path
 
 from deploy.checkout import CHARTS
 from deploy.errors import Failed, MachineError
-from deploy.runtimes.kubernetes.plan import Member
+from deploy.runtimes.kubernetes.plan import ReleaseTarget
 from deploy.tools import find_tool
 
 LABEL_INPUTS = "flarefleet-inputs"
-"""On a release: the fingerprint of all that it was made from."""
+"""Label of a release: fingerprint of its chart and values."""
 LABEL_OWNER = "owner=helm"
-"""Of the Secret in which helm keeps a release."""
+"""Label of the Secrets in which helm keeps releases."""
 REVISIONS = "5"
 HELM_SECONDS = 300
 SERVER_CHECKS = ("--disable-openapi-validation",)
-"""For a helm that applies at the server (from 4 on): the server then refuses what it does not know, and the
-API's whole schema, from which helm would learn the same, costs half a second of each release."""
+"""helm 4 and later applies on the server, which validates the manifests. Client-side validation would fetch
+the API's whole schema for each release, which takes half a second.
+"""
 
 
 @dataclass(frozen=True)
 class Helm:
-    """The program.
+    """The program helm.
 
     Args:
-        program: where it is.
+        program: its path.
     """
 
     program: Path
 
-    def install(self, member: Member, chart: str, values: Iterable[Path], inputs: str) -> None:
-        """Install a release, or upgrade the one that is there.
+    def install(self, target: ReleaseTarget, chart: str, values: Iterable[Path], inputs: str) -> None:
+        """Install or upgrade a release.
 
         Raises:
-            Failed: helm refuses it, in its words.
+            Failed: helm failed. The message has its output.
         """
         self._run(
-            member,
-            *("upgrade", "--install", member.release, str(CHARTS / chart)),
+            target,
+            *("upgrade", "--install", target.release, str(CHARTS / chart)),
             *("--history-max", REVISIONS, "--labels", f"{LABEL_INPUTS}={inputs}"),
-            *(SERVER_CHECKS if self._applies_at_the_server else ()),
+            *(SERVER_CHECKS if self._applies_on_the_server else ()),
             *(word for file in values for word in ("--values", str(file))),
         )
 
-    def roll_back(self, member: Member) -> None:
-        """Back to the release before an upgrade that was killed."""
-        self._run(member, "rollback", member.release)
+    def roll_back(self, target: ReleaseTarget) -> None:
+        """Return to the revision before an upgrade that was killed."""
+        self._run(target, "rollback", target.release)
 
-    def uninstall(self, member: Member) -> None:
-        """Remove a release, if it is there."""
-        self._run(member, "uninstall", member.release, "--ignore-not-found")
+    def uninstall(self, target: ReleaseTarget) -> None:
+        """Uninstall a release if it is installed."""
+        self._run(target, "uninstall", target.release, "--ignore-not-found")
 
     @cached_property
-    def _applies_at_the_server(self) -> bool:
-        told = subprocess.run(
+    def _applies_on_the_server(self) -> bool:
+        version = subprocess.run(
             [str(self.program), "version", "--template", "{{.Version}}"],
             capture_output=True,
             text=True,
             check=False,
         ).stdout
-        major = told.strip().removeprefix("v").partition(".")[0]
+        major = version.strip().removeprefix("v").partition(".")[0]
         return major.isdigit() and int(major) >= 4
 
-    def _run(self, member: Member, *arguments: str) -> None:
-        where = ("--kube-context", member.context, "--namespace", member.namespace)
+    def _run(self, target: ReleaseTarget, *arguments: str) -> None:
+        where = ("--kube-context", target.context, "--namespace", target.namespace)
         try:
-            ended = subprocess.run(
+            done = subprocess.run(
                 [str(self.program), *arguments, *where],
                 capture_output=True,
                 text=True,
@@ -78,20 +79,18 @@ class Helm:
                 timeout=HELM_SECONDS,
             )
         except subprocess.TimeoutExpired as error:
-            raise Failed(
-                f"helm {arguments[0]} of {member.name} has not ended in {HELM_SECONDS} s."
-            ) from error
-        if ended.returncode:
-            said = ended.stderr.strip().removeprefix("Error: ")
-            raise Failed(f"helm {arguments[0]} of {member.name} in {member.namespace} failed:\n{said}")
+            raise Failed(f"helm {arguments[0]} of {target.name} timed out after {HELM_SECONDS} s.") from error
+        if done.returncode:
+            output = done.stderr.strip().removeprefix("Error: ")
+            raise Failed(f"helm {arguments[0]} of {target.name} in {target.namespace} failed:\n{output}")
 
 
 def find_helm() -> Helm:
-    """The helm of this machine.
+    """Return the helm of this machine.
 
     Raises:
-        MachineError: there is none, or no charts beside this program.
+        MachineError: helm or the charts are missing.
     """
     if not (CHARTS / "flare-server").is_dir():
-        raise MachineError(f"The charts are not in {CHARTS}: run flarefleet from its checkout.")
+        raise MachineError(f"{CHARTS} has no charts; run flarefleet from its checkout.")
     return Helm(find_tool("helm"))

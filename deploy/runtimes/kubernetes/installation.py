@@ -1,14 +1,11 @@
-"""Installs and removes one server or site: its key, then its release; each only where it is not there as
-wanted.
-"""
+"""Install and remove a server or site: its private key and its release."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,175 +15,182 @@ from kubernetes.client.exceptions import ApiException
 from deploy.checkout import CHARTS
 from deploy.errors import Failed, InputError
 from deploy.release.participant import Participant
+from deploy.runtimes.fingerprint import fingerprint
 from deploy.runtimes.kubernetes.cluster import NOT_FOUND, Cluster
 from deploy.runtimes.kubernetes.helm import LABEL_INPUTS, LABEL_OWNER, Helm
-from deploy.runtimes.kubernetes.plan import Member
+from deploy.runtimes.kubernetes.plan import ReleaseTarget
+from deploy.runtimes.polling import poll_until
+from fl_app.files import write_atomically
 
 OWN_VALUES = "own.yaml"
-"""Beside a release's values.yaml: an operator's own values, which win."""
+"""The operator's values, beside a release's values.yaml. They override all others."""
 GONE_SECONDS = 90.0
-"""A pod's grace period, and some."""
+"""Longer than the grace period of a pod."""
 POLL_SECONDS = 0.2
 KEY_CHECKSUM = "checksum/key"
 
 
-def ensure_key(cluster: Cluster, member: Member, participant: Participant) -> None:
-    """Put the private key into its Secret, unless it is there."""
+def ensure_key(cluster: Cluster, target: ReleaseTarget, participant: Participant) -> None:
+    """Create or update the Secret with the private key."""
     data = {participant.key.name: base64.b64encode(participant.key.read_bytes()).decode("ascii")}
-    labels = {"app.kubernetes.io/part-of": participant.project.name, "flare/site": member.name}
+    labels = {"app.kubernetes.io/part-of": participant.project.name, "flare/site": target.name}
     manifest = {"metadata": {"name": participant.secret, "labels": labels}, "type": "Opaque", "data": data}
-    core, where = cluster.core, member.namespace
+    core = cluster.core
     try:
-        there = core.read_namespaced_secret(participant.secret, where)
+        found = core.read_namespaced_secret(participant.secret, target.namespace)
     except ApiException as error:
         if error.status != NOT_FOUND:
             raise
-        core.create_namespaced_secret(where, manifest)
+        core.create_namespaced_secret(target.namespace, manifest)
     else:
-        if there.data != data:
-            core.replace_namespaced_secret(participant.secret, where, manifest)
+        if found.data != data:
+            core.replace_namespaced_secret(participant.secret, target.namespace, manifest)
 
 
-def write_values(file: Path, participant: Participant, further: Mapping[str, Any]) -> None:
-    """Write what is added to the values that provisioning wrote.
+def write_values(file: Path, participant: Participant, values: Mapping[str, Any]) -> None:
+    """Write the values that `up` adds to those of the release folder.
 
     Args:
-        file: the place for it.
-        participant: a changed key of it starts the pod again, as a changed kit does.
-        further: what depends on where the others are.
+        file: the file.
+        participant: the server or site. The checksum of its key restarts the pod when the key changes.
+        values: values that depend on the clusters of the others.
     """
     digest = hashlib.sha256(participant.key.read_bytes()).hexdigest()
-    beside = file.with_suffix(".new")
-    beside.write_text(yaml.safe_dump({"podAnnotations": {KEY_CHECKSUM: digest}, **further}), encoding="utf-8")
-    beside.replace(file)
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_atomically(file, yaml.safe_dump({"podAnnotations": {KEY_CHECKSUM: digest}, **values}).encode())
 
 
 def value_files(release: Path, added: Path) -> list[Path]:
-    """The files of values of a release, each winning over those before.
+    """Return the files of values of a release; later files override earlier ones.
 
     Raises:
-        InputError: the release was never written.
+        InputError: the release folder has no values.yaml.
     """
     provisioned = release / "values.yaml"
     if not provisioned.is_file():
-        raise InputError(f"{provisioned} is missing; make it: flarefleet provision")
+        raise InputError(f"{provisioned} is missing; create it: flarefleet provision")
     own = release / OWN_VALUES
     return [provisioned, added, *([own] if own.is_file() else [])]
 
 
 def ensure_release(
-    helm: Helm, cluster: Cluster, member: Member, participant: Participant, values: Sequence[Path]
+    helm: Helm, cluster: Cluster, target: ReleaseTarget, participant: Participant, values: Sequence[Path]
 ) -> None:
-    """Install the release, or upgrade it, unless it is there and made from the same.
+    """Install or upgrade the release, unless it is installed with the same chart and values.
 
     Raises:
-        InputError: there is one of that name, of another federation.
-        Failed: helm refuses.
+        InputError: another federation has a release of this name in the namespace.
+        Failed: helm failed.
     """
     inputs = _fingerprint(participant.chart, values)
-    installed = _stateful_set(cluster, member)
+    installed = _stateful_set(cluster, target)
     if installed is not None:
-        _refuse_a_strangers(installed, member, participant.project.name)
+        _refuse_other_owner(installed, target, participant.project.name)
     secrets = cluster.core.list_namespaced_secret(
-        member.namespace, label_selector=f"{LABEL_OWNER},name={member.release}"
+        target.namespace, label_selector=f"{LABEL_OWNER},name={target.release}"
     ).items
     states = {secret.metadata.labels["status"]: secret.metadata.labels for secret in secrets}
-    if "pending-install" in states:  # by a helm that was killed: nothing but an uninstall mends it
-        helm.uninstall(member)
+    if "pending-install" in states:  # helm was killed; only an uninstall repairs that
+        helm.uninstall(target)
     elif "pending-upgrade" in states or "pending-rollback" in states:
-        helm.roll_back(member)
+        helm.roll_back(target)
     elif states.get("deployed", {}).get(LABEL_INPUTS) == inputs and installed is not None:
         return
-    helm.install(member, participant.chart, values, inputs)
+    helm.install(target, participant.chart, values, inputs)
 
 
-def restart(cluster: Cluster, member: Member, pod: str) -> None:
-    """Let a pod that ended be made anew now, not after Kubernetes' growing pauses."""
-    _ignoring_missing(lambda: cluster.core.delete_namespaced_pod(pod, member.namespace))
+def restart(cluster: Cluster, target: ReleaseTarget, pod: str) -> None:
+    """Replace a pod that exited now, without Kubernetes' growing back-off."""
+    _ignoring_missing(lambda: cluster.core.delete_namespaced_pod(pod, target.namespace))
 
 
-def remove(helm: Helm, cluster: Cluster, member: Member, secret: str) -> None:
-    """Uninstall a release, wait for its pods to end, and take its key away. Its volume stays.
+def remove(helm: Helm, cluster: Cluster, target: ReleaseTarget) -> None:
+    """Uninstall a release, wait until its pods are gone, and delete its key. Its volume stays.
 
     Raises:
-        Failed: a pod does not end.
+        Failed: a pod does not terminate.
     """
-    _stop(cluster, member)
-    helm.uninstall(member)
-    _wait_for_the_end(cluster, member)
-    _ignoring_missing(lambda: cluster.core.delete_namespaced_secret(secret, member.namespace))
+    _delete_stateful_set(cluster, target)
+    helm.uninstall(target)
+    left = _wait_until_gone(lambda: cluster.pods(target.namespace, target.instance_selector))
+    if left:
+        name = left[0].metadata.name
+        raise Failed(
+            f"{target.name} is uninstalled, but its pod {name} is still terminating after "
+            f"{GONE_SECONDS:.0f} s: kubectl describe pod -n {target.namespace} {name}"
+        )
+    secret = f"{target.release}-key"
+    _ignoring_missing(lambda: cluster.core.delete_namespaced_secret(secret, target.namespace))
 
 
-def remove_volumes(cluster: Cluster, member: Member) -> None:
-    """Remove the workspace of a server or site that is uninstalled; data that it was given stays."""
-    core, where = cluster.core, member.namespace
-    for claim in core.list_namespaced_persistent_volume_claim(where, label_selector=member.everything).items:
+def remove_volumes(cluster: Cluster, target: ReleaseTarget) -> None:
+    """Delete the workspace of an uninstalled server or site. Its datasets stay.
+
+    Raises:
+        Failed: a volume claim is not deleted in time.
+    """
+    core, where = cluster.core, target.namespace
+
+    def claims() -> list[Any]:
+        selector = target.instance_selector
+        return list(core.list_namespaced_persistent_volume_claim(where, label_selector=selector).items)
+
+    for claim in claims():
         name = claim.metadata.name
-        _ignoring_missing(lambda name=name: core.delete_namespaced_persistent_volume_claim(name, where))
-    deadline = time.monotonic() + GONE_SECONDS
-    while core.list_namespaced_persistent_volume_claim(where, label_selector=member.everything).items:
-        if time.monotonic() > deadline:
-            raise Failed(f"The volume of {member.name} in {where} does not go: kubectl get pvc -n {where}")
-        time.sleep(POLL_SECONDS)
+        _ignoring_missing(partial(core.delete_namespaced_persistent_volume_claim, name, where))
+    if _wait_until_gone(claims):
+        raise Failed(f"The volume of {target.name} in {where} is still in use: kubectl get pvc -n {where}")
 
 
-def _stop(cluster: Cluster, member: Member) -> None:
-    """Let its pod begin to end while helm still starts; helm takes what is gone already for removed."""
-    found = _stateful_set(cluster, member)
+def _wait_until_gone(find: Callable[[], list[Any]]) -> list[Any]:
+    """Return what is left after the timeout."""
+    left: list[Any] = []
+
+    def is_gone() -> bool:
+        left[:] = find()
+        return not left
+
+    poll_until(is_gone, GONE_SECONDS, POLL_SECONDS)
+    return left
+
+
+def _delete_stateful_set(cluster: Cluster, target: ReleaseTarget) -> None:
+    """Let the pod terminate while helm is still starting."""
+    found = _stateful_set(cluster, target)
     if found is not None:
         apps, name = cluster.apps, found.metadata.name
-        _ignoring_missing(lambda: apps.delete_namespaced_stateful_set(name, member.namespace))
+        _ignoring_missing(lambda: apps.delete_namespaced_stateful_set(name, target.namespace))
 
 
-def _wait_for_the_end(cluster: Cluster, member: Member) -> None:
-    deadline = time.monotonic() + GONE_SECONDS
-    while left := cluster.pods(member.namespace, member.everything):
-        if time.monotonic() > deadline:
-            name = left[0].metadata.name
-            raise Failed(
-                f"{member.name} is uninstalled, but its pod {name} has not ended in {GONE_SECONDS:.0f} s: "
-                f"kubectl describe pod -n {member.namespace} {name}"
-            )
-        time.sleep(POLL_SECONDS)
-
-
-def _stateful_set(cluster: Cluster, member: Member) -> Any:
-    found = cluster.apps.list_namespaced_stateful_set(member.namespace, label_selector=member.selector)
+def _stateful_set(cluster: Cluster, target: ReleaseTarget) -> Any:
+    found = cluster.apps.list_namespaced_stateful_set(target.namespace, label_selector=target.selector)
     return found.items[0] if found.items else None
 
 
-def _refuse_a_strangers(installed: Any, member: Member, project: str) -> None:
+def _refuse_other_owner(installed: Any, target: ReleaseTarget, project: str) -> None:
     owner = installed.metadata.labels.get("app.kubernetes.io/part-of")
     if owner != project:
         raise InputError(
-            f"The namespace {member.namespace} in {member.context} has a release {member.release} of "
-            f"{owner}. Choose another namespace for {member.name} in project.yml (deployment: sites: "
-            f"{member.name}: namespace) and provision again."
+            f"The namespace {target.namespace} in {target.context} already has a release {target.release}, "
+            f"of {owner}. Choose another namespace for {target.name} in project.yml (deployment: sites: "
+            f"{target.name}: namespace) and provision again."
         )
 
 
 def _fingerprint(chart: str, values: Sequence[Path]) -> str:
-    """All that a release is made from, short enough for a label."""
-    whole = hashlib.sha256(_chart_fingerprint(chart).encode())
+    """Return a digest of the chart and the values, short enough for a label."""
+    digest = hashlib.sha256(_chart_fingerprint(chart).encode())
     for file in values:
-        whole.update(file.read_bytes() + b"\0")
-    return whole.hexdigest()[:40]
+        digest.update(file.read_bytes() + b"\0")
+    return digest.hexdigest()[:40]
 
 
 @cache
 def _chart_fingerprint(chart: str) -> str:
-    whole = hashlib.sha256()
-    for file in sorted(_chart_files(CHARTS / chart)):
-        whole.update(f"{file.relative_to(CHARTS)}\0".encode() + file.read_bytes())
-    return whole.hexdigest()
+    return fingerprint(CHARTS / chart, CHARTS / "flare-common")
 
 
-def _chart_files(chart: Path) -> Iterator[Path]:
-    for folder in (chart, CHARTS / "flare-common"):
-        yield from (file for file in folder.rglob("*") if file.is_file())
-
-
-def _ignoring_missing(action: Any) -> None:
+def _ignoring_missing(action: Callable[[], object]) -> None:
     try:
         action()
     except ApiException as error:

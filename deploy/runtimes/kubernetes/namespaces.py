@@ -1,43 +1,44 @@
-"""The namespaces of a federation: made where they are missing, and removed when nothing is left in them."""
+"""Create the namespaces of a federation, and delete them when they are empty."""
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 from kubernetes.client.exceptions import ApiException
 
 from deploy.errors import Failed, InputError
-from deploy.runtimes.kubernetes.cluster import NOT_FOUND, Cluster
+from deploy.runtimes.kubernetes.cluster import CONFLICT, NOT_FOUND, Cluster
+from deploy.runtimes.polling import poll_until
 
 if TYPE_CHECKING:
-    from deploy.runtimes.kubernetes.plan import Member
+    from deploy.runtimes.kubernetes.plan import ReleaseTarget
 
 LABEL_OURS = "app.kubernetes.io/managed-by"
 OURS = "flarefleet"
 LABEL_PROJECT = "app.kubernetes.io/part-of"
 LABEL_RESTRICTED = "pod-security.kubernetes.io/enforce"
 ANNOTATION_AUTHORITY = "flare/authority"
-"""The federation's certificate authority: two federations of one name are two."""
-OF_EVERY_NAMESPACE = "kube-root-ca.crt"
-"""A ConfigMap that Kubernetes puts into each."""
+"""Fingerprint of the certificate authority, which tells two federations of the same name apart."""
+DEFAULT_CONFIG_MAP = "kube-root-ca.crt"
+"""A ConfigMap that Kubernetes puts into every namespace."""
+TERMINATING = "Terminating"
 GONE_SECONDS = 120.0
 POLL_SECONDS = 0.3
 
 
-def ensure_namespace(cluster: Cluster, member: Member, project: str, authority: str) -> None:
-    """See that the namespace of a server or site is there, and is this federation's or nobody's.
+def ensure_namespace(cluster: Cluster, target: ReleaseTarget, project: str, authority: str) -> None:
+    """Create the namespace of a server or site if it is missing, with Pod Security `restricted`.
 
-    One that somebody else made is used as it is. One of ours enforces Pod Security `restricted`.
+    A namespace that Flarefleet did not create is used unchanged. Several participants may share a namespace,
+    and several calls may run at the same time.
 
     Raises:
-        InputError: it belongs to another federation.
-        Failed: one of that name is being removed and does not go.
+        InputError: the namespace belongs to another federation.
+        Failed: the namespace is being deleted and does not go away.
     """
-    found = _wait_while_it_goes(cluster, member.namespace)
+    found = _wait_while_terminating(cluster, target.namespace)
     if found is None:
-        cluster.core.create_namespace(_manifest(member.namespace, project, authority))
-        return
+        found = _create_or_get(cluster, target.namespace, _manifest(target.namespace, project, authority))
     labels, annotations = found.metadata.labels or {}, found.metadata.annotations or {}
     if labels.get(LABEL_OURS) != OURS:
         return
@@ -47,32 +48,35 @@ def ensure_namespace(cluster: Cluster, member: Member, project: str, authority: 
             f"the federation {owner[0]}" if owner[0] != project else f"another federation called {project}"
         )
         raise InputError(
-            f"The namespace {member.namespace} in {member.context} belongs to {other}. Choose another for "
-            f"{member.name} in project.yml (deployment: sites: {member.name}: namespace) and provision "
-            "again; or remove the other federation: flarefleet down --volumes there or, if its folder is "
-            f"gone, kubectl delete namespace {member.namespace}"
+            f"The namespace {target.namespace} in {target.context} belongs to {other}. Choose another "
+            f"namespace for {target.name} in project.yml (deployment: sites: {target.name}: namespace) and "
+            "provision again; or remove the other federation: flarefleet down --volumes there or, if its "
+            f"folder is gone, kubectl delete namespace {target.namespace}"
         )
 
 
-def remove_if_empty(cluster: Cluster, member: Member) -> bool:
-    """Remove the namespace if we made it and nothing is in it any more that somebody may want to keep.
-
-    Returns:
-        whether it is gone or going.
-    """
-    found = _find(cluster, member.namespace)
-    if found is None:
-        return True
-    if (found.metadata.labels or {}).get(LABEL_OURS) != OURS or _holds_something(cluster, member.namespace):
-        return False
-    cluster.core.delete_namespace(member.namespace)
-    return True
+def remove_if_empty(cluster: Cluster, target: ReleaseTarget) -> None:
+    """Delete the namespace if Flarefleet created it and no volume, pod, Secret or ConfigMap is left in it."""
+    found = _find(cluster, target.namespace)
+    if found is None or found.status.phase == TERMINATING:
+        return
+    if (found.metadata.labels or {}).get(LABEL_OURS) == OURS and _is_empty(cluster, target.namespace):
+        cluster.core.delete_namespace(target.namespace)
 
 
 def _manifest(name: str, project: str, authority: str) -> dict[str, Any]:
     labels = {LABEL_OURS: OURS, LABEL_PROJECT: project, LABEL_RESTRICTED: "restricted"}
     annotations = {ANNOTATION_AUTHORITY: authority}
     return {"metadata": {"name": name, "labels": labels, "annotations": annotations}}
+
+
+def _create_or_get(cluster: Cluster, name: str, manifest: dict[str, Any]) -> Any:
+    try:
+        return cluster.core.create_namespace(manifest)
+    except ApiException as error:
+        if error.status != CONFLICT:
+            raise
+        return cluster.core.read_namespace(name)
 
 
 def _find(cluster: Cluster, name: str) -> Any:
@@ -84,28 +88,29 @@ def _find(cluster: Cluster, name: str) -> Any:
         raise
 
 
-def _wait_while_it_goes(cluster: Cluster, name: str) -> Any:
-    """The namespace, or None; one that is on its way out is waited for."""
-    deadline = time.monotonic() + GONE_SECONDS
-    while (found := _find(cluster, name)) is not None and found.status.phase == "Terminating":
-        if time.monotonic() > deadline:
-            raise Failed(
-                f"The namespace {name} has been going for {GONE_SECONDS:.0f} s. See what holds it: "
-                f"kubectl get namespace {name} -o yaml"
-            )
-        time.sleep(POLL_SECONDS)
+def _wait_while_terminating(cluster: Cluster, name: str) -> Any:
+    """Return the namespace, or None if it does not exist."""
+    found = None
+
+    def is_settled() -> bool:
+        nonlocal found
+        found = _find(cluster, name)
+        return found is None or found.status.phase != TERMINATING
+
+    if not poll_until(is_settled, GONE_SECONDS, POLL_SECONDS):
+        raise Failed(
+            f"The namespace {name} is still being deleted after {GONE_SECONDS:.0f} s. Its status says why: "
+            f"kubectl get namespace {name} -o yaml"
+        )
     return found
 
 
-def _holds_something(cluster: Cluster, name: str) -> bool:
+def _is_empty(cluster: Cluster, name: str) -> bool:
     core = cluster.core
-    return bool(
+    config_maps = [one.metadata.name for one in core.list_namespaced_config_map(name, limit=2).items]
+    return not (
         core.list_namespaced_persistent_volume_claim(name, limit=1).items
         or core.list_namespaced_pod(name, limit=1).items
         or core.list_namespaced_secret(name, limit=1).items
-        or [
-            one
-            for one in core.list_namespaced_config_map(name, limit=2).items
-            if one.metadata.name != OF_EVERY_NAMESPACE
-        ]
+        or set(config_maps) - {DEFAULT_CONFIG_MAP}
     )

@@ -1,9 +1,9 @@
-"""What of a federation is installed where: the participants' clusters, namespaces and releases.
+"""Where the server and the sites of a federation are installed: cluster, namespace and release.
 
-run/kubernetes/plan.json    what is installed, or was last; written by `up`
-run/kubernetes/values/      what `up` adds to a release's own values
-run/kubernetes/doors.json   the ports of this machine that lead to the pods; see `doors`
-run/kubernetes/admin/NAME/  a copy of an administrator's kit that goes through them
+run/kubernetes/plan.json           what is installed, or was last installed; written by `up`
+run/kubernetes/values/             values that `up` adds to those of a release
+run/kubernetes/port-forwards.json  ports of this machine that lead to pods; see `port_forward`
+run/kubernetes/admin/NAME/         copy of an administrator's kit that uses them
 """
 
 from __future__ import annotations
@@ -23,91 +23,81 @@ if TYPE_CHECKING:
     from deploy.workspace import Workspace
 
 
-class Member(BaseModel, frozen=True):
-    """A server or site, and where it is installed."""
+class ReleaseTarget(BaseModel, frozen=True):
+    """The cluster, namespace and release of a server or site."""
 
     name: str
     role: str
     context: str
-    """The context of the kubeconfig that names its cluster."""
+    """Context of the kubeconfig that names the cluster."""
     namespace: str
     release: str
 
     @property
     def selector(self) -> str:
-        """The labels of its StatefulSet and its pod, and of no job's."""
-        return f"{self.everything},app.kubernetes.io/component={self.role}"
+        """Label selector of its StatefulSet and pod, without its job pods."""
+        return f"{self.instance_selector},app.kubernetes.io/component={self.role}"
 
     @property
-    def everything(self) -> str:
-        """The label of all that its release made, and of its job pods."""
+    def instance_selector(self) -> str:
+        """Label selector of all objects of its release, and of its job pods."""
         return f"app.kubernetes.io/instance={self.release}"
 
 
-class Plan(BaseModel, frozen=True):
-    """A federation in clusters; the server is the first of its members."""
+class InstallationPlan(BaseModel, frozen=True):
+    """The release targets of a federation; the server is the first."""
 
-    members: tuple[Member, ...] = ()
+    members: tuple[ReleaseTarget, ...] = ()
 
     @property
-    def server(self) -> Member:
+    def server(self) -> ReleaseTarget:
         """The server."""
         return self.members[0]
 
     @property
-    def contexts(self) -> tuple[str, ...]:
-        """Every context that is needed, each once."""
-        return tuple(dict.fromkeys(member.context for member in self.members))
+    def remote_sites(self) -> tuple[ReleaseTarget, ...]:
+        """The sites that are not in the server's cluster."""
+        return tuple(member for member in self.members if member.context != self.server.context)
 
-    def member(self, name: str) -> Member | None:
-        """The server or site of that name."""
+    def member(self, name: str) -> ReleaseTarget | None:
+        """Return the server or site of that name."""
         return next((member for member in self.members if member.name == name), None)
 
 
-class RunFolder:
+class KubernetesRunFolder:
     """run/kubernetes of a federation.
 
     Args:
-        root: that folder.
+        root: path of the folder.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._plan = root / "plan.json"
 
-    def make(self) -> None:
-        """Make it, for this user alone."""
-        for folder in (self.root, self.root / "values"):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    def plan(self) -> InstallationPlan:
+        """Return what `up` installed; without members before the first `up`."""
+        return records.read(self._plan, InstallationPlan) or InstallationPlan()
 
-    def plan(self) -> Plan:
-        """What `up` planned; without members if there never was an `up`."""
-        return records.read(self._plan, Plan) or Plan()
-
-    def write_plan(self, plan: Plan) -> None:
+    def write_plan(self, plan: InstallationPlan) -> None:
         """Replace the plan."""
         records.write(self._plan, plan)
 
-    def forget_plan(self) -> None:
-        """Nothing is left of it."""
+    def remove_plan(self) -> None:
+        """Delete the plan."""
         self._plan.unlink(missing_ok=True)
 
-    @property
-    def lock(self) -> Path:
-        """Held by whoever installs or removes."""
-        return self.root / ".lock"
-
     def values(self, name: str) -> Path:
-        """What `up` adds to the values of a server or site."""
+        """Return the file of values that `up` adds for a server or site."""
         return self.root / "values" / f"{name}.yaml"
 
     def admin(self, name: str) -> Path:
-        """A copy of an administrator's kit."""
+        """Return the path for the copy of an administrator's kit."""
         return self.root / "admin" / name
 
 
-def participants(project: Project, workspace: Workspace) -> dict[str, Participant]:
-    """The server and every site as their releases see them, the server first."""
+def make_participants(project: Project, workspace: Workspace) -> dict[str, Participant]:
+    """Return the server and every site by name, the server first."""
     return {
         one.name: Participant(
             project=project, deployment=one.deployment, name=one.name, kit=workspace.kit(one.name)
@@ -117,41 +107,52 @@ def participants(project: Project, workspace: Workspace) -> dict[str, Participan
 
 
 def make_plan(
-    everybody: Mapping[str, Participant], chosen: Mapping[str, str], before: Plan, current: str | None
-) -> Plan:
-    """Where each will be: the context that was chosen for it, else the one it was in, else the chosen for
-    all, else the current one.
+    participants: Mapping[str, Participant],
+    contexts: Mapping[str, str],
+    before: InstallationPlan,
+    current: str | None,
+) -> InstallationPlan:
+    """Choose a cluster for each participant.
+
+    The order of precedence is: the context given for this participant, the context given for all, the context
+    in which it is installed, the kubeconfig's current context.
 
     Args:
-        everybody: as `participants` gives them.
-        chosen: NAME -> context; the empty name stands for all.
-        before: where they are.
+        participants: the server and every site.
+        contexts: NAME -> context; the empty name stands for all.
+        before: what is installed.
         current: the kubeconfig's current context.
 
     Raises:
-        InputError: a context is chosen for nobody, or none is for somebody.
+        InputError: a context is given for an unknown site, or a participant has no context.
     """
-    strangers = [name for name in chosen if name and name not in everybody]
-    if strangers:
+    unknown = [name for name in contexts if name and name not in participants]
+    if unknown:
         raise InputError(
-            f"--context {strangers[0]}={chosen[strangers[0]]}: there is no site {strangers[0]}; "
-            f"there are: {', '.join(everybody)}."
+            f"--context {unknown[0]}={contexts[unknown[0]]}: there is no site {unknown[0]}; "
+            f"available: {', '.join(participants)}."
         )
-    return Plan(members=tuple(_member(one, chosen, before, current) for one in everybody.values()))
+    return InstallationPlan(
+        members=tuple(_target(one, contexts, before, current) for one in participants.values())
+    )
 
 
-def _member(one: Participant, chosen: Mapping[str, str], before: Plan, current: str | None) -> Member:
-    last = before.member(one.name)
-    context = chosen.get(one.name) or chosen.get("") or (last.context if last else None) or current
+def _target(
+    participant: Participant, contexts: Mapping[str, str], before: InstallationPlan, current: str | None
+) -> ReleaseTarget:
+    last = before.member(participant.name)
+    context = (
+        contexts.get(participant.name) or contexts.get("") or (last.context if last else None) or current
+    )
     if context is None:
         raise InputError(
-            f"No cluster is chosen for {one.name}: the kubeconfig has no current context. "
-            "Choose: kubectl config use-context NAME, or up --context NAME"
+            f"No cluster is selected for {participant.name}: the kubeconfig has no current context. "
+            "Select one: kubectl config use-context NAME, or up --context NAME"
         )
-    return Member(
-        name=one.name,
-        role="server" if one.is_server else "client",
+    return ReleaseTarget(
+        name=participant.name,
+        role="server" if participant.is_server else "client",
         context=context,
-        namespace=one.namespace,
-        release=one.release,
+        namespace=participant.namespace,
+        release=participant.release,
     )

@@ -1,5 +1,4 @@
-"""The program that holds the doors open: it listens on ports of this machine and carries what comes into
-pods, each connection anew to the pod that runs then.
+"""The port forwarding daemon: listen on local ports, and forward each connection to the pod that runs then.
 
 `port_forward` runs `python -m deploy.runtimes.kubernetes.port_forward_daemon LIST RECORD` in its own session.
 """
@@ -22,8 +21,8 @@ import psutil
 from deploy.errors import FlarefleetError
 from deploy.hosts import LOOPBACK
 from deploy.runtimes import records
-from deploy.runtimes.kubernetes.port_forward import Door, DoorList
-from deploy.runtimes.records import Record
+from deploy.runtimes.kubernetes.port_forward import PortForward, PortForwardList
+from deploy.runtimes.records import ProcessRecord
 
 if TYPE_CHECKING:
     from deploy.runtimes.kubernetes.cluster import Cluster
@@ -34,72 +33,71 @@ _log = logging.getLogger(__name__)
 
 
 def main(arguments: list[str]) -> int:
-    """Listen on every door, say so by the record, and stay."""
+    """Listen on every local port, write the process record, and serve until killed."""
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
-    found = records.read(Path(arguments[0]), DoorList) or DoorList()
+    found = records.read(Path(arguments[0]), PortForwardList) or PortForwardList()
     with selectors.DefaultSelector() as listening:
-        for door in found.doors:
-            listening.register(_listen(door), selectors.EVENT_READ, door)
-        process = psutil.Process()
-        records.write(Path(arguments[1]), Record(pid=os.getpid(), created=process.create_time()))
-        for context in {door.context for door in found.doors}:
+        for forward in found.forwards:
+            listening.register(_listen(forward), selectors.EVENT_READ, forward)
+        created = psutil.Process().create_time()
+        records.write(Path(arguments[1]), ProcessRecord(pid=os.getpid(), created=created))
+        for context in {forward.context for forward in found.forwards}:
             threading.Thread(target=_warm_up, args=(context,), daemon=True).start()
         while True:
             for key, _ in listening.select():
                 listener = key.fileobj
                 assert isinstance(listener, socket.socket)
-                with suppress(OSError):  # who knocked is gone again
-                    threading.Thread(
-                        target=_carry, args=(listener.accept()[0], key.data), daemon=True
-                    ).start()
+                with suppress(OSError):  # the peer has closed the connection
+                    connection = listener.accept()[0]
+                    threading.Thread(target=_forward, args=(connection, key.data), daemon=True).start()
 
 
-def _listen(door: Door) -> socket.socket:
+def _listen(forward: PortForward) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((LOOPBACK, door.local_port))
+    listener.bind((LOOPBACK, forward.local_port))
     listener.listen(64)
     return listener
 
 
 @cache
 def _cluster(context: str) -> Cluster:
-    from deploy.runtimes.kubernetes.cluster import Cluster  # a second: the doors need not wait for it
+    from deploy.runtimes.kubernetes.cluster import Cluster  # takes a second; listening need not wait for it
 
     return Cluster(context)
 
 
 def _warm_up(context: str) -> None:
-    """Import Kubernetes' client before the first connection asks for it."""
+    """Import the Kubernetes client before the first connection."""
     with suppress(FlarefleetError):
         _cluster(context)
 
 
-def _carry(near: socket.socket, door: Door) -> None:
-    """One connection, to its end."""
+def _forward(local: socket.socket, forward: PortForward) -> None:
+    """Forward one connection until it is closed."""
     from kubernetes.client.exceptions import ApiException
     from urllib3.exceptions import HTTPError
 
-    with near:
+    with local:
         try:
-            cluster = _cluster(door.context)
-            pod = cluster.running_pod(door.namespace, door.selector)
+            cluster = _cluster(forward.context)
+            pod = cluster.running_pod(forward.namespace, forward.selector)
             if pod is None:
-                _log.info("%s has no running pod", door.name)
+                _log.info("%s has no running pod", forward.name)
                 return
-            far = cluster.connect(door.namespace, pod, door.port)
+            remote = cluster.connect(forward.namespace, pod, forward.port)
         except (ApiException, FlarefleetError, HTTPError, OSError) as error:
-            _log.info("%s cannot be reached: %s", door.name, error)
+            _log.info("%s cannot be reached: %s", forward.name, error)
             return
-        with closing(far):
-            back = threading.Thread(target=_pump, args=(far, near), daemon=True)
+        with closing(remote):
+            back = threading.Thread(target=_copy, args=(remote, local), daemon=True)
             back.start()
-            _pump(near, far)
+            _copy(local, remote)
             back.join()
 
 
-def _pump(source: Any, target: Any) -> None:
-    """Carry until one side ends, then end both: Kubernetes knows no half of a connection."""
+def _copy(source: Any, target: Any) -> None:
+    """Copy until one side closes, then close both: Kubernetes does not support half-closed connections."""
     with suppress(OSError):
         while chunk := source.recv(CHUNK_BYTES):
             target.sendall(chunk)

@@ -1,11 +1,11 @@
-"""Runtime `kubernetes`: the federation as Helm releases, a namespace for each participant."""
+"""Run a federation as Helm releases, each in its own namespace by default."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -17,13 +17,19 @@ from deploy.runtimes.admin_kit import kit_for_host
 from deploy.runtimes.event_files import update_copy
 from deploy.runtimes.follow import lines_of
 from deploy.runtimes.kubernetes import connectivity, installation
-from deploy.runtimes.kubernetes.cluster import ANSWER_SECONDS, Cluster, current_context, explained
+from deploy.runtimes.kubernetes.cluster import ANSWER_SECONDS, Cluster, current_context, explained_errors
 from deploy.runtimes.kubernetes.helm import Helm, find_helm
 from deploy.runtimes.kubernetes.namespaces import ensure_namespace, remove_if_empty
 from deploy.runtimes.kubernetes.observation import CONTAINER, observe, tail
-from deploy.runtimes.kubernetes.plan import Member, Plan, RunFolder, make_plan, participants
-from deploy.runtimes.kubernetes.port_forward import ADMIN, FEDERATION, TELEMETRY, Doors
-from deploy.runtimes.protocol import FederationStatus, Progress, SiteState, SiteStatus
+from deploy.runtimes.kubernetes.plan import (
+    InstallationPlan,
+    KubernetesRunFolder,
+    ReleaseTarget,
+    make_participants,
+    make_plan,
+)
+from deploy.runtimes.kubernetes.port_forward import ADMIN, FEDERATION, TELEMETRY, PortForwarder
+from deploy.runtimes.protocol import FederationStatus, SiteState, SiteStatus, StatusCallback
 from deploy.runtimes.readiness import wait_until_ready
 from deploy.runtimes.records import locked
 from fl_app.contract import ANALYTICS_FOLDER, WORKSPACE_PATH
@@ -35,26 +41,26 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.5
 AT_ONCE = 8
-"""Requests to clusters at the same time."""
+"""Concurrent requests to clusters."""
 HELMS_AT_ONCE = min(4, os.cpu_count() or 1)
-"""Each computes for as long as it runs: with more of them than cores, the first would be done no sooner."""
+"""Concurrent helm processes. Each one is bound by the CPU."""
 PULL_SECONDS = 300.0
-"""How long `up` waits where nothing else is said: nodes may have to fetch an image of a gigabyte."""
+"""Default timeout of `up`: nodes may have to pull an image of a gigabyte."""
 FOLLOW_SECONDS = 7 * 24 * 3600.0
-"""A log may be silent for so long and is followed all the same."""
+"""Read timeout while a log is followed."""
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
 class KubernetesRuntime:
-    """A federation in clusters, as `deploy.runtimes.protocol.Runtime` promises it.
+    """A federation in clusters. It implements `deploy.runtimes.protocol.Runtime`.
 
     Args:
-        project: what project.yml says.
-        workspace: the federation's folder.
-        contexts: NAME -> context of the kubeconfig; the empty name stands for all. Who is not named stays
-            where it is, or goes to the current context.
+        project: the federation.
+        workspace: its folder.
+        contexts: NAME -> context of the kubeconfig; the empty name stands for all. See `make_plan` for the
+            default.
     """
 
     name = "kubernetes"
@@ -65,62 +71,61 @@ class KubernetesRuntime:
         self.project = project
         self.workspace = workspace
         self.contexts = contexts or {}
-        self.folder = RunFolder(workspace.run(self.name))
-        self._doors = Doors(self.folder.root)
+        self.folder = KubernetesRunFolder(workspace.run(self.name))
+        self._forwarder = PortForwarder(self.folder.root)
         self._clusters: dict[str, Cluster] = {}
 
-    def up(self, progress: Progress | None = None, timeout: float = PULL_SECONDS) -> FederationStatus:
+    def up(self, progress: StatusCallback | None = None, timeout: float = PULL_SECONDS) -> FederationStatus:
         """See `deploy.runtimes.protocol.Runtime.up`."""
         helm = find_helm()
-        self.folder.make()
-        with explained(), locked(self.folder.lock):
+        with explained_errors(), locked(self._lock):
             before = self.folder.plan()
-            plan = self._new_plan(before)
-            _each(self._prepare, plan.members)
+            plan = make_plan(self._participants, self.contexts, before, current_context())
+            needs_address = connectivity.needs_service_address(plan, self._participants[plan.server.name])
+            _each(self._ensure_namespace, plan.members)
             self._remove([one for one in before.members if one not in plan.members], helm)
             self.folder.write_plan(plan)
-            self._install(plan, helm)
-            _each(self._restart_if_it_ended, plan.members)
+            self._install(plan, helm, needs_address)
+            _each(self._restart_if_exited, plan.members)
             wait_until_ready(self.status, self._log_end, progress, timeout, POLL_SECONDS)
-            self._begin_to_open_doors(plan)
-            self._doors.wait_until_open()
+            self._start_port_forwards(plan)
             return self.status()
 
     def down(self) -> None:
         """See `deploy.runtimes.protocol.Runtime.down`."""
-        self._take_down(lambda member: None)
+        self._take_down(lambda target: None)
 
     def forget(self) -> None:
-        """Stop all, and remove the workspaces too: every job, model and log that is kept in a volume."""
-        self._take_down(lambda member: installation.remove_volumes(self._cluster(member), member))
-        self.folder.forget_plan()
+        """See `deploy.runtimes.protocol.KeepsVolumes.forget`."""
+        self._take_down(lambda target: installation.remove_volumes(self._cluster(target), target))
+        self.folder.remove_plan()
 
     def status(self) -> FederationStatus:
         """See `deploy.runtimes.protocol.Runtime.status`."""
         plan = self.folder.plan()
         if not plan.members:
             return FederationStatus(project=self.project.name, runtime=self.name)
-        with explained():
+        with explained_errors():
             sites = _each(self._observe, plan.members)
         return FederationStatus(
             project=self.project.name,
             runtime=self.name,
-            server_address=self._doors.find(plan.server.name, FEDERATION),
+            server_address=self._forwarder.find(plan.server.name, FEDERATION),
             sites=tuple(sites),
         )
 
     def logs(self, site: str, follow: bool = False) -> Iterator[str]:
         """See `deploy.runtimes.protocol.Runtime.logs`."""
-        member = self._member(site)
-        with explained():
-            cluster = self._cluster(member)
-            pods = cluster.pods(member.namespace, member.selector)
+        target = self._target(site)
+        with explained_errors():
+            cluster = self._cluster(target)
+            pods = cluster.pods(target.namespace, target.selector)
             if not pods:
-                raise Failed(f"{site} has no pod: {observe(cluster, member).reason}")
+                raise Failed(f"{site} has no pod: {observe(cluster, target).reason}")
             name = pods[0].metadata.name
             response = cluster.core.read_namespaced_pod_log(
                 name,
-                member.namespace,
+                target.namespace,
                 container=CONTAINER,
                 follow=follow,
                 _preload_content=False,
@@ -131,14 +136,13 @@ class KubernetesRuntime:
     def admin_kit(self, admin: str) -> Path:
         """See `deploy.runtimes.protocol.Runtime.admin_kit`."""
         plan = self.folder.plan()
-        with explained():
+        with explained_errors():
             installed = plan.members and self._observe(plan.server).state is not SiteState.STOPPED
             if not installed:
-                raise Failed("The federation is not up: flarefleet up --runtime kubernetes")
-            self._begin_to_open_doors(plan)
-            self._doors.wait_until_open()
+                raise Failed("The federation is not running; start it: flarefleet up --runtime kubernetes")
+            self._start_port_forwards(plan)
         server = plan.server.name
-        address = self._doors.find(server, ADMIN) or self._doors.find(server, FEDERATION)
+        address = self._forwarder.find(server, ADMIN) or self._forwarder.find(server, FEDERATION)
         assert address is not None
         return kit_for_host(
             self.workspace.kit(admin),
@@ -148,13 +152,13 @@ class KubernetesRuntime:
         )
 
     def analytics(self) -> Path | None:
-        """See `deploy.runtimes.protocol.Runtime.analytics`: a copy, made now."""
+        """See `deploy.runtimes.protocol.Runtime.analytics`. The folder is a copy."""
         plan = self.folder.plan()
         if not plan.members:
             return None
         copy = self.folder.root / ANALYTICS_FOLDER
         server = plan.server
-        with explained():
+        with explained_errors():
             pod = self._cluster(server).running_pod(server.namespace, server.selector)
             if pod is None:
                 return copy if copy.is_dir() else None
@@ -162,119 +166,114 @@ class KubernetesRuntime:
             source = str(WORKSPACE_PATH / ANALYTICS_FOLDER)
             return update_copy(copy, source, lambda command: read_from(*where, *command))
 
-    def _new_plan(self, before: Plan) -> Plan:
-        return make_plan(self._participants, self.contexts, before, current_context())
+    @property
+    def _lock(self) -> Path:
+        return self.folder.root / ".lock"
 
     @cached_property
     def _participants(self) -> dict[str, Participant]:
-        return participants(self.project, self.workspace)
+        return make_participants(self.project, self.workspace)
 
     @cached_property
     def _authority(self) -> str:
-        """The fingerprint of the federation's root certificate."""
+        """Fingerprint of the federation's root certificate."""
         certificate = self.workspace.kit(self.project.server.name) / "startup" / "rootCA.pem"
         return hashlib.sha256(certificate.read_bytes()).hexdigest()[:32]
 
-    def _cluster(self, member: Member) -> Cluster:
-        if member.context not in self._clusters:
-            self._clusters[member.context] = Cluster(member.context)
-        return self._clusters[member.context]
+    def _cluster(self, target: ReleaseTarget) -> Cluster:
+        if target.context not in self._clusters:
+            self._clusters[target.context] = Cluster(target.context)
+        return self._clusters[target.context]
 
-    def _member(self, site: str) -> Member:
-        member = self.folder.plan().member(site)
-        if member is not None:
-            return member
+    def _target(self, site: str) -> ReleaseTarget:
+        target = self.folder.plan().member(site)
+        if target is not None:
+            return target
         if site not in self._participants:
-            raise InputError(f"There is no site {site}; there are: {', '.join(self._participants)}")
-        raise Failed(f"{site} is not installed: flarefleet up --runtime kubernetes")
+            raise InputError(f"There is no site {site}; available: {', '.join(self._participants)}.")
+        raise Failed(f"{site} is not installed; install it: flarefleet up --runtime kubernetes")
 
-    def _prepare(self, member: Member) -> None:
-        """Its namespace; nothing is installed while another's is refused."""
-        ensure_namespace(self._cluster(member), member, self.project.name, self._authority)
+    def _ensure_namespace(self, target: ReleaseTarget) -> None:
+        ensure_namespace(self._cluster(target), target, self.project.name, self._authority)
 
-    def _install(self, plan: Plan, helm: Helm) -> None:
-        """The server is the first, since all sites wait for it; but they are installed beside it, unless they
-        need to know the port that its node gave it.
-        """
+    def _install(self, plan: InstallationPlan, helm: Helm, needs_address: bool) -> None:
+        """Install the server and the sites concurrently, or the server first if sites need its address."""
         server = self._participants[plan.server.name]
-        values = connectivity.server_values(plan, server)
-        sites = [member for member in plan.members if member != plan.server]
-        address = None
+        addresses = connectivity.ServiceAddresses()
 
-        def install(member: Member) -> None:
-            added = (
-                values if member == plan.server else connectivity.site_values(plan, member, server, address)
-            )
-            self._install_one(helm, member, added)
+        def install(target: ReleaseTarget) -> None:
+            if target == plan.server:
+                values = connectivity.server_values(plan, server)
+            else:
+                values = connectivity.site_values(plan, target, server, addresses)
+            self._install_one(helm, target, values)
 
-        if values:
+        if needs_address:
             install(plan.server)
-            address = connectivity.find_node_address(self._cluster(plan.server), plan.server)
-            _each(install, sites, HELMS_AT_ONCE)
-        else:
-            _each(install, [plan.server, *sites], HELMS_AT_ONCE)
+            addresses = connectivity.find_service_addresses(self._cluster(plan.server), plan, server)
+        _each(install, plan.members[1:] if needs_address else plan.members, HELMS_AT_ONCE)
 
-    def _install_one(self, helm: Helm, member: Member, values: dict[str, object]) -> None:
-        participant = self._participants[member.name]
-        cluster = self._cluster(member)
-        added = self.folder.values(member.name)
+    def _install_one(self, helm: Helm, target: ReleaseTarget, values: dict[str, object]) -> None:
+        participant = self._participants[target.name]
+        cluster = self._cluster(target)
+        added = self.folder.values(target.name)
         installation.write_values(added, participant, values)
-        installation.ensure_key(cluster, member, participant)
-        files = installation.value_files(self.workspace.release / member.name, added)
-        installation.ensure_release(helm, cluster, member, participant, files)
+        installation.ensure_key(cluster, target, participant)
+        files = installation.value_files(self.workspace.release / target.name, added)
+        installation.ensure_release(helm, cluster, target, participant, files)
 
-    def _restart_if_it_ended(self, member: Member) -> None:
-        status = self._observe(member)
+    def _restart_if_exited(self, target: ReleaseTarget) -> None:
+        status = self._observe(target)
         if status.state in (SiteState.EXITED, SiteState.CANNOT_START) and status.where:
-            installation.restart(self._cluster(member), member, status.where.rpartition("/")[2])
+            installation.restart(self._cluster(target), target, status.where.rpartition("/")[2])
 
-    def _observe(self, member: Member) -> SiteStatus:
-        status = observe(self._cluster(member), member)
-        door = self._doors.find(member.name, TELEMETRY) if status.where else None
-        return status.model_copy(update={"telemetry_url": f"http://{door}"}) if door else status
+    def _observe(self, target: ReleaseTarget) -> SiteStatus:
+        status = observe(self._cluster(target), target)
+        address = self._forwarder.find(target.name, TELEMETRY) if status.where else None
+        return status.model_copy(update={"telemetry_url": f"http://{address}"}) if address else status
 
-    def _begin_to_open_doors(self, plan: Plan) -> None:
+    def _start_port_forwards(self, plan: InstallationPlan) -> None:
         server = self.project.server
-        with locked(self.folder.root / ".doors"):
-            self._doors.open(plan, server.fed_learn_port, server.admin_port)
+        self._forwarder.start(plan, server.fed_learn_port, server.admin_port)
 
-    def _take_down(self, further: Callable[[Member], None]) -> None:
+    def _take_down(self, after_removal: Callable[[ReleaseTarget], None]) -> None:
         plan = self.folder.plan()
         if not plan.members:
             return
         helm = find_helm()
-        with explained(), locked(self.folder.lock):
-            self._doors.close()
-            self._remove(plan.members, helm, further)
+        with explained_errors(), locked(self._lock):
+            self._forwarder.stop()
+            self._remove(plan.members, helm, after_removal)
 
     def _remove(
-        self, members: Iterable[Member], helm: Helm, further: Callable[[Member], None] = lambda member: None
+        self,
+        targets: Sequence[ReleaseTarget],
+        helm: Helm,
+        after_removal: Callable[[ReleaseTarget], None] = lambda target: None,
     ) -> None:
-        def remove(member: Member) -> None:
-            cluster = self._cluster(member)
-            installation.remove(helm, cluster, member, f"{member.release}-key")
-            further(member)
+        def remove(target: ReleaseTarget) -> None:
+            installation.remove(helm, self._cluster(target), target)
+            after_removal(target)
 
-        members = tuple(members)
-        _each(remove, members, HELMS_AT_ONCE)
-        for member in members:
-            remove_if_empty(self._cluster(member), member)
+        _each(remove, targets, HELMS_AT_ONCE)
+        for target in targets:
+            remove_if_empty(self._cluster(target), target)
 
     def _log_end(self, name: str) -> list[str]:
-        member = self._member(name)
-        return tail(self._cluster(member), member)
+        target = self._target(name)
+        return tail(self._cluster(target), target)
 
 
 def _each(
     action: Callable[[_Item], _Result], items: Iterable[_Item], at_once: int = AT_ONCE
 ) -> list[_Result]:
-    """What an action gives for each item, several at a time; the first error of all is raised in the end."""
+    """Call an action for each item concurrently, and return the results. Raise the first error at the end."""
     with ThreadPoolExecutor(at_once) as pool:
         return [done.result() for done in [pool.submit(action, item) for item in items]]
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
-    """The lines in what comes in pieces of any length; a log that is cut off ends there."""
+    """Yield the lines of a log, which may be cut off."""
     from urllib3.exceptions import HTTPError
 
     with contextlib.suppress(OSError, HTTPError):

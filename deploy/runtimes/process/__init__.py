@@ -1,4 +1,4 @@
-"""Runtime `process`: the federation as processes of this machine; it needs nothing but Python."""
+"""Runtime `process`: the federation as processes of this machine. It needs nothing but Python."""
 
 from deploy.runtimes.process.runtime import ProcessRuntime
 

@@ -1,4 +1,4 @@
-"""How a server or site that runs as a process is now: what its process says, then what its telemetry says."""
+"""Status of a server or site that runs as a process, by its process record and its telemetry."""
 
 from __future__ import annotations
 
@@ -7,75 +7,53 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 from deploy.runtimes.exit_reason import exit_reason
-from deploy.runtimes.process.run_folder import Member, Plan, RunFolder
+from deploy.runtimes.follow import last_lines
+from deploy.runtimes.process.run_folder import FederationSpec, ParentSpec, ProcessRunFolder
 from deploy.runtimes.protocol import SiteState, SiteStatus
-from deploy.runtimes.records import Record
 
 ANSWER_SECONDS = 2.0
-SILENT_SECONDS = 10.0
-"""A process this young may not have opened its telemetry yet."""
-LOG_TAIL_BYTES = 16_384
+STARTUP_SECONDS = 10.0
+"""Time that a process may take to open its telemetry port."""
 
 
-def observe(folder: RunFolder, plan: Plan) -> tuple[SiteStatus, ...]:
-    """Every server and site of the plan, asked at once."""
-    with ThreadPoolExecutor(max_workers=min(32, len(plan.members) or 1)) as pool:
-        return tuple(pool.map(lambda member: _observe(folder, member), plan.members))
+def observe(folder: ProcessRunFolder, spec: FederationSpec) -> tuple[SiteStatus, ...]:
+    """Return the status of the server and every site. They are queried concurrently."""
+    with ThreadPoolExecutor(max_workers=min(32, len(spec.members) or 1)) as pool:
+        return tuple(pool.map(lambda member: _observe(folder, member), spec.members))
 
 
-def _observe(folder: RunFolder, member: Member) -> SiteStatus:
-    record = folder.record(member.name)
+def _observe(folder: ProcessRunFolder, spec: ParentSpec) -> SiteStatus:
+    status = SiteStatus(name=spec.name, role=spec.role, state=SiteState.STOPPED)
+    record = folder.record(spec.name)
     if record is None:
-        return SiteStatus(name=member.name, role=member.role, state=SiteState.STOPPED)
-    process = record.process()
-    if process is None:
-        # The keeper may just be writing down how it ended.
-        return _ended(folder, member, folder.record(member.name) or record)
-    state, reason = _ask(member, time.time() - record.created)
-    return SiteStatus(
-        name=member.name,
-        role=member.role,
-        state=state,
-        reason=reason,
-        telemetry_url=member.telemetry_url,
-        where=f"process {record.pid}",
+        return status
+    if record.process() is None:
+        record = folder.record(spec.name) or record  # the supervisor may have just added the exit code
+        return status.model_copy(
+            update={
+                "state": SiteState.EXITED,
+                "reason": exit_reason(record.exit_code, last_lines(folder.log(spec.name))),
+                "exit_code": record.exit_code,
+                "where": f"process {record.pid}, exited",
+            }
+        )
+    state, reason = _readiness(spec, time.time() - record.created)
+    where = f"process {record.pid}"
+    return status.model_copy(
+        update={"state": state, "reason": reason, "telemetry_url": spec.telemetry_url, "where": where}
     )
 
 
-def _ended(folder: RunFolder, member: Member, record: Record) -> SiteStatus:
-    return SiteStatus(
-        name=member.name,
-        role=member.role,
-        state=SiteState.EXITED,
-        reason=exit_reason(record.exit_code, tail(folder.log(member.name))),
-        exit_code=record.exit_code,
-        where=f"process {record.pid}, ended",
-    )
-
-
-def tail(log: Path) -> list[str]:
-    """The last lines of a log; none if there is none."""
+def _readiness(spec: ParentSpec, age: float) -> tuple[SiteState, str]:
     try:
-        with log.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - LOG_TAIL_BYTES))
-            return file.read().decode("utf-8", "replace").splitlines()
-    except FileNotFoundError:
-        return []
-
-
-def _ask(member: Member, age: float) -> tuple[SiteState, str]:
-    """What its telemetry says of it."""
-    try:
-        status, document = _get(member.telemetry_port, "/readyz")
+        status, document = _get(spec.telemetry_port, "/readyz")
     except (OSError, http.client.HTTPException, ValueError):
-        if age < SILENT_SECONDS:
-            return SiteState.STARTING, "it starts"
-        return SiteState.NOT_READY, f"its telemetry does not answer ({member.telemetry_url})"
+        if age < STARTUP_SECONDS:
+            return SiteState.STARTING, "starting"
+        return SiteState.NOT_READY, f"its telemetry does not answer ({spec.telemetry_url})"
     if status == http.client.OK:
         return SiteState.READY, ""
     state = SiteState.STARTING if document.get("starting") else SiteState.NOT_READY

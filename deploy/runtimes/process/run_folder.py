@@ -1,9 +1,9 @@
-"""The files of a federation that runs as processes: its plan, and a record of each process.
+"""The files of a federation that runs as processes.
 
-run/process/NAME/             the workspace of a server or site; parent.log is all that it wrote
-run/process/.state/plan.json  what runs where; written by `up`
-run/process/.state/NAME.json  the process it runs in, and how that ended; written by the keeper alone
-run/process/.admin/NAME/      a copy of an administrator's kit, where its own names another host
+run/process/NAME/             workspace of a server or site; parent.log is its output
+run/process/.state/plan.json  specification of the server and every site; written by `up`
+run/process/.state/NAME.json  record of its process and exit code; written by the supervisor only
+run/process/.admin/NAME/      copy of an administrator's kit, if the kit names another host
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ from pathlib import Path
 import psutil
 from pydantic import BaseModel
 
-from deploy.runtimes.records import Record, locked, read, write
+from deploy.runtimes.records import ProcessRecord, locked, read, write
 
-MARK = "FLAREFLEET_RUN"
-"""In the environment of every process of a federation: its folder. Only what carries it is ours to stop."""
+ENV_RUN_FOLDER = "FLAREFLEET_RUN"
+"""Environment variable of every process of a federation: its run folder. Only processes that carry it are
+stopped.
+"""
 
 
-class Member(BaseModel, frozen=True):
-    """A server or site: its role, and the ports it was given."""
+class ParentSpec(BaseModel, frozen=True):
+    """What a server or site is started with. If it changes, `up` restarts the process."""
 
     name: str
     role: str
@@ -31,90 +33,92 @@ class Member(BaseModel, frozen=True):
     telemetry_port: int
     environment: Mapping[str, str]
     credentials: Path | None = None
-    """File with further variables, which are secret and so not in the plan."""
+    """File with further variables, which are secret and therefore not part of the specification."""
+    kit_fingerprint: str = ""
 
     @property
     def telemetry_url(self) -> str:
-        """Where its telemetry answers."""
+        """Base URL of its telemetry."""
         return f"http://127.0.0.1:{self.telemetry_port}"
 
 
-class Plan(BaseModel, frozen=True):
-    """What of a federation runs where."""
+class FederationSpec(BaseModel, frozen=True):
+    """The server and every site as `up` starts them."""
 
     project: str
     server_address: str
-    members: tuple[Member, ...]
+    members: tuple[ParentSpec, ...]
 
-    def member(self, name: str) -> Member | None:
-        """The server or site of that name."""
+    def member(self, name: str) -> ParentSpec | None:
+        """Return the server or site of that name."""
         return next((member for member in self.members if member.name == name), None)
 
 
-class RunFolder:
+class ProcessRunFolder:
     """run/process of a federation.
 
     Args:
-        root: that folder.
+        root: path of the folder.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._state = root / ".state"
-        self._plan = self._state / "plan.json"
+        self._spec = self._state / "plan.json"
+        self.supervisor_log = self._state / "supervisor.log"
 
     def make(self) -> None:
-        """Make it, for this user alone."""
+        """Create the folder, accessible to this user only."""
         for folder in (self.root, self._state):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def home(self, name: str) -> Path:
-        """The workspace of a server or site."""
+        """Return the workspace of a server or site."""
         return self.root / name
 
     def log(self, name: str) -> Path:
-        """All that a server or site wrote."""
+        """Return the log file of a server or site."""
         return self.home(name) / "parent.log"
 
     def admin(self, name: str) -> Path:
-        """A copy of an administrator's kit."""
+        """Return the path for the copy of an administrator's kit."""
         return self.root / ".admin" / name
 
-    def plan(self) -> Plan | None:
-        """What `up` planned; None if there never was an `up`."""
-        return read(self._plan, Plan)
+    def spec(self) -> FederationSpec | None:
+        """Return what `up` last started; None before the first `up`."""
+        return read(self._spec, FederationSpec)
 
-    def write_plan(self, plan: Plan) -> None:
-        """Replace the plan."""
-        write(self._plan, plan)
+    def write_spec(self, spec: FederationSpec) -> None:
+        """Replace the specification."""
+        write(self._spec, spec)
 
-    def record(self, name: str) -> Record | None:
-        """The process that a server or site was last started in; None if there was none since `down`."""
-        return read(self._state / f"{name}.json", Record)
+    def record(self, name: str) -> ProcessRecord | None:
+        """Return the record of a server's or site's last process; None if there was none since `down`."""
+        return read(self._state / f"{name}.json", ProcessRecord)
 
-    def write_record(self, name: str, record: Record) -> None:
-        """Replace the record."""
+    def write_record(self, name: str, record: ProcessRecord) -> None:
+        """Replace the record of a server or site."""
         write(self._state / f"{name}.json", record)
 
     def remove_record(self, name: str) -> None:
-        """Forget that a server or site was started."""
+        """Delete the record of a server or site."""
         (self._state / f"{name}.json").unlink(missing_ok=True)
 
     def lock(self) -> AbstractContextManager[None]:
-        """Be the only command that starts or stops something here.
+        """Lock the folder for a command that starts or stops something.
 
         Raises:
-            Failed: another command is at it.
+            Failed: another command holds the lock.
         """
         self.make()
         return locked(self._state / "lock")
 
     def processes(self) -> list[psutil.Process]:
-        """Every process that carries this federation's mark, whatever became of its parent."""
+        """Return every process that carries this run folder in its environment."""
         return [process for process in psutil.process_iter() if self._is_ours(process)]
 
     def _is_ours(self, process: psutil.Process) -> bool:
         try:
-            return process.pid != os.getpid() and process.environ().get(MARK) == str(self.root)
+            return process.pid != os.getpid() and process.environ().get(ENV_RUN_FOLDER) == str(self.root)
         except psutil.Error:
             return False

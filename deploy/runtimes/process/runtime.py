@@ -1,12 +1,11 @@
-"""The federation as processes: one for the server, one for each site, and a keeper that sees how they end."""
+"""Run a federation as processes: the server, every site, and a supervisor that records their exit codes."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,11 +16,18 @@ from deploy.errors import Failed, InputError
 from deploy.hosts import local_server_host
 from deploy.project.server_environment import TRACKER_PREFIXES, server_environment
 from deploy.runtimes.admin_kit import kit_for_host
-from deploy.runtimes.follow import follow_lines, read_lines
+from deploy.runtimes.fingerprint import fingerprint
+from deploy.runtimes.follow import follow_lines, last_lines, read_lines
+from deploy.runtimes.polling import poll_until
 from deploy.runtimes.ports import free_ports, is_free, refuse_taken_ports
-from deploy.runtimes.process.observation import observe, tail
-from deploy.runtimes.process.run_folder import MARK, Member, Plan, RunFolder
-from deploy.runtimes.protocol import FederationStatus, Progress
+from deploy.runtimes.process.observation import observe
+from deploy.runtimes.process.run_folder import (
+    ENV_RUN_FOLDER,
+    FederationSpec,
+    ParentSpec,
+    ProcessRunFolder,
+)
+from deploy.runtimes.protocol import FederationStatus, StatusCallback
 from deploy.runtimes.readiness import wait_until_ready
 from fl_app import contract
 
@@ -30,19 +36,19 @@ if TYPE_CHECKING:
     from deploy.workspace import Workspace
 
 STOP_SECONDS = 8.0
-"""From SIGTERM to SIGKILL; a parent that is asked to stop takes five at most."""
+"""Time between SIGTERM and SIGKILL; a parent takes at most five seconds to stop."""
 START_SECONDS = 30.0
 RECORD_SECONDS = 2.0
 MEMORY_ARENAS = "4"
-"""MALLOC_ARENA_MAX, as NVFlare's own start script sets it: fewer of glibc's arenas keep parents small."""
+"""MALLOC_ARENA_MAX, as in NVFlare's start script: it limits the memory of parents."""
 
 
 class ProcessRuntime:
-    """A federation in processes, as `deploy.runtimes.protocol.Runtime` promises it.
+    """A federation in processes. It implements `deploy.runtimes.protocol.Runtime`.
 
     Args:
-        project: what project.yml says.
-        workspace: the federation's folder.
+        project: the federation.
+        workspace: its folder.
     """
 
     name = "process"
@@ -50,17 +56,20 @@ class ProcessRuntime:
     def __init__(self, project: Project, workspace: Workspace) -> None:
         self.project = project
         self.workspace = workspace
-        self.folder = RunFolder(workspace.run(self.name))
+        self.folder = ProcessRunFolder(workspace.run(self.name))
 
-    def up(self, progress: Progress | None = None, timeout: float = 60.0) -> FederationStatus:
+    def up(self, progress: StatusCallback | None = None, timeout: float = 60.0) -> FederationStatus:
         """See `deploy.runtimes.protocol.Runtime.up`."""
         with self.folder.lock():
-            self._stop(set(self._running()) - set(self._roles))  # sites that project.yml names no more
-            running = set(self._running())
-            missing = [name for name in self._roles if name not in running]
-            if missing:
-                self._refuse_taken_ports(missing)
-                self.folder.write_plan(self._plan(running))
+            running = self._running()
+            before = self.folder.spec()
+            spec = self._make_spec(before, running)
+            unchanged = [one.name for one in spec.members if before and one == before.member(one.name)]
+            current = set(unchanged) & running.keys()
+            self._refuse_taken_ports(running.get(self.project.server.name))
+            self._stop(set(running) - current)
+            self.folder.write_spec(spec)
+            if missing := [name for name in self._roles if name not in current]:
                 self._start(missing)
         return wait_until_ready(self.status, self._log_end, progress, timeout)
 
@@ -69,26 +78,24 @@ class ProcessRuntime:
         if not self.folder.root.exists():
             return
         with self.folder.lock():
-            plan = self.folder.plan()
-            self._stop(member.name for member in (plan.members if plan else ()))
-            _kill(
-                self.folder.processes()
-            )  # job processes without a parent, and what an `up` that was killed left behind
+            spec = self.folder.spec()
+            self._stop(member.name for member in (spec.members if spec else ()))
+            _kill(self.folder.processes())  # orphaned job processes, and processes of an `up` that was killed
 
     def status(self) -> FederationStatus:
         """See `deploy.runtimes.protocol.Runtime.status`."""
-        plan = self.folder.plan()
+        spec = self.folder.spec()
         return FederationStatus(
             project=self.project.name,
             runtime=self.name,
-            server_address=plan.server_address if plan and self._running() else None,
-            sites=observe(self.folder, plan) if plan else (),
+            server_address=spec.server_address if spec and self._running() else None,
+            sites=observe(self.folder, spec) if spec else (),
         )
 
     def logs(self, site: str, follow: bool = False) -> Iterator[str]:
         """See `deploy.runtimes.protocol.Runtime.logs`."""
         if site not in self._roles:
-            raise InputError(f"There is no site {site}; there are: {', '.join(self._roles)}.")
+            raise InputError(f"There is no site {site}; available: {', '.join(self._roles)}.")
         log = self.folder.log(site)
         return follow_lines(log, lambda: site in self._running()) if follow else read_lines(log)
 
@@ -100,53 +107,51 @@ class ProcessRuntime:
     def admin_kit(self, admin: str) -> Path:
         """See `deploy.runtimes.protocol.Runtime.admin_kit`."""
         if self.project.server.name not in self._running():
-            raise Failed("The federation is not up: flarefleet up --runtime process")
+            raise Failed("The federation is not running; start it: flarefleet up --runtime process")
         return kit_for_host(
             self.workspace.kit(admin), local_server_host(self.project), self.folder.admin(admin)
         )
 
     @property
     def _roles(self) -> Mapping[str, str]:
-        """The role of the server and of each site of project.yml, the server first."""
+        """Role of the server and of each site, the server first."""
         return {parent.name: parent.role for parent in self.project.parents}
 
     def _running(self) -> dict[str, psutil.Process]:
-        """The processes of the plan's servers and sites that run now."""
-        plan = self.folder.plan()
+        spec = self.folder.spec()
         found = {}
-        for member in plan.members if plan else ():
+        for member in spec.members if spec else ():
             record = self.folder.record(member.name)
             process = record.process() if record else None
             if process is not None:
                 found[member.name] = process
         return found
 
-    def _refuse_taken_ports(self, missing: Iterable[str]) -> None:
-        server = self.project.server
-        if server.name in missing:
-            refuse_taken_ports({server.fed_learn_port, server.admin_port})
+    def _refuse_taken_ports(self, server: psutil.Process | None) -> None:
+        """Check the federation's ports, except those of the running server."""
+        ports = {self.project.server.fed_learn_port, self.project.server.admin_port}
+        refuse_taken_ports(ports - (_listening_ports(server) if server else set()))
 
-    def _plan(self, running: set[str]) -> Plan:
-        """The plan of everybody: who runs keeps what it has, others keep their ports while those are free."""
-        old = self.folder.plan()
+    def _make_spec(self, before: FederationSpec | None, running: Container[str]) -> FederationSpec:
+        """Specify the server and every site. Each keeps its ports if it is running or they are free."""
         address = f"{local_server_host(self.project)}:{self.project.server.fed_learn_port}"
         members = []
         for name, role in self._roles.items():
-            before = old.member(name) if old else None
-            if before is not None and name in running:
-                members.append(before)
-                continue
-            ports = [before.parent_port, before.telemetry_port] if before else []
-            if not ports or not all(map(is_free, ports)):
+            last = before.member(name) if before else None
+            ports = [last.parent_port, last.telemetry_port] if last else []
+            if not ports or (name not in running and not all(map(is_free, ports))):
                 ports = free_ports(2)
             members.append(self._member(name, role, address, *ports))
-        return Plan(project=self.project.name, server_address=address, members=tuple(members))
+        return FederationSpec(project=self.project.name, server_address=address, members=tuple(members))
 
-    def _member(self, name: str, role: str, address: str, parent_port: int, telemetry_port: int) -> Member:
+    def _member(
+        self, name: str, role: str, address: str, parent_port: int, telemetry_port: int
+    ) -> ParentSpec:
+        kit = self.workspace.kit(name)
         environment = {
-            MARK: str(self.folder.root),
-            contract.ENV_KIT: str(self.workspace.kit(name)),
-            contract.ENV_KEY: str(self.workspace.kit(name) / "startup"),
+            ENV_RUN_FOLDER: str(self.folder.root),
+            contract.ENV_KIT: str(kit),
+            contract.ENV_KEY: str(kit / "startup"),
             contract.ENV_WORKSPACE: str(self.folder.home(name)),
             contract.ENV_PARENT_PORT: str(parent_port),
             contract.ENV_TELEMETRY_HOST: "127.0.0.1",
@@ -159,57 +164,58 @@ class ProcessRuntime:
         else:
             environment |= server_environment(self.project)
             credentials = self.project.credentials_file
-        return Member(
+        return ParentSpec(
             name=name,
             role=role,
             parent_port=parent_port,
             telemetry_port=telemetry_port,
             environment=environment,
             credentials=credentials,
+            kit_fingerprint=fingerprint(
+                kit / "startup", kit / "local", *([credentials] if credentials else [])
+            ),
         )
 
     def _start(self, names: list[str]) -> None:
-        """Start them under a keeper of their own, and wait until it has written down what it started."""
+        """Start them under a supervisor, and wait until it has recorded their processes."""
         for name in names:
             self.folder.remove_record(name)
-        keeper_log = self.folder.root / ".state" / "keeper.log"
-        with keeper_log.open("wb") as log:
-            keeper = subprocess.Popen(
+        with self.folder.supervisor_log.open("wb") as log:
+            supervisor = subprocess.Popen(
                 [sys.executable, "-m", "deploy.runtimes.process.supervisor", str(self.folder.root), *names],
-                env=_own_environment() | {MARK: str(self.folder.root)},
+                env=_own_environment() | {ENV_RUN_FOLDER: str(self.folder.root)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + START_SECONDS
-        while not all(self.folder.record(name) for name in names):
-            if keeper.poll() is not None or time.monotonic() > deadline:
-                raise Failed("\n".join(["The processes could not be started:", *tail(keeper_log)]))
-            time.sleep(0.02)
+
+        def is_started() -> bool:
+            return all(self.folder.record(name) for name in names)
+
+        poll_until(lambda: is_started() or supervisor.poll() is not None, START_SECONDS, 0.02)
+        if not is_started():
+            lines = last_lines(self.folder.supervisor_log)
+            raise Failed("\n".join(["The processes could not be started:", *lines]))
 
     def _stop(self, names: Iterable[str]) -> None:
-        """Ask them to stop, insist after a while, and forget them."""
+        """Terminate them, kill those that do not exit in time, and delete their records."""
         names = list(names)
         running = [process for name, process in self._running().items() if name in names]
         for process in running:
-            _ignoring_ended(process.terminate)
-        _kill(_wait_for_end(running))
-        self._wait_for_keeper(names)
+            _ignoring_exited(process.terminate)
+        _kill(_wait_until_exited(running))
+        poll_until(lambda: all(map(self._has_exit_code, names)), RECORD_SECONDS, 0.01)
         for name in names:
             self.folder.remove_record(name)
 
-    def _wait_for_keeper(self, names: Iterable[str]) -> None:
-        """Let the keeper, if there still is one, write down how they ended before that is forgotten."""
-        deadline = time.monotonic() + RECORD_SECONDS
-        for name in names:
-            while (record := self.folder.record(name)) and record.exit_code is None:
-                if time.monotonic() > deadline:
-                    return
-                time.sleep(0.01)
+    def _has_exit_code(self, name: str) -> bool:
+        """Return whether the supervisor has nothing left to record."""
+        record = self.folder.record(name)
+        return record is None or record.exit_code is not None
 
     def _log_end(self, name: str) -> list[str]:
-        return tail(self.folder.log(name))
+        return last_lines(self.folder.log(name))
 
 
 def _own_environment() -> dict[str, str]:
@@ -222,30 +228,38 @@ def _own_environment() -> dict[str, str]:
     }
 
 
+def _listening_ports(process: psutil.Process) -> set[int]:
+    """Return the ports on which a process and its children listen."""
+    ports: set[int] = set()
+    with suppress(psutil.Error):
+        for one in (process, *process.children(recursive=True)):
+            connections = one.net_connections(kind="tcp")
+            ports |= {found.laddr.port for found in connections if found.status == psutil.CONN_LISTEN}
+    return ports
+
+
 def _kill(processes: list[psutil.Process]) -> None:
     for process in processes:
-        _ignoring_ended(process.kill)
-    _wait_for_end(processes)
+        _ignoring_exited(process.kill)
+    _wait_until_exited(processes)
 
 
-def _wait_for_end(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Wait until they have ended, and return those that have not in time.
+def _wait_until_exited(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Wait, and return those that are still running after the timeout.
 
-    Other than in psutil.wait_procs, a zombie counts as ended.
+    Unlike in psutil.wait_procs, a zombie counts as exited.
     """
-    deadline = time.monotonic() + STOP_SECONDS
-    while (processes := [process for process in processes if _runs(process)]) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return processes
+    poll_until(lambda: not any(map(_is_running, processes)), STOP_SECONDS, 0.01)
+    return [process for process in processes if _is_running(process)]
 
 
-def _runs(process: psutil.Process) -> bool:
+def _is_running(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
 
-def _ignoring_ended(action: Callable[[], None]) -> None:
+def _ignoring_exited(action: Callable[[], None]) -> None:
     with suppress(psutil.NoSuchProcess):
         action()

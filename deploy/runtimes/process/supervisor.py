@@ -1,7 +1,7 @@
-"""The program that starts servers and sites and stays until the last has ended, to write down how each ended.
+"""Start servers and sites, wait until the last one exits, and record the exit code of each.
 
 `up` starts `python -m deploy.runtimes.process.supervisor RUN_FOLDER NAME...` in its own session, so that the
-started processes continue when the command ends.
+processes keep running when the command ends.
 """
 
 from __future__ import annotations
@@ -14,20 +14,19 @@ from pathlib import Path
 
 import psutil
 
-from deploy.runtimes.process.run_folder import Member, RunFolder
-from deploy.runtimes.records import Record
+from deploy.runtimes.process.run_folder import ParentSpec, ProcessRunFolder
+from deploy.runtimes.records import ProcessRecord
 
 
 def main(arguments: list[str]) -> int:
-    """Start the named ones and wait."""
-    folder = RunFolder(Path(arguments[0]))
-    names = arguments[1:]
-    plan = folder.plan()
-    assert plan is not None
+    """Start the named servers and sites and wait for them."""
+    folder = ProcessRunFolder(Path(arguments[0]))
+    spec = folder.spec()
+    assert spec is not None
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     records = {}
-    for name in names:
-        member = plan.member(name)
+    for name in arguments[1:]:
+        member = spec.member(name)
         assert member is not None
         record = _start(folder, member)
         folder.write_record(name, record)
@@ -43,25 +42,25 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _start(folder: RunFolder, member: Member) -> Record:
-    home = folder.home(member.name)
+def _start(folder: ProcessRunFolder, spec: ParentSpec) -> ProcessRecord:
+    home = folder.home(spec.name)
     home.mkdir(mode=0o700, exist_ok=True)
     credentials = {}
-    if member.credentials:
+    if spec.credentials:
         from deploy.project.server_environment import read_credentials
 
-        credentials = read_credentials(member.credentials)
-    with folder.log(member.name).open("ab") as log:
+        credentials = read_credentials(spec.credentials)
+    with folder.log(spec.name).open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "fl_app.startup"],
             cwd=home,
-            env=os.environ | dict(member.environment) | credentials,
+            env=os.environ | dict(spec.environment) | credentials,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    return Record(pid=process.pid, created=psutil.Process(process.pid).create_time())
+    return ProcessRecord(pid=process.pid, created=psutil.Process(process.pid).create_time())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One federation whose jobs run in pods."""
+"""A federation whose jobs run in pods."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tests.kubernetes.cluster import Cluster
 from tests.kubernetes.job_pods.wards import TASK_TIMEOUT, namespace
 
 TEMPLATE = "/var/lib/flare/local/study_runtime.yaml"
-"""What the launcher makes pods of; in tests it changes under a running parent."""
+"""Pod template of the launcher. Tests change it while the parent is running."""
 
 
 @pytest.fixture(scope="package")
 def wards(cluster_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
-    """A server and three sites, up, whose jobs run in pods; what cannot start is given up after 5 s."""
+    """Start a server and three sites whose jobs run in pods, with a start timeout of 5 s."""
     name = f"wards-{os.getpid()}"
     folder = tmp_path_factory.mktemp("wards")
     guard = {"task_timeout_seconds": int(TASK_TIMEOUT)}
@@ -40,7 +40,7 @@ def wards(cluster_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture
 def template(wards: Federation, cluster: Cluster) -> Iterator[Callable[[str, str], None]]:
-    """Runs a statement of Python that changes the pod template `t` of one; as it was, afterwards."""
+    """Change the pod template `t` of a participant with a Python statement; restore it afterwards."""
     before: dict[str, str] = {}
 
     def run(name: str, *command: str) -> str:

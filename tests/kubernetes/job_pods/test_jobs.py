@@ -1,4 +1,4 @@
-"""Jobs that come to their end, and what is left of them: nothing."""
+"""Jobs in pods complete and leave no objects behind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deploy.session.session import COMPLETED, Job
 from fl_app.jobs.hospital.job import HospitalParameters
 from tests.federation.federation import ADMIN, SERVER, Federation
 from tests.kubernetes.cluster import Cluster
-from tests.kubernetes.hospital import is_what_averaging_by_hand_comes_to, submitted_with
+from tests.kubernetes.hospital import assert_equals_local_training, parameter_options
 from tests.kubernetes.job_pods.wards import (
     EVERYWHERE,
     PATIENCE,
@@ -32,11 +32,11 @@ PARAMETERS = HospitalParameters(rounds=2, local_epochs=1, hidden=7, seed=5)
 IN_A_ROW = 20
 
 
-def test_hospital_in_pods_comes_to_the_model_that_averaging_by_hand_comes_to_and_leaves_nothing(
+def test_hospital_in_pods_equals_local_training_and_leaves_no_objects(
     wards: Federation, cluster: Cluster, tmp_path: Path
 ) -> None:
     seen: dict[str, dict[str, Any]] = {}
-    with submitting(wards, "hospital", *submitted_with(PARAMETERS)) as process:
+    with submitting(wards, "hospital", *parameter_options(PARAMETERS)) as process:
 
         def in_every_namespace() -> bool:
             for name in EVERYWHERE:
@@ -44,7 +44,7 @@ def test_hospital_in_pods_comes_to_the_model_that_averaging_by_hand_comes_to_and
                     seen[name] = pod
             return len(seen) == len(EVERYWHERE) or process.poll() is not None
 
-        eventually(in_every_namespace, PATIENCE, "a job pod in every namespace")
+        eventually(in_every_namespace, PATIENCE, "every namespace has a job pod")
         stdout, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, stderr
 
@@ -56,19 +56,19 @@ def test_hospital_in_pods_comes_to_the_model_that_averaging_by_hand_comes_to_and
         assert spec["automountServiceAccountToken"] is False
         (owner,) = pod["metadata"]["ownerReferences"]
         assert (owner["kind"], owner["name"]) == ("ConfigMap", f"{name}-jobs")
-        assert "-key" not in json.dumps(spec["volumes"]), "the site's private key stays where it is"
-    told = {name: _environment(pod).get("FLARE_TASK_TIMEOUT") for name, pod in seen.items()}
-    assert told == {**dict.fromkeys(EVERYWHERE), SERVER: TASK_TIMEOUT}
-    is_what_averaging_by_hand_comes_to(wards, stdout.strip(), PARAMETERS, tmp_path / "results")
-    eventually(lambda: nothing_left(wards, cluster), PATIENCE, "nothing is left of the job")
+        assert "-key" not in json.dumps(spec["volumes"]), "a job pod has no private key"
+    timeouts = {name: _environment(pod).get("FLARE_TASK_TIMEOUT") for name, pod in seen.items()}
+    assert timeouts == {**dict.fromkeys(EVERYWHERE), SERVER: TASK_TIMEOUT}
+    assert_equals_local_training(wards, stdout.strip(), PARAMETERS, tmp_path / "results")
+    eventually(lambda: nothing_left(wards, cluster), PATIENCE, "the job has left no objects")
 
 
 def _environment(pod: dict[str, Any]) -> dict[str, str]:
     return {one["name"]: one.get("value", "") for one in pod["spec"]["containers"][0]["env"]}
 
 
-def test_twenty_jobs_in_a_row_complete_on_a_busy_machine(wards: Federation, tmp_path: Path) -> None:
-    """NVFlare runs four of them at the same time, so that the machine is as busy as it can be."""
+def test_twenty_queued_jobs_complete(wards: Federation, tmp_path: Path) -> None:
+    """NVFlare runs four of them at the same time, which keeps the machine busy."""
     sites = ("--site", "site-1", "--site", "site-2")
     exported = wards.flarefleet("export", "fibonacci", str(tmp_path / "job"), "--set", "rounds=1", *sites)
     assert exported.returncode == 0, exported.stderr
@@ -79,7 +79,7 @@ def test_twenty_jobs_in_a_row_complete_on_a_busy_machine(wards: Federation, tmp_
         def jobs() -> list[Job]:
             return [job for job in session.jobs() if job.id in ids]
 
-        eventually(lambda: all(job.is_finished for job in jobs()), 420, "all have ended", pause=1.0)
-        ended = jobs()
+        eventually(lambda: all(job.is_finished for job in jobs()), 420, "all have finished", pause=1.0)
+        finished = jobs()
     assert len(ids) == IN_A_ROW
-    assert {job.status for job in ended} == {COMPLETED}, ended
+    assert {job.status for job in finished} == {COMPLETED}, finished

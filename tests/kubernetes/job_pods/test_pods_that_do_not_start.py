@@ -1,4 +1,4 @@
-"""A job whose pod waits, and one whose pod never starts."""
+"""Job pods that wait, and job pods that cannot start."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.kubernetes
 
 
-def test_a_warning_that_the_kubelet_gets_over_does_not_end_a_job(
+def test_a_temporary_warning_of_the_kubelet_does_not_end_a_job(
     wards: Federation, cluster: Cluster, template: Callable[[str, str], None]
 ) -> None:
     template(
@@ -36,7 +36,7 @@ def test_a_warning_that_the_kubelet_gets_over_does_not_end_a_job(
 
     with submitting(wards, "fibonacci", "--set", "rounds=1", "--site", "site-1") as process:
         try:
-            eventually(warned, PATIENCE, "the kubelet warns")
+            eventually(warned, PATIENCE, "there is a warning")
         finally:
             cluster.kubectl("create", "secret", "generic", "late", "-n", where)
         _, stderr = process.communicate(timeout=PATIENCE)
@@ -46,20 +46,20 @@ def test_a_warning_that_the_kubelet_gets_over_does_not_end_a_job(
 
 
 @pytest.mark.parametrize(("where", "who"), [("site-1", "site-1"), (SERVER, "server")])
-def test_a_pod_without_an_image_ends_its_job_and_says_why(
+def test_a_pod_without_an_image_ends_its_job_with_the_reason(
     wards: Federation, cluster: Cluster, template: Callable[[str, str], None], where: str, who: str
 ) -> None:
     template(where, "t['container']['image'] = 'registry.invalid/nowhere:1'")
     ended = wards.flarefleet("submit", "fibonacci", "--set", "rounds=1", "--site", "site-1")
     assert ended.returncode == 1, ended.stderr
-    told = " ".join(ended.stderr.split())
-    assert f"{who}: its pod cannot start:" in told
-    assert "registry.invalid/nowhere:1" in told
-    eventually(lambda: nothing_left(wards, cluster), PATIENCE, "nothing is left of the job")
+    message = " ".join(ended.stderr.split())
+    assert f"{who}: its pod cannot start:" in message
+    assert "registry.invalid/nowhere:1" in message
+    eventually(lambda: nothing_left(wards, cluster), PATIENCE, "the job has left no objects")
 
 
 @pytest.mark.parametrize(("name", "who"), [("site-2", "site-2"), (SERVER, "server")])
-def test_a_pod_that_a_quota_refuses_ends_its_job_and_says_why(
+def test_a_pod_that_a_quota_rejects_ends_its_job_with_the_reason(
     wards: Federation, cluster: Cluster, name: str, who: str
 ) -> None:
     where = namespace(wards, name)
@@ -74,7 +74,7 @@ def test_a_pod_that_a_quota_refuses_ends_its_job_and_says_why(
     assert "exceeded quota: few" in told
 
 
-def test_a_job_waits_for_a_gpu_says_so_and_runs_when_one_is_freed(
+def test_a_job_that_waits_for_a_gpu_is_reported_and_runs_when_one_is_free(
     wards: Federation, cluster: Cluster, cluster_image: Image
 ) -> None:
     holders = [f"holder-{number}" for number in range(len(cluster.workers))]
@@ -106,10 +106,10 @@ def test_a_job_waits_for_a_gpu_says_so_and_runs_when_one_is_freed(
         cluster.kubectl("delete", "pod", "-n", "default", "--ignore-not-found", *holders)
 
 
-def test_a_job_waits_for_its_pod_on_the_server_says_so_and_runs_when_there_is_room(
+def test_a_job_that_waits_for_its_pod_on_the_server_is_reported_and_runs_when_a_node_fits(
     wards: Federation, cluster: Cluster, template: Callable[[str, str], None]
 ) -> None:
-    """Nobody but the server's parent can say it: the job's own process is in that pod."""
+    """The server's parent reports it, because the job's process is in that pod."""
     template(SERVER, "t['pod_template']['spec']['nodeSelector'] = {'flare-test': 'room'}")
     node = cluster.workers[0]
     fibonacci = ("fibonacci", "--set", "rounds=1", "--site", "site-1", "--timeout", str(3 * PATIENCE))

@@ -1,4 +1,4 @@
-"""A site's own data in its job pods, and pods that stay for a while."""
+"""Datasets in job pods, and job pods that are kept after they finish."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.kubernetes
 
 KEPT = 15
-"""Seconds for which site-1 keeps job pods once it has been given its ledger."""
+"""Seconds for which site-1 keeps finished job pods."""
 
 
 @pytest.fixture(scope="module")
 def ledger(wards: Federation, cluster: Cluster) -> Iterator[str]:
-    """From now on site-1 has a claim with numbers in it, for reading, and keeps job pods for a while.
+    """Give site-1 a dataset of numbers, and keep its finished job pods.
 
     Yields:
-        The node on which the claim's volume lies.
+        The node of the dataset's volume.
     """
     where = namespace(wards, "site-1")
     node = cluster.workers[-1]
@@ -40,14 +40,14 @@ def ledger(wards: Federation, cluster: Cluster) -> Iterator[str]:
     up = wards.flarefleet("up")
     assert up.returncode == 0, up.stderr
     yield node
-    # Data that a site was given outlives its federation, and its namespace with it.
+    # `down --volumes` keeps datasets, and a namespace that has one.
     cluster.kubectl("delete", "pvc", "-n", where, "ledger", "--timeout=60s")
 
 
-def test_a_job_reads_its_sites_claim_where_that_lies_and_cannot_change_it(
+def test_a_job_reads_its_sites_dataset_on_its_node_and_cannot_change_it(
     wards: Federation, cluster: Cluster, ledger: str
 ) -> None:
-    """The job completes only then; see its client."""
+    """The job's client checks the data."""
     seen: list[dict[str, Any]] = []
     with submitting(wards, str(Path(__file__).parent / "ledger_job"), "--site", "site-1") as process:
 
@@ -60,25 +60,25 @@ def test_a_job_reads_its_sites_claim_where_that_lies_and_cannot_change_it(
     assert process.returncode == 0, stderr
     assert seen[0]["spec"]["nodeName"] == ledger
     parent = cluster.get("pod", "-n", namespace(wards, "site-1"), "site-1-0")
-    assert "data-ledger" not in json.dumps(parent["spec"]), "it would hold the claim on its own node"
+    assert "data-ledger" not in json.dumps(parent["spec"]), "the parent would keep the claim on its node"
 
 
-def test_a_finished_pod_stays_for_as_long_as_its_operator_wants_and_its_secret_does_not(
+def test_a_finished_pod_is_kept_for_the_configured_time_without_its_secret(
     wards: Federation, cluster: Cluster, ledger: str
 ) -> None:
     done = wards.flarefleet("submit", "fibonacci", "--detach", "--set", "rounds=1", "--site", "site-1")
     assert done.returncode == 0, done.stderr
 
-    def stays_alone() -> bool:
+    def is_kept_without_secret() -> bool:
         phases = {pod["status"]["phase"] for pod in job_pods(wards, cluster, "site-1")}
         return phases == {"Succeeded"} and len(secrets(wards, cluster, "site-1")) == 1
 
-    eventually(stays_alone, PATIENCE, "the pod has done its work, its Secret is gone")
-    eventually(lambda: not job_pods(wards, cluster, "site-1"), KEPT + PATIENCE, "it goes")
+    eventually(is_kept_without_secret, PATIENCE, "the pod has finished and its Secret is deleted")
+    eventually(lambda: not job_pods(wards, cluster, "site-1"), KEPT + PATIENCE, "the pod is deleted")
 
 
 def _claim(name: str) -> dict[str, Any]:
-    """Of one node at a time, and bound to the one on which it is first used."""
+    """Return a claim that is bound to the node of its first pod."""
     spec = {
         "accessModes": ["ReadWriteOnce"],
         "storageClassName": "local",
@@ -88,7 +88,7 @@ def _claim(name: str) -> dict[str, Any]:
 
 
 def _writer(claim: str, node: str, script: str) -> dict[str, Any]:
-    """A pod, as `restricted` wants it, that writes into a claim."""
+    """Return a `restricted` pod that writes into a claim."""
     container = {
         "name": "writer",
         "image": "localhost/busybox:1",

@@ -1,4 +1,4 @@
-"""What becomes of job pods whose parent goes. Run last: a site is gone afterwards."""
+"""Job pods are deleted with their parent. This runs last, because it uninstalls a site."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.kubernetes
 
 
-def test_a_parent_that_starts_again_and_an_uninstall_leave_no_job_pod(
+def test_a_restart_of_the_parent_and_an_uninstall_delete_job_pods(
     wards: Federation, cluster: Cluster
 ) -> None:
-    """NVFlare goes on to call the job RUNNING: it is lost with the site's parent."""
+    """NVFlare still reports the job as RUNNING, although it is lost with the site's parent."""
     submitted = wards.flarefleet("submit", "probe", "--detach", "--set", "rounds=200", "--set", "seconds=1")
     assert submitted.returncode == 0, submitted.stderr
     eventually(
-        lambda: all(job_pods(wards, cluster, name) for name in EVERYWHERE), PATIENCE, "job pods are there"
+        lambda: all(job_pods(wards, cluster, name) for name in EVERYWHERE),
+        PATIENCE,
+        "all have a job pod",
     )
 
     wards.kill("site-1")
-    eventually(lambda: not job_pods(wards, cluster, "site-1"), PATIENCE, "the next parent clears up")
+    eventually(lambda: not job_pods(wards, cluster, "site-1"), PATIENCE, "the restarted parent deletes it")
 
     where = namespace(wards, "site-2")
     cluster.run("helm", "uninstall", "site-2", "-n", where, "--wait")
-    eventually(lambda: not cluster.get("pods", "-n", where)["items"], PATIENCE, "no pod outlives its release")
-    eventually(
-        lambda: len(secrets(wards, cluster, "site-2")) == 1, PATIENCE, "the operator's key alone is left"
-    )
+    eventually(lambda: not cluster.get("pods", "-n", where)["items"], PATIENCE, "no pod is left")
+    eventually(lambda: len(secrets(wards, cluster, "site-2")) == 1, PATIENCE, "only the private key is left")

@@ -1,4 +1,4 @@
-"""What there is of the jobs of one federation in a cluster, and how one is submitted."""
+"""Objects of the jobs of a federation in a cluster, and the submission of a job."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tests.federation.federation import SERVER, Federation
 from tests.kubernetes.cluster import Cluster
 
 PATIENCE = 240
-"""Seconds in which anything must have come about, however busy the machine is."""
+"""Timeout in seconds on a busy machine."""
 TASK_TIMEOUT = "7200"
-"""What the server's operator sets; jobs of the server are to know it."""
+"""Setting of the server that its job pods must receive."""
 EVERYWHERE = (SERVER, "site-1", "site-2", "site-3")
 
 
@@ -22,12 +22,12 @@ def namespace(wards: Federation, name: str) -> str:
 
 
 def job_pods(wards: Federation, cluster: Cluster, name: str) -> list[dict[str, Any]]:
-    """The job pods of a server or site that are there now."""
+    """Return the current job pods of a server or site."""
     return cluster.get("pods", "-n", namespace(wards, name), "-l", "flare/role=job")["items"]
 
 
 def secrets(wards: Federation, cluster: Cluster, name: str) -> set[str]:
-    """The Secrets that are helm's and the operator's no more than the job's."""
+    """Return the Secrets of a server or site, without those of helm."""
     items = cluster.get("secrets", "-n", namespace(wards, name))["items"]
     return {one["metadata"]["name"] for one in items if one["type"] == "Opaque"}
 
@@ -40,7 +40,7 @@ def nothing_left(wards: Federation, cluster: Cluster) -> bool:
 
 @contextmanager
 def submitting(wards: Federation, *words: str) -> Iterator[subprocess.Popen[str]]:
-    """`flarefleet submit`, watching, while the test does something else."""
+    """Run `flarefleet submit` in the background."""
     with subprocess.Popen(
         wards.command("submit", *words),
         stdout=subprocess.PIPE,

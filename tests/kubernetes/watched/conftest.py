@@ -1,6 +1,4 @@
-"""A federation as its operator watches it: TensorBoard beside the server, jobs as processes at one site and
-as pods at the other.
-"""
+"""A monitored federation: TensorBoard beside the server; jobs in processes at site-1, in pods at site-2."""
 
 from __future__ import annotations
 
@@ -24,22 +22,22 @@ from tests.waiting import eventually
 SITES = ("site-1", "site-2")
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 LONG = ("--set", "rounds=1000", "--set", "local_epochs=20")
-"""Makes `hospital` run for longer than these tests."""
+"""Parameters with which `hospital` runs longer than these tests."""
 
 
 @dataclass(frozen=True)
 class Visitors:
-    """Two pods of people who are no part of the federation."""
+    """Namespaces of two pods outside the federation."""
 
     invited: str
-    """The namespace, and of whose people the values say that they may open TensorBoard."""
-    stranger: str
-    """The namespace of one of whom no value says anything."""
+    """The network policy of TensorBoard allows this one."""
+    outsider: str
+    """No network policy names this one."""
 
 
 @dataclass(frozen=True)
 class Watched:
-    """A federation that is up, and the cluster that it is in."""
+    """A running federation and its cluster."""
 
     cluster: Cluster
     federation: Federation
@@ -49,7 +47,7 @@ class Watched:
         return self.federation.project.name
 
     def namespace(self, name: str) -> str:
-        """Of the server or a site."""
+        """Return the namespace of the server or a site."""
         return f"{self.project}-{name}"
 
     @property
@@ -58,33 +56,33 @@ class Watched:
 
 
 def namespace_of(name: str) -> list[dict[str, object]]:
-    """A namespace as the other end of a network policy's rule."""
+    """Return a namespace as the peer of a network policy."""
     return [{"namespaceSelector": {"matchLabels": {NAMESPACE_LABEL: name}}}]
 
 
 @pytest.fixture(scope="package")
 def visitors(cluster: Cluster, cluster_image: Image) -> Iterator[Visitors]:
-    """Their namespaces, each with a pod `visitor` that has Python."""
+    """Create two namespaces, each with a pod `visitor`."""
     name = uuid.uuid4().hex[:6]
-    made = Visitors(f"invited-{name}", f"stranger-{name}")
+    made = Visitors(f"invited-{name}", f"outsider-{name}")
     quick = json.dumps({"spec": {"terminationGracePeriodSeconds": 0}})
-    for namespace in (made.invited, made.stranger):
+    for namespace in (made.invited, made.outsider):
         cluster.kubectl("create", "namespace", namespace)
         cluster.kubectl(
             *("run", "-n", namespace, "visitor", f"--image={runtime_image(cluster_image)}"),
             *("--image-pull-policy=Never", f"--overrides={quick}", "--command", "--", "sleep", "infinity"),
         )
-    for namespace in (made.invited, made.stranger):
+    for namespace in (made.invited, made.outsider):
         cluster.kubectl("wait", "-n", namespace, "pod/visitor", "--for=condition=Ready", "--timeout=60s")
     yield made
-    cluster.kubectl("delete", "namespace", "--wait=false", made.invited, made.stranger)
+    cluster.kubectl("delete", "namespace", "--wait=false", made.invited, made.outsider)
 
 
 @pytest.fixture(scope="package")
 def watched(
     cluster: Cluster, cluster_image: Image, visitors: Visitors, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Watched]:
-    """A server with TensorBoard and two sites, up; site-2 runs its jobs in pods."""
+    """Start a server with TensorBoard and two sites; site-2 runs its jobs in pods."""
     file = write_project(
         tmp_path_factory.mktemp("watched"),
         sites=len(SITES),
@@ -115,16 +113,16 @@ def _let_jobs_run_in_pods(file: Path, site: str) -> None:
 
 @pytest.fixture(scope="package")
 def hospital(watched: Watched) -> Iterator[str]:
-    """The id of a job `hospital` that runs."""
+    """Submit `hospital`, and yield its job id when it is running."""
     submitted = watched.federation.flarefleet("submit", "hospital", *LONG, "--detach")
     assert submitted.returncode == 0, submitted.stderr
     job_id = submitted.stdout.strip()
 
-    def runs() -> bool:
+    def is_running() -> bool:
         listed = json.loads(watched.federation.flarefleet("jobs", "--json").stdout)
         return any(job["id"] == job_id and job["status"] == "RUNNING" for job in listed)
 
-    eventually(runs, 60, "hospital runs")
+    eventually(is_running, 60, "hospital is running")
     yield job_id
     with suppress(OSError):
         watched.federation.flarefleet("abort", job_id)

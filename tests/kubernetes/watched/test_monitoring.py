@@ -1,4 +1,4 @@
-"""The chart flare-monitoring on a live federation: with the Prometheus operator, or else by annotations."""
+"""The chart flare-monitoring on a running federation, with and without the Prometheus operator."""
 
 from __future__ import annotations
 
@@ -67,12 +67,12 @@ BY_ANNOTATIONS = {
         }
     ],
 }
-"""What the chart `prometheus` of prometheus-community comes with for pods, and `honor_labels`."""
+"""Scrape configuration for pods of the chart `prometheus` of prometheus-community, with `honor_labels`."""
 
 
 @pytest.fixture(scope="module")
 def api(cluster: Cluster) -> Iterator[str]:
-    """The API server's address on this machine."""
+    """Install the operator, and yield the URL of the API server."""
     install_operator(cluster)
     with api_server(cluster) as address:
         yield address
@@ -82,10 +82,12 @@ def api(cluster: Cluster) -> Iterator[str]:
 def operated(
     cluster: Cluster, api: str, watched: Watched, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Prometheus]:
-    """A Prometheus on what the operator makes of the chart's PodMonitor and PrometheusRule."""
+    """Run a Prometheus with the operator's configuration of the chart's PodMonitor and PrometheusRule."""
     with chart(cluster, "flare-monitoring", NAMESPACE, f"operator.labels.{LABEL}"):
-        eventually(lambda: "podMonitor/monitoring/flare" in by_the_operator(cluster)[0], what="it is taken")
-        eventually(lambda: by_the_operator(cluster)[1], what="the alerts are taken")
+        eventually(
+            lambda: "podMonitor/monitoring/flare" in by_the_operator(cluster)[0], what="the monitor is loaded"
+        )
+        eventually(lambda: by_the_operator(cluster)[1], what="the alerts are loaded")
         configuration, rules = by_the_operator(cluster)
         files = files_for(configuration, cluster) | rules
         with running(cluster, api, NAMESPACE, files, tmp_path_factory.mktemp("operated")) as made:
@@ -96,7 +98,7 @@ def operated(
 def unoperated(
     cluster: Cluster, api: str, watched: Watched, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Prometheus]:
-    """A Prometheus on the files that the chart has for one without the operator."""
+    """Run a Prometheus with the chart's configuration for clusters without the operator."""
     here = f"scrape.namespaces={{{','.join(watched.namespaces)}}}"
     with chart(cluster, "by-itself", NAMESPACE, *WITHOUT_OPERATOR, here):
         files = ready_files(cluster, "by-itself", NAMESPACE)
@@ -105,34 +107,34 @@ def unoperated(
 
 
 def ready_files(cluster: Cluster, release: str, namespace: str) -> dict[str, str]:
-    """What the chart's ConfigMap holds, ready for a Prometheus here."""
+    """Return the files of the chart's ConfigMap, with file discovery."""
     data: dict[str, str] = cluster.get("configmap", "-n", namespace, f"{release}-prometheus")["data"]
     return data | files_for(data["prometheus.yml"], cluster)
 
 
 @pytest.fixture(params=["operated", "unoperated"])
 def prometheus(request: pytest.FixtureRequest) -> Prometheus:
-    """Either of the two."""
+    """Return each of the two in turn."""
     found: Prometheus = request.getfixturevalue(request.param)
     return found
 
 
-def test_every_parent_is_scraped_and_named(prometheus: Prometheus, watched: Watched) -> None:
+def test_every_parent_is_scraped_with_its_labels(prometheus: Prometheus, watched: Watched) -> None:
     eventually(lambda: prometheus.up(watched.project) == ALL_UP, SCRAPED_SECONDS, "every parent is scraped")
     of_site = f'process_resident_memory_bytes{{project="{watched.project}", site="site-1"}}'
-    eventually(lambda: prometheus.query(of_site), what="its figures are there")
+    eventually(lambda: prometheus.query(of_site), what="the metric has a value")
     (memory,) = prometheus.query(of_site)
     assert (memory["metric"]["role"], memory["metric"]["job"]) == ("client", "flarefleet")
 
 
-def test_every_query_of_every_panel_alert_and_variable_brings_data_or_has_a_reason_not_to(
+def test_every_query_has_data_or_a_documented_reason_not_to(
     prometheus: Prometheus, watched: Watched, hospital: str
 ) -> None:
     empty = unanswered(prometheus, watched.project, ANSWER_SECONDS, EMPTY_WITH_PODS, f"{10 * INTERVAL}s")
     assert not empty, "\n".join(f"{asked.by}: {asked.query}" for asked in empty)
 
 
-def test_no_reason_is_given_for_what_has_data_after_all(
+def test_no_metric_with_data_has_a_documented_reason_to_be_empty(
     operated: Prometheus, watched: Watched, hospital: str
 ) -> None:
     found = {
@@ -143,20 +145,18 @@ def test_no_reason_is_given_for_what_has_data_after_all(
     assert not found
 
 
-def test_every_alert_is_watched_and_none_fires_while_all_is_well(
+def test_every_alert_is_evaluated_and_none_fires(
     prometheus: Prometheus, watched: Watched, hospital: str
 ) -> None:
     eventually(lambda: len(prometheus.rules()) == 11, SCRAPED_SECONDS, "the alerts are loaded")
-    eventually(
-        lambda: {rule["health"] for rule in prometheus.rules()} == {"ok"}, what="each has been evaluated"
-    )
+    eventually(lambda: {rule["health"] for rule in prometheus.rules()} == {"ok"}, what="all are evaluated")
     for rule in prometheus.rules():
         firing = [alert for alert in rule["alerts"] if alert["state"] == "firing"]
         assert not [alert for alert in firing if alert["labels"].get("project") == watched.project]
         assert (CHECKOUT / rule["annotations"]["runbook_url"]).is_file()
 
 
-def test_grafanas_sidecar_finds_every_dashboard_by_its_label(operated: Prometheus, cluster: Cluster) -> None:
+def test_every_dashboard_has_the_label_of_grafanas_sidecar(operated: Prometheus, cluster: Cluster) -> None:
     found = cluster.get("configmaps", "--all-namespaces", "-l", "grafana_dashboard=1")["items"]
 
     boards = [json.loads(text) for one in found for text in one["data"].values()]
@@ -165,16 +165,16 @@ def test_grafanas_sidecar_finds_every_dashboard_by_its_label(operated: Prometheu
     )
 
 
-def test_a_prometheus_that_goes_by_annotations_sees_every_parent(
+def test_a_prometheus_that_uses_annotations_scrapes_every_parent(
     cluster: Cluster, api: str, watched: Watched, tmp_path: Path
 ) -> None:
     files = files_for(yaml.safe_dump(BY_ANNOTATIONS), cluster)
     with running(cluster, api, NAMESPACE, files, tmp_path) as prometheus:
-        told = f'nvflare_ready{{project="{watched.project}"}} == 1'
+        ready = f'nvflare_ready{{project="{watched.project}"}} == 1'
         eventually(
-            lambda: {one["metric"]["site"] for one in prometheus.query(told)} == {SERVER, *SITES},
+            lambda: {one["metric"]["site"] for one in prometheus.query(ready)} == {SERVER, *SITES},
             SCRAPED_SECONDS,
-            "every parent tells of itself",
+            "every parent is scraped",
         )
         assert {one["health"] for one in _targets_in(prometheus, watched)} == {"up"}
 
@@ -184,7 +184,7 @@ def _targets_in(prometheus: Prometheus, watched: Watched) -> list[dict[str, str]
     return [one for one in targets if one["labels"]["namespace"] in watched.namespaces]
 
 
-def test_a_prometheus_reads_a_parent_only_from_the_namespace_that_its_values_name(
+def test_a_prometheus_scrapes_a_parent_only_from_an_allowed_namespace(
     operated: Prometheus, api: str, watched: Watched, visitors: Visitors, tmp_path: Path
 ) -> None:
     eventually(lambda: operated.up(watched.project) == ALL_UP, SCRAPED_SECONDS, "every parent is scraped")
@@ -192,10 +192,10 @@ def test_a_prometheus_reads_a_parent_only_from_the_namespace_that_its_values_nam
     site = ("site-1", "--namespace", watched.namespace("site-1"))
     with (
         chart(cluster, "elsewhere", elsewhere, *WITHOUT_OPERATOR),
-        running(cluster, api, elsewhere, ready_files(cluster, "elsewhere", elsewhere), tmp_path) as stranger,
+        running(cluster, api, elsewhere, ready_files(cluster, "elsewhere", elsewhere), tmp_path) as outsider,
     ):
-        shut_out = dict.fromkeys(ALL_UP, "down")
-        eventually(lambda: stranger.up(watched.project) == shut_out, SCRAPED_SECONDS, "nobody lets it in")
+        blocked = dict.fromkeys(ALL_UP, "down")
+        eventually(lambda: outsider.up(watched.project) == blocked, SCRAPED_SECONDS, "all reject it")
         named = f"networkPolicy.monitoring.from={json.dumps(namespace_of(elsewhere))}"
         cluster.run(
             "helm",
@@ -207,8 +207,8 @@ def test_a_prometheus_reads_a_parent_only_from_the_namespace_that_its_values_nam
             named,
         )
         try:
-            let_in = shut_out | {"site-1": "up"}
-            eventually(lambda: stranger.up(watched.project) == let_in, SCRAPED_SECONDS, "site-1 lets it in")
-            # The usual one is not asked: a policy leaves open connections alone, and it keeps its own.
+            allowed = blocked | {"site-1": "up"}
+            eventually(lambda: outsider.up(watched.project) == allowed, SCRAPED_SECONDS, "site-1 accepts it")
+            # The first Prometheus is not checked: a policy does not close its open connections.
         finally:
             cluster.run("helm", "rollback", *site)

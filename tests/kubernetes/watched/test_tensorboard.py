@@ -1,4 +1,4 @@
-"""TensorBoard on a cluster: beside the server in a container of its own, and on the operator's machine."""
+"""TensorBoard in a container beside the server, and on the operator's machine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TAG = "accuracy_after_training"
 
 @contextmanager
 def forwarded(watched: Watched) -> Iterator[str]:
-    """The Service on this machine, as the guide says: kubectl port-forward service/RELEASE-tensorboard."""
+    """Forward a local port to the Service, as in the guide, and yield its URL."""
     service = ("-n", watched.namespace(SERVER), f"service/{SERVER}-tensorboard", ":80")
     with subprocess.Popen(
         [str(find_tool("kubectl")), "port-forward", *service],
@@ -43,7 +43,7 @@ def forwarded(watched: Watched) -> Iterator[str]:
 
 
 def steps(url: str, run: str) -> list[int]:
-    """The steps of a run's curve, as TensorBoard's own page asks for them; none while it has none."""
+    """Return the steps of a run's curve from TensorBoard's API; none if there is no curve."""
     query = urllib.parse.urlencode({"run": run, "tag": TAG})
     try:
         with urllib.request.urlopen(f"{url}/data/plugin/scalars/scalars?{query}", timeout=20) as answer:
@@ -52,7 +52,7 @@ def steps(url: str, run: str) -> list[int]:
         return []
 
 
-def test_the_servers_own_shows_the_curves_of_every_site_while_the_job_runs(
+def test_the_servers_tensorboard_shows_the_curves_of_every_site_while_the_job_is_running(
     watched: Watched, hospital: str
 ) -> None:
     with forwarded(watched) as url:
@@ -63,7 +63,7 @@ def test_the_servers_own_shows_the_curves_of_every_site_while_the_job_runs(
             eventually(lambda run=run, before=before: len(steps(url, run)) > before, 60, "the curve grows")
 
 
-def test_it_sees_the_event_files_alone_and_changes_nothing(watched: Watched, hospital: str) -> None:
+def test_it_has_read_only_access_to_the_event_files_only(watched: Watched, hospital: str) -> None:
     where = ("-n", watched.namespace(SERVER), f"{SERVER}-0", "-c", "tensorboard", "--")
 
     def sees(*command: str) -> str:
@@ -80,7 +80,7 @@ def test_it_sees_the_event_files_alone_and_changes_nothing(watched: Watched, hos
             sees("ls", path)
 
 
-def test_it_runs_where_pods_must_be_restricted(watched: Watched) -> None:
+def test_it_runs_in_a_restricted_namespace(watched: Watched) -> None:
     namespace = watched.namespace(SERVER)
     labels = watched.cluster.get("namespace", namespace)["metadata"]["labels"]
     status = watched.cluster.get("pod", "-n", namespace, f"{SERVER}-0")["status"]
@@ -90,15 +90,15 @@ def test_it_runs_where_pods_must_be_restricted(watched: Watched) -> None:
     assert ready["tensorboard"] == (True, 0)
 
 
-@pytest.mark.parametrize(("visitor", "may"), [("invited", True), ("stranger", False)])
-def test_its_service_is_reached_by_whom_the_values_name(
+@pytest.mark.parametrize(("visitor", "may"), [("invited", True), ("outsider", False)])
+def test_only_allowed_namespaces_reach_its_service(
     watched: Watched, visitors: Visitors, visitor: str, may: bool
 ) -> None:
     service = f"{SERVER}-tensorboard.{watched.namespace(SERVER)}.svc"
     assert reaches(watched.cluster, getattr(visitors, visitor), "visitor", service, 80) is may
 
 
-def test_the_command_shows_the_curves_on_this_machine_while_the_job_runs(
+def test_the_command_shows_the_curves_on_this_machine_while_the_job_is_running(
     watched: Watched, hospital: str
 ) -> None:
     with subprocess.Popen(

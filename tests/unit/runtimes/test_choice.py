@@ -1,4 +1,4 @@
-"""Which runtime a command means."""
+"""Selection of the runtime of a command."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ from deploy.workspace import Workspace
 PROJECT: Any = None
 
 
-def test_a_runtime_that_nobody_has_heard_of_is_refused_with_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no runtime slurm; there are: process, docker, kubernetes"):
+def test_an_unknown_runtime_is_rejected_with_the_available_ones(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no runtime slurm; available: process, docker, kubernetes"):
         choice.open_runtime("slurm", PROJECT, Workspace(tmp_path))
 
 
-def test_a_runtime_that_is_not_written_yet_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_runtime_that_this_release_does_not_include_is_rejected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(choice.BACKENDS, "kubernetes", "deploy.runtimes.not_written:Runtime")
 
-    with pytest.raises(MachineError, match="cannot run a federation on kubernetes yet"):
+    with pytest.raises(MachineError, match="no runtime kubernetes yet"):
         choice.open_runtime("kubernetes", PROJECT, Workspace(tmp_path))
 
 
-def test_a_missing_package_is_not_taken_for_a_missing_runtime(
+def test_a_missing_package_is_not_reported_as_a_missing_runtime(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "needs_more.py").write_text("import a_package_that_is_not_there\n")
@@ -37,7 +39,7 @@ def test_a_missing_package_is_not_taken_for_a_missing_runtime(
         choice.open_runtime("docker", PROJECT, Workspace(tmp_path))
 
 
-def test_what_is_remembered_is_forgotten_with_none(tmp_path: Path) -> None:
+def test_the_current_runtime_is_recorded_until_it_is_removed(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     assert choice.remembered(workspace) is None
 
@@ -49,7 +51,7 @@ def test_what_is_remembered_is_forgotten_with_none(tmp_path: Path) -> None:
     assert choice.remembered(workspace) is None
 
 
-def test_a_damaged_memory_is_no_memory(tmp_path: Path) -> None:
+def test_an_invalid_record_is_ignored(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     choice.remember(workspace, "process")
     workspace.run("current").write_text("\0rubbish")

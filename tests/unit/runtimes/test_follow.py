@@ -1,24 +1,27 @@
-"""Reading a log once, and for as long as somebody writes it."""
+"""Reading a log, once or while it is being written."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from deploy.runtimes.follow import follow_lines, read_lines
+from deploy.runtimes.follow import follow_lines, last_lines, read_lines
 
 
-def test_a_log_that_is_not_there_has_no_lines(tmp_path: Path) -> None:
+def test_a_missing_log_has_no_lines(tmp_path: Path) -> None:
     assert list(read_lines(tmp_path / "none")) == []
+    assert last_lines(tmp_path / "none") == []
 
 
-def test_lines_come_whole_whatever_they_hold(tmp_path: Path) -> None:
+def test_lines_are_complete_whatever_bytes_they_have(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    log.write_bytes(b"one\r\n\xff two\n\nlast without an end")
+    log.write_bytes(b"one\r\n\xff two\n\nlast without a line break")
 
-    assert list(read_lines(log)) == ["one", "\N{REPLACEMENT CHARACTER} two", "", "last without an end"]
+    lines = ["one", "\N{REPLACEMENT CHARACTER} two", "", "last without a line break"]
+    assert list(read_lines(log)) == lines
+    assert last_lines(log) == lines
 
 
-def test_what_is_added_while_it_is_followed_comes_too_and_a_half_line_waits(tmp_path: Path) -> None:
+def test_following_a_log_yields_added_lines_when_they_are_complete(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("one\ntw")
     additions = iter(["o\nthree\n", "four"])

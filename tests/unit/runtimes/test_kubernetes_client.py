@@ -1,12 +1,57 @@
-"""What Kubernetes' own client costs whoever only asks for a few objects."""
+"""The Kubernetes client: its import, and namespaces that several participants share."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
 from kubernetes import client
+from kubernetes.client.exceptions import ApiException
 from pydantic import BaseModel
 
+from deploy.errors import InputError
+from deploy.runtimes.kubernetes.namespaces import (
+    ANNOTATION_AUTHORITY,
+    LABEL_OURS,
+    LABEL_PROJECT,
+    OURS,
+    ensure_namespace,
+    remove_if_empty,
+)
+from deploy.runtimes.kubernetes.plan import ReleaseTarget
 
-def test_the_clients_objects_are_not_compiled_as_it_is_imported() -> None:
-    """Version 36 and later build a pydantic model for each: more than a second of every command, and of each
-    parent that launches job pods."""
+TARGET = ReleaseTarget(name="site-1", role="client", context="fed", namespace="shared", release="site-1")
+
+
+def test_the_clients_objects_are_not_pydantic_models() -> None:
+    """Version 36 and later compile a model for each at import, which takes more than a second."""
     assert not issubclass(client.V1Pod, BaseModel)
+
+
+def namespace(project: str, phase: str = "Active") -> client.V1Namespace:
+    labels = {LABEL_OURS: OURS, LABEL_PROJECT: project}
+    metadata = client.V1ObjectMeta(labels=labels, annotations={ANNOTATION_AUTHORITY: "authority"})
+    return client.V1Namespace(metadata=metadata, status=client.V1NamespaceStatus(phase=phase))
+
+
+def cluster(*reads: object) -> Any:
+    """Return a cluster whose namespace is read with these results; its creation and deletion conflict."""
+    core = Mock()
+    core.read_namespace.side_effect = reads
+    core.create_namespace.side_effect = core.delete_namespace.side_effect = ApiException(409)
+    return SimpleNamespace(core=core)
+
+
+def test_a_namespace_that_another_participant_has_just_created_is_used() -> None:
+    ensure_namespace(cluster(ApiException(404), namespace("clinics")), TARGET, "clinics", "authority")
+
+
+def test_a_namespace_that_another_federation_has_just_created_is_rejected() -> None:
+    with pytest.raises(InputError, match="The namespace shared in fed belongs to the federation hospitals"):
+        ensure_namespace(cluster(ApiException(404), namespace("hospitals")), TARGET, "clinics", "authority")
+
+
+def test_a_namespace_that_is_being_deleted_is_not_deleted_again() -> None:
+    remove_if_empty(cluster(namespace("clinics", "Terminating")), TARGET)

@@ -1,4 +1,4 @@
-"""Ports of this machine: free ones, taken ones, and who has those."""
+"""Free and used ports of this machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_free_ports_differ_and_are_free() -> None:
     refuse_taken_ports(ports)
 
 
-def test_a_taken_port_is_refused_with_its_holder() -> None:
+def test_a_used_port_is_rejected_with_the_name_of_its_process() -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
@@ -28,10 +28,10 @@ def test_a_taken_port_is_refused_with_its_holder() -> None:
         assert not is_free(port)
         assert f"(process {os.getpid()})" in str(holder_of(port))
         with pytest.raises(
-            MachineError, match=f"Port {port} .* has it. Stop that, or choose another fed_learn_port"
+            MachineError, match=f"port {port} .* uses it. Stop that process, or choose another fed_learn_port"
         ):
             refuse_taken_ports([port])
 
 
-def test_nobody_holds_a_free_port() -> None:
+def test_a_free_port_has_no_process() -> None:
     assert holder_of(free_ports(1)[0]) is None

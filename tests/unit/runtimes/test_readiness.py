@@ -1,4 +1,4 @@
-"""Waiting for a federation: until all are ready, one has ended, or time is up."""
+"""Waiting until a federation is ready."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ def federation(**states: SiteStatus | SiteState) -> FederationStatus:
     return FederationStatus(project="clinics", runtime="process", sites=sites)
 
 
-def test_it_ends_with_all_ready_and_tells_each_change_once() -> None:
+def test_it_returns_when_all_are_ready_and_reports_each_change_once() -> None:
     starting, ready = federation(a=SiteState.STARTING), federation(a=SiteState.READY)
-    looks = iter([starting, starting, ready])
-    told: list[FederationStatus] = []
+    statuses = iter([starting, starting, ready])
+    reported: list[FederationStatus] = []
 
-    found = wait_until_ready(lambda: next(looks), lambda _: [], told.append, 10, poll=0)
+    found = wait_until_ready(lambda: next(statuses), lambda _: [], reported.append, 10, poll=0)
 
     assert found == ready
-    assert told == [starting, ready]
+    assert reported == [starting, ready]
 
 
-def test_one_that_has_ended_ends_the_wait_with_its_reason_and_the_end_of_its_log() -> None:
-    ended = SiteStatus(name="b", role="client", state=SiteState.EXITED, reason="wrong key", exit_code=13)
+def test_it_fails_at_once_if_a_site_has_exited_with_the_reason_and_the_end_of_the_log() -> None:
+    exited = SiteStatus(name="b", role="client", state=SiteState.EXITED, reason="wrong key", exit_code=13)
 
     with pytest.raises(Failed) as failure:
         wait_until_ready(
-            lambda: federation(a=SiteState.STARTING, b=ended), lambda name: [f"log of {name}"], None, 1000
+            lambda: federation(a=SiteState.STARTING, b=exited), lambda name: [f"log of {name}"], None, 1000
         )
 
     assert str(failure.value) == (
@@ -41,17 +41,17 @@ def test_one_that_has_ended_ends_the_wait_with_its_reason_and_the_end_of_its_log
     )
 
 
-def test_time_that_is_up_names_all_that_are_late_and_no_other() -> None:
-    late = SiteStatus(name="b", role="client", state=SiteState.STARTING, reason="it waits for its server")
+def test_an_expired_timeout_names_the_sites_that_are_not_ready() -> None:
+    late = SiteStatus(name="b", role="client", state=SiteState.STARTING, reason="waiting for the server")
 
     with pytest.raises(Failed) as failure:
         wait_until_ready(lambda: federation(a=SiteState.READY, b=late), lambda _: [], None, 0, poll=0)
 
-    assert "b is not ready: it waits for its server" in str(failure.value)
+    assert "b is not ready: waiting for the server" in str(failure.value)
     assert "a is not ready" not in str(failure.value)
-    assert "longer than 0 s" in str(failure.value)
+    assert "timeout of 0 s" in str(failure.value)
 
 
-def test_nothing_is_never_ready() -> None:
-    with pytest.raises(Failed, match="Nothing of the federation runs"):
+def test_a_federation_without_sites_is_not_ready() -> None:
+    with pytest.raises(Failed, match="No server or site is running"):
         wait_until_ready(federation, lambda _: [], None, 0, poll=0)

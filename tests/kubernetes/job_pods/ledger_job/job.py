@@ -1,4 +1,4 @@
-"""A job of a user's own that completes only where /data/ledger holds numbers and is for reading alone."""
+"""A user's job that succeeds only if /data/ledger has the expected numbers and is read-only."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ DESCRIPTION = "Checks the numbers of a site's data"
 
 
 class Parameters(JobParameters):
-    """Where the data is."""
+    """Location and content of the data."""
 
     folder: str = "/data/ledger"
-    """A dataset of the site, with a file of numbers."""
+    """Folder of a dataset with a file of numbers."""
     total: float = 42
-    """What they come to."""
+    """Sum of the numbers."""
 
 
 PARAMETERS = Parameters
 
 
 def recipe(parameters: Parameters, sites: Sequence[str]) -> Recipe:
-    """Put the job together for these sites."""
+    """Return the recipe of the job for these sites."""
     from ledger.client import Reading
 
     from fl_app.jobs.recipe import TrainingRecipe

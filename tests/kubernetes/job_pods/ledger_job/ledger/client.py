@@ -1,4 +1,4 @@
-"""What a site does: see that the numbers of its data come to what they should, and that it cannot add one."""
+"""The site's part: check the sum of the dataset's numbers, and that the dataset is read-only."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class Reading(SiteTraining):
     """One site's part.
 
     Args:
-        folder: where its data lies.
-        total: what its numbers come to.
+        folder: folder of the data.
+        total: expected sum of the numbers.
     """
 
     def __init__(self, folder: str, total: float) -> None:
@@ -25,14 +25,14 @@ class Reading(SiteTraining):
         """Add one to every number of the model.
 
         Raises:
-            ValueError: the data is not what it should be, or can be changed.
+            ValueError: the sum is wrong, or the data is writable.
         """
         data = Path(self.folder)
         found = sum(map(float, data.joinpath("numbers").read_text().split()))
         if found != self.total:
-            raise ValueError(f"the numbers in {data} come to {found}, not {self.total}")
+            raise ValueError(f"the sum of the numbers in {data} is {found}, not {self.total}")
         if not _is_read_only(data):
-            raise ValueError(f"{data} can be written to")
+            raise ValueError(f"{data} is writable")
         after = {name: value + 1 for name, value in weights.items()}
         return LocalResult(after, examples=1, metrics={"round": float(round.number + 1)})
 
