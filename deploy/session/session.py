@@ -15,7 +15,13 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_expone
 from deploy.errors import Failed, InputError
 from deploy.session.kit import AdminKit
 from deploy.session.quiet import quiet
-from fl_app.jobs.progress import SERVER_WAITS_FOR, STATS_GROUP, WAITING_GROUP, JobProgress, SiteProgress
+from fl_app.telemetry.job_progress import (
+    SERVER_WAITS_FOR,
+    STATS_GROUP,
+    WAITING_GROUP,
+    JobProgress,
+    SiteProgress,
+)
 
 RECONNECT_FOR = 60.0
 """Seconds for which a lost connection is tried again before a command gives up."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from deploy.errors import Failed
 from deploy.session.session import RUNNING, AdminSession, Job
-from fl_app.jobs.progress import JobProgress
+from fl_app.telemetry.job_progress import JobProgress
 
 POLL = 0.1
 """Seconds between two questions for a job's status while much happens."""

@@ -27,7 +27,7 @@ from fl_app.guard.stalled import stuck
 from fl_app.guard.task import Model, Sent, dxo_in, model_in, round_of
 from fl_app.guard.tracking import ReceiverWatch, error_log_of
 from fl_app.guard.workflows import Promise, promise_of
-from fl_app.telemetry.logged import FED_ANALYTICS
+from fl_app.telemetry.analytics_events import FED_ANALYTICS
 
 _SERVER = "server"
 

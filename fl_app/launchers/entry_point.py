@@ -5,24 +5,16 @@ from __future__ import annotations
 
 import importlib
 import os
-import select
 import sys
-import threading
 from pathlib import Path
 
+from fl_app.child_process import end_with_parent
 from fl_app.startup.loading import loading
 from fl_app.startup.telemetry_opt_out import report_nothing
 
 EXIT_GRACE = 0.2
 """Seconds that NVFlare lets pending messages finish once a job's work is done (3 there; all has been
 acknowledged by then)."""
-
-PARENT_GRACE = 3.0
-"""Seconds in which NVFlare may end the job by itself once the parent is gone, before the process ends the
-hard way."""
-
-_PARENT_GONE = 9
-"""The exit code of a job process whose parent died; NVFlare reads 9 as aborted."""
 
 
 def run_job(module: str) -> int:
@@ -47,26 +39,3 @@ def run_job(module: str) -> int:
         shutdown_grace_time=EXIT_GRACE,
         args=arguments,
     )
-
-
-def end_with_parent(parent: int) -> None:
-    """End this process soon after process `parent` ends, however it ends.
-
-    Linux's PR_SET_PDEATHSIG would fire when the parent's *thread* that started us ends, so the parent is
-    watched instead.
-    """
-    try:
-        watch = os.pidfd_open(parent)
-    except ProcessLookupError:
-        os._exit(_PARENT_GONE)
-    except (AttributeError, OSError):
-        return  # not Linux 5.3 or later: NVFlare's own watch of the parent, once a second, must do
-
-    def wait_and_end() -> None:
-        poll = select.poll()
-        poll.register(watch, select.POLLIN)
-        poll.poll()
-        threading.Event().wait(PARENT_GRACE)
-        os._exit(_PARENT_GONE)
-
-    threading.Thread(target=wait_and_end, name="end-with-parent", daemon=True).start()

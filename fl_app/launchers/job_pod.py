@@ -14,7 +14,7 @@ from nvflare.apis.job_launcher_spec import JobHandleSpec, JobReturnCode
 from fl_app.launchers.cluster import Cluster, RefusedError
 from fl_app.launchers.manifest import JobPodPlan
 from fl_app.launchers.pod_failure import Patience, Sighting, Stage, is_being_made, see
-from fl_app.telemetry.pods import JobPod as ShownPod
+from fl_app.telemetry.pods import JobPodStatus
 
 LOOK_AGAIN = 3
 """Seconds after which a pod that does not change is looked at again while it starts."""
@@ -99,9 +99,9 @@ class JobPod(JobHandleSpec):
         self._ending = threading.Lock()
 
     @property
-    def shown(self) -> ShownPod:
+    def shown(self) -> JobPodStatus:
         """How it is now, for telemetry."""
-        return ShownPod(self._job_name, _PHASES[self._stage], self._pending_since)
+        return JobPodStatus(self._job_name, _PHASES[self._stage], self._pending_since)
 
     def start(self) -> None:
         """Create the pod; if Kubernetes will not have it, the job has failed."""
@@ -207,7 +207,7 @@ _pods: dict[str, JobPod] = {}
 _lock = threading.Lock()
 
 
-def job_pods() -> tuple[ShownPod, ...]:
+def job_pods() -> tuple[JobPodStatus, ...]:
     """The job pods of this parent that have not ended, for its telemetry."""
     with _lock:
         pods = tuple(_pods.values())

@@ -22,7 +22,7 @@ from fl_app.startup.workspace import check_room, occupy
 from fl_app.telemetry.endpoint import Endpoint, open_endpoint
 from fl_app.telemetry.metrics import Identity
 from fl_app.telemetry.view import Starting
-from fl_app.tracking.receivers import WrongTracking, wanted_receivers
+from fl_app.tracking.receivers import TrackingSettingsError, requested_receivers
 
 RESTART_REQUEST = "restart.fl"
 SHUTDOWN_REQUEST = "shutdown.fl"
@@ -64,8 +64,8 @@ def starts_again(workspace: Path) -> bool:
 
 def _check_tracking() -> None:
     try:
-        wanted_receivers(os.environ)
-    except WrongTracking as error:
+        requested_receivers(os.environ)
+    except TrackingSettingsError as error:
         raise StartupError(Exit.SETTINGS, str(error)) from error
 
 

@@ -9,8 +9,8 @@ from nvflare.fuel.f3.message import Message
 
 from deploy.session.display import _site_words
 from deploy.session.session import _with_waiting
-from fl_app.jobs.progress import JobProgress, SiteProgress
 from fl_app.launchers.pending_pods import FORGOTTEN_AFTER, PendingSites
+from fl_app.telemetry.job_progress import JobProgress, SiteProgress
 
 
 def say(sites: PendingSites, origin: str, payload: object) -> str:

@@ -1,0 +1,1 @@
+"""Every private name of NVFlare that the kit depends on, behind functions of the kit."""
