@@ -1,4 +1,4 @@
-"""Generate docs/metrics.md from the catalogue of metrics: `make docs`. `--check` fails if it is outdated."""
+"""Generate docs/metrics.md from the catalogue of metrics: `make docs`. `--check` fails if it is stale."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
-from fl_app.startup.settings import METRICS_KEPT_SECONDS
-from fl_app.telemetry.catalogue import JOB_METRICS, LABELS, PARENT_METRICS, RESULTS, Spec
-from fl_app.telemetry.documents import LABEL_LENGTH
-from fl_app.telemetry.intake import (
+from fl_app.telemetry.catalogue import JOB_METRICS, LABELS, PARENT_METRICS, RESULTS, MetricSpec
+from fl_app.telemetry.documents import MAX_LABEL
+from fl_app.telemetry.measurements import MAX_LABEL_VALUES, MAX_SITES, MAX_TAGS
+from fl_app.telemetry.parent_jobs import KEPT_SECONDS, MAX_JOBS
+from fl_app.telemetry.push_gateway import (
     BYTES_PER_SECOND,
     DOCUMENTS_PER_SECOND,
     MAX_DOCUMENT_BYTES,
     REASONS,
 )
-from fl_app.telemetry.measurements import KINDS, PARTICIPANTS, TAGS
-from fl_app.telemetry.roster import JOBS
-from fl_app.telemetry.series import SERIES, SERIES_OF_JOB
+from fl_app.telemetry.series import MAX_SERIES, MAX_SERIES_PER_JOB
 
 FILE = Path(__file__).with_name("metrics.md")
 
@@ -33,36 +32,35 @@ INTRODUCTION = f"""\
 
 # Metrics
 
-Every server and site exposes these metrics on its telemetry port (9464): `GET /metrics`, in the text
-format of Prometheus or OpenMetrics. Job processes and pods push their metrics to the parent that started
-them, so that only parents need to be scraped.
+Every parent (the main process of a server or site) serves its metrics on its telemetry port (9464): `GET
+/metrics`, in the text format of Prometheus or OpenMetrics. Job processes and job pods push their metrics to
+the parent that started them, so Prometheus scrapes only parents.
 
-Every series has the labels {_names(LABELS)}: the federation, the site it is about, and the role of the
-parent that reports it (`server` or `client`). A site reports on itself with role `client`; the server
-reports on that site with role `server`. The series of a job also have the label `job`, the job's name. If
-two jobs of one name run on a parent, the second is `NAME~2`. Only `nvflare_job_info` has the job's id,
+Every series has the labels {_names(LABELS)}: the federation, the site that the series describes, and the role
+of the parent that reports it (`server` or `client`). A site reports about itself with role `client`; the
+server reports about that site with role `server`. Series of a job also have the label `job`, the job's name.
+If two jobs of one name run on a parent, the second is `NAME~2`. Only `nvflare_job_info` contains a job's id,
 and only while the job is active.
 
-The series of a job remain for {METRICS_KEPT_SECONDS / 60:.0f} minutes after its end
-(`FLARE_METRICS_KEPT`, seconds, in the environment of a parent). A new job of the same name replaces them
-immediately.
+The series of a job remain for {KEPT_SECONDS / 60:.0f} minutes after its end (`FLARE_METRICS_KEPT`, in
+seconds, in the environment of a parent). A new job of the same name replaces them.
 """
 
 PROCESS_METRICS = f"""\
-`result` is one of {_names(RESULTS)}. Each parent also has the process metrics of
-prometheus-client (`process_cpu_seconds_total`, `process_resident_memory_bytes`, `process_open_fds`,
+`result` is one of {_names(RESULTS)}. Each parent also reports prometheus-client's metrics of its own process
+(`process_cpu_seconds_total`, `process_resident_memory_bytes`, `process_open_fds`,
 `process_start_time_seconds`...), with the same labels.
 """
 
 LIMITS = f"""\
 ## Limits
 
-A parent accepts documents of up to {MAX_DOCUMENT_BYTES >> 20} MiB, and from each job
-{DOCUMENTS_PER_SECOND:.0f} documents and {BYTES_PER_SECOND / 2**20:.0f} MiB per second (with bursts after
-a pause). It exposes at most {JOBS} jobs, {SERIES_OF_JOB} series per job, and {SERIES} series in total. A
-job has {TAGS} tags for each of {PARTICIPANTS} sites and {KINDS} values of any other label; label values
-are cut at {LABEL_LENGTH} characters. Metrics beyond these limits are dropped and counted in
-`nvflare_telemetry_dropped_total`, by `reason`:
+A parent accepts documents of up to {MAX_DOCUMENT_BYTES >> 20} MiB, at a sustained rate of
+{DOCUMENTS_PER_SECOND:.0f} documents and {BYTES_PER_SECOND / 2**20:.0f} MiB a second for each job (more in a
+burst). It keeps at most {MAX_JOBS} jobs, {MAX_SERIES_PER_JOB} series for each job, and {MAX_SERIES} in total.
+A job has at most {MAX_TAGS} tags for each of {MAX_SITES} sites, and {MAX_LABEL_VALUES} values of any other
+label; label values are truncated to {MAX_LABEL} characters. Values and documents beyond these limits are
+dropped and counted in `nvflare_telemetry_dropped_total`, by `reason`:
 
 | reason | meaning |
 |---|---|
@@ -72,12 +70,12 @@ are cut at {LABEL_LENGTH} characters. Metrics beyond these limits are dropped an
 def main() -> int:
     """Write the file, or with --check compare it; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if the file is outdated")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if the file is stale")
     text = reference()
     if not parser.parse_args().check:
         FILE.write_text(text, encoding="utf-8")
     elif not FILE.exists() or FILE.read_text(encoding="utf-8") != text:
-        print(f"{FILE} is outdated; run make docs", file=sys.stderr)
+        print(f"{FILE} is stale; run: make docs", file=sys.stderr)
         return 1
     return 0
 
@@ -96,7 +94,7 @@ def reference() -> str:
 
 
 def _filled(text: str) -> str:
-    """Wrap the paragraphs of a text."""
+    """Wrap each paragraph, because the length of the inserted numbers varies."""
     paragraphs = (
         one if one.startswith("|") else textwrap.fill(one, 110, break_on_hyphens=False)
         for one in text.strip().split("\n\n")
@@ -104,18 +102,18 @@ def _filled(text: str) -> str:
     return "\n\n".join(paragraphs) + "\n"
 
 
-def _table(specs: Iterable[Spec]) -> str:
-    head = "| name | type | other labels | unit | reported by | meaning |\n|---|---|---|---|---|---|\n"
+def _table(specs: Iterable[MetricSpec]) -> str:
+    head = "| name | type | labels | unit | reported by | meaning |\n|---|---|---|---|---|---|\n"
     return head + "".join(_row(spec) for spec in specs)
 
 
-def _row(spec: Spec) -> str:
+def _row(spec: MetricSpec) -> str:
     cells = (
         f"`{spec.full_name}`",
         spec.type.value,
         _names(spec.labels),
         spec.unit,
-        spec.seen.value,
+        spec.reported_by.value,
         spec.meaning,
     )
     return "| " + " | ".join(cells) + " |\n"

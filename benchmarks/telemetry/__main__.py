@@ -1,5 +1,4 @@
-"""`python -m benchmarks.telemetry`: a scrape's time and memory by number of sites, and what telemetry adds to
-a round."""
+"""`python -m benchmarks.telemetry`: duration and memory of a scrape, and overhead of telemetry in a round."""
 
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ from benchmarks.telemetry.scrape import Scrape
 
 
 def scrape(sites: int, tags: int) -> Scrape:
-    """One size, in a process of its own: its memory is then its own."""
+    """Measure one size, in a separate process so that its memory is measured alone."""
     command = [sys.executable, "-m", "benchmarks.telemetry.scrape", str(sites), str(tags)]
     return Scrape(**json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
 
@@ -23,7 +22,9 @@ def main() -> None:
     arguments = argparse.ArgumentParser(prog="python -m benchmarks.telemetry", description=__doc__)
     arguments.add_argument("--sites", type=int, nargs="*", default=[10, 100, 1000])
     arguments.add_argument("--tags", type=int, default=100)
-    arguments.add_argument("--rounds", type=int, default=100, help="of each job; 0: leave it out")
+    arguments.add_argument(
+        "--rounds", type=int, default=100, help="rounds of each job; 0 skips the measurement"
+    )
     arguments.add_argument("--repeats", type=int, default=4)
     arguments.add_argument("--json", action="store_true")
     chosen = arguments.parse_args()
@@ -41,7 +42,7 @@ def main() -> None:
     if rounds:
         print(
             f"a round of the job probe: {rounds.with_telemetry * 1000:.1f} ms with telemetry, "
-            f"{rounds.without * 1000:.1f} ms without; in turn {rounds.added_milliseconds:+.1f} ms "
+            f"{rounds.without * 1000:.1f} ms without; difference {rounds.added_milliseconds:+.1f} ms "
             f"({rounds.differences_milliseconds})"
         )
 

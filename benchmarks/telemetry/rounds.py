@@ -1,4 +1,4 @@
-"""What telemetry adds to a round: the job `probe` on two federations in turn, with and without it."""
+"""Overhead of telemetry in a round: the job `probe` on two federations, with and without telemetry."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from fl_app.contract import ENV_PUSH_URL
 
 @dataclass(frozen=True)
 class Rounds:
-    """Seconds of a round, medians over all rounds of all repetitions."""
+    """Duration of a round in seconds: medians over all rounds of all repetitions."""
 
     rounds: int
     repeats: int
     with_telemetry: float
     without: float
     added_milliseconds: float
-    """Median of the repetitions' differences of medians."""
+    """Median of the differences of all repetitions."""
     differences_milliseconds: list[float]
-    """Of each repetition."""
+    """Difference of the medians, for each repetition."""
 
 
-class Quiet(Kit):
-    """A federation whose jobs measure and push nothing."""
+class WithoutPush(Kit):
+    """A federation whose jobs push nothing."""
 
     def up(self) -> AbstractContextManager[None]:
-        """As every federation, in an environment whose Pythons forget at once where to push."""
+        """Start the federation with a sitecustomize.py that removes the push URL from the environment."""
         without = self.folder.with_name("without-push")
         without.mkdir()
         (without / "sitecustomize.py").write_text(f"import os\nos.environ.pop({ENV_PUSH_URL!r}, None)\n")
@@ -50,10 +50,10 @@ class Quiet(Kit):
 
 
 def measure(rounds: int, repeats: int) -> Rounds:
-    """Run the job on both in turn, the other one first each time."""
+    """Run the job alternately on both federations."""
     measured: dict[str, list[list[float]]] = {"with": [], "without": []}
     with TemporaryDirectory(prefix="flarefleet-bench-") as made, ExitStack() as up:
-        federations = {"with": Kit(Path(made) / "with"), "without": Quiet(Path(made) / "without")}
+        federations = {"with": Kit(Path(made) / "with"), "without": WithoutPush(Path(made) / "without")}
         for federation in federations.values():
             up.enter_context(federation.up())
         for repetition in range(repeats):
@@ -63,8 +63,8 @@ def measure(rounds: int, repeats: int) -> Rounds:
                 median = statistics.median(seconds) * 1000
                 print(f"{repetition + 1}: {name}: {median:.1f} ms a round", file=sys.stderr, flush=True)
     differences = [
-        (statistics.median(loud) - statistics.median(quiet)) * 1000
-        for loud, quiet in zip(measured["with"], measured["without"], strict=True)
+        (statistics.median(with_push) - statistics.median(without_push)) * 1000
+        for with_push, without_push in zip(measured["with"], measured["without"], strict=True)
     ]
     return Rounds(
         rounds,

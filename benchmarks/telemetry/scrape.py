@@ -1,7 +1,7 @@
-"""What one scrape of a server's parent costs: `python -m benchmarks.telemetry.scrape SITES TAGS` prints JSON.
+"""Duration and memory of a scrape: `python -m benchmarks.telemetry.scrape SITES TAGS` prints JSON.
 
-The parent's telemetry port runs in this process; a job of so many sites pushes so many tags for each, over
-HTTP, as a job does; then the port is asked as Prometheus asks it.
+The telemetry port of a server's parent runs in this process. A job pushes values of all sites over HTTP; then
+the port is scraped as Prometheus does it.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ ACCEPT = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.
 
 @dataclass(frozen=True)
 class Scrape:
-    """Figures of one size."""
+    """Result for one size."""
 
     sites: int
     tags: int
     series: int
     megabytes: float
-    """Of one answer."""
+    """Size of one response."""
     milliseconds: float
-    """Median, from request to last byte."""
+    """Median duration, from request to last byte."""
     best_milliseconds: float
     cpu_milliseconds: float
-    """Of this process, which asks and answers; what else runs on the machine disturbs it least."""
+    """CPU time of this process, which is both client and server."""
     memory_mib: float
-    """Added by the series, what the job's side keeps of them included."""
+    """Memory of the series, at the parent and at the job."""
     push_seconds: float
-    """Until all values of all sites were taken."""
+    """Duration until the parent accepted all values."""
 
 
 class Sites:
-    """A parent's view of so many registered sites."""
+    """A view with a number of registered sites."""
 
     def __init__(self, identity: Identity, number: int) -> None:
         self._identity = identity
@@ -71,13 +71,13 @@ class Sites:
 
 
 def measure(sites: int, tags: int) -> Scrape:
-    """Fill a parent and scrape it."""
+    """Push values to a parent and scrape it."""
     identity = Identity("flare-server", "server", project="benchmark")
     endpoint = Endpoint("127.0.0.1", 0)
     endpoint.identify(identity)
     endpoint.view = Sites(identity, sites)
-    endpoint.roster.launched("job-id", "hospital")
-    endpoint.roster.running = lambda: ["job-id"]
+    endpoint.jobs.launched("job-id", "hospital")
+    endpoint.jobs.running = lambda: ["job-id"]
     scrape(endpoint)
     before, begin = psutil.Process().memory_info().rss, time.monotonic()
     push(sites, tags)
@@ -103,7 +103,7 @@ def measure(sites: int, tags: int) -> Scrape:
 
 
 def push(sites: int, tags: int) -> None:
-    """What the server's job process pushes after a round."""
+    """Push what the server's job process pushes after a round."""
     environment = push_environment("job-id")
     pusher = Pusher(environment["FLARE_PUSH_URL"], environment["FLARE_PUSH_TOKEN"])
     measured = Measurements()
@@ -119,7 +119,7 @@ def push(sites: int, tags: int) -> None:
 
 
 def scrape(endpoint: Endpoint) -> bytes:
-    """Everything that the port tells."""
+    """Return the response of a scrape."""
     with closing(http.client.HTTPConnection("127.0.0.1", endpoint.port, timeout=60)) as connection:
         connection.request("GET", "/metrics", headers={"Accept": ACCEPT})
         return connection.getresponse().read()

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from deploy.session.session import SUBMITTED, Job
 from deploy.session.watching import Snapshot
-from fl_app.jobs.progress import JobProgress, SitePhase, SiteProgress
+from fl_app.telemetry.job_progress import JobProgress, SitePhase, SiteProgress
 
 _COLOURS = {SitePhase.WAITING: "dim", SitePhase.TRAINING: "cyan", SitePhase.FAILED: "red"}
 

@@ -14,7 +14,13 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_expone
 from deploy.errors import Failed, InputError
 from deploy.session.kit import AdminKit
 from deploy.session.nvflare_output import suppressed
-from fl_app.jobs.progress import SERVER_WAITS_FOR, STATS_GROUP, WAITING_GROUP, JobProgress, SiteProgress
+from fl_app.telemetry.job_progress import (
+    SERVER_WAITS_FOR,
+    STATS_GROUP,
+    WAITING_GROUP,
+    JobProgress,
+    SiteProgress,
+)
 
 RECONNECT_TIMEOUT = 60.0
 """Seconds."""

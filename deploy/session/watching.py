@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from deploy.errors import Failed
 from deploy.session.session import RUNNING, AdminSession, Job
-from fl_app.jobs.progress import JobProgress
+from fl_app.telemetry.job_progress import JobProgress
 
 MIN_POLL_INTERVAL = 0.1
 """Seconds between two requests for the status of a job that changes often."""

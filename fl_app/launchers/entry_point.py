@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import select
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from fl_app.child_process import end_with_parent
 from fl_app.contract import ENV_PARENT_PID
 from fl_app.garbage_collection import paused_for_imports
 from fl_app.nvflare_internals.main_programs import Role, load_job_process
@@ -15,13 +14,6 @@ from fl_app.telemetry_opt_out import opt_out_of_telemetry
 
 SHUTDOWN_GRACE_SECONDS = 0.2
 """How long NVFlare delivers pending messages after a job. NVFlare's 3 s are longer than needed."""
-
-PARENT_GRACE = 3.0
-"""Seconds in which NVFlare may end the job by itself once the parent is gone, before the process ends the
-hard way."""
-
-_PARENT_GONE = 9
-"""The exit code of a job process whose parent died; NVFlare reads 9 as aborted."""
 
 
 def run_job(role: Role, prepare: Callable[[], None] | None = None) -> int:
@@ -49,26 +41,3 @@ def run_job(role: Role, prepare: Callable[[], None] | None = None) -> int:
         shutdown_grace_time=SHUTDOWN_GRACE_SECONDS,
         args=arguments,
     )
-
-
-def end_with_parent(parent: int) -> None:
-    """End this process soon after process `parent` ends, however it ends.
-
-    Linux's PR_SET_PDEATHSIG would fire when the parent's *thread* that started us ends, so the parent is
-    watched instead.
-    """
-    try:
-        watch = os.pidfd_open(parent)
-    except ProcessLookupError:
-        os._exit(_PARENT_GONE)
-    except (AttributeError, OSError):
-        return  # not Linux 5.3 or later: NVFlare's own watch of the parent, once a second, must do
-
-    def wait_and_end() -> None:
-        poll = select.poll()
-        poll.register(watch, select.POLLIN)
-        poll.poll()
-        threading.Event().wait(PARENT_GRACE)
-        os._exit(_PARENT_GONE)
-
-    threading.Thread(target=wait_and_end, name="end-with-parent", daemon=True).start()

@@ -14,7 +14,7 @@ from nvflare.apis.job_launcher_spec import JobHandleSpec, JobReturnCode
 from fl_app.launchers.cluster import Cluster, RejectedError
 from fl_app.launchers.manifest import JobPodPlan
 from fl_app.launchers.pod_failure import PodState, Stage, StartTimeouts, is_creating, pod_state
-from fl_app.telemetry.pods import JobPod as ShownPod
+from fl_app.telemetry.pods import JobPodStatus
 
 POLL_SECONDS = 3
 """How often a starting pod is read even if it does not change."""
@@ -99,9 +99,9 @@ class JobPod(JobHandleSpec):
         self._code_lock = threading.Lock()
 
     @property
-    def shown(self) -> ShownPod:
+    def shown(self) -> JobPodStatus:
         """The current state for telemetry."""
-        return ShownPod(self._job_name, _PHASES[self._stage], self._pending_since)
+        return JobPodStatus(self._job_name, _PHASES[self._stage], self._pending_since)
 
     def start(self) -> None:
         """Create the pod. If Kubernetes rejects it, the job fails."""
@@ -209,7 +209,7 @@ _pods: dict[str, JobPod] = {}
 _lock = threading.Lock()
 
 
-def job_pods() -> tuple[ShownPod, ...]:
+def job_pods() -> tuple[JobPodStatus, ...]:
     """Return this parent's unfinished job pods for telemetry."""
     return tuple(pod.shown for pod in _unfinished())
 

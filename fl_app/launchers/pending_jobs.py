@@ -9,8 +9,8 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.impl.job_def_manager import SimpleJobDefManager
 from nvflare.apis.job_def import Job
 
-from fl_app.jobs.progress import SERVER_WAITS_FOR
 from fl_app.launchers.job_pod import pending_reason
+from fl_app.telemetry.job_progress import SERVER_WAITS_FOR
 
 
 class PendingJobs(SimpleJobDefManager):

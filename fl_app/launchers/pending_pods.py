@@ -17,7 +17,7 @@ from nvflare.fuel.f3.message import Message
 from nvflare.widgets.info_collector import InfoCollector
 from nvflare.widgets.widget import Widget
 
-from fl_app.jobs.progress import WAITING_GROUP
+from fl_app.telemetry.job_progress import WAITING_GROUP
 
 CHANNEL = "flarefleet"
 TOPIC = "job_pod_waits"

@@ -25,7 +25,7 @@ from fl_app.startup.workspace import locked_workspace, prepare_workspace
 from fl_app.telemetry.endpoint import Endpoint, open_endpoint
 from fl_app.telemetry.metrics import Identity
 from fl_app.telemetry.view import Starting
-from fl_app.tracking.receivers import WrongTracking, wanted_receivers
+from fl_app.tracking.receivers import TrackingSettingsError, requested_receivers
 
 RESTART_REQUEST = "restart.fl"
 SHUTDOWN_REQUEST = "shutdown.fl"
@@ -83,8 +83,8 @@ def take_restart_request(workspace: Path) -> bool:
 
 def _check_tracking() -> None:
     try:
-        wanted_receivers(os.environ)
-    except WrongTracking as error:
+        requested_receivers(os.environ)
+    except TrackingSettingsError as error:
         raise StartupError(Exit.SETTINGS, str(error)) from error
 
 

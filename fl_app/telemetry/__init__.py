@@ -1,1 +1,1 @@
-"""Health and metrics of parents and job processes."""
+"""Health and metrics of parents and of their job processes."""

@@ -1,4 +1,4 @@
-"""Every metric of the kit: its name, type, labels, unit and meaning. docs/metrics.md is made from this."""
+"""Every metric of the kit: name, type, labels, unit and meaning. docs/metrics.md is generated from this."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from enum import Enum
 from fl_app.contract import METRIC_PREFIX
 
 LABELS = ("project", "site", "role")
-"""Of every series: the federation, whose it is, and who says so (server or client)."""
+"""Labels of every series: federation, site that it describes, role of the parent that reports it."""
 JOB_LABELS = (*LABELS, "job")
-"""Of every series of a job: the job's name, too. A second job of that name at the same time is NAME~2."""
+"""Labels of every series of a job. If two jobs of one name run at the same time, the second is NAME~2."""
 
 RESULTS = ("completed", "failed", "aborted")
 
 
 class Type(Enum):
-    """How Prometheus reads a metric."""
+    """Type of a metric in Prometheus."""
 
     GAUGE = "gauge"
     COUNTER = "counter"
@@ -24,8 +24,8 @@ class Type(Enum):
     INFO = "info"
 
 
-class Seen(Enum):
-    """Which parents have it."""
+class ReportedBy(Enum):
+    """Parents that report a metric."""
 
     BOTH = "server and sites"
     SERVER = "server"
@@ -33,28 +33,28 @@ class Seen(Enum):
 
 
 @dataclass(frozen=True)
-class Spec:
+class MetricSpec:
     """A metric."""
 
     name: str
-    """Without the prefix; of counters with _total, of infos with _info."""
+    """Without the prefix; with _total for a counter and _info for an info."""
     type: Type
     unit: str
     meaning: str
     labels: tuple[str, ...] = ()
-    """Further ones."""
-    seen: Seen = Seen.BOTH
+    """Labels besides LABELS or JOB_LABELS."""
+    reported_by: ReportedBy = ReportedBy.BOTH
     buckets: tuple[float, ...] = ()
-    """Upper bounds of a histogram, without +Inf."""
+    """Upper bounds of a histogram's buckets, without +Inf."""
 
     @property
     def full_name(self) -> str:
-        """As Prometheus knows it."""
+        """Return the name with the prefix."""
         return METRIC_PREFIX + self.name
 
     @property
     def family(self) -> str:
-        """The name without the suffix that OpenMetrics adds to its samples."""
+        """Return the name of the metric family: without the suffix that OpenMetrics adds to samples."""
         return self.full_name.removesuffix("_total").removesuffix("_info")
 
 
@@ -64,189 +64,199 @@ ROUND_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0, 
 AGGREGATION_BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0)
 
 PARENT_METRICS = (
-    Spec("build_info", Type.INFO, "", "The releases that run here.", ("nvflare", "flarefleet", "python")),
-    Spec("up", G, "0 or 1", "1 once NVFlare's parent runs, 0 while it starts."),
-    Spec("ready", G, "0 or 1", "1 if /readyz says so."),
-    Spec(
+    MetricSpec("build_info", Type.INFO, "", "Installed releases.", ("nvflare", "flarefleet", "python")),
+    MetricSpec("up", G, "0 or 1", "1 if NVFlare's parent is running, 0 if it is starting."),
+    MetricSpec("ready", G, "0 or 1", "1 if /readyz returns 200."),
+    MetricSpec(
         "registered",
         G,
         "0 or 1",
-        "1 if the site is registered and its last contact is fresh, as `role` sees it: the server of every "
-        "site that it saw since it started, a site of itself.",
+        "1 if the site is registered and its last contact is fresh. The server reports this for every site "
+        "that has registered since the server started; a site reports it for itself.",
     ),
-    Spec(
+    MetricSpec(
         "last_contact_timestamp_seconds",
         G,
         "seconds since 1970",
-        "When server and site last heard of each other, as `role` sees it.",
+        "Time of the last contact between server and site, as recorded by `role`.",
     ),
-    Spec("heartbeats_refused_total", C, "", "Heartbeats that the server refused.", seen=Seen.SITE),
-    Spec(
+    MetricSpec(
+        "heartbeats_refused_total", C, "", "Heartbeats that the server refused.", reported_by=ReportedBy.SITE
+    ),
+    MetricSpec(
         "certificate_expiry_timestamp_seconds",
         G,
         "seconds since 1970",
-        "When a certificate of the kit expires: own or root.",
+        "Expiry time of a certificate of the kit: `own` or `root`.",
         ("certificate",),
     ),
-    Spec(
+    MetricSpec(
         "jobs",
         G,
         "jobs",
-        "Jobs by NVFlare's status: all of the store on the server, the running ones on a site.",
+        "Jobs by NVFlare's status: all jobs of the job store on the server, running jobs on a site.",
         ("status",),
     ),
-    Spec("jobs_started_total", C, "jobs", "Jobs that this parent has launched since it started."),
-    Spec(
+    MetricSpec("jobs_started_total", C, "jobs", "Jobs that this parent has launched since it started."),
+    MetricSpec(
         "jobs_finished_total",
         C,
         "jobs",
-        "Of those, the ones that ended, by result: completed, failed or aborted.",
+        "Jobs that this parent launched and that ended, by result: completed, failed or aborted.",
         ("result",),
     ),
-    Spec("workspace_used_bytes", G, "bytes", "What the files of the workspace take, counted once a minute."),
-    Spec("workspace_free_bytes", G, "bytes", "Free space of the volume that the workspace is on."),
-    Spec(
+    MetricSpec("workspace_used_bytes", G, "bytes", "Disk usage of the workspace, measured once a minute."),
+    MetricSpec("workspace_free_bytes", G, "bytes", "Free space of the volume that holds the workspace."),
+    MetricSpec(
         "gpu_utilization_ratio",
         G,
         "0 to 1",
-        "How busy a GPU of this machine is; absent where there is no NVIDIA driver.",
+        "Utilization of a GPU of this machine; absent if there is no NVIDIA driver.",
         ("gpu",),
     ),
-    Spec("gpu_memory_used_bytes", G, "bytes", "Memory of a GPU in use, by whatever program.", ("gpu",)),
-    Spec("gpu_memory_total_bytes", G, "bytes", "Memory of a GPU.", ("gpu",)),
-    Spec(
+    MetricSpec("gpu_memory_used_bytes", G, "bytes", "GPU memory used by all programs.", ("gpu",)),
+    MetricSpec("gpu_memory_total_bytes", G, "bytes", "Total memory of a GPU.", ("gpu",)),
+    MetricSpec(
         "job_pods",
         G,
         "pods",
-        "Job pods of this site by phase; only where jobs run as pods.",
+        "Job pods of this site by phase; absent if jobs run as processes.",
         ("phase",),
     ),
-    Spec(
+    MetricSpec(
         "job_pod_pending_timestamp_seconds",
         G,
         "seconds since 1970",
-        "Since when a job's pod has been pending; absent once it runs.",
+        "Time since which a job's pod has been pending; absent if it runs.",
         ("job",),
     ),
-    Spec(
+    MetricSpec(
         "tracking_backlog",
         G,
         "values",
-        "Logged values that wait to be sent to a tracker.",
+        "Logged values that are queued for a tracker.",
         ("receiver",),
-        Seen.SERVER,
+        ReportedBy.SERVER,
     ),
-    Spec(
+    MetricSpec(
         "tracking_sent_total",
         C,
         "values",
-        "Logged values that a tracker has taken.",
+        "Logged values that a tracker accepted.",
         ("receiver",),
-        Seen.SERVER,
+        ReportedBy.SERVER,
     ),
-    Spec(
+    MetricSpec(
         "tracking_failed_total",
         C,
         "values",
-        "Logged values that a tracker refused, or that had no room in the queue.",
+        "Logged values that a tracker refused, or that were dropped because the queue was full.",
         ("receiver",),
-        Seen.SERVER,
+        ReportedBy.SERVER,
     ),
-    Spec("telemetry_errors_total", C, "", "Metrics that could not be had at a scrape."),
-    Spec(
+    MetricSpec("telemetry_errors_total", C, "", "Metrics that could not be collected at a scrape."),
+    MetricSpec(
         "telemetry_dropped_total",
         C,
         "",
-        "What jobs pushed and this parent did not keep, by reason; see the table below.",
+        "Pushed values and documents that this parent dropped, by reason; see the table below.",
         ("reason",),
     ),
 )
 
 JOB_METRICS = (
-    Spec("job_info", Type.INFO, "", "1 for each job that is active here now.", ("job_id",)),
-    Spec("job_round", G, "rounds", "The round that the job is in, from 1."),
-    Spec("job_rounds", G, "rounds", "How many rounds there will be, where the workflow says so."),
-    Spec("round_started_timestamp_seconds", G, "seconds since 1970", "When the current round began."),
-    Spec(
+    MetricSpec("job_info", Type.INFO, "", "1 for each active job of this parent.", ("job_id",)),
+    MetricSpec("job_round", G, "rounds", "Current round of the job, starting at 1."),
+    MetricSpec(
+        "job_rounds", G, "rounds", "Total number of rounds; absent if the workflow does not announce it."
+    ),
+    MetricSpec("round_started_timestamp_seconds", G, "seconds since 1970", "Start of the current round."),
+    MetricSpec(
         "round_duration_seconds",
         H,
         "seconds",
-        "How long rounds took, from the model's sending to the next round.",
-        seen=Seen.SERVER,
+        "Duration of rounds, from sending the model to the start of the next round.",
+        reported_by=ReportedBy.SERVER,
         buckets=ROUND_BUCKETS,
     ),
-    Spec(
+    MetricSpec(
         "task_duration_seconds",
         H,
         "seconds",
-        "How long the site's part of a round took: training and what it does besides.",
-        seen=Seen.SITE,
+        "Duration of the site's task in a round: training, evaluation, and conversion of the model.",
+        reported_by=ReportedBy.SITE,
         buckets=ROUND_BUCKETS,
     ),
-    Spec(
+    MetricSpec(
         "aggregation_duration_seconds",
         H,
         "seconds",
-        "How long the server took to put a round's results together, once all were there.",
-        seen=Seen.SERVER,
+        "Duration of the aggregation of a round's results.",
+        reported_by=ReportedBy.SERVER,
         buckets=AGGREGATION_BUCKETS,
     ),
-    Spec(
+    MetricSpec(
         "model_sent_bytes_total",
         C,
         "bytes",
-        "Arrays in what was sent: models to all sites on the server, results on a site.",
+        "Size of sent arrays: models on the server (to all sites), results on a site.",
     ),
-    Spec(
+    MetricSpec(
         "model_received_bytes_total",
         C,
         "bytes",
-        "Arrays in what was received: results on the server, models on a site.",
+        "Size of received arrays: results on the server, models on a site.",
     ),
-    Spec("round_sites", G, "sites", "Sites whose results the last finished round has.", seen=Seen.SERVER),
-    Spec(
+    MetricSpec(
+        "round_sites",
+        G,
+        "sites",
+        "Sites whose results were used in the last finished round.",
+        reported_by=ReportedBy.SERVER,
+    ),
+    MetricSpec(
         "rounds_participated_total",
         C,
         "rounds",
-        "Finished rounds that have a site's result.",
+        "Finished rounds that used a result of the site.",
         ("participant",),
-        Seen.SERVER,
+        ReportedBy.SERVER,
     ),
-    Spec(
+    MetricSpec(
         "rounds_missed_total",
         C,
         "rounds",
-        "Finished rounds that do not have the result of a site that takes part in the job.",
+        "Finished rounds that used no result of a site that takes part in the job.",
         ("participant",),
-        Seen.SERVER,
+        ReportedBy.SERVER,
     ),
-    Spec(
+    MetricSpec(
         "training_metric",
         G,
         "",
-        "The last value of a scalar that a training script logged. On the server `site` is the site that "
+        "Last value of a scalar that a training script logged. On the server, `site` is the site that "
         "logged it.",
         ("tag",),
     ),
-    Spec(
+    MetricSpec(
         "training_steps_total",
         C,
         "steps",
-        "The highest step that a training script logged, and one. On the server `site` is the site that "
-        "logged it.",
+        "Number of steps: the highest step that a training script logged, plus one. On the server, `site` is "
+        "the site that logged it.",
     ),
-    Spec(
+    MetricSpec(
         "job_errors_total",
         C,
         "",
-        "Errors of a job by kind: `fatal` ends it; others are NVFlare's return codes in lower case.",
+        "Errors of a job by kind: `fatal` fails the job; others are NVFlare's return codes in lower case.",
         ("kind",),
     ),
 )
 
-SAID_OF_SITES = ("training_metric", "training_steps_total")
-"""Metrics of which the server's job says whose they are: `site` is the first label in a pushed document
-(empty: the parent's own)."""
+PER_SITE_METRICS = ("training_metric", "training_steps_total")
+"""Metrics that the server's job reports for each site. The first label in a pushed document is the site; ""
+is the parent itself."""
 
 PARENTS = {spec.name: spec for spec in PARENT_METRICS}
 JOBS = {spec.name: spec for spec in JOB_METRICS}

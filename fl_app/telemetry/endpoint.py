@@ -1,10 +1,15 @@
-"""The telemetry port of a parent: /healthz, /readyz, /metrics and /push over HTTP."""
+"""Telemetry port of a parent, over HTTP: /healthz, /readyz, /metrics and /push.
+
+The standard library's HTTP server is used directly. A WSGI server would add a layer and could not limit
+connections or bound the time of a request body.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import logging
+import os
 import socket
 import threading
 from collections.abc import Mapping
@@ -16,43 +21,50 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from fl_app.telemetry.access import open_access, push_url
-from fl_app.telemetry.counts import Counts
-from fl_app.telemetry.intake import Intake
+from fl_app.contract import (
+    ENV_METRICS_KEPT,
+    ENV_PUSH_HOST,
+    ENV_TELEMETRY_HOST,
+    ENV_TELEMETRY_PORT,
+    TELEMETRY_PORT,
+)
+from fl_app.telemetry.access import new_push_tokens, push_url
+from fl_app.telemetry.counters import JobCounters
 from fl_app.telemetry.metrics import Identity, ParentCollector, Source
-from fl_app.telemetry.pods import Pods
-from fl_app.telemetry.resources import Gpus, WorkspaceSpace
-from fl_app.telemetry.roster import KEPT_SECONDS, Roster
+from fl_app.telemetry.parent_jobs import KEPT_SECONDS, ParentJobs
+from fl_app.telemetry.pods import JobPodMetrics
+from fl_app.telemetry.push_gateway import PushGateway
+from fl_app.telemetry.resources import GpuMetrics, WorkspaceMetrics
 from fl_app.telemetry.series import JobSeries
 from fl_app.telemetry.view import Starting, View
 
 REQUEST_TIMEOUT_SECONDS = 10.0
-CONNECTIONS = 64
-"""At once; for one more, the one that has been open longest is cut: whoever dawdles keeps nobody out."""
-_UNREAD_BYTES = 1 << 18
-"""Of a refused document: read and thrown away, so that its sender gets to see the answer."""
-_NOT_READ = (
+MAX_CONNECTIONS = 64
+"""Open connections. A further connection closes the oldest one, so idle clients cannot block others."""
+_MAX_DISCARDED_BYTES = 1 << 18
+"""Part of a refused document that is read and discarded, so that the client can read the response."""
+_BODY_NOT_READ = (
     HTTPStatus.UNAUTHORIZED,
     HTTPStatus.NOT_FOUND,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     HTTPStatus.TOO_MANY_REQUESTS,
 )
 _PUSH = "/push/"
-_OPEN_METRICS, _END_OF_OPEN_METRICS = "application/openmetrics-text", b"# EOF\n"
+_OPEN_METRICS, _OPEN_METRICS_END = "application/openmetrics-text", b"# EOF\n"
 
 _log = logging.getLogger(__name__)
 
 
 class Endpoint:
-    """Serves one parent's telemetry from the moment it is made.
+    """Serves the telemetry of one parent from its creation on.
 
     Args:
         host: address to listen on.
-        port: port to listen on; 0 for any.
-        push_host: the name under which jobs reach this port, if not the address.
+        port: port to listen on; 0 for any free port.
+        push_host: name by which jobs reach this port; default: the address.
 
     Raises:
-        OSError: the port is taken.
+        OSError: the port is in use.
     """
 
     def __init__(self, host: str, port: int, push_host: str | None = None) -> None:
@@ -62,51 +74,50 @@ class Endpoint:
         self.registry = CollectorRegistry(auto_describe=False)
         self._server = _Server((host, port), _Request)
         self._server.endpoint = self
-        self.roster = Roster()
-        self.intake = Intake(
-            open_access(push_url(host, self.port, push_host), self.roster.granted), self.roster.admits
-        )
+        self.jobs = ParentJobs()
+        tokens = new_push_tokens(push_url(host, self.port, push_host), self.jobs.granted)
+        self.gateway = PushGateway(tokens, self.jobs.may_push)
         self._series: JobSeries | None = None
         threading.Thread(target=self._server.serve_forever, name="telemetry", daemon=True).start()
 
     @property
     def port(self) -> int:
-        """The port it listens on."""
+        """Return the port on which it listens."""
         return int(self._server.server_address[1])
 
     def identify(self, identity: Identity, workspace: Path | None = None, kept: float = KEPT_SECONDS) -> None:
-        """Say whose telemetry this is; from then on there are metrics.
+        """Set the identity of the parent and start to serve metrics.
 
         Args:
-            identity: whose.
-            workspace: of which the used and free space is shown.
-            kept: seconds for which a finished job's series stay.
+            identity: the parent.
+            workspace: folder whose disk usage and free space are reported.
+            kept: seconds for which the series of a finished job remain.
         """
         self.identity = identity
-        self.roster.kept = kept
-        self._series = JobSeries(identity, self.roster, self.intake.drop)
-        self.intake.register(self._series)
+        self.jobs.kept = kept
+        self._series = JobSeries(identity, self.jobs, self.gateway.drop)
+        self.gateway.register(self._series)
         sources: list[Source] = [
-            Counts(identity, self.roster, self.intake),
-            Gpus(identity),
-            Pods(identity),
+            JobCounters(identity, self.jobs, self.gateway),
+            GpuMetrics(identity),
+            JobPodMetrics(identity),
         ]
         if workspace is not None:
-            sources.append(WorkspaceSpace(identity, workspace))
+            sources.append(WorkspaceMetrics(identity, workspace))
         self.registry.register(ParentCollector(identity, lambda: self.view, sources))
 
     def metrics(self, accept: str) -> tuple[str, bytes]:
-        """Content type and text of all metrics, in the format that `accept` (an Accept header) prefers."""
-        encode, kind = choose_encoder(accept)
+        """Return content type and text of all metrics, in the format that the header `Accept` prefers."""
+        encode, content_type = choose_encoder(accept)
         text = encode(self.registry)
         if self._series is None:
-            return kind, text
-        end = _END_OF_OPEN_METRICS if kind.startswith(_OPEN_METRICS) else b""
+            return content_type, text
+        end = _OPEN_METRICS_END if content_type.startswith(_OPEN_METRICS) else b""
         jobs = self._series.expose(open_metrics=bool(end))
-        return kind, b"".join([text.removesuffix(end), *jobs, end])
+        return content_type, b"".join([text.removesuffix(end), *jobs, end])
 
     def close(self) -> None:
-        """Stop serving and free the port."""
+        """Stop serving and release the port."""
         self._server.shutdown()
         self._server.server_close()
 
@@ -114,7 +125,7 @@ class Endpoint:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
-    request_queue_size = 2 * CONNECTIONS
+    request_queue_size = 2 * MAX_CONNECTIONS
     endpoint: Endpoint
 
     def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
@@ -123,10 +134,10 @@ class _Server(ThreadingHTTPServer):
         self._lock = threading.Lock()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve a connection in a thread of its own; cut the oldest if there are too many."""
+        """Serve a connection in a thread of its own; close the oldest connection if there are too many."""
         with self._lock:
             self._open[request] = None
-            if len(self._open) > CONNECTIONS:
+            if len(self._open) > MAX_CONNECTIONS:
                 oldest = next(iter(self._open))
                 del self._open[oldest]
                 with contextlib.suppress(OSError):
@@ -134,13 +145,13 @@ class _Server(ThreadingHTTPServer):
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        """Forget a connection that has ended."""
+        """Forget a closed connection."""
         with self._lock:
             self._open.pop(request, None)
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Nothing: whoever hung up knows it."""
+        """Ignore clients that closed their connection."""
 
 
 class _Request(BaseHTTPRequestHandler):
@@ -152,36 +163,35 @@ class _Request(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         try:
-            answer = _ANSWERS.get(self.path.partition("?")[0], _not_found)
-            status, kind, body = answer(self.server.endpoint, self.headers.get("Accept", ""))
+            respond = _RESPONSES.get(self.path.partition("?")[0], _not_found)
+            status, content_type, body = respond(self.server.endpoint, self.headers.get("Accept", ""))
         except Exception:
-            _log.exception("Telemetry could not answer %s", self.path)
-            status, kind, body = HTTPStatus.INTERNAL_SERVER_ERROR, "text/plain", b"see the log\n"
-        self._answer(status, kind, body)
+            _log.exception("Telemetry: the request for %s failed", self.path)
+            status, content_type, body = HTTPStatus.INTERNAL_SERVER_ERROR, "text/plain", b"see the log\n"
+        self._respond(status, content_type, body)
 
     def do_POST(self) -> None:
         if not self.path.startswith(_PUSH):
             self.close_connection = True
-            self._answer(HTTPStatus.NOT_FOUND, "text/plain", b"/push/KIND\n")
+            self._respond(HTTPStatus.NOT_FOUND, "text/plain", b"/push/KIND\n")
             return
-        status = self.server.endpoint.intake.receive(self.path[len(_PUSH) :], self.headers, self.rfile)
+        status = self.server.endpoint.gateway.receive(self.path[len(_PUSH) :], self.headers, self.rfile)
         if status is not HTTPStatus.NO_CONTENT:
             self.close_connection = True
-            if status in _NOT_READ:
-                self._throw_away()
-        self._answer(status, "text/plain", b"")
+            if status in _BODY_NOT_READ:
+                self._discard_body()
+        self._respond(status, "text/plain", b"")
 
-    def _throw_away(self) -> None:
-        """Read what is there of a refused document, and wait for no more of it."""
+    def _discard_body(self) -> None:
         self.connection.settimeout(0.2)
         with contextlib.suppress(OSError, ValueError):
-            left = min(int(self.headers.get("Content-Length", 0)), _UNREAD_BYTES)
+            left = min(int(self.headers.get("Content-Length", 0)), _MAX_DISCARDED_BYTES)
             while left > 0 and (part := self.rfile.read1(left)):
                 left -= len(part)
 
-    def _answer(self, status: HTTPStatus, kind: str, body: bytes) -> None:
+    def _respond(self, status: HTTPStatus, content_type: str, body: bytes) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", kind)
+        self.send_header("Content-Type", content_type)
         if status is not HTTPStatus.NO_CONTENT:
             self.send_header("Content-Length", str(len(body)))
         if self.close_connection:
@@ -190,52 +200,74 @@ class _Request(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: somebody asks every few seconds."""
+        """Log nothing: probes and scrapes come every few seconds."""
 
 
-_Answer = tuple[HTTPStatus, str, bytes]
+_Response = tuple[HTTPStatus, str, bytes]
 
 
-def _healthz(endpoint: Endpoint, accept: str) -> _Answer:
-    return _verdict("healthy", endpoint.view.unhealthy())
+def _healthz(endpoint: Endpoint, accept: str) -> _Response:
+    return _probe_response("healthy", endpoint.view.unhealthy())
 
 
-def _readyz(endpoint: Endpoint, accept: str) -> _Answer:
-    objection = endpoint.view.not_ready()
-    endpoint.was_ready |= objection is None
-    return _verdict("ready", objection, {"starting": not endpoint.was_ready})
+def _readyz(endpoint: Endpoint, accept: str) -> _Response:
+    reason = endpoint.view.not_ready()
+    endpoint.was_ready |= reason is None
+    return _probe_response("ready", reason, {"starting": not endpoint.was_ready})
 
 
-def _verdict(name: str, objection: str | None, further: Mapping[str, bool] | None = None) -> _Answer:
-    if objection is None:
-        return HTTPStatus.OK, *_json({name: True})
-    return HTTPStatus.SERVICE_UNAVAILABLE, *_json({name: False, "reason": objection, **(further or {})})
+def _probe_response(name: str, reason: str | None, details: Mapping[str, bool] | None = None) -> _Response:
+    status, document = HTTPStatus.OK, dict[str, bool | str]({name: True})
+    if reason is not None:
+        status, document = HTTPStatus.SERVICE_UNAVAILABLE, {name: False, "reason": reason, **(details or {})}
+    return status, "application/json", (json.dumps(document) + "\n").encode()
 
 
-def _json(document: Mapping[str, bool | str]) -> tuple[str, bytes]:
-    return "application/json", (json.dumps(document) + "\n").encode()
-
-
-def _metrics(endpoint: Endpoint, accept: str) -> _Answer:
+def _metrics(endpoint: Endpoint, accept: str) -> _Response:
     return HTTPStatus.OK, *endpoint.metrics(accept)
 
 
-def _not_found(endpoint: Endpoint, accept: str) -> _Answer:
+def _not_found(endpoint: Endpoint, accept: str) -> _Response:
     return HTTPStatus.NOT_FOUND, "text/plain", b"/healthz, /readyz or /metrics\n"
 
 
-_ANSWERS = {"/healthz": _healthz, "/readyz": _readyz, "/metrics": _metrics}
+_RESPONSES = {"/healthz": _healthz, "/readyz": _readyz, "/metrics": _metrics}
 
 _endpoint: Endpoint | None = None
 
 
 def open_endpoint(host: str, port: int, push_host: str | None = None) -> Endpoint:
-    """Open this process's telemetry, or return it if it is open.
+    """Return this process's endpoint; open it if it is not open yet.
 
     Raises:
-        OSError: the port is taken.
+        OSError: the port is in use.
     """
-    global _endpoint  # noqa: PLW0603 - a process has one telemetry port, shared by start-up and component
+    global _endpoint  # noqa: PLW0603 - a process has one telemetry port, shared by startup and components
     if _endpoint is None:
         _endpoint = Endpoint(host, port, push_host)
     return _endpoint
+
+
+def parent_endpoint(name: str, role: str) -> Endpoint:
+    """Return the endpoint of this parent, with its identity.
+
+    The kit's startup opens the endpoint. If NVFlare was started without it, this function does, from the same
+    variables of the environment.
+
+    Args:
+        name: name of the site or server.
+        role: server or client.
+
+    Raises:
+        OSError: the port is in use.
+        ValueError: a variable of the environment is invalid.
+    """
+    if _endpoint is not None and _endpoint.identity is not None:
+        return _endpoint
+    endpoint = open_endpoint(
+        os.environ.get(ENV_TELEMETRY_HOST) or "0.0.0.0",  # noqa: S104
+        int(os.environ.get(ENV_TELEMETRY_PORT) or TELEMETRY_PORT),
+        os.environ.get(ENV_PUSH_HOST) or None,
+    )
+    endpoint.identify(Identity(name, role), kept=float(os.environ.get(ENV_METRICS_KEPT) or KEPT_SECONDS))
+    return endpoint

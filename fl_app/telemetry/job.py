@@ -1,5 +1,4 @@
-"""The telemetry of a job process, loaded beside every job through the site's privacy.json: it watches, and
-never harms."""
+"""NVFlare component of every job process that provides its telemetry; the site's privacy.json loads it."""
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ from typing import Any
 from nvflare.apis.analytix import AnalyticsData, AnalyticsDataType
 from nvflare.apis.dxo import from_shareable
 from nvflare.apis.event_type import EventType
-from nvflare.apis.fl_constant import FLContextKey, ReservedKey, ReturnCode
+from nvflare.apis.fl_constant import FLContextKey, ReservedKey
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.server_engine_spec import ServerEngineSpec
 from nvflare.apis.shareable import Shareable
@@ -22,30 +21,27 @@ from nvflare.widgets.fed_event import FedEventRunner
 from nvflare.widgets.info_collector import InfoCollector
 from nvflare.widgets.widget import Widget
 
-from fl_app.jobs.progress import STATS_GROUP, JobProgress, SitePhase, SiteProgress
-from fl_app.telemetry.job_metrics import Reactions, ServerMetrics, SiteMetrics, peer
-from fl_app.telemetry.logged import FED_ANALYTICS
+from fl_app.telemetry.analytics_events import FED_ANALYTICS
+from fl_app.telemetry.job_metrics import EventHandlers, ServerJobMetrics, SiteJobMetrics, peer, result_error
+from fl_app.telemetry.job_progress import STATS_GROUP, JobProgress, SitePhase, SiteProgress
 from fl_app.telemetry.measurements import Measurements
 from fl_app.telemetry.push import Pusher, job_pusher
 
 LATE_METRICS_GRACE = 0.3
-"""Seconds for which the server waits for metrics that may still come when a job ends, twice (NVFlare: 2
-seconds, twice).
+"""Grace period for late metrics at the end of a job, in seconds; it applies twice (NVFlare: 2 s, twice).
 
-A site sends its metrics before its result over the same connection, so they are at the server when the result
-is.
+A site sends its metrics before its result over the same connection, so metrics do not arrive later.
 """
 
 FLUSH_SECONDS = 2.0
-"""At most so long does a job's end wait until its parent has its last values; usually milliseconds."""
-_OTHER_ANSWERS = (None, ReturnCode.OK)
+"""Maximum time for which the end of a job waits until its last values are pushed; usually milliseconds."""
 
 
 class JobTelemetry(Widget):
-    """Pushes what a job's processes measure to their parents (`job_metrics`), from the first event on.
+    """Pushes the metrics of a job process (`job_metrics`) to its parent.
 
-    In the server's process, which alone sees all sites, it also follows rounds, metrics and errors of the
-    job, and answers NVFlare's `show_stats` with a `JobProgress`.
+    In the server's job process it also tracks rounds, metrics and errors of all sites, and adds a
+    `JobProgress` to NVFlare's `show_stats`. An error here is logged and does not affect the job.
     """
 
     def __init__(self) -> None:
@@ -54,8 +50,8 @@ class JobTelemetry(Widget):
         self._progress = JobProgress()
         self._log = logging.getLogger(type(self).__name__)
         self._pusher: Pusher | None = None
-        self._measures: Reactions | None = None
-        self._on = {
+        self._metrics: EventHandlers | None = None
+        self._progress_handlers = {
             EventType.START_RUN: self._run_started,
             AppEventType.ROUND_STARTED: self._round_started,
             EventType.AFTER_TASK_DATA_FILTER: self._task_sent,
@@ -66,33 +62,33 @@ class JobTelemetry(Widget):
         }
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
-        """Follow the job."""
-        with self._without_harm(event_type):
+        """Handle an event of NVFlare."""
+        with self._logging_errors(event_type):
             is_server = isinstance(fl_ctx.get_engine(), ServerEngineSpec)
-            if self._measures is None:
-                self._measures = self._begin_to_measure(is_server)
-            if event_type in self._on and is_server:
-                self._on[event_type](fl_ctx)
-        with self._without_harm(event_type):
-            if self._measures is not None and event_type in self._measures:
-                self._measures[event_type](fl_ctx)
+            if self._metrics is None:
+                self._metrics = self._start_metrics(is_server)
+            if event_type in self._progress_handlers and is_server:
+                self._progress_handlers[event_type](fl_ctx)
+        with self._logging_errors(event_type):
+            if self._metrics is not None and event_type in self._metrics:
+                self._metrics[event_type](fl_ctx)
             if event_type == EventType.END_RUN and self._pusher is not None:
                 self._pusher.flush(FLUSH_SECONDS)
 
-    def _begin_to_measure(self, is_server: bool) -> Reactions:
+    def _start_metrics(self, is_server: bool) -> EventHandlers:
         self._pusher = job_pusher()
         if self._pusher is None:
             return {}
         measurements = Measurements()
         self._pusher.attach(measurements)
-        return (ServerMetrics if is_server else SiteMetrics)(measurements).on
+        return (ServerJobMetrics if is_server else SiteJobMetrics)(measurements).handlers
 
     @contextlib.contextmanager
-    def _without_harm(self, event_type: str) -> Iterator[None]:
+    def _logging_errors(self, event_type: str) -> Iterator[None]:
         try:
             yield
-        except Exception as error:  # a job is worth more than its telemetry
-            self._log.debug("telemetry of %s failed: %s", event_type, error)
+        except Exception as error:  # an error of telemetry must not affect the job
+            self._log.debug("Telemetry: handling of the event %s failed: %s", event_type, error)
 
     def _run_started(self, fl_ctx: FLContext) -> None:
         with self._lock:
@@ -118,13 +114,11 @@ class JobTelemetry(Widget):
         self._update(peer(fl_ctx), phase=SitePhase.TRAINING)
 
     def _result_received(self, fl_ctx: FLContext) -> None:
-        result: Shareable | None = fl_ctx.get_prop(FLContextKey.TASK_RESULT)
-        code = result.get_return_code() if result is not None else None
         site = peer(fl_ctx)
         if site is None:
             return
-        if code not in _OTHER_ANSWERS:
-            self._update(site, phase=SitePhase.FAILED, error=str(code))
+        if error := result_error(fl_ctx):
+            self._update(site, phase=SitePhase.FAILED, error=error)
         else:
             done = self._progress.sites.get(site, SiteProgress()).rounds_done + 1
             self._update(site, phase=SitePhase.WAITING, rounds_done=done)
@@ -140,7 +134,7 @@ class JobTelemetry(Widget):
 
     def _failed(self, fl_ctx: FLContext) -> None:
         reason = str(fl_ctx.get_prop(FLContextKey.EVENT_DATA, ""))
-        with self._lock:  # what comes after the first merely follows from it
+        with self._lock:  # later errors are consequences of the first
             self._progress = self._progress.model_copy(update={"fatal": self._progress.fatal or reason})
 
     def _report(self, fl_ctx: FLContext) -> None:
@@ -158,10 +152,9 @@ class JobTelemetry(Widget):
 
 
 def shorten_end(engine: Any) -> None:
-    """Let a job end without NVFlare's four seconds of waiting for late metrics.
+    """Shorten the four seconds for which NVFlare waits for late metrics at the end of a job.
 
-    The two periods are arguments of `FedEventRunner`, which NVFlare constructs without them and offers no
-    setting for.
+    Both periods are arguments of `FedEventRunner`, for which NVFlare offers no setting.
     """
     for handler in getattr(engine.run_manager, "handlers", ()):
         if isinstance(handler, FedEventRunner):

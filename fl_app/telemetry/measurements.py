@@ -1,7 +1,7 @@
-"""What a job process measures: the current values of its series, pushed when they changed.
+"""Metrics of a job process: current values of its series, pushed to the parent when they change.
 
-A value that is replaced before it was sent is never sent, so the parent always gets the latest, however long
-it was silent, and the memory is bounded by the number of series.
+Only the latest value of a series is pushed. Memory is therefore bounded by the number of series, even if the
+parent does not answer for a long time.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from collections import Counter, defaultdict
 from typing import Any
 
 from fl_app.telemetry.catalogue import JOBS, Type
-from fl_app.telemetry.documents import CHANGES, KIND, LABEL_LENGTH
-from fl_app.telemetry.intake import Reason
+from fl_app.telemetry.documents import KIND, MAX_CHANGES, MAX_LABEL
 from fl_app.telemetry.push import Outcome
+from fl_app.telemetry.push_gateway import Reason
 
-TAGS = 100
-"""Of one site; what else it logs is dropped and counted."""
-PARTICIPANTS = 1024
-"""Sites of which there are series."""
-KINDS = 20
+MAX_TAGS = 100
+"""Tags of one site; values of further tags are dropped and counted."""
+MAX_SITES = 1024
+"""Sites that have series."""
+MAX_LABEL_VALUES = 20
 """Values of a label that is neither a tag nor a site."""
-_CHANGES = CHANGES // 2
-"""Of labels as long as they may be, so many stay below the largest document."""
+_CHANGES_PER_DOCUMENT = MAX_CHANGES // 2
+"""Fits into the largest document even if every label has its maximum length."""
 
 _Key = tuple[str, tuple[str, ...]]
 
@@ -36,13 +36,13 @@ class _Histogram:
         self.sum = 0.0
 
     def observe(self, value: float) -> None:
-        """Count a value."""
+        """Count an observation."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
 
 
 class Measurements:
-    """The series of one job process; an outbox of its pusher. Every method may be called from any thread."""
+    """Series of one job process, as an `Outbox` of its pusher. All methods are thread-safe."""
 
     kind = KIND
 
@@ -50,14 +50,14 @@ class Measurements:
         self._values: dict[_Key, float | _Histogram] = {}
         self._changed: dict[_Key, None] = {}
         self._sent: list[_Key] = []
-        self._families: defaultdict[tuple[str, ...], set[str]] = defaultdict(set)
+        self._label_values: defaultdict[tuple[str, ...], set[str]] = defaultdict(set)
         self._dropped: Counter[str] = Counter()
         self._reported: Counter[str] = Counter()
-        self._news: Counter[str] = Counter()
+        self._in_flight: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def set(self, name: str, value: float, *labels: str) -> None:
-        """Say the value of a gauge, or the total of a counter."""
+        """Set the value of a gauge, or the total of a counter."""
         with self._lock:
             if (key := self._key(name, labels)) is not None:
                 self._values[key] = float(value)
@@ -71,7 +71,7 @@ class Measurements:
                 self._values[key] = before + amount
 
     def raise_to(self, name: str, total: float, *labels: str) -> None:
-        """Raise a counter to a total; it never falls."""
+        """Raise a counter to a total; a lower total is ignored."""
         with self._lock:
             if (key := self._key(name, labels)) is not None:
                 before = self._values.get(key, 0.0)
@@ -79,7 +79,7 @@ class Measurements:
                 self._values[key] = max(before, float(total))
 
     def observe(self, name: str, value: float, *labels: str) -> None:
-        """Add a value to a histogram."""
+        """Add an observation to a histogram."""
         with self._lock:
             if (key := self._key(name, labels)) is not None:
                 histogram = self._values.setdefault(key, _Histogram(name))
@@ -87,36 +87,36 @@ class Measurements:
                 histogram.observe(value)
 
     def _key(self, name: str, labels: tuple[str, ...]) -> _Key | None:
-        """The key of a series that has changed; None if there is no room for it."""
-        key = name, tuple(label[:LABEL_LENGTH] for label in labels)
-        if key not in self._values and not self._has_room(name, key[1]):
+        """Mark a series as changed and return its key; None if a limit is exceeded."""
+        key = name, tuple(label[:MAX_LABEL] for label in labels)
+        if key not in self._values and not self._is_within_limits(name, key[1]):
             self._dropped[Reason.ROOM] += 1
             return None
         self._changed[key] = None
         return key
 
-    def _has_room(self, name: str, labels: tuple[str, ...]) -> bool:
-        """Whether each label may have this value, where the labels before it have theirs."""
+    def _is_within_limits(self, name: str, labels: tuple[str, ...]) -> bool:
+        """Check the number of values of each label, for the values of the labels before it."""
         limits = _limits(name)
         for position, (label, limit) in enumerate(zip(labels, limits, strict=True)):
-            known = self._families[(name, *labels[:position])]
+            known = self._label_values[(name, *labels[:position])]
             if label not in known and len(known) >= limit:
                 return False
             known.add(label)
         return True
 
     def next(self) -> bytes | None:
-        """The values that changed since the last document, or a part of them."""
+        """Return a document with values that changed since the last one; None if there are none."""
         with self._lock:
-            news = self._dropped - self._reported
-            if not self._changed and not news:
+            dropped = self._dropped - self._reported
+            if not self._changed and not dropped:
                 return None
-            self._sent = list(self._changed)[:_CHANGES]
+            self._sent = list(self._changed)[:_CHANGES_PER_DOCUMENT]
             for key in self._sent:
                 del self._changed[key]
-            self._reported += news
-            self._news = news
-            return self._document(news)
+            self._reported += dropped
+            self._in_flight = dropped
+            return self._document(dropped)
 
     def _document(self, dropped: Counter[str]) -> bytes:
         values: list[Any] = []
@@ -131,21 +131,21 @@ class Measurements:
         return json.dumps(document, separators=(",", ":")).encode()
 
     def settle(self, outcome: Outcome) -> None:
-        """Mark what was not taken as changed again; what was refused is lost, until it changes."""
+        """Mark values as changed again if they are to be retried. Refused values are counted as dropped."""
         with self._lock:
-            if outcome is Outcome.LATER:
+            if outcome is Outcome.RETRY:
                 self._changed = {**dict.fromkeys(self._sent), **self._changed}
-                self._reported -= self._news
+                self._reported -= self._in_flight
             elif outcome is Outcome.REFUSED:
                 self._dropped[Reason.ROOM] += len(self._sent)
             self._sent = []
 
 
 def _limits(name: str) -> tuple[int, ...]:
-    """How many values each label of a series may have in a document."""
+    """Return the maximum number of values of each label of a series in a document."""
     if name == "training_metric":
-        return PARTICIPANTS, TAGS
+        return MAX_SITES, MAX_TAGS
     if name == "training_steps_total" or "participant" in JOBS[name].labels:
-        return (PARTICIPANTS,)
+        return (MAX_SITES,)
     assert JOBS[name].type is not Type.INFO
-    return (KINDS,) * len(JOBS[name].labels)
+    return (MAX_LABEL_VALUES,) * len(JOBS[name].labels)

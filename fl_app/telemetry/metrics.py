@@ -1,4 +1,4 @@
-"""The metrics that every parent has, under the names of the kit."""
+"""Metrics that every parent has."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
-from fl_app.contract import METRIC_PREFIX, installed_nvflare, kit_version
+from fl_app.contract import installed_nvflare, kit_version
 from fl_app.telemetry.catalogue import LABELS, PARENTS
 from fl_app.telemetry.view import Starting, View
 
@@ -24,96 +24,87 @@ _NONE: list[Metric] = []
 
 @dataclass(frozen=True)
 class Identity:
-    """Whose telemetry it is."""
+    """Identity of a parent."""
 
     name: str
     role: str
     """server or client."""
     certificate_expiry: Mapping[str, float] = field(default_factory=dict)
-    """own, root -> seconds since the epoch."""
+    """Expiry of the certificates `own` and `root`, in seconds since 1970."""
     federation_port: int | None = None
-    """Of a server: where its sites connect."""
+    """Port of a server to which sites connect."""
     project: str = ""
-    """The federation; empty where NVFlare was started without the kit's start-up."""
+    """Name of the federation; empty if NVFlare was started without the kit's startup."""
 
     @property
     def labels(self) -> tuple[str, str, str]:
-        """The values of LABELS."""
+        """Return the values of LABELS for this parent."""
         return self.labels_of(self.name)
 
     def labels_of(self, site: str) -> tuple[str, str, str]:
-        """The values of LABELS for what this parent says of a site."""
+        """Return the values of LABELS for a series about a site."""
         return self.project, site, self.role
 
 
-def gauge(name: str, help_text: str, *further: str) -> GaugeMetricFamily:
-    """A gauge of the kit: prefixed, labelled with project, site and role and whatever is `further`."""
-    return GaugeMetricFamily(METRIC_PREFIX + name, help_text, labels=[*LABELS, *further])
-
-
 def gauge_of(name: str) -> GaugeMetricFamily:
-    """The gauge of this name in the catalogue, without values."""
+    """Return a gauge of the catalogue, without values."""
     spec = PARENTS[name]
-    return gauge(name, spec.meaning, *spec.labels)
+    return GaugeMetricFamily(spec.full_name, spec.meaning, labels=[*LABELS, *spec.labels])
 
 
 def counter_of(name: str) -> CounterMetricFamily:
-    """The counter of this name (with _total) in the catalogue, without values."""
+    """Return a counter of the catalogue, without values. The name ends in _total."""
     spec = PARENTS[name]
     return CounterMetricFamily(spec.family, spec.meaning, labels=[*LABELS, *spec.labels])
 
 
 Source = Callable[[], Iterable[Metric]]
-"""Asked for its metrics at each scrape."""
+"""Returns its metrics at each scrape."""
 
 
 class ParentCollector(Collector):
-    """Yields a parent's metrics anew at every scrape; what cannot be had is counted, and spoils nothing else.
+    """Collects a parent's metrics at every scrape. A source that fails is counted and does not affect others.
 
     Args:
-        identity: whose they are.
-        view: the parent as it is now.
-        sources: what else there is to tell.
+        identity: the parent.
+        view: returns the state of the parent.
+        sources: further sources of metrics.
     """
 
     def __init__(self, identity: Identity, view: Callable[[], View], sources: Sequence[Source] = ()) -> None:
         self._identity = identity
         self._view = view
-        self._sources = (*sources, Process(identity))
+        self._sources = (*sources, ProcessMetrics(identity))
         self._errors = 0
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: registering must not ask."""
+        """Return nothing, so that the registration collects nothing."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        """Everything there is to tell now."""
+        """Yield all metrics."""
         view = self._view()
         yield self._build()
         yield self._gauge("up", not isinstance(view, Starting))
         yield self._gauge("ready", self._is_ready(view))
         yield self._expiry()
-        yield from self._ask(lambda: list(view.metrics()), _NONE)
+        yield from self._guarded(lambda: list(view.metrics()), _NONE)
         for source in self._sources:
-            yield from self._ask(lambda source=source: list(source()), _NONE)  # type: ignore[misc]
+            yield from self._guarded(lambda source=source: list(source()), _NONE)  # type: ignore[misc]
         errors = counter_of("telemetry_errors_total")
         errors.add_metric(self._identity.labels, self._errors)
         yield errors
 
-    def count_error(self) -> None:
-        """Something else could not be had."""
-        self._errors += 1
-
-    def _ask(self, question: Callable[[], _T], otherwise: _T) -> _T:
+    def _guarded(self, collect: Callable[[], _T], default: _T) -> _T:
         try:
-            return question()
+            return collect()
         except Exception:
             self._errors += 1
-            _log.exception("A metric could not be had")
-            return otherwise
+            _log.exception("Telemetry: a metric could not be collected")
+            return default
 
     def _is_ready(self, view: View) -> bool:
-        return self._ask(lambda: view.not_ready() is None, False)
+        return self._guarded(lambda: view.not_ready() is None, False)
 
     def _gauge(self, name: str, value: float) -> Metric:
         family = gauge_of(name)
@@ -134,11 +125,11 @@ class ParentCollector(Collector):
         return family
 
 
-class Process:
-    """prometheus-client's metrics of this process, labelled like all others.
+class ProcessMetrics:
+    """Yields prometheus-client's metrics of this process, with the kit's labels.
 
     Args:
-        identity: whose they are.
+        identity: the parent.
     """
 
     def __init__(self, identity: Identity) -> None:
@@ -146,7 +137,7 @@ class Process:
         self._collector = ProcessCollector(registry=None)
 
     def __call__(self) -> Iterable[Metric]:
-        """Processor time, memory, open files and start of the parent's process."""
+        """Yield CPU time, memory, open files and start time of the process."""
         for family in self._collector.collect():
             family.samples = [
                 Sample(sample.name, {**sample.labels, **self._labels}, sample.value)

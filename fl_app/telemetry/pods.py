@@ -1,4 +1,4 @@
-"""What a launcher of job pods tells of them; nothing where jobs run as processes."""
+"""Metrics of job pods; none if jobs run as processes."""
 
 from __future__ import annotations
 
@@ -14,50 +14,50 @@ PHASES = ("Pending", "Running", "Succeeded", "Failed", "Unknown")
 
 
 @dataclass(frozen=True)
-class JobPod:
-    """A pod that runs a job."""
+class JobPodStatus:
+    """Status of the pod of one job."""
 
     job: str
-    """The job's name."""
+    """Name of the job."""
     phase: str
-    """Of PHASES."""
+    """One of PHASES."""
     pending_since: float | None = None
-    """Seconds since 1970; None unless it is pending."""
+    """Seconds since 1970; None unless the pod is pending."""
 
 
-_pods: Callable[[], Sequence[JobPod]] | None = None
+_list_pods: Callable[[], Sequence[JobPodStatus]] | None = None
 
 
-def show_job_pods(pods: Callable[[], Sequence[JobPod]]) -> None:
-    """Ask `pods` at each scrape from now on, from any thread; it answers at once, from what it knows."""
-    global _pods  # noqa: PLW0603 - a parent has one launcher
-    _pods = pods
+def show_job_pods(pods: Callable[[], Sequence[JobPodStatus]]) -> None:
+    """Call `pods` at each scrape from now on. It must return immediately, from any thread."""
+    global _list_pods  # noqa: PLW0603 - a parent has one launcher
+    _list_pods = pods
 
 
-class Pods:
-    """The pods of this parent's jobs.
+class JobPodMetrics:
+    """Yields the number of job pods by phase, and since when pods have been pending.
 
     Args:
-        identity: whose they are.
+        identity: the parent.
     """
 
     def __init__(self, identity: Identity) -> None:
         self._identity = identity
 
     def __call__(self) -> Iterable[Metric]:
-        """How many are in which phase, and since when those wait that do not run yet."""
-        if _pods is None:
+        """Return the current values."""
+        if _list_pods is None:
             return ()
-        pods = _pods()
+        pods = _list_pods()
         phases = Counter(dict.fromkeys(PHASES, 0))
         phases.update(pod.phase if pod.phase in PHASES else "Unknown" for pod in pods)
-        number, pending = gauge_of("job_pods"), gauge_of("job_pod_pending_timestamp_seconds")
+        by_phase, pending = gauge_of("job_pods"), gauge_of("job_pod_pending_timestamp_seconds")
         for phase, count in phases.items():
-            number.add_metric((*self._identity.labels, phase), count)
-        waiting: dict[str, float] = {}
+            by_phase.add_metric((*self._identity.labels, phase), count)
+        oldest: dict[str, float] = {}
         for pod in pods:
             if pod.pending_since is not None:
-                waiting[pod.job] = min(pod.pending_since, waiting.get(pod.job, pod.pending_since))
-        for job, since in waiting.items():
+                oldest[pod.job] = min(pod.pending_since, oldest.get(pod.job, pod.pending_since))
+        for job, since in oldest.items():
             pending.add_metric((*self._identity.labels, job), since)
-        return number, pending
+        return by_phase, pending

@@ -1,6 +1,7 @@
-"""Asks this machine's telemetry from within a container: `python -m fl_app.telemetry.probe [readyz|healthz]`.
+"""Health check for containers: `python -m fl_app.telemetry.probe [readyz|healthz]`.
 
-Prints the reason when the answer is no. Exit codes: 0 yes; 1 no, or no answer.
+Prints the reason if the check fails. Exit status: 0 if the parent is ready (or healthy), 1 if not or if its
+telemetry does not answer.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ TIMEOUT_SECONDS = 5.0
 
 
 def main() -> int:
-    """Ask, and say why not."""
+    """Request the path, print the reason of a failure, and return the exit status."""
     path = sys.argv[1] if len(sys.argv) > 1 else "readyz"
     host = os.environ.get(ENV_TELEMETRY_HOST) or "127.0.0.1"
     if host == "0.0.0.0":  # noqa: S104
@@ -26,17 +27,17 @@ def main() -> int:
     with closing(http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)) as connection:
         try:
             connection.request("GET", f"/{path}")
-            answer = connection.getresponse()
-            body = answer.read()
+            response = connection.getresponse()
+            body = response.read()
         except OSError as error:
             print(f"its telemetry does not answer: {error}")
             return 1
-    if answer.status == http.client.OK:
+    if response.status == http.client.OK:
         return 0
     try:
         print(json.loads(body)["reason"])
     except (ValueError, KeyError, TypeError):
-        print(f"its telemetry answers {answer.status}")
+        print(f"its telemetry answers {response.status}")
     return 1
 
 

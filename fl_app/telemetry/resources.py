@@ -1,4 +1,4 @@
-"""What a parent's machine has: the workspace's files and volume, and NVIDIA GPUs where there are some."""
+"""Metrics of a parent's machine: disk usage of the workspace, and NVIDIA GPUs."""
 
 from __future__ import annotations
 
@@ -16,49 +16,49 @@ from prometheus_client.core import Metric
 
 from fl_app.telemetry.metrics import Identity, gauge_of
 
-COUNT_SECONDS = 60.0
-"""Between two counts of the workspace's files."""
-COUNT_SHARE = 50
-"""A count that takes t seconds is followed by COUNT_SHARE * t seconds without one."""
+MEASURE_SECONDS = 60.0
+"""Interval between two measurements of the disk usage."""
+PAUSE_FACTOR = 50
+"""A measurement that takes t seconds is followed by a pause of at least PAUSE_FACTOR * t seconds."""
 
 _log = logging.getLogger(__name__)
 
 
-class WorkspaceSpace:
-    """Counts what the files of a workspace take, in a thread of its own: a scrape waits for no disk.
+class WorkspaceMetrics:
+    """Yields disk usage and free space of a workspace. A thread measures, so that a scrape does not wait.
 
     Args:
-        identity: whose workspace it is.
-        workspace: its folder.
+        identity: the parent.
+        workspace: folder of the workspace.
     """
 
     def __init__(self, identity: Identity, workspace: Path) -> None:
         self._identity = identity
         self._workspace = workspace
         self._used: int | None = None
-        threading.Thread(target=self._keep_counting, name="workspace-space", daemon=True).start()
+        threading.Thread(target=self._measure_regularly, name="disk-usage", daemon=True).start()
 
     def __call__(self) -> Iterable[Metric]:
-        """Used, once it has been counted, and free."""
+        """Return disk usage, if it has been measured, and free space."""
         used, free = gauge_of("workspace_used_bytes"), gauge_of("workspace_free_bytes")
         if self._used is not None:
             used.add_metric(self._identity.labels, self._used)
-        with suppress(FileNotFoundError):  # not laid out yet
+        with suppress(FileNotFoundError):  # the workspace does not exist yet
             free.add_metric(self._identity.labels, shutil.disk_usage(self._workspace).free)
         return used, free
 
-    def _keep_counting(self) -> None:
+    def _measure_regularly(self) -> None:
         while True:
             begin = time.monotonic()
             try:
-                self._used = bytes_below(self._workspace)
+                self._used = disk_usage(self._workspace)
             except OSError as error:
-                _log.warning("The workspace cannot be counted: %s", error)
-            threading.Event().wait(max(COUNT_SECONDS, COUNT_SHARE * (time.monotonic() - begin)))
+                _log.warning("Telemetry: the disk usage of the workspace cannot be measured: %s", error)
+            threading.Event().wait(max(MEASURE_SECONDS, PAUSE_FACTOR * (time.monotonic() - begin)))
 
 
-def bytes_below(folder: Path) -> int:
-    """What the files below a folder take on their volume; what vanishes meanwhile counts nothing."""
+def disk_usage(folder: Path) -> int:
+    """Return the disk usage of all files below a folder, in bytes; ignore files that disappear meanwhile."""
     total = 0
     folders = [str(folder)]
     while folders:
@@ -71,47 +71,47 @@ def bytes_below(folder: Path) -> int:
     return total
 
 
-class Gpus:
-    """NVIDIA's GPUs, where the driver answers; elsewhere there are no metrics, and no error.
+class GpuMetrics:
+    """Yields metrics of NVIDIA GPUs; none, and no error, if there is no driver.
 
     Args:
-        identity: whose they are.
+        identity: the parent.
     """
 
     def __init__(self, identity: Identity) -> None:
         self._identity = identity
         self._nvml: Any = None
-        self._absent = False
+        self._unavailable = False
 
     def __call__(self) -> Iterable[Metric]:
-        """How busy each is, and its memory."""
+        """Return utilization and memory of each GPU."""
         nvml = self._open()
         if nvml is None:
             return ()
-        busy, used, total = families = (
+        utilization, used, total = families = (
             gauge_of("gpu_utilization_ratio"),
             gauge_of("gpu_memory_used_bytes"),
             gauge_of("gpu_memory_total_bytes"),
         )
         for number in range(nvml.nvmlDeviceGetCount()):
             labels = (*self._identity.labels, str(number))
-            with suppress(nvml.NVMLError):  # one that is lost, or hides a figure, hides no other
+            with suppress(nvml.NVMLError):  # a GPU that fails does not affect the others
                 gpu = nvml.nvmlDeviceGetHandleByIndex(number)
                 memory = nvml.nvmlDeviceGetMemoryInfo(gpu)
                 used.add_metric(labels, memory.used)
                 total.add_metric(labels, memory.total)
-                busy.add_metric(labels, nvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100)
+                utilization.add_metric(labels, nvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100)
         return families
 
     def _open(self) -> Any:
-        """NVIDIA's management library, asked once whether it is there."""
-        if self._nvml is None and not self._absent:
+        """Return NVIDIA's management library; None if it is not available."""
+        if self._nvml is None and not self._unavailable:
             try:
                 import pynvml  # type: ignore[import-untyped]
 
                 pynvml.nvmlInit()
                 self._nvml = pynvml
-            except Exception as error:  # no driver, no library, no permission: no GPU
-                self._absent = True
-                _log.info("No GPU metrics: %s", error)
+            except Exception as error:  # no driver, no library, or no permission
+                self._unavailable = True
+                _log.info("Telemetry: no GPU metrics: %s", error)
         return self._nvml

@@ -1,7 +1,7 @@
-"""The series of a parent's jobs: kept as the lines that Prometheus reads, so that a scrape only joins them.
+"""Series of a parent's jobs, stored as lines of Prometheus' text format, so that a scrape only joins them.
 
-The server of a thousand sites has a hundred thousand of them; prometheus-client would need most of a second
-to write them at each scrape, and they change far less often than they are read.
+A server with a thousand sites has a hundred thousand series. They change less often than they are scraped,
+and prometheus-client would need most of a second to format them at each scrape.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import Any
 
 from prometheus_client.utils import floatToGoString
 
-from fl_app.telemetry.catalogue import JOB_LABELS, JOB_METRICS, JOBS, SAID_OF_SITES, Spec, Type
+from fl_app.telemetry.catalogue import JOB_LABELS, JOB_METRICS, JOBS, PER_SITE_METRICS, MetricSpec, Type
 from fl_app.telemetry.documents import KIND, MetricsDocument
 from fl_app.telemetry.metrics import Identity
-from fl_app.telemetry.roster import Roster
+from fl_app.telemetry.parent_jobs import ParentJobs
 
-SERIES = 160_000
-"""Of all jobs together; about 50 MB. A histogram is one."""
-SERIES_OF_JOB = 132_000
-"""A thousand sites with a hundred tags each, and room for what else there is."""
+MAX_SERIES = 160_000
+"""Series of all jobs, about 50 MB. A histogram counts as one."""
+MAX_SERIES_PER_JOB = 132_000
+"""Enough for a thousand sites with a hundred tags each."""
 
 _Lines = dict[tuple[str, ...], bytes]
 
@@ -32,65 +32,69 @@ _Lines = dict[tuple[str, ...], bytes]
 class _JobSeries:
     label: str
     lines: dict[str, _Lines] = field(default_factory=dict)
-    """Metric -> labels -> its lines."""
+    """Lines by metric and labels."""
     count: int = 0
 
 
 class JobSeries:
-    """Takes the documents of kind `metrics`, and shows what they say.
+    """Stores documents of the kind `metrics` and formats their values for a scrape.
 
     Args:
-        identity: the parent's.
-        roster: the parent's jobs: whose series are shown, and as what.
-        drop: told what a job had to drop by itself: reason and number.
+        identity: the parent.
+        jobs: jobs of the parent; they determine which series are shown, and their `job` label.
+        drop: called with the reason and number of values that a job dropped itself.
     """
 
     name = KIND
     document = MetricsDocument
 
-    def __init__(self, identity: Identity, roster: Roster, drop: Callable[[str, int], None]) -> None:
+    def __init__(self, identity: Identity, jobs: ParentJobs, drop: Callable[[str, int], None]) -> None:
         self._identity = identity
-        self._roster = roster
+        self._known_jobs = jobs
         self._drop = drop
         self._jobs: dict[str, _JobSeries] = {}
         self._lock = threading.Lock()
 
     def accept(self, job_id: str, document: Any) -> int:
-        """Take changed values; return for how many there was no room."""
+        """Store changed values; return how many were dropped because of a limit."""
         assert isinstance(document, MetricsDocument)
         for reason, number in document.dropped.items():
             self._drop(reason, number)
-        label = self._roster.label(job_id)
+        label = self._known_jobs.label(job_id)
         if label is None:
             return len(document.values) + len(document.distributions)
         with self._lock:
             job = self._jobs.get(job_id)
             if job is None or job.label != label:
                 job = self._jobs[job_id] = _JobSeries(label)
-            taken = sum(self._take(job, name, labels, value) for name, labels, value in document.values)
-            taken += sum(
-                self._take(job, name, labels, (counts, total))
+            stored = sum(self._store(job, name, labels, value) for name, labels, value in document.values)
+            stored += sum(
+                self._store(job, name, labels, (counts, total))
                 for name, labels, counts, total in document.distributions
             )
-        return len(document.values) + len(document.distributions) - taken
+        return len(document.values) + len(document.distributions) - stored
 
-    def _take(self, job: _JobSeries, name: str, labels: Sequence[str], value: Any) -> bool:
+    def _store(self, job: _JobSeries, name: str, labels: Sequence[str], value: Any) -> bool:
         lines = job.lines.setdefault(name, {})
         key = tuple(map(sys.intern, labels))
         if key not in lines:
-            if job.count >= SERIES_OF_JOB or sum(other.count for other in self._jobs.values()) >= SERIES:
+            if (
+                job.count >= MAX_SERIES_PER_JOB
+                or sum(other.count for other in self._jobs.values()) >= MAX_SERIES
+            ):
                 return False
             job.count += 1
-        lines[key] = self._write(job.label, JOBS[name], key, value)
+        lines[key] = self._lines(job.label, JOBS[name], key, value)
         return True
 
-    def _write(self, label: str, spec: Spec, key: tuple[str, ...], value: Any) -> bytes:
-        own = self._identity
-        of = own.labels
-        if spec.name in SAID_OF_SITES:
-            of = own.labels_of(key[0]) if own.role == "server" and key[0] else of
+    def _lines(self, label: str, spec: MetricSpec, key: tuple[str, ...], value: Any) -> bytes:
+        identity = self._identity
+        base = identity.labels
+        if spec.name in PER_SITE_METRICS:
+            if identity.role == "server" and key[0]:
+                base = identity.labels_of(key[0])
             key = key[1:]
-        labels = _labels((*JOB_LABELS, *spec.labels), (*of, label, *key))
+        labels = _labels((*JOB_LABELS, *spec.labels), (*base, label, *key))
         if spec.type is not Type.HISTOGRAM:
             return f"{spec.full_name}{{{labels}}} {floatToGoString(value)}\n".encode()
         counts, total = value
@@ -104,13 +108,9 @@ class JobSeries:
         return "".join(rows).encode()
 
     def expose(self, *, open_metrics: bool) -> list[bytes]:
-        """Everything that is known of the jobs that are shown, in Prometheus' or OpenMetrics' text format.
-
-        Returns:
-            The parts of the text, in their order; there may be a hundred thousand.
-        """
-        self._roster.sweep()
-        known = self._roster.known()
+        """Return the parts of the text in Prometheus' or OpenMetrics' format, up to a hundred thousand."""
+        self._known_jobs.refresh()
+        known = self._known_jobs.known()
         with self._lock:
             for job_id in [job_id for job_id in self._jobs if job_id not in known]:
                 del self._jobs[job_id]
@@ -121,7 +121,7 @@ class JobSeries:
         for spec in JOB_METRICS:
             begin = len(parts)
             if spec.name == "job_info":
-                parts.extend(self._active())
+                parts.extend(self._job_info())
             for job in self._jobs.values():
                 parts.extend(job.lines.get(spec.name, {}).values())
             if len(parts) > begin:
@@ -130,11 +130,12 @@ class JobSeries:
                 parts.insert(begin, f"# HELP {name} {spec.meaning}\n# TYPE {name} {kind}\n".encode())
         return parts
 
-    def _active(self) -> list[bytes]:
-        own = self._identity
+    def _job_info(self) -> list[bytes]:
         name, labels = JOBS["job_info"].full_name, (*JOB_LABELS, "job_id")
-        jobs = [_labels(labels, (*own.labels, job.label, job.id)) for job in self._roster.active()]
-        return [f"{name}{{{of}}} 1.0\n".encode() for of in jobs]
+        jobs = [
+            _labels(labels, (*self._identity.labels, job.label, job.id)) for job in self._known_jobs.active()
+        ]
+        return [f"{name}{{{labels_of_job}}} 1.0\n".encode() for labels_of_job in jobs]
 
 
 def _labels(names: Sequence[str], values: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""The server's parent, as its telemetry shows it: ready while it accepts jobs; what it knows of each site."""
+"""State of the server's parent: it is ready if it accepts jobs; contact with each site."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
 
 import psutil
 from nvflare.apis.job_def import RunStatus
-from nvflare.private.fed.server.fed_server import FederatedServer
-from nvflare.private.fed.server.server_status import ServerStatus
 from prometheus_client.core import Metric
 
+from fl_app.nvflare_internals.parents import ServerParent
 from fl_app.telemetry.metrics import Identity, gauge_of
 from fl_app.telemetry.site_view import FRESH_SECONDS
 
-JOBS_KEPT_SECONDS = 5.0
-"""NVFlare reads the whole job store to count jobs; scrapes within this time share one count."""
+JOB_COUNT_SECONDS = 5.0
+"""Lifetime of the count of jobs: NVFlare reads the whole job store for each count."""
 
 _RESULTS = {
     RunStatus.FINISHED_COMPLETED.value: "completed",
@@ -27,14 +25,14 @@ _RESULTS = {
 
 
 class ServerView:
-    """Looks at NVFlare's server when asked.
+    """Reads the state of NVFlare's server on request.
 
     Args:
         identity: the server.
-        server: NVFlare's server of this parent.
+        server: NVFlare's server in this parent.
     """
 
-    def __init__(self, identity: Identity, server: FederatedServer) -> None:
+    def __init__(self, identity: Identity, server: ServerParent) -> None:
         self._identity = identity
         self._server = server
         self._port = identity.federation_port
@@ -45,26 +43,26 @@ class ServerView:
         self._lock = threading.Lock()
 
     def notice(self, event: str) -> None:
-        """Nothing: all there is to know can be looked up."""
+        """Ignore NVFlare's events: all state is read on request."""
 
     def not_ready(self) -> str | None:
-        """Not started, not listening, or shutting down."""
-        if self._server.shutdown:
-            return "it shuts down"
-        if self._server.status != ServerStatus.STARTED or self._server.admin_server is None:
-            return "it starts"
+        """Return why the server is not ready; None if it is."""
+        if self._server.is_shutting_down():
+            return "shutting down"
+        if not self._server.is_started():
+            return "starting"
         if not self._is_listening():
-            return f"it does not listen on port {self._port} yet"
+            return f"not listening on port {self._port} yet"
         return None
 
     def unhealthy(self) -> str | None:
-        """NVFlare's main thread is gone; its other threads would keep the process alive for ever."""
+        """Return an error if NVFlare's main thread has ended: other threads keep the process alive."""
         if not threading.main_thread().is_alive():
             return "NVFlare's main thread has ended"
         return None
 
     def _is_listening(self) -> bool:
-        """NVFlare does not say whether its listener got the port, and goes on without it."""
+        # NVFlare does not report whether it could bind the port, and goes on if it could not.
         if not self._listens:
             self._listens = any(
                 connection.status == psutil.CONN_LISTEN and connection.laddr.port == self._port
@@ -73,18 +71,18 @@ class ServerView:
         return self._listens
 
     def metrics(self) -> Iterable[Metric]:
-        """Every site that was ever seen, and the jobs by status."""
+        """Return contact with every site since the start, and the number of jobs by status."""
         registered = gauge_of("registered")
         contact = gauge_of("last_contact_timestamp_seconds")
-        clients = {client.name: client for client in self._server.engine.get_clients()}
-        self._known_sites |= clients.keys()
+        last_contacts = self._server.last_contacts()
+        self._known_sites |= last_contacts.keys()
         now = time.time()
-        for name in sorted(self._known_sites):
-            client = clients.get(name)
-            is_fresh = client is not None and now - client.last_connect_time < FRESH_SECONDS
-            registered.add_metric(self._identity.labels_of(name), float(is_fresh))
-            if client is not None:
-                contact.add_metric(self._identity.labels_of(name), client.last_connect_time)
+        for site in sorted(self._known_sites):
+            labels = self._identity.labels_of(site)
+            last = last_contacts.get(site)
+            registered.add_metric(labels, float(last is not None and now - last < FRESH_SECONDS))
+            if last is not None:
+                contact.add_metric(labels, last)
         yield registered
         yield contact
         jobs = gauge_of("jobs")
@@ -93,31 +91,17 @@ class ServerView:
         yield jobs
 
     def running(self) -> Collection[str]:
-        """The ids of the jobs whose process or pod runs."""
-        return tuple(self._server.engine.run_processes)
+        """Return the ids of the jobs whose process or pod is running."""
+        return self._server.running_jobs()
 
     def result(self, job_id: str) -> str:
-        """How a job ended, by its status in NVFlare's store: completed, failed or aborted."""
-        engine = self._server.engine
-        with engine.new_context() as context:
-            job = engine.job_def_manager.get_job(job_id, context)
-        return _RESULTS.get(_status(job) if job is not None else "", "failed")
+        """Return how a job ended, by its status in NVFlare's store: completed, failed or aborted."""
+        return _RESULTS.get(self._server.job_status(job_id) or "", "failed")
 
     def _count_jobs(self) -> Mapping[str, int]:
         with self._lock:
-            if time.monotonic() - self._jobs_counted > JOBS_KEPT_SECONDS or not self._jobs:
-                self._jobs = self._read_jobs()
-                self._jobs_counted = time.monotonic()
+            if time.monotonic() - self._jobs_counted > JOB_COUNT_SECONDS or not self._jobs:
+                jobs = Counter({status.value: 0 for status in RunStatus})
+                jobs.update(self._server.job_statuses())
+                self._jobs, self._jobs_counted = jobs, time.monotonic()
             return self._jobs
-
-    def _read_jobs(self) -> Mapping[str, int]:
-        engine = self._server.engine
-        counted = Counter({status.value: 0 for status in RunStatus})
-        if engine.job_def_manager is not None:
-            with engine.new_context() as context:
-                counted.update(_status(job) for job in engine.job_def_manager.get_all_jobs(context))
-        return counted
-
-
-def _status(job: Any) -> str:
-    return str(getattr(job.meta.get("status"), "value", job.meta.get("status")))

@@ -1,4 +1,4 @@
-"""What telemetry shows of a parent: whether it is healthy and ready, with reasons, and its metrics."""
+"""The state of a parent that telemetry serves: health, readiness, and metrics."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ from prometheus_client.core import Metric
 
 
 class View(Protocol):
-    """A parent, looked at from outside. Every question is answered at once, from any thread."""
+    """State of a parent. Every method returns immediately and may be called from any thread."""
 
     def unhealthy(self) -> str | None:
-        """Why only a restart can help; None if nothing calls for one."""
+        """Return why the parent must be restarted; None if it is healthy."""
         ...
 
     def not_ready(self) -> str | None:
-        """Why it is not ready; None if it is."""
+        """Return why the parent is not ready; None if it is."""
         ...
 
     def metrics(self) -> Iterable[Metric]:
-        """What only this kind of parent has to tell."""
+        """Return the metrics that only this kind of parent has."""
         ...
 
 
 class Starting:
-    """The view of a parent that NVFlare has not begun yet.
+    """State of a parent before NVFlare runs.
 
     Args:
-        reason: what it waits for.
+        reason: what the parent waits for.
     """
 
-    def __init__(self, reason: str = "it starts") -> None:
+    def __init__(self, reason: str = "starting") -> None:
         self.reason = reason
 
     def unhealthy(self) -> str | None:
-        """Never: whatever keeps it from starting ends the process, with a line of its own."""
+        """Return None: a failed start exits with a message of its own."""
         return None
 
     def not_ready(self) -> str | None:
-        """What it waits for."""
+        """Return what the parent waits for."""
         return self.reason
 
     def metrics(self) -> Iterable[Metric]:
-        """None yet."""
+        """Return no metrics."""
         return ()

@@ -1,1 +1,1 @@
-"""What sites log, kept and passed on: TensorBoard's event files, MLflow and Weights & Biases."""
+"""Logged values of jobs (analytics): stored as event files, sent to MLflow and Weights & Biases."""

@@ -1,8 +1,7 @@
 """TensorBoard's event files: ROOT/JOB-ID/SITE/events.out.tfevents.*, readable while they are written.
 
-Written record by record through tensorboard's own RecordWriter, without a thread a file as its
-EventFileWriter has one: a federation of a thousand sites would have a thousand. At most `open_files` are
-open; others are appended to.
+tensorboard's EventFileWriter would start a thread for each file, a thousand in a federation of a thousand
+sites. This module writes single records with tensorboard's RecordWriter and limits the number of open files.
 """
 
 from __future__ import annotations
@@ -19,29 +18,33 @@ from typing import Any, BinaryIO
 
 from fl_app.tracking.points import AnyPoint, Histogram, Image, Kind, Scalar, folder_of
 
-OPEN_FILES = 64
+MAX_OPEN_FILES = 64
 MAX_JOB_BYTES = 2 * 2**30
-"""Of one job's event files; what comes after is not written, and counted."""
+"""Size of the event files of one job; further values are dropped and counted."""
 MAX_TAGS = 2000
-"""Different tags of one site in one job."""
+"""Tags of one site in one job."""
 
 
 class EventFiles:
-    """The event files below one folder.
+    """Writes event files. All methods are thread-safe.
 
     Args:
-        root: that folder.
-        own_name: the folder of what the server itself logged.
-        open_files: how many files are held open.
-        max_job_bytes: how much is written for one job.
+        root: folder of all jobs.
+        server: name of the server, used as folder for the values that the server logged.
+        max_open_files: maximum number of open files.
+        max_job_bytes: maximum size of one job's files.
     """
 
     def __init__(
-        self, root: Path, own_name: str, open_files: int = OPEN_FILES, max_job_bytes: int = MAX_JOB_BYTES
+        self,
+        root: Path,
+        server: str,
+        max_open_files: int = MAX_OPEN_FILES,
+        max_job_bytes: int = MAX_JOB_BYTES,
     ) -> None:
         self._root = root
-        self._own_name = own_name
-        self._limit = open_files
+        self._server = server
+        self._max_open_files = max_open_files
         self._max_job_bytes = max_job_bytes
         self._lock = Lock()
         self._open: OrderedDict[Path, BinaryIO] = OrderedDict()
@@ -51,28 +54,27 @@ class EventFiles:
         self._number = 0
 
     def write(self, job_id: str, points: Iterable[AnyPoint]) -> int:
-        """Write points so that TensorBoard sees them at once, and say how many had no room.
+        """Write points, visible to TensorBoard immediately; return how many were dropped because of a limit.
 
         Raises:
-            OSError: the disk is full, or cannot be written to.
+            OSError: the disk is full or fails.
         """
-        refused = 0
+        dropped = 0
         with self._lock:
-            touched = set()
+            written = set()
             for point in points:
-                site = folder_of(point.site or self._own_name)
-                record = _record(point) if self._has_room(job_id, site, point.tag) else None
-                if record is None:
-                    refused += 1
-                    continue
-                touched.add(self._append(job_id, site, record))
-            for file in touched:
+                site = folder_of(point.site or self._server)
+                if self._is_within_limits(job_id, site, point.tag):
+                    written.add(self._append(job_id, site, _record(point)))
+                else:
+                    dropped += 1
+            for file in written:
                 if file in self._open:
                     self._open[file].flush()
-        return refused
+        return dropped
 
     def end(self, job_id: str) -> None:
-        """Close a job's files; what comes after all the same goes into new ones."""
+        """Close the files of a job. Later values are written to new files."""
         with self._lock:
             for key in [key for key in self._files if key[0] == job_id]:
                 self._forget(key)
@@ -85,7 +87,7 @@ class EventFiles:
             for key in list(self._files):
                 self._forget(key)
 
-    def _has_room(self, job_id: str, site: str, tag: str) -> bool:
+    def _is_within_limits(self, job_id: str, site: str, tag: str) -> bool:
         if job_id not in self._bytes:
             folder = self._root / job_id
             self._bytes[job_id] = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
@@ -102,9 +104,9 @@ class EventFiles:
             record = _first_record() + record
         file = self._files[key]
         try:
-            self._opened(file).write(record)
+            self._open_file(file).write(record)
         except OSError:
-            self._forget(key)  # TensorBoard reads no further than a cut record: go on in a new file
+            self._forget(key)  # TensorBoard stops at a truncated record: use a new file
             raise
         self._bytes[job_id] += len(record)
         return file
@@ -116,11 +118,11 @@ class EventFiles:
         name = f"{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{self._number}"
         return folder / f"events.out.tfevents.{name}"
 
-    def _opened(self, file: Path) -> BinaryIO:
+    def _open_file(self, file: Path) -> BinaryIO:
         if file in self._open:
             self._open.move_to_end(file)
             return self._open[file]
-        while len(self._open) >= self._limit:
+        while len(self._open) >= self._max_open_files:
             self._open.popitem(last=False)[1].close()
         self._open[file] = file.open("ab")
         return self._open[file]
@@ -131,18 +133,16 @@ class EventFiles:
             try:
                 opened.close()
             except OSError:
-                opened.raw.close()  # type: ignore[attr-defined]  # what it still holds does not fit on the disk
+                opened.raw.close()  # type: ignore[attr-defined]  # its buffer does not fit on the disk
 
 
-def _record(point: AnyPoint) -> bytes | None:
-    """The point as a record of an event file; None for what TensorBoard does not show."""
+def _record(point: AnyPoint) -> bytes:
+    """Return a point as a record of an event file."""
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary
 
-    summary = _summary(point, Summary)
-    if summary is None:
-        return None
-    return _framed(Event(wall_time=point.time, step=point.step, summary=summary).SerializeToString())
+    event = Event(wall_time=point.time, step=point.step, summary=_summary(point, Summary))
+    return _framed(event.SerializeToString())
 
 
 def _summary(point: AnyPoint, summary: Any) -> Any:
@@ -168,15 +168,15 @@ def _histogram(point: Histogram, summary: Any) -> Any:
     from tensorboard.compat.proto.histogram_pb2 import HistogramProto
 
     counts = point.counts[: len(point.edges) - 1]
-    middles = [(low + high) / 2 for low, high in zip(point.edges, point.edges[1:], strict=False)]
-    weighed = list(zip(middles, counts, strict=False))
+    centers = [(low + high) / 2 for low, high in zip(point.edges, point.edges[1:], strict=False)]
+    weighted = list(zip(centers, counts, strict=False))
     histo = HistogramProto(
         min=point.edges[0],
         max=point.edges[-1],
         num=sum(counts),
-        sum=sum(value * count for value, count in weighed),
-        sum_squares=sum(value * value * count for value, count in weighed),
-        # An empty bucket that ends at the lowest edge: TensorBoard takes each limit as the end of its bucket.
+        sum=sum(value * count for value, count in weighted),
+        sum_squares=sum(value * value * count for value, count in weighted),
+        # Each limit is the end of a bucket, so an empty bucket that ends at the lowest edge comes first.
         bucket_limit=point.edges[: len(counts) + 1],
         bucket=[0.0, *counts],
     )
@@ -190,7 +190,7 @@ def _first_record() -> bytes:
 
 
 def _framed(event: bytes) -> bytes:
-    """An event as tensorboard's RecordWriter writes it."""
+    """Return an event in the framing of tensorboard's RecordWriter."""
     from io import BytesIO
 
     from tensorboard.summary.writer.record_writer import RecordWriter

@@ -1,4 +1,6 @@
-"""The job processes: what any site logs goes to the server's parent. Loaded beside every job by privacy.json.
+"""NVFlare component of every job process that pushes logged values to the server's parent.
+
+The site's privacy.json loads it.
 
 Events: `fed.analytix_log_stats` (a site logged something), `analytix_log_stats` (the server itself did),
 START_RUN, END_RUN.
@@ -23,41 +25,41 @@ from nvflare.apis.shareable import Shareable
 from nvflare.app_common.widgets.convert_to_fed_event import ConvertToFedEvent
 from nvflare.widgets.widget import Widget
 
-from fl_app.telemetry.logged import FED_ANALYTICS, site_that_logged
+from fl_app.telemetry.analytics_events import FED_ANALYTICS, site_that_logged
 from fl_app.telemetry.push import job_pusher
 from fl_app.tracking.outbox import AnalyticsOutbox
 from fl_app.tracking.reading import points_of
 
 FLUSH_SECONDS = 5.0
-"""At most so long does a job's end wait for its last points to reach the parent; usually milliseconds."""
+"""Maximum time for which the end of a job waits until its last values are pushed; usually milliseconds."""
 
 
 class JobAnalytics(Widget):
-    """Hands on what is logged. It watches and never harms: whatever fails here is counted and said once.
+    """Pushes logged values. The first error is logged; none affects the job.
 
-    In a site's job process NVFlare's ConvertToFedEvent sends what is logged there to the server. Most recipes
-    bring it; where a job does not (NVFlare's CyclicRecipe), it is added: nothing logged would leave the site.
+    In a site's job process, NVFlare's ConvertToFedEvent sends logged values to the server. Most recipes add
+    it; if a job lacks it (NVFlare's CyclicRecipe), this component adds it.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._outbox: AnalyticsOutbox | None = None
-        self._unreadable = 0
+        self._errors = 0
         self._log = logging.getLogger(type(self).__name__)
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
-        """Follow the job."""
+        """Handle an event of NVFlare."""
         try:
             if event_type in (FED_ANALYTICS, ANALYTIC_EVENT_TYPE):
                 self._received(fl_ctx)
             elif event_type == EventType.START_RUN:
-                self._begin(fl_ctx)
-        except Exception as error:  # a job is worth more than its curves
-            self._unreadable += 1
-            if self._unreadable == 1:
-                self._log.warning("analytics: a logged value is not kept: %s", error)
+                self._start(fl_ctx)
+        except Exception as error:  # an error of tracking must not affect the job
+            self._errors += 1
+            if self._errors == 1:
+                self._log.warning("Analytics: a logged value cannot be read and is dropped: %s", error)
 
-    def _begin(self, fl_ctx: FLContext) -> None:
+    def _start(self, fl_ctx: FLContext) -> None:
         engine = fl_ctx.get_engine()
         if not isinstance(engine, ServerEngineSpec):
             if not any(map(_sends_analytics, engine.handlers)):
@@ -69,8 +71,8 @@ class JobAnalytics(Widget):
         meta = fl_ctx.get_prop(FLContextKey.JOB_META) or {}
         self._outbox = AnalyticsOutbox(str(meta.get(JobMetaKey.JOB_NAME.value, ""))[:256])
         pusher.attach(self._outbox)
-        # Behind NVFlare's FedEventRunner, which at END_RUN still hands out what sites logged last.
-        engine.run_manager.add_handler(_Last(self._end))
+        # After NVFlare's FedEventRunner, which still delivers values at END_RUN.
+        engine.run_manager.add_handler(_AtEndOfRun(self._end))
 
     def _received(self, fl_ctx: FLContext) -> None:
         event: Any = fl_ctx.get_prop(FLContextKey.EVENT_DATA)
@@ -85,8 +87,7 @@ class JobAnalytics(Widget):
         pusher.flush(FLUSH_SECONDS)
         if len(self._outbox) or self._outbox.dropped:
             self._log.error(
-                "analytics: %d values of this job did not reach the server's volume: its parent did not take "
-                "them",
+                "Analytics: %d values of this job are lost because the server's parent did not accept them",
                 len(self._outbox) + self._outbox.dropped,
             )
 
@@ -95,14 +96,14 @@ def _sends_analytics(handler: FLComponent) -> bool:
     return isinstance(handler, ConvertToFedEvent) and ANALYTIC_EVENT_TYPE in handler.events_to_convert
 
 
-class _Last(FLComponent):
-    """Does one thing when the run ends, after every handler that was there before it."""
+class _AtEndOfRun(FLComponent):
+    """Runs an action at the end of the run, after all handlers that were added before it."""
 
     def __init__(self, action: Callable[[], None]) -> None:
         super().__init__()
         self._action = action
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
-        """Wait for END_RUN."""
+        """Run the action at END_RUN."""
         if event_type == EventType.END_RUN:
             self._action()

@@ -1,47 +1,38 @@
-"""How tracking goes, as metrics of the server's parent."""
+"""Metrics of tracking: backlog, sent and failed values of each receiver."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client.core import Metric
 
 from fl_app.telemetry.metrics import Identity, counter_of, gauge_of
-from fl_app.tracking.queue import TrackingQueue, queued_jobs, totals_of
+from fl_app.tracking.queue import TrackingQueue
 
 
-class TrackingCollector(Collector):
-    """Yields the backlog, and what was sent and failed, of each receiver.
+class TrackingCollector:
+    """Collects the metrics of tracking at every scrape.
 
     Args:
         identity: the server.
-        queue: what its jobs logged.
+        queue: the queue.
     """
 
     def __init__(self, identity: Identity, queue: TrackingQueue) -> None:
         self._identity = identity
         self._queue = queue
 
-    def describe(self) -> Iterable[Metric]:
-        """The families without values, so that registering asks nobody."""
-        return self._families()
-
     def collect(self) -> Iterable[Metric]:
-        """As it is now."""
-        backlog, sent, failed = families = self._families()
-        no_room = sum(job.refused for job in queued_jobs(self._queue.root))
-        for receiver in self._queue.receivers:
-            labels = (*self._identity.labels, receiver)
-            totals = totals_of(self._queue.root, receiver)
-            backlog.add_metric(labels, self._queue.backlog(receiver))
-            sent.add_metric(labels, totals.sent)
-            failed.add_metric(labels, totals.failed + no_room)
-        return families
-
-    def _families(self) -> tuple[GaugeMetricFamily, CounterMetricFamily, CounterMetricFamily]:
-        return (
+        """Return the current values."""
+        backlog, sent, failed = families = (
             gauge_of("tracking_backlog"),
             counter_of("tracking_sent_total"),
             counter_of("tracking_failed_total"),
         )
+        for receiver in self._queue.receivers:
+            labels = (*self._identity.labels, receiver)
+            state = self._queue.state(receiver)
+            backlog.add_metric(labels, self._queue.backlog(receiver))
+            sent.add_metric(labels, state.sent)
+            failed.add_metric(labels, state.failed)
+        return families

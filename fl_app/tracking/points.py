@@ -1,4 +1,4 @@
-"""One logged value on its way from the job to the server's volume: the form in which it is pushed."""
+"""Models of logged values (points), and of the documents in which a job pushes them."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 MAX_TAG = 256
-"""Characters of a tag; longer ones are cut."""
+"""Characters of a tag; longer tags are truncated."""
 MAX_TEXT = 64 * 1024
-"""Characters of a text; longer ones are cut."""
+"""Characters of a text; longer texts are truncated."""
 MAX_IMAGE = 256 * 1024
-"""Bytes of an image as PNG."""
+"""Bytes of an image in PNG format."""
 MAX_BINS = 512
-"""Of a histogram."""
+"""Bins of a histogram."""
 
-_UNFIT_FOR_A_FOLDER = re.compile(r"[^A-Za-z0-9._@-]")
+_INVALID_IN_FOLDER = re.compile(r"[^A-Za-z0-9._@-]")
 
 
 class Kind(str, Enum):
-    """What a point holds."""
+    """Type of a point."""
 
     SCALAR = "scalar"
     TEXT = "text"
     IMAGE = "image"
     HISTOGRAM = "histogram"
     PARAMETER = "parameter"
-    """A setting of the training, such as a learning rate: it has one value, not one for each step."""
+    """Setting of the training, such as a learning rate: one value, not one for each step."""
     TAG = "tag"
-    """A word about the run, as MLflow has them."""
+    """Tag of the run, as in MLflow."""
 
 
 class _Point(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
     site: Annotated[str, Field(max_length=MAX_TAG)] = ""
-    """Who logged it; empty: the server itself."""
+    """Site that logged the value; "" for the server."""
     tag: Annotated[str, Field(min_length=1, max_length=MAX_TAG)]
     step: Annotated[int, Field(ge=-(2**63), lt=2**63)] = 0
     time: float
-    """When it reached the server, in seconds since the epoch."""
+    """Time of arrival at the server, in seconds since 1970."""
 
 
 class Scalar(_Point):
@@ -52,25 +52,25 @@ class Scalar(_Point):
 
 
 class Text(_Point):
-    """Words, as Markdown; also the value of a parameter or of a tag."""
+    """A text in Markdown, or the value of a parameter or tag."""
 
     kind: Literal[Kind.TEXT, Kind.PARAMETER, Kind.TAG] = Kind.TEXT
     value: Annotated[str, Field(max_length=MAX_TEXT)]
 
 
 class Image(_Point):
-    """A picture."""
+    """An image."""
 
     kind: Literal[Kind.IMAGE] = Kind.IMAGE
     width: Annotated[int, Field(ge=1, le=65536)]
     height: Annotated[int, Field(ge=1, le=65536)]
     channels: Literal[1, 3, 4]
     png: Annotated[str, Field(max_length=MAX_IMAGE * 4 // 3 + 4)]
-    """Base64."""
+    """PNG file, in base64."""
 
 
 class Histogram(_Point):
-    """How often values fall between two edges."""
+    """A histogram: the number of values between each pair of adjacent edges."""
 
     kind: Literal[Kind.HISTOGRAM] = Kind.HISTOGRAM
     edges: Annotated[tuple[float, ...], Field(min_length=2, max_length=MAX_BINS + 1)]
@@ -79,20 +79,35 @@ class Histogram(_Point):
 
 AnyPoint: TypeAlias = Scalar | Text | Image | Histogram
 Point: TypeAlias = Annotated[AnyPoint, Field(discriminator="kind")]
-"""The same, as a field of a document: which of them it is, `kind` says."""
+"""A point as the field of a document; `kind` determines its type."""
+
+MAX_POINTS = 5000
+"""Points of one document."""
+DOCUMENT_KIND = "analytics"
+
+
+class AnalyticsDocument(BaseModel):
+    """Logged values of one job, in the order of their arrival."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+    job: Annotated[str, Field(max_length=256)] = ""
+    """Name of the job."""
+    points: Annotated[tuple[Point, ...], Field(max_length=MAX_POINTS)]
+
 
 _POINT: TypeAdapter[AnyPoint] = TypeAdapter(Point)
 
 
-def read_line(line: bytes) -> AnyPoint | None:
-    """The point in a line of a queue; None if it is none, such as a line that a full disk cut."""
+def parse_point(content: str) -> AnyPoint | None:
+    """Return the point in JSON text; None if this release cannot parse it."""
     try:
-        return _POINT.validate_json(line)
+        return _POINT.validate_json(content)
     except ValidationError:
         return None
 
 
 def folder_of(site: str) -> str:
-    """A site's name as the name of a folder."""
-    name = _UNFIT_FOR_A_FOLDER.sub("_", site)[:128]
+    """Return a folder name for the name of a site or the id of a job."""
+    name = _INVALID_IN_FOLDER.sub("_", site)[:128]
     return name if name.strip(".") else f"_{name}"

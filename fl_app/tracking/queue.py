@@ -1,224 +1,260 @@
-"""The queue on disk between a job and MLflow or Weights & Biases: nothing is lost while their server is away.
+"""Queue of logged values on their way to MLflow and Weights & Biases, in an SQLite database.
 
-ROOT/JOB-ID/job.json       what the job is, and how it ended once it has; written by the parent
-ROOT/JOB-ID/points.jsonl   every point, one a line; appended to by the parent
-ROOT/JOB-ID/RECEIVER.json  how far a receiver has come; written by its own process alone
-ROOT/RECEIVER.json         what a receiver has sent and failed to send in all; the same
-ROOT/.swept/JOB-ID         of a job that every receiver is done with, while it is removed
+The server's parent adds values. One sender process for each receiver (tracker) reads them, and records its
+position after each batch: every value is sent at least once. A value is removed when all receivers have
+passed it; a job, when it has ended and all its values have been sent.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
+import logging
+import sqlite3
+import threading
+import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
 from pathlib import Path
-from threading import Lock
-from typing import TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from fl_app.files import PRIVATE_FILE, PRIVATE_FOLDER
+from fl_app.tracking.points import AnyPoint, Histogram, Image, parse_point
 
-from fl_app.tracking.points import AnyPoint, Histogram, Image, folder_of, read_line
-
+DATABASE = "queue.sqlite3"
 MAX_BYTES = 2**30
-"""Of all points that wait; what comes after is not queued, and counted as failed."""
-POINTS = "points.jsonl"
-JOB = "job.json"
-SWEPT = ".swept"
+"""Size of the database; further values are dropped and counted as failed."""
+BUSY_TIMEOUT_SECONDS = 30.0
+"""Time for which a process waits for another one's transaction."""
 
-_Document = TypeVar("_Document", bound=BaseModel)
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS jobs (
+    number INTEGER PRIMARY KEY, id TEXT UNIQUE, name TEXT, project TEXT, server TEXT, started REAL,
+    status TEXT, queued INTEGER DEFAULT 0  -- number of the last point
+);
+CREATE TABLE IF NOT EXISTS points (  -- numbered from 1 for each job
+    job INTEGER REFERENCES jobs ON DELETE CASCADE, number INTEGER, content TEXT, PRIMARY KEY (job, number)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS receivers (
+    name TEXT PRIMARY KEY, sent INTEGER DEFAULT 0, failed INTEGER DEFAULT 0, error TEXT DEFAULT '',
+    heartbeat REAL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS positions (
+    job INTEGER REFERENCES jobs ON DELETE CASCADE, receiver TEXT, position INTEGER, run TEXT, closed INTEGER,
+    PRIMARY KEY (job, receiver)
+);
+CREATE VIEW IF NOT EXISTS deliveries AS
+SELECT jobs.*, receivers.name AS receiver, COALESCE(position, 0) AS position, COALESCE(run, '') AS run,
+    COALESCE(closed AND position = queued, 0) AS finished
+FROM jobs CROSS JOIN receivers LEFT JOIN positions ON job = number AND receiver = receivers.name;
+"""
+
+_log = logging.getLogger(__name__)
 
 
-class QueuedJob(BaseModel, frozen=True):
-    """A job whose points are queued."""
+@dataclass(frozen=True)
+class QueuedJob:
+    """A job with queued values."""
 
     id: str
     name: str
     project: str
     server: str
-    """The server's name: whose the points without a site are."""
+    """Name of the server, which logged the values without a site."""
     started: float
+    """Seconds since 1970."""
     status: str = ""
-    """NVFlare's status once it has ended."""
-    refused: int = 0
-    """Points for which the queue had no room."""
+    """NVFlare's status of the job; "" until it ends."""
 
 
-class Sent(BaseModel, frozen=True):
-    """How far a receiver has come with one job."""
+@dataclass(frozen=True)
+class Delivery:
+    """Progress of a receiver with a job."""
 
-    offset: int = 0
-    """Bytes of points.jsonl."""
-    points: int = 0
-    """Lines of it, whatever became of them."""
-    run: str = ""
-    """What the receiver calls the job's run."""
-    done: bool = False
+    job: QueuedJob
+    position: int
+    """Number of the last value that was sent or refused."""
+    run: str
+    """Name of the job's run at the receiver; "" before it is opened."""
 
 
-class Totals(BaseModel, frozen=True):
-    """What a receiver has come to, over all jobs."""
+@dataclass(frozen=True)
+class ReceiverState:
+    """State of a receiver over all jobs."""
 
     sent: int = 0
     failed: int = 0
-    trouble: str = ""
-    """Why it cannot send now."""
+    error: str = ""
+    """Why the receiver accepts no values now."""
+    heartbeat: float = 0.0
+    """Time of the sender's last progress or error, in seconds since 1970."""
 
 
 class TrackingQueue:
-    """The parent's side of the queue.
+    """The queue, as seen by one process. All methods are thread-safe.
 
     Args:
-        root: its folder.
-        receivers: who reads it; a job's folder goes when all of them are done with it.
-        max_bytes: how much may wait.
+        folder: folder of the database; created if it does not exist.
+        receivers: names of the receivers. A value is removed when all of them have passed it.
+        max_bytes: maximum size of the database.
+
+    Raises:
+        sqlite3.Error, OSError: the database cannot be opened.
     """
 
-    def __init__(self, root: Path, receivers: Iterable[str], max_bytes: int = MAX_BYTES) -> None:
-        self.root = root
+    def __init__(self, folder: Path, receivers: Iterable[str], max_bytes: int = MAX_BYTES) -> None:
+        self.folder = folder
         self.receivers = tuple(receivers)
         self._max_bytes = max_bytes
-        self._lock = Lock()
-        self._lines: dict[str, int] = {}
-        self._bytes: dict[str, int] = {}
-        for job in queued_jobs(root):
-            points = root / job.id / POINTS
-            self._bytes[job.id] = points.stat().st_size if points.exists() else 0
-            self._lines[job.id] = _count_lines(points)
+        self._lock = threading.Lock()
+        self._database = _open(folder)
+        with self._transaction() as database:
+            for name in self.receivers:
+                database.execute("INSERT OR IGNORE INTO receivers (name) VALUES (?)", (name,))
 
     def add(self, job: QueuedJob, points: Iterable[AnyPoint]) -> int:
-        """Queue a job's points, and say how many had no room.
+        """Queue values of a job; return how many were dropped because the queue is full.
+
+        Images and histograms are ignored: they are only kept for TensorBoard.
 
         Raises:
-            OSError: the disk is full, or cannot be written to.
+            sqlite3.Error: the values cannot be written, for example because the disk is full.
         """
-        lines = [point.model_dump_json().encode() + b"\n" for point in points if is_tracked(point)]
-        size = sum(map(len, lines))
-        with self._lock:
-            folder = self.root / job.id
-            if job.id not in self._lines:
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                write(folder / JOB, job)
-                self._lines[job.id] = self._bytes[job.id] = 0
-            if sum(self._bytes.values()) + size > self._max_bytes:
-                known = read(folder / JOB, QueuedJob) or job
-                write(folder / JOB, known.model_copy(update={"refused": known.refused + len(lines)}))
-                return len(lines)
-            with (folder / POINTS).open("ab") as file:
-                file.write(b"".join(lines))
-            self._lines[job.id] += len(lines)
-            self._bytes[job.id] += size
+        contents = [point.model_dump_json() for point in points if not isinstance(point, Image | Histogram)]
+        with self._transaction() as database:
+            if self._used_bytes() + sum(map(len, contents)) > self._max_bytes:
+                database.execute("UPDATE receivers SET failed = failed + ?", (len(contents),))
+                return len(contents)
+            database.execute(
+                "INSERT OR IGNORE INTO jobs (id, name, project, server, started, status) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                astuple(job),
+            )
+            number, queued = database.execute(
+                "UPDATE jobs SET queued = queued + ? WHERE id = ? RETURNING number, queued",
+                (len(contents), job.id),
+            ).fetchone()
+            first = queued - len(contents) + 1
+            database.executemany(
+                "INSERT INTO points VALUES (?, ?, ?)",
+                [(number, index, content) for index, content in enumerate(contents, first)],
+            )
         return 0
 
     def end(self, job_id: str, status: str) -> None:
-        """Say that a job has ended, so that its runs are closed once all is sent."""
-        with self._lock:
-            file = self.root / job_id / JOB
-            job = read(file, QueuedJob)
-            if job is not None and not job.status:
-                write(file, job.model_copy(update={"status": status}))
+        """Record that a job has ended; its runs are closed when all its values have been sent."""
+        with self._transaction() as database:
+            database.execute("UPDATE jobs SET status = ? WHERE id = ? AND status = ''", (status, job_id))
 
-    def unended(self) -> list[str]:
-        """The ids of the jobs that have not ended, as far as the queue knows."""
-        return [job.id for job in queued_jobs(self.root) if not job.status]
+    def running_jobs(self) -> list[str]:
+        """Return the ids of the jobs whose end has not been recorded."""
+        return [job_id for (job_id,) in self._query("SELECT id FROM jobs WHERE status = ''")]
 
     def backlog(self, receiver: str) -> int:
-        """How many points a receiver has still to send."""
-        return sum(
-            max(0, lines - sent_of(self.root, job_id, receiver).points) for job_id, lines in self._counted()
+        """Return how many values a receiver has yet to send."""
+        ((backlog,),) = self._query(
+            "SELECT COALESCE(SUM(queued - position), 0) FROM deliveries WHERE receiver = ?", receiver
         )
+        return int(backlog)
 
-    def has_work(self, receiver: str) -> bool:
-        """Whether a receiver has something to send, or a run to close."""
-        return any(not sent_of(self.root, job_id, receiver).done for job_id, _ in self._counted())
+    def state(self, receiver: str) -> ReceiverState:
+        """Return the state of a receiver."""
+        (state,) = self._query(
+            "SELECT sent, failed, error, heartbeat FROM receivers WHERE name = ?", receiver
+        )
+        return ReceiverState(*state)
 
-    def sweep(self) -> None:
-        """Remove the jobs that every receiver is done with.
+    def unfinished(self, receiver: str) -> list[Delivery]:
+        """Return the jobs that have values to send to a receiver, or a run to close; the oldest first."""
+        found = self._query(
+            "SELECT id, name, project, server, started, status, position, run FROM deliveries "
+            "WHERE receiver = ? AND NOT finished ORDER BY started",
+            receiver,
+        )
+        return [Delivery(QueuedJob(*row[:6]), *row[6:]) for row in found]
 
-        Each goes at once: half of it would be a job of which nothing has been sent.
+    def read(self, delivery: Delivery, limit: int) -> tuple[list[AnyPoint | None], int]:
+        """Return up to `limit` values after the position of a delivery, and the new position.
+
+        A value that this release cannot parse is None.
         """
-        swept = self.root / SWEPT
-        for job_id, _ in self._counted():
-            if all(sent_of(self.root, job_id, receiver).done for receiver in self.receivers):
-                with self._lock:
-                    swept.mkdir(mode=0o700, exist_ok=True)
-                    (self.root / job_id).rename(swept / job_id)
-                    self._lines.pop(job_id, None)
-                    self._bytes.pop(job_id, None)
-        shutil.rmtree(swept, ignore_errors=True)
+        found = self._query(
+            "SELECT points.number, content FROM points JOIN jobs ON jobs.number = job "
+            "WHERE id = ? AND points.number > ? ORDER BY points.number LIMIT ?",
+            *(delivery.job.id, delivery.position, limit),
+        )
+        return [parse_point(content) for _, content in found], found[-1][0] if found else delivery.position
 
-    def _counted(self) -> list[tuple[str, int]]:
+    def record(self, receiver: str, delivery: Delivery, *, sent: int, failed: int, closed: bool) -> None:
+        """Record the progress of a receiver.
+
+        Args:
+            receiver: name of the receiver.
+            delivery: its new position.
+            sent: number of values that the receiver accepted since the last position.
+            failed: number of values that it refused since then.
+            closed: whether the run was closed.
+        """
+        with self._transaction() as database:
+            database.execute(
+                "INSERT OR REPLACE INTO positions SELECT number, ?, ?, ?, ? FROM jobs WHERE id = ?",
+                (receiver, delivery.position, delivery.run, closed, delivery.job.id),
+            )
+            database.execute(
+                "UPDATE receivers SET sent = sent + ?, failed = failed + ?, error = '', heartbeat = ? "
+                "WHERE name = ?",
+                (sent, failed, time.time(), receiver),
+            )
+
+    def record_error(self, receiver: str, error: str) -> None:
+        """Record why a receiver accepts no values now."""
+        with self._transaction() as database:
+            database.execute(
+                "UPDATE receivers SET error = ?, heartbeat = ? WHERE name = ?", (error, time.time(), receiver)
+            )
+
+    def remove_sent(self) -> None:
+        """Remove the values that all receivers have passed, and the jobs that all have finished."""
+        with self._transaction() as database:
+            for number, position, finished in database.execute(
+                "SELECT number, MIN(position), MIN(finished) FROM deliveries "
+                "WHERE receiver IN (SELECT value FROM json_each(?)) GROUP BY number",
+                (json.dumps(self.receivers),),
+            ).fetchall():
+                database.execute("DELETE FROM points WHERE job = ? AND number <= ?", (number, position))
+                database.execute("DELETE FROM jobs WHERE number = ? AND ?", (number, finished))
+
+    def _used_bytes(self) -> int:
+        pages, size = (
+            self._database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size")
+        )
+        return int(pages * size)
+
+    def _query(self, sql: str, *arguments: object) -> list[tuple[Any, ...]]:
         with self._lock:
-            return list(self._lines.items())
+            return self._database.execute(sql, arguments).fetchall()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._database:
+            self._database.execute("BEGIN IMMEDIATE")
+            yield self._database
 
 
-def is_tracked(point: AnyPoint) -> bool:
-    """Whether it goes to MLflow and W&B, too: pictures and histograms stay in TensorBoard."""
-    return not isinstance(point, Image | Histogram)
-
-
-def queued_jobs(root: Path) -> list[QueuedJob]:
-    """The jobs in the queue, the oldest first."""
-    found = [read(file, QueuedJob) for file in root.glob(f"*/{JOB}")]
-    return sorted((job for job in found if job is not None), key=lambda job: job.started)
-
-
-def is_queued(root: Path, job_id: str) -> bool:
-    """Whether a job is in the queue now."""
-    return (root / folder_of(job_id) / JOB).exists()
-
-
-def sent_of(root: Path, job_id: str, receiver: str) -> Sent:
-    """How far a receiver has come with a job."""
-    return read(root / folder_of(job_id) / f"{receiver}.json", Sent) or Sent()
-
-
-def totals_of(root: Path, receiver: str) -> Totals:
-    """What a receiver has come to."""
-    return read(root / f"{receiver}.json", Totals) or Totals()
-
-
-def read_batch(root: Path, job_id: str, offset: int, most: int) -> tuple[list[AnyPoint | None], int]:
-    """Up to `most` points from `offset` on, None for a line that holds none, and the offset after them."""
-    points: list[AnyPoint | None] = []
-    file = root / job_id / POINTS
-    if not file.exists():
-        return points, offset
-    with file.open("rb") as lines:
-        lines.seek(offset)
-        for line in _whole_lines(lines):
-            points.append(read_line(line))
-            offset += len(line)
-            if len(points) >= most:
-                break
-    return points, offset
-
-
-def _whole_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Without one that is still being written."""
-    for line in lines:
-        if not line.endswith(b"\n"):
-            return
-        yield line
-
-
-def _count_lines(file: Path) -> int:
-    if not file.exists():
-        return 0
-    with file.open("rb") as lines:
-        return sum(1 for _ in lines)
-
-
-def read(file: Path, kind: type[_Document]) -> _Document | None:
-    """A document of the queue; None if there is none."""
-    try:
-        return kind.model_validate_json(file.read_bytes())
-    except (OSError, ValidationError):
-        return None
-
-
-def write(file: Path, document: BaseModel) -> None:
-    """Write beside and rename."""
-    beside = file.with_name(f".{file.name}.new")
-    beside.write_text(json.dumps(document.model_dump(mode="json")) + "\n", encoding="utf-8")
-    beside.replace(file)
+def _open(folder: Path) -> sqlite3.Connection:
+    folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    if any(folder.glob("*/job.json")):
+        _log.warning("Tracking: the queue of an earlier release in %s (JOB/job.json) is not read", folder)
+    file = folder / DATABASE
+    file.touch(mode=PRIVATE_FILE)  # SQLite gives its further files the same mode
+    database = sqlite3.connect(
+        file, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
+    )
+    # synchronous=NORMAL syncs at checkpoints only. A killed process loses nothing. A power failure may lose
+    # the last transactions; the database remains consistent. FULL would make each push wait for the disk.
+    # auto_vacuum and journal_size_limit return the space of removed values to the volume.
+    database.executescript(
+        "PRAGMA auto_vacuum = FULL; PRAGMA journal_mode = WAL; PRAGMA journal_size_limit = 0;"
+        "PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;" + _SCHEMA
+    )
+    return database

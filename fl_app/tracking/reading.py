@@ -1,4 +1,4 @@
-"""What NVFlare carries as analytics, read into points: every AnalyticsDataType, bounded in size."""
+"""Conversion of NVFlare's analytics, of every AnalyticsDataType, to points of limited size."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ from fl_app.tracking.points import (
 )
 
 HISTOGRAM_KEY = "histogram"
-"""A keyword argument of a value of type MODEL, which NVFlare's receivers pass over: {"edges", "counts"}."""
-LARGEST_SIDE = 1024
+"""Keyword argument of a value of type MODEL, which NVFlare's receivers ignore: {"edges", "counts"}."""
+MAX_SIDE = 1024
 """Pixels; larger images are scaled down."""
-_SMALLER = 0.7
+_SCALE = 0.7
+"""Factor by which an image is scaled until it is small enough."""
 
-_PLAIN = (AnalyticsDataType.SCALAR, AnalyticsDataType.METRIC)
+_SCALARS = (AnalyticsDataType.SCALAR, AnalyticsDataType.METRIC)
 _TEXTS: Mapping[AnalyticsDataType, Any] = {
     AnalyticsDataType.TEXT: Kind.TEXT,
     AnalyticsDataType.LOG_RECORD: Kind.TEXT,
@@ -43,69 +44,69 @@ _MANY_TEXTS: Mapping[AnalyticsDataType, Any] = {
 
 
 def points_of(dxo: DXO, site: str, time: float) -> Iterator[AnyPoint]:
-    """The points that a logged value comes to; none for what only NVFlare's other receivers know.
+    """Yield the points of a logged value; none for a type that has no point.
 
     Args:
-        dxo: as NVFlare carries it.
-        site: who logged it; empty: the server itself.
-        time: when it came, in seconds since the epoch.
+        dxo: value as NVFlare transfers it.
+        site: site that logged it; "" for the server.
+        time: time of arrival, in seconds since 1970.
 
     Raises:
-        TypeError, ValueError: it is not what it says it is.
+        TypeError, ValueError: the value does not match its type.
     """
     writer = dxo.get_meta_prop(TrackConst.TRACKER_KEY)
     data = AnalyticsData.from_dxo(dxo, receiver=writer)
     if data is None:
         return
-    where: dict[str, Any] = {"site": site[:MAX_TAG], "step": data.step or 0, "time": time}
+    common: dict[str, Any] = {"site": site[:MAX_TAG], "step": data.step or 0, "time": time}
     kind = data.data_type
-    if kind in _PLAIN:
-        yield Scalar(tag=_tag(data.tag), value=float(data.value), **where)
+    if kind in _SCALARS:
+        yield Scalar(tag=_tag(data.tag), value=float(data.value), **common)
     elif kind in (AnalyticsDataType.SCALARS, AnalyticsDataType.METRICS):
         prefix = f"{data.tag}/" if kind is AnalyticsDataType.SCALARS else ""
         for name, value in data.value.items():
-            yield Scalar(tag=_tag(f"{prefix}{name}"), value=float(value), **where)
+            yield Scalar(tag=_tag(f"{prefix}{name}"), value=float(value), **common)
     elif kind in _TEXTS:
-        yield Text(kind=_TEXTS[kind], tag=_tag(data.tag), value=str(data.value)[:MAX_TEXT], **where)
+        yield Text(kind=_TEXTS[kind], tag=_tag(data.tag), value=str(data.value)[:MAX_TEXT], **common)
     elif kind in _MANY_TEXTS:
         for name, value in data.value.items():
-            yield Text(kind=_MANY_TEXTS[kind], tag=_tag(str(name)), value=str(value)[:MAX_TEXT], **where)
+            yield Text(kind=_MANY_TEXTS[kind], tag=_tag(str(name)), value=str(value)[:MAX_TEXT], **common)
     elif kind is AnalyticsDataType.IMAGE:
-        yield Image(tag=_tag(data.tag), **_encoded(data.value), **where)
+        yield Image(tag=_tag(data.tag), **_encoded(data.value), **common)
     elif isinstance(data.kwargs.get(HISTOGRAM_KEY), Mapping):
-        yield Histogram(tag=_tag(data.tag), **_bins(data.kwargs[HISTOGRAM_KEY]), **where)
+        yield Histogram(tag=_tag(data.tag), **_bins(data.kwargs[HISTOGRAM_KEY]), **common)
 
 
 def _tag(name: str) -> str:
     return name[:MAX_TAG] or "unnamed"
 
 
-def _bins(given: Mapping[str, Any]) -> dict[str, Any]:
-    edges, counts = list(given["edges"]), list(given["counts"])
+def _bins(histogram: Mapping[str, Any]) -> dict[str, Any]:
+    edges, counts = list(histogram["edges"]), list(histogram["counts"])
     if len(edges) != len(counts) + 1 or len(counts) > MAX_BINS:
-        raise ValueError(f"a histogram has one edge more than counts, and at most {MAX_BINS} of these")
+        raise ValueError(f"a histogram must have one more edge than counts, and at most {MAX_BINS} counts")
     return {"edges": tuple(map(float, edges)), "counts": tuple(map(float, counts))}
 
 
 def _encoded(value: Any) -> dict[str, Any]:
-    """An array of HW, HWC or CHW as a PNG that is small enough."""
+    """Return the fields of an Image for an array in HW, HWC or CHW layout."""
     import numpy
-    from PIL import Image as Pictures
+    from PIL import Image as PillowImage
 
     array = numpy.asarray(value)
     if array.ndim == 2:
         array = array[:, :, None]
-    elif array.ndim == 3 and array.shape[0] in (1, 3, 4):  # as torch has it; NVFlare looks there first, too
+    elif array.ndim == 3 and array.shape[0] in (1, 3, 4):  # the layout of torch; NVFlare also tries it first
         array = array.transpose(1, 2, 0)
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or not array.size:
-        raise ValueError(f"an image is HW, HWC or CHW with 1, 3 or 4 channels, not {numpy.shape(value)}")
+        raise ValueError(f"an image must be HW, HWC or CHW with 1, 3 or 4 channels, not {numpy.shape(value)}")
     if array.dtype != numpy.uint8:
         array = (numpy.nan_to_num(array.astype(numpy.float32)) * 255).clip(0, 255).astype(numpy.uint8)
     channels = array.shape[2]
-    picture = Pictures.fromarray(array[:, :, 0] if channels == 1 else array)
-    picture.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
+    picture = PillowImage.fromarray(array[:, :, 0] if channels == 1 else array)
+    picture.thumbnail((MAX_SIDE, MAX_SIDE))
     while len(png := _png(picture)) > MAX_IMAGE:
-        picture = picture.resize([max(1, int(side * _SMALLER)) for side in picture.size])
+        picture = picture.resize([max(1, int(side * _SCALE)) for side in picture.size])
     return {
         "width": picture.width,
         "height": picture.height,

@@ -1,4 +1,4 @@
-"""Which trackers the server passes everything on to: FLARE_TRACKING names them."""
+"""Trackers to which the server sends all logged values: the variable FLARE_TRACKING names them."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ RECEIVERS: Mapping[str, str] = {
     "mlflow": "fl_app.tracking.forward.mlflow_run:MLflow",
     "wandb": "fl_app.tracking.forward.wandb_run:WandB",
 }
-"""Name -> MODULE:CLASS, a `fl_app.tracking.forward.receiver.Receiver`. Each name is also its package's."""
+"""MODULE:CLASS of each `fl_app.tracking.forward.receiver.Receiver`, by the name of its Python package."""
 
-_ADDRESSES = {"mlflow": ("MLFLOW_TRACKING_URI",), "wandb": ("WANDB_API_KEY", "WANDB_MODE")}
-"""One of these variables must be set: without an address MLflow would write into the server's own folder."""
-
-
-class WrongTracking(ValueError):  # noqa: N818 - its text is what a person reads
-    """FLARE_TRACKING, or what belongs to it, cannot be."""
+_REQUIRED = {"mlflow": ("MLFLOW_TRACKING_URI",), "wandb": ("WANDB_API_KEY", "WANDB_MODE")}
+"""Variables of which one must be set. Without an address MLflow would write into the server's own folder."""
 
 
-def wanted_receivers(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """The trackers that the environment asks for.
+class TrackingSettingsError(ValueError):
+    """FLARE_TRACKING, or a variable of a tracker, is invalid."""
+
+
+def requested_receivers(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of the trackers that FLARE_TRACKING requests.
 
     Raises:
-        WrongTracking: there is no such tracker, its package is not installed, or nobody says where it is.
+        TrackingSettingsError: a tracker is unknown or not installed, or its address is missing.
     """
     text = environment.get(ENV_TRACKING, "")
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     for name in names:
         if name not in RECEIVERS:
-            raise WrongTracking(
-                f"{ENV_TRACKING}={text}: there is no {name}; there are: {', '.join(RECEIVERS)}"
+            raise TrackingSettingsError(
+                f"{ENV_TRACKING}={text}: unknown tracker {name}; available: {', '.join(RECEIVERS)}"
             )
         if find_spec(name) is None:
-            raise WrongTracking(
-                f"{ENV_TRACKING}={text}: {name} is not installed here: pip install 'flarefleet[tracking]'"
+            raise TrackingSettingsError(
+                f"{ENV_TRACKING}={text}: {name} is not installed; run: pip install 'flarefleet[tracking]'"
             )
-        if not any(environment.get(variable) for variable in _ADDRESSES[name]):
-            raise WrongTracking(f"{ENV_TRACKING}={text}: set {' or '.join(_ADDRESSES[name])}, too")
+        if not any(environment.get(variable) for variable in _REQUIRED[name]):
+            raise TrackingSettingsError(f"{ENV_TRACKING}={text}: {' or '.join(_REQUIRED[name])} is not set")
     return names

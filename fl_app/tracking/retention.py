@@ -1,4 +1,4 @@
-"""How long event files stay: until their job is deleted, or for FLARE_ANALYTICS_KEEP_DAYS after its end."""
+"""Retention of event files: until the job is deleted, or FLARE_ANALYTICS_KEEP_DAYS after its last value."""
 
 from __future__ import annotations
 
@@ -6,116 +6,112 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from nvflare.apis.job_def import is_valid_job_id
 
-LOOK_SECONDS = 20.0
-"""Between two looks. A job that two of them miss is deleted: the store may fail to find a job once."""
+CHECK_SECONDS = 20.0
+"""Interval of the checks. A job counts as deleted after two checks: the job store may miss a job once."""
 DAY_SECONDS = 86400.0
 
 _log = logging.getLogger(__name__)
 
 
 class Retention:
-    """Removes the event files of jobs that have had their time; never those of a job that has not ended.
+    """Removes the event files of deleted and expired jobs; never those of a job that has not ended.
 
     Args:
-        folder: ANALYTICS_FOLDER of the server's workspace. What in it is not called like a job stays.
-        status_of: NVFlare's status of a job; None if its store does not have it, empty if nobody knows.
-        forget: told a job's id before its files go.
-        keep_days: for so long they stay after the last of them was written; None is until the job is deleted.
+        folder: folder with one subfolder for each job; other subfolders are left alone.
+        status_of: returns NVFlare's status of a job; None if the job store has no such job, "" if unknown.
+        close_files: called with the id of a job before its files are removed.
+        keep_days: days for which the files remain after the last value; None to keep them until the job is
+            deleted.
     """
 
     def __init__(
         self,
         folder: Path,
         status_of: Callable[[str], str | None],
-        forget: Callable[[str], None],
+        close_files: Callable[[str], None],
         keep_days: float | None = None,
     ) -> None:
         self._folder = folder
         self._status_of = status_of
-        self._forget = forget
+        self._close_files = close_files
         self._keep_days = keep_days
         self._known: set[str] = set()
-        self._missed: set[str] = set()
-        self._complaint = ""
-        self._end = threading.Event()
+        self._missing: set[str] = set()
+        self._last_error = ""
+        self._closing = threading.Event()
 
     def start(self) -> None:
-        """Look again and again, in a thread of its own."""
-        threading.Thread(target=self._keep_looking, name="event-files-retention", daemon=True).start()
+        """Check regularly, in a thread."""
+        threading.Thread(target=self._run, name="event-files-retention", daemon=True).start()
 
     def close(self) -> None:
-        """Look no more."""
-        self._end.set()
+        """Stop the thread."""
+        self._closing.set()
 
-    def look(self, now: float) -> None:
-        """Remove what has had its time by now.
+    def check(self, now: float) -> None:
+        """Remove the files of deleted and expired jobs.
 
         Args:
-            now: seconds since 1970.
+            now: current time, in seconds since 1970.
 
         Raises:
             OSError: a folder cannot be read or removed.
         """
         for folder in sorted(self._folder.iterdir()):
             if is_valid_job_id(folder.name) and folder.is_dir() and not folder.is_symlink():
-                reason = self._why_it_goes(folder, now)
+                reason = self._reason_to_remove(folder, now)
                 if reason:
-                    self._forget(folder.name)
+                    self._close_files(folder.name)
                     shutil.rmtree(folder)
-                    _log.info("The event files of the job %s are removed: %s", folder.name, reason)
+                    _log.info("Analytics: removed the event files of job %s: %s", folder.name, reason)
 
-    def _why_it_goes(self, folder: Path, now: float) -> str:
-        """Why a job's files have had their time; empty while they have not."""
+    def _reason_to_remove(self, folder: Path, now: float) -> str:
         job_id = folder.name
         status = self._status_of(job_id)
         if status is None:
-            if self._is_missed_again(job_id):
-                return "it was deleted"
+            if self._is_deleted(job_id):
+                return "the job was deleted"
         else:
             self._known.add(job_id)
-            self._missed.discard(job_id)
+            self._missing.discard(job_id)
             if not status.startswith("FINISHED"):
                 return ""
-        if self._keep_days is not None and _last_written(folder) < now - self._keep_days * DAY_SECONDS:
+        if self._keep_days is not None and _last_change(folder) < now - self._keep_days * DAY_SECONDS:
             return f"nothing was logged for {self._keep_days:g} days"
         return ""
 
-    def _is_missed_again(self, job_id: str) -> bool:
-        """Whether a job was there and is not any more.
+    def _is_deleted(self, job_id: str) -> bool:
+        """Return whether a job was in the job store and is missing for the second time.
 
-        One that never was there may be of a store that is not mounted: its files stay.
+        The files of a job that was never there remain: the store's volume may not be mounted.
         """
         if job_id not in self._known:
             return False
-        if job_id not in self._missed:
-            self._missed.add(job_id)
+        if job_id not in self._missing:
+            self._missing.add(job_id)
             return False
         return True
 
-    def _keep_looking(self) -> None:
-        while not self._end.wait(LOOK_SECONDS):
+    def _run(self) -> None:
+        while not self._closing.wait(CHECK_SECONDS):
             try:
-                self.look(time.time())
-                self._complaint = ""
+                self.check(time.time())
+                self._last_error = ""
             except Exception as error:
-                if str(error) != self._complaint:
-                    self._complaint = str(error)
-                    _log.warning("Event files that have had their time cannot be removed: %s", error)
+                if str(error) != self._last_error:
+                    self._last_error = str(error)
+                    _log.warning("Analytics: event files cannot be removed: %s", error)
 
 
-def _last_written(folder: Path) -> float:
-    """When the newest of its files, or the folder itself, was changed."""
-    return max(_changed(folder))
-
-
-def _changed(folder: Path) -> Iterator[float]:
-    yield folder.stat().st_mtime
+def _last_change(folder: Path) -> float:
+    newest = folder.stat().st_mtime
     for file in folder.rglob("*"):
         with suppress(FileNotFoundError):
-            yield file.stat().st_mtime
+            newest = max(newest, file.stat().st_mtime)
+    return newest

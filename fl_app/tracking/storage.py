@@ -1,8 +1,9 @@
-"""Keeps what jobs push: event files for TensorBoard, and the queue for MLflow and W&B."""
+"""Storage of the analytics that jobs push: event files for TensorBoard, and the queue for MLflow and W&B."""
 
 from __future__ import annotations
 
 import logging
+import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
@@ -12,31 +13,31 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from fl_app.contract import ANALYTICS_FOLDER
-from fl_app.telemetry.intake import Reason, Refused
-from fl_app.tracking.document import KIND, AnalyticsDocument
+from fl_app.files import PRIVATE_FOLDER
+from fl_app.telemetry.push_gateway import DocumentRefusedError, Reason
 from fl_app.tracking.event_files import EventFiles
-from fl_app.tracking.points import folder_of
+from fl_app.tracking.points import DOCUMENT_KIND, AnalyticsDocument, folder_of
 from fl_app.tracking.queue import QueuedJob, TrackingQueue
-from fl_app.tracking.sending import Sending
+from fl_app.tracking.sender_supervisor import SenderSupervisor
 
 QUEUE_FOLDER = "tracking"
-"""Below the workspace."""
+"""Folder of the queue in the workspace."""
 
 _log = logging.getLogger(__name__)
 
 
-class AnalyticsKeeper:
-    """Takes documents of the kind `analytics`, as `fl_app.telemetry.intake.Kind`.
+class AnalyticsStorage:
+    """Stores documents of the kind `analytics`, as `fl_app.telemetry.push_gateway.DocumentKind`.
 
     Args:
-        workspace: of the server's parent.
-        project: the federation's name.
-        server: the server's name.
-        receivers: the trackers that everything is passed on to.
-        ended_status: how a job ended; empty while it has not.
+        workspace: folder of the server's workspace.
+        project: name of the federation.
+        server: name of the server.
+        receivers: names of the trackers to which all values are sent.
+        ended_status: returns the status of a job that has ended; "" if it has not.
     """
 
-    name = KIND
+    name = DOCUMENT_KIND
     document: type[BaseModel] = AnalyticsDocument
 
     def __init__(
@@ -49,59 +50,65 @@ class AnalyticsKeeper:
     ) -> None:
         self._project = project
         self._server = server
-        folder = workspace / ANALYTICS_FOLDER
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # for a TensorBoard that is there before a job
-        self.folder = folder
-        self._files = EventFiles(folder, own_name=server)
-        self._writes_files = find_spec("tensorboard") is not None
-        if not self._writes_files:
-            _log.warning("No event files are kept: tensorboard is not installed here.")
-        self.queue = TrackingQueue(workspace / QUEUE_FOLDER, receivers)
-        self._sending = Sending(self.queue, ended_status) if receivers else None
-        self._full = False
+        self.folder = workspace / ANALYTICS_FOLDER
+        self.folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)  # TensorBoard may start first
+        self._files = EventFiles(self.folder, server) if find_spec("tensorboard") is not None else None
+        if self._files is None:
+            _log.warning("Analytics: event files are not written because tensorboard is not installed")
+        self.queue = _open_queue(workspace / QUEUE_FOLDER, receivers) if receivers else None
+        self._supervisor = SenderSupervisor(self.queue, ended_status) if self.queue is not None else None
+        self._has_failed = False
 
     def accept(self, job_id: str, document: AnalyticsDocument) -> int:
-        """Keep a job's points; return how many had no room.
+        """Store the values of a job; return how many were dropped because of a limit.
 
         Raises:
-            Refused: the disk is full; the job is to send them again.
+            DocumentRefusedError: the disk is full or fails; the job retries.
         """
         job_id = folder_of(job_id)
         try:
-            without_room = self._queue_up(job_id, document)
-            if self._writes_files:
-                without_room += self._files.write(job_id, document.points)
-        except OSError as error:
-            if not self._full:
-                self._full = True
-                _log.error("Analytics cannot be kept, and are tried again: %s", error)
-            raise Refused(HTTPStatus.INSUFFICIENT_STORAGE, Reason.ROOM) from error
-        self._full = False
-        return without_room
+            dropped = self._enqueue(job_id, document)
+            if self._files is not None:
+                dropped += self._files.write(job_id, document.points)
+        except (OSError, sqlite3.Error) as error:
+            if not self._has_failed:
+                self._has_failed = True
+                _log.error("Analytics: values cannot be stored; jobs retry until they can: %s", error)
+            raise DocumentRefusedError(HTTPStatus.INSUFFICIENT_STORAGE, Reason.ROOM) from error
+        self._has_failed = False
+        return dropped
 
     def end(self, job_id: str, status: str) -> None:
-        """A job has ended."""
-        self._files.end(folder_of(job_id))
-        self.queue.end(folder_of(job_id), status)
+        """Handle the end of a job."""
+        self.close_files(folder_of(job_id))
+        if self.queue is not None:
+            self.queue.end(folder_of(job_id), status)
 
-    def forget(self, job_id: str) -> None:
-        """A job's event files are about to go."""
-        self._files.end(job_id)
+    def close_files(self, job_id: str) -> None:
+        """Close the event files of a job."""
+        if self._files is not None:
+            self._files.end(job_id)
 
     def close(self) -> None:
-        """Write no more."""
-        self._files.close()
-        if self._sending is not None:
-            self._sending.close()
+        """Close all files and stop the senders."""
+        if self._files is not None:
+            self._files.close()
+        if self._supervisor is not None:
+            self._supervisor.close()
 
-    def _queue_up(self, job_id: str, document: AnalyticsDocument) -> int:
-        if not self.queue.receivers:
+    def _enqueue(self, job_id: str, document: AnalyticsDocument) -> int:
+        if self.queue is None:
             return 0
-        job = QueuedJob(
-            id=job_id,
-            name=document.job or job_id,
-            project=self._project,
-            server=self._server,
-            started=time.time(),
-        )
+        name = document.job or job_id
+        job = QueuedJob(job_id, name, project=self._project, server=self._server, started=time.time())
         return self.queue.add(job, document.points)
+
+
+def _open_queue(folder: Path, receivers: Sequence[str]) -> TrackingQueue | None:
+    try:
+        return TrackingQueue(folder, receivers)
+    except (OSError, sqlite3.Error) as error:
+        _log.error(
+            "Tracking: the queue in %s cannot be opened; nothing is sent to trackers: %s", folder, error
+        )
+        return None

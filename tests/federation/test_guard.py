@@ -22,7 +22,7 @@ from deploy.session.session import COMPLETED, AdminSession
 from deploy.session.submission import refuse_silent_failures
 from fl_app.guard.component import JobGuard
 from fl_app.jobs.export import ExportReply
-from fl_app.jobs.progress import SitePhase
+from fl_app.telemetry.job_progress import SitePhase
 from tests.federation import guarded_jobs
 from tests.federation.federation import Federation, write_project
 from tests.federation.guarded_table import Table, all_jobs

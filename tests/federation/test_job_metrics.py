@@ -1,4 +1,4 @@
-"""Jobs' metrics at the parents of a real federation: what is pushed, by whom, and that it goes."""
+"""Metrics of jobs at the parents of a real federation: values, and expiry after the job."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from fl_app.contract import ENV_METRICS_KEPT, ENV_PUSH_TOKEN
-from fl_app.telemetry.catalogue import JOBS, PARENTS, Seen
+from fl_app.telemetry.catalogue import JOBS, PARENTS, ReportedBy
 from tests.federation.federation import SERVER, Federation, write_project
 from tests.waiting import eventually
 
@@ -21,7 +21,7 @@ KEPT_SECONDS = 12
 ROUNDS = 4
 NUMBERS = 1000
 BYTES = 4 * NUMBERS
-ONLY_ELSEWHERE = {
+ABSENT = {
     "nvflare_gpu_utilization_ratio": "no GPU",
     "nvflare_gpu_memory_used_bytes": "no GPU",
     "nvflare_gpu_memory_total_bytes": "no GPU",
@@ -36,7 +36,7 @@ ONLY_ELSEWHERE = {
 
 @pytest.fixture(scope="module")
 def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
-    """A server and two sites that keep a finished job's series for a few seconds."""
+    """Start a server and two sites that keep the series of a finished job for a few seconds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(ENV_METRICS_KEPT, str(KEPT_SECONDS))
         folder = tmp_path_factory.mktemp("metrics")
@@ -49,7 +49,7 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]
 
 
 def families_of(federation: Federation, name: str) -> set[str]:
-    """The families that a parent shows, by the names of the catalogue."""
+    """Return the families that a parent reports, by their names in the catalogue."""
     text = federation.ask(name, "/metrics")[1]
     return {
         family.name + ("_total" if family.type == "counter" else "")
@@ -59,22 +59,22 @@ def families_of(federation: Federation, name: str) -> set[str]:
 
 
 def is_shown(federation: Federation, name: str) -> bool:
-    """Whether a parent shows anything of a job of ours."""
+    """Return whether a parent reports a series of the job `probe`."""
     return 'job="probe"' in federation.ask(name, "/metrics")[1]
 
 
 def job_process(federation: Federation, name: str) -> psutil.Process:
-    """The process of the job that runs at a parent."""
+    """Return the job process of a parent."""
     return federation.parent(name).children()[0]
 
 
 def start(federation: Federation, *settings: str) -> Popen[bytes]:
-    """Submit a job and watch it in the background."""
+    """Submit a job in the background."""
     command = federation.command("submit", "probe", *(word for one in settings for word in ("--set", one)))
     return Popen(command, stdout=DEVNULL, stderr=DEVNULL, cwd=federation.folder)
 
 
-def test_a_job_is_seen_at_both_parents_while_it_runs_and_for_a_while_after(federation: Federation) -> None:
+def test_both_parents_report_a_running_and_a_finished_job(federation: Federation) -> None:
     submitted = start(federation, f"rounds={ROUNDS}", "seconds=1", f"numbers={NUMBERS}")
     eventually(
         lambda: (
@@ -82,7 +82,7 @@ def test_a_job_is_seen_at_both_parents_while_it_runs_and_for_a_while_after(feder
             and federation.metric("site-1", "nvflare_task_duration_seconds_count")
         ),
         120,
-        "the first round is told while the job runs",
+        "the first round is reported while the job is running",
     )
     seen = families_of(federation, SERVER) | families_of(federation, "site-1")
 
@@ -98,7 +98,7 @@ def test_a_job_is_seen_at_both_parents_while_it_runs_and_for_a_while_after(feder
     assert submitted.wait(120) == 0
 
     known = {spec.full_name for spec in (*PARENTS.values(), *JOBS.values())}
-    assert known - ONLY_ELSEWHERE.keys() <= seen
+    assert known - ABSENT.keys() <= seen
     assert {name for name in seen if name.startswith("nvflare_")} <= known
     metric = federation.metric
     assert metric(SERVER, "nvflare_job_round", job="probe", role="server") == ROUNDS
@@ -119,20 +119,22 @@ def test_a_job_is_seen_at_both_parents_while_it_runs_and_for_a_while_after(feder
     assert metric(SERVER, "nvflare_model_received_bytes_total") == 2 * ROUNDS * BYTES
 
 
-def test_a_finished_jobs_series_go_after_the_set_time_and_its_counts_stay(federation: Federation) -> None:
+def test_the_series_of_a_finished_job_expire_and_its_counts_remain(federation: Federation) -> None:
     for name in (SERVER, "site-1"):
-        eventually(lambda name=name: not is_shown(federation, name), 60, f"{name} forgets the job")  # type: ignore[misc]
+        eventually(lambda name=name: not is_shown(federation, name), 60, f"{name} no longer reports the job")  # type: ignore[misc]
 
         assert federation.metric(name, "nvflare_jobs_started_total") == 1
         assert federation.metric(name, "nvflare_jobs_finished_total", result="completed") == 1
         assert federation.metric(name, "nvflare_jobs_finished_total", result="failed") == 0
 
 
-def test_a_killed_job_process_leaves_nothing_behind_and_counts_as_failed(
+def test_a_killed_job_process_counts_as_failed(
     federation: Federation,
 ) -> None:
     submitted = start(federation, "rounds=100", "seconds=0.5")
-    eventually(lambda: federation.metric("site-1", "nvflare_job_round", job="probe"), 120, "it runs")
+    eventually(
+        lambda: federation.metric("site-1", "nvflare_job_round", job="probe"), 120, "the job is running"
+    )
 
     job_process(federation, "site-1").kill()
 
@@ -143,10 +145,10 @@ def test_a_killed_job_process_leaves_nothing_behind_and_counts_as_failed(
             60,
             f"{name} counts it as failed",
         )
-        eventually(lambda name=name: not is_shown(federation, name), 60, f"{name} forgets the job")  # type: ignore[misc]
+        eventually(lambda name=name: not is_shown(federation, name), 60, f"{name} no longer reports the job")  # type: ignore[misc]
 
 
-def test_telemetry_dropped_nothing_and_failed_nowhere(federation: Federation) -> None:
+def test_telemetry_has_no_errors_and_dropped_nothing(federation: Federation) -> None:
     for name in (SERVER, "site-1", "site-2"):
         text = federation.ask(name, "/metrics")[1]
         dropped = [
@@ -160,10 +162,10 @@ def test_telemetry_dropped_nothing_and_failed_nowhere(federation: Federation) ->
         assert dropped == []
 
 
-def test_the_catalogue_says_who_sees_what(federation: Federation) -> None:
+def test_every_metric_is_reported_by_the_parents_in_the_catalogue(federation: Federation) -> None:
     server, site = families_of(federation, SERVER), families_of(federation, "site-1")
 
     for spec in PARENTS.values():
-        if spec.full_name not in ONLY_ELSEWHERE:
-            assert (spec.full_name in server) is (spec.seen is not Seen.SITE), spec.name
-            assert (spec.full_name in site) is (spec.seen is not Seen.SERVER), spec.name
+        if spec.full_name not in ABSENT:
+            assert (spec.full_name in server) is (spec.reported_by is not ReportedBy.SITE), spec.name
+            assert (spec.full_name in site) is (spec.reported_by is not ReportedBy.SERVER), spec.name

@@ -1,4 +1,4 @@
-"""What the telemetry of a parent tells, and that it tells the truth when things go wrong."""
+"""Telemetry of parents: metrics, and readiness when a server, a site or a network fails."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.federation
 
 
-def test_every_parent_says_what_it_is(federation: Federation) -> None:
+def test_every_parent_reports_its_identity(federation: Federation) -> None:
     for name, role in ((SERVER, "server"), ("site-1", "client")):
         assert federation.metric(name, "nvflare_build_info", site=name, role=role, nvflare="2.9.0") == 1
         assert federation.metric(name, "nvflare_up", site=name, role=role) == 1
@@ -27,7 +27,7 @@ def test_every_parent_says_what_it_is(federation: Federation) -> None:
         assert federation.metric(name, "process_start_time_seconds") is not None
 
 
-def test_both_ends_agree_on_registration_and_last_contact(federation: Federation) -> None:
+def test_server_and_site_report_registration_and_last_contact(federation: Federation) -> None:
     for reporter, role in ((SERVER, "server"), ("site-1", "client")):
         assert federation.metric(reporter, "nvflare_registered", site="site-1", role=role) == 1
         contact = federation.metric(
@@ -37,33 +37,33 @@ def test_both_ends_agree_on_registration_and_last_contact(federation: Federation
         assert 0 <= time.time() - contact < 40
 
 
-def test_jobs_are_counted_by_status_from_zero_on(federation: Federation) -> None:
+def test_every_job_status_has_a_count_from_zero_on(federation: Federation) -> None:
     for status in ("SUBMITTED", "RUNNING", "FINISHED:COMPLETED", "FINISHED:EXECUTION_EXCEPTION"):
         assert federation.metric(SERVER, "nvflare_jobs", site=SERVER, status=status) == 0
     assert federation.metric("site-1", "nvflare_jobs", site="site-1", status="RUNNING") == 0
 
 
-def test_certificates_tell_when_they_expire(federation: Federation) -> None:
+def test_the_expiry_of_certificates_is_reported(federation: Federation) -> None:
     certificate = x509.load_pem_x509_certificate(
         (federation.kit("site-1") / "startup" / "client.crt").read_bytes()
     )
 
-    told = federation.metric(
+    expiry = federation.metric(
         "site-1", "nvflare_certificate_expiry_timestamp_seconds", site="site-1", certificate="own"
     )
 
-    assert told == certificate.not_valid_after_utc.timestamp()
+    assert expiry == certificate.not_valid_after_utc.timestamp()
     assert federation.metric(
         "site-1", "nvflare_certificate_expiry_timestamp_seconds", site="site-1", certificate="root"
     )
 
 
-def test_nothing_else_is_served(federation: Federation) -> None:
+def test_other_paths_are_not_found(federation: Federation) -> None:
     assert federation.ask(SERVER, "/healthz") == (200, '{"healthy": true}\n')
     assert federation.ask(SERVER, "/elsewhere")[0] == 404
 
 
-def test_a_site_says_what_it_waits_for(
+def test_a_starting_site_reports_what_it_waits_for(
     new_federation: Callable[..., Federation], start: Callable[..., Parent], tmp_path: Path
 ) -> None:
     federation = new_federation()
@@ -75,7 +75,7 @@ def test_a_site_says_what_it_waits_for(
     assert site.readiness()["starting"] is True
 
 
-def test_a_site_is_not_ready_once_its_server_has_been_silent_for_too_long(
+def test_a_site_is_not_ready_if_its_server_does_not_answer(
     new_federation: Callable[..., Federation],
 ) -> None:
     federation = new_federation()
@@ -83,14 +83,14 @@ def test_a_site_is_not_ready_once_its_server_has_been_silent_for_too_long(
 
     federation.supervisor(SERVER).kill()
 
-    eventually(lambda: federation.site("site-1").state is SiteState.NOT_READY, 60, "the site noticed")
+    eventually(lambda: federation.site("site-1").state is SiteState.NOT_READY, 60, "the site is not ready")
     assert "has not answered for" in federation.site("site-1").reason
-    assert federation.ask("site-1", "/healthz")[0] == 200, "a restart of the site would not help"
+    assert federation.ask("site-1", "/healthz")[0] == 200, "a restart of the site does not help"
     federation.up()
-    eventually(lambda: federation.site("site-1").state is SiteState.READY, 40, "it is back")
+    eventually(lambda: federation.site("site-1").state is SiteState.READY, 40, "the site is ready again")
 
 
-def test_of_two_processes_with_one_kit_the_refused_one_is_not_ready(
+def test_a_site_is_not_ready_if_another_process_uses_its_kit(
     new_federation: Callable[..., Federation], start: Callable[..., Parent], tmp_path: Path
 ) -> None:
     federation = new_federation()
@@ -98,13 +98,15 @@ def test_of_two_processes_with_one_kit_the_refused_one_is_not_ready(
 
     start(federation.kit("site-1"), tmp_path / "twin")
 
-    eventually(lambda: federation.site("site-1").state is SiteState.NOT_READY, 60, "the first is thrown out")
+    eventually(
+        lambda: federation.site("site-1").state is SiteState.NOT_READY, 60, "the first process is refused"
+    )
     assert "another process uses this kit" in federation.site("site-1").reason
     assert federation.metric("site-1", "nvflare_registered", site="site-1", role="client") == 0
     assert (federation.metric("site-1", "nvflare_heartbeats_refused_total", site="site-1") or 0) > 0
 
 
-def test_the_server_sees_a_lost_site_by_its_last_contact(new_federation: Callable[..., Federation]) -> None:
+def test_the_server_reports_a_lost_site(new_federation: Callable[..., Federation]) -> None:
     federation = new_federation()
     federation.up()
 
@@ -113,13 +115,13 @@ def test_the_server_sees_a_lost_site_by_its_last_contact(new_federation: Callabl
     eventually(
         lambda: federation.metric(SERVER, "nvflare_registered", site="site-1", role="server") == 0,
         60,
-        "the server counts it as lost, long before NVFlare's 600 s",
+        "the site is not registered, long before NVFlare's 600 s",
     )
     assert federation.site(SERVER).state is SiteState.READY
 
 
-def test_it_works_without_the_start_up_of_the_kit(tmp_path: Path) -> None:
-    """NVFlare's own start script reads the same local/: the component then opens the port itself."""
+def test_telemetry_works_without_the_startup_of_the_kit(tmp_path: Path) -> None:
+    """NVFlare's own start script reads the same local/; the component then opens the port."""
     import os
     import signal
     import subprocess
@@ -152,7 +154,7 @@ def test_it_works_without_the_start_up_of_the_kit(tmp_path: Path) -> None:
             return False
 
     try:
-        eventually(is_ready, what="its telemetry says ready")
+        eventually(is_ready, what="the server is ready")
     finally:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.docker_engine import docker_environment
 from deploy.errors import Failed, MachineError
 
 OLDEST = 2
@@ -42,6 +43,7 @@ class Compose:
         """
         done = subprocess.run(
             [*self.command, "--progress", "plain", "--file", str(file), *arguments],
+            env=docker_environment(),
             capture_output=True,
             text=True,
             check=False,

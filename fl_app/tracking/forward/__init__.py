@@ -1,1 +1,1 @@
-"""The process that sends what the queue holds to one tracker: `python -m fl_app.tracking.forward`."""
+"""Sender process of one receiver: `python -m fl_app.tracking.forward`."""

@@ -1,4 +1,4 @@
-"""`python -m fl_app.tracking.forward RECEIVER QUEUE PARENT-PID`: send until nothing is left, and end."""
+"""`python -m fl_app.tracking.forward RECEIVER QUEUE PARENT-PID`: send until the queue is idle, then exit."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from fl_app.launchers.entry_point import end_with_parent
-from fl_app.tracking.forward.forwarding import Forwarding
+from fl_app.child_process import end_with_parent
+from fl_app.tracking.forward.forwarder import Forwarder
 from fl_app.tracking.forward.receiver import Receiver
+from fl_app.tracking.queue import TrackingQueue
 from fl_app.tracking.receivers import RECEIVERS
-from fl_app.tracking.sending import SHOW_STACK
+from fl_app.tracking.sender_supervisor import DUMP_TRACEBACK
 
 
 def main() -> int:
-    """Send."""
-    faulthandler.register(SHOW_STACK)
-    name, queue, parent = sys.argv[1:]
+    """Run the sender process."""
+    faulthandler.register(DUMP_TRACEBACK)
+    name, folder, parent = sys.argv[1:]
     end_with_parent(int(parent))
     module, _, attribute = RECEIVERS[name].partition(":")
-    receiver: Receiver = getattr(import_module(module), attribute)(Path(queue))
-    Forwarding(receiver, Path(queue)).run()
+    receiver: Receiver = getattr(import_module(module), attribute)(Path(folder))
+    Forwarder(receiver, TrackingQueue(Path(folder), [name])).run()
     return 0
 
 

@@ -1,4 +1,4 @@
-"""MLflow: one run a job, found again by the job's id: a second process goes on where a first one ended."""
+"""Receiver for MLflow: one run for each job, found by a tag with the job's id."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from fl_app.tracking.forward.receiver import NotTaken, Unreachable, key_of
+from fl_app.tracking.forward.receiver import RefusedError, UnavailableError, key_of
 from fl_app.tracking.points import AnyPoint, Kind, Scalar
 from fl_app.tracking.queue import QueuedJob
 
 JOB_TAG = "flarefleet.job_id"
 REQUEST_SECONDS = 10
-LONGEST_REQUEST_SECONDS = 20
-"""Whatever MLFLOW_HTTP_REQUEST_TIMEOUT says: the five questions that find or make a run must all be through
-before this process counts as one that hangs (`fl_app.tracking.sending.SILENT_SECONDS`)."""
-_FOR_GOOD = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE")
-_UNFIT_FOR_A_KEY = re.compile(r"[^A-Za-z0-9_\-. /:]")
+MAX_REQUEST_SECONDS = 20
+"""Upper bound of MLFLOW_HTTP_REQUEST_TIMEOUT. The five requests that find or create a run must end before the
+sender counts as stalled (`fl_app.tracking.sender_supervisor.STALLED_SECONDS`)."""
+_PERMANENT = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE")
+_INVALID_IN_KEY = re.compile(r"[^A-Za-z0-9_\-. /:]")
 _MAX_KEY, _MAX_PARAMETER, _MAX_TAG = 250, 6000, 5000
 _STATUS = {"FINISHED:COMPLETED": "FINISHED", "FINISHED:ABORTED": "KILLED"}
 
@@ -26,13 +26,13 @@ _T = TypeVar("_T")
 
 
 class MLflow:
-    """A tracking server, at MLFLOW_TRACKING_URI with the credentials that MLflow's own variables hold."""
+    """MLflow tracking server at MLFLOW_TRACKING_URI. MLflow's own variables hold the credentials."""
 
     name = "mlflow"
     batch = 1000
 
     def __init__(self, queue: Path) -> None:
-        _speak_up()
+        _limit_retries()
         from mlflow import MlflowClient
 
         self._client = MlflowClient()
@@ -41,7 +41,7 @@ class MLflow:
     def open(self, job: QueuedJob, run: str) -> str:
         """See `fl_app.tracking.forward.receiver.Receiver.open`."""
         if job.id not in self._runs:
-            self._runs[job.id] = run or _asking(lambda: self._find(job) or self._create(job))
+            self._runs[job.id] = run or _request(lambda: self._find(job) or self._create(job))
         return self._runs[job.id]
 
     def send(self, job: QueuedJob, run: str, points: Sequence[AnyPoint]) -> None:
@@ -50,14 +50,14 @@ class MLflow:
 
         metrics, parameters, tags = [], {}, {}
         for point in points:
-            key = _UNFIT_FOR_A_KEY.sub("_", key_of(job, point))[:_MAX_KEY]
+            key = _INVALID_IN_KEY.sub("_", key_of(job, point))[:_MAX_KEY]
             if isinstance(point, Scalar):
                 metrics.append(Metric(key, point.value, int(point.time * 1000), point.step))
             elif point.kind is Kind.PARAMETER:
                 parameters[key] = str(getattr(point, "value", ""))[:_MAX_PARAMETER]
             else:
                 tags[key] = str(getattr(point, "value", ""))[:_MAX_TAG]
-        _asking(
+        _request(
             lambda: self._client.log_batch(
                 run,
                 metrics=metrics,
@@ -66,9 +66,9 @@ class MLflow:
             )
         )
 
-    def end(self, job: QueuedJob, run: str) -> None:
-        """See `fl_app.tracking.forward.receiver.Receiver.end`."""
-        _asking(lambda: self._client.set_terminated(run, _STATUS.get(job.status, "FAILED")))
+    def close(self, job: QueuedJob, run: str) -> None:
+        """See `fl_app.tracking.forward.receiver.Receiver.close`."""
+        _request(lambda: self._client.set_terminated(run, _STATUS.get(job.status, "FAILED")))
         self._runs.pop(job.id, None)
 
     def _find(self, job: QueuedJob) -> str:
@@ -90,26 +90,26 @@ class MLflow:
         return str(found.experiment_id if found else self._client.create_experiment(name))
 
 
-def _speak_up() -> None:
-    """Let MLflow's client say at once that its server does not answer, whatever is set for this machine.
+def _limit_retries() -> None:
+    """Disable the retries of MLflow's client, whatever the environment says.
 
-    Its own retries would keep this process in one call for minutes, without a word; the queue tries again.
+    They would block this process for minutes; the forwarder retries, and reports that the server is away.
     """
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
-    wanted = os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", "")
-    seconds = int(wanted) if wanted.isdecimal() and int(wanted) else REQUEST_SECONDS
-    os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(min(seconds, LONGEST_REQUEST_SECONDS))
+    requested = os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", "")
+    seconds = int(requested) if requested.isdecimal() and int(requested) else REQUEST_SECONDS
+    os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(min(seconds, MAX_REQUEST_SECONDS))
 
 
-def _asking(question: Callable[[], _T]) -> _T:
+def _request(call: Callable[[], _T]) -> _T:
     from mlflow.exceptions import MlflowException
 
     try:
-        return question()
+        return call()
     except MlflowException as error:
         text = " ".join(str(error).split())[:500]
-        if error.error_code in _FOR_GOOD:
-            raise NotTaken(text) from error
-        raise Unreachable(text) from error
-    except OSError as error:  # what requests raises is one, too
-        raise Unreachable(str(error)) from error
+        if error.error_code in _PERMANENT:
+            raise RefusedError(text) from error
+        raise UnavailableError(text) from error
+    except OSError as error:  # includes the errors of requests
+        raise UnavailableError(str(error)) from error

@@ -1,4 +1,4 @@
-"""What a tracker must be able to do, and how it says that it cannot."""
+"""Interface of a receiver, which sends values to one kind of tracker."""
 
 from __future__ import annotations
 
@@ -9,50 +9,39 @@ from fl_app.tracking.points import AnyPoint
 from fl_app.tracking.queue import QueuedJob
 
 
-class Unreachable(Exception):  # noqa: N818 - its text is what a person reads
-    """The tracker does not answer, or cannot take anything now: to be tried again."""
+class UnavailableError(Exception):
+    """The tracker does not answer, or cannot accept values now; the call is retried."""
 
 
-class NotTaken(Exception):  # noqa: N818 - its text is what a person reads
-    """The tracker will never take this."""
+class RefusedError(Exception):
+    """The tracker will never accept these values."""
 
 
 class Receiver(Protocol):
-    """A tracker: one run a job, values prefixed with their site. Made when there is something to send."""
+    """A tracker with one run for each job. Every method raises UnavailableError or RefusedError."""
 
     name: str
     batch: int
-    """How many points it takes at once."""
+    """Maximum number of values in a call of `send`."""
 
     def open(self, job: QueuedJob, run: str) -> str:
-        """Begin or find the job's run, and return what the tracker calls it.
+        """Create or find the run of a job; return its name.
 
         Args:
             job: the job.
-            run: what an earlier `open` returned; empty at first.
-
-        Raises:
-            Unreachable, NotTaken
+            run: name that an earlier call returned; "" at the first call.
         """
         ...
 
     def send(self, job: QueuedJob, run: str, points: Sequence[AnyPoint]) -> None:
-        """Take points; the same ones may come twice.
-
-        Raises:
-            Unreachable, NotTaken
-        """
+        """Send values. The same values may be sent twice."""
         ...
 
-    def end(self, job: QueuedJob, run: str) -> None:
-        """Close the run of a job that has ended; all its points have been sent.
-
-        Raises:
-            Unreachable, NotTaken
-        """
+    def close(self, job: QueuedJob, run: str) -> None:
+        """Close the run of a job that has ended, after all its values were sent."""
         ...
 
 
 def key_of(job: QueuedJob, point: AnyPoint) -> str:
-    """SITE/TAG."""
+    """Return the key of a value at a tracker: SITE/TAG."""
     return f"{point.site or job.server}/{point.tag}"

@@ -1,1 +1,1 @@
-"""Jobs that are not the kit's, as a data scientist brings them: NVFlare's recipes with own scripts."""
+"""Tracking of jobs that use NVFlare's recipes with scripts of their own."""

@@ -1,6 +1,6 @@
-"""One MLflow server, one federation for all tests here and, for rows that need Flower, a second that has it.
+"""One MLflow server and one federation for all tests of this package; a second federation for Flower.
 
-The jobs of the table run side by side.
+The selected jobs are submitted together and run side by side.
 """
 
 from __future__ import annotations
@@ -12,21 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from deploy.session import AdminKit, AdminSession, open_session
+from deploy.session import AdminKit, open_session
 from fl_app.jobs.registry import find
 from tests.federation.federation import ADMIN, Federation, write_project
 from tests.federation.flower import FlowerFederation
 from tests.federation.tracked import mlflow_server
 from tests.federation.tracked.mlflow_server import MLflowServer
-from tests.federation.tracked.recipes import IN_FLOWERS_ENVIRONMENT, RECIPES, export
-from tests.federation.tracked.tracking import KEEP_DAYS, SITES, Row, Tracked
+from tests.federation.tracked.recipes import IN_FLOWERS_ENVIRONMENT, RECIPES, export, parameter_twice
+from tests.federation.tracked.tracking import KEEP_DAYS, SITES, Tracked, TrackedJob
 from tests.lacking import leave_out
-from tests.waiting import eventually
 
 
 @pytest.fixture(scope="package")
 def trackers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MLflowServer]:
-    """An MLflow server, which may still be starting."""
+    """Start an MLflow server, without waiting for it."""
     if not mlflow_server.PROGRAM.exists():
         leave_out("no MLflow server: python -m maintenance.ci_tools")
     server = MLflowServer(tmp_path_factory.mktemp("mlflow"))
@@ -39,7 +38,7 @@ def trackers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MLflowServer]
 
 @pytest.fixture(scope="package")
 def tracked(trackers: MLflowServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracked]:
-    """The federation is up."""
+    """Start the federation."""
     with _up(Federation, "tracked", trackers, tmp_path_factory.mktemp("tracking")) as found:
         yield found
 
@@ -48,7 +47,7 @@ def tracked(trackers: MLflowServer, tmp_path_factory: pytest.TempPathFactory) ->
 def tracked_with_flower(
     trackers: MLflowServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Tracked]:
-    """Another one, which has Flower."""
+    """Start a second federation, which has Flower."""
     with _up(FlowerFederation, "tracked-with-flower", trackers, tmp_path_factory.mktemp("flower")) as found:
         yield found
 
@@ -69,54 +68,49 @@ def _up(kind: type[Federation], name: str, mlflow: MLflowServer, folder: Path) -
     try:
         up = federation.flarefleet("up")
         assert up.returncode == 0, up.stderr
-        yield Tracked(federation, mlflow, folder / "wandb")
+        with open_session(AdminKit.read(federation.runtime.admin_kit(ADMIN))) as session:
+            yield Tracked(federation, session, mlflow, folder / "wandb")
     finally:
         federation.down()
 
 
-@pytest.fixture(scope="package")
-def session(tracked: Tracked) -> Iterator[AdminSession]:
-    with _session(tracked) as opened:
-        yield opened
-
-
-@contextmanager
-def _session(tracked: Tracked) -> Iterator[AdminSession]:
-    with open_session(AdminKit.read(tracked.federation.runtime.admin_kit(ADMIN))) as opened:
-        yield opened
-
-
 @pytest.fixture
-def submit_probe(session: AdminSession, tmp_path: Path) -> Callable[..., str]:
-    """Submits the kit's job `probe` and returns its id."""
+def submit_probe(tracked: Tracked, tmp_path: Path) -> Callable[..., str]:
+    """Submit the kit's job `probe`; return its id."""
 
     def submit(**parameters: float) -> str:
         probe = find("probe")
         probe.recipe(probe.parameters(**parameters), SITES).export(str(tmp_path))
-        return session.submit(tmp_path / "probe", uuid.uuid4().hex)
+        return tracked.session.submit(tmp_path / "probe", uuid.uuid4().hex)
 
     return submit
 
 
 @pytest.fixture(scope="package")
-def table(
-    tracked: Tracked,
-    tracked_with_flower: Tracked,
-    session: AdminSession,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[dict[str, Row]]:
-    """The table's jobs, all of which have completed."""
-    folder = tmp_path_factory.mktemp("table")
+def jobs(
+    request: pytest.FixtureRequest, tracked: Tracked, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, TrackedJob]:
+    """Submit `numpy` and the jobs of all selected tests; return them by name, without waiting for them."""
+    folder = tmp_path_factory.mktemp("jobs")
+    selected = [item for item in request.session.items if isinstance(item, pytest.Function)]
+    names = {item.callspec.params.get("name") for item in selected if hasattr(item, "callspec")}
     tracked.mlflow.wait()
-    with _session(tracked_with_flower) as session_with_flower:
-        rows = {}
-        for name in RECIPES:
-            flower = name in IN_FLOWERS_ENVIRONMENT
-            where, opened = (tracked_with_flower, session_with_flower) if flower else (tracked, session)
-            job = export(name, folder, where.mlflow.url, where.wandb)
-            rows[name] = Row(opened.submit(job, uuid.uuid4().hex), job, where, opened)
-        for name, row in rows.items():
-            eventually(lambda row=row: row.session.job(row.job_id).is_finished, 400, f"{name} has ended")
-            status = row.session.job(row.job_id).status
-            assert status == "FINISHED:COMPLETED", (name, status, row.session.error_logs(row.job_id))
-        yield rows
+    submitted = {}
+    for name in (name for name in RECIPES if name in names | {"numpy"}):
+        needs_flower = name in IN_FLOWERS_ENVIRONMENT
+        where = request.getfixturevalue("tracked_with_flower") if needs_flower else tracked
+        submitted[name] = TrackedJob.submit(export(name, folder, where.mlflow.url, where.wandb), where)
+    if any("parameter_twice_jobs" in item.fixturenames for item in selected):
+        for guard in (True, False):
+            job = parameter_twice(folder, tracked.mlflow.url, guard=guard)
+            submitted[job.name] = TrackedJob.submit(job, tracked)
+    return submitted
+
+
+@pytest.fixture(scope="package")
+def parameter_twice_jobs(jobs: dict[str, TrackedJob]) -> dict[bool, TrackedJob]:
+    """Return the ended jobs whose sites log a parameter twice to MLflow, by whether they have the guard."""
+    found = {True: jobs["parameter-twice"], False: jobs["stock-parameter-twice"]}
+    for job in found.values():
+        job.wait()
+    return found

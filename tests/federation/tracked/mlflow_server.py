@@ -1,26 +1,26 @@
-"""A real MLflow server that a test can start, stop and start again."""
+"""A real MLflow server that tests can stop and restart."""
 
 from __future__ import annotations
 
 import os
 import signal
 import subprocess
-import time
 import urllib.request
 from pathlib import Path
 
 from deploy.checkout import TOOLS
 from deploy.runtimes.ports import free_ports
+from tests.waiting import eventually
 
 PROGRAM = TOOLS / "mlflow" / "bin" / "mlflow"
 START_SECONDS = 180.0
 
 
 class MLflowServer:
-    """On a port of its own, with its database in `folder`.
+    """MLflow server on a free port.
 
     Args:
-        folder: kept over stop and start.
+        folder: folder of its database, which survives a restart.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -33,7 +33,7 @@ class MLflowServer:
         return f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
-        """Start it; see `wait`."""
+        """Start the server without waiting for it."""
         command = [
             *(PROGRAM, "server", "--host", "127.0.0.1", "--port", str(self._port), "--workers", "1"),
             *("--backend-store-uri", f"sqlite:///{self._folder / 'mlflow.db'}"),
@@ -50,20 +50,17 @@ class MLflowServer:
             )
 
     def wait(self) -> None:
-        """Return when it answers."""
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            assert self._process is not None
-            assert self._process.poll() is None, (self._folder / "mlflow.log").read_text()[-2000:]
-            try:
-                with urllib.request.urlopen(f"{self.url}/health", timeout=2):
-                    return
-            except OSError:
-                assert time.monotonic() < deadline, "MLflow does not answer"
-                time.sleep(0.2)
+        """Wait until the server answers."""
+        eventually(self._answers, START_SECONDS, "MLflow answers", tolerating=[OSError])
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, (self._folder / "mlflow.log").read_text()[-2000:]
+        with urllib.request.urlopen(f"{self.url}/health", timeout=2):
+            return True
 
     def stop(self) -> None:
-        """End it and its workers."""
+        """Stop the server and its workers."""
         if self._process is not None:
             os.killpg(self._process.pid, signal.SIGTERM)
             self._process.wait(30)

@@ -1,4 +1,4 @@
-"""A model of three numbers."""
+"""A model with three parameters."""
 
 from __future__ import annotations
 

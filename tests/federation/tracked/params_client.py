@@ -1,4 +1,4 @@
-"""A script that gives a parameter of the run twice, and another value the second time."""
+"""Training script that logs a parameter twice with different values; it does not train."""
 
 import nvflare.client as flare
 from nvflare.client.tracking import MLflowWriter

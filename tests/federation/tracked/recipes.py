@@ -1,4 +1,4 @@
-"""The rows of the table: each recipe with all three of NVFlare's own trackers."""
+"""Tracked jobs: one for each recipe, with NVFlare's three own receivers."""
 
 from __future__ import annotations
 
@@ -71,11 +71,11 @@ RECIPES: dict[str, Callable[[], Any]] = {
     made.__name__: made for made in (numpy, pytorch, fedprox, fedopt, cyclic, flower)
 }
 IN_FLOWERS_ENVIRONMENT = ("flower",)
-"""The rows whose federation must have Flower."""
+"""Recipes that need Flower in the federation."""
 
 
 def parameter_twice(into: Path, mlflow: str, *, guard: bool) -> Path:
-    """Write a job whose sites give MLflow a parameter twice, with the kit's guard or without."""
+    """Export a job whose sites log a parameter twice to MLflow, with the kit's guard or without."""
     name = "parameter-twice" if guard else "stock-parameter-twice"
     recipe = numpy_job(name, "", train_script=str(HERE / "params_client.py"))
     tracked(recipe, "mlflow", tracking_uri=mlflow)
@@ -86,7 +86,7 @@ def parameter_twice(into: Path, mlflow: str, *, guard: bool) -> Path:
 
 
 def export(name: str, into: Path, mlflow: str, wandb: Path) -> Path:
-    """Write the job `name` as NVFlare's own job folder, tracked by NVFlare's own receivers."""
+    """Export the job `name` with NVFlare's own receivers; return its folder."""
     from nvflare.recipe.utils import add_experiment_tracking
 
     recipe = RECIPES[name]()
@@ -107,6 +107,6 @@ def _torch() -> dict[str, Any]:
 
 
 def _find_modules_here() -> None:
-    """NVFlare packs a job's own modules under the names by which they are imported."""
+    """Import the modules of this folder by plain names, under which NVFlare packs them into the job."""
     if str(HERE) not in sys.path:
         sys.path.insert(0, str(HERE))

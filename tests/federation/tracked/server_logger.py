@@ -1,4 +1,4 @@
-"""A component of the server's that logs, as a server-side evaluation would."""
+"""Server component that logs a value, as a server-side evaluation would."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""W&B's own client and the kit's sender against a stand-in for its server that goes away in mid-job."""
+"""Tracking with W&B's client while a fake of its server is down for a part of the job."""
 
 from __future__ import annotations
 
@@ -7,43 +7,44 @@ from pathlib import Path
 import pytest
 
 from fl_app.tracking.points import Scalar
-from fl_app.tracking.queue import QueuedJob, TrackingQueue, totals_of
-from fl_app.tracking.sending import Sending
+from fl_app.tracking.queue import QueuedJob, TrackingQueue
+from fl_app.tracking.sender_supervisor import SenderSupervisor
+from tests.federation.tracked.tracking import is_removed
 from tests.federation.tracked.wandb_stand_in import WandBStandIn
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.federation
+pytestmark = [pytest.mark.federation, pytest.mark.extended]
 
 JOB = QueuedJob(id="4f1c", name="hospital", project="clinics", server="flare-server", started=1.0)
 
 
-def test_what_is_logged_while_wandb_is_away_is_there_when_it_is_back(
+def test_values_that_are_logged_while_wandb_is_down_arrive_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wandb = WandBStandIn()
     wandb.start()
     monkeypatch.setenv("WANDB_BASE_URL", wandb.url)
     monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
-    monkeypatch.setenv("WANDB_MODE", "online")  # the tests beside this one are offline
+    monkeypatch.setenv("WANDB_MODE", "online")  # other tests of this package set it to offline
     queue = TrackingQueue(tmp_path, ["wandb"])
     _log(queue, 0)
-    sender = Sending(queue, lambda _: "")
+    supervisor = SenderSupervisor(queue, lambda _: "")
     try:
-        eventually(lambda: wandb.history.get(JOB.id), 60, "the first value is there")
+        eventually(lambda: wandb.history.get(JOB.id), 60, "the first value has arrived")
         wandb.stop()
         _log(queue, 1, 2)
         queue.end(JOB.id, "FINISHED:COMPLETED")
-        eventually(lambda: totals_of(tmp_path, "wandb").trouble, 60, "that it is away is told")
+        eventually(lambda: queue.state("wandb").error, 60, "the error is recorded")
         wandb.start()
-        eventually(lambda: JOB.id in wandb.ended, 120, "the run has ended")
-        eventually(lambda: not (tmp_path / JOB.id).exists(), 30, "nothing is left in the queue")
+        eventually(lambda: JOB.id in wandb.ended, 120, "the run is closed")
+        eventually(lambda: is_removed(tmp_path, JOB.id), 30, "the job is removed from the queue")
     finally:
-        sender.close()
+        supervisor.close()
         wandb.stop()
 
     assert [step["site-1/loss"] for step in wandb.history[JOB.id]] == [0.0, 1.0, 2.0]
     assert wandb.ended == {JOB.id: 0}
-    assert (totals_of(tmp_path, "wandb").sent, totals_of(tmp_path, "wandb").failed) == (3, 0)
+    assert (queue.state("wandb").sent, queue.state("wandb").failed) == (3, 0)
 
 
 def _log(queue: TrackingQueue, *steps: int) -> None:

@@ -1,4 +1,4 @@
-"""The same with PyTorch."""
+"""Training script that logs a scalar, with PyTorch; it does not train."""
 
 import nvflare.client as flare
 import torch

@@ -1,8 +1,10 @@
-"""A federation that passes on what its jobs log, and what of it arrived where."""
+"""A federation with trackers, its jobs, and the values that arrived at each tracker."""
 
 from __future__ import annotations
 
+import sqlite3
 import uuid
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,24 +12,26 @@ from typing import Any
 from mlflow import MlflowClient
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from deploy.session import AdminSession
+from deploy.session import AdminSession, Job
+from fl_app.tracking.queue import DATABASE
 from tests.federation.federation import SERVER, Federation
 from tests.federation.tracked.mlflow_server import MLflowServer
 from tests.waiting import eventually
 
 SITES = ("site-1", "site-2")
 KEEP_DAYS = 30
-"""For which the server keeps event files."""
+"""Days for which the server keeps event files."""
 
 
 @dataclass(frozen=True)
 class Tracked:
-    """A federation that passes everything on to MLflow and to W&B."""
+    """A federation that sends all values to MLflow and W&B."""
 
     federation: Federation
+    session: AdminSession
     mlflow: MLflowServer
     wandb: Path
-    """Where NVFlare's own receiver puts W&B's files."""
+    """Folder of the W&B files that NVFlare's own receiver writes."""
 
     @property
     def event_files(self) -> Path:
@@ -46,11 +50,11 @@ class Tracked:
         return self.federation.run_folder.log(SERVER).read_text(encoding="utf-8")
 
     def kit_runs(self, job_id: str) -> list[Any]:
-        """The runs that the kit made of a job in MLflow."""
+        """Return the runs that the kit created for a job in MLflow."""
         return self.runs(self.federation.project.name, f"tags.`flarefleet.job_id` = '{job_id}'")
 
     def is_closed(self, job_id: str) -> bool:
-        """Whether everything of a job is in the kit's run."""
+        """Return whether the kit's run of a job is closed, so that it has all values."""
         runs = self.kit_runs(job_id)
         return bool(runs) and runs[0].info.status == "FINISHED"
 
@@ -60,34 +64,49 @@ class Tracked:
         return list(client.search_runs([found.experiment_id], which)) if found else []
 
     def history(self, run: Any, key: str) -> list[tuple[int, float]]:
-        """Each value of a metric, by step."""
+        """Return the values of a metric, sorted by step."""
         points = MlflowClient(self.mlflow.url).get_metric_history(run.info.run_id, key)
         return sorted((point.step, point.value) for point in points)
 
 
 @dataclass(frozen=True)
-class Row:
-    """A job of the table, and where it ran."""
+class TrackedJob:
+    """A submitted job."""
 
-    job_id: str
+    id: str
     folder: Path
-    """The job, as NVFlare's tools take it."""
+    """Exported job."""
     tracked: Tracked
-    session: AdminSession
 
-    def submit_again(self) -> str:
-        """The id of the same job, which has ended."""
-        job_id = self.session.submit(self.folder, uuid.uuid4().hex)
-        eventually(lambda: self.session.job(job_id).is_finished, 240, f"{self.folder.name} has ended again")
-        return job_id
+    @classmethod
+    def submit(cls, folder: Path, tracked: Tracked) -> TrackedJob:
+        return cls(tracked.session.submit(folder, uuid.uuid4().hex), folder, tracked)
+
+    def wait(self) -> Job:
+        """Wait until the job has ended; return it."""
+        session = self.tracked.session
+        eventually(lambda: session.job(self.id).is_finished, 400, f"{self.folder.name} has ended")
+        return session.job(self.id)
+
+    def completed(self) -> TrackedJob:
+        """Wait until the job has completed."""
+        job = self.wait()
+        assert job.status == "FINISHED:COMPLETED", (job, self.tracked.session.error_logs(self.id))
+        return self
+
+
+def is_removed(queue: Path, job_id: str) -> bool:
+    """Return whether a job is not in the queue."""
+    with closing(sqlite3.connect(queue / DATABASE)) as database:
+        return not database.execute("SELECT 1 FROM jobs WHERE id = ?", (job_id,)).fetchall()
 
 
 def scalars(folder: Path, tag: str) -> list[tuple[int, float]]:
-    """The values of a tag as TensorBoard reads them, however many files they are in."""
-    return [(event.step, event.value) for event in shown(folder).Scalars(tag)]
+    """Return the values of a tag as TensorBoard reads them from all event files."""
+    return [(event.step, event.value) for event in read_run(folder).Scalars(tag)]
 
 
-def shown(folder: Path) -> EventAccumulator:
+def read_run(folder: Path) -> EventAccumulator:
     run = EventAccumulator(
         str(folder), size_guidance={"scalars": 0, "images": 0, "tensors": 0, "histograms": 0}
     )

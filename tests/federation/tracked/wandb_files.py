@@ -1,8 +1,7 @@
-"""What lies in the files of W&B's offline runs: LevelDB's log format, a protocol buffer a record."""
+"""Reader of W&B's offline runs: LevelDB's log format with one protocol buffer for each record."""
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ FULL, FIRST, LAST = 1, 2, 4
 
 
 def logged_keys(folder: Path) -> dict[str, set[str]]:
-    """The keys that were logged, by the name of the file of the run."""
+    """Return the logged keys, by the file name of the run."""
     return {file.name: set(_keys(file)) for file in folder.rglob("*.wandb")}
 
 
@@ -39,9 +38,3 @@ def _records(data: bytes) -> Iterator[bytes]:
         parts = body if kind in (FULL, FIRST) else parts + body
         if kind in (FULL, LAST):
             yield parts
-
-
-if __name__ == "__main__":
-    import sys
-
-    print(json.dumps({name: sorted(keys) for name, keys in logged_keys(Path(sys.argv[1])).items()}))

@@ -1,4 +1,4 @@
-"""A W&B server on loopback that speaks the few calls with which its client sends a run."""
+"""Fake of W&B's server on loopback: the few requests with which W&B's client sends a run."""
 
 from __future__ import annotations
 
@@ -14,18 +14,14 @@ _PROJECT = {"id": "p", "name": "p", "entity": {"id": "e", "name": "lab"}}
 
 
 class WandBStandIn:
-    """Keeps the history of the runs that are sent to it.
+    """Stores the history of the runs that it receives."""
 
-    Args:
-        port: where it listens; a free one if 0.
-    """
-
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self) -> None:
         self.history: dict[str, list[dict[str, Any]]] = {}
-        """By run: what each step logged."""
+        """Logged values of each step, by run."""
         self.ended: dict[str, int] = {}
-        """By run: the exit code with which it ended."""
-        self.port = port
+        """Exit code of each closed run."""
+        self.port = 0
         self._server: ThreadingHTTPServer | None = None
 
     @property
@@ -33,7 +29,7 @@ class WandBStandIn:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Answer."""
+        """Start the server."""
         handler = type("Handler", (_Request,), {"wandb": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), handler)
         self._server.daemon_threads = True
@@ -41,21 +37,21 @@ class WandBStandIn:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def stop(self) -> None:
-        """Refuse every connection; what was kept stays."""
+        """Stop the server; the history remains."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
             self._server = None
 
     @property
-    def is_there(self) -> bool:
+    def is_running(self) -> bool:
         return self._server is not None
 
-    def take(self, run: str, document: dict[str, Any]) -> None:
-        """A part of a run's files."""
+    def store(self, run: str, document: dict[str, Any]) -> None:
+        """Store a part of a run's files."""
         if part := document.get("files", {}).get(HISTORY):
-            kept = self.history.setdefault(run, [])
-            kept[part["offset"] :] = [json.loads(line) for line in part["content"]]
+            history = self.history.setdefault(run, [])
+            history[part["offset"] :] = [json.loads(line) for line in part["content"]]
         if document.get("complete"):
             self.ended[run] = document["exitcode"]
 
@@ -69,26 +65,28 @@ class _Request(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self._body()
-        if not self.wandb.is_there:  # a connection from before it went
+        if not self.wandb.is_running:  # a connection that was open before the server stopped
             self.close_connection = True
             return
         if self.path.endswith("/file_stream"):
-            self.wandb.take(self.path.split("/")[-2], json.loads(body))
+            self.wandb.store(self.path.split("/")[-2], json.loads(body))
             self._answer({"limits": {}})
         elif self.path.endswith("/graphql"):
-            asked = json.loads(body)
-            self._answer({"data": self._asked(asked["query"], asked["variables"] or {})})
+            request = json.loads(body)
+            self._answer({"data": self._result(request["query"], request["variables"] or {})})
         else:
             self._answer({})
 
-    def _asked(self, query: str, given: dict[str, Any]) -> dict[str, Any]:
+    def _result(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
         called = re.search(r"\b(upsertBucket|createRunFiles|model)\(", query)
         match called.group(1) if called else "":
             case "upsertBucket":
-                bucket = {"id": "r", "name": given["name"], "historyLineCount": 0, "project": _PROJECT}
+                bucket = {"id": "r", "name": variables["name"], "historyLineCount": 0, "project": _PROJECT}
                 return {"upsertBucket": {"bucket": bucket, "inserted": True}}
             case "createRunFiles":
-                files = [{"name": name, "uploadUrl": f"{self.wandb.url}/files"} for name in given["files"]]
+                files = [
+                    {"name": name, "uploadUrl": f"{self.wandb.url}/files"} for name in variables["files"]
+                ]
                 return {"createRunFiles": {"runID": "r", "uploadHeaders": [], "files": files}}
             case "model":
                 return {"model": {**_PROJECT, "bucket": None}}
@@ -107,4 +105,4 @@ class _Request(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""

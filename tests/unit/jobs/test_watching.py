@@ -10,7 +10,7 @@ import pytest
 from deploy.session import watching
 from deploy.session.session import COMPLETED, RUNNING, SUBMITTED, Job
 from deploy.session.watching import poll_interval, watch
-from fl_app.jobs.progress import JobProgress
+from fl_app.telemetry.job_progress import JobProgress
 
 
 @pytest.mark.parametrize(

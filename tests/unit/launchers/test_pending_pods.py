@@ -9,8 +9,8 @@ from nvflare.fuel.f3.message import Message
 
 from deploy.session.display import site_text
 from deploy.session.session import _add_waiting_sites
-from fl_app.jobs.progress import JobProgress, SiteProgress
 from fl_app.launchers.pending_pods import STALE_SECONDS, PendingSites
+from fl_app.telemetry.job_progress import JobProgress, SiteProgress
 
 
 def report(sites: PendingSites, origin: str, payload: object) -> str:

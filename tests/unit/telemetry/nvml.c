@@ -1,6 +1,6 @@
-/* Stands in for NVIDIA's management library: what nvidia-ml-py calls for the metrics, and nothing else.
-   GPUS says what there is, a letter a GPU: o is well, l has fallen off the bus, u does not tell how busy it is, and
-   x falls off the bus after its first answer. */
+/* Fake of NVIDIA's management library: the functions that nvidia-ml-py calls for the kit's metrics.
+   GPUS has one letter for each GPU: o is healthy, l is lost, u does not support utilization, and x is lost after
+   its first response. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,9 +11,9 @@ typedef struct { unsigned gpu, memory; } Utilization;
 static char gpus[16];
 
 int nvmlInitWithFlags(unsigned flags) {
-  const char *there = getenv("GPUS");
-  if (!there) return DRIVER_NOT_LOADED;
-  strncpy(gpus, there, sizeof gpus - 1);
+  const char *letters = getenv("GPUS");
+  if (!letters) return DRIVER_NOT_LOADED;
+  strncpy(gpus, letters, sizeof gpus - 1);
   return SUCCESS;
 }
 
@@ -33,10 +33,10 @@ int nvmlDeviceGetMemoryInfo(char *gpu, Memory *memory) {
   return SUCCESS;
 }
 
-int nvmlDeviceGetUtilizationRates(char *gpu, Utilization *busy) {
+int nvmlDeviceGetUtilizationRates(char *gpu, Utilization *utilization) {
   if (*gpu == 'u') return NOT_SUPPORTED;
   if (*gpu == 'l') return GPU_IS_LOST;
   if (*gpu == 'x') *gpu = 'l';
-  *busy = (Utilization){.gpu = 62, .memory = 9};
+  *utilization = (Utilization){.gpu = 62, .memory = 9};
   return SUCCESS;
 }

@@ -1,11 +1,11 @@
-"""The telemetry port: what it answers, and that nothing a view does can take it down."""
+"""The telemetry port: its responses, and that errors of a view do not stop it."""
 
 from __future__ import annotations
 
 import http.client
 import json
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import closing
 
 import pytest
@@ -13,12 +13,12 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from fl_app.telemetry.endpoint import Endpoint
-from fl_app.telemetry.metrics import Identity, gauge_of
+from fl_app.telemetry.metrics import gauge_of
 from fl_app.telemetry.view import Starting
 
 
 class Fixed:
-    """A view that always says the same."""
+    """A view with fixed responses."""
 
     def __init__(self, unhealthy: str | None = None, not_ready: str | None = None) -> None:
         self._unhealthy, self._not_ready = unhealthy, not_ready
@@ -36,27 +36,13 @@ class Fixed:
 
 
 class Broken(Fixed):
-    """A view whose every question fails."""
+    """A view that raises errors."""
 
     def not_ready(self) -> str | None:
         raise RuntimeError("broken")
 
     def metrics(self) -> Iterable[Metric]:
         raise RuntimeError("broken")
-
-
-@pytest.fixture(scope="module")
-def shared_endpoint() -> Iterator[Endpoint]:
-    endpoint = Endpoint("127.0.0.1", 0)
-    endpoint.identify(Identity("site-1", "client", {"own": 1234.0}, project="hospitals"))
-    yield endpoint
-    endpoint.close()
-
-
-@pytest.fixture
-def endpoint(shared_endpoint: Endpoint) -> Endpoint:
-    shared_endpoint.view, shared_endpoint.was_ready = Starting(), False
-    return shared_endpoint
 
 
 def get(endpoint: Endpoint, path: str, method: str = "GET") -> tuple[int, str]:
@@ -71,17 +57,17 @@ def metrics(endpoint: Endpoint) -> dict[str, float]:
     return {sample.name: sample.value for family in families for sample in family.samples}
 
 
-def test_a_starting_parent_is_healthy_and_not_ready_and_says_what_it_waits_for(endpoint: Endpoint) -> None:
-    endpoint.view = Starting("it waits for flare-server")
+def test_a_starting_parent_is_healthy_and_not_ready_with_a_reason(endpoint: Endpoint) -> None:
+    endpoint.view = Starting("waiting for flare-server")
 
     assert get(endpoint, "/healthz")[0] == 200
     status, body = get(endpoint, "/readyz")
     assert status == 503
-    assert json.loads(body) == {"ready": False, "reason": "it waits for flare-server", "starting": True}
+    assert json.loads(body) == {"ready": False, "reason": "waiting for flare-server", "starting": True}
     assert metrics(endpoint)["nvflare_up"] == 0
 
 
-def test_a_parent_that_was_ready_once_is_not_starting_any_more(endpoint: Endpoint) -> None:
+def test_a_parent_that_was_ready_before_is_not_starting(endpoint: Endpoint) -> None:
     endpoint.view = Fixed()
     assert get(endpoint, "/readyz") == (200, '{"ready": true}\n')
 
@@ -90,13 +76,13 @@ def test_a_parent_that_was_ready_once_is_not_starting_any_more(endpoint: Endpoin
     assert json.loads(get(endpoint, "/readyz")[1])["starting"] is False
 
 
-def test_an_unhealthy_parent_says_why(endpoint: Endpoint) -> None:
+def test_an_unhealthy_parent_returns_the_reason(endpoint: Endpoint) -> None:
     endpoint.view = Fixed(unhealthy="no heartbeat")
 
     assert get(endpoint, "/healthz") == (503, '{"healthy": false, "reason": "no heartbeat"}\n')
 
 
-def test_metrics_carry_whose_they_are(endpoint: Endpoint) -> None:
+def test_metrics_have_the_labels_of_the_parent(endpoint: Endpoint) -> None:
     endpoint.view = Fixed()
 
     text = get(endpoint, "/metrics")[1]
@@ -109,7 +95,7 @@ def test_metrics_carry_whose_they_are(endpoint: Endpoint) -> None:
     assert metrics(endpoint)["nvflare_up"] == 1
 
 
-def test_a_view_that_fails_is_counted_and_spoils_nothing_else(endpoint: Endpoint) -> None:
+def test_errors_of_a_view_are_counted_and_do_not_affect_other_metrics(endpoint: Endpoint) -> None:
     endpoint.view = Broken()
 
     found = metrics(endpoint)
@@ -126,7 +112,7 @@ def test_other_paths_are_not_found(endpoint: Endpoint, path: str) -> None:
     assert get(endpoint, path)[0] == 404
 
 
-def test_a_query_changes_nothing(endpoint: Endpoint) -> None:
+def test_a_query_string_is_ignored(endpoint: Endpoint) -> None:
     assert get(endpoint, "/healthz?x=1")[0] == 200
 
 
@@ -135,13 +121,13 @@ def test_other_methods_are_refused(endpoint: Endpoint) -> None:
     assert get(endpoint, "/healthz", "PUT")[0] == 501
 
 
-def test_rubbish_does_not_take_it_down(endpoint: Endpoint) -> None:
+def test_an_invalid_request_does_not_stop_the_server(endpoint: Endpoint) -> None:
     with socket.create_connection(("127.0.0.1", endpoint.port)) as connection:
         connection.sendall(b"\x16\x03\x01\x00\xff" * 100 + b"\r\n\r\n")
 
     assert get(endpoint, "/healthz")[0] == 200
 
 
-def test_a_taken_port_is_an_error_at_once(endpoint: Endpoint) -> None:
+def test_a_port_in_use_is_an_error(endpoint: Endpoint) -> None:
     with pytest.raises(OSError, match="in use"):
         Endpoint("127.0.0.1", endpoint.port)

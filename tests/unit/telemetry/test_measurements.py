@@ -1,4 +1,4 @@
-"""What a job process measures: the latest values are sent, once, and it stays within its bounds."""
+"""Metrics of a job process: only the latest values are pushed, once, and within limits."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import pytest
 
 from fl_app.telemetry import measurements as measurements_module
 from fl_app.telemetry.catalogue import JOBS
-from fl_app.telemetry.documents import LABEL_LENGTH, MetricsDocument
-from fl_app.telemetry.intake import MAX_DOCUMENT_BYTES
-from fl_app.telemetry.measurements import PARTICIPANTS, TAGS, Measurements
+from fl_app.telemetry.documents import MAX_LABEL, MetricsDocument
+from fl_app.telemetry.measurements import MAX_SITES, MAX_TAGS, Measurements
 from fl_app.telemetry.push import Outcome
+from fl_app.telemetry.push_gateway import MAX_DOCUMENT_BYTES
 
 
 @pytest.fixture
@@ -20,8 +20,8 @@ def measured() -> Measurements:
     return Measurements()
 
 
-def sent(measured: Measurements, outcome: Outcome = Outcome.TAKEN) -> dict[str, Any]:
-    """The next document, after it was settled."""
+def sent(measured: Measurements, outcome: Outcome = Outcome.ACCEPTED) -> dict[str, Any]:
+    """Return the next document, and settle it."""
     document = measured.next()
     assert document is not None
     MetricsDocument.model_validate_json(document)
@@ -29,7 +29,7 @@ def sent(measured: Measurements, outcome: Outcome = Outcome.TAKEN) -> dict[str, 
     return dict(json.loads(document))
 
 
-def test_there_is_nothing_to_send_until_something_changes(measured: Measurements) -> None:
+def test_there_is_no_document_until_a_value_changes(measured: Measurements) -> None:
     assert measured.next() is None
     measured.set("job_round", 1)
     assert sent(measured)["values"] == [["job_round", [], 1.0]]
@@ -43,16 +43,16 @@ def test_only_the_latest_value_is_sent(measured: Measurements) -> None:
     assert sent(measured)["values"] == [["training_metric", ["site-1", "loss"], 99.0]]
 
 
-def test_what_was_not_taken_is_sent_again_as_it_is_then(measured: Measurements) -> None:
+def test_a_retry_sends_the_current_values(measured: Measurements) -> None:
     measured.set("job_round", 1)
     measured.set("job_rounds", 5)
-    sent(measured, Outcome.LATER)
+    sent(measured, Outcome.RETRY)
     measured.set("job_round", 2)
 
     assert sent(measured)["values"] == [["job_round", [], 2.0], ["job_rounds", [], 5.0]]
 
 
-def test_counters_count_on(measured: Measurements) -> None:
+def test_a_counter_continues_after_it_was_sent(measured: Measurements) -> None:
     measured.add("model_sent_bytes_total", 10)
     sent(measured)
     measured.add("model_sent_bytes_total", 5)
@@ -64,56 +64,56 @@ def test_counters_count_on(measured: Measurements) -> None:
     assert values == [["model_sent_bytes_total", [], 15.0], ["training_steps_total", ["site-1"], 7.0]]
 
 
-def test_a_histogram_counts_in_its_buckets(measured: Measurements) -> None:
+def test_a_histogram_counts_observations_in_buckets(measured: Measurements) -> None:
     for seconds in (0.05, 0.1, 0.2, 1e9):
         measured.observe("round_duration_seconds", seconds)
 
     name, labels, counts, total = sent(measured)["distributions"][0]
 
     assert (name, labels, total) == ("round_duration_seconds", [], pytest.approx(1e9 + 0.35))
-    assert (counts[0], counts[1], counts[-1], sum(counts)) == (2, 1, 1, 4), "a bound belongs to its bucket"
+    assert (counts[0], counts[1], counts[-1], sum(counts)) == (2, 1, 1, 4), "a bound is part of its bucket"
     assert len(counts) == len(JOBS["round_duration_seconds"].buckets) + 1
 
 
-def test_a_site_has_so_many_tags_and_takes_none_from_others(measured: Measurements) -> None:
-    for tag in range(TAGS + 5):
+def test_the_tags_of_each_site_are_limited(measured: Measurements) -> None:
+    for tag in range(MAX_TAGS + 5):
         measured.set("training_metric", tag, "site-1", f"tag-{tag}")
     measured.set("training_metric", 1, "site-2", "loss")
     measured.set("training_metric", 7, "site-1", "tag-0")
 
     document = sent(measured)
 
-    assert len(document["values"]) == TAGS + 1
+    assert len(document["values"]) == MAX_TAGS + 1
     assert document["dropped"] == {"room": 5}
     assert ["training_metric", ["site-1", "tag-0"], 7.0] in document["values"]
     measured.set("job_round", 1)
-    assert sent(measured)["dropped"] == {}, "said once"
+    assert sent(measured)["dropped"] == {}, "reported once"
 
 
-def test_what_was_dropped_is_said_again_if_nobody_heard_it(
+def test_dropped_values_are_reported_again_after_a_retry(
     measured: Measurements, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measurements_module, "KINDS", 1)
+    monkeypatch.setattr(measurements_module, "MAX_LABEL_VALUES", 1)
     measured.add("job_errors_total", 1, "fatal")
     measured.add("job_errors_total", 1, "other")
-    assert sent(measured, Outcome.LATER)["dropped"] == {"room": 1}
+    assert sent(measured, Outcome.RETRY)["dropped"] == {"room": 1}
 
     assert sent(measured)["dropped"] == {"room": 1}
 
 
-def test_a_thousand_sites_with_a_hundred_tags_go_in_documents_that_a_parent_takes(
+def test_documents_do_not_exceed_the_size_that_a_parent_accepts(
     measured: Measurements,
 ) -> None:
-    long = "x" * LABEL_LENGTH
+    long = "x" * MAX_LABEL
     for site in range(40):
-        for tag in range(TAGS):
+        for tag in range(MAX_TAGS):
             measured.set("training_metric", 1 / 3, f"{site}{long}", f"{tag}{long}")
 
     number = 0
     while (document := measured.next()) is not None:
         assert len(document) < MAX_DOCUMENT_BYTES
         number += len(json.loads(document)["values"])
-        measured.settle(Outcome.TAKEN)
+        measured.settle(Outcome.ACCEPTED)
 
-    assert number == 40 * TAGS
-    assert PARTICIPANTS > 1000
+    assert number == 40 * MAX_TAGS
+    assert MAX_SITES > 1000

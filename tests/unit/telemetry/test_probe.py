@@ -1,22 +1,13 @@
-"""The probe of a container: the answer as an exit code, the reason in words."""
+"""The probe of a container: exit status and reason."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 
-import pytest
-
+from deploy.runtimes.ports import free_ports
 from fl_app.telemetry.endpoint import Endpoint
 from fl_app.telemetry.view import Starting
-
-
-@pytest.fixture
-def endpoint() -> Iterator[Endpoint]:
-    endpoint = Endpoint("127.0.0.1", 0)
-    yield endpoint
-    endpoint.close()
 
 
 def probe(port: int, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -29,23 +20,20 @@ def probe(port: int, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_not_ready_with_the_reason(endpoint: Endpoint) -> None:
-    endpoint.view = Starting("it waits for flare-server")
+def test_a_parent_that_is_not_ready_exits_1_with_the_reason(endpoint: Endpoint) -> None:
+    endpoint.view = Starting("waiting for flare-server")
 
     answer = probe(endpoint.port)
 
-    assert (answer.returncode, answer.stdout) == (1, "it waits for flare-server\n")
+    assert (answer.returncode, answer.stdout) == (1, "waiting for flare-server\n")
 
 
-def test_healthy(endpoint: Endpoint) -> None:
+def test_a_healthy_parent_exits_0(endpoint: Endpoint) -> None:
     assert probe(endpoint.port, "healthz").returncode == 0
 
 
-def test_nobody_there(endpoint: Endpoint) -> None:
-    port = endpoint.port
-    endpoint.close()
-
-    answer = probe(port)
+def test_a_parent_that_does_not_answer_exits_1() -> None:
+    answer = probe(free_ports(1)[0])
 
     assert answer.returncode == 1
     assert "does not answer" in answer.stdout

@@ -1,11 +1,13 @@
-"""The job's side of pushing: nothing waits, nothing grows without bound, and what can be sent is sent."""
+"""The pusher of a job process: order, retries, refusals and the timeout of a flush."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -14,34 +16,36 @@ from deploy.runtimes.ports import free_ports
 from fl_app.telemetry import push
 from fl_app.telemetry.access import push_environment
 from fl_app.telemetry.endpoint import Endpoint
-from fl_app.telemetry.push import Outcome, Pusher, Queue
-from tests.unit.telemetry.pushing import Notes, begun_anew
+from fl_app.telemetry.push import Outcome, Pusher
+from tests.unit.telemetry.pushing import Notes
 
 
-@pytest.fixture(scope="module")
-def shared_endpoint() -> Iterator[Endpoint]:
-    endpoint = Endpoint("127.0.0.1", 0)
-    yield endpoint
-    endpoint.close()
+class Queue:
+    """An outbox in memory."""
 
+    kind = "notes"
 
-@pytest.fixture
-def endpoint(shared_endpoint: Endpoint) -> Endpoint:
-    return begun_anew(shared_endpoint)
+    def __init__(self) -> None:
+        self.documents: deque[bytes] = deque()
+        self.refused = 0
 
+    def put(self, document: object) -> None:
+        self.documents.append(json.dumps(document).encode())
 
-@pytest.fixture
-def notes(endpoint: Endpoint) -> Notes:
-    notes = Notes()
-    endpoint.intake.register(notes)
-    return notes
+    def next(self) -> bytes | None:
+        return self.documents[0] if self.documents else None
+
+    def settle(self, outcome: Outcome) -> None:
+        if outcome is not Outcome.RETRY:
+            self.documents.popleft()
+        self.refused += outcome is Outcome.REFUSED
 
 
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[dict[str, str]], Pusher]]:
-    """Starts pushers that look more often."""
+    """Start pushers with short intervals."""
     monkeypatch.setattr(push, "INTERVAL_SECONDS", 0.02)
-    monkeypatch.setattr(push, "LONGEST_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(push, "MAX_INTERVAL_SECONDS", 0.1)
     started: list[Pusher] = []
 
     def start_one(environment: dict[str, str]) -> Pusher:
@@ -53,37 +57,37 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[dict[str, str]]
         pusher.close()
 
 
-def test_documents_arrive_in_their_order(notes: Notes, start: Callable[[dict[str, str]], Pusher]) -> None:
-    pusher, queue = start(push_environment("job-1")), Queue("notes")
+def test_documents_arrive_in_order(notes: Notes, start: Callable[[dict[str, str]], Pusher]) -> None:
+    pusher, queue = start(push_environment("job-1")), Queue()
     pusher.attach(queue)
 
     for number in range(20):
-        assert queue.put({"text": str(number)})
+        queue.put({"text": str(number)})
 
     assert pusher.flush(5)
-    assert notes.taken == [("job-1", str(number)) for number in range(20)]
-    assert len(queue) == 0
+    assert notes.accepted == [("job-1", str(number)) for number in range(20)]
+    assert len(queue.documents) == 0
 
 
-def test_what_is_refused_is_counted_and_holds_nothing_up(
+def test_a_refused_document_does_not_block_the_next(
     notes: Notes, start: Callable[[dict[str, str]], Pusher]
 ) -> None:
-    pusher, queue = start(push_environment("job-1")), Queue("notes")
+    pusher, queue = start(push_environment("job-1")), Queue()
     pusher.attach(queue)
 
-    queue.put({"rubbish": 1})
-    queue.put({"text": "good"})
+    queue.put({"invalid": 1})
+    queue.put({"text": "valid"})
 
     assert pusher.flush(5)
-    assert queue.dropped == 1
-    assert notes.taken == [("job-1", "good")]
+    assert queue.refused == 1
+    assert notes.accepted == [("job-1", "valid")]
 
 
-def test_what_waits_while_the_parent_is_silent_is_sent_later(
+def test_documents_are_sent_when_the_parent_answers_again(
     start: Callable[[dict[str, str]], Pusher],
 ) -> None:
     port = free_ports(1)[0]
-    queue, arrived = Queue("notes"), threading.Event()
+    queue, arrived = Queue(), threading.Event()
     early = Endpoint("127.0.0.1", port)
     pusher = start(push_environment("job-1"))
     early.close()
@@ -97,50 +101,40 @@ def test_what_waits_while_the_parent_is_silent_is_sent_later(
             return super().accept(job_id, document)
 
     late = Endpoint("127.0.0.1", port)
-    late.intake = early.intake  # the same parent, back after a while
-    late.intake.register(Answering())
+    late.gateway = early.gateway  # the same tokens
+    late.gateway.register(Answering())
 
     assert arrived.wait(5)
     late.close()
 
 
-def test_flush_waits_no_longer_than_told(start: Callable[[dict[str, str]], Pusher]) -> None:
-    with_nobody = {"FLARE_PUSH_URL": f"http://127.0.0.1:{free_ports(1)[0]}/push", "FLARE_PUSH_TOKEN": "x"}
-    pusher, queue = start(with_nobody), Queue("notes")
+def test_flush_returns_after_its_timeout(start: Callable[[dict[str, str]], Pusher]) -> None:
+    environment = {"FLARE_PUSH_URL": f"http://127.0.0.1:{free_ports(1)[0]}/push", "FLARE_PUSH_TOKEN": "x"}
+    pusher, queue = start(environment), Queue()
     pusher.attach(queue)
     queue.put({"text": "lost"})
 
     assert pusher.flush(0.1) is False
-    assert len(queue) == 1
+    assert len(queue.documents) == 1
 
 
-def test_a_full_queue_drops_what_comes_and_counts_it() -> None:
-    queue = Queue("notes", limit=100)
-
-    taken = [queue.put({"text": "x" * 20}) for _ in range(5)]
-
-    assert taken == [True, True, True, False, False]
-    assert (queue.dropped, len(queue)) == (2, 3)
-    queue.next()
-    queue.settle(Outcome.TAKEN)
-    assert queue.put({"text": "x" * 20})
-
-
-def test_an_outbox_that_fails_harms_nobody(notes: Notes, start: Callable[[dict[str, str]], Pusher]) -> None:
+def test_an_error_in_an_outbox_does_not_affect_others(
+    notes: Notes, start: Callable[[dict[str, str]], Pusher]
+) -> None:
     class Broken(Queue):
         def next(self) -> bytes | None:
             raise RuntimeError("broken")
 
-    pusher, queue = start(push_environment("job-1")), Queue("notes")
+    pusher, queue = start(push_environment("job-1")), Queue()
     pusher.attach(queue)
-    pusher.attach(Broken("notes"))
-    queue.put({"text": "good"})
+    pusher.attach(Broken())
+    queue.put({"text": "valid"})
 
     assert not pusher.flush(2)
-    assert notes.taken == [("job-1", "good")]
+    assert notes.accepted == [("job-1", "valid")]
 
 
-def test_what_a_job_starts_does_not_inherit_its_token() -> None:
+def test_child_processes_of_a_job_do_not_inherit_its_token() -> None:
     code = (
         "import os; from fl_app.telemetry.push import job_pusher; "
         "assert job_pusher() is job_pusher() is not None; assert 'FLARE_PUSH_TOKEN' not in os.environ"
@@ -150,7 +144,7 @@ def test_what_a_job_starts_does_not_inherit_its_token() -> None:
     subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=60)
 
 
-def test_without_a_parent_there_is_nothing_to_push_to(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_telemetry_there_is_no_pusher(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FLARE_PUSH_URL", raising=False)
 
     assert push.job_pusher() is None

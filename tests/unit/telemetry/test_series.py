@@ -1,4 +1,4 @@
-"""The series of jobs: what is pushed is shown under the right names, and is bounded, and goes."""
+"""Series of jobs: labels, limits, formats and expiry of pushed values."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from pydantic import ValidationError
 
 from fl_app.telemetry import series as series_module
 from fl_app.telemetry.catalogue import JOBS
-from fl_app.telemetry.documents import CHANGES, LABEL_LENGTH, MetricsDocument
+from fl_app.telemetry.documents import MAX_CHANGES, MAX_LABEL, MetricsDocument
 from fl_app.telemetry.metrics import Identity
-from fl_app.telemetry.roster import Roster
+from fl_app.telemetry.parent_jobs import ParentJobs
 from fl_app.telemetry.series import JobSeries
 
 ROUNDS = JOBS["round_duration_seconds"]
 
 
 class Parent:
-    """The part of a parent that keeps its jobs' series; its clock is the test's."""
+    """The job series of a parent, with a clock that the test sets."""
 
     def __init__(self, role: str = "server", kept: float = 600.0) -> None:
         self.now = 1000.0
         self.running: set[str] = set()
         self.dropped: dict[str, int] = {}
-        self.roster = Roster(kept, clock=lambda: self.now)
-        self.roster.running = lambda: self.running
+        self.jobs = ParentJobs(kept, clock=lambda: self.now)
+        self.jobs.running = lambda: self.running
         name = "flare-server" if role == "server" else "site-1"
-        self.series = JobSeries(Identity(name, role, project="hospitals"), self.roster, self._drop)
+        self.series = JobSeries(Identity(name, role, project="hospitals"), self.jobs, self._drop)
 
     def _drop(self, reason: str, number: int) -> None:
         self.dropped[reason] = self.dropped.get(reason, 0) + number
 
     def launch(self, job_id: str, name: str) -> None:
-        self.roster.launched(job_id, name)
+        self.jobs.launched(job_id, name)
         self.running.add(job_id)
 
-    def end(self, job_id: str, result: str | None = "completed") -> None:
+    def end(self, job_id: str, result: str = "completed") -> None:
         self.running.discard(job_id)
-        self.roster.ended(job_id, result)
+        self.jobs.ended(job_id, result)
 
     def push(self, job_id: str, *values: list[Any], **more: Any) -> int:
         document = {"values": values, **more}
@@ -60,7 +60,7 @@ class Parent:
                     return sample.value
         return None
 
-    def jobs(self) -> set[str]:
+    def job_labels(self) -> set[str]:
         return {sample.labels["job"] for family in self.families() for sample in family.samples}
 
 
@@ -71,7 +71,7 @@ def parent() -> Parent:
     return parent
 
 
-def test_a_pushed_value_has_the_labels_of_its_parent_and_the_name_of_its_job(parent: Parent) -> None:
+def test_a_pushed_value_has_the_labels_of_its_parent_and_job(parent: Parent) -> None:
     parent.push("id-1", ["job_round", [], 3])
 
     family = next(family for family in parent.families() if family.name == "nvflare_job_round")
@@ -81,7 +81,7 @@ def test_a_pushed_value_has_the_labels_of_its_parent_and_the_name_of_its_job(par
     ]
 
 
-def test_a_later_value_replaces_the_one_before(parent: Parent) -> None:
+def test_a_later_value_replaces_the_previous_one(parent: Parent) -> None:
     parent.push("id-1", ["job_round", [], 1], ["job_round", [], 2])
     parent.push("id-1", ["job_round", [], 3])
 
@@ -89,14 +89,14 @@ def test_a_later_value_replaces_the_one_before(parent: Parent) -> None:
     assert len([family for family in parent.families() if family.name == "nvflare_job_round"]) == 1
 
 
-def test_on_the_server_a_training_metric_is_of_the_site_that_logged_it(parent: Parent) -> None:
+def test_on_the_server_a_training_metric_has_the_label_of_the_site_that_logged_it(parent: Parent) -> None:
     parent.push("id-1", ["training_metric", ["site-7", "loss"], 0.5], ["training_metric", ["", "best"], 1])
 
     assert parent.value("nvflare_training_metric", site="site-7", role="server", tag="loss") == 0.5
     assert parent.value("nvflare_training_metric", site="flare-server", role="server", tag="best") == 1
 
 
-def test_a_sites_job_cannot_speak_for_another_site() -> None:
+def test_a_job_of_a_site_cannot_report_for_another_site() -> None:
     parent = Parent(role="client")
     parent.launch("id-1", "hospital")
 
@@ -106,7 +106,7 @@ def test_a_sites_job_cannot_speak_for_another_site() -> None:
     assert parent.value("nvflare_training_metric", site="site-7") is None
 
 
-def test_a_histogram_is_cumulated_and_says_count_and_sum(parent: Parent) -> None:
+def test_a_histogram_is_cumulative_and_has_count_and_sum(parent: Parent) -> None:
     counts = [0] * len(ROUNDS.buckets) + [1]
     counts[3] = 2
 
@@ -121,7 +121,7 @@ def test_a_histogram_is_cumulated_and_says_count_and_sum(parent: Parent) -> None
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.5, 1e300, 0.1])
-def test_every_number_comes_out_as_it_went_in(parent: Parent, value: float) -> None:
+def test_every_number_is_exposed_unchanged(parent: Parent, value: float) -> None:
     parent.push("id-1", ["training_metric", ["site-1", "loss"], value])
 
     assert repr(parent.value("nvflare_training_metric")) == repr(value)
@@ -130,7 +130,7 @@ def test_every_number_comes_out_as_it_went_in(parent: Parent, value: float) -> N
 @pytest.mark.parametrize(
     "tag", ['a"b', "a\\b", "a\nb", 'x"} 1\nnvflare_up{site="y', "ü€😀", "", "\\n", "\r\0"]
 )
-def test_no_label_can_break_out_of_its_quotes(parent: Parent, tag: str) -> None:
+def test_label_values_are_escaped(parent: Parent, tag: str) -> None:
     parent.push("id-1", ["training_metric", ["site-1", tag], 1])
 
     for open_metrics in (False, True):
@@ -156,7 +156,7 @@ def test_every_metric_of_a_job_has_its_type_and_unit_in_both_formats(parent: Par
     assert len(parent.families()) == len(JOBS)
 
 
-def test_the_id_of_a_job_is_told_while_it_is_active_only(parent: Parent) -> None:
+def test_the_id_of_a_job_is_shown_only_while_the_job_is_active(parent: Parent) -> None:
     parent.push("id-1", ["job_round", [], 1])
     assert parent.value("nvflare_job_info", job="hospital", job_id="id-1") == 1
 
@@ -166,41 +166,41 @@ def test_the_id_of_a_job_is_told_while_it_is_active_only(parent: Parent) -> None
     assert parent.value("nvflare_job_round") == 1
 
 
-def test_a_finished_jobs_series_stay_for_the_set_time_and_then_go(parent: Parent) -> None:
+def test_the_series_of_a_finished_job_expire(parent: Parent) -> None:
     parent.push("id-1", ["job_round", [], 1])
     parent.end("id-1")
 
     parent.now += 600
-    assert parent.jobs() == {"hospital"}
+    assert parent.job_labels() == {"hospital"}
     parent.now += 1
-    assert parent.jobs() == set()
+    assert parent.job_labels() == set()
     assert parent.push("id-1", ["job_round", [], 2]) == 1
-    assert parent.jobs() == set()
+    assert parent.job_labels() == set()
 
 
-def test_a_job_that_vanished_without_a_word_goes_too(parent: Parent) -> None:
+def test_the_series_of_a_job_whose_end_was_not_reported_expire(parent: Parent) -> None:
     parent.push("id-1", ["job_round", [], 1])
-    assert parent.jobs() == {"hospital"}
+    assert parent.job_labels() == {"hospital"}
     parent.running.clear()
-    parent.jobs()
+    parent.job_labels()
 
     parent.now += 601
 
-    assert parent.jobs() == set()
+    assert parent.job_labels() == set()
 
 
-def test_a_job_that_never_began_to_run_goes_too(parent: Parent) -> None:
+def test_the_series_of_a_job_that_never_ran_expire(parent: Parent) -> None:
     parent.running.clear()
     parent.push("id-1", ["job_round", [], 1])
     parent.now += 59
-    parent.jobs()
+    parent.job_labels()
     parent.now += 600
-    assert parent.jobs() == {"hospital"}
+    assert parent.job_labels() == {"hospital"}
     parent.now += 700
-    assert parent.jobs() == set()
+    assert parent.job_labels() == set()
 
 
-def test_a_new_job_of_the_same_name_takes_over_from_a_finished_one(parent: Parent) -> None:
+def test_a_new_job_replaces_a_finished_one_of_the_same_name(parent: Parent) -> None:
     parent.push("id-1", ["job_round", [], 9], ["round_sites", [], 2])
     parent.end("id-1")
 
@@ -211,7 +211,7 @@ def test_a_new_job_of_the_same_name_takes_over_from_a_finished_one(parent: Paren
     assert parent.value("nvflare_round_sites") is None
 
 
-def test_two_jobs_of_one_name_do_not_mix(parent: Parent) -> None:
+def test_two_active_jobs_of_one_name_have_different_labels(parent: Parent) -> None:
     parent.launch("id-2", "hospital")
     parent.push("id-1", ["job_round", [], 1])
     parent.push("id-2", ["job_round", [], 2])
@@ -220,10 +220,10 @@ def test_two_jobs_of_one_name_do_not_mix(parent: Parent) -> None:
     assert parent.value("nvflare_job_round", job="hospital~2") == 2
 
 
-def test_what_has_no_room_is_dropped_and_what_is_there_stays_up_to_date(
+def test_series_beyond_the_limit_are_dropped_and_existing_series_are_updated(
     parent: Parent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(series_module, "SERIES_OF_JOB", 10)
+    monkeypatch.setattr(series_module, "MAX_SERIES_PER_JOB", 10)
 
     without_room = parent.push("id-1", *(["training_metric", ["s", str(tag)], 0] for tag in range(15)))
 
@@ -232,15 +232,15 @@ def test_what_has_no_room_is_dropped_and_what_is_there_stays_up_to_date(
     assert parent.value("nvflare_training_metric", tag="3") == 7
 
 
-def test_all_jobs_together_are_bounded(parent: Parent, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(series_module, "SERIES", 10)
+def test_the_series_of_all_jobs_are_limited(parent: Parent, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(series_module, "MAX_SERIES", 10)
     parent.launch("id-2", "other")
     parent.push("id-1", *(["training_metric", ["s", str(tag)], 0] for tag in range(8)))
 
     assert parent.push("id-2", *(["training_metric", ["s", str(tag)], 0] for tag in range(8))) == 6
 
 
-def test_what_a_job_dropped_itself_is_passed_on(parent: Parent) -> None:
+def test_values_that_a_job_dropped_itself_are_counted(parent: Parent) -> None:
     parent.push("id-1", dropped={"room": 3, "queue": 4})
 
     assert parent.dropped == {"room": 3, "queue": 4}
@@ -255,8 +255,8 @@ def test_what_a_job_dropped_itself_is_passed_on(parent: Parent) -> None:
         {"values": [["job_round", ["more"], 1]]},
         {"values": [["training_metric", ["loss"], 1]]},
         {"values": [["job_round", [], "three"]]},
-        {"values": [["training_metric", ["s", "x" * (LABEL_LENGTH + 1)], 1]]},
-        {"values": [["job_round", [], 1]] * (CHANGES + 1)},
+        {"values": [["training_metric", ["s", "x" * (MAX_LABEL + 1)], 1]]},
+        {"values": [["job_round", [], 1]] * (MAX_CHANGES + 1)},
         {"distributions": [["job_round", [], [1], 1]]},
         {"distributions": [["round_duration_seconds", [], [1], 1]]},
         {"distributions": [["round_duration_seconds", [], [-1] * (len(ROUNDS.buckets) + 1), 1]]},
@@ -267,12 +267,12 @@ def test_what_a_job_dropped_itself_is_passed_on(parent: Parent) -> None:
         None,
     ],
 )
-def test_what_is_no_metric_of_a_job_is_refused(document: Any) -> None:
+def test_an_invalid_document_is_refused(document: Any) -> None:
     with pytest.raises(ValidationError):
         MetricsDocument.model_validate_json(json.dumps(document))
 
 
-def test_jobs_are_bounded_and_the_oldest_that_ended_goes_first() -> None:
+def test_the_job_that_ended_first_is_evicted() -> None:
     parent = Parent()
     for number in range(70):
         parent.launch(f"id-{number}", f"job-{number}")
@@ -280,27 +280,27 @@ def test_jobs_are_bounded_and_the_oldest_that_ended_goes_first() -> None:
             parent.end(f"id-{number}")
         parent.now += 1
 
-    known = parent.roster.known()
+    known = parent.jobs.known()
 
     assert len(known) == 64
-    assert "id-0" in known, "it runs"
+    assert "id-0" in known, "it is running"
     assert "id-1" not in known
 
 
 def test_results_are_counted_once(parent: Parent) -> None:
-    end: Callable[[str], None] = lambda result: parent.roster.ended("id-1", result)  # noqa: E731
+    end: Callable[[str], None] = lambda result: parent.jobs.ended("id-1", result)  # noqa: E731
     end("aborted")
     end("completed")
     parent.launch("id-1", "hospital")
 
-    assert parent.roster.finished == {"completed": 0, "failed": 0, "aborted": 1}
-    assert parent.roster.started == 2, "the same job, started again"
+    assert parent.jobs.finished == {"completed": 0, "failed": 0, "aborted": 1}
+    assert parent.jobs.started == 2, "the same job, started again"
 
 
-def test_who_ended_may_still_say_its_last_words(parent: Parent) -> None:
+def test_a_job_may_push_for_some_seconds_after_its_end(parent: Parent) -> None:
     parent.end("id-1")
     parent.now += 30
-    assert parent.roster.admits("id-1")
+    assert parent.jobs.may_push("id-1")
     parent.now += 1
-    assert not parent.roster.admits("id-1")
-    assert not parent.roster.admits("id-unknown")
+    assert not parent.jobs.may_push("id-1")
+    assert not parent.jobs.may_push("id-unknown")

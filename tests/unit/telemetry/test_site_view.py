@@ -1,4 +1,4 @@
-"""When a site is ready and healthy, told by the answers of its server alone."""
+"""Readiness and health of a site, from the server's replies to heartbeats."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from nvflare.apis.event_type import EventType
 from nvflare.fuel.f3.cellnet.defs import MessageHeaderKey, ReturnCode
 from nvflare.fuel.f3.message import Message
 
+from fl_app.nvflare_internals.parents import SiteParent
 from fl_app.telemetry import site_view
 from fl_app.telemetry.metrics import Identity
-from fl_app.telemetry.site_view import FRESH_SECONDS, REFUSED_SECONDS, SILENT_SECONDS, SiteView
+from fl_app.telemetry.site_view import FRESH_SECONDS, REFUSED_SECONDS, STALLED_SECONDS, SiteView
 
 
 class Site:
-    """A site whose clock and server a test plays: NVFlare's own needs minutes for what is asked here."""
+    """A site with a clock and a server that the test controls, because NVFlare's timeouts take minutes."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1_000_000.0
         monkeypatch.setattr(site_view, "time", SimpleNamespace(time=lambda: self.now))
         self.client = SimpleNamespace(token=None, cell=SimpleNamespace(core_cell=self))
         engine = SimpleNamespace(get_all_job_ids=lambda: ["job"])
-        self.view = SiteView(Identity("site-1", "client"), self.client, engine)
+        self.view = SiteView(Identity("site-1", "client"), SiteParent(self.client, engine))
 
     def add_incoming_reply_filter(self, channel: str, topic: str, cb: Any) -> None:
         self.hear = cb
@@ -33,7 +34,7 @@ class Site:
         self.view.notice(EventType.AFTER_CLIENT_REGISTER)
 
     def heartbeat(self, code: str | None = ReturnCode.OK, error: str = "") -> None:
-        """A heartbeat and its answer; no answer if `code` is None. NVFlare fires both events either way."""
+        """Send a heartbeat; reply unless `code` is None. NVFlare fires both events either way."""
         self.view.notice(EventType.BEFORE_CLIENT_HEARTBEAT)
         if code is not None:
             self.hear(Message({MessageHeaderKey.RETURN_CODE: code, MessageHeaderKey.ERROR: error}))
@@ -48,14 +49,14 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Site:
     return Site(monkeypatch)
 
 
-def test_it_is_not_ready_before_it_is_registered(site: Site) -> None:
-    site.view.notice(EventType.AFTER_CLIENT_REGISTER)  # fires for a refused registration too
+def test_an_unregistered_site_is_not_ready(site: Site) -> None:
+    site.view.notice(EventType.AFTER_CLIENT_REGISTER)  # also fires for a refused registration
 
-    assert site.view.not_ready() == "it is not registered with the server yet"
+    assert site.view.not_ready() == "not registered with the server yet"
     assert site.metrics()["nvflare_registered"] == 0
 
 
-def test_it_is_ready_once_registered(site: Site) -> None:
+def test_a_registered_site_is_ready(site: Site) -> None:
     site.register()
 
     assert site.view.not_ready() is None
@@ -63,16 +64,16 @@ def test_it_is_ready_once_registered(site: Site) -> None:
     assert site.metrics()["nvflare_jobs"] == 1
 
 
-def test_heartbeats_without_an_answer_do_not_count(site: Site) -> None:
+def test_a_heartbeat_without_a_reply_is_no_contact(site: Site) -> None:
     site.register()
     site.now += FRESH_SECONDS + 1
     site.heartbeat(code=None)
 
-    assert "has not answered for 36 s; it is down, not reached, or another" in str(site.view.not_ready())
+    assert "has not answered for 36 s; it is down, unreachable, or another" in str(site.view.not_ready())
     assert site.view.unhealthy() is None
 
 
-def test_an_accepted_heartbeat_makes_it_fresh_again(site: Site) -> None:
+def test_an_accepted_heartbeat_is_a_contact(site: Site) -> None:
     site.register()
     site.now += FRESH_SECONDS + 1
 
@@ -82,7 +83,7 @@ def test_an_accepted_heartbeat_makes_it_fresh_again(site: Site) -> None:
     assert site.metrics()["nvflare_last_contact_timestamp_seconds"] == site.now
 
 
-def test_a_refused_one_is_not_ready_and_only_a_restart_helps_in_the_end(site: Site) -> None:
+def test_a_site_that_is_refused_is_not_ready_and_after_two_minutes_unhealthy(site: Site) -> None:
     site.register()
     site.heartbeat(ReturnCode.COMM_ERROR, "Client ID already registered as a client: site-1")
 
@@ -91,12 +92,12 @@ def test_a_refused_one_is_not_ready_and_only_a_restart_helps_in_the_end(site: Si
 
     site.now += REFUSED_SECONDS + 1
     site.heartbeat(ReturnCode.COMM_ERROR, "Client ID already registered as a client: site-1")
-    assert "refused it for 121 s" in str(site.view.unhealthy())
+    assert "refused this site for 121 s" in str(site.view.unhealthy())
     assert site.metrics()["nvflare_registered"] == 0
     assert site.metrics()["nvflare_heartbeats_refused_total"] == 2
 
 
-def test_one_that_is_accepted_again_is_ready_again(site: Site) -> None:
+def test_a_site_that_is_accepted_again_is_ready(site: Site) -> None:
     site.register()
     site.heartbeat(ReturnCode.UNAUTHENTICATED, "Client 'site-1' is disabled")
     assert "disabled" in str(site.view.not_ready())
@@ -106,9 +107,9 @@ def test_one_that_is_accepted_again_is_ready_again(site: Site) -> None:
     assert site.view.not_ready() is None
 
 
-def test_heartbeats_that_are_not_even_tried_call_for_a_restart(site: Site) -> None:
+def test_a_site_without_attempted_heartbeats_is_unhealthy(site: Site) -> None:
     site.register()
     site.heartbeat()
-    site.now += SILENT_SECONDS + 1
+    site.now += STALLED_SECONDS + 1
 
-    assert "no heartbeat has been tried for 121 s" in str(site.view.unhealthy())
+    assert "no heartbeat was attempted for 121 s" in str(site.view.unhealthy())

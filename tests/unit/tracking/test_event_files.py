@@ -1,4 +1,4 @@
-"""The event files: TensorBoard itself reads back what was written, while it is written."""
+"""Event files: TensorBoard reads them while they are written, and their size is limited."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def scalar(site: str, step: int, value: float = 1.0, tag: str = "loss") -> Scala
     return Scalar(site=site, tag=tag, step=step, time=float(step), value=value)
 
 
-def shown(folder: Path) -> EventAccumulator:
-    """A run as TensorBoard reads it."""
+def read(folder: Path) -> EventAccumulator:
+    """Return a run as TensorBoard reads it."""
     run = EventAccumulator(
         str(folder), size_guidance={"scalars": 0, "images": 0, "tensors": 0, "histograms": 0}
     )
@@ -30,20 +30,20 @@ def shown(folder: Path) -> EventAccumulator:
 
 @pytest.fixture
 def files(tmp_path: Path) -> EventFiles:
-    return EventFiles(tmp_path, own_name="flare-server")
+    return EventFiles(tmp_path, server="flare-server")
 
 
-def test_each_site_is_a_run_of_its_own_and_the_server_one_more(files: EventFiles, tmp_path: Path) -> None:
+def test_each_site_and_the_server_have_a_run(files: EventFiles, tmp_path: Path) -> None:
     files.write("job", [scalar("site-1", 0, 0.5), scalar("site-2", 0, 0.25), scalar("", 1, 2.0)])
 
     for site, expected in (("site-1", (0, 0.5)), ("site-2", (0, 0.25)), ("flare-server", (1, 2.0))):
-        (found,) = shown(tmp_path / "job" / site).Scalars("loss")
+        (found,) = read(tmp_path / "job" / site).Scalars("loss")
         assert (found.step, found.value) == expected
 
 
-def test_what_was_written_can_be_read_before_the_file_is_closed(files: EventFiles, tmp_path: Path) -> None:
+def test_values_can_be_read_before_the_file_is_closed(files: EventFiles, tmp_path: Path) -> None:
     files.write("job", [scalar("site-1", 0)])
-    run = shown(tmp_path / "job" / "site-1")
+    run = read(tmp_path / "job" / "site-1")
     files.write("job", [scalar("site-1", 1)])
     run.Reload()
 
@@ -51,15 +51,15 @@ def test_what_was_written_can_be_read_before_the_file_is_closed(files: EventFile
     assert [event.wall_time for event in run.Scalars("loss")] == [0.0, 1.0]
 
 
-def test_texts_images_histograms_and_parameters_are_shown(files: EventFiles, tmp_path: Path) -> None:
+def test_texts_images_histograms_and_parameters_are_written(files: EventFiles, tmp_path: Path) -> None:
     histogram = Histogram(site="a", tag="weights", time=1, edges=(0, 1, 3), counts=(2, 5))
     image = Image(site="a", tag="sample", time=1, width=1, height=1, channels=4, png=PNG)
-    words = Text(site="a", tag="note", time=1, value="*hello*")
+    text = Text(site="a", tag="note", time=1, value="*hello*")
     parameter = Text(site="a", tag="rate", time=1, value="0.1", kind=Kind.PARAMETER)
 
-    assert files.write("job", [histogram, image, words, parameter]) == 0
+    assert files.write("job", [histogram, image, text, parameter]) == 0
 
-    run = shown(tmp_path / "job" / "a")
+    run = read(tmp_path / "job" / "a")
     assert set(run.Tags()["tensors"]) == {"note", "parameters/rate"}
     assert run.Tensors("note")[0].tensor_proto.string_val == [b"*hello*"]
     assert (run.Images("sample")[0].width, run.Images("sample")[0].height) == (1, 1)
@@ -67,14 +67,14 @@ def test_texts_images_histograms_and_parameters_are_shown(files: EventFiles, tmp
     assert (values.num, list(values.bucket_limit), list(values.bucket)) == (7, [0, 1, 3], [0, 2, 5])
 
 
-def test_a_thousand_sites_do_not_hold_a_thousand_files_open(tmp_path: Path) -> None:
-    files = EventFiles(tmp_path, own_name="s", open_files=8)
+def test_the_number_of_open_files_is_limited(tmp_path: Path) -> None:
+    files = EventFiles(tmp_path, server="s", max_open_files=8)
     before = open_files()
     for step in range(2):
         files.write("job", [scalar(f"site-{n}", step) for n in range(100)])
         assert open_files() - before <= 8
 
-    assert [event.step for event in shown(tmp_path / "job" / "site-0").Scalars("loss")] == [0, 1]
+    assert [event.step for event in read(tmp_path / "job" / "site-0").Scalars("loss")] == [0, 1]
     assert len(list((tmp_path / "job" / "site-0").iterdir())) == 1
 
 
@@ -83,7 +83,7 @@ def open_files() -> int:
 
 
 @pytest.mark.parametrize("site", ["../../etc", "/etc/passwd", "..", "a/b", "a\0b", "ä" * 200])
-def test_no_site_name_leads_out_of_the_jobs_folder(files: EventFiles, tmp_path: Path, site: str) -> None:
+def test_no_site_name_can_escape_the_folder_of_the_job(files: EventFiles, tmp_path: Path, site: str) -> None:
     files.write("job", [scalar(site, 0)])
 
     (folder,) = (tmp_path / "job").iterdir()
@@ -91,44 +91,44 @@ def test_no_site_name_leads_out_of_the_jobs_folder(files: EventFiles, tmp_path: 
     assert list(folder.iterdir())
 
 
-def test_a_job_that_logs_without_end_is_stopped_at_its_limit(tmp_path: Path) -> None:
-    files = EventFiles(tmp_path, own_name="s", max_job_bytes=2000)
+def test_the_size_of_a_jobs_files_is_limited(tmp_path: Path) -> None:
+    files = EventFiles(tmp_path, server="s", max_job_bytes=2000)
 
-    refused = files.write("job", [scalar("site-1", step) for step in range(1000)])
+    dropped = files.write("job", [scalar("site-1", step) for step in range(1000)])
 
-    assert refused > 900
+    assert dropped > 900
     assert sum(file.stat().st_size for file in tmp_path.rglob("events*")) < 2200
     assert files.write("another", [scalar("site-1", 0)]) == 0
-    again = EventFiles(tmp_path, own_name="s", max_job_bytes=2000)  # a parent that started anew
+    again = EventFiles(tmp_path, server="s", max_job_bytes=2000)  # a restarted parent
     assert again.write("job", [scalar("site-1", 0)]) == 1
 
 
-def test_tags_without_end_are_refused(files: EventFiles) -> None:
+def test_the_number_of_tags_is_limited(files: EventFiles) -> None:
     assert files.write("job", [scalar("a", 0, tag=f"t{n}") for n in range(MAX_TAGS + 10)]) == 10
     assert files.write("job", [scalar("a", 1, tag="t0")]) == 0
 
 
-def test_after_a_full_disk_it_goes_on_in_a_file_that_tensorboard_can_read(
+def test_writing_continues_in_a_new_file_after_a_full_disk(
     files: EventFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files.write("job", [scalar("site-1", 0)])
     with monkeypatch.context() as full, pytest.raises(OSError, match="No space"):
-        full.setattr(files, "_opened", _full_disk)
+        full.setattr(files, "_open_file", _full_disk)
         files.write("job", [scalar("site-1", 1)])
 
     files.write("job", [scalar("site-1", 2)])
 
-    assert [event.step for event in shown(tmp_path / "job" / "site-1").Scalars("loss")] == [0, 2]
+    assert [event.step for event in read(tmp_path / "job" / "site-1").Scalars("loss")] == [0, 2]
 
 
 def _full_disk(file: Path) -> Any:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_job_that_ended_can_still_log_a_late_value(files: EventFiles, tmp_path: Path) -> None:
+def test_a_job_can_log_a_late_value_after_its_end(files: EventFiles, tmp_path: Path) -> None:
     files.write("job", [scalar("site-1", 0)])
     files.end("job")
     files.write("job", [scalar("site-1", 1)])
     files.close()
 
-    assert [event.step for event in shown(tmp_path / "job" / "site-1").Scalars("loss")] == [0, 1]
+    assert [event.step for event in read(tmp_path / "job" / "site-1").Scalars("loss")] == [0, 1]

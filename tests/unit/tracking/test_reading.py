@@ -1,4 +1,4 @@
-"""What NVFlare carries as analytics becomes points, whatever its type, and never more than fits."""
+"""Conversion of NVFlare's analytics to points: every type, with limited size."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy
 import pytest
 from nvflare.apis.analytix import AnalyticsDataType, LogWriterName
 from nvflare.apis.utils.analytix_utils import create_analytic_dxo
-from PIL import Image as Pictures
+from PIL import Image as PillowImage
 from pydantic import ValidationError
 
-from fl_app.tracking.document import AnalyticsDocument
 from fl_app.tracking.points import (
     MAX_IMAGE,
     MAX_TAG,
     MAX_TEXT,
+    AnalyticsDocument,
     AnyPoint,
     Histogram,
     Image,
@@ -26,7 +26,7 @@ from fl_app.tracking.points import (
     Scalar,
     Text,
 )
-from fl_app.tracking.reading import HISTOGRAM_KEY, LARGEST_SIDE, points_of
+from fl_app.tracking.reading import HISTOGRAM_KEY, MAX_SIDE, points_of
 
 Type = AnalyticsDataType
 
@@ -38,18 +38,18 @@ def read(
     return list(points_of(dxo, "site-1", 12.5))
 
 
-def picture(point: AnyPoint) -> Pictures.Image:
+def decoded(point: AnyPoint) -> PillowImage.Image:
     assert isinstance(point, Image)
-    return Pictures.open(io.BytesIO(base64.b64decode(point.png)))
+    return PillowImage.open(io.BytesIO(base64.b64decode(point.png)))
 
 
-def test_a_scalar_keeps_its_site_its_step_and_all_its_digits() -> None:
+def test_a_scalar_keeps_its_site_step_and_precision() -> None:
     assert read("loss", 0.1, Type.SCALAR, global_step=7) == [
         Scalar(site="site-1", tag="loss", step=7, time=12.5, value=0.1)
     ]
 
 
-def test_scalars_of_summary_writer_are_grouped_below_their_tag() -> None:
+def test_scalars_of_summary_writer_have_the_prefix_of_their_tag() -> None:
     found = read("error", {"train": 1, "valid": 2.5}, Type.SCALARS)
     assert [(point.tag, getattr(point, "value", None)) for point in found] == [
         ("error/train", 1.0),
@@ -74,33 +74,31 @@ def test_metrics_of_the_mlflow_and_wandb_writers_keep_their_own_names(writer: Lo
         (Type.LOG_RECORD, "a line", (Kind.TEXT, "noted", "a line")),
     ],
 )
-def test_words_are_words_whatever_nvflare_calls_them(
-    kind: Type, value: Any, expected: tuple[Kind, str, str]
-) -> None:
+def test_texts_parameters_and_tags_are_texts(kind: Type, value: Any, expected: tuple[Kind, str, str]) -> None:
     (point,) = read("noted", value, kind, LogWriterName.MLFLOW)
     assert isinstance(point, Text)
     assert (point.kind, point.tag, point.value) == expected
 
 
 @pytest.mark.parametrize("shape", [(8, 6), (8, 6, 3), (3, 8, 6), (1, 8, 6), (4, 8, 6)])
-def test_an_image_of_any_usual_layout_is_kept_as_it_looks(shape: tuple[int, ...]) -> None:
+def test_an_image_of_any_usual_layout_is_converted(shape: tuple[int, ...]) -> None:
     (point,) = read("sample", numpy.full(shape, 0.5, numpy.float32), Type.IMAGE)
-    shown = picture(point)
+    shown = decoded(point)
     assert shown.size == (6, 8)
     assert numpy.asarray(shown).flatten()[0] == 127
 
 
-def test_a_large_image_is_made_small_enough() -> None:
+def test_a_large_image_is_scaled_down() -> None:
     noise = numpy.random.default_rng(0).integers(0, 255, (3, 3000, 2000), numpy.uint8)
     (point,) = read("noise", noise, Type.IMAGE)
-    shown = picture(point)
-    assert max(shown.size) <= LARGEST_SIDE
+    shown = decoded(point)
+    assert max(shown.size) <= MAX_SIDE
     assert isinstance(point, Image)
     assert len(base64.b64decode(point.png)) <= MAX_IMAGE
     assert AnalyticsDocument.model_validate_json(AnalyticsDocument(points=(point,)).model_dump_json())
 
 
-def test_a_histogram_travels_as_a_model_that_nvflares_own_receivers_pass_over() -> None:
+def test_a_histogram_is_a_value_of_type_model() -> None:
     bins = {"edges": [0.0, 1.0, 2.0], "counts": [3, 4]}
     (point,) = read("weights", "histogram", Type.MODEL, **{HISTOGRAM_KEY: bins}, global_step=2)
     assert point == Histogram(
@@ -112,8 +110,8 @@ def test_a_model_without_a_histogram_is_no_point() -> None:
     assert read("model", "bytes", Type.MODEL) == []
 
 
-@pytest.mark.parametrize("value", [numpy.zeros((2, 3, 4, 5)), numpy.zeros((0, 3)), "no picture"])
-def test_what_is_no_image_is_refused(value: Any) -> None:
+@pytest.mark.parametrize("value", [numpy.zeros((2, 3, 4, 5)), numpy.zeros((0, 3)), "not an image"])
+def test_an_invalid_image_is_refused(value: Any) -> None:
     with pytest.raises((ValueError, TypeError)):
         read("sample", value, Type.IMAGE)
 
@@ -121,19 +119,19 @@ def test_what_is_no_image_is_refused(value: Any) -> None:
 @pytest.mark.parametrize(
     "bins", [{"edges": [1.0], "counts": [1]}, {"edges": [0, 1, 2], "counts": ["x", 1]}, {}]
 )
-def test_what_is_no_histogram_is_refused(bins: Any) -> None:
+def test_an_invalid_histogram_is_refused(bins: Any) -> None:
     with pytest.raises((ValueError, KeyError)):
         read("weights", "histogram", Type.MODEL, **{HISTOGRAM_KEY: bins})
 
 
-def test_long_tags_and_texts_are_cut() -> None:
+def test_long_tags_and_texts_are_truncated() -> None:
     (point,) = read("t" * 1000, "x" * 1_000_000, Type.TEXT)
     assert isinstance(point, Text)
     assert (len(point.tag), len(point.value)) == (MAX_TAG, MAX_TEXT)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_what_is_no_finite_number_travels_as_it_is(value: float) -> None:
+def test_a_value_that_is_not_finite_is_kept(value: float) -> None:
     (point,) = read("loss", value, Type.SCALAR)
     document = AnalyticsDocument(points=(point,)).model_dump_json()
     (back,) = AnalyticsDocument.model_validate_json(document).points
@@ -157,6 +155,6 @@ def test_what_is_no_finite_number_travels_as_it_is(value: float) -> None:
         {"points": [], "job": "x" * 1000},
     ],
 )
-def test_a_document_that_is_not_what_it_says_is_refused(document: Any) -> None:
+def test_an_invalid_document_is_refused(document: Any) -> None:
     with pytest.raises(ValidationError):
         AnalyticsDocument.model_validate(document)

@@ -1,4 +1,4 @@
-"""How long event files stay: until the job is deleted, or for so many days; never less than the job."""
+"""Retention of event files: until the job is deleted, or for a number of days after its end."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ COMPLETED, RUNNING = "FINISHED:COMPLETED", "RUNNING"
 
 
 class Server:
-    """Event files, and what the job store says of their jobs."""
+    """Event files and a job store."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.files = EventFiles(root, own_name="flare-server")
+        self.files = EventFiles(root, server="flare-server")
         self.jobs: dict[str, str] = {}
 
     def logged(self, status: str, days_ago: float = 0) -> str:
-        """The id of a job of that status whose last value came so long before NOW."""
+        """Return the id of a job with this status whose last value was logged `days_ago` before NOW."""
         job_id = str(uuid.uuid4())
         self.jobs[job_id] = status
         self.log(job_id)
@@ -51,68 +51,68 @@ def server(tmp_path: Path) -> Server:
     return Server(tmp_path)
 
 
-def test_the_files_of_a_deleted_job_go_and_no_others(server: Server) -> None:
+def test_only_the_files_of_a_deleted_job_are_removed(server: Server) -> None:
     deleted, ended = server.logged(COMPLETED), server.logged(COMPLETED)
     retention = server.retention()
-    retention.look(NOW)
+    retention.check(NOW)
     del server.jobs[deleted]
 
-    retention.look(NOW)
-    assert server.kept == {deleted, ended}, "missed once is not deleted"
-    retention.look(NOW)
+    retention.check(NOW)
+    assert server.kept == {deleted, ended}, "a job that is missing once is not deleted"
+    retention.check(NOW)
     assert server.kept == {ended}
 
 
-def test_a_store_that_misses_a_job_once_deletes_nothing(server: Server) -> None:
+def test_a_job_that_is_missing_once_keeps_its_files(server: Server) -> None:
     job_id = server.logged(COMPLETED)
     retention = server.retention()
     for status in (COMPLETED, None, COMPLETED, None, COMPLETED):
         server.jobs.clear()
         if status:
             server.jobs[job_id] = status
-        retention.look(NOW)
+        retention.check(NOW)
 
     assert server.kept == {job_id}
 
 
-def test_what_the_store_never_had_stays(server: Server) -> None:
-    """As all jobs' files while the store's volume is not mounted."""
+def test_the_files_of_a_job_that_was_never_in_the_store_remain(server: Server) -> None:
+    """The store's volume may not be mounted."""
     job_id = server.logged(COMPLETED)
     server.jobs.clear()
     retention = server.retention()
     for _ in range(5):
-        retention.look(NOW)
+        retention.check(NOW)
 
     assert server.kept == {job_id}
 
 
-def test_by_default_age_is_no_reason(server: Server) -> None:
+def test_by_default_old_files_remain(server: Server) -> None:
     old = server.logged(COMPLETED, days_ago=3000)
-    server.retention().look(NOW)
+    server.retention().check(NOW)
 
     assert server.kept == {old}
 
 
-def test_after_the_days_that_were_asked_for_the_files_of_an_ended_job_go(server: Server) -> None:
+def test_expired_files_of_an_ended_job_are_removed(server: Server) -> None:
     server.logged(COMPLETED, days_ago=31)
     unknown = server.logged(COMPLETED, days_ago=31)
     del server.jobs[unknown]
     recent = server.logged("FINISHED:ABORTED", days_ago=29)
 
-    server.retention(keep_days=30).look(NOW)
+    server.retention(keep_days=30).check(NOW)
 
     assert server.kept == {recent}
 
 
 @pytest.mark.parametrize("status", [RUNNING, "SUBMITTED", "DISPATCHED", ""])
-def test_a_job_that_has_not_ended_keeps_its_files_however_old(server: Server, status: str) -> None:
+def test_a_job_that_has_not_ended_keeps_old_files(server: Server, status: str) -> None:
     job_id = server.logged(status, days_ago=3000)
-    server.retention(keep_days=1).look(NOW)
+    server.retention(keep_days=1).check(NOW)
 
     assert server.kept == {job_id}
 
 
-def test_what_is_not_a_jobs_is_nobodys_business(server: Server) -> None:
+def test_other_files_and_folders_remain(server: Server) -> None:
     for name in ("imported", "2020"):
         (server.root / name).mkdir()
         os.utime(server.root / name, (0, 0))
@@ -120,14 +120,14 @@ def test_what_is_not_a_jobs_is_nobodys_business(server: Server) -> None:
     elsewhere.symlink_to(server.root / "imported")
     (server.root / "notes.txt").touch()
 
-    server.retention(keep_days=1).look(NOW)
+    server.retention(keep_days=1).check(NOW)
 
     assert server.kept == {"imported", "2020", "notes.txt", elsewhere.name}
 
 
-def test_a_job_that_logs_again_writes_into_a_new_file(server: Server) -> None:
+def test_a_job_can_log_after_its_files_were_removed(server: Server) -> None:
     job_id = server.logged(COMPLETED, days_ago=2)
-    server.retention(keep_days=1).look(NOW)
+    server.retention(keep_days=1).check(NOW)
     assert server.kept == set()
 
     server.log(job_id)
@@ -135,15 +135,15 @@ def test_a_job_that_logs_again_writes_into_a_new_file(server: Server) -> None:
     assert list((server.root / job_id / "site-1").iterdir())
 
 
-def test_it_looks_by_itself_and_says_what_it_removes(
+def test_removals_are_logged(
     server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("fl_app.tracking.retention.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("fl_app.tracking.retention.CHECK_SECONDS", 0.01)
     job_id = server.logged(COMPLETED, days_ago=4000)
     retention = server.retention(keep_days=366)
     with caplog.at_level(logging.INFO):
         retention.start()
-        eventually(lambda: caplog.messages and not server.kept, what="it is removed")
+        eventually(lambda: caplog.messages and not server.kept, what="the files are removed")
     retention.close()
 
-    assert f"The event files of the job {job_id} are removed: nothing was logged for 366 days" in caplog.text
+    assert f"removed the event files of job {job_id}: nothing was logged for 366 days" in caplog.text

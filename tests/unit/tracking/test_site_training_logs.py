@@ -1,4 +1,4 @@
-"""What a job of the kit logs at a site, as it arrives at the server."""
+"""Values that a job of the kit logs at a site, as they arrive at the server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fl_app.tracking.reading import points_of
 
 
 class Logging(SiteTraining):
-    """Keeps what it logs."""
+    """Stores the values that it logs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,12 +39,12 @@ class Logging(SiteTraining):
     ("log", "kind"),
     [
         (lambda job: job.log("it", 1, step=3), Scalar),
-        (lambda job: job.log_text("it", "*words*", step=3), Text),
+        (lambda job: job.log_text("it", "*text*", step=3), Text),
         (lambda job: job.log_image("it", torch.rand(3, 8, 8), step=3), Image),
         (lambda job: job.log_histogram("it", torch.randn(4, 5), step=3), Histogram),
     ],
 )
-def test_each_kind_arrives_with_its_tag_and_step(log: Callable[[Logging], None], kind: type) -> None:
+def test_each_type_arrives_with_its_tag_and_step(log: Callable[[Logging], None], kind: type) -> None:
     job = Logging()
     log(job)
 
@@ -53,7 +53,7 @@ def test_each_kind_arrives_with_its_tag_and_step(log: Callable[[Logging], None],
     assert (point.tag, point.step) == ("it", 3)
 
 
-def test_of_a_histogram_only_the_bins_travel_and_what_is_no_number_is_left_out() -> None:
+def test_a_histogram_is_sent_as_bins_without_values_that_are_not_finite() -> None:
     job = Logging()
     job.log_histogram("it", torch.tensor([0.0, 1.0, 1.0, float("nan"), float("inf")]), step=0, bins=2)
 

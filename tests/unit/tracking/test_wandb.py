@@ -1,4 +1,4 @@
-"""The end of a run at W&B: its client waits there for its server, and the sender does not wait with it."""
+"""Closing a run of W&B: its client blocks until its server answers, but the sender does not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fl_app.tracking.forward import wandb_run
-from fl_app.tracking.forward.receiver import Unreachable
+from fl_app.tracking.forward.receiver import UnavailableError
 from fl_app.tracking.forward.wandb_run import WandB
 from fl_app.tracking.queue import QueuedJob
 
@@ -33,35 +33,33 @@ class Run:
 
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
-    """What its client opens, one after the other."""
-    made: list[Run] = []
-    monkeypatch.setattr("wandb.init", lambda **_: made.pop(0))
-    return made
+    """Return the runs that W&B's client opens, in order."""
+    opened: list[Run] = []
+    monkeypatch.setattr("wandb.init", lambda **_: opened.pop(0))
+    return opened
 
 
-def test_a_run_whose_values_have_not_arrived_is_said_and_ends_when_they_have(
+def test_a_run_is_closed_when_its_values_have_arrived(
     runs: list[Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wandb_run, "END_SECONDS", 0.1)
+    monkeypatch.setattr(wandb_run, "CLOSE_SECONDS", 0.1)
     back = threading.Event()
     run = Run(lambda: back.wait(60))
     runs.append(run)
     tracker = WandB(tmp_path)
     name = tracker.open(JOB, "")
     for _ in range(2):
-        with pytest.raises(Unreachable, match="not all arrived"):
-            tracker.end(JOB, name)
+        with pytest.raises(UnavailableError, match="not all values of the run have arrived"):
+            tracker.close(JOB, name)
 
     back.set()
-    monkeypatch.setattr(wandb_run, "END_SECONDS", 60.0)
-    tracker.end(JOB, name)
+    monkeypatch.setattr(wandb_run, "CLOSE_SECONDS", 60.0)
+    tracker.close(JOB, name)
 
     assert run.ended == [0]
 
 
-def test_a_client_that_breaks_while_a_run_ends_is_said_and_the_run_opened_again(
-    runs: list[Run], tmp_path: Path
-) -> None:
+def test_a_run_is_opened_again_if_the_client_fails_to_close_it(runs: list[Run], tmp_path: Path) -> None:
     def breaks() -> Any:
         raise ConnectionResetError("Connection lost")
 
@@ -69,9 +67,9 @@ def test_a_client_that_breaks_while_a_run_ends_is_said_and_the_run_opened_again(
     runs += [Run(breaks), second]
     tracker = WandB(tmp_path)
     name = tracker.open(JOB, "")
-    with pytest.raises(Unreachable, match="ConnectionResetError: Connection lost"):
-        tracker.end(JOB, name)
+    with pytest.raises(UnavailableError, match="ConnectionResetError: Connection lost"):
+        tracker.close(JOB, name)
 
-    tracker.end(JOB, name)
+    tracker.close(JOB, name)
 
     assert second.ended == [0]

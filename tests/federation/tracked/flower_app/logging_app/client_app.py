@@ -1,4 +1,4 @@
-"""A site that trains nothing and logs."""
+"""Flower client that logs a scalar; it does not train."""
 
 from __future__ import annotations
 

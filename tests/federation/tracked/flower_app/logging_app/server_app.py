@@ -1,4 +1,4 @@
-"""Flower's own FedAvg."""
+"""Flower server with FedAvg."""
 
 from __future__ import annotations
 

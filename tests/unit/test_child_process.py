@@ -1,4 +1,4 @@
-"""A job process exits with its parent, even if the parent is killed."""
+"""A child process ends with its parent, even if the parent is killed."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import psutil
 
 CHILD = textwrap.dedent("""
     import sys, time
-    from fl_app.launchers import entry_point
-    entry_point.PARENT_GRACE = 0.1
-    entry_point.end_with_parent(int(sys.argv[1]))
+    from fl_app import child_process
+    child_process.PARENT_GRACE_SECONDS = 0.1
+    child_process.end_with_parent(int(sys.argv[1]))
     print("up", flush=True)
     time.sleep(600)
 """)

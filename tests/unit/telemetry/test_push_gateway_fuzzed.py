@@ -1,4 +1,4 @@
-"""Whatever a broken or hostile job pushes: no crash, no other job's series touched, nothing without bound."""
+"""Fuzzing of the push gateway: no crash, no change of another job's series, and no unbounded growth."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from fl_app.telemetry import series as series_module
-from fl_app.telemetry.access import open_access, push_environment
+from fl_app.telemetry.access import new_push_tokens, push_environment
 from fl_app.telemetry.catalogue import JOBS
-from fl_app.telemetry.intake import Intake
 from fl_app.telemetry.metrics import Identity
-from fl_app.telemetry.roster import Roster
+from fl_app.telemetry.parent_jobs import ParentJobs
+from fl_app.telemetry.push_gateway import PushGateway
 from fl_app.telemetry.series import JobSeries
 
-ANSWERS = {
+STATUSES = {
     HTTPStatus.NO_CONTENT,
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.UNAUTHORIZED,
@@ -37,18 +37,18 @@ VICTIMS_LINE = 'nvflare_job_round{project="p",site="s",role="server",job="victim
 
 
 class Parent:
-    """A parent with a victim's series, whose clock makes room for one document after the other."""
+    """A parent with the series of a victim. Its clock advances fast, so the rate limit never applies."""
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.roster = Roster(clock=lambda: self.now)
-        access = open_access("http://127.0.0.1:9464/push", self.roster.granted)
-        self.intake = Intake(access, self.roster.admits, lambda: self.now)
-        self.series = JobSeries(Identity("s", "server", project="p"), self.roster, self.intake.drop)
-        self.intake.register(self.series)
-        self.roster.launched("victim-id", "victim")
-        self.roster.launched("hostile-id", "hostile")
-        self.roster.running = lambda: {"victim-id", "hostile-id"}
+        self.jobs = ParentJobs(clock=lambda: self.now)
+        access = new_push_tokens("http://127.0.0.1:9464/push", self.jobs.granted)
+        self.gateway = PushGateway(access, self.jobs.may_push, lambda: self.now)
+        self.series = JobSeries(Identity("s", "server", project="p"), self.jobs, self.gateway.drop)
+        self.gateway.register(self.series)
+        self.jobs.launched("victim-id", "victim")
+        self.jobs.launched("hostile-id", "hostile")
+        self.jobs.running = lambda: {"victim-id", "hostile-id"}
         assert self.push("victim-id", b'{"values": [["job_round", [], 7]]}') == HTTPStatus.NO_CONTENT
 
     def push(self, job_id: str, body: bytes, kind: str = "metrics") -> HTTPStatus:
@@ -62,9 +62,9 @@ class Parent:
         message = Message()
         for name, value in headers.items():
             message[name] = value
-        return self.intake.receive(kind, message, io.BytesIO(body))
+        return self.gateway.receive(kind, message, io.BytesIO(body))
 
-    def is_unharmed(self) -> bool:
+    def is_intact(self) -> bool:
         text = b"".join(self.series.expose(open_metrics=False)).decode()
         assert text.count(VICTIMS_LINE) == 1
         samples = [one for family in text_string_to_metric_families(text) for one in family.samples]
@@ -79,7 +79,7 @@ class Parent:
 @pytest.fixture(scope="module")
 def parent() -> Iterator[Parent]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(series_module, "SERIES_OF_JOB", 50)
+        patch.setattr(series_module, "MAX_SERIES_PER_JOB", 50)
         yield Parent()
 
 
@@ -111,9 +111,9 @@ def encoded(document: Any) -> bytes:
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(document=documents | anything)
-def test_no_document_harms_another_job_or_fills_the_parent(parent: Parent, document: Any) -> None:
-    assert parent.push("hostile-id", encoded(document)) in ANSWERS
-    assert parent.is_unharmed()
+def test_no_document_affects_another_job_or_exceeds_the_limits(parent: Parent, document: Any) -> None:
+    assert parent.push("hostile-id", encoded(document)) in STATUSES
+    assert parent.is_intact()
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
@@ -127,21 +127,21 @@ def test_no_document_harms_another_job_or_fills_the_parent(parent: Parent, docum
         max_size=30,
     )
 )
-def test_documents_that_are_almost_right_are_taken_or_refused_whole(
+def test_a_nearly_valid_document_is_accepted_or_refused_as_a_whole(
     parent: Parent, known: list[tuple[str, str, str]]
 ) -> None:
     wanted = {"training_metric": 2, "job_round": 0}
     document = {"values": [[name, [one, two][: wanted.get(name, 1)], 1.0] for name, one, two in known]}
 
     assert parent.push("hostile-id", encoded(document)) in (HTTPStatus.NO_CONTENT, HTTPStatus.BAD_REQUEST)
-    assert parent.is_unharmed()
+    assert parent.is_intact()
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(body=st.binary(max_size=500), kind=st.sampled_from(["metrics", "", "../metrics"]) | texts)
-def test_no_bytes_harm(parent: Parent, body: bytes, kind: str) -> None:
-    assert parent.push("hostile-id", body, kind) in ANSWERS
-    assert parent.is_unharmed()
+def test_arbitrary_bytes_do_no_harm(parent: Parent, body: bytes, kind: str) -> None:
+    assert parent.push("hostile-id", body, kind) in STATUSES
+    assert parent.is_intact()
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
@@ -153,20 +153,20 @@ def test_no_bytes_harm(parent: Parent, body: bytes, kind: str) -> None:
     length=st.none() | texts | st.integers().map(str),
     body=st.binary(max_size=50) | st.just(b'{"values": [["job_round", [], 8]]}'),
 )
-def test_nobody_pushes_without_a_token(
+def test_a_push_without_a_valid_token_is_refused(
     parent: Parent, authorization: str | None, length: str | None, body: bytes
 ) -> None:
-    # A header cannot hold everything: what http.server reads is Latin-1 in one line.
-    said = {
+    # http.server reads a header as one line of Latin-1.
+    headers = {
         name: "".join(character for character in text if "\x20" <= character <= "\xff")
         for name, text in (("Authorization", authorization), ("Content-Length", length))
         if text is not None
     }
 
-    assert parent.receive(said, body) is HTTPStatus.UNAUTHORIZED
-    assert parent.is_unharmed()
+    assert parent.receive(headers, body) is HTTPStatus.UNAUTHORIZED
+    assert parent.is_intact()
 
 
 def test_deep_nesting_is_refused(parent: Parent) -> None:
     assert parent.push("hostile-id", b'{"values":' + b"[" * 100_000) is HTTPStatus.BAD_REQUEST
-    assert parent.is_unharmed()
+    assert parent.is_intact()

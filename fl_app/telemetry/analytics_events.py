@@ -1,4 +1,4 @@
-"""Values that are logged, as the server's job process hears of them: by which events, and whose they are."""
+"""NVFlare's events for logged values (analytics), as the server's job process receives them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from nvflare.apis.fl_constant import EventScope, FLContextKey, ReservedKey
 from nvflare.apis.fl_context import FLContext
 
 FED_ANALYTICS = f"fed.{ANALYTIC_EVENT_TYPE}"
-"""A site logged something, and sent it on to the server; without `fed.` it was logged where it is heard."""
+"""Event for a value that a site logged and sent to the server. Without `fed.`, the value is local."""
 
 
 def site_that_logged(fl_ctx: FLContext) -> str:
-    """The site that sent the value of this event; empty if it was logged here.
+    """Return the site that sent the value of this event; "" if this process logged it.
 
-    Not by the event's type: NVFlare's MetricRelay sends what a site logs under that of the server's own.
+    The event's type is not enough: NVFlare's MetricRelay fires the local type for values of a site.
     """
     if fl_ctx.get_prop(FLContextKey.EVENT_SCOPE) != EventScope.FEDERATION:
         return ""

@@ -1,4 +1,4 @@
-"""Whose a logged value is, by the event that brings it to the server's job process."""
+"""The site that logged a value, from the event in the server's job process."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from fl_app.tracking.outbox import AnalyticsOutbox
 
 
 @pytest.mark.parametrize(
-    ("event", "scope", "whose"),
+    ("event", "scope", "site"),
     [
         (ANALYTIC_EVENT_TYPE, EventScope.LOCAL, ""),
         (f"fed.{ANALYTIC_EVENT_TYPE}", EventScope.FEDERATION, "site-1"),
-        # As NVFlare's MetricRelay sends it, which hears other programs.
+        # from NVFlare's MetricRelay, which receives values of other programs
         (ANALYTIC_EVENT_TYPE, EventScope.FEDERATION, "site-1"),
     ],
 )
-def test_a_value_is_of_the_site_that_sent_it_and_else_the_servers(event: str, scope: str, whose: str) -> None:
+def test_a_value_has_the_site_that_sent_it_or_none_for_the_server(event: str, scope: str, site: str) -> None:
     logged = create_analytic_dxo("loss", 0.5, AnalyticsDataType.SCALAR, global_step=1).to_shareable()
     logged.set_peer_props({ReservedKey.IDENTITY_NAME: "site-1"})
     context = FLContext()
@@ -35,4 +35,4 @@ def test_a_value_is_of_the_site_that_sent_it_and_else_the_servers(event: str, sc
     analytics.handle_event(event, context)
 
     (point,) = json.loads(analytics._outbox.next() or b"")["points"]
-    assert (point["site"], point["tag"]) == (whose, "loss")
+    assert (point["site"], point["tag"]) == (site, "loss")

@@ -1,0 +1,50 @@
+"""Progress of a running job: the server's job process reports it, and an admin session reads it."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from pydantic import BaseModel, Field
+
+STATS_GROUP = "flarefleet.progress"
+"""Group of NVFlare's `show_stats` that holds the progress."""
+WAITING_GROUP = "flarefleet.waiting"
+"""Group of NVFlare's `show_stats` that holds, for each site, why its job pod is not running yet."""
+SERVER_WAITS_FOR = "flarefleet.server_waits_for"
+"""Key of a job's meta that holds why the server's job pod is not running yet."""
+
+
+class SitePhase(str, Enum):
+    """Phase of a site, as the server sees it."""
+
+    WAITING = "waiting"
+    """The site has no task; often other sites are still training."""
+    TRAINING = "training"
+    """The site has received the model and has not returned a result."""
+    FAILED = "failed"
+    """The site's last result was an error."""
+
+
+class SiteProgress(BaseModel, frozen=True):
+    """Progress of one site of a running job."""
+
+    phase: SitePhase = SitePhase.WAITING
+    rounds_done: int = 0
+    metrics: dict[str, float] = Field(default_factory=dict)
+    """Last value of each scalar that the site logged."""
+    error: str = ""
+    """NVFlare's return code of the last result, if it was an error. The site's log has the details."""
+    waits_for: str = ""
+    """Why the site's job pod is not running yet, as reported by Kubernetes."""
+
+
+class JobProgress(BaseModel, frozen=True):
+    """Progress of a running job."""
+
+    round: int | None = None
+    """Current round, starting at 1; None before the first."""
+    rounds: int | None = None
+    """Total number of rounds; None if the workflow does not announce it."""
+    sites: dict[str, SiteProgress] = Field(default_factory=dict)
+    fatal: str = ""
+    """Error that fails the job."""
