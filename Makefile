@@ -79,10 +79,11 @@ test-all: test ## Run every test; say what this machine lacks for the rest (Dock
 test-unit: install ## Run the unit tests alone
 	$(BIN)/python -m pytest -n logical tests/unit
 
-lint: install $(HELM) ## ruff, mypy, yamllint, charts, shellcheck, hadolint
+lint: install $(HELM) ## ruff, mypy, import-linter, yamllint, charts, shellcheck, hadolint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/yamllint --strict .
 	$(BIN)/python helm/generate.py --check
 	$(BIN)/python docs/generate.py --check

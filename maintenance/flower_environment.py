@@ -23,7 +23,17 @@ from deploy.checkout import CHECKOUT
 ENVIRONMENT = CHECKOUT / ".venv-flower"
 REQUIREMENTS = CHECKOUT / "requirements" / "flower.txt"
 _DEV_LOCK = CHECKOUT / "requirements" / "dev.txt"
-_EXCLUDED = ("cryptography", "fastapi", "packaging", "protobuf", "rich", "starlette", "typer", "uvicorn")
+_EXCLUDED = (
+    "cryptography",
+    "fastapi",
+    "packaging",
+    "protobuf",
+    "rich",
+    "starlette",
+    "typer",
+    "uv",
+    "uvicorn",
+)
 """Packages of .venv whose locked versions Flower excludes."""
 _PROGRAM = """\
 #!{python}
@@ -61,12 +71,11 @@ def lock() -> None:
         constraints.write_text(
             "\n".join(pin for pin in pins if pin.partition("==")[0] not in _EXCLUDED), encoding="utf-8"
         )
-        options = "--quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url"
-        options += " --no-emit-find-links --no-header --no-annotate"
+        options = "--quiet --generate-hashes --no-header --no-annotate --python-version 3.11"
         subprocess.run(
             [
-                *(sys.executable, "-m", "piptools", "compile", *options.split()),
-                *("--constraint", str(constraints), "--output-file", str(REQUIREMENTS), str(wanted)),
+                *(Path(sys.executable).with_name("uv"), "pip", "compile", *options.split()),
+                *("--constraint", constraints, "--output-file", REQUIREMENTS, wanted),
             ],
             check=True,
         )

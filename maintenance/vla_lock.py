@@ -6,25 +6,15 @@ environment: requirements/vla-torch.txt locks torch and its CUDA packages, requi
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.request import Request, urlopen
 
 import tomllib
 from packaging.requirements import Requirement
-from packaging.utils import (
-    InvalidSdistFilename,
-    InvalidWheelFilename,
-    parse_sdist_filename,
-    parse_wheel_filename,
-)
-from packaging.version import InvalidVersion
 
 from deploy.checkout import CHECKOUT
 from fl_app.files import write_atomically
@@ -42,22 +32,20 @@ FFmpeg (PyAV includes its own)."""
 
 _TORCH = re.compile(r"torch|torchvision|triton|nvidia-.*-cu\d+|cuda-.*")
 _PIN = re.compile(r"^([a-z0-9][a-z0-9._-]*)==([^\s;\\]+)", re.MULTILINE)
-_INDEX = "https://pypi.org/simple/"
-_INDEX_VARIABLES = ("PIP_FIND_LINKS", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL")
+_BLOCK = re.compile(r"^[a-z0-9].*\n(?:    .*\n)*", re.MULTILINE)
+"""One package of a lock, with its hashes."""
 
 
 def lock() -> None:
     """Update both locks, with the versions of the previous locks and of the other images where possible.
 
-    The only index is PyPI, whatever the pip settings of this machine: on other indexes the same version of
-    torch is the CPU build.
+    uv ignores the pip settings of this machine and uses PyPI, where the same version of torch includes CUDA.
     """
-    found = {name: version for name, version in _resolve().items() if name not in LEFT_OUT}
-    for file, names in (
-        (TORCH_LOCK, [name for name in found if _TORCH.fullmatch(name)]),
-        (LOCK, [name for name in found if not _TORCH.fullmatch(name)]),
-    ):
-        write_atomically(file, "".join(_locked(name, found[name]) for name in sorted(names)).encode())
+    blocks = {block.partition("==")[0]: block for block in _BLOCK.findall(_compile())}
+    kept = sorted(blocks.keys() - LEFT_OUT)
+    for file, is_torch in ((TORCH_LOCK, True), (LOCK, False)):
+        names = [name for name in kept if bool(_TORCH.fullmatch(name)) is is_torch]
+        write_atomically(file, "".join(blocks[name] for name in names).encode())
 
 
 def pins(*files: Path) -> dict[str, str]:
@@ -75,54 +63,28 @@ def requirements() -> list[Requirement]:
     return [Requirement(line) for line in lines if line]
 
 
-def _resolve() -> dict[str, str]:
+def _compile() -> str:
     shared = {name: version for name, version in pins(IMAGE_LOCK).items() if name not in DIFFERENT_VERSIONS}
     previous = pins(*(file for file in (TORCH_LOCK, LOCK) if file.exists()))
     with TemporaryDirectory() as folder:
         wanted, constraints, out = (Path(folder, name) for name in ("vla.in", "constraints.txt", "out.txt"))
         _write(wanted, map(str, requirements()))
         _write(constraints, (f"{name}=={version}" for name, version in shared.items()))
-        # pip-compile keeps the versions that its output file already has.
+        # uv keeps the versions that its output file already has.
         _write(out, (f"{name}=={version}" for name, version in previous.items()))
-        options = "--quiet --strip-extras --allow-unsafe --no-header --no-annotate --no-emit-index-url"
+        options = "--quiet --generate-hashes --no-header --no-annotate --python-version 3.11"
         subprocess.run(
             [
-                *(sys.executable, "-m", "piptools", "compile", *options.split(), "--no-emit-find-links"),
-                *("--constraint", str(constraints), "--output-file", str(out), str(wanted)),
+                *(Path(sys.executable).with_name("uv"), "pip", "compile", *options.split()),
+                *("--constraint", constraints, "--output-file", out, wanted),
             ],
-            env={
-                **{name: value for name, value in os.environ.items() if name not in _INDEX_VARIABLES},
-                "PIP_CONFIG_FILE": os.devnull,
-            },
             check=True,
         )
-        return pins(out)
+        return out.read_text(encoding="utf-8")
 
 
 def _write(file: Path, lines: Iterable[str]) -> None:
     file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-
-
-def _locked(name: str, version: str) -> str:
-    """Return the pin with the hash of every file of that release.
-
-    The hashes come from the index. pip-compile would download the release for every platform if the index has
-    no PyPI JSON API.
-    """
-    accept = {"Accept": "application/vnd.pypi.simple.v1+json"}
-    request = Request(f"{_INDEX}{name}/", headers=accept)  # noqa: S310 - https, see _INDEX
-    with urlopen(request, timeout=60) as answer:  # noqa: S310
-        files = json.load(answer)["files"]
-    hashes = set()
-    for file in files:
-        parse = parse_wheel_filename if file["filename"].endswith(".whl") else parse_sdist_filename
-        try:
-            if str(parse(file["filename"])[1]) == version:
-                hashes.add(file["hashes"]["sha256"])
-        except (InvalidSdistFilename, InvalidWheelFilename, InvalidVersion):
-            continue  # an egg, an installer
-    assert hashes, f"{_INDEX}{name}/ has no file of {version}"
-    return " \\\n    --hash=sha256:".join([f"{name}=={version}", *sorted(hashes)]) + "\n"
 
 
 if __name__ == "__main__":

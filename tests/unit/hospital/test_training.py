@@ -62,7 +62,7 @@ def test_metrics_count_missed_tumours_and_false_alarms() -> None:
 
 
 def test_federated_averaging_approaches_central_training_and_beats_local_training() -> None:
-    from deploy.demo.compare import _result, _trained
+    from deploy.demo.comparison import _result, _trained
 
     parameters = HospitalParameters()
     cohort = divide(4, parameters.seed)

@@ -19,23 +19,6 @@ FILES = [
     for file in sorted((ROOT / package).glob("**/*.py"))
     if INTERNALS not in file.parents
 ]
-EXCEPTIONS: set[str] = {
-    "fl_app/flower/processes.py",
-    "fl_app/flower/server.py",
-    "fl_app/guard/quorum.py",
-    "fl_app/guard/running.py",
-    "fl_app/guard/workflows.py",
-    "fl_app/jobs/array_recipe.py",
-    "fl_app/jobs/fedadagrad/controller.py",
-    "fl_app/jobs/numpy_fedavg/recipe.py",
-    "fl_app/jobs/recipe.py",
-    "fl_app/jobs/tuning.py",
-    "fl_app/telemetry/parent.py",
-    "fl_app/telemetry/server_view.py",
-    "fl_app/telemetry/site_view.py",
-    "fl_app/tracking/parent.py",
-}
-"""Files that still use private names. Remove a file when it no longer does."""
 _PUBLIC = {"_exit", "_make", "_asdict", "_replace", "_fields"}
 """Names of the standard library."""
 
@@ -94,8 +77,7 @@ def test_private_names_are_used_only_in_nvflare_internals() -> None:
         if (uses := list(violations(ast.parse(file.read_text(encoding="utf-8")))))
     }
 
-    assert {file: uses for file, uses in found.items() if file not in EXCEPTIONS} == {}
-    assert sorted(EXCEPTIONS - set(found)) == [], "remove these files from EXCEPTIONS"
+    assert found == {}
 
 
 @pytest.mark.parametrize(
