@@ -74,8 +74,8 @@ def lock() -> None:
         options = "--quiet --generate-hashes --no-header --no-annotate --python-version 3.11"
         subprocess.run(
             [
-                *(Path(sys.executable).with_name("uv"), "pip", "compile", *options.split()),
-                *("--constraint", constraints, "--output-file", REQUIREMENTS, wanted),
+                *(str(Path(sys.executable).with_name("uv")), "pip", "compile", *options.split()),
+                *("--constraint", str(constraints), "--output-file", str(REQUIREMENTS), str(wanted)),
             ],
             check=True,
         )

@@ -75,8 +75,8 @@ def _compile() -> str:
         options = "--quiet --generate-hashes --no-header --no-annotate --python-version 3.11"
         subprocess.run(
             [
-                *(Path(sys.executable).with_name("uv"), "pip", "compile", *options.split()),
-                *("--constraint", constraints, "--output-file", out, wanted),
+                *(str(Path(sys.executable).with_name("uv")), "pip", "compile", *options.split()),
+                *("--constraint", str(constraints), "--output-file", str(out), str(wanted)),
             ],
             check=True,
         )

@@ -62,15 +62,15 @@ def test_metrics_count_missed_tumours_and_false_alarms() -> None:
 
 
 def test_federated_averaging_approaches_central_training_and_beats_local_training() -> None:
-    from deploy.demo.comparison import _result, _trained
+    from deploy.demo.comparison import _evaluate, _train
 
     parameters = HospitalParameters()
     cohort = divide(4, parameters.seed)
 
     federated = average(parameters, hospitals=4).final.accuracy
 
-    alone = [_result(_trained(parameters, part, i), cohort.test) for i, part in enumerate(cohort.hospitals)]
-    central = _result(_trained(parameters, cohort.pooled, 4), cohort.test)
+    alone = [_evaluate(_train(parameters, part, i), cohort.test) for i, part in enumerate(cohort.hospitals)]
+    central = _evaluate(_train(parameters, cohort.pooled, 4), cohort.test)
     assert federated > central.accuracy - 0.02
     assert federated > np.mean([result.accuracy for result in alone]) + 0.10
 
