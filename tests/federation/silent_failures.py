@@ -60,7 +60,7 @@ class Failure:
 FLOWER = "tests/federation/test_flower_job.py"
 TRACKED = "tests/federation/tracked/test_recipes.py"
 WAITING = "tests/federation/test_waiting_for_sites.py"
-_SERVER_LOGS = f"{TRACKED}::test_nvflares_trackers_drop_what_the_server_logs_and_the_kits_keep_it"
+_SERVER_LOGS = f"{TRACKED}::test_nvflares_receivers_drop_values_of_the_server_and_the_kits_keep_them"
 _SHAPE = Kit("another-shape", r"site-2, round 1, numpy_key: returned shape \(4,\) and received \(2, 2\)")
 
 FAILURES = (
@@ -95,8 +95,8 @@ FAILURES = (
     Failure(
         2,
         "a parameter of the run is sent to MLflow twice",
-        Elsewhere((f"{TRACKED}::test_nvflare_loses_all_that_was_logged_with_a_parameter_given_twice",)),
-        (Elsewhere((f"{TRACKED}::test_the_guard_ends_a_job_that_gives_a_parameter_twice",)),),
+        Elsewhere((f"{TRACKED}::test_nvflare_loses_the_values_that_are_logged_with_a_repeated_parameter",)),
+        (Elsewhere((f"{TRACKED}::test_the_guard_fails_a_job_that_repeats_a_parameter",)),),
     ),
     Failure(
         3,
@@ -119,7 +119,7 @@ FAILURES = (
         5,
         "the job needs more sites than there are",
         Stock("stock-too-many-sites", evidence.job_waits_for_a_missing_site, SUBMITTED),
-        (Elsewhere((f"{WAITING}::test_a_job_for_more_sites_than_there_are_is_refused",)),),
+        (Elsewhere((f"{WAITING}::test_a_job_that_needs_more_sites_than_exist_is_refused",)),),
     ),
     Failure(
         6,

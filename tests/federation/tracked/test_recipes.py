@@ -41,8 +41,11 @@ def test_the_values_of_every_recipe_are_in_tensorboard_mlflow_and_wandb(
     for site in SITES:
         assert tracked.history(run, f"{site}/train_loss") == LOGGED
 
-    keys = logged_keys(tracked.queue / "wandb-runs")[f"run-{job.id}.wandb"]
-    assert {f"{site}/{key}" for site in SITES for key in ("train_loss", "step")} <= keys
+    wanted = {f"{site}/{key}" for site in SITES for key in ("train_loss", "step")}
+    run_file = f"run-{job.id}.wandb"
+    eventually(
+        lambda: wanted <= logged_keys(tracked.queue / "wandb-runs")[run_file], 30, f"{wanted} are in W&B"
+    )
 
 
 @pytest.mark.extended
