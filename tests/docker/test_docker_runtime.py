@@ -10,9 +10,9 @@ from typing import Any
 
 import docker
 import pytest
-from deploy.demo.measurements import logged_values
 from docker.models.containers import Container
 
+from deploy.demo.measurements import logged_values
 from deploy.errors import Failed, MachineError
 from deploy.project import load_project
 from deploy.runtimes.docker.volumes import copy_out, volume_container

@@ -20,8 +20,8 @@ from maintenance.vla_lock import LEFT_OUT, LOCK, TORCH_LOCK, pins
 from tests.docker.containers import python_inside
 from tests.docker.test_images import (
     FAILED_IMPORTS,
-    UNMET_REQUIREMENTS,
     SOURCES_WITHOUT_BYTECODE,
+    UNMET_REQUIREMENTS,
 )
 from tests.federation.federation import Federation, write_project
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from deploy.demo.measurements import logged_values
 
+from deploy.demo.measurements import logged_values
 from fl_app.jobs.hospital.job import HospitalParameters
 from tests.federation.federation import Federation
 from tests.unit.hospital.averaging import average
