@@ -29,7 +29,7 @@ class JobGuard(Widget):
     Args:
         heartbeat_timeout: seconds without a heartbeat after which a site is lost.
         task_timeout: seconds within which a site with a task must return a result or log a metric. 0 is no
-            limit; None uses FLARE_TASK_TIMEOUT of the server (default: one day).
+            limit; None uses deployment.guard.task_timeout_seconds of project.yml (default: one day).
         enabled: False runs the job as NVFlare alone would, for a job that the guard judges wrongly. Such a
             job names the guard in its own configuration, which precedes that of the kit.
     """

@@ -16,11 +16,10 @@ from pydantic_settings import (
 )
 
 from fl_app import contract
-from fl_app.contract import SITE_PATIENCE_SECONDS, TASK_TIMEOUT_SECONDS
+from fl_app.contract import METRICS_KEPT_SECONDS, SITE_PATIENCE_SECONDS, TASK_TIMEOUT_SECONDS
 from fl_app.startup.exit_codes import Exit, StartupError
 
 SERVER_WAIT_SECONDS = 60.0
-METRICS_KEPT_SECONDS = 600.0
 
 _PREFIX = "FLARE_"
 

@@ -26,12 +26,13 @@ from fl_app.contract import (
     ENV_PUSH_HOST,
     ENV_TELEMETRY_HOST,
     ENV_TELEMETRY_PORT,
+    METRICS_KEPT_SECONDS,
     TELEMETRY_PORT,
 )
 from fl_app.telemetry.access import new_push_tokens, push_url
 from fl_app.telemetry.counters import JobCounters
 from fl_app.telemetry.metrics import Identity, ParentCollector, Source
-from fl_app.telemetry.parent_jobs import KEPT_SECONDS, ParentJobs
+from fl_app.telemetry.parent_jobs import ParentJobs
 from fl_app.telemetry.pods import JobPodMetrics
 from fl_app.telemetry.push_gateway import PushGateway
 from fl_app.telemetry.resources import GpuMetrics, WorkspaceMetrics
@@ -85,7 +86,9 @@ class Endpoint:
         """Return the port on which it listens."""
         return int(self._server.server_address[1])
 
-    def identify(self, identity: Identity, workspace: Path | None = None, kept: float = KEPT_SECONDS) -> None:
+    def identify(
+        self, identity: Identity, workspace: Path | None = None, kept: float = METRICS_KEPT_SECONDS
+    ) -> None:
         """Set the identity of the parent and start to serve metrics.
 
         Args:
@@ -269,5 +272,7 @@ def parent_endpoint(name: str, role: str) -> Endpoint:
         int(os.environ.get(ENV_TELEMETRY_PORT) or TELEMETRY_PORT),
         os.environ.get(ENV_PUSH_HOST) or None,
     )
-    endpoint.identify(Identity(name, role), kept=float(os.environ.get(ENV_METRICS_KEPT) or KEPT_SECONDS))
+    endpoint.identify(
+        Identity(name, role), kept=float(os.environ.get(ENV_METRICS_KEPT) or METRICS_KEPT_SECONDS)
+    )
     return endpoint

@@ -8,10 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
+from fl_app.contract import METRICS_KEPT_SECONDS
 from fl_app.telemetry.catalogue import RESULTS
 
-KEPT_SECONDS = 600.0
-"""Default time for which the series of a finished job remain; FLARE_METRICS_KEPT overrides it."""
 LAUNCH_GRACE_SECONDS = 60.0
 """Grace period for a launched job to appear in NVFlare's list."""
 LATE_PUSH_SECONDS = 30.0
@@ -42,7 +41,9 @@ class ParentJobs:
         clock: monotonic clock, in seconds.
     """
 
-    def __init__(self, kept: float = KEPT_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, kept: float = METRICS_KEPT_SECONDS, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.running: Callable[[], Collection[str]] = tuple
         """Returns the ids of the jobs that NVFlare lists as running."""
         self.started = 0
