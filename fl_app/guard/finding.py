@@ -72,6 +72,12 @@ def report(fl_ctx: Any, finding: Finding) -> None:
     fl_ctx.get_engine().fire_event(FINDING_EVENT, fl_ctx)
 
 
+def fail(component: Any, fl_ctx: Any, finding: Finding) -> None:
+    """End the job through the guard, and through a panic of `component` if the job has no guard."""
+    report(fl_ctx, finding)
+    component.system_panic(finding.line, fl_ctx)
+
+
 def refusal(reason: str) -> Any:
     """Return the error that replaces an unusable result of a task.
 

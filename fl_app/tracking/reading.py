@@ -10,6 +10,7 @@ from typing import Any
 from nvflare.apis.analytix import AnalyticsData, AnalyticsDataType, TrackConst
 from nvflare.apis.dxo import DXO
 
+from fl_app.telemetry.analytics_events import scalars_of
 from fl_app.tracking.points import (
     MAX_BINS,
     MAX_IMAGE,
@@ -30,7 +31,6 @@ MAX_SIDE = 1024
 _SCALE = 0.7
 """Factor by which an image is scaled until it is small enough."""
 
-_SCALARS = (AnalyticsDataType.SCALAR, AnalyticsDataType.METRIC)
 _TEXTS: Mapping[AnalyticsDataType, Any] = {
     AnalyticsDataType.TEXT: Kind.TEXT,
     AnalyticsDataType.LOG_RECORD: Kind.TEXT,
@@ -60,12 +60,9 @@ def points_of(dxo: DXO, site: str, time: float) -> Iterator[AnyPoint]:
         return
     common: dict[str, Any] = {"site": site[:MAX_TAG], "step": data.step or 0, "time": time}
     kind = data.data_type
-    if kind in _SCALARS:
-        yield Scalar(tag=_tag(data.tag), value=float(data.value), **common)
-    elif kind in (AnalyticsDataType.SCALARS, AnalyticsDataType.METRICS):
-        prefix = f"{data.tag}/" if kind is AnalyticsDataType.SCALARS else ""
-        for name, value in data.value.items():
-            yield Scalar(tag=_tag(f"{prefix}{name}"), value=float(value), **common)
+    if (scalars := scalars_of(data)) is not None:
+        for tag, scalar in scalars.items():
+            yield Scalar(tag=_tag(tag), value=scalar, **common)
     elif kind in _TEXTS:
         yield Text(kind=_TEXTS[kind], tag=_tag(data.tag), value=str(data.value)[:MAX_TEXT], **common)
     elif kind in _MANY_TEXTS:

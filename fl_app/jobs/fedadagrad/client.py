@@ -24,10 +24,6 @@ class DigitSite(SiteTraining):
     patience: int
     tolerance: float
 
-    def __post_init__(self) -> None:
-        """Initialise NVFlare's Executor."""
-        super().__init__()
-
     def begin(self, site: Site) -> None:
         """Load the images and build the model."""
         import torch
@@ -47,21 +43,22 @@ class DigitSite(SiteTraining):
         Logged by round: `train_loss`, `train_seconds`, `converged` (0 or 1), `learning_rate`, and
         `own_accuracy`, the accuracy of the received global model on this site's images.
         """
-        from fl_app.jobs.fedadagrad.learning import measure, train
         from fl_app.jobs.fedadagrad.metadata import REPORT, TrainingReport
         from fl_app.jobs.fedadagrad.schedule import has_plateaued
+        from fl_app.jobs.shared.classifier import evaluate_classifier, train_classifier
+        from fl_app.jobs.shared.examples import mixed_seed
 
         learning_rate = float(round.meta[LEARNING_RATE])
         self._model.load_state_dict(weights)
-        own_accuracy = measure(self._model, self._images).accuracy
+        own_accuracy = evaluate_classifier(self._model, self._images).accuracy
         started = time.perf_counter()
-        losses = train(
+        losses = train_classifier(
             self._model,
             self._images,
             epochs=self.local_epochs,
             learning_rate=learning_rate,
             batch_size=self.batch_size,
-            seed=(self.seed, self._index, round.number),
+            seed=mixed_seed(self.seed, self._index, round.number),
         )
         self._losses += losses
         report = TrainingReport(

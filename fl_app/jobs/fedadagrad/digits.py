@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fl_app.jobs.shared.examples import Examples
 from fl_app.jobs.shared.sklearn_datasets import load_digits
 
 TEST_SHARE = 0.2
@@ -18,23 +18,11 @@ FEWEST_IMAGES = 10
 
 
 @dataclass(frozen=True)
-class Images:
-    """Images of one site or of the test set, one per row."""
-
-    pixels: NDArray[np.float32]
-    """8 x 8 shades of grey, 0 to 1."""
-    labels: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-
-@dataclass(frozen=True)
 class Digits:
-    """All images of the federation, by site."""
+    """All images of the federation: 8 x 8 shades of grey, 0 to 1."""
 
-    sites: tuple[Images, ...]
-    test: Images
+    sites: tuple[Examples, ...]
+    test: Examples
 
 
 @lru_cache(maxsize=4)
@@ -52,5 +40,5 @@ def divide(sites: int, seed: int) -> Digits:
     most = len(kept) // FEWEST_IMAGES
     if not 2 <= sites <= most:
         raise ValueError(f"{sites} sites: the digits can be divided over 2 to {most}")
-    parts = [Images(pixels[part], labels[part]) for part in np.array_split(kept, sites)]
-    return Digits(tuple(parts), Images(pixels[test], labels[test]))
+    parts = [Examples(pixels[part], labels[part]) for part in np.array_split(kept, sites)]
+    return Digits(tuple(parts), Examples(pixels[test], labels[test]))

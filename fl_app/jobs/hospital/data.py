@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fl_app.jobs.shared.examples import Examples
 from fl_app.jobs.shared.sklearn_datasets import load_breast_cancer
 
 MALIGNANT, BENIGN = 0, 1
@@ -19,15 +20,8 @@ FEWEST_PATIENTS = 5
 
 
 @dataclass(frozen=True)
-class Patients:
-    """Patients (or images) of one hospital or of the test set, one per row."""
-
-    features: NDArray[np.float32]
-    """Standardised over the patients of all hospitals."""
-    labels: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.labels)
+class Patients(Examples):
+    """Patients (or images), with features that are standardised over the patients of all hospitals."""
 
     @property
     def malignant(self) -> int:

@@ -10,10 +10,10 @@ from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, 
 from flwr.clientapp import ClientApp
 
 from fl_app.jobs.fedadagrad.digits import divide
-from fl_app.jobs.fedadagrad.learning import measure, train
 from fl_app.jobs.fedadagrad.metadata import REPORT, TrainingReport
 from fl_app.jobs.fedadagrad.schedule import has_plateaued
-from fl_app.jobs.shared.classifier import DigitClassifier
+from fl_app.jobs.shared.classifier import DigitClassifier, evaluate_classifier, train_classifier
+from fl_app.jobs.shared.examples import mixed_seed
 
 from .settings import settings_in
 from .tracking import connected, log
@@ -48,16 +48,16 @@ def train_round(message: Message, context: Context) -> Message:
     images = divide(sites, settings.seed).sites[part]
     model = DigitClassifier(settings.hidden, settings.seed)
     model.load_state_dict(message.content["arrays"].to_torch_state_dict())
-    own_accuracy = measure(model, images).accuracy
+    own_accuracy = evaluate_classifier(model, images).accuracy
 
     began = time.perf_counter()
-    losses = train(
+    losses = train_classifier(
         model,
         images,
         epochs=settings.local_epochs,
         learning_rate=float(config["learning-rate"]),
         batch_size=settings.batch_size,
-        seed=(settings.seed, part, round),
+        seed=mixed_seed(settings.seed, part, round),
     )
     report = TrainingReport(
         seconds=time.perf_counter() - began,
