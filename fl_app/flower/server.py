@@ -24,7 +24,7 @@ _EXCEPTION = re.compile(r"^(?P<error>\w[\w.]*(?:Error|Exception|Failed|Exit)\b.*
 
 
 class FlowerServer(FlowerControllerWithCallbacks):
-    """Runs a Flower app of the image.
+    """Run a Flower app of the image.
 
     All arguments are explicit: NVFlare's job export drops the arguments of a subclass that takes `**kwargs`.
 

@@ -22,7 +22,7 @@ TRANSACTION_TIMEOUT = 600.0
 
 
 class FlowerSite(FlowerExecutor):
-    """Runs a SuperNode, and ClientApps of the site's own image.
+    """Run a SuperNode, and ClientApps of the site's own image.
 
     Args:
         app: Python package whose folder is the Flower app.

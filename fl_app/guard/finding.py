@@ -1,4 +1,4 @@
-"""Why the guard ends a job: one line with the site, the round, the parameter and the remedy."""
+"""Reasons for which the guard ends a job: one line with the site, the round, the parameter and the remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the sites that a job needs are registered; pure functions on the job's meta.json."""
+"""Check whether the sites that a job needs are registered; pure functions on the job's meta.json."""
 
 from __future__ import annotations
 

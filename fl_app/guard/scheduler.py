@@ -33,7 +33,7 @@ _HISTORY = JobMetaKey.SCHEDULE_HISTORY.value
 
 
 class JobScheduler(DefaultJobScheduler):
-    """Rejects a job for more sites than have ever registered; lets a job wait for known sites that are away.
+    """Reject a job for more sites than have ever registered; delay a job for sites that have.
 
     A job waits as long as `deployment.guard.site_patience_seconds` or the job itself allows, and starts when
     its sites register.

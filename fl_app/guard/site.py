@@ -1,4 +1,4 @@
-"""The guard at a site: it replaces a result that must not be sent by the reason, and sends heartbeats."""
+"""The guard at a site: it replaces an unusable result by the reason, and sends heartbeats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Detection of stalled sites: a hanging script sends heartbeats, and NVFlare's tasks have no timeout."""
+"""Detect stalled sites: they send heartbeats, but no result, and NVFlare's tasks have no timeout."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def find_stalled_site(
             longest = _duration(max(idle[site] for site in stalled))
             return Finding(
                 f"the task '{task.name}' has run for {longest} without a result or a metric: training hangs",
-                "Check its log (flarefleet logs), then submit the job again. If rounds take longer, increase the "
-                "job's JobGuard.task_timeout, or deployment.guard.task_timeout_seconds in project.yml.",
+                "Check its log (flarefleet logs), then submit the job again. If rounds take longer, increase "
+                "the job's JobGuard.task_timeout, or deployment.guard.task_timeout_seconds in project.yml.",
                 site=", ".join(stalled),
                 round=round_of(task.data),
             )

@@ -1,4 +1,4 @@
-"""How long the guard waits for sites, and the environment variables that change it."""
+"""Timeouts of the guard, and the environment variables that set them."""
 
 from __future__ import annotations
 

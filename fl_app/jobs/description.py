@@ -1,4 +1,4 @@
-"""What the kit knows of a job before it exports it."""
+"""Description of a job, for its selection and export."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class JobDescription:
 
     @property
     def source(self) -> str:
-        """The text by which `find` finds this job in any process."""
+        """Argument with which `registry.find` returns this job in any process."""
         return str(self.folder) if self.folder else self.name
 
     def missing(self, elsewhere: Sequence[str] = ()) -> str:

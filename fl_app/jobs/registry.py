@@ -1,7 +1,7 @@
-"""Find jobs: the kit's, one in each folder of fl_app/jobs that holds a job.py, and users' own by path.
+"""Find jobs: the kit's by name, users' own by path. Each is a folder that contains a job.py.
 
 A job.py defines DESCRIPTION, PARAMETERS and recipe, and optionally NEEDS, EXTRAS and WARM_UP: see
-`JobDescription`. The folder numpy_fedavg, a Python package, holds the job numpy-fedavg.
+`JobDescription`. The package numpy_fedavg contains the job numpy-fedavg.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The Kubernetes API as the launcher of job pods uses it, within one namespace."""
+"""Kubernetes API client for job pods in one namespace."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Cluster:
 
     Args:
         api: CoreV1Api of the kubernetes package.
-        namespace: Namespace of the job pods.
+        namespace: namespace of the job pods.
     """
 
     def __init__(self, api: Any, namespace: str) -> None:

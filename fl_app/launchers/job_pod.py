@@ -54,20 +54,20 @@ class Callbacks:
     error_output: Callable[[str], None]
     """Receives the last output of a job process that exited with an error code of NVFlare."""
     finished: Callable[[], None]
-    """Is called once when the job has finished, failed or was aborted."""
+    """Receives the end of the job, once: it finished, failed or was aborted."""
 
 
 class JobPod(JobHandleSpec):
     """The pod of one job.
 
     Args:
-        cluster: Namespace of the pod.
-        plan: The plan that the manifests were made from.
-        pod: Manifest of the pod.
-        secret: Manifest of its Secret.
-        timeouts: Timeouts of its start.
-        keep: Seconds for which a finished pod stays.
-        callbacks: Functions to call.
+        cluster: namespace of the pod.
+        plan: the plan that the manifests were made from.
+        pod: manifest of the pod.
+        secret: manifest of its Secret.
+        timeouts: timeouts of its start.
+        keep: seconds for which a finished pod stays.
+        callbacks: functions to call.
     """
 
     def __init__(
@@ -99,8 +99,8 @@ class JobPod(JobHandleSpec):
         self._code_lock = threading.Lock()
 
     @property
-    def shown(self) -> JobPodStatus:
-        """The current state for telemetry."""
+    def status(self) -> JobPodStatus:
+        """Status for telemetry."""
         return JobPodStatus(self._job_name, _PHASES[self._stage], self._pending_since)
 
     def start(self) -> None:
@@ -145,7 +145,7 @@ class JobPod(JobHandleSpec):
         if self._code is not None:
             return
         if pod is None:
-            self._fail("its pod was deleted, by a user or by draining its node")
+            self._fail("its pod was deleted, by a user or because its node was drained")
             return
         state = pod_state(pod, self._cluster.pod_events(self.name) if is_creating(pod) else ())
         self._record(state)
@@ -211,7 +211,7 @@ _lock = threading.Lock()
 
 def job_pods() -> tuple[JobPodStatus, ...]:
     """Return this parent's unfinished job pods for telemetry."""
-    return tuple(pod.shown for pod in _unfinished())
+    return tuple(pod.status for pod in _unfinished())
 
 
 def pending_reason(job_id: str) -> str:

@@ -17,8 +17,8 @@ class PendingJobs(SimpleJobDefManager):
     """NVFlare's `job_manager`; it adds the pending reason to the jobs that it returns, and never stores it.
 
     Args:
-        uri_root: As in NVFlare.
-        job_store_id: As in NVFlare.
+        uri_root: as in NVFlare.
+        job_store_id: as in NVFlare.
     """
 
     def __init__(self, uri_root: str = "jobs", job_store_id: str = "job_store") -> None:

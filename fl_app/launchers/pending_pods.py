@@ -44,7 +44,7 @@ def report_to_server(cell: Any, job_id: str, reason: str) -> None:
 
 
 class PendingSites(Widget):
-    """Adds the sites whose job pods are pending to NVFlare's `show_stats`, in the server's job process.
+    """Add the sites whose job pods are pending to NVFlare's `show_stats`, in the server's job process.
 
     Every job gets this component from the site's privacy.json. It does nothing in a site's job process.
     """

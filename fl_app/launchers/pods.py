@@ -54,10 +54,10 @@ _PARENTS = (ProcessType.SERVER_PARENT, ProcessType.CLIENT_PARENT)
 
 
 class _PodLauncher(K8sJobLauncher):
-    """Starts each job in a pod of its own.
+    """Start each job in a pod of its own.
 
     Args:
-        jobs: Folder of launcher.yaml; study_runtime.yaml is in the workspace's local/.
+        jobs: folder of launcher.yaml; study_runtime.yaml is in the workspace's local/.
     """
 
     role: str
@@ -159,25 +159,25 @@ class _PodLauncher(K8sJobLauncher):
 
 
 class ServerPodLauncher(_PodLauncher, ServerK8sJobLauncher):
-    """Starts the server's part of a job."""
+    """Start the server's part of a job."""
 
     role = "server"
     program = "fl_app.launchers.server_job"
 
     def report_pending(self, cell: Any, job_id: str, reason: str) -> None:
-        """Log it on the server; `fl_app.launchers.pending_jobs` reports it to administrators."""
+        """Log the reason; `fl_app.launchers.pending_jobs` reports it to administrators."""
         if reason:
             self.logger.info("the pod of job %s is pending: %s", job_id, reason)
 
 
 class ClientPodLauncher(_PodLauncher, ClientK8sJobLauncher):
-    """Starts a site's part of a job."""
+    """Start a site's part of a job."""
 
     role = "client"
     program = "fl_app.launchers.site_job"
 
     def report_pending(self, cell: Any, job_id: str, reason: str) -> None:
-        """Send it to the server's part of the job."""
+        """Send the reason to the server's part of the job."""
         report_to_server(cell, job_id, reason)
 
 

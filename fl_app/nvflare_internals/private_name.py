@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PrivateName:
-    """Where NVFlare defines it, and what the kit uses it for."""
+    """Location of the name, and its purpose in the kit."""
 
     name: str
     """MODULE:ATTRIBUTE.PATH, or `log:MODULE:TEXT` for a log text that the kit parses."""

@@ -1,4 +1,4 @@
-"""NVFlare's error log, which tells why NVFlare exited."""
+"""NVFlare's error log, which contains the reason why NVFlare exited."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ class ErrorLog:
     """The lines that NVFlare adds to its error log after this object was created.
 
     Args:
-        workspace: Workspace of the parent.
+        workspace: workspace of the parent.
     """
 
     def __init__(self, workspace: Path) -> None:

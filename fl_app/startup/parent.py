@@ -36,7 +36,7 @@ def run_parent(settings: Settings) -> int:
     """Check the preconditions, install the kit, and run NVFlare's parent until it exits.
 
     Raises:
-        StartupError: The parent cannot start, or NVFlare exited by itself.
+        StartupError: the parent cannot start, or NVFlare exited by itself.
     """
     kit = Kit.open(settings.kit, settings.key)
     check_nvflare()
@@ -61,7 +61,7 @@ def check_nvflare() -> None:
     """Check that the installed NVFlare has every private name that Flarefleet uses.
 
     Raises:
-        StartupError: A name is missing.
+        StartupError: a name is missing.
     """
     if missing := missing_names(installed_root()):
         names = "; ".join(f"{one.name} ({one.purpose})" for one in missing)
@@ -73,7 +73,7 @@ def check_nvflare() -> None:
 
 
 def take_restart_request(workspace: Path) -> bool:
-    """Remove an administrator's request for a restart, and tell whether there was one."""
+    """Remove an administrator's request for a restart, and return whether there was one."""
     request = workspace / RESTART_REQUEST
     if not request.exists():
         return False

@@ -103,7 +103,7 @@ class Settings(BaseSettings):
         """Read the settings from `environment`.
 
         Raises:
-            StartupError: A value is invalid; the message names its variable.
+            StartupError: a value is invalid; the message names its variable.
         """
         source = EnvSettingsSource(cls)
         source.env_vars = {name.lower(): value for name, value in environment.items() if value}

@@ -12,13 +12,7 @@ from fl_app.telemetry.push_gateway import PushGateway
 
 
 class JobCounters:
-    """Yields the counters. Every label value starts at zero, so that `rate()` sees the first increase.
-
-    Args:
-        identity: the parent.
-        jobs: jobs of the parent.
-        gateway: gateway that takes the jobs' documents.
-    """
+    """Counters of a parent. Every label value starts at zero, so that `rate()` sees the first increase."""
 
     def __init__(self, identity: Identity, jobs: ParentJobs, gateway: PushGateway) -> None:
         self._identity = identity

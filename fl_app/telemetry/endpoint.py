@@ -1,7 +1,7 @@
 """Telemetry port of a parent, over HTTP: /healthz, /readyz, /metrics and /push.
 
-The standard library's HTTP server is used directly. A WSGI server would add a layer and could not limit
-connections or bound the time of a request body.
+It uses the standard library's HTTP server: a WSGI server cannot limit connections or the time of a request
+body.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _log = logging.getLogger(__name__)
 
 
 class Endpoint:
-    """Serves the telemetry of one parent from its creation on.
+    """Serve the telemetry of one parent from the creation of this object on.
 
     Args:
         host: address to listen on.
@@ -83,7 +83,7 @@ class Endpoint:
 
     @property
     def port(self) -> int:
-        """Return the port on which it listens."""
+        """Port on which the endpoint listens."""
         return int(self._server.server_address[1])
 
     def identify(

@@ -24,11 +24,7 @@ _FATAL = "fatal"
 
 
 class ServerJobMetrics:
-    """Measures the server's part of a job.
-
-    Args:
-        measurements: series of the job process.
-    """
+    """Measure the server's part of a job."""
 
     def __init__(self, measurements: Measurements) -> None:
         self._measurements = measurements
@@ -117,11 +113,7 @@ class ServerJobMetrics:
 
 
 class SiteJobMetrics:
-    """Measures a site's part of a job.
-
-    Args:
-        measurements: series of the job process.
-    """
+    """Measure a site's part of a job."""
 
     def __init__(self, measurements: Measurements) -> None:
         self._measurements = measurements

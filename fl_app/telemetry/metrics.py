@@ -63,7 +63,7 @@ Source = Callable[[], Iterable[Metric]]
 
 
 class ParentCollector(Collector):
-    """Collects a parent's metrics at every scrape. A source that fails is counted and does not affect others.
+    """Collect a parent's metrics at every scrape. Count sources that fail; they do not affect others.
 
     Args:
         identity: the parent.
@@ -126,11 +126,7 @@ class ParentCollector(Collector):
 
 
 class ProcessMetrics:
-    """Yields prometheus-client's metrics of this process, with the kit's labels.
-
-    Args:
-        identity: the parent.
-    """
+    """Metrics of this process from prometheus-client, with the kit's labels."""
 
     def __init__(self, identity: Identity) -> None:
         self._labels = dict(zip(LABELS, identity.labels, strict=True))

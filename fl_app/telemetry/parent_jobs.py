@@ -34,7 +34,7 @@ class Job:
 
 
 class ParentJobs:
-    """Follows the jobs of a parent by its events and by NVFlare's list of running jobs.
+    """Jobs of a parent, from its events and from NVFlare's list of running jobs.
 
     Args:
         kept: seconds for which a job stays after its end; may be changed.

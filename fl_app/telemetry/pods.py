@@ -35,11 +35,7 @@ def show_job_pods(pods: Callable[[], Sequence[JobPodStatus]]) -> None:
 
 
 class JobPodMetrics:
-    """Yields the number of job pods by phase, and since when pods have been pending.
-
-    Args:
-        identity: the parent.
-    """
+    """Number of job pods by phase, and the time since which pods have been pending."""
 
     def __init__(self, identity: Identity) -> None:
         self._identity = identity

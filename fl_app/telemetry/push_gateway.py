@@ -119,7 +119,7 @@ class _TokenBuckets:
 
 
 class PushGateway:
-    """Receives documents and passes each to the registered kind.
+    """Receive documents and pass each to the registered kind.
 
     Args:
         tokens: tokens of the parent's jobs.

@@ -25,12 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 class WorkspaceMetrics:
-    """Yields disk usage and free space of a workspace. A thread measures, so that a scrape does not wait.
-
-    Args:
-        identity: the parent.
-        workspace: folder of the workspace.
-    """
+    """Disk usage and free space of a workspace. A thread measures, so that a scrape does not wait."""
 
     def __init__(self, identity: Identity, workspace: Path) -> None:
         self._identity = identity
@@ -72,11 +67,7 @@ def disk_usage(folder: Path) -> int:
 
 
 class GpuMetrics:
-    """Yields metrics of NVIDIA GPUs; none, and no error, if there is no driver.
-
-    Args:
-        identity: the parent.
-    """
+    """Metrics of NVIDIA GPUs; none, and no error, if there is no driver."""
 
     def __init__(self, identity: Identity) -> None:
         self._identity = identity

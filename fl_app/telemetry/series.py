@@ -37,7 +37,7 @@ class _JobSeries:
 
 
 class JobSeries:
-    """Stores documents of the kind `metrics` and formats their values for a scrape.
+    """Store documents of the kind `metrics`, and format their values for a scrape.
 
     Args:
         identity: the parent.

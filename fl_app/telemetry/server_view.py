@@ -25,12 +25,7 @@ _RESULTS = {
 
 
 class ServerView:
-    """Reads the state of NVFlare's server on request.
-
-    Args:
-        identity: the server.
-        server: NVFlare's server in this parent.
-    """
+    """Read the state of NVFlare's server on request."""
 
     def __init__(self, identity: Identity, server: ServerParent) -> None:
         self._identity = identity

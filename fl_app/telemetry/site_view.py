@@ -23,12 +23,7 @@ helps."""
 
 
 class SiteView:
-    """Follows the server's replies to heartbeats: NVFlare's own events also fire for refused ones.
-
-    Args:
-        identity: the site.
-        site: NVFlare's client in this parent.
-    """
+    """Follow the server's replies to heartbeats: NVFlare's own events also fire for refused ones."""
 
     def __init__(self, identity: Identity, site: SiteParent) -> None:
         self._identity = identity

@@ -26,7 +26,7 @@ MAX_TAGS = 2000
 
 
 class EventFiles:
-    """Writes event files. All methods are thread-safe.
+    """Write event files. All methods are thread-safe.
 
     Args:
         root: folder of all jobs.

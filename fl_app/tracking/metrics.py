@@ -11,12 +11,7 @@ from fl_app.tracking.queue import TrackingQueue
 
 
 class TrackingCollector:
-    """Collects the metrics of tracking at every scrape.
-
-    Args:
-        identity: the server.
-        queue: the queue.
-    """
+    """Collect the metrics of tracking at every scrape."""
 
     def __init__(self, identity: Identity, queue: TrackingQueue) -> None:
         self._identity = identity

@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 class AnalyticsStorage:
-    """Stores documents of the kind `analytics`, as `fl_app.telemetry.push_gateway.DocumentKind`.
+    """Store documents of the kind `analytics`, as `fl_app.telemetry.push_gateway.DocumentKind`.
 
     Args:
         workspace: folder of the server's workspace.

@@ -25,11 +25,11 @@ class DigitEvaluation(Evaluation, frozen=True):
 
 
 class EvaluationJournal(Journal):
-    """Evaluates the global model at the server and keeps the results.
+    """Evaluate the global model at the server and keep the results.
 
     Args:
         folder: the job's run folder.
-        model: evaluates; each evaluation replaces its weights.
+        model: model for evaluations; each evaluation replaces its weights.
         test: the images to evaluate on.
     """
 
@@ -40,7 +40,7 @@ class EvaluationJournal(Journal):
         self._reports: list[dict[str, Any]] = []
 
     def evaluate(self, rounds_done: int, weights: Mapping[str, Tensor]) -> DigitEvaluation:
-        """Evaluate the weights on the test images; keep them as the best model if they are."""
+        """Evaluate the weights on the test images; keep them if they are the best."""
         self._model.load_state_dict(dict(weights))
         metrics = evaluate_classifier(self._model, self._test)
         evaluation = DigitEvaluation(

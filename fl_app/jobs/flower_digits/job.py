@@ -32,7 +32,7 @@ PARAMETERS = FlowerDigitsParameters
 
 
 def recipe(parameters: FlowerDigitsParameters, sites: Sequence[str]) -> Recipe:
-    """Make the recipe for these sites; each has the images of its position in the alphabetical order of names.
+    """Make the recipe for these sites; their alphabetical order decides which site has which images.
 
     Raises:
         ValueError: the number of sites is invalid, or an unsupported Flower is installed.

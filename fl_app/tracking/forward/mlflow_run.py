@@ -93,7 +93,7 @@ class MLflow:
 def _limit_retries() -> None:
     """Disable the retries of MLflow's client, whatever the environment says.
 
-    They would block this process for minutes; the forwarder retries, and reports that the server is away.
+    They would block this process for minutes; the forwarder retries, and reports that MLflow is unavailable.
     """
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
     requested = os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", "")
