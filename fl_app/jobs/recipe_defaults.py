@@ -19,7 +19,7 @@ END_CHECK_PERIOD = 0.1
 RUNNER_SYNC_TIMEOUT = 1.0
 """Seconds (2 in NVFlare) after which a site asks again whether the server's job process has started."""
 
-LONGEST_RUNNER_SYNC = 600.0
+MAX_RUNNER_SYNC = 600.0
 """Seconds (60 in NVFlare) until the server's job process must have started: it may load a large model."""
 
 _FASTEST_POLL = 0.1
@@ -56,7 +56,7 @@ def apply_defaults(recipe: Recipe, sites: int) -> None:
         {
             "default_task_fetch_interval": task_request_interval(sites),
             "runner_sync_timeout": RUNNER_SYNC_TIMEOUT,
-            "max_runner_sync_timeout": LONGEST_RUNNER_SYNC,
+            "max_runner_sync_timeout": MAX_RUNNER_SYNC,
         }
     )
     add_to_every_app(recipe, JobGuard, GUARD_ID)

@@ -14,15 +14,7 @@ from fl_app.telemetry.job_progress import SERVER_WAITS_FOR
 
 
 class PendingJobs(SimpleJobDefManager):
-    """NVFlare's `job_manager`; it adds the pending reason to the jobs that it returns, and never stores it.
-
-    Args:
-        uri_root: as in NVFlare.
-        job_store_id: as in NVFlare.
-    """
-
-    def __init__(self, uri_root: str = "jobs", job_store_id: str = "job_store") -> None:
-        super().__init__(uri_root, job_store_id)
+    """NVFlare's `job_manager`; it adds the pending reason to the jobs that it returns."""
 
     def get_job(self, jid: str, fl_ctx: FLContext) -> Job | None:
         """Return the job with this id, or None."""

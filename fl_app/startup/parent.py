@@ -23,7 +23,7 @@ from fl_app.startup.ports import check_port_free, port_error
 from fl_app.startup.settings import Settings
 from fl_app.startup.workspace import locked_workspace, prepare_workspace
 from fl_app.telemetry.endpoint import Endpoint, open_endpoint
-from fl_app.telemetry.metrics import Identity
+from fl_app.telemetry.metrics import ParentIdentity
 from fl_app.telemetry.view import Starting
 from fl_app.tracking.receivers import TrackingSettingsError, requested_receivers
 
@@ -104,7 +104,7 @@ def _open_telemetry(kit: Kit, settings: Settings) -> Endpoint:
         raise port_error(settings.telemetry_port, "of telemetry", error) from error
     certificates = {"own": kit.certificate, "root": kit.root_certificate}
     endpoint.identify(
-        Identity(
+        ParentIdentity(
             project=kit.facts.project,
             name=kit.facts.name,
             role=kit.facts.role,

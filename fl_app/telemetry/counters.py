@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from prometheus_client.core import Metric
 
-from fl_app.telemetry.metrics import Identity, counter_of
+from fl_app.telemetry.metrics import ParentIdentity, counter_of
 from fl_app.telemetry.parent_jobs import ParentJobs
 from fl_app.telemetry.push_gateway import PushGateway
 
@@ -14,7 +14,7 @@ from fl_app.telemetry.push_gateway import PushGateway
 class JobCounters:
     """Counters of a parent. Every label value starts at zero, so that `rate()` sees the first increase."""
 
-    def __init__(self, identity: Identity, jobs: ParentJobs, gateway: PushGateway) -> None:
+    def __init__(self, identity: ParentIdentity, jobs: ParentJobs, gateway: PushGateway) -> None:
         self._identity = identity
         self._jobs = jobs
         self._gateway = gateway

@@ -31,7 +31,7 @@ from fl_app.contract import (
 )
 from fl_app.telemetry.access import new_push_tokens, push_url
 from fl_app.telemetry.counters import JobCounters
-from fl_app.telemetry.metrics import Identity, ParentCollector, Source
+from fl_app.telemetry.metrics import ParentCollector, ParentIdentity, Source
 from fl_app.telemetry.parent_jobs import ParentJobs
 from fl_app.telemetry.pods import JobPodMetrics
 from fl_app.telemetry.push_gateway import PushGateway
@@ -70,7 +70,7 @@ class Endpoint:
 
     def __init__(self, host: str, port: int, push_host: str | None = None) -> None:
         self.view: View = Starting()
-        self.identity: Identity | None = None
+        self.identity: ParentIdentity | None = None
         self.was_ready = False
         self.registry = CollectorRegistry(auto_describe=False)
         self._server = _Server((host, port), _Request)
@@ -87,7 +87,7 @@ class Endpoint:
         return int(self._server.server_address[1])
 
     def identify(
-        self, identity: Identity, workspace: Path | None = None, kept: float = METRICS_KEPT_SECONDS
+        self, identity: ParentIdentity, workspace: Path | None = None, kept: float = METRICS_KEPT_SECONDS
     ) -> None:
         """Set the identity of the parent and start to serve metrics.
 
@@ -273,6 +273,6 @@ def parent_endpoint(name: str, role: str) -> Endpoint:
         os.environ.get(ENV_PUSH_HOST) or None,
     )
     endpoint.identify(
-        Identity(name, role), kept=float(os.environ.get(ENV_METRICS_KEPT) or METRICS_KEPT_SECONDS)
+        ParentIdentity(name, role), kept=float(os.environ.get(ENV_METRICS_KEPT) or METRICS_KEPT_SECONDS)
     )
     return endpoint

@@ -23,8 +23,8 @@ _NONE: list[Metric] = []
 
 
 @dataclass(frozen=True)
-class Identity:
-    """Identity of a parent."""
+class ParentIdentity:
+    """ParentIdentity of a parent."""
 
     name: str
     role: str
@@ -71,7 +71,9 @@ class ParentCollector(Collector):
         sources: further sources of metrics.
     """
 
-    def __init__(self, identity: Identity, view: Callable[[], View], sources: Sequence[Source] = ()) -> None:
+    def __init__(
+        self, identity: ParentIdentity, view: Callable[[], View], sources: Sequence[Source] = ()
+    ) -> None:
         self._identity = identity
         self._view = view
         self._sources = (*sources, ProcessMetrics(identity))
@@ -128,7 +130,7 @@ class ParentCollector(Collector):
 class ProcessMetrics:
     """Metrics of this process from prometheus-client, with the kit's labels."""
 
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, identity: ParentIdentity) -> None:
         self._labels = dict(zip(LABELS, identity.labels, strict=True))
         self._collector = ProcessCollector(registry=None)
 

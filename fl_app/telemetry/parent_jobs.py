@@ -21,7 +21,7 @@ MAX_NAME = 100
 
 
 @dataclass
-class Job:
+class ParentJob:
     """A job of this parent."""
 
     id: str
@@ -50,7 +50,7 @@ class ParentJobs:
         self.finished = Counter(dict.fromkeys(RESULTS, 0))
         self.kept = kept
         self._clock = clock
-        self._jobs: dict[str, Job] = {}
+        self._jobs: dict[str, ParentJob] = {}
         self._with_result: set[str] = set()
         self._lock = threading.Lock()
 
@@ -65,7 +65,7 @@ class ParentJobs:
             self.started += 1
             self._evict()
             label = self._free_label(name[:MAX_NAME] or "unnamed")
-            self._jobs[job_id] = Job(job_id, label, self._clock())
+            self._jobs[job_id] = ParentJob(job_id, label, self._clock())
 
     def granted(self, job_id: str) -> None:
         """Record that a job got a push token. Its launch, with its name, is normally recorded before."""
@@ -108,7 +108,7 @@ class ParentJobs:
             job = self._jobs.get(job_id)
             return job.label if job is not None else None
 
-    def active(self) -> Iterator[Job]:
+    def active(self) -> Iterator[ParentJob]:
         """Yield the jobs that have not ended."""
         with self._lock:
             yield from [job for job in self._jobs.values() if job.ended is None]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from prometheus_client.core import Metric
 
-from fl_app.telemetry.metrics import Identity, gauge_of
+from fl_app.telemetry.metrics import ParentIdentity, gauge_of
 
 PHASES = ("Pending", "Running", "Succeeded", "Failed", "Unknown")
 
@@ -37,7 +37,7 @@ def show_job_pods(pods: Callable[[], Sequence[JobPodStatus]]) -> None:
 class JobPodMetrics:
     """Number of job pods by phase, and the time since which pods have been pending."""
 
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, identity: ParentIdentity) -> None:
         self._identity = identity
 
     def __call__(self) -> Iterable[Metric]:

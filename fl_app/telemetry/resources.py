@@ -14,7 +14,7 @@ from typing import Any
 
 from prometheus_client.core import Metric
 
-from fl_app.telemetry.metrics import Identity, gauge_of
+from fl_app.telemetry.metrics import ParentIdentity, gauge_of
 
 MEASURE_SECONDS = 60.0
 """Interval between two measurements of the disk usage."""
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 class WorkspaceMetrics:
     """Disk usage and free space of a workspace. A thread measures, so that a scrape does not wait."""
 
-    def __init__(self, identity: Identity, workspace: Path) -> None:
+    def __init__(self, identity: ParentIdentity, workspace: Path) -> None:
         self._identity = identity
         self._workspace = workspace
         self._used: int | None = None
@@ -69,7 +69,7 @@ def disk_usage(folder: Path) -> int:
 class GpuMetrics:
     """Metrics of NVIDIA GPUs; none, and no error, if there is no driver."""
 
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, identity: ParentIdentity) -> None:
         self._identity = identity
         self._nvml: Any = None
         self._unavailable = False

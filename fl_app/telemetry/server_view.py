@@ -12,7 +12,7 @@ from nvflare.apis.job_def import RunStatus
 from prometheus_client.core import Metric
 
 from fl_app.nvflare_internals.parents import ServerParent
-from fl_app.telemetry.metrics import Identity, gauge_of
+from fl_app.telemetry.metrics import ParentIdentity, gauge_of
 from fl_app.telemetry.site_view import FRESH_SECONDS
 
 JOB_COUNT_SECONDS = 5.0
@@ -27,7 +27,7 @@ _RESULTS = {
 class ServerView:
     """Read the state of NVFlare's server on request."""
 
-    def __init__(self, identity: Identity, server: ServerParent) -> None:
+    def __init__(self, identity: ParentIdentity, server: ServerParent) -> None:
         self._identity = identity
         self._server = server
         self._port = identity.federation_port

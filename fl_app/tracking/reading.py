@@ -17,11 +17,11 @@ from fl_app.tracking.points import (
     MAX_TAG,
     MAX_TEXT,
     AnyPoint,
-    Histogram,
-    Image,
+    HistogramPoint,
+    ImagePoint,
     Kind,
-    Scalar,
-    Text,
+    ScalarPoint,
+    TextPoint,
 )
 
 HISTOGRAM_KEY = "histogram"
@@ -62,16 +62,18 @@ def points_of(dxo: DXO, site: str, time: float) -> Iterator[AnyPoint]:
     kind = data.data_type
     if (scalars := scalars_of(data)) is not None:
         for tag, scalar in scalars.items():
-            yield Scalar(tag=_tag(tag), value=scalar, **common)
+            yield ScalarPoint(tag=_tag(tag), value=scalar, **common)
     elif kind in _TEXTS:
-        yield Text(kind=_TEXTS[kind], tag=_tag(data.tag), value=str(data.value)[:MAX_TEXT], **common)
+        yield TextPoint(kind=_TEXTS[kind], tag=_tag(data.tag), value=str(data.value)[:MAX_TEXT], **common)
     elif kind in _MANY_TEXTS:
         for name, value in data.value.items():
-            yield Text(kind=_MANY_TEXTS[kind], tag=_tag(str(name)), value=str(value)[:MAX_TEXT], **common)
+            yield TextPoint(
+                kind=_MANY_TEXTS[kind], tag=_tag(str(name)), value=str(value)[:MAX_TEXT], **common
+            )
     elif kind is AnalyticsDataType.IMAGE:
-        yield Image(tag=_tag(data.tag), **_encoded(data.value), **common)
+        yield ImagePoint(tag=_tag(data.tag), **_encoded(data.value), **common)
     elif isinstance(data.kwargs.get(HISTOGRAM_KEY), Mapping):
-        yield Histogram(tag=_tag(data.tag), **_bins(data.kwargs[HISTOGRAM_KEY]), **common)
+        yield HistogramPoint(tag=_tag(data.tag), **_bins(data.kwargs[HISTOGRAM_KEY]), **common)
 
 
 def _tag(name: str) -> str:
@@ -86,9 +88,9 @@ def _bins(histogram: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _encoded(value: Any) -> dict[str, Any]:
-    """Return the fields of an Image for an array in HW, HWC or CHW layout."""
+    """Return the fields of an ImagePoint for an array in HW, HWC or CHW layout."""
     import numpy
-    from PIL import Image as PillowImage
+    from PIL import Image
 
     array = numpy.asarray(value)
     if array.ndim == 2:
@@ -100,7 +102,7 @@ def _encoded(value: Any) -> dict[str, Any]:
     if array.dtype != numpy.uint8:
         array = (numpy.nan_to_num(array.astype(numpy.float32)) * 255).clip(0, 255).astype(numpy.uint8)
     channels = array.shape[2]
-    picture = PillowImage.fromarray(array[:, :, 0] if channels == 1 else array)
+    picture = Image.fromarray(array[:, :, 0] if channels == 1 else array)
     picture.thumbnail((MAX_SIDE, MAX_SIDE))
     while len(png := _png(picture)) > MAX_IMAGE:
         picture = picture.resize([max(1, int(side * _SCALE)) for side in picture.size])

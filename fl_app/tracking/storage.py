@@ -74,7 +74,7 @@ class AnalyticsStorage:
             if not self._has_failed:
                 self._has_failed = True
                 _log.error("Analytics: values cannot be stored; jobs retry until they can: %s", error)
-            raise DocumentRefusedError(HTTPStatus.INSUFFICIENT_STORAGE, Reason.ROOM) from error
+            raise DocumentRefusedError(HTTPStatus.INSUFFICIENT_STORAGE, Reason.CAPACITY) from error
         self._has_failed = False
         return dropped
 

@@ -13,7 +13,7 @@ from fl_app.jobs.shared.sklearn_datasets import load_digits
 
 TEST_SHARE = 0.2
 """Share of the images in the test set, on which the server evaluates; no site trains on them."""
-FEWEST_IMAGES = 10
+MIN_IMAGES = 10
 """Smallest number of images of a site."""
 
 
@@ -30,14 +30,14 @@ def divide(sites: int, seed: int) -> Digits:
     """Divide the images at random into parts of equal size; the result depends on the arguments alone.
 
     Raises:
-        ValueError: fewer than 2 sites, or so many that one would have fewer than FEWEST_IMAGES.
+        ValueError: fewer than 2 sites, or so many that one would have fewer than MIN_IMAGES.
         ModuleNotFoundError: scikit-learn, which contains the images, is not installed.
     """
     shades, labels = load_digits()
     pixels = (shades / 16).astype(np.float32)
     rows = np.random.default_rng(seed).permutation(len(labels))
     test, kept = np.split(rows, [math.ceil(TEST_SHARE * len(rows))])
-    most = len(kept) // FEWEST_IMAGES
+    most = len(kept) // MIN_IMAGES
     if not 2 <= sites <= most:
         raise ValueError(f"{sites} sites: the digits can be divided over 2 to {most}")
     parts = [Examples(pixels[part], labels[part]) for part in np.array_split(kept, sites)]

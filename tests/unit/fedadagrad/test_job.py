@@ -12,7 +12,7 @@ from safetensors import safe_open
 
 from deploy.errors import InputError
 from deploy.session.parameters import find_job, read_parameters
-from fl_app.jobs.fedadagrad.digits import FEWEST_IMAGES, divide
+from fl_app.jobs.fedadagrad.digits import MIN_IMAGES, divide
 from fl_app.jobs.fedadagrad.evaluation import BEST_MODEL, EvaluationJournal
 from fl_app.jobs.fedadagrad.job import DigitParameters, recipe
 from fl_app.jobs.fedadagrad.metadata import TrainingReport
@@ -59,7 +59,7 @@ def test_sites_and_test_set_share_no_image(sites: int) -> None:
     digits = divide(sites, seed=1)
     parts = [*digits.sites, digits.test]
     assert sum(len(images) for images in parts) == 1797
-    assert min(len(images) for images in digits.sites) >= FEWEST_IMAGES
+    assert min(len(images) for images in digits.sites) >= MIN_IMAGES
     assert len({row.tobytes() for images in parts for row in images.features}) == len(
         {row.tobytes() for images in (divide(2, seed=9)).sites for row in images.features}
         | {row.tobytes() for row in divide(2, seed=9).test.features}

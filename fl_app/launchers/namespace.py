@@ -27,7 +27,7 @@ class RejectedError(Exception):
     """Kubernetes rejected an object: by admission, a quota, or because it is invalid."""
 
 
-class Cluster:
+class JobNamespace:
     """One namespace of the cluster in which this process runs.
 
     Calls are retried if the API server is temporarily unavailable.
@@ -42,7 +42,7 @@ class Cluster:
         self._namespace = namespace
 
     @classmethod
-    def connect(cls, namespace: str) -> Cluster:
+    def connect(cls, namespace: str) -> JobNamespace:
         """Connect with the service account of this pod."""
         from kubernetes import client, config
 
