@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import PurePosixPath
 
 NVFLARE_VERSION = "2.9.0"
-"""The only NVFlare release that the kit supports."""
+"""The only NVFlare release that Flarefleet supports."""
 
 FEDERATION_PORT = 8002
 """Learning and administration over mutual TLS; the only port that other hosts connect to."""
@@ -79,7 +79,7 @@ ENV_PARENT_PID = "FLARE_PARENT_PID"
 
 
 @cache  # it parses a file
-def kit_version() -> str:
+def flarefleet_version() -> str:
     """Return the installed version of Flarefleet."""
     try:
         return version("flarefleet")

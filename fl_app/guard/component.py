@@ -1,4 +1,4 @@
-"""The guard as a component of NVFlare; each kit's privacy.json and each recipe of the kit add it to a job."""
+"""The guard as a component of NVFlare; each startup kit and each recipe of Flarefleet add it to a job."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def _flower(workflow: Component, at: str) -> Iterator[Finding]:
     if workflow.path == _FLOWER_CONTROLLER:
         yield Finding(
             "NVFlare's Flower integration ignores a ClientApp that raises and reports the job as completed",
-            "Use the recipe of the kit, fl_app.jobs.flower_recipe.FlowerAppRecipe; "
+            "Use Flarefleet's recipe, fl_app.jobs.flower_recipe.FlowerAppRecipe; "
             "fl_app/jobs/flower_digits/job.py is an example.",
             site=at,
             key=f"{workflow.id} ({workflow.class_name})",

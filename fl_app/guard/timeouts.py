@@ -38,7 +38,7 @@ def task_timeout() -> float:
 
 
 def _seconds(variable: str, default: float) -> float:
-    """Return the default for an invalid value: a parent of the kit rejects it at its start."""
+    """Return the default for an invalid value: a parent rejects it when it starts."""
     try:
         seconds = float(os.environ.get(variable) or default)
     except ValueError:

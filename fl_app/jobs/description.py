@@ -35,7 +35,7 @@ class JobDescription:
     warm_up: tuple[str, ...] = ()
     """Slow modules that the recipe imports; they are imported while `flarefleet submit` logs in."""
     folder: Path | None = None
-    """Folder of a user's own job; None for a job of the kit."""
+    """Folder of a user's own job; None for a job of Flarefleet."""
 
     @classmethod
     def of(cls, name: str, job: ModuleType, folder: Path | None = None) -> JobDescription:

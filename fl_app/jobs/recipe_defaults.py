@@ -1,4 +1,4 @@
-"""Settings that every recipe of the kit shares: polling intervals, the guard, and packages of the image."""
+"""Settings that all recipes of Flarefleet share: polling intervals, the guard, and packages of the image."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def task_request_interval(sites: int) -> float:
 
 
 def apply_defaults(recipe: Recipe, sites: int) -> None:
-    """Apply the kit's settings to a recipe, and add the guard.
+    """Apply Flarefleet's settings to a recipe, and add the guard.
 
-    A federation of the kit adds the guard to every job by itself; NVFlare's simulator does not.
+    Each startup kit also adds the guard to every job; jobs in NVFlare's simulator have only this one.
 
     Args:
         recipe: any NVFlare recipe, before its export.

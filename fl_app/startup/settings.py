@@ -55,7 +55,7 @@ _Days = Annotated[float | None, Field(gt=0, allow_inf_nan=False, description="a 
 class Settings(BaseSettings):
     """Settings of a parent; the variable of each field is FLARE_ and its name in capitals.
 
-    The defaults fit the containers of the kit. An empty variable counts as missing.
+    The defaults fit Flarefleet's containers. An empty variable counts as missing.
     """
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, env_ignore_empty=True, frozen=True)

@@ -254,7 +254,7 @@ def open_endpoint(host: str, port: int, push_host: str | None = None) -> Endpoin
 def parent_endpoint(name: str, role: str) -> Endpoint:
     """Return the endpoint of this parent, with its identity.
 
-    The kit's startup opens the endpoint. If NVFlare was started without it, this function does, from the same
+    `fl_app.startup` opens the endpoint. If NVFlare was started without it, this function does, from the same
     variables of the environment.
 
     Args:

@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
-from fl_app.contract import installed_nvflare, kit_version
+from fl_app.contract import flarefleet_version, installed_nvflare
 from fl_app.telemetry.catalogue import LABELS, PARENTS
 from fl_app.telemetry.view import Starting, View
 
@@ -34,7 +34,7 @@ class ParentIdentity:
     federation_port: int | None = None
     """Port of a server to which sites connect."""
     project: str = ""
-    """Name of the federation; empty if NVFlare was started without the kit's startup."""
+    """Name of the federation; empty if NVFlare was started without `fl_app.startup`."""
 
     @property
     def labels(self) -> tuple[str, str, str]:
@@ -116,7 +116,7 @@ class ParentCollector(Collector):
     def _build(self) -> Metric:
         spec = PARENTS["build_info"]
         info = InfoMetricFamily(spec.family, spec.meaning, labels=LABELS)
-        values = (installed_nvflare() or "", kit_version(), platform.python_version())
+        values = (installed_nvflare() or "", flarefleet_version(), platform.python_version())
         info.add_metric(self._identity.labels, dict(zip(spec.labels, values, strict=True)))
         return info
 
@@ -128,7 +128,7 @@ class ParentCollector(Collector):
 
 
 class ProcessMetrics:
-    """Metrics of this process from prometheus-client, with the kit's labels."""
+    """Metrics of this process from prometheus-client, with Flarefleet's labels."""
 
     def __init__(self, identity: ParentIdentity) -> None:
         self._labels = dict(zip(LABELS, identity.labels, strict=True))

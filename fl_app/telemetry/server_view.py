@@ -57,7 +57,7 @@ class ServerView:
         return None
 
     def _is_listening(self) -> bool:
-        # NVFlare does not report whether it could bind the port, and goes on if it could not.
+        # NVFlare does not report whether it could bind the port, and continues if it could not.
         if not self._listens:
             self._listens = any(
                 connection.status == psutil.CONN_LISTEN and connection.laddr.port == self._port
