@@ -20,7 +20,7 @@ from fl_app.guard.rules import find_large_integer, find_not_finite
 from fl_app.guard.task import dxo_in, model_in, round_of
 
 CHECKED_HEADER = "flarefleet.guard.finite"
-"""Header of a result whose numbers the site has checked, which relieves the server."""
+"""Header of a result whose numbers the site has checked; the server does not check them again."""
 _SERVER = "server"
 _REPORT_TIMEOUT = 5.0
 

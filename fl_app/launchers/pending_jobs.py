@@ -10,7 +10,7 @@ from nvflare.apis.impl.job_def_manager import SimpleJobDefManager
 from nvflare.apis.job_def import Job
 
 from fl_app.launchers.job_pod import pending_reason
-from fl_app.telemetry.job_progress import SERVER_WAITS_FOR
+from fl_app.telemetry.job_progress import SERVER_PENDING_REASON
 
 
 class PendingJobs(SimpleJobDefManager):
@@ -28,5 +28,5 @@ class PendingJobs(SimpleJobDefManager):
 
 def _with_reason(job: Job) -> Job:
     if reason := pending_reason(job.job_id):
-        job.meta[SERVER_WAITS_FOR] = reason
+        job.meta[SERVER_PENDING_REASON] = reason
     return job
