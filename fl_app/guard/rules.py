@@ -137,12 +137,7 @@ def _count_not_finite_in_tensor(tensor: Any) -> int:
 
 
 def find_oversize(result: Any, model_bytes: int) -> Finding | None:
-    """Check that a result, with everything beside the weights, is not much larger than the model.
-
-    Args:
-        result: everything that the site returns.
-        model_bytes: size of the model.
-    """
+    """Check that a result, with everything beside the weights, is not much larger than the model."""
     size, allowed = size_of(result), SIZE_FACTOR * model_bytes + SIZE_ALLOWANCE
     if size <= allowed:
         return None

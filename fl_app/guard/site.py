@@ -26,12 +26,7 @@ _REPORT_TIMEOUT = 5.0
 
 
 class SiteGuard:
-    """The guard of one job at one site.
-
-    Args:
-        component: component that logs.
-        components: components of the job at this site, by id.
-    """
+    """The guard of one job at one site."""
 
     def __init__(self, component: FLComponent, components: Mapping[str, Any]) -> None:
         self._component = component

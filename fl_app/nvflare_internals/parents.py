@@ -54,11 +54,7 @@ USES: tuple[PrivateName, ...] = (
 
 
 class ServerParent:
-    """NVFlare's server in a parent process.
-
-    Args:
-        server: NVFlare's object.
-    """
+    """NVFlare's server in a parent process."""
 
     def __init__(self, server: FederatedServer) -> None:
         self._server = server

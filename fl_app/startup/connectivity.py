@@ -34,12 +34,6 @@ def server_address(kit: Kit, override: tuple[str, int] | None) -> tuple[str, int
 def wait_for_server(kit: Kit, address: tuple[str, int], seconds: float, on_wait: WaitCallback) -> None:
     """Wait until the server answers, and check its certificate.
 
-    Args:
-        kit: kit of this site.
-        address: host and port of the server.
-        seconds: timeout.
-        on_wait: receives the reason while the server does not answer.
-
     Raises:
         StartupError: the server did not answer in time, or it belongs to another federation.
     """

@@ -125,12 +125,7 @@ class _Offline:
 
 @dataclass
 class PolicyPipeline:
-    """A policy, its recordings, and the processors between them.
-
-    Args:
-        policy: see `build_policy`.
-        recordings: see `recordings.open_recordings`.
-    """
+    """A policy, its recordings, and the processors between them."""
 
     policy: SmolVLAPolicy
     recordings: LeRobotDataset

@@ -39,12 +39,7 @@ class Classifier(nn.Module):
 
 
 class DigitClassifier(Classifier):
-    """A classifier of scikit-learn's handwritten digits.
-
-    Args:
-        hidden: size of the hidden layer.
-        seed: seed of the first weights.
-    """
+    """A classifier of scikit-learn's handwritten digits."""
 
     def __init__(self, hidden: int, seed: int) -> None:
         super().__init__(DIGIT_PIXELS, DIGIT_CLASSES, hidden, seed)
