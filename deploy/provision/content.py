@@ -15,7 +15,7 @@ from typing import Any
 from deploy.errors import InputError
 from deploy.project import Project
 from deploy.provision.state import Identity, digest_of
-from fl_app.contract import NVFLARE_VERSION, kit_version
+from fl_app.contract import NVFLARE_VERSION, flarefleet_version
 
 _LIGHTER = "nvflare.lighter.impl"
 WORKSPACE_BUILDER = f"{_LIGHTER}.workspace.WorkspaceBuilder"
@@ -26,7 +26,7 @@ PER_KIT = (WORKSPACE_BUILDER, STATIC_FILE_BUILDER, CERT_BUILDER, SIGNATURE_BUILD
 """Builders that make each kit from its own entry only. Other builders may put anything into any kit."""
 
 REASONS = {
-    "release": f"it is now built by NVFlare {NVFLARE_VERSION} and Flarefleet {kit_version()}",
+    "release": f"it is now built by NVFlare {NVFLARE_VERSION} and Flarefleet {flarefleet_version()}",
     "entry": "its entry in project.yml has changed",
     "server": "the server's entry in project.yml has changed",
     "federation": "settings of the whole federation have changed",
@@ -109,7 +109,7 @@ def _common(project: Project, entries: list[dict[str, Any]]) -> dict[str, str]:
     }
     builders = builders_of(project)
     common = {
-        "release": f"{NVFLARE_VERSION} {kit_version()} {_program()}",
+        "release": f"{NVFLARE_VERSION} {flarefleet_version()} {_program()}",
         "federation": _digest([project.model_dump(mode="json", include=_IN_EVERY_KIT), shaping]),
         "builders": _digest([builders, project.scheme]),
     }

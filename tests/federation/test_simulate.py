@@ -104,7 +104,7 @@ def test_a_failed_job_is_reported_with_its_site_and_error_and_keeps_its_logs(
     stdout, stderr = job.communicate(timeout=180)
     assert job.returncode == 1
     assert stdout == ""
-    assert "ProbeFailure: site-2 was told to fail in round 1" in stderr
+    assert "ProbeFailure: site-2 failed on request in round 1" in stderr
     logs = re.search(r"Its logs: (\S+)", stderr)
     assert logs is not None
     assert (Path(logs[1]) / "site-2" / "log.txt").is_file()

@@ -40,7 +40,7 @@ def test_a_job_that_fails_at_one_site_shows_its_exception(federation: JobsFedera
     )
     assert done.returncode == 1
     assert "ended FINISHED:EXECUTION_EXCEPTION" in done.stderr
-    assert "ProbeFailure: site-2 was told to fail in round 2" in done.stderr
+    assert "ProbeFailure: site-2 failed on request in round 2" in done.stderr
     assert "site-1:" not in done.stderr.partition("ended FINISHED")[2]
     assert "site-packages/nvflare" not in done.stderr
 

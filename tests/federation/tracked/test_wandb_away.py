@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fl_app.tracking.points import Scalar
+from fl_app.tracking.points import ScalarPoint
 from fl_app.tracking.queue import QueuedJob, TrackingQueue
 from fl_app.tracking.sender_supervisor import SenderSupervisor
 from tests.federation.tracked.tracking import is_removed
@@ -48,4 +48,4 @@ def test_values_that_are_logged_while_wandb_is_down_arrive_later(
 
 
 def _log(queue: TrackingQueue, *steps: int) -> None:
-    queue.add(JOB, [Scalar(site="site-1", tag="loss", time=1.0, step=n, value=float(n)) for n in steps])
+    queue.add(JOB, [ScalarPoint(site="site-1", tag="loss", time=1.0, step=n, value=float(n)) for n in steps])

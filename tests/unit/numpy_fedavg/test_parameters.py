@@ -140,7 +140,7 @@ def test_a_file_with_python_objects_is_rejected(tmp_path: Path) -> None:
 
 
 def test_a_model_that_is_too_large_is_rejected(tmp_path: Path) -> None:
-    np.save(tmp_path / "start.npy", np.zeros(inputs.MOST_NUMBERS + 1))
+    np.save(tmp_path / "start.npy", np.zeros(inputs.MAX_NUMBERS + 1))
     assert "the maximum is 1000000" in refusal(f"model={tmp_path / 'start.npy'}")
 
 

@@ -185,7 +185,7 @@ def test_a_kit_of_another_version_is_built_again_with_the_same_key(
     federation: Federation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = federation.certificate("site-1")
-    monkeypatch.setattr("deploy.provision.content.kit_version", lambda: "99.0")
+    monkeypatch.setattr("deploy.provision.content.flarefleet_version", lambda: "99.0")
 
     report = federation.provision()
 

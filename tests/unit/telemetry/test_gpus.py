@@ -13,10 +13,10 @@ import pytest
 
 SCRAPES = """
 import json, logging, sys
-from fl_app.telemetry.metrics import Identity
+from fl_app.telemetry.metrics import ParentIdentity
 from fl_app.telemetry.resources import GpuMetrics
 logging.basicConfig(stream=sys.stderr, level=logging.INFO)
-gpus = GpuMetrics(Identity("site-1", "client", project="hospitals"))
+gpus = GpuMetrics(ParentIdentity("site-1", "client", project="hospitals"))
 def scrape():
     return {f"{one.name} {one.labels['gpu']}": one.value for family in gpus() for one in family.samples}
 print(json.dumps([scrape(), scrape()]))

@@ -10,13 +10,13 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fl_app.tracking.event_files import MAX_TAGS, EventFiles
-from fl_app.tracking.points import Histogram, Image, Kind, Scalar, Text
+from fl_app.tracking.points import HistogramPoint, ImagePoint, Kind, ScalarPoint, TextPoint
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
-def scalar(site: str, step: int, value: float = 1.0, tag: str = "loss") -> Scalar:
-    return Scalar(site=site, tag=tag, step=step, time=float(step), value=value)
+def scalar(site: str, step: int, value: float = 1.0, tag: str = "loss") -> ScalarPoint:
+    return ScalarPoint(site=site, tag=tag, step=step, time=float(step), value=value)
 
 
 def read(folder: Path) -> EventAccumulator:
@@ -52,10 +52,10 @@ def test_values_can_be_read_before_the_file_is_closed(files: EventFiles, tmp_pat
 
 
 def test_texts_images_histograms_and_parameters_are_written(files: EventFiles, tmp_path: Path) -> None:
-    histogram = Histogram(site="a", tag="weights", time=1, edges=(0, 1, 3), counts=(2, 5))
-    image = Image(site="a", tag="sample", time=1, width=1, height=1, channels=4, png=PNG)
-    text = Text(site="a", tag="note", time=1, value="*hello*")
-    parameter = Text(site="a", tag="rate", time=1, value="0.1", kind=Kind.PARAMETER)
+    histogram = HistogramPoint(site="a", tag="weights", time=1, edges=(0, 1, 3), counts=(2, 5))
+    image = ImagePoint(site="a", tag="sample", time=1, width=1, height=1, channels=4, png=PNG)
+    text = TextPoint(site="a", tag="note", time=1, value="*hello*")
+    parameter = TextPoint(site="a", tag="rate", time=1, value="0.1", kind=Kind.PARAMETER)
 
     assert files.write("job", [histogram, image, text, parameter]) == 0
 
