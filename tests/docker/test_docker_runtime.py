@@ -10,9 +10,9 @@ from typing import Any
 
 import docker
 import pytest
-from deploy.demo.measured import logged
 from docker.models.containers import Container
 
+from deploy.demo.measurements import logged_values
 from deploy.errors import Failed, MachineError
 from deploy.project import load_project
 from deploy.runtimes.docker.volumes import copy_out, volume_container
@@ -123,9 +123,9 @@ def test_hospital_equals_local_training_and_is_tracked(federation: Federation, t
     assert job["status"] == "FINISHED:COMPLETED"
     for index, name in enumerate(SITES):
         events = tmp_path / "job" / "tb_events"
-        accuracy = logged(events, name, "accuracy_after_training", HOSPITAL.rounds)
+        accuracy = logged_values(events, name, "accuracy_after_training", HOSPITAL.rounds)
         assert accuracy == pytest.approx(expected.own_accuracy[index], abs=0.01)
-        assert len(logged(events, name, "loss", HOSPITAL.rounds)) == HOSPITAL.rounds
+        assert len(logged_values(events, name, "loss", HOSPITAL.rounds)) == HOSPITAL.rounds
 
 
 def test_a_flower_job_is_rejected_if_the_images_have_no_flower(federation: Federation) -> None:

@@ -17,7 +17,7 @@ from fl_app.jobs.fedadagrad.job import DigitParameters
 from fl_app.jobs.fedadagrad.schedule import sample
 from tests.docker.conftest import Built
 from tests.docker.containers import python_inside
-from tests.docker.test_images import MODULES_THAT_DO_NOT_IMPORT, OWN_LAYERS, layers
+from tests.docker.test_images import FAILED_IMPORTS, OWN_LAYERS, layers
 from tests.federation.federation import Federation, write_project
 from tests.unit.fedadagrad.reference import run
 
@@ -67,7 +67,7 @@ def test_a_flower_job_comes_in_containers_to_what_a_plain_loop_comes_to(
 
 def test_every_module_of_fl_app_imports(federation: Federation, engine: docker.DockerClient) -> None:
     image = runtime_image(federation.project.image)
-    assert python_inside(engine, image, MODULES_THAT_DO_NOT_IMPORT) == ""
+    assert python_inside(engine, image, FAILED_IMPORTS) == ""
 
 
 def test_what_other_images_hold_is_in_it_as_it_is_there(federation: Federation, built: Built) -> None:

@@ -19,9 +19,9 @@ from deploy.images.sbom import read_sbom
 from maintenance.vla_lock import LEFT_OUT, LOCK, TORCH_LOCK, pins
 from tests.docker.containers import python_inside
 from tests.docker.test_images import (
-    MODULES_THAT_DO_NOT_IMPORT,
-    PACKAGES_WITHOUT_WHAT_THEY_REQUIRE,
-    SOURCES_WITHOUT_VALID_BYTECODE,
+    FAILED_IMPORTS,
+    SOURCES_WITHOUT_BYTECODE,
+    UNMET_REQUIREMENTS,
 )
 from tests.federation.federation import Federation, write_project
 
@@ -100,19 +100,19 @@ def test_recordings_with_videos_can_be_read(image: str, engine: docker.DockerCli
 def test_every_package_has_what_it_requires_but_for_what_is_left_out(
     image: str, engine: docker.DockerClient
 ) -> None:
-    lines = python_inside(engine, image, PACKAGES_WITHOUT_WHAT_THEY_REQUIRE).splitlines()
+    lines = python_inside(engine, image, UNMET_REQUIREMENTS).splitlines()
     assert [
         line for line in lines if line.split(" needs ")[1].split("<")[0].split(">")[0] not in LEFT_OUT
     ] == []
 
 
 def test_every_module_of_fl_app_imports(image: str, engine: docker.DockerClient) -> None:
-    missing = python_inside(engine, image, MODULES_THAT_DO_NOT_IMPORT).splitlines()
+    missing = python_inside(engine, image, FAILED_IMPORTS).splitlines()
     assert [line for line in missing if "No module named 'flwr'" not in line] == []
 
 
 def test_bytecode_is_there_and_valid(image: str, engine: docker.DockerClient) -> None:
-    assert python_inside(engine, image, SOURCES_WITHOUT_VALID_BYTECODE) == ""
+    assert python_inside(engine, image, SOURCES_WITHOUT_BYTECODE) == ""
 
 
 def test_the_bill_of_materials_names_what_is_locked(image: str, engine: docker.DockerClient) -> None:
