@@ -14,7 +14,7 @@ from deploy.docker_engine import connect
 from deploy.errors import MachineError
 from deploy.project import Image
 from tests.kubernetes.cluster import CONTEXT, PROGRAM, Cluster, CommandFailedError, bring_up, is_up, take_down
-from tests.lacking import leave_out
+from tests.skipping import skip_or_fail_in_ci
 
 VLA_IMAGE = "FLAREFLEET_VLA_IMAGE"
 """Environment variable that enables the tests of images with lerobot."""
@@ -75,7 +75,7 @@ def engine() -> Iterator[docker.DockerClient]:
     try:
         client = connect()
     except MachineError as error:
-        leave_out(str(error))
+        skip_or_fail_in_ci(str(error))
     try:
         yield client
     finally:
@@ -88,7 +88,7 @@ def cluster() -> Iterator[Cluster]:
     from deploy.tools import fetch_tools, find_tool
 
     if not PROGRAM.exists():
-        leave_out(f"{PROGRAM} does not exist; these tests create a cluster with it")
+        skip_or_fail_in_ci(f"{PROGRAM} does not exist; these tests create a cluster with it")
     ours = not is_up(CONTEXT)
     try:
         try:
@@ -98,7 +98,7 @@ def cluster() -> Iterator[Cluster]:
             fetch_tools()
         made = bring_up(CONTEXT, "--workers", "2", "--gpus", "1")
     except (MachineError, CommandFailedError) as error:
-        leave_out(str(error))
+        skip_or_fail_in_ci(str(error))
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("KUBECONFIG", str(made.kubeconfig))
         yield made

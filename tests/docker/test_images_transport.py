@@ -22,7 +22,7 @@ from deploy.images.inventory import ImageRecord
 from deploy.images.push import push_images
 from deploy.project import Project, load_project
 from tests.federation.federation import free_ports, write_project
-from tests.lacking import leave_out
+from tests.skipping import skip_or_fail_in_ci
 
 pytestmark = pytest.mark.docker
 
@@ -61,7 +61,7 @@ def registry(tmp_path: Path) -> Iterator[Callable[..., str]]:
     def start(*, login: bool = False) -> str:
         program = shutil.which("docker-registry")
         if program is None:
-            leave_out("docker-registry is not installed (Debian's package of that name)")
+            skip_or_fail_in_ci("docker-registry is not installed (Debian's package of that name)")
         port = free_ports(1)[0]
         (tmp_path / "htpasswd").write_text(PASSWORD_FILE, encoding="utf-8")
         config = {

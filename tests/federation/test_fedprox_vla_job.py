@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.federation.elsewhere import pass_where
 from tests.federation.federation import write_project
+from tests.federation.other_environment import run_tests
 from tests.vla import environment
 from tests.vla.hub_stand_in import HubStandIn
 
@@ -106,4 +106,4 @@ def test_a_refusal_by_the_hub_ends_the_job_before_training(flarefleet: Flareflee
 
 def test_the_unit_tests_pass_in_the_environment(vla: Path) -> None:
     """Run tests/vla and this job's rows of test_every_job where lerobot is installed."""
-    pass_where(vla / "bin" / "python", "-k", "vla", "tests/vla", "tests/unit/jobs/test_every_job.py")
+    run_tests(vla / "bin" / "python", "-k", "vla", "tests/vla", "tests/unit/jobs/test_every_job.py")

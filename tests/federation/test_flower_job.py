@@ -18,9 +18,9 @@ from fl_app.jobs.fedadagrad.job import DigitParameters
 from fl_app.jobs.fedadagrad.schedule import sample
 from maintenance.flower_environment import create
 from tests.federation import stock_flower_job
-from tests.federation.elsewhere import pass_where
 from tests.federation.federation import ADMIN, write_project
 from tests.federation.flower import FlowerFederation
+from tests.federation.other_environment import run_tests
 from tests.unit.fedadagrad.reference import run
 from tests.waiting import eventually
 
@@ -116,7 +116,7 @@ def test_an_aborted_job_leaves_no_process(federation: FlowerFederation) -> None:
 
 
 def test_the_tests_that_need_flower_pass() -> None:
-    pass_where(create(), "tests/flower")
+    run_tests(create(), "tests/flower")
 
 
 def _submit_raising(federation: FlowerFederation, folder: Path) -> str:

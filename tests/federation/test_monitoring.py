@@ -17,8 +17,8 @@ import pytest
 from deploy.monitoring.monitor import monitoring
 from deploy.runtimes.ports import free_ports
 from tests.federation.federation import SERVER, Federation, write_project
-from tests.lacking import leave_out
 from tests.prometheus import EMPTY, GPU, Prometheus, unanswered
+from tests.skipping import skip_or_fail_in_ci
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.federation, pytest.mark.extended]
@@ -44,7 +44,7 @@ class Watched:
 def installed() -> None:
     """Require Prometheus."""
     if shutil.which("prometheus") is None:
-        leave_out("no prometheus on PATH (apt-get install prometheus)")
+        skip_or_fail_in_ci("no prometheus on PATH (apt-get install prometheus)")
 
 
 @pytest.fixture(scope="module")

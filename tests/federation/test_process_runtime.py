@@ -17,6 +17,7 @@ from deploy.runtimes.ports import free_ports
 from deploy.runtimes.protocol import SiteState
 from tests.federation.conftest import UNATTENDED
 from tests.federation.federation import ADMIN, SERVER, Federation
+from tests.processes import is_running
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.federation
@@ -234,7 +235,7 @@ def test_a_parent_exits_with_its_supervisor(new_federation: Callable[..., Federa
 
     federation.supervisor("site-1").kill()
 
-    eventually(lambda: not _is_running(parent), 5, "the parent has exited")
+    eventually(lambda: not is_running(parent), 5, "the parent has exited")
     eventually(lambda: federation.site("site-1").exit_code == 137, 5, "the exit code is recorded")
 
 
@@ -277,7 +278,7 @@ def test_job_processes_exit_with_their_parent(
     parent.kill()
     supervisor.kill()
 
-    eventually(lambda: not any(map(_is_running, jobs)), 20, "no job process is left")
+    eventually(lambda: not any(map(is_running, jobs)), 20, "no job process is left")
 
 
 def _project_text(federation: Federation) -> str:
@@ -286,10 +287,3 @@ def _project_text(federation: Federation) -> str:
 
 def _job_processes(federation: Federation, name: str) -> list[psutil.Process]:
     return federation.parent(name).children(recursive=True)
-
-
-def _is_running(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False

@@ -84,6 +84,7 @@ def test_a_job_that_waits_for_sites_is_shown_with_the_reason(
     assert done.returncode == 1
     assert "has not ended within 5 s: it is SUBMITTED" in done.stderr
     assert "needs 5 sites, and 2 are registered (site-1, site-2)" in done.stderr
+    assert f"{job_id} is waiting to start: " in federation.flarefleet("jobs").stdout
     assert federation.flarefleet("abort", job_id).returncode == 0
 
 
