@@ -18,7 +18,7 @@ from fl_app.jobs.fedadagrad.schedule import sample
 from tests.docker.conftest import Built
 from tests.docker.containers import python_inside
 from tests.docker.test_images import FAILED_IMPORTS, OWN_LAYERS, layers
-from tests.federation.federation import Federation, write_project
+from tests.federation.federation import Federation, set_options, write_project
 from tests.unit.fedadagrad.reference import run
 
 pytestmark = pytest.mark.docker
@@ -49,11 +49,9 @@ def federation(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFac
 def test_a_flower_job_equals_its_reference(federation: Federation, tmp_path: Path) -> None:
     up = federation.flarefleet("up", "--runtime", "docker")
     assert up.returncode == 0, up.stderr
-    settings = [f"{name}={value}" for name, value in PARAMETERS.model_dump().items()]
+    options = set_options(PARAMETERS.model_dump())
     submitted = federation.flarefleet(
-        *("submit", "flower-digits", "--fetch", str(tmp_path / "results")),
-        *(word for setting in settings for word in ("--set", setting)),
-        timeout=300,
+        "submit", "flower-digits", "--fetch", str(tmp_path / "results"), *options
     )
     assert submitted.returncode == 0, submitted.stderr
 

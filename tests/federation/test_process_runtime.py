@@ -1,4 +1,4 @@
-"""The common interface on every runtime, and what is specific to the process runtime."""
+"""The common interface on every runtime, and the process runtime alone."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_killed_site_is_reported_with_its_exit_code(federation: Federation) ->
 
 
 @pytest.mark.parametrize("shared_federation", UNATTENDED, indirect=True)
-def test_up_starts_again_what_has_exited(federation: Federation) -> None:
+def test_up_restarts_a_site_that_has_exited(federation: Federation) -> None:
     others = [federation.site(name).where for name in (SERVER, "site-2")]
     federation.kill("site-1")
     eventually(lambda: federation.site("site-1").state is SiteState.EXITED, what="site-1 has exited")
@@ -194,7 +194,7 @@ def test_a_site_that_cannot_start_is_reported_with_its_reason_and_the_others_kee
     assert federation.status().is_ready
 
 
-def test_down_stops_what_a_killed_up_has_started(new_federation: Callable[..., Federation]) -> None:
+def test_down_stops_all_processes_of_a_killed_up(new_federation: Callable[..., Federation]) -> None:
     federation = new_federation(sites=2)
     command = subprocess.Popen(
         federation.command("up"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=federation.folder
@@ -263,8 +263,7 @@ def test_job_processes_exit_with_their_parent(
 ) -> None:
     federation = new_federation(sites=2)
     federation.up()
-    submitted = federation.flarefleet("submit", "hospital", "--detach", "--set", "rounds=1000")
-    assert submitted.returncode == 0, submitted.stderr
+    federation.submit("hospital", rounds=1000)
     names = (SERVER, "site-1", "site-2")
     eventually(
         lambda: all(_job_processes(federation, name) for name in names), 60, "the job is running everywhere"

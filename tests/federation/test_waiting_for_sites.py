@@ -13,7 +13,7 @@ from deploy.errors import Failed
 from deploy.session import AdminKit, open_session
 from deploy.session.session import COMPLETED, NEVER_STARTED, AdminSession
 from tests.federation import guarded_jobs
-from tests.federation.federation import ADMIN, Federation, write_project
+from tests.federation.federation import ADMIN, Federation, running
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
@@ -22,12 +22,8 @@ pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 @pytest.fixture(scope="module")
 def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     """A server and two sites."""
-    made = Federation(write_project(tmp_path_factory.mktemp("waiting"), sites=2).parent)
-    try:
-        made.up()
-        yield made
-    finally:
-        made.down()
+    with running(tmp_path_factory.mktemp("waiting"), Federation, sites=2) as federation:
+        yield federation
 
 
 @pytest.fixture

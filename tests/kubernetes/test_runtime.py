@@ -1,4 +1,4 @@
-"""What is specific to the Kubernetes runtime, and its error messages."""
+"""The Kubernetes runtime: restarts, drained nodes, kept volumes, and error messages."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from deploy.errors import Failed, InputError
 from deploy.project import Image
 from deploy.runtimes.protocol import SiteState
 from fl_app.jobs.hospital.job import HospitalParameters
-from tests.federation.federation import ADMIN, SERVER, Federation, write_project
+from tests.federation.federation import ADMIN, SERVER, Federation, set_options, write_project
 from tests.kubernetes.cluster import Cluster
-from tests.kubernetes.hospital import assert_equals_local_training, parameter_options
+from tests.kubernetes.hospital import assert_equals_local_training
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.kubernetes
@@ -29,16 +29,16 @@ PARAMETERS = HospitalParameters(rounds=2, local_epochs=1, hidden=7, seed=5)
 def federation(cluster_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     """Start a server and three sites."""
     folder = tmp_path_factory.mktemp("clinics")
-    made = Federation(
+    federation = Federation(
         write_project(folder, sites=3, name=f"clinics-{os.getpid()}", image=cluster_image, port=8002).parent,
         "kubernetes",
     )
     try:
-        up = made.flarefleet("up", "--runtime", "kubernetes")
+        up = federation.flarefleet("up", "--runtime", "kubernetes")
         assert up.returncode == 0, up.stderr
-        yield made
+        yield federation
     finally:
-        made.remove()
+        federation.remove()
 
 
 def test_each_participant_has_a_namespace_that_enforces_pod_security_restricted(
@@ -52,7 +52,9 @@ def test_each_participant_has_a_namespace_that_enforces_pod_security_restricted(
 
 
 def test_hospital_in_processes_equals_local_training(federation: Federation, tmp_path: Path) -> None:
-    submitted = federation.flarefleet("submit", "hospital", *parameter_options(PARAMETERS))
+    submitted = federation.flarefleet(
+        "submit", "hospital", *set_options(PARAMETERS.model_dump(exclude_none=True))
+    )
     assert submitted.returncode == 0, submitted.stderr
     assert "round 2/2" in submitted.stderr
     assert_equals_local_training(federation, submitted.stdout.strip(), PARAMETERS, tmp_path / "results")
@@ -107,11 +109,7 @@ def test_the_federation_is_ready_on_other_nodes_after_a_drain_during_a_job(
     federation: Federation, cluster: Cluster
 ) -> None:
     """NVFlare still reports the job as RUNNING, although it is lost with the server."""
-    submitted = federation.flarefleet(
-        "submit", "probe", "--detach", "--set", "rounds=100", "--set", "seconds=1"
-    )
-    assert submitted.returncode == 0, submitted.stderr
-    job_id = submitted.stdout.strip()
+    job_id = federation.submit("probe", rounds=100, seconds=1)
 
     def status() -> str:
         listed = json.loads(federation.flarefleet("jobs", "--json").stdout)
@@ -166,8 +164,8 @@ def test_a_site_that_was_removed_from_project_yml_is_uninstalled_and_its_volume_
 ) -> None:
     namespace = f"{federation.project.name}-site-3"
     write_project(federation.folder, sites=2, name=federation.project.name, image=cluster_image, port=8002)
-    for verb in ("provision", "up"):
-        done = federation.flarefleet(verb)
+    for command in ("provision", "up"):
+        done = federation.flarefleet(command)
         assert done.returncode == 0, done.stderr
 
     assert [site.name for site in federation.status().sites] == [SERVER, "site-1", "site-2"]

@@ -13,9 +13,9 @@ from deploy.session.connection import open_session
 from deploy.session.kit import AdminKit
 from deploy.session.session import COMPLETED, Job
 from fl_app.jobs.hospital.job import HospitalParameters
-from tests.federation.federation import ADMIN, SERVER, Federation
+from tests.federation.federation import ADMIN, SERVER, Federation, set_options
 from tests.kubernetes.cluster import Cluster
-from tests.kubernetes.hospital import assert_equals_local_training, parameter_options
+from tests.kubernetes.hospital import assert_equals_local_training
 from tests.kubernetes.job_pods.job_objects import (
     PARTICIPANTS,
     TASK_TIMEOUT,
@@ -36,7 +36,9 @@ def test_hospital_in_pods_equals_local_training_and_leaves_no_objects(
     federation: Federation, cluster: Cluster, tmp_path: Path
 ) -> None:
     seen: dict[str, dict[str, Any]] = {}
-    with submitting(federation, "hospital", *parameter_options(PARAMETERS)) as process:
+    with submitting(
+        federation, "hospital", *set_options(PARAMETERS.model_dump(exclude_none=True))
+    ) as process:
 
         def in_every_namespace() -> bool:
             for name in PARTICIPANTS:

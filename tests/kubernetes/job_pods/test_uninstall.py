@@ -16,10 +16,7 @@ def test_a_restart_of_the_parent_and_an_uninstall_delete_job_pods(
     federation: Federation, cluster: Cluster
 ) -> None:
     """NVFlare still reports the job as RUNNING, although it is lost with the site's parent."""
-    submitted = federation.flarefleet(
-        "submit", "probe", "--detach", "--set", "rounds=200", "--set", "seconds=1"
-    )
-    assert submitted.returncode == 0, submitted.stderr
+    federation.submit("probe", rounds=200, seconds=1)
     eventually(
         lambda: all(job_pods(federation, cluster, name) for name in PARTICIPANTS),
         TIMEOUT,

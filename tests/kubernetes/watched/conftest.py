@@ -21,7 +21,7 @@ from tests.waiting import eventually
 
 SITES = ("site-1", "site-2")
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"
-LONG = ("--set", "rounds=1000", "--set", "local_epochs=20")
+LONG_JOB = {"rounds": 1000, "local_epochs": 20}
 """Parameters with which `hospital` runs longer than these tests."""
 
 
@@ -90,7 +90,7 @@ def watched(
         image=cluster_image,
         port=8002,
     )
-    _let_jobs_run_in_pods(file, SITES[1])
+    _run_jobs_in_pods(file, SITES[1])
     federation = Federation(file.parent, "kubernetes")
     own = {
         "tensorboard": {"enabled": True},
@@ -105,7 +105,7 @@ def watched(
         federation.remove()
 
 
-def _let_jobs_run_in_pods(file: Path, site: str) -> None:
+def _run_jobs_in_pods(file: Path, site: str) -> None:
     document = yaml.safe_load(file.read_text())
     document["deployment"]["sites"][site]["launcher"] = "pod"
     file.write_text(yaml.safe_dump(document))
@@ -114,9 +114,7 @@ def _let_jobs_run_in_pods(file: Path, site: str) -> None:
 @pytest.fixture(scope="package")
 def hospital(watched: Watched) -> Iterator[str]:
     """Submit `hospital`, and yield its job id when it is running."""
-    submitted = watched.federation.flarefleet("submit", "hospital", *LONG, "--detach")
-    assert submitted.returncode == 0, submitted.stderr
-    job_id = submitted.stdout.strip()
+    job_id = watched.federation.submit("hospital", **LONG_JOB)
 
     def is_running() -> bool:
         listed = json.loads(watched.federation.flarefleet("jobs", "--json").stdout)
