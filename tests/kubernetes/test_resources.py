@@ -52,7 +52,7 @@ def test_a_dataset_is_mounted_read_only(site: Release) -> None:
         site.exec("touch", "/data/training/x")
 
 
-def test_a_site_gets_a_gpu(site: Release) -> None:
+def test_a_site_has_a_gpu(site: Release) -> None:
     assert site.python("import os; print(os.environ['NVIDIA_VISIBLE_DEVICES'])").strip() == "0"
 
 
