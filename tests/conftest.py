@@ -20,7 +20,7 @@ VLA_IMAGE = "FLAREFLEET_VLA_IMAGE"
 """Environment variable that enables the tests of images with lerobot."""
 
 
-def _asked_for_vla() -> bool:
+def _vla_is_requested() -> bool:
     return os.environ.get(VLA_IMAGE) == "1"
 
 
@@ -30,10 +30,10 @@ def pytest_configure() -> None:
 
 
 def pytest_report_header() -> str | None:
-    """Report which tests are left out."""
-    if _asked_for_vla():
+    """Report which tests are not run."""
+    if _vla_is_requested():
         return None
-    return f"left out: images with lerobot, 9 GB (tests marked vla_image); {VLA_IMAGE}=1 runs them"
+    return f"not run: images with lerobot, 9 GB (tests marked vla_image); {VLA_IMAGE}=1 runs them"
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
@@ -43,10 +43,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     Docker tests share one engine and its images; federation tests of a file or folder share one federation.
     Tests that were not requested are deselected, not skipped: a skip means that this machine lacks something.
     """
-    if not _asked_for_vla():
-        left_out = [item for item in items if item.get_closest_marker("vla_image")]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+    if not _vla_is_requested():
+        excluded = [item for item in items if item.get_closest_marker("vla_image")]
+        config.hook.pytest_deselected(items=excluded)
+        items[:] = [item for item in items if item not in excluded]
     for item in items:
         for shared in ("kubernetes", "docker"):
             if item.get_closest_marker(shared):

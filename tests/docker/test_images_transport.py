@@ -117,12 +117,15 @@ def test_pushed_images_are_in_the_registry(
 ) -> None:
     address = registry()
     image = small_image(f"{address}/flare/runtime:1-cpu")
-    told: list[str] = []
+    reported: list[str] = []
     digests = push_images(
-        engine, project_with(tmp_path, f"{address}/flare"), [image], lambda what, _d, _o: told.append(what)
+        engine,
+        project_with(tmp_path, f"{address}/flare"),
+        [image],
+        lambda what, _d, _o: reported.append(what),
     )
     assert digests[image.name].startswith("sha256:")
-    assert image.name in told
+    assert image.name in reported
     engine.images.remove(image.name)
     assert engine.images.pull(image.name).id == image.id
 
@@ -166,7 +169,7 @@ def test_a_push_needs_a_registry_in_project_yml(engine: docker.DockerClient, tmp
 
 
 def test_a_missing_image_cannot_be_saved_or_pushed(engine: docker.DockerClient, tmp_path: Path) -> None:
-    missing = ImageRecord(name="flarefleet/nobody:1-cpu")
+    missing = ImageRecord(name="flarefleet/missing:1-cpu")
     for attempt in (
         lambda: save_images(engine, [missing], tmp_path / "images.tar"),
         lambda: push_images(engine, project_with(tmp_path, "registry.invalid/flare"), [missing]),

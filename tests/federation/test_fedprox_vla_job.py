@@ -13,7 +13,7 @@ import pytest
 from tests.federation.federation import set_options, write_project
 from tests.federation.other_environment import run_tests
 from tests.vla import environment
-from tests.vla.hub_stand_in import HubStandIn
+from tests.vla.fake_hub import FakeHub
 
 pytestmark = [pytest.mark.federation, pytest.mark.extended]
 
@@ -30,14 +30,14 @@ def vla() -> Path:
 
 
 @pytest.fixture(scope="module")
-def hub() -> Iterator[HubStandIn]:
-    stand_in = HubStandIn(TOKEN)
+def hub() -> Iterator[FakeHub]:
+    stand_in = FakeHub(TOKEN)
     yield stand_in
     stand_in.close()
 
 
 @pytest.fixture(scope="module")
-def flarefleet(vla: Path, hub: HubStandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flarefleet]:
+def flarefleet(vla: Path, hub: FakeHub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flarefleet]:
     """The command line of that environment, for a running federation."""
     folder = tmp_path_factory.mktemp("vla")
     write_project(folder, sites=2, name="robots")
@@ -62,7 +62,7 @@ def flarefleet(vla: Path, hub: HubStandIn, tmp_path_factory: pytest.TempPathFact
 
 
 def test_the_policy_improves_and_the_best_one_is_published(
-    flarefleet: Flarefleet, hub: HubStandIn, tmp_path: Path
+    flarefleet: Flarefleet, hub: FakeHub, tmp_path: Path
 ) -> None:
     parameters = {"rounds": 3, "local_epochs": 1, "episodes": 2, "evaluate_every": 2}
     submitted = flarefleet(
@@ -88,7 +88,7 @@ def test_the_policy_improves_and_the_best_one_is_published(
     assert pushed["model.safetensors"] == kept.read_bytes()
 
 
-def test_a_refusal_by_the_hub_ends_the_job_before_training(flarefleet: Flarefleet, hub: HubStandIn) -> None:
+def test_a_refusal_by_the_hub_ends_the_job_before_training(flarefleet: Flarefleet, hub: FakeHub) -> None:
     hub.may_write = False
     try:
         refused = flarefleet(

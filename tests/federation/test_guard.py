@@ -118,13 +118,15 @@ def test_no_site_learns_the_weights_of_others(table: Table) -> None:
 
 @pytest.mark.extended
 @pytest.mark.parametrize("job", ["hanging", "hanging-process"])
-def test_no_process_is_left_of_a_training_that_hung(table: Table, job: str) -> None:
+def test_a_training_that_hung_leaves_no_process(table: Table, job: str) -> None:
     job_id = table.ended[job].id
     eventually(lambda: not _processes_of(job_id), 60, f"no process of {job} is left")
 
 
 @pytest.mark.extended
-def test_a_round_that_waits_for_a_lost_site_ends_with_its_name(table: Table, tmp_path: Path) -> None:
+def test_a_round_that_waits_for_a_lost_site_fails_with_the_name_of_the_site(
+    table: Table, tmp_path: Path
+) -> None:
     lost = guarded_jobs.guarded_by(
         guarded_jobs.numpy_job("lost-site", "--case hanging --site site-2"),
         JobGuard(heartbeat_timeout=HEARTBEAT_TIMEOUT),

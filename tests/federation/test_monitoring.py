@@ -17,7 +17,7 @@ import pytest
 from deploy.monitoring.monitor import monitoring
 from deploy.runtimes.ports import free_ports
 from tests.federation.federation import SERVER, Federation, running, write_project
-from tests.prometheus import EMPTY, GPU, Prometheus, unanswered
+from tests.prometheus import EMPTY, GPU, Prometheus, queries_without_result
 from tests.skipping import skip_or_fail_in_ci
 from tests.waiting import eventually
 
@@ -69,7 +69,7 @@ def test_every_query_returns_data_or_is_listed_as_empty(
     monitored: Monitored,
 ) -> None:
     window = f"{10 * INTERVAL}s"
-    empty = unanswered(monitored.prometheus, monitored.project, ANSWER_SECONDS, EMPTY, window)
+    empty = queries_without_result(monitored.prometheus, monitored.project, ANSWER_SECONDS, EMPTY, window)
     assert not empty, "\n".join(f"{asked.by}: {asked.query}" for asked in empty)
 
 

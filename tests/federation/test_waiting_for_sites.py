@@ -46,7 +46,7 @@ def test_a_job_that_needs_more_sites_than_exist_is_refused(session: AdminSession
     assert "submit it for fewer sites" in str(refused.value)
 
 
-def test_a_job_fails_after_its_own_waiting_time(
+def test_a_job_fails_after_its_own_wait_limit(
     federation: Federation, session: AdminSession, tmp_path: Path
 ) -> None:
     folder = guarded_jobs.for_more_sites(job(tmp_path), 5, wait_for_sites=2)

@@ -114,7 +114,7 @@ def _age(folder: Path, days: float) -> None:
         os.utime(path, (then, then))
 
 
-def test_a_second_up_ignores_variables_of_its_shell_and_says_so(
+def test_a_second_up_ignores_variables_of_its_shell_with_a_warning(
     tracked: Tracked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     federation = tracked.federation

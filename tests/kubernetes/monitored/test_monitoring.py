@@ -23,7 +23,7 @@ from tests.kubernetes.prometheus import (
     install_operator,
     running,
 )
-from tests.prometheus import EMPTY_WITH_PODS, GPU, Prometheus, unanswered
+from tests.prometheus import EMPTY_WITH_PODS, GPU, Prometheus, queries_without_result
 from tests.unit.monitoring.boards import dashboards
 from tests.waiting import eventually
 
@@ -131,7 +131,9 @@ def test_every_parent_is_scraped_with_its_labels(prometheus: Prometheus, monitor
 def test_every_query_has_data_or_a_documented_reason_to_be_empty(
     prometheus: Prometheus, monitored: Monitored, hospital: str
 ) -> None:
-    empty = unanswered(prometheus, monitored.project, ANSWER_SECONDS, EMPTY_WITH_PODS, f"{10 * INTERVAL}s")
+    empty = queries_without_result(
+        prometheus, monitored.project, ANSWER_SECONDS, EMPTY_WITH_PODS, f"{10 * INTERVAL}s"
+    )
     assert not empty, "\n".join(f"{asked.by}: {asked.query}" for asked in empty)
 
 

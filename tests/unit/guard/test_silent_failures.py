@@ -1,4 +1,4 @@
-"""The table of silent failures is complete, and the tests of other files that it names exist."""
+"""The table of silent failures is complete, and the tests in other files to which it refers exist."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ def test_every_silent_failure_has_its_rows() -> None:
 
 
 @pytest.mark.parametrize("test", sorted(OTHER_TESTS))
-def test_a_row_in_another_file_exists(test: str) -> None:
+def test_a_test_of_another_file_exists(test: str) -> None:
     file, _, function = test.partition("::")
     assert re.search(rf"^def {function}\(", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)

@@ -27,7 +27,7 @@ def test_an_error_has_its_line_its_key_and_a_remedy(
     assert_error(tmp_path, content, key, texts)
 
 
-def test_all_errors_are_reported_at_once_sorted_by_line(tmp_path: Path) -> None:
+def test_all_errors_are_reported_together_sorted_by_line(tmp_path: Path) -> None:
     content = (
         VALID.replace("api_version: 3", "api_version: 5")
         .replace("fed_learn_port", "fed_learn_prot")
