@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fl_app.jobs.fedadagrad.job import DigitParameters
 from fl_app.jobs.fedadagrad.schedule import sample
+from tests.event_files import read_run
 from tests.federation.federation import Federation, running, set_options
 from tests.unit.fedadagrad.reference import Reference, run
 
@@ -143,6 +143,4 @@ def _json(results: Path, name: str) -> Any:
 
 
 def _steps(events: Path, tag: str) -> list[int]:
-    accumulator = EventAccumulator(str(events))
-    accumulator.Reload()
-    return [point.step for point in accumulator.Scalars(tag)]
+    return [point.step for point in read_run(events).Scalars(tag)]

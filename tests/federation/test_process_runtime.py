@@ -15,7 +15,7 @@ import pytest
 from deploy.errors import Failed, InputError, MachineError
 from deploy.runtimes.ports import free_ports
 from deploy.runtimes.protocol import SiteState
-from tests.federation.conftest import UNATTENDED
+from tests.federation.conftest import WITHOUT_RESTARTS
 from tests.federation.federation import ADMIN, SERVER, Federation
 from tests.processes import is_running
 from tests.waiting import eventually
@@ -67,7 +67,7 @@ def test_up_applies_a_new_port_of_the_server(federation: Federation) -> None:
     assert federation.runtime_name == "kubernetes" or kit["admin"]["port"] == port
 
 
-@pytest.mark.parametrize("shared_federation", UNATTENDED, indirect=True)
+@pytest.mark.parametrize("shared_federation", WITHOUT_RESTARTS, indirect=True)
 def test_a_killed_site_is_reported_with_its_exit_code(federation: Federation) -> None:
     federation.kill("site-1")
 
@@ -76,7 +76,7 @@ def test_a_killed_site_is_reported_with_its_exit_code(federation: Federation) ->
     assert federation.site("site-2").state is SiteState.READY
 
 
-@pytest.mark.parametrize("shared_federation", UNATTENDED, indirect=True)
+@pytest.mark.parametrize("shared_federation", WITHOUT_RESTARTS, indirect=True)
 def test_up_restarts_a_site_that_has_exited(federation: Federation) -> None:
     others = [federation.site(name).where for name in (SERVER, "site-2")]
     federation.kill("site-1")

@@ -1,4 +1,4 @@
-"""A child process ends with its parent, even if the parent is killed."""
+"""A child process exits with its parent, even if the parent is killed."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""An invalid project.yml is reported with line, key and remedy."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""A valid project.yml, as Flarefleet and NVFlare read it."""
+
 from __future__ import annotations
 
 import shutil

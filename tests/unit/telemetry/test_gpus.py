@@ -80,7 +80,7 @@ def test_a_gpu_that_is_lost_between_two_scrapes_is_absent_from_the_second(librar
     assert scraped(library, "xo")[0] == [all_metrics(0) | all_metrics(1), all_metrics(1)]
 
 
-def test_an_unsupported_metric_is_absent_and_the_others_are_there(library: Path) -> None:
+def test_an_unsupported_metric_is_absent_and_the_others_are_reported(library: Path) -> None:
     assert scraped(library, "uo")[0] == [memory(0) | all_metrics(1)] * 2
 
 
