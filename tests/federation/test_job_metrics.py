@@ -124,9 +124,7 @@ def test_the_series_of_a_finished_job_expire_and_its_counts_remain(federation: F
         assert federation.metric(name, "nvflare_jobs_finished_total", result="failed") == 0
 
 
-def test_a_killed_job_process_counts_as_failed(
-    federation: Federation,
-) -> None:
+def test_a_killed_job_process_counts_as_failed(federation: Federation) -> None:
     submitted = submit(federation, rounds=100, seconds=0.5)
     eventually(
         lambda: federation.metric("site-1", "nvflare_job_round", job="probe"), 120, "the job is running"

@@ -65,9 +65,7 @@ def monitored(federation: Federation) -> Iterator[Monitored]:
         federation.flarefleet("abort", job_id)
 
 
-def test_every_query_returns_data_or_is_listed_as_empty(
-    monitored: Monitored,
-) -> None:
+def test_every_query_returns_data_or_is_listed_as_empty(monitored: Monitored) -> None:
     window = f"{10 * INTERVAL}s"
     empty = queries_without_result(monitored.prometheus, monitored.project, ANSWER_SECONDS, EMPTY, window)
     assert not empty, "\n".join(f"{asked.by}: {asked.query}" for asked in empty)

@@ -159,9 +159,7 @@ def test_a_used_port_is_rejected_with_its_process_before_anything_starts(
     assert federation.run_folder.processes() == []
 
 
-def test_down_stops_one_of_two_federations(
-    new_federation: Callable[..., Federation],
-) -> None:
+def test_down_stops_one_of_two_federations(new_federation: Callable[..., Federation]) -> None:
     first, second = new_federation("first"), new_federation("second")
     first.up()
     second.up()
@@ -258,9 +256,7 @@ def test_an_interrupted_up_keeps_the_federation_running(new_federation: Callable
     eventually(lambda: federation.site(SERVER).state is SiteState.READY, what="the server keeps running")
 
 
-def test_job_processes_exit_with_their_parent(
-    new_federation: Callable[..., Federation],
-) -> None:
+def test_job_processes_exit_with_their_parent(new_federation: Callable[..., Federation]) -> None:
     federation = new_federation(sites=2)
     federation.up()
     federation.submit("hospital", rounds=1000)

@@ -70,9 +70,7 @@ def test_a_starting_site_reports_what_it_waits_for(
     assert site.readiness()["starting"] is True
 
 
-def test_a_site_is_not_ready_if_its_server_does_not_answer(
-    new_federation: Callable[..., Federation],
-) -> None:
+def test_a_site_is_not_ready_if_its_server_does_not_answer(new_federation: Callable[..., Federation]) -> None:
     federation = new_federation()
     federation.up()
 

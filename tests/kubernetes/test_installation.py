@@ -13,9 +13,7 @@ from tests.kubernetes.conftest import Federation
 pytestmark = pytest.mark.kubernetes
 
 
-def test_helm_test_checks_the_server_and_its_certificate(
-    federation: Federation,
-) -> None:
+def test_helm_test_checks_the_server_and_its_certificate(federation: Federation) -> None:
     output = federation.server.test()
     assert "Succeeded" in output
     assert "certificate valid until" in output

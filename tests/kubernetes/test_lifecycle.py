@@ -93,9 +93,7 @@ def test_a_rollback_repairs_an_upgrade_to_a_missing_image(federation: Federation
     assert "Succeeded" in site.test()
 
 
-def test_an_uninstall_keeps_only_the_volume_which_a_reinstall_uses(
-    federation: Federation,
-) -> None:
+def test_an_uninstall_keeps_only_the_volume_which_a_reinstall_uses(federation: Federation) -> None:
     site, cluster = federation.site_2, federation.cluster
     site.exec("touch", "/var/lib/flare/kept")
     site.uninstall()

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.kubernetes
 CLAIM = {
     "apiVersion": "v1",
     "kind": "PersistentVolumeClaim",
-    "metadata": {"name": "village-data"},
+    "metadata": {"name": "site-3-data"},
     "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
 }
 
@@ -37,7 +37,7 @@ def site(
         kubectl("create", "priorityclass", priority, "--value=1234", "--preemption-policy=Never")
         try:
             release.install(
-                *("--set", "datasets.training.claim=village-data"),
+                *("--set", "datasets.training.claim=site-3-data"),
                 *("--set", f"gpus=1,runtimeClassName=nvidia,priorityClassName={priority}"),
             )
             release.wait_until_ready()

@@ -66,9 +66,7 @@ def test_a_submission_repeated_with_its_token_is_one_job(federation: JobsFederat
     assert first == again
 
 
-def test_a_site_that_is_not_registered_is_reported_before_submission(
-    federation: JobsFederation,
-) -> None:
+def test_a_site_that_is_not_registered_is_reported_before_submission(federation: JobsFederation) -> None:
     before = len(json.loads(federation.flarefleet("jobs", "--json").stdout))
     done = federation.flarefleet(
         "submit", "probe", "--admin-kit", str(federation.admin_kit), "--site", "site-3"

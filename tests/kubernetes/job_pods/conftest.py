@@ -20,8 +20,8 @@ TEMPLATE = "/var/lib/flare/local/study_runtime.yaml"
 @pytest.fixture(scope="package")
 def federation(cluster_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     """Start a server and three sites whose jobs run in pods, with a start timeout of 5 s."""
-    name = f"wards-{os.getpid()}"
-    folder = tmp_path_factory.mktemp("wards")
+    name = f"job-pods-{os.getpid()}"
+    folder = tmp_path_factory.mktemp("job-pods")
     guard = {"task_timeout_seconds": int(TASK_TIMEOUT)}
     file = write_project(
         folder, sites=3, name=name, image=cluster_image, port=8002, launcher="pod", guard=guard

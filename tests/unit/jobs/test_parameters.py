@@ -72,9 +72,7 @@ def test_an_unknown_job_is_rejected_with_a_suggestion() -> None:
 
 
 @pytest.mark.parametrize("job", available(), ids=lambda job: job.name)
-def test_every_parameter_of_every_job_has_a_default_and_a_description(
-    job: JobDescription,
-) -> None:
+def test_every_parameter_of_every_job_has_a_default_and_a_description(job: JobDescription) -> None:
     assert job.description
     job.parameters()
     for name, field in job.parameters.model_fields.items():
