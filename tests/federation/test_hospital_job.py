@@ -10,7 +10,7 @@ import torch
 
 from deploy.demo.measurements import logged_values
 from fl_app.jobs.hospital.job import HospitalParameters
-from tests.federation.federation import Federation
+from tests.federation.federation import Federation, set_options
 from tests.unit.hospital.averaging import average
 
 pytestmark = pytest.mark.federation
@@ -44,9 +44,7 @@ def test_two_runs_give_the_reference_model_and_log_every_round(
 
 
 def _submit(federation: Federation) -> str:
-    settings = [f"{name}={value}" for name, value in PARAMETERS.model_dump(exclude_none=True).items()]
-    submitted = federation.flarefleet(
-        "submit", "hospital", *(word for setting in settings for word in ("--set", setting))
-    )
+    options = set_options(PARAMETERS.model_dump(exclude_none=True))
+    submitted = federation.flarefleet("submit", "hospital", *options)
     assert submitted.returncode == 0, submitted.stderr
     return submitted.stdout.strip()

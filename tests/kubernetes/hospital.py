@@ -13,12 +13,6 @@ from tests.federation.federation import Federation
 from tests.unit.hospital.averaging import average
 
 
-def parameter_options(parameters: HospitalParameters) -> list[str]:
-    """Return the options of `flarefleet submit` for these parameters."""
-    settings = [f"{name}={value}" for name, value in parameters.model_dump(exclude_none=True).items()]
-    return [word for one in settings for word in ("--set", one)]
-
-
 def assert_equals_local_training(
     federation: Federation, job_id: str, parameters: HospitalParameters, results: Path
 ) -> None:

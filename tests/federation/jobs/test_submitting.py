@@ -57,16 +57,16 @@ def test_two_concurrent_submissions_both_complete(federation: JobsFederation) ->
 
 def test_a_submission_repeated_with_its_token_is_one_job(federation: JobsFederation, tmp_path: Path) -> None:
     job = find_job("probe")
-    with exporter(job) as making, open_session(AdminKit.read(federation.admin_kit)) as session:
-        exported = making.export(read_parameters(job, ()), Participants(SITES, chosen=False), tmp_path)
+    with exporter(job) as export_process, open_session(AdminKit.read(federation.admin_kit)) as session:
+        exported = export_process.export(
+            read_parameters(job, ()), Participants(SITES, chosen=False), tmp_path
+        )
         first = session.submit(exported.folder, "token-of-this-test")
         again = session.submit(exported.folder, "token-of-this-test")
     assert first == again
 
 
-def test_a_site_that_is_not_registered_is_reported_before_submission(
-    federation: JobsFederation,
-) -> None:
+def test_a_site_that_is_not_registered_is_reported_before_submission(federation: JobsFederation) -> None:
     before = len(json.loads(federation.flarefleet("jobs", "--json").stdout))
     done = federation.flarefleet(
         "submit", "probe", "--admin-kit", str(federation.admin_kit), "--site", "site-3"

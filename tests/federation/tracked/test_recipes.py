@@ -9,9 +9,10 @@ import pytest
 
 from deploy.session.failure import GUARD, explain
 from deploy.session.session import COMPLETED
+from tests.event_files import read_run
 from tests.federation.federation import SERVER
 from tests.federation.tracked.recipes import RECIPES, ROUNDS
-from tests.federation.tracked.tracking import SITES, Tracked, TrackedJob, read_run, scalars
+from tests.federation.tracked.tracking import SITES, Tracked, TrackedJob, scalars
 from tests.federation.tracked.wandb_files import logged_keys
 from tests.waiting import eventually
 

@@ -81,7 +81,7 @@ def test_a_missing_field_is_rejected_by_name(name: str) -> None:
         TrainingReport.from_wire({key: value for key, value in GOOD.items() if key != name})
 
 
-def test_all_invalid_fields_are_reported_at_once() -> None:
+def test_all_invalid_fields_are_reported_together() -> None:
     with pytest.raises(BadReport) as error:
         TrainingReport.from_wire({**GOOD, "seconds": None, "examples": -1, "more": 0})
     assert all(name in str(error.value) for name in ("seconds", "examples", "more"))

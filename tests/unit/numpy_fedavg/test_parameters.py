@@ -120,7 +120,9 @@ def test_a_syntax_error_in_the_script_is_reported_by_file_and_line(tmp_path: Pat
     assert message.startswith(f"{tmp_path}/broken.py:1: SyntaxError: ")
 
 
-def test_a_relative_path_is_resolved_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_path_is_resolved_when_the_parameters_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     np.save(tmp_path / "start.npy", np.array([[1, 2], [3, 4]], dtype=np.int32))
     monkeypatch.chdir(tmp_path)
     parameters = read_parameters(JOB, ["model=start.npy"])

@@ -101,9 +101,7 @@ def test_dropped_values_are_reported_again_after_a_retry(
     assert sent(measured)["dropped"] == {"capacity": 1}
 
 
-def test_documents_do_not_exceed_the_size_that_a_parent_accepts(
-    measured: Measurements,
-) -> None:
+def test_documents_do_not_exceed_the_size_that_a_parent_accepts(measured: Measurements) -> None:
     long = "x" * MAX_LABEL
     for site in range(40):
         for tag in range(MAX_TAGS):

@@ -42,7 +42,7 @@ def test_a_stalled_sender_is_restarted_and_reported(
 
 
 @pytest.mark.parametrize("seconds", ["", "120", "soon"])
-def test_an_unavailable_mlflow_server_is_reported_in_seconds_whatever_its_settings(
+def test_an_unavailable_mlflow_server_is_reported_in_seconds_regardless_of_its_settings(
     seconds: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
