@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 LOOPBACK = "127.0.0.1"
 LONGEST_LABEL = 63
 
+SERVICE_NAME = re.compile(r"[a-z0-9-]+\.(?P<namespace>[a-z0-9-]+)\.svc(\..*)?")
+"""Host name of a Kubernetes Service; it can be looked up in its own cluster only."""
 _LABEL = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?")
 _LOOPBACK_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost")
 

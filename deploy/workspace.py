@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+KIT_FOLDERS = ("startup", "local")
+"""The folders of a startup kit."""
+
 
 @dataclass(frozen=True)
 class Workspace:

@@ -29,7 +29,7 @@ from benchmarks.deploy.federation import (
     run,
     stopwatch,
 )
-from deploy.runtimes.ports import free_ports
+from deploy.ports import free_ports
 from deploy.tools import find_tool
 
 PYTHON = "/opt/flare/bin/python3"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.live import Live
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from deploy.project import Project
-    from deploy.runtimes.docker.runtime import DockerRuntime
-    from deploy.runtimes.kubernetes.runtime import KubernetesRuntime
     from deploy.runtimes.protocol import Runtime, StatusCallback
     from deploy.workspace import Workspace
 
@@ -69,9 +67,9 @@ def up(
 
     project, workspace, chosen = _open(ctx, runtime)
     if gpus is not None:
-        _docker(chosen, "--gpus").gpus = gpus
+        _require_runtime(chosen, "docker", "--gpus").gpus = gpus
     if context:
-        _kubernetes(chosen, "--context").contexts = _contexts(context)
+        _require_runtime(chosen, "kubernetes", "--context").contexts = _contexts(context)
     before = remembered(workspace)
     if before not in (None, chosen.name) and _is_up(open_runtime(before, project, workspace)):
         raise InputError(f"The federation is running on {before}. Stop it first: flarefleet down")
@@ -161,21 +159,10 @@ def _open(ctx: typer.Context, runtime: str | None) -> tuple[Project, Workspace, 
     return project, workspace, open_runtime(runtime, project, workspace)
 
 
-def _docker(runtime: Runtime, option: str) -> DockerRuntime:
-    """Return the runtime if it is docker; reject the option otherwise."""
-    from deploy.runtimes.docker.runtime import DockerRuntime
-
-    if not isinstance(runtime, DockerRuntime):
-        raise InputError(f"{option} applies to --runtime docker; this federation runs on {runtime.name}.")
-    return runtime
-
-
-def _kubernetes(runtime: Runtime, option: str) -> KubernetesRuntime:
-    """Return the runtime if it is kubernetes; reject the option otherwise."""
-    from deploy.runtimes.kubernetes.runtime import KubernetesRuntime
-
-    if not isinstance(runtime, KubernetesRuntime):
-        raise InputError(f"{option} applies to --runtime kubernetes; this federation runs on {runtime.name}.")
+def _require_runtime(runtime: Runtime, name: str, option: str) -> Any:
+    """Return the runtime if it is `name`; reject the option otherwise."""
+    if runtime.name != name:
+        raise InputError(f"{option} applies to --runtime {name}; this federation runs on {runtime.name}.")
     return runtime
 
 
@@ -192,15 +179,17 @@ def _is_up(runtime: Runtime) -> bool:
 
 @contextmanager
 def _progress() -> Iterator[StatusCallback]:
-    """Show the state of all sites: a live table on a terminal, otherwise one line per change."""
+    """Show the state of all sites: a live table on a terminal, otherwise one line for each change."""
     if not err.is_terminal:
-        yield _LineDisplay()
+        yield _StatusLines()
         return
     with Live(console=err, refresh_per_second=8, transient=True) as live:
         yield lambda status: live.update(_table(status))
 
 
-class _LineDisplay:
+class _StatusLines:
+    """Prints a line for each server or site whose state changed."""
+
     def __init__(self) -> None:
         self._seen: dict[str, SiteStatus] = {}
 

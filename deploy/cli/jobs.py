@@ -84,8 +84,8 @@ def submit(
     from deploy.runtimes.choice import remembered
     from deploy.session.parameters import find_job, read_parameters
     from deploy.session.submission import (
-        choose_participants,
-        exporter,
+        choose_sites,
+        export_process,
         extras_of_images,
         refuse_missing_extras,
     )
@@ -96,26 +96,26 @@ def submit(
     results_folder = _new_folder(fetch_to, detach)
     context = context_of(ctx)
     federation = None
-    elsewhere: tuple[str, ...] = ()
+    image_extras: tuple[str, ...] = ()
     if admin_kit is None:
         project = context.project()
         federation = tuple(member.name for member in project.sites)
         runtime = remembered(context.workspace(project))
         refuse_missing_extras(description, project, runtime)
-        elsewhere = extras_of_images(project, runtime)
+        image_extras = extras_of_images(project, runtime)
     with (
-        exporter(description, elsewhere) as making,
+        export_process(description, image_extras) as exporting,
         TemporaryDirectory(prefix="flarefleet-job-") as folder,
         _session(context, admin, admin_kit) as session,
     ):
         registered = session.sites()
-        participants = choose_participants(registered, federation, site or ())
-        exported = making.export(parameters, participants, Path(folder))
+        job_sites = choose_sites(registered, federation, site or ())
+        exported = exporting.export(parameters, job_sites, Path(folder))
         job_id = submit_exported(session, exported, registered)
         if detach:
             _print_id(job_id, as_json)
             return
-        count = len(participants.names)
+        count = len(job_sites.names)
         err.print(f"{job_id} submitted to {count} site{'s' * (count != 1)}", markup=False)
         _watch(session, job_id, timeout, as_json, results_folder)
 
@@ -187,7 +187,7 @@ def export(
 ) -> None:
     """Export a job as an NVFlare job folder, without a federation."""
     from deploy.session.parameters import find_job, read_parameters
-    from deploy.session.submission import Participants, exporter
+    from deploy.session.submission import JobSites, export_process
 
     description = find_job(job)
     parameters = read_parameters(description, settings or ())
@@ -195,8 +195,8 @@ def export(
     target = folder.absolute() / description.name
     if target.exists():
         raise InputError(f"{target}: exists already, and nothing is overwritten")
-    with exporter(description) as making:
-        reply = making.export(parameters, Participants(names, chosen=bool(site)), folder.absolute())
+    with export_process(description) as exporting:
+        reply = exporting.export(parameters, JobSites(names, chosen=bool(site)), folder.absolute())
     out.print(str(reply.folder), markup=False)
 
 

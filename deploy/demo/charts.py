@@ -45,8 +45,8 @@ class Line:
 
 
 @dataclass(frozen=True)
-class LineChart:
-    """Accuracy over rounds."""
+class Chart:
+    """The frame of a chart, in pixels, and the ticks of its horizontal axis."""
 
     width: int
     height: int
@@ -55,6 +55,12 @@ class LineChart:
     top: float
     bottom: float
     across: tuple[Tick, ...]
+
+
+@dataclass(frozen=True)
+class LineChart(Chart):
+    """Accuracy over rounds."""
+
     up: tuple[Tick, ...]
     lines: tuple[Line, ...]
 
@@ -74,17 +80,10 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class BarChart:
+class BarChart(Chart):
     """Accuracy of each model on the test patients."""
 
-    width: int
-    height: int
-    left: float
-    right: float
-    top: float
-    bottom: float
     thickness: float
-    across: tuple[Tick, ...]
     bars: tuple[Bar, ...]
     always_benign: float
 
@@ -158,8 +157,9 @@ def bar_chart(report: Report, width: int) -> BarChart:
 
     step = 20 if width > 500 else 25
     return BarChart(
-        width, int(bottom + 44), left, right, top, bottom, row_height * 0.62,
+        width, int(bottom + 44), left, right, top, bottom,
         across=tuple(Tick(across(number / 100), str(number)) for number in range(0, 101, step)),
+        thickness=row_height * 0.62,
         bars=tuple(bar(row, *parts) for row, parts in enumerate(rows)),
         always_benign=across(report.always_benign),
     )  # fmt: skip

@@ -14,6 +14,7 @@ from typing import Literal
 
 from deploy.docker_engine import docker_environment
 from deploy.errors import Failed, MachineError
+from deploy.programs import output_of
 
 FIRST_VERSION_WITH_BUILDX = 23
 """Since this version docker needs the plugin buildx to build. Older versions include BuildKit."""
@@ -105,7 +106,7 @@ def find_builder() -> Builder:
         MachineError: there is none.
     """
     for docker in _programs():
-        if _answers(docker, "buildx", "version"):
+        if output_of(docker, "buildx", "version") is not None:
             return Builder((docker, "buildx", "build", "--load"))
         if 0 < _major_version(docker) < FIRST_VERSION_WITH_BUILDX:
             return Builder((docker, "build"))
@@ -144,22 +145,9 @@ def _programs() -> Iterator[str]:
             yield found
 
 
-def _answers(*command: str) -> bool:
-    try:
-        return subprocess.run(command, capture_output=True, check=False, timeout=30).returncode == 0
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-
-
 def _major_version(docker: str) -> int:
     """Return 20 of `Docker version 20.10.24+dfsg1, build 297e128`, or 0 if the program fails."""
-    try:
-        answer = subprocess.run(
-            [docker, "--version"], capture_output=True, text=True, check=False, timeout=30
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return 0
-    found = re.search(r"version (\d+)\.", answer.stdout)
+    found = re.search(r"version (\d+)\.", output_of(docker, "--version") or "")
     return int(found[1]) if found else 0
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import yaml
 
+from deploy.hosts import LOOPBACK
 from deploy.monitoring.paths import DASHBOARDS
-from deploy.monitoring.programs import HOST, Command
 from deploy.monitoring.scrape import INTERVAL_SECONDS
+from deploy.programs import Command
 
 HOME_DASHBOARD = "flarefleet-federation"
 
@@ -32,7 +33,7 @@ def grafana(program: Sequence[str], folder: Path, prometheus_url: str, port: int
             "GF_PATHS_LOGS": str(folder / "logs"),
             "GF_PATHS_PLUGINS": str(folder / "plugins"),
             "GF_PATHS_PROVISIONING": str(folder / "provisioning"),
-            "GF_SERVER_HTTP_ADDR": HOST,
+            "GF_SERVER_HTTP_ADDR": LOOPBACK,
             "GF_SERVER_HTTP_PORT": str(port),
             # Users of this machine may view, and may not change anything.
             "GF_AUTH_ANONYMOUS_ENABLED": "true",

@@ -27,7 +27,8 @@ from nvflare.lighter.utils import serialize_cert, serialize_pri_key
 
 from deploy.errors import InputError
 from deploy.project import Project
-from deploy.provision.content import CERT_BUILDER, STATIC_FILE_BUILDER, WORKSPACE_BUILDER, builders_of
+from deploy.project.validation.builders import CERT_BUILDER, STATIC_FILE_BUILDER, WORKSPACE_BUILDER
+from deploy.provision.content import builders_of
 from deploy.provision.local import LocalBuilder
 from deploy.provision.plan import ProvisionPlan
 from deploy.provision.provisioner_adapters import (

@@ -7,6 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from deploy.workspace import KIT_FOLDERS
 from fl_app.files import PRIVATE_FOLDER, write_atomically
 
 _CONFIG = "fed_admin.json"
@@ -30,7 +31,7 @@ def kit_for_host(kit: Path, host: str, copy: Path, port: int | None = None) -> P
         return kit
     admin["host"] = host
     admin["port"] = port or admin["port"]
-    for part in ("startup", "local"):
+    for part in KIT_FOLDERS:
         (copy / part).mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
         for file in (kit / part).glob("*"):
             if file.name != _CONFIG:

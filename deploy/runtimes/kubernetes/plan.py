@@ -10,17 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
 from deploy.errors import InputError
 from deploy.release.participant import Participant
 from deploy.runtimes import records
-
-if TYPE_CHECKING:
-    from deploy.project import Project
-    from deploy.workspace import Workspace
 
 
 class ReleaseTarget(BaseModel, frozen=True):
@@ -94,16 +89,6 @@ class KubernetesRunFolder:
     def admin(self, name: str) -> Path:
         """Return the path for the copy of an administrator's kit."""
         return self.root / "admin" / name
-
-
-def make_participants(project: Project, workspace: Workspace) -> dict[str, Participant]:
-    """Return the server and every site by name, the server first."""
-    return {
-        one.name: Participant(
-            project=project, deployment=one.deployment, name=one.name, kit=workspace.kit(one.name)
-        )
-        for one in project.parents
-    }
 
 
 def make_plan(

@@ -16,9 +16,9 @@ from pydantic import BaseModel
 
 from deploy.errors import Failed
 from deploy.hosts import LOOPBACK
+from deploy.ports import free_ports, is_free
 from deploy.runtimes import records
 from deploy.runtimes.polling import poll_until
-from deploy.runtimes.ports import free_ports, is_free
 from deploy.runtimes.records import ProcessRecord
 from fl_app.contract import TELEMETRY_PORT
 

@@ -11,8 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from deploy.errors import Failed, InputError
+from deploy.errors import Failed
 from deploy.hosts import local_server_host
+from deploy.release.participant import Participant, participants_of
 from deploy.runtimes.admin_kit import kit_for_host
 from deploy.runtimes.event_files import update_copy
 from deploy.runtimes.follow import lines_of
@@ -25,7 +26,6 @@ from deploy.runtimes.kubernetes.plan import (
     InstallationPlan,
     KubernetesRunFolder,
     ReleaseTarget,
-    make_participants,
     make_plan,
 )
 from deploy.runtimes.kubernetes.port_forward import ADMIN, FEDERATION, TELEMETRY, PortForwarder
@@ -36,7 +36,6 @@ from fl_app.contract import ANALYTICS_FOLDER, WORKSPACE_PATH
 
 if TYPE_CHECKING:
     from deploy.project import Project
-    from deploy.release.participant import Participant
     from deploy.workspace import Workspace
 
 POLL_SECONDS = 0.5
@@ -172,7 +171,7 @@ class KubernetesRuntime:
 
     @cached_property
     def _participants(self) -> dict[str, Participant]:
-        return make_participants(self.project, self.workspace)
+        return participants_of(self.project, self.workspace)
 
     @cached_property
     def _authority(self) -> str:
@@ -189,8 +188,7 @@ class KubernetesRuntime:
         target = self.folder.plan().member(site)
         if target is not None:
             return target
-        if site not in self._participants:
-            raise InputError(f"There is no site {site}; available: {', '.join(self._participants)}.")
+        self.project.parent(site)  # rejects an unknown name
         raise Failed(f"{site} is not installed; install it: flarefleet up --runtime kubernetes")
 
     def _ensure_namespace(self, target: ReleaseTarget) -> None:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 
-from deploy.errors import Failed, InputError
+from deploy.errors import Failed
 from deploy.hosts import local_server_host
+from deploy.ports import free_ports, is_free, refuse_taken_ports
 from deploy.project.server_environment import TRACKER_PREFIXES, server_environment
 from deploy.runtimes.admin_kit import kit_for_host
 from deploy.runtimes.fingerprint import fingerprint
 from deploy.runtimes.follow import follow_lines, last_lines, read_lines
 from deploy.runtimes.polling import poll_until
-from deploy.runtimes.ports import free_ports, is_free, refuse_taken_ports
 from deploy.runtimes.process.observation import observe
 from deploy.runtimes.process.run_folder import (
     ENV_RUN_FOLDER,
@@ -29,10 +29,11 @@ from deploy.runtimes.process.run_folder import (
 )
 from deploy.runtimes.protocol import FederationStatus, StatusCallback
 from deploy.runtimes.readiness import wait_until_ready
+from deploy.runtimes.records import is_running
 from fl_app import contract
 
 if TYPE_CHECKING:
-    from deploy.project import Project
+    from deploy.project import Project, Server, Site
     from deploy.workspace import Workspace
 
 STOP_SECONDS = 8.0
@@ -69,7 +70,7 @@ class ProcessRuntime:
             self._refuse_taken_ports(running.get(self.project.server.name))
             self._stop(set(running) - current)
             self.folder.write_spec(spec)
-            if missing := [name for name in self._roles if name not in current]:
+            if missing := [parent.name for parent in self.project.parents if parent.name not in current]:
                 self._start(missing)
         return wait_until_ready(self.status, self._log_end, progress, timeout)
 
@@ -94,9 +95,7 @@ class ProcessRuntime:
 
     def logs(self, site: str, follow: bool = False) -> Iterator[str]:
         """See `deploy.runtimes.protocol.Runtime.logs`."""
-        if site not in self._roles:
-            raise InputError(f"There is no site {site}; available: {', '.join(self._roles)}.")
-        log = self.folder.log(site)
+        log = self.folder.log(self.project.parent(site).name)
         return follow_lines(log, lambda: site in self._running()) if follow else read_lines(log)
 
     def analytics(self) -> Path | None:
@@ -111,11 +110,6 @@ class ProcessRuntime:
         return kit_for_host(
             self.workspace.kit(admin), local_server_host(self.project), self.folder.admin(admin)
         )
-
-    @property
-    def _roles(self) -> Mapping[str, str]:
-        """Role of the server and of each site, the server first."""
-        return {parent.name: parent.role for parent in self.project.parents}
 
     def _running(self) -> dict[str, psutil.Process]:
         spec = self.folder.spec()
@@ -136,37 +130,37 @@ class ProcessRuntime:
         """Specify the server and every site. Each keeps its ports if it is running or they are free."""
         address = f"{local_server_host(self.project)}:{self.project.server.fed_learn_port}"
         members = []
-        for name, role in self._roles.items():
-            last = before.member(name) if before else None
+        for parent in self.project.parents:
+            last = before.member(parent.name) if before else None
             ports = [last.parent_port, last.telemetry_port] if last else []
-            if not ports or (name not in running and not all(map(is_free, ports))):
+            if not ports or (parent.name not in running and not all(map(is_free, ports))):
                 ports = free_ports(2)
-            members.append(self._member(name, role, address, *ports))
+            members.append(self._member(parent, address, *ports))
         return FederationSpec(project=self.project.name, server_address=address, members=tuple(members))
 
     def _member(
-        self, name: str, role: str, address: str, parent_port: int, telemetry_port: int
+        self, parent: Server | Site, address: str, parent_port: int, telemetry_port: int
     ) -> ParentSpec:
-        kit = self.workspace.kit(name)
+        kit = self.workspace.kit(parent.name)
         environment = {
             ENV_RUN_FOLDER: str(self.folder.root),
             contract.ENV_KIT: str(kit),
             contract.ENV_KEY: str(kit / "startup"),
-            contract.ENV_WORKSPACE: str(self.folder.home(name)),
+            contract.ENV_WORKSPACE: str(self.folder.home(parent.name)),
             contract.ENV_PARENT_PORT: str(parent_port),
             contract.ENV_TELEMETRY_HOST: "127.0.0.1",
             contract.ENV_TELEMETRY_PORT: str(telemetry_port),
             "MALLOC_ARENA_MAX": MEMORY_ARENAS,
         }
         credentials = None
-        if role == "client":
+        if parent.role == "client":
             environment[contract.ENV_SERVER_ADDRESS] = address
         else:
             environment |= server_environment(self.project)
             credentials = self.project.credentials_file
         return ParentSpec(
-            name=name,
-            role=role,
+            name=parent.name,
+            role=parent.role,
             parent_port=parent_port,
             telemetry_port=telemetry_port,
             environment=environment,
@@ -249,15 +243,8 @@ def _wait_until_exited(processes: list[psutil.Process]) -> list[psutil.Process]:
 
     Unlike in psutil.wait_procs, a zombie counts as exited.
     """
-    poll_until(lambda: not any(map(_is_running, processes)), STOP_SECONDS, 0.01)
-    return [process for process in processes if _is_running(process)]
-
-
-def _is_running(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    poll_until(lambda: not any(map(is_running, processes)), STOP_SECONDS, 0.01)
+    return [process for process in processes if is_running(process)]
 
 
 def _ignoring_exited(action: Callable[[], None]) -> None:

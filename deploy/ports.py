@@ -34,6 +34,12 @@ def refuse_taken_ports(ports: Iterable[int], host: str = "") -> None:
             ) from error
 
 
+def in_use(port: int) -> str:
+    """Return "Port 80 is in use by nginx (process 123)", without the process if this user may not see it."""
+    holder = holder_of(port)
+    return f"Port {port} is in use{f' by {holder}' if holder else ''}"
+
+
 def holder_of(port: int) -> str | None:
     """Return the process that listens on `port`, as in "nginx (process 123)", if this user may see it."""
     try:
