@@ -14,11 +14,7 @@ OTHER_PORT = "choose another fed_learn_port (and admin_port) in project.yml and 
 
 
 def refuse_taken_ports(ports: Iterable[int], host: str = "") -> None:
-    """Check that the federation can listen on its ports.
-
-    Args:
-        ports: the ports.
-        host: the address to listen on (default: all addresses).
+    """Check that the federation can listen on its ports (default: on all addresses).
 
     Raises:
         MachineError: a port is in use. The message names the process if this user may see it.

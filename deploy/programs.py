@@ -48,12 +48,7 @@ class Command:
 
 
 class RunningProgram:
-    """A started program.
-
-    Args:
-        command: the program.
-        log: the file for its output.
-    """
+    """A started program, whose output goes to `log`."""
 
     def __init__(self, command: Command, log: Path) -> None:
         self.command = command

@@ -15,11 +15,7 @@ KIT_FOLDERS = ("startup", "local")
 
 @dataclass(frozen=True)
 class Workspace:
-    """The folder of one federation.
-
-    Args:
-        root: workspace/PROJECT.
-    """
+    """The folder of one federation: workspace/PROJECT."""
 
     root: Path
 

@@ -13,15 +13,13 @@ from rich.table import Table
 from deploy.cli.context import JsonOption, context_of, err, out, print_json
 from deploy.errors import Failed, InputError, MachineError
 from deploy.project.server_environment import ignored_variables
-from deploy.runtimes.choice import current_runtime, open_runtime, remember, remembered
+from deploy.runtimes.choice import open_runtime, remember, remembered
 from deploy.runtimes.protocol import FederationStatus, KeepsVolumes, SiteState, SiteStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from deploy.project import Project
     from deploy.runtimes.protocol import Runtime, StatusCallback
-    from deploy.workspace import Workspace
 
 app = typer.Typer()
 
@@ -65,7 +63,7 @@ def up(
     """Start the server and all sites that are not running, and wait until all are ready."""
     from deploy.provision import ensure_provisioned
 
-    project, workspace, chosen = _open(ctx, runtime)
+    project, workspace, chosen = context_of(ctx).federation(runtime)
     if gpus is not None:
         _require_runtime(chosen, "docker", "--gpus").gpus = gpus
     if context:
@@ -94,7 +92,7 @@ def up(
 @app.command()
 def status(ctx: typer.Context, runtime: RuntimeOption = None, json: JsonOption = False) -> None:
     """Show the state of the server and all sites. Exit code 0 if all are ready, otherwise 1."""
-    project, _, chosen = _open(ctx, runtime)
+    project, _, chosen = context_of(ctx).federation(runtime)
     found = chosen.status()
     if json:
         print_json(found.model_dump(mode="json") | {"ready": found.is_ready})
@@ -114,7 +112,7 @@ def logs(
     runtime: RuntimeOption = None,
 ) -> None:
     """Show the log of the server or of a site."""
-    _, _, chosen = _open(ctx, runtime)
+    _, _, chosen = context_of(ctx).federation(runtime)
     try:
         for line in chosen.logs(site, follow):
             typer.echo(line)
@@ -136,7 +134,7 @@ def down(
     ] = False,
 ) -> None:
     """Stop the server and all sites. Their workspaces with jobs, models and logs remain."""
-    project, workspace, chosen = _open(ctx, runtime)
+    project, workspace, chosen = context_of(ctx).federation(runtime)
     if volumes:
         if not isinstance(chosen, KeepsVolumes):
             raise InputError(
@@ -148,15 +146,6 @@ def down(
     if remembered(workspace) == chosen.name:
         remember(workspace, None)
     err.print(f"{project.name} is down.")
-
-
-def _open(ctx: typer.Context, runtime: str | None) -> tuple[Project, Workspace, Runtime]:
-    context = context_of(ctx)
-    project = context.project()
-    workspace = context.workspace(project)
-    if runtime is None:
-        return project, workspace, current_runtime(project, workspace)
-    return project, workspace, open_runtime(runtime, project, workspace)
 
 
 def _require_runtime(runtime: Runtime, name: str, option: str) -> Any:

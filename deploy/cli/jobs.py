@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
@@ -99,7 +98,7 @@ def submit(
     image_extras: tuple[str, ...] = ()
     if admin_kit is None:
         project = context.project()
-        federation = tuple(member.name for member in project.sites)
+        federation = tuple(one.name for one in project.sites)
         runtime = remembered(context.workspace(project))
         refuse_missing_extras(description, project, runtime)
         image_extras = extras_of_images(project, runtime)
@@ -191,7 +190,7 @@ def export(
 
     description = find_job(job)
     parameters = read_parameters(description, settings or ())
-    names = tuple(site) if site else tuple(member.name for member in context_of(ctx).project().sites)
+    names = tuple(site) if site else tuple(one.name for one in context_of(ctx).project().sites)
     target = folder.absolute() / description.name
     if target.exists():
         raise InputError(f"{target}: exists already, and nothing is overwritten")
@@ -216,21 +215,18 @@ def _kit(context: Context, admin: str | None, admin_kit: Path | None) -> AdminKi
         if admin is not None:
             raise InputError("--admin and --admin-kit exclude each other: a kit belongs to one administrator")
         return AdminKit.read(admin_kit)
-    from deploy.runtimes.choice import current_runtime
     from deploy.session.administrators import choose_administrator
 
-    project = context.project()
-    workspace = context.workspace(project)
-    name = choose_administrator(project, workspace, admin)
-    return AdminKit.read(current_runtime(project, workspace).admin_kit(name))
+    project, workspace, runtime = context.federation()
+    return AdminKit.read(runtime.admin_kit(choose_administrator(project, workspace, admin)))
 
 
-@contextlib.contextmanager
-def _session(context: Context, admin: str | None, admin_kit: Path | None) -> Iterator[AdminSession]:
+def _session(
+    context: Context, admin: str | None, admin_kit: Path | None
+) -> AbstractContextManager[AdminSession]:
     from deploy.session import open_session
 
-    with open_session(_kit(context, admin, admin_kit)) as session:
-        yield session
+    return open_session(_kit(context, admin, admin_kit))
 
 
 def _new_folder(folder: Path | None, detach: bool) -> Path | None:

@@ -17,7 +17,7 @@ from deploy.cli.jobs import JobArgument, SetOption
 app = typer.Typer()
 
 _MAX_CHARACTERS = 2000
-"""Of a printed result."""
+"""Maximum length of a printed result."""
 
 
 @app.command()

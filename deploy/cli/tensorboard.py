@@ -36,15 +36,11 @@ def tensorboard(
     ] = None,
 ) -> None:
     """Show the metrics of all sites in TensorBoard, live, until Ctrl-C."""
-    from deploy.runtimes.choice import current_runtime, open_runtime
     from deploy.signals import interruptible
     from deploy.tensorboard.program import choose_port
     from deploy.tensorboard.program import tensorboard as run_tensorboard
 
-    context = context_of(ctx)
-    project = context.project()
-    workspace = context.workspace(project)
-    chosen = open_runtime(runtime, project, workspace) if runtime else current_runtime(project, workspace)
+    project, workspace, chosen = context_of(ctx).federation(runtime)
     chosen_port = choose_port(port)
     with _event_files(chosen, workspace) as event_files:
         folder = _folder_of(event_files, job_id)

@@ -99,12 +99,7 @@ def style_of(index: int) -> Style:
 
 
 def line_chart(report: Report, width: int) -> LineChart:
-    """Return the accuracy of each hospital's own model and of the global model over rounds.
-
-    Args:
-        report: the measurements.
-        width: pixels.
-    """
+    """Return the accuracy of each hospital's own model and of the global model over rounds."""
     height = round(min(400, 180 + 0.3 * width))
     left, right, top, bottom = 46.0, width - 12.0, 12.0, height - 44.0
     rounds = report.rounds

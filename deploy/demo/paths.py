@@ -27,7 +27,7 @@ class DemoPaths:
     project: Project
     workspace: Workspace
     copy_reason: str = ""
-    """Why the federation of project.yml could not be used; empty if it is used."""
+    """Reason for a copy; empty if the run uses the federation of project.yml."""
 
 
 @contextmanager
@@ -52,7 +52,7 @@ def reserved_paths(project: Project, home: Workspace, port: int | None = None) -
 
 
 def _obstacle(project: Project, home: Workspace, lock: FileLock, port: int | None) -> str:
-    """Return why the federation of project.yml cannot be used; empty if it can."""
+    """Return the reason why the run cannot use the federation of project.yml; empty if it can."""
     server = project.server
     if port not in (None, server.fed_learn_port):
         return f"Port {port} was requested"

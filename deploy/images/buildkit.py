@@ -29,7 +29,7 @@ MISSING = (
 
 
 @dataclass(frozen=True)
-class Step:
+class BuildStep:
     """The start or end of one step of a build."""
 
     image: str
@@ -39,41 +39,32 @@ class Step:
     seconds: float = 0.0
 
 
-BuildProgress = Callable[[Step], None]
+BuildProgress = Callable[[BuildStep], None]
 
 
 @dataclass(frozen=True)
 class Build:
-    """An image to build.
-
-    Args:
-        tag: name of the image.
-        target: stage of the Dockerfile.
-        dockerfile: path of the Dockerfile.
-        context: folder of the build context.
-        arguments: build arguments.
-        labels: labels of the image.
-        cached: use the cache of earlier builds.
-    """
+    """An image to build."""
 
     tag: str
+    """Name of the image."""
     target: str
+    """Stage of the Dockerfile."""
     dockerfile: Path
     context: Path
+    """Folder of the build context."""
     arguments: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     cached: bool = True
+    """Whether to use the cache of earlier builds."""
 
 
 @dataclass(frozen=True)
 class Builder:
-    """A docker program that builds with BuildKit.
-
-    Args:
-        command: its command line without the options of a build.
-    """
+    """A docker program that builds with BuildKit."""
 
     command: tuple[str, ...]
+    """Its command line without the options of a build."""
 
     def run(self, build: Build, progress: BuildProgress | None = None) -> None:
         """Build an image.
@@ -201,4 +192,4 @@ class _BuildOutput:
 
     def _tell(self, number: str, state: Literal["started", "done", "cached"], seconds: float = 0.0) -> None:
         if title := self._titles.get(number):
-            self._progress(Step(self._image, title, state, seconds))
+            self._progress(BuildStep(self._image, title, state, seconds))

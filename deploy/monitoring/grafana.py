@@ -16,14 +16,7 @@ HOME_DASHBOARD = "flarefleet-federation"
 
 
 def grafana(program: Sequence[str], folder: Path, prometheus_url: str, port: int) -> Command:
-    """Return the command that starts Grafana with its datasource and dashboards.
-
-    Args:
-        program: the command line of Grafana's server.
-        folder: the folder for settings and data.
-        prometheus_url: the URL of Prometheus.
-        port: the port of Grafana.
-    """
+    """Write Grafana's settings to `folder`, and return the command that starts it."""
     write_provisioning(folder / "provisioning", prometheus_url)
     return Command(
         name="Grafana",

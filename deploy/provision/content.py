@@ -15,7 +15,7 @@ from typing import Any
 from deploy.errors import InputError
 from deploy.project import Project
 from deploy.project.validation.builders import REQUIRED, SIGNATURE_BUILDER
-from deploy.provision.state import Identity, digest_of
+from deploy.provision.state import CertificateIdentity, digest_of
 from fl_app.contract import NVFLARE_VERSION, kit_version
 
 PER_KIT = (*REQUIRED, SIGNATURE_BUILDER)
@@ -50,7 +50,7 @@ class KitSpec:
     """The kit of one participant as project.yml describes it."""
 
     name: str
-    identity: Identity
+    identity: CertificateIdentity
     parts: dict[str, str]
 
 
@@ -112,14 +112,14 @@ def _common(project: Project, entries: list[dict[str, Any]]) -> dict[str, str]:
     return common
 
 
-def _identity(entry: dict[str, Any]) -> Identity:
+def _identity(entry: dict[str, Any]) -> CertificateIdentity:
     hosts: tuple[str, ...] = ()
     if entry["type"] == "server":
         further = entry.get("host_names", ())
         # Sites in the same container network use the server's own name.
         hosts = tuple(dict.fromkeys([entry.get("default_host") or entry["name"], *further, entry["name"]]))
     role = entry.get("role") if entry["type"] == "admin" else None
-    return Identity(kind=entry["type"], org=entry["org"], role=role, hosts=hosts)
+    return CertificateIdentity(kind=entry["type"], org=entry["org"], role=role, hosts=hosts)
 
 
 def _named_files(project: Project, entry: dict[str, Any]) -> str:

@@ -18,9 +18,9 @@ from deploy.provision.state import (
     KITS,
     Authority,
     Certificate,
+    CertificateIdentity,
     Credentials,
     FileRecord,
-    Identity,
     KitRecord,
     digest_of,
     read_kits,
@@ -144,7 +144,9 @@ def _check_authority(
         )
 
 
-def _reason_to_issue(wanted: Identity, found: Certificate | None, renewal: datetime | None) -> str | None:
+def _reason_to_issue(
+    wanted: CertificateIdentity, found: Certificate | None, renewal: datetime | None
+) -> str | None:
     if found is None:
         return ""
     has = found.identity

@@ -1,4 +1,4 @@
-"""Keep a local copy of the event files in a container up to date."""
+"""Update a local copy of the event files in a container."""
 
 from __future__ import annotations
 

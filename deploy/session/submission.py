@@ -31,15 +31,11 @@ EXPORT_TIMEOUT = 300.0
 
 @dataclass(frozen=True)
 class JobSites:
-    """The sites of a job.
-
-    Args:
-        names: the sites that take part.
-        chosen: whether they are a selection; otherwise the job goes to the whole federation.
-    """
+    """The sites that take part in a job."""
 
     names: tuple[str, ...]
     chosen: bool
+    """Whether they are a selection; otherwise the job goes to the whole federation."""
 
 
 class ExportProcess:
@@ -94,11 +90,6 @@ def refuse_silent_failures(exported: ExportReply) -> None:
 def refuse_missing_extras(job: JobDescription, project: Project, runtime: str | None) -> None:
     """Reject a job whose packages are missing from the images of the federation.
 
-    Args:
-        job: the job.
-        project: the federation.
-        runtime: the runtime of the federation; None if unknown.
-
     Raises:
         InputError: an extra is missing from deployment.image.
     """
@@ -118,11 +109,7 @@ def extras_of_images(project: Project, runtime: str | None) -> tuple[str, ...]:
 
 @contextmanager
 def export_process(job: JobDescription, image_extras: Sequence[str] = ()) -> Iterator[ExportProcess]:
-    """Start a process that exports `job`.
-
-    Args:
-        job: the job.
-        image_extras: extras that this environment does not need; see `extras_of_images`.
+    """Start a process that exports `job`. This environment does not need the `image_extras`.
 
     Raises:
         MachineError: this environment lacks packages that the job needs.

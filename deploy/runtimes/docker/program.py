@@ -27,13 +27,10 @@ MISSING = (
 
 @dataclass(frozen=True)
 class Compose:
-    """A Compose program.
-
-    Args:
-        command: its command line, for example ("docker", "compose").
-    """
+    """A Compose program."""
 
     command: tuple[str, ...]
+    """Its command line, for example ("docker", "compose")."""
 
     def run(self, file: Path, *arguments: str) -> str:
         """Run it on `file` and return its output.

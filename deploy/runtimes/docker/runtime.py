@@ -47,8 +47,6 @@ class DockerRuntime:
     """A federation in containers. It implements `deploy.runtimes.protocol.Runtime`.
 
     Args:
-        project: the federation.
-        workspace: its folder.
         gpus: number of GPUs of each site; it overrides project.yml.
     """
 

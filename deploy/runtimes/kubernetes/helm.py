@@ -28,11 +28,7 @@ the API's whole schema for each release, which takes half a second.
 
 @dataclass(frozen=True)
 class Helm:
-    """The program helm.
-
-    Args:
-        program: its path.
-    """
+    """The program helm."""
 
     program: Path
 

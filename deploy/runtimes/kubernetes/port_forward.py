@@ -57,11 +57,7 @@ class PortForwardList(BaseModel, frozen=True):
 
 
 class PortForwarder:
-    """Starts and stops the daemon that serves the port forwards of a federation.
-
-    Args:
-        folder: run/kubernetes.
-    """
+    """Starts and stops the daemon that serves the port forwards of a federation."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -56,8 +56,6 @@ class KubernetesRuntime:
     """A federation in clusters. It implements `deploy.runtimes.protocol.Runtime`.
 
     Args:
-        project: the federation.
-        workspace: its folder.
         contexts: NAME -> context of the kubeconfig; the empty name stands for all. See `make_plan` for the
             default.
     """

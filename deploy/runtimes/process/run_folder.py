@@ -25,7 +25,7 @@ stopped.
 
 
 class ParentSpec(BaseModel, frozen=True):
-    """What a server or site is started with. If it changes, `up` restarts the process."""
+    """The settings with which `up` starts a server or site. If they change, `up` restarts the process."""
 
     name: str
     role: str
@@ -55,11 +55,7 @@ class FederationSpec(BaseModel, frozen=True):
 
 
 class ProcessRunFolder:
-    """run/process of a federation.
-
-    Args:
-        root: path of the folder.
-    """
+    """The folder run/process of a federation."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -85,7 +81,7 @@ class ProcessRunFolder:
         return self.root / ".admin" / name
 
     def spec(self) -> FederationSpec | None:
-        """Return what `up` last started; None before the first `up`."""
+        """Return the specification of the last `up`; None before the first one."""
         return read(self._spec, FederationSpec)
 
     def write_spec(self, spec: FederationSpec) -> None:

@@ -45,12 +45,7 @@ MEMORY_ARENAS = "4"
 
 
 class ProcessRuntime:
-    """A federation in processes. It implements `deploy.runtimes.protocol.Runtime`.
-
-    Args:
-        project: the federation.
-        workspace: its folder.
-    """
+    """A federation in processes. It implements `deploy.runtimes.protocol.Runtime`."""
 
     name = "process"
 
