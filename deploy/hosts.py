@@ -29,7 +29,7 @@ def is_host(name: str) -> bool:
 
 
 def address_of(host: str) -> IPv4Address | IPv6Address | None:
-    """Return the IP address that `host` spells, or None if it is a name."""
+    """Return `host` as an IP address, or None if it is a name."""
     try:
         return ip_address(host)
     except ValueError:

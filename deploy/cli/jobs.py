@@ -193,7 +193,7 @@ def export(
     names = tuple(site) if site else tuple(one.name for one in context_of(ctx).project().sites)
     target = folder.absolute() / description.name
     if target.exists():
-        raise InputError(f"{target}: exists already, and nothing is overwritten")
+        raise InputError(f"{target}: already exists; choose another folder")
     with export_process(description) as exporting:
         reply = exporting.export(parameters, JobSites(names, chosen=bool(site)), folder.absolute())
     out.print(str(reply.folder), markup=False)

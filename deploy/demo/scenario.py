@@ -95,7 +95,7 @@ def _parameters(settings: Sequence[str]) -> HospitalParameters:
 
 
 def _check_division(project: Project, parameters: HospitalParameters) -> None:
-    """Check before anything starts that the patients can be divided among the hospitals."""
+    """Check that the patients can be divided among the hospitals, before the federation starts."""
     from fl_app.jobs.hospital.data import divide
 
     try:
@@ -198,7 +198,7 @@ def _new_folder(demo: Path) -> Path:
         except FileExistsError:
             continue
         return folder
-    raise InputError(f"{demo}: a hundred runs in one second")
+    raise InputError(f"{demo}: too many runs in one second; run the demo again")
 
 
 def _command(project_file: Path, parameters: HospitalParameters, port: int | None) -> str:

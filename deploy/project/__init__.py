@@ -1,4 +1,4 @@
-"""Reading and validating project.yml.
+"""Read and validate project.yml.
 
 source        reads the YAML file and records the line of each value
 schema        the keys of each section; fields: the types of single values

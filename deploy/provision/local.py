@@ -56,7 +56,7 @@ SCOPE = "default"
 
 
 class LocalBuilder(Builder):
-    """Complete the files of StaticFileBuilder. Runs directly after it."""
+    """Complete the files of StaticFileBuilder, directly after it."""
 
     def __init__(self, project: Project) -> None:
         self._project = project

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 Location = tuple[str | int, ...]
@@ -50,6 +50,12 @@ def quoted(value: object) -> str:
     return str(value)
 
 
+def listed(names: Sequence[str], most: int) -> str:
+    """Return the names for a message: `a, b and 3 more`."""
+    more = len(names) - most
+    return f"{', '.join(names[:most]) or 'none'}{f' and {more} more' if more > 0 else ''}"
+
+
 class Choices:
     """The valid values of something, from which misspelt ones get a suggestion.
 
@@ -79,9 +85,7 @@ class Choices:
         """Return `did you mean NAME?`, or the list of valid values after `label`."""
         if likely := self.closest(written):
             return f"did you mean {likely}?"
-        more = len(self._names) - self._LISTED
-        listed = ", ".join(self._names[: self._LISTED]) or "none"
-        return f"{label}: {listed}{f' and {more} more' if more > 0 else ''}"
+        return f"{label}: {listed(self._names, self._LISTED)}"
 
 
 def _normal_form(name: str) -> str:

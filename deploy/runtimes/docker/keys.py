@@ -1,4 +1,4 @@
-"""Private keys in volumes, readable by the container's user only.
+"""Copy private keys to volumes that only the container's user can read.
 
 A key file of a kit is 0600 and belongs to the operator. The engine copies it into a volume, where it is 0400
 and belongs to the container's user. That needs neither root nor a second copy in the host's file system.
@@ -43,7 +43,7 @@ def private_key_of(kit: Path, role: str, volume_prefix: str) -> PrivateKey:
 def write_key_volume(
     client: docker.DockerClient, key: PrivateKey, image: str, labels: Mapping[str, str]
 ) -> None:
-    """Copy the key into its volume, which is created if it is missing.
+    """Copy the key into its volume, and create the volume if it is missing.
 
     `image` is any image of the engine; it is not run.
     """

@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from deploy.workspace import Workspace
 
 POLL_SECONDS = 0.5
-AT_ONCE = 8
+MAX_REQUESTS = 8
 """Concurrent requests to clusters."""
-HELMS_AT_ONCE = min(4, os.cpu_count() or 1)
+MAX_HELM_PROCESSES = min(4, os.cpu_count() or 1)
 """Concurrent helm processes. Each one is bound by the CPU."""
-PULL_SECONDS = 300.0
+UP_SECONDS = 300.0
 """Default timeout of `up`: nodes may have to pull an image of a gigabyte."""
 FOLLOW_SECONDS = 7 * 24 * 3600.0
 """Read timeout while a log is followed."""
@@ -72,7 +72,7 @@ class KubernetesRuntime:
         self._forwarder = PortForwarder(self.folder.root)
         self._clusters: dict[str, Cluster] = {}
 
-    def up(self, progress: StatusCallback | None = None, timeout: float = PULL_SECONDS) -> FederationStatus:
+    def up(self, progress: StatusCallback | None = None, timeout: float = UP_SECONDS) -> FederationStatus:
         """See `deploy.runtimes.protocol.Runtime.up`."""
         helm = find_helm()
         with explained_errors(), locked(self._lock):
@@ -207,7 +207,7 @@ class KubernetesRuntime:
         if needs_address:
             install(plan.server)
             addresses = connectivity.find_service_addresses(self._cluster(plan.server), plan, server)
-        _each(install, plan.members[1:] if needs_address else plan.members, HELMS_AT_ONCE)
+        _each(install, plan.members[1:] if needs_address else plan.members, MAX_HELM_PROCESSES)
 
     def _install_one(self, helm: Helm, target: ReleaseTarget, values: dict[str, object]) -> None:
         participant = self._participants[target.name]
@@ -251,7 +251,7 @@ class KubernetesRuntime:
             installation.remove(helm, self._cluster(target), target)
             after_removal(target)
 
-        _each(remove, targets, HELMS_AT_ONCE)
+        _each(remove, targets, MAX_HELM_PROCESSES)
         for target in targets:
             remove_if_empty(self._cluster(target), target)
 
@@ -261,10 +261,10 @@ class KubernetesRuntime:
 
 
 def _each(
-    action: Callable[[_Item], _Result], items: Iterable[_Item], at_once: int = AT_ONCE
+    action: Callable[[_Item], _Result], items: Iterable[_Item], workers: int = MAX_REQUESTS
 ) -> list[_Result]:
     """Call an action for each item concurrently, and return the results. Raise the first error at the end."""
-    with ThreadPoolExecutor(at_once) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         return [done.result() for done in [pool.submit(action, item) for item in items]]
 
 

@@ -166,13 +166,13 @@ class ProcessRuntime:
         )
 
     def _start(self, names: list[str]) -> None:
-        """Start them under a supervisor, and wait until it has recorded their processes."""
+        """Start servers and sites under a supervisor, and wait until it has recorded their processes."""
         for name in names:
             self.folder.remove_record(name)
         with self.folder.supervisor_log.open("wb") as log:
             supervisor = subprocess.Popen(
                 [sys.executable, "-m", "deploy.runtimes.process.supervisor", str(self.folder.root), *names],
-                env=_own_environment() | {ENV_RUN_FOLDER: str(self.folder.root)},
+                env=_inherited_environment() | {ENV_RUN_FOLDER: str(self.folder.root)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -188,7 +188,7 @@ class ProcessRuntime:
             raise Failed("\n".join(["The processes could not be started:", *lines]))
 
     def _stop(self, names: Iterable[str]) -> None:
-        """Terminate them, kill those that do not exit in time, and delete their records."""
+        """Terminate servers and sites, kill those that do not exit in time, and delete their records."""
         names = list(names)
         running = [process for name, process in self._running().items() if name in names]
         for process in running:
@@ -207,7 +207,7 @@ class ProcessRuntime:
         return last_lines(self.folder.log(name))
 
 
-def _own_environment() -> dict[str, str]:
+def _inherited_environment() -> dict[str, str]:
     """Return this process's environment without the variables that project.yml or a single parent decides."""
     decided = ("FLARE_", *TRACKER_PREFIXES)
     return {
