@@ -92,7 +92,7 @@ def save(
     site: SiteOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the images to one archive with checksums, which `docker load` accepts, too."""
+    """Write the images to one archive with checksums. `docker load` accepts it as well."""
     from deploy.docker_engine import connect
     from deploy.images.archive import save_images
     from deploy.images.inventory import list_images

@@ -23,8 +23,8 @@ def choose_administrator(project: Project, workspace: Workspace, name: str | Non
         # load_project requires one.
         name = next(admin.name for admin in project.admins if admin.may_submit)
     elif name not in names:
-        hint = Choices(names).hint(name, "administrators")
-        raise InputError(f"--admin {name}: {project.path} has no such administrator; {hint}")
+        available = Choices(names).available(name)
+        raise InputError(f"--admin {name}: {project.path} has no such administrator; {available}")
     if not (workspace.kit(name) / "startup" / "fed_admin.json").is_file():
         raise InputError(f"{name} has no startup kit in {workspace.kits}. Create it: flarefleet provision")
     return name

@@ -78,8 +78,8 @@ def _value(text: str) -> Any:
 
 
 def _unknown(name: str, job: JobDescription) -> str:
-    hint = Choices(job.parameters.model_fields).hint(name, "parameters")
-    return f"--set {name}: the job {job.name} has no such parameter; {hint}"
+    available = Choices(job.parameters.model_fields).available(name)
+    return f"--set {name}: the job {job.name} has no such parameter; {available}"
 
 
 def _invalid(loc: tuple[int | str, ...], message: str, given: dict[str, str], job: JobDescription) -> str:

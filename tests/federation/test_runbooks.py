@@ -127,7 +127,7 @@ def test_a_deleted_jobs_model_and_event_files_go_with_it(
     federation: Federation, ended: tuple[str, str]
 ) -> None:
     kept, deleted = ended
-    home = federation.run_folder.home(SERVER)
+    home = federation.run_folder.workspace(SERVER)
     event_files, store = home / "analytics", home / "jobs-storage"
     assert list((event_files / deleted).rglob("events.out.tfevents.*"))
 

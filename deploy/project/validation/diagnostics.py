@@ -81,6 +81,11 @@ class Choices:
         close = difflib.get_close_matches(_normal_form(written[:100]), self._by_normal_form, n=1, cutoff=0.6)
         return self._by_normal_form[close[0]] if close else None
 
+    def available(self, written: str) -> str:
+        """Return the list of all valid values, and a suggestion if any is close."""
+        likely = self.closest(written)
+        return f"available: {', '.join(self._names)}{f'; did you mean {likely}?' if likely else ''}"
+
     def hint(self, written: str, label: str = "valid keys") -> str:
         """Return `did you mean NAME?`, or the list of valid values after `label`."""
         if likely := self.closest(written):

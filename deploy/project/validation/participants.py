@@ -145,7 +145,7 @@ def validate_loopback(document: Mapping[str, Any]) -> Iterator[Diagnostic]:
     if not clients & deployed.keys():
         return
     for entry in entries:
-        # If its name is a loopback name, NVFlare's server listens on loopback only, whatever default_host is.
+        # A server with a loopback name listens on loopback only, even if default_host is another name.
         keys = ("default_host", "name") if text_at(entry.content, "default_host") else ("name",)
         loopback = next((key for key in keys if is_loopback(text_at(entry.content, key))), None)
         if entry.type == "server" and loopback is not None:

@@ -197,7 +197,7 @@ class DockerRuntime:
     def _stop(self) -> None:
         if self.file.exists():
             find_compose().run(self.file, "down", "--remove-orphans")
-        for container in self._listed():  # left behind by an `up` that was killed
+        for container in self._listed():  # containers of an `up` that was killed
             container.remove(force=True)
         self._remove_key_volumes(keep=set())
 

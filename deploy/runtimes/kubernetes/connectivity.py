@@ -1,7 +1,7 @@
 """Choose how each site reaches the server: by the server's Service, its host name, or a node port.
 
-A site in the server's cluster uses the Service, whatever host name project.yml has. A site in another cluster
-uses the host name if other clusters can look it up, and otherwise a node port of the server's cluster.
+A site in the server's cluster always uses the Service. A site in another cluster uses the host name if other
+clusters can look it up, and otherwise a node port of the server's cluster.
 """
 
 from __future__ import annotations

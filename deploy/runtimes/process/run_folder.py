@@ -68,13 +68,13 @@ class ProcessRunFolder:
         for folder in (self.root, self._state):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def home(self, name: str) -> Path:
+    def workspace(self, name: str) -> Path:
         """Return the workspace of a server or site."""
         return self.root / name
 
     def log(self, name: str) -> Path:
         """Return the log file of a server or site."""
-        return self.home(name) / "parent.log"
+        return self.workspace(name) / "parent.log"
 
     def admin(self, name: str) -> Path:
         """Return the path for the copy of an administrator's kit."""

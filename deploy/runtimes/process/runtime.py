@@ -95,7 +95,7 @@ class ProcessRuntime:
 
     def analytics(self) -> Path | None:
         """See `deploy.runtimes.protocol.Runtime.analytics`."""
-        found = self.folder.home(self.project.server.name) / contract.ANALYTICS_FOLDER
+        found = self.folder.workspace(self.project.server.name) / contract.ANALYTICS_FOLDER
         return found if found.is_dir() else None
 
     def admin_kit(self, admin: str) -> Path:
@@ -141,7 +141,7 @@ class ProcessRuntime:
             ENV_RUN_FOLDER: str(self.folder.root),
             contract.ENV_KIT: str(kit),
             contract.ENV_KEY: str(kit / "startup"),
-            contract.ENV_WORKSPACE: str(self.folder.home(parent.name)),
+            contract.ENV_WORKSPACE: str(self.folder.workspace(parent.name)),
             contract.ENV_PARENT_PORT: str(parent_port),
             contract.ENV_TELEMETRY_HOST: "127.0.0.1",
             contract.ENV_TELEMETRY_PORT: str(telemetry_port),
