@@ -8,10 +8,11 @@ import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
+from fl_app.contract import METRICS_KEPT_SECONDS
 from fl_app.telemetry.catalogue import JOB_METRICS, LABELS, PARENT_METRICS, RESULTS, MetricSpec
 from fl_app.telemetry.documents import MAX_LABEL
 from fl_app.telemetry.measurements import MAX_LABEL_VALUES, MAX_SITES, MAX_TAGS
-from fl_app.telemetry.parent_jobs import KEPT_SECONDS, MAX_JOBS
+from fl_app.telemetry.parent_jobs import MAX_JOBS
 from fl_app.telemetry.push_gateway import (
     BYTES_PER_SECOND,
     DOCUMENTS_PER_SECOND,
@@ -42,7 +43,7 @@ server reports about that site with role `server`. Series of a job also have the
 If two jobs of one name run on a parent, the second is `NAME~2`. Only `nvflare_job_info` contains a job's id,
 and only while the job is active.
 
-The series of a job remain for {KEPT_SECONDS / 60:.0f} minutes after its end (`FLARE_METRICS_KEPT`, in
+The series of a job remain for {METRICS_KEPT_SECONDS / 60:.0f} minutes after its end (`FLARE_METRICS_KEPT`, in
 seconds, in the environment of a parent). A new job of the same name replaces them.
 """
 

@@ -1,1 +1,1 @@
-"""What runs in the containers of a federation: jobs, telemetry, and the start of each parent."""
+"""Code of the containers of a federation: jobs, telemetry, and the start of each parent."""

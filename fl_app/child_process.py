@@ -9,15 +9,15 @@ import threading
 PARENT_GRACE_SECONDS = 3.0
 """Grace period for NVFlare to end a job by itself after its parent ended; then the process exits."""
 
-_PARENT_GONE = 9
+_PARENT_EXITED = 9
 """Exit code of a child process whose parent ended; NVFlare reads 9 as aborted."""
 
 
 def end_with_parent(parent: int) -> None:
     """End this process PARENT_GRACE_SECONDS after the process `parent` ends.
 
-    The parent is watched through a pidfd. Linux's PR_SET_PDEATHSIG would fire when the *thread* that started
-    this process ends.
+    A pidfd reports the end of the process. Linux's PR_SET_PDEATHSIG would report the end of the *thread* that
+    started this process.
 
     Args:
         parent: process id of the parent. If no such process exists, this process exits immediately.
@@ -25,15 +25,15 @@ def end_with_parent(parent: int) -> None:
     try:
         watch = os.pidfd_open(parent)
     except ProcessLookupError:
-        os._exit(_PARENT_GONE)
+        os._exit(_PARENT_EXITED)
     except (AttributeError, OSError):
-        return  # Before Linux 5.3, NVFlare's own check of the parent, once a second, is all there is.
+        return  # Linux before 5.3 has no pidfd; NVFlare itself checks the parent once a second.
 
     def wait_and_exit() -> None:
         poll = select.poll()
         poll.register(watch, select.POLLIN)
         poll.poll()
         threading.Event().wait(PARENT_GRACE_SECONDS)
-        os._exit(_PARENT_GONE)
+        os._exit(_PARENT_EXITED)
 
     threading.Thread(target=wait_and_exit, name="end-with-parent", daemon=True).start()

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import PurePosixPath
 
 NVFLARE_VERSION = "2.9.0"
-"""The only NVFlare release that the kit supports."""
+"""The only NVFlare release that Flarefleet supports."""
 
 FEDERATION_PORT = 8002
 """Learning and administration over mutual TLS; the only port that other hosts connect to."""
@@ -49,6 +49,7 @@ ENV_PUSH_HOST = "FLARE_PUSH_HOST"
 """Host name of the parent's telemetry for job pods; unset if jobs run as processes."""
 ENV_METRICS_KEPT = "FLARE_METRICS_KEPT"
 """Seconds for which a finished job's series stay."""
+METRICS_KEPT_SECONDS = 600.0
 ENV_TRACKING = "FLARE_TRACKING"
 """Trackers that receive what jobs log: mlflow, wandb, or both separated by a comma."""
 ENV_ANALYTICS_KEEP_DAYS = "FLARE_ANALYTICS_KEEP_DAYS"
@@ -61,7 +62,7 @@ SITE_PATIENCE_SECONDS = 3600.0
 ENV_TASK_TIMEOUT = "FLARE_TASK_TIMEOUT"
 """Seconds within which a site must return a result or log a metric; 0 disables the timeout."""
 TASK_TIMEOUT_SECONDS = 86400.0
-"""One day: longer than a round takes, and short enough to find a training that hangs."""
+"""One day: longer than a round, and short enough to detect a stalled training."""
 SERVER_SETTINGS = (ENV_TRACKING, ENV_ANALYTICS_KEEP_DAYS, ENV_SITE_PATIENCE, ENV_TASK_TIMEOUT)
 """Variables that `deployment.tracking` and `deployment.guard` of project.yml set."""
 ENV_JOBS = "FLARE_JOBS"
@@ -78,7 +79,7 @@ ENV_PARENT_PID = "FLARE_PARENT_PID"
 
 
 @cache  # it parses a file
-def kit_version() -> str:
+def flarefleet_version() -> str:
     """Return the installed version of Flarefleet."""
     try:
         return version("flarefleet")

@@ -16,12 +16,12 @@ def write_atomically(file: Path, content: bytes, mode: int = PUBLIC_FILE) -> Non
     """Replace `file` atomically, with fsync of the file and of its folder.
 
     Args:
-        file: File to replace; its folder exists.
-        content: New content.
-        mode: Mode of the new file, regardless of the umask.
+        file: file to replace; its folder exists.
+        content: new content.
+        mode: mode of the new file, regardless of the umask.
 
     Raises:
-        OSError: The write failed; `file` is unchanged, and no temporary file is left.
+        OSError: the write failed; `file` is unchanged, and no temporary file is left.
     """
     descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", suffix=".new", dir=file.parent)
     try:

@@ -1,4 +1,4 @@
-"""Garbage collection while a process imports what it keeps until it exits."""
+"""Pause garbage collection during imports."""
 
 from __future__ import annotations
 

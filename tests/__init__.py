@@ -1,1 +1,1 @@
-"""The tests, as a package: none of its folders may stand in for an installed package of its name."""
+"""The tests are a package, so that none of their folders hides an installed package of the same name."""

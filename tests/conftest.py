@@ -14,13 +14,13 @@ from deploy.docker_engine import connect
 from deploy.errors import MachineError
 from deploy.project import Image
 from tests.kubernetes.cluster import CONTEXT, PROGRAM, Cluster, CommandFailedError, bring_up, is_up, take_down
-from tests.lacking import leave_out
+from tests.skipping import skip_or_fail_in_ci
 
 VLA_IMAGE = "FLAREFLEET_VLA_IMAGE"
 """Environment variable that enables the tests of images with lerobot."""
 
 
-def _asked_for_vla() -> bool:
+def _vla_is_requested() -> bool:
     return os.environ.get(VLA_IMAGE) == "1"
 
 
@@ -30,10 +30,10 @@ def pytest_configure() -> None:
 
 
 def pytest_report_header() -> str | None:
-    """Report which tests are left out."""
-    if _asked_for_vla():
+    """Report which tests are not run."""
+    if _vla_is_requested():
         return None
-    return f"left out: images with lerobot, 9 GB (tests marked vla_image); {VLA_IMAGE}=1 runs them"
+    return f"not run: images with lerobot, 9 GB (tests marked vla_image); {VLA_IMAGE}=1 runs them"
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
@@ -43,10 +43,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     Docker tests share one engine and its images; federation tests of a file or folder share one federation.
     Tests that were not requested are deselected, not skipped: a skip means that this machine lacks something.
     """
-    if not _asked_for_vla():
-        left_out = [item for item in items if item.get_closest_marker("vla_image")]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+    if not _vla_is_requested():
+        excluded = [item for item in items if item.get_closest_marker("vla_image")]
+        config.hook.pytest_deselected(items=excluded)
+        items[:] = [item for item in items if item not in excluded]
     for item in items:
         for shared in ("kubernetes", "docker"):
             if item.get_closest_marker(shared):
@@ -75,7 +75,7 @@ def engine() -> Iterator[docker.DockerClient]:
     try:
         client = connect()
     except MachineError as error:
-        leave_out(str(error))
+        skip_or_fail_in_ci(str(error))
     try:
         yield client
     finally:
@@ -88,7 +88,7 @@ def cluster() -> Iterator[Cluster]:
     from deploy.tools import fetch_tools, find_tool
 
     if not PROGRAM.exists():
-        leave_out(f"{PROGRAM} does not exist; these tests create a cluster with it")
+        skip_or_fail_in_ci(f"{PROGRAM} does not exist; these tests create a cluster with it")
     ours = not is_up(CONTEXT)
     try:
         try:
@@ -98,7 +98,7 @@ def cluster() -> Iterator[Cluster]:
             fetch_tools()
         made = bring_up(CONTEXT, "--workers", "2", "--gpus", "1")
     except (MachineError, CommandFailedError) as error:
-        leave_out(str(error))
+        skip_or_fail_in_ci(str(error))
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("KUBECONFIG", str(made.kubeconfig))
         yield made

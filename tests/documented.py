@@ -62,7 +62,7 @@ def run(line: str, folder: Path) -> str:
     """Run a command in a shell in that folder, with the kit on the PATH, and return its output.
 
     Raises:
-        AssertionError: it fails, or takes longer than SECONDS.
+        AssertionError: the command fails, or takes longer than SECONDS.
     """
     path = os.pathsep.join([str(Path(sys.executable).parent), str(TOOLS), os.environ["PATH"]])
     try:
@@ -76,12 +76,12 @@ def run(line: str, folder: Path) -> str:
             check=False,
             timeout=SECONDS,
         )
-    except subprocess.TimeoutExpired as late:
-        raise AssertionError(f"{line}: still running after {SECONDS} s") from late
+    except subprocess.TimeoutExpired as error:
+        raise AssertionError(f"{line}: still running after {SECONDS} s") from error
     assert ended.returncode == 0, f"{line}\n{ended.stdout}{ended.stderr}"
     return ended.stdout + ended.stderr
 
 
-def expected(line: str, said: Mapping[str, str]) -> Iterator[str]:
-    """Return the patterns that the output of a command must match: those whose key is in the line."""
-    return (pattern for part, pattern in said.items() if part in line)
+def expected(line: str, patterns: Mapping[str, str]) -> Iterator[str]:
+    """Return the patterns whose key is in the line; the output of the command must match them."""
+    return (pattern for part, pattern in patterns.items() if part in line)

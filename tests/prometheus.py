@@ -86,7 +86,7 @@ def is_excused(query: str, empty: Iterable[str]) -> bool:
     return any(metric in query for metric in empty)
 
 
-def unanswered(
+def queries_without_result(
     prometheus: Prometheus, project: str, seconds: float, empty: Iterable[str], window: str = "10s"
 ) -> list[PanelQuery]:
     """Return the queries of all panels, alerts and variables that had no result in that time.

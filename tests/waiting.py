@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import TypeVar
 
+from tests.skipping import IN_CI
+
 _Result = TypeVar("_Result")
 
-IN_CI = 3.0 if os.environ.get("CI") == "true" else 1.0
-"""Factor of timeouts in CI, where two workers and their processes share the cores."""
+TIMEOUT_FACTOR = 3.0 if IN_CI else 1.0
+"""Timeouts are longer in CI, where two workers and their processes share the cores."""
 
 
 def eventually(
@@ -34,10 +35,12 @@ def eventually(
     Raises:
         AssertionError: the result was not true in time.
     """
-    deadline = time.monotonic() + seconds * IN_CI
+    deadline = time.monotonic() + seconds * TIMEOUT_FACTOR
     while True:
         with suppress(*tolerating):
             if found := condition():
                 return found
-        assert time.monotonic() < deadline, f"not true after {seconds * IN_CI:.0f} s: {what or condition}"
+        assert time.monotonic() < deadline, (
+            f"not true after {seconds * TIMEOUT_FACTOR:.0f} s: {what or condition}"
+        )
         time.sleep(pause)

@@ -21,7 +21,7 @@ from prometheus_client.core import Metric
 from fl_app.telemetry.access import push_environment
 from fl_app.telemetry.endpoint import Endpoint
 from fl_app.telemetry.measurements import Measurements
-from fl_app.telemetry.metrics import Identity, gauge_of
+from fl_app.telemetry.metrics import ParentIdentity, gauge_of
 from fl_app.telemetry.push import Pusher
 
 SCRAPES = 20
@@ -51,7 +51,7 @@ class Scrape:
 class Sites:
     """A view with a number of registered sites."""
 
-    def __init__(self, identity: Identity, number: int) -> None:
+    def __init__(self, identity: ParentIdentity, number: int) -> None:
         self._identity = identity
         self._number = number
 
@@ -72,7 +72,7 @@ class Sites:
 
 def measure(sites: int, tags: int) -> Scrape:
     """Push values to a parent and scrape it."""
-    identity = Identity("flare-server", "server", project="benchmark")
+    identity = ParentIdentity("flare-server", "server", project="benchmark")
     endpoint = Endpoint("127.0.0.1", 0)
     endpoint.identify(identity)
     endpoint.view = Sites(identity, sites)

@@ -14,7 +14,7 @@ import typer
 from deploy.cli.commands import LazyCommands
 from deploy.cli.context import Context, err
 from deploy.errors import FlarefleetError, MachineError
-from fl_app.contract import NVFLARE_VERSION, installed_nvflare, kit_version
+from fl_app.contract import NVFLARE_VERSION, flarefleet_version, installed_nvflare
 
 INTERNAL_ERROR = 70
 
@@ -30,7 +30,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"flarefleet {kit_version()} (NVFlare {installed_nvflare() or 'not installed'})")
+        typer.echo(f"flarefleet {flarefleet_version()} (NVFlare {installed_nvflare() or 'not installed'})")
         raise typer.Exit
 
 
@@ -51,7 +51,7 @@ def options(
     found = installed_nvflare()
     if found != NVFLARE_VERSION:
         raise MachineError(
-            f"NVFlare {found or 'is not installed; it'} is not supported: Flarefleet {kit_version()} "
+            f"NVFlare {found or 'is not installed; it'} is not supported: Flarefleet {flarefleet_version()} "
             f"works only with NVFlare {NVFLARE_VERSION}. Install it: pip install nvflare=={NVFLARE_VERSION}"
         )
     ctx.obj = Context(project_file=project, workspace_folder=workspace)
@@ -62,7 +62,7 @@ def _write_traceback() -> Path:
     with tempfile.NamedTemporaryFile(
         "w", prefix="flarefleet-", suffix=".traceback.txt", delete=False, encoding="utf-8"
     ) as file:
-        file.write(f"flarefleet {kit_version()} {' '.join(sys.argv[1:])}\n{traceback.format_exc()}")
+        file.write(f"flarefleet {flarefleet_version()} {' '.join(sys.argv[1:])}\n{traceback.format_exc()}")
     return Path(file.name)
 
 

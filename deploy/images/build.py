@@ -31,7 +31,7 @@ from deploy.programs import output_of
 from deploy.project import Image, Project
 from deploy.project.extras import VLA
 from deploy.workspace import Workspace
-from fl_app.contract import kit_version
+from fl_app.contract import flarefleet_version
 
 DEFAULT_SOURCE_DATE_EPOCH = 1767225600
 """2026-01-01. A fixed default, so that a new commit does not rebuild torch's layer."""
@@ -245,7 +245,7 @@ def _labels(client: docker.DockerClient, name: str) -> dict[str, str]:
 
 
 def _oci_labels() -> dict[str, str]:
-    labels = {"org.opencontainers.image.version": kit_version()}
+    labels = {"org.opencontainers.image.version": flarefleet_version()}
     if source := _without_login(_git("config", "--get", "remote.origin.url")):
         labels["org.opencontainers.image.source"] = source
     if revision := _git("describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"):

@@ -37,11 +37,11 @@ from deploy.project.fields import (
     Variant,
     text_stands_for,
 )
-from fl_app.contract import FEDERATION_PORT, kit_version
+from fl_app.contract import FEDERATION_PORT, flarefleet_version
 
 DEFAULT_STORAGE = "20Gi"
 DEFAULT_REGISTRY = "flarefleet"
-DEFAULT_TAG = kit_version().replace("+", "-")
+DEFAULT_TAG = flarefleet_version().replace("+", "-")
 
 
 class Section(BaseModel):

@@ -16,13 +16,13 @@ from deploy.errors import InputError
 from deploy.project import Project
 from deploy.project.validation.builders import REQUIRED, SIGNATURE_BUILDER
 from deploy.provision.state import CertificateIdentity, digest_of
-from fl_app.contract import NVFLARE_VERSION, kit_version
+from fl_app.contract import NVFLARE_VERSION, flarefleet_version
 
 PER_KIT = (*REQUIRED, SIGNATURE_BUILDER)
 """Builders that make each kit from its own entry only. Other builders may put anything into any kit."""
 
 REASONS = {
-    "release": f"it is now built by NVFlare {NVFLARE_VERSION} and Flarefleet {kit_version()}",
+    "release": f"it is now built by NVFlare {NVFLARE_VERSION} and Flarefleet {flarefleet_version()}",
     "entry": "its entry in project.yml has changed",
     "server": "the server's entry in project.yml has changed",
     "federation": "settings of the whole federation have changed",
@@ -103,7 +103,7 @@ def _common(project: Project, entries: list[dict[str, Any]]) -> dict[str, str]:
     }
     builders = builders_of(project)
     common = {
-        "release": f"{NVFLARE_VERSION} {kit_version()} {_program()}",
+        "release": f"{NVFLARE_VERSION} {flarefleet_version()} {_program()}",
         "federation": _digest([project.model_dump(mode="json", include=_IN_EVERY_KIT), affecting_others]),
         "builders": _digest([builders, project.scheme]),
     }

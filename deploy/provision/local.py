@@ -16,7 +16,7 @@ from nvflare.lighter.spec import Builder
 
 from deploy.project import Project, SiteDeployment
 from deploy.provision.content import max_clients
-from fl_app.contract import KIT_FACTS, NVFLARE_VERSION, PARENT_PORT, WORKSPACE_PATH, kit_version
+from fl_app.contract import KIT_FACTS, NVFLARE_VERSION, PARENT_PORT, WORKSPACE_PATH, flarefleet_version
 
 LAUNCHERS = {
     ParticipantType.SERVER: "fl_app.launchers.process.ServerJobLauncher",
@@ -87,7 +87,7 @@ class LocalBuilder(Builder):
             "role": participant.type,
             "org": participant.org,
             "nvflare": NVFLARE_VERSION,
-            "flarefleet": kit_version(),
+            "flarefleet": flarefleet_version(),
             "server": {
                 "name": server.name,
                 "host": self._project.server_host,

@@ -24,7 +24,7 @@ from deploy.workspace_files import (
     os_errors_explained,
     staging,
 )
-from fl_app.contract import kit_version
+from fl_app.contract import flarefleet_version
 from fl_app.files import PRIVATE_FILE, write_atomically
 
 ProvisionProgress = Callable[[str, int, int], None]
@@ -194,5 +194,8 @@ def _refuse_foreign(workspace: Workspace) -> None:
 
 
 def _write_marker(workspace: Workspace) -> None:
-    document = {"flarefleet": kit_version(), "note": "made by flarefleet provision; holds private keys"}
+    document = {
+        "flarefleet": flarefleet_version(),
+        "note": "made by flarefleet provision; holds private keys",
+    }
     write_atomically(workspace.root / MARKER, (json.dumps(document) + "\n").encode(), PRIVATE_FILE)

@@ -12,6 +12,8 @@ from fl_app.jobs.shared.journal import MODEL_FOLDER
 
 _METRICS = (".json", ".csv", ".txt")
 _NOT_METRICS = ("meta.json", "fl_app.txt", "stats_pool_summary.json", "config_fed_server.json")
+_NVFLARE_MODELS = "models"
+"""Folder of NVFlare's persistor of NumPy arrays."""
 _MODELS = (".pt", ".pth", ".npy", ".npz", ".safetensors")
 _LOGS = ("log.txt", "log.json", ".log", "log_fl.txt")
 
@@ -98,7 +100,8 @@ def _destination(path: Path) -> tuple[str, Path]:
     if inner.parts[0] == MODEL_FOLDER:
         return "model", inner
     if inner.suffix in _MODELS:
-        return "model", short
+        is_of_nvflare = short.parts[0] == _NVFLARE_MODELS and len(short.parts) > 1
+        return "model", Path(*short.parts[1:]) if is_of_nvflare else short
     if inner.name.endswith(_LOGS):
         return "logs", short.with_name(f"server.{inner.name}")
     if is_of_app and "config" in inner.parts:

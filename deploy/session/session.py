@@ -15,9 +15,9 @@ from deploy.errors import Failed, InputError
 from deploy.session.kit import AdminKit
 from deploy.session.nvflare_output import suppressed
 from fl_app.telemetry.job_progress import (
-    SERVER_WAITS_FOR,
+    PENDING_GROUP,
+    SERVER_PENDING_REASON,
     STATS_GROUP,
-    WAITING_GROUP,
     JobProgress,
     SiteProgress,
 )
@@ -70,7 +70,7 @@ class Job:
             submitted=datetime.fromtimestamp(float(meta.get("submit_time") or 0), timezone.utc),
             duration="" if meta.get("duration") in (None, "N/A") else str(meta["duration"]),
             waits_for=attempts[-1] if attempts and status in (SUBMITTED, NEVER_STARTED) else "",
-            server_waits_for=str(meta.get(SERVER_WAITS_FOR, "")),
+            server_waits_for=str(meta.get(SERVER_PENDING_REASON, "")),
         )
 
 
@@ -147,7 +147,7 @@ class AdminSession:
             raise
         try:
             return _add_waiting_sites(
-                JobProgress.model_validate(stats["server"][STATS_GROUP]), stats["server"].get(WAITING_GROUP)
+                JobProgress.model_validate(stats["server"][STATS_GROUP]), stats["server"].get(PENDING_GROUP)
             )
         except (KeyError, TypeError, ValueError):
             return None

@@ -52,7 +52,7 @@ class ServerConnector(GrpcServerConnector):
 class SiteConnector(GrpcClientConnector):
     """NVFlare's bridge at a site; rejects an app that differs from the one that the site has.
 
-    Flower sends the code of the app from the server to each site. A site of the kit runs only the code of its
+    Flower sends the code of the app from the server to each site. A site runs only the code of its
     own image.
 
     Args:

@@ -26,11 +26,7 @@ def installed_flower() -> str | None:
 
 
 def version_error(installed: str | None) -> str:
-    """Return why this version of Flower is not supported; empty if it is.
-
-    Args:
-        installed: result of `installed_flower`.
-    """
+    """Return why this version of Flower is not supported; empty if it is."""
     if installed is None:
         return f"Flower is not installed here; flwr{SUPPORTED} is needed"
     try:
@@ -43,11 +39,7 @@ def version_error(installed: str | None) -> str:
 
 
 def flower_environment(folder: Path) -> dict[str, str]:
-    """Return variables that keep Flower in the job's folder, without telemetry, update checks and installs.
-
-    Args:
-        folder: folder of the job at this site.
-    """
+    """Return variables that keep Flower in the job's folder and disable telemetry, updates and installs."""
     return {
         "FLWR_HOME": str(folder / "flwr_home"),
         "FLWR_TELEMETRY_ENABLED": "0",

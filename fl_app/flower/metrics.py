@@ -9,7 +9,7 @@ from nvflare.fuel.f3.drivers.driver_params import DriverParams
 
 
 class FlowerSiteMetrics(MetricRelay):
-    """Relays what a ClientApp logs with NVFlare's SummaryWriter, as if the site's job process had logged it.
+    """Relay what a ClientApp logs with NVFlare's SummaryWriter, as if the site's job process had logged it.
 
     NVFlare's own class is not on the class_allow_list of sites. It also sends metrics to the server under the
     event of the server's own metrics, which NVFlare's MLflow receiver ignores.
@@ -26,13 +26,13 @@ class FlowerSiteMetrics(MetricRelay):
 
 
 class FlowerServerMetrics(MetricRelay):
-    """Relays what a ServerApp logs with NVFlare's SummaryWriter."""
+    """Relay what a ServerApp logs with NVFlare's SummaryWriter."""
 
     def __init__(self) -> None:
         super().__init__(fed_event=False)
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
-        """Start and stop with the run, by the events that the server has."""
+        """Start and stop with the run: the server fires other events than a site."""
         if event_type == EventType.START_RUN:
             listen_on_loopback(fl_ctx)
             super().handle_event(EventType.ABOUT_TO_START_RUN, fl_ctx)

@@ -11,7 +11,7 @@ from nvflare.apis.signal import Signal
 
 from fl_app.flower.environment import REMEDY, installed_flower, version_error
 from fl_app.flower.processes import SERVER_APP_LOG, SuperLink
-from fl_app.guard import Finding, report
+from fl_app.guard import Finding, fail
 from fl_app.nvflare_internals.flower import FlowerControllerWithCallbacks
 
 STATUS_INTERVAL = 5.0
@@ -24,7 +24,7 @@ _EXCEPTION = re.compile(r"^(?P<error>\w[\w.]*(?:Error|Exception|Failed|Exit)\b.*
 
 
 class FlowerServer(FlowerControllerWithCallbacks):
-    """Runs a Flower app of the image.
+    """Run a Flower app of the image.
 
     All arguments are explicit: NVFlare's job export drops the arguments of a subclass that takes `**kwargs`.
 
@@ -49,7 +49,7 @@ class FlowerServer(FlowerControllerWithCallbacks):
         """Start, unless the installed Flower is not supported."""
         self._version_error = version_error(installed_flower())
         if self._version_error:
-            self._fail(fl_ctx, Finding(self._version_error, REMEDY, site="server"))
+            fail(self, fl_ctx, Finding(self._version_error, REMEDY, site="server"))
         else:
             super().start_controller(fl_ctx)
 
@@ -83,13 +83,14 @@ class FlowerServer(FlowerControllerWithCallbacks):
     def _on_client_app_failure(self, fl_ctx: FLContext, reason: str) -> None:
         site = fl_ctx.get_peer_context().get_identity_name()
         remedy = f"See the traceback in the log of {site}, in the lines with FLWR-CA."
-        self._fail(fl_ctx, Finding(f"the ClientApp raised {reason}", remedy, site=site))
+        fail(self, fl_ctx, Finding(f"the ClientApp raised {reason}", remedy, site=site))
 
     def on_super_node_exit(self, site: str, exit_code: int, fl_ctx: FLContext) -> None:
         """End the job if a SuperNode exits before the ServerApp; NVFlare would report it as completed."""
         if self._is_ending():
             return
-        self._fail(
+        fail(
+            self,
             fl_ctx,
             Finding(
                 f"its SuperNode exited before the ServerApp (exit code {exit_code})",
@@ -112,12 +113,7 @@ class FlowerServer(FlowerControllerWithCallbacks):
         what = f"the ServerApp failed: {last_exception(log) or f'exit code {exit_code}'}"
         with engine.new_context() as new_ctx:
             remedy = f"See the traceback in {SERVER_APP_LOG} of the job's results."
-            self._fail(new_ctx, Finding(what, remedy, site="server"))
-
-    def _fail(self, fl_ctx: FLContext, finding: Finding) -> None:
-        """End the job by the guard, and by a panic in case the guard is disabled."""
-        report(fl_ctx, finding)
-        self.system_panic(finding.line, fl_ctx)
+            fail(self, new_ctx, Finding(what, remedy, site="server"))
 
 
 def last_exception(log: Path) -> str:

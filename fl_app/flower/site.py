@@ -13,7 +13,7 @@ from nvflare.app_opt.flower.executor import FlowerExecutor
 
 from fl_app.flower.environment import REMEDY, installed_flower, version_error
 from fl_app.flower.processes import SuperNode, app_folder
-from fl_app.guard import Finding, report
+from fl_app.guard import Finding, fail
 
 MESSAGE_TIMEOUT = 60.0
 """Seconds for one attempt to send a message."""
@@ -22,7 +22,7 @@ TRANSACTION_TIMEOUT = 600.0
 
 
 class FlowerSite(FlowerExecutor):
-    """Runs a SuperNode, and ClientApps of the site's own image.
+    """Run a SuperNode, and ClientApps of the site's own image.
 
     Args:
         app: Python package whose folder is the Flower app.
@@ -75,7 +75,4 @@ class FlowerSite(FlowerExecutor):
             )
 
     def _fail(self, fl_ctx: FLContext, what: str, remedy: str) -> None:
-        """End the job by the guard, and by a panic in case the guard is disabled."""
-        finding = Finding(what, remedy, site=fl_ctx.get_identity_name())
-        report(fl_ctx, finding)
-        self.system_panic(finding.line, fl_ctx)
+        fail(self, fl_ctx, Finding(what, remedy, site=fl_ctx.get_identity_name()))

@@ -4,6 +4,6 @@ Any component can end its job with `report(fl_ctx, Finding(...))`, on the server
 an aggregator that returns a model of the shape that it received declares `keeps_model_shape = True`.
 """
 
-from fl_app.guard.finding import FINDING_EVENT, MARK, Finding, refusal, report
+from fl_app.guard.finding import FINDING_EVENT, MARK, Finding, fail, refusal, report
 
-__all__ = ["FINDING_EVENT", "MARK", "Finding", "refusal", "report"]
+__all__ = ["FINDING_EVENT", "MARK", "Finding", "fail", "refusal", "report"]

@@ -1,7 +1,4 @@
-"""The guard as a component of NVFlare.
-
-Every job has it: each kit adds it through privacy.json, and each recipe of the kit adds it to the job.
-"""
+"""The guard as a component of NVFlare; each startup kit and each recipe of Flarefleet add it to a job."""
 
 from __future__ import annotations
 
@@ -24,14 +21,14 @@ if TYPE_CHECKING:
 
 
 class JobGuard(Widget):
-    """Ends a job that would otherwise fail silently, and logs the reason.
+    """End a job that would otherwise fail silently, and log the reason.
 
     Args:
         heartbeat_timeout: seconds without a heartbeat after which a site is lost.
         task_timeout: seconds within which a site with a task must return a result or log a metric. 0 is no
-            limit; None uses FLARE_TASK_TIMEOUT of the server (default: one day).
-        enabled: False runs the job as NVFlare alone would, for a job that the guard judges wrongly. Such a
-            job names the guard in its own configuration, which precedes that of the kit.
+            limit; None uses deployment.guard.task_timeout_seconds of project.yml (default: one day).
+        enabled: False disables the guard, for a job that it ends wrongly. Such a job names the guard in its
+            own configuration, which overrides that of the kit.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Checks of a job's configuration for settings that would fail silently; imports nothing of NVFlare.
+"""Check a job's configuration for settings that would fail silently, without importing NVFlare.
 
 `flarefleet submit` checks the exported folder. The guard on the server checks jobs from other tools.
 """
@@ -71,7 +71,7 @@ def findings_in_config(config: Any, at: str, check_packages: bool = False) -> tu
     """Return the silent failures in one config_fed_server.json or config_fed_client.json.
 
     Args:
-        config: parsed document; anything else than a valid configuration has no findings.
+        config: parsed document; an invalid configuration has no findings.
         at: `server` or the name of a site.
         check_packages: whether packages that a component needs must be installed in this environment.
     """
@@ -99,7 +99,7 @@ def _flower(workflow: Component, at: str) -> Iterator[Finding]:
     if workflow.path == _FLOWER_CONTROLLER:
         yield Finding(
             "NVFlare's Flower integration ignores a ClientApp that raises and reports the job as completed",
-            "Use the recipe of the kit, fl_app.jobs.flower_recipe.FlowerAppRecipe; "
+            "Use Flarefleet's recipe, fl_app.jobs.flower_recipe.FlowerAppRecipe; "
             "fl_app/jobs/flower_digits/job.py is an example.",
             site=at,
             key=f"{workflow.id} ({workflow.class_name})",

@@ -1,4 +1,4 @@
-"""Why the guard ends a job: one line with the site, the round, the parameter and the remedy."""
+"""Reasons for which the guard ends a job: one line with the site, the round, the parameter and the remedy."""
 
 from __future__ import annotations
 
@@ -70,6 +70,12 @@ def report(fl_ctx: Any, finding: Finding) -> None:
 
     fl_ctx.set_prop(FLContextKey.EVENT_DATA, finding, private=True, sticky=False)
     fl_ctx.get_engine().fire_event(FINDING_EVENT, fl_ctx)
+
+
+def fail(component: Any, fl_ctx: Any, finding: Finding) -> None:
+    """End the job through the guard, and through a panic of `component` if the job has no guard."""
+    report(fl_ctx, finding)
+    component.system_panic(finding.line, fl_ctx)
 
 
 def refusal(reason: str) -> Any:

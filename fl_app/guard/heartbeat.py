@@ -1,4 +1,4 @@
-"""Detection of lost sites: a round of NVFlare has no timeout and would wait for them forever."""
+"""Detect lost sites: a round of NVFlare has no timeout and would wait for them forever."""
 
 from __future__ import annotations
 

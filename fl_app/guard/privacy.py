@@ -1,4 +1,4 @@
-"""Removal of what a site must not learn about other sites from a task that is sent to it."""
+"""Remove private data of other sites from a task for a site."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the sites that a job needs are registered; pure functions on the job's meta.json."""
+"""Check whether the sites that a job needs are registered; pure functions on the job's meta.json."""
 
 from __future__ import annotations
 
@@ -86,16 +86,16 @@ def wait_limit_of(meta: Mapping[str, Any]) -> float | None:
 
 def _finding(quorum: Quorum, sites: Sites, absent: frozenset[str], is_permanent: bool) -> Finding:
     expected = sites.known | quorum.mandatory | (quorum.allowed or frozenset())
-    away = expected - sites.registered
+    unregistered = expected - sites.registered
     needs = f"needs {quorum.min_sites} site{'s' * (quorum.min_sites != 1)}"
     if absent:
         needs += f", including {_list(absent)}"
     verb = "is" if len(sites.registered) == 1 else "are"
     names = f" ({_list(sites.registered)})" if sites.registered else ""
     parts = [f"{needs}, and {len(sites.registered)} {verb} registered{names}"]
-    if away:
-        parts.append(f"not registered: {_list(away)}")
-    missing = quorum.min_sites - len(sites.registered | away)
+    if unregistered:
+        parts.append(f"not registered: {_list(unregistered)}")
+    missing = quorum.min_sites - len(sites.registered | unregistered)
     if missing > 0:
         parts.append(f"{missing} more {'has' if missing == 1 else 'have'} never registered")
     remedy = (

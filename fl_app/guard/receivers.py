@@ -20,10 +20,10 @@ MLFLOW_TIMEOUTS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "5", "MLFLOW_HTTP_REQUEST_MAX_
 _MLFLOW_DEFAULTS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "120", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "7"}
 
 WANTS_METRICS = "wants_metrics"
-"""Attribute of a receiver of the kit: whether the user asked for tracking, so that metrics must arrive."""
+"""Attribute of Flarefleet's receivers: whether the user asked for tracking and metrics must arrive."""
 
 _TRANSIENT = re.compile(r"connect|timed? ?out|max retries|unreachable|\b50[234]\b", re.IGNORECASE)
-"""Failures that may be over within a minute: the job fails at its end, not in the middle of its training."""
+"""Failures that may be temporary: the guard ends the job after its training, not during it."""
 _MAX_REASON = 400
 _WHAT_FAILED = {
     "initialize": "could not start",
@@ -46,7 +46,7 @@ def restore_mlflow_timeouts() -> None:
 
 
 class ReceiverMonitor(logging.Handler):
-    """Collects the failures that a job's receivers log, and counts the metrics that arrive.
+    """Collect the failures that a job's receivers log, and count the metrics that arrive.
 
     Args:
         site: `server`, or the name of a site.
@@ -151,6 +151,6 @@ def _first_line(reason: str) -> str:
 
 
 def _is_requested(receiver: AnalyticsReceiver) -> bool:
-    """Receivers of the kit come with every job; they say themselves whether the user asked for them."""
-    is_kits = type(receiver).__module__.startswith("fl_app.")
-    return bool(getattr(receiver, WANTS_METRICS, not is_kits))
+    """Return whether the user asked for this receiver; Flarefleet adds its own receivers to every job."""
+    is_builtin = type(receiver).__module__.startswith("fl_app.")
+    return bool(getattr(receiver, WANTS_METRICS, not is_builtin))

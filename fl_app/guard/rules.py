@@ -12,7 +12,7 @@ import numpy as np
 
 from fl_app.guard.finding import Finding
 
-LARGEST, SMALLEST = (1 << 64) - 1, -(1 << 63)
+MAX_INTEGER, MIN_INTEGER = (1 << 64) - 1, -(1 << 63)
 """Range of the integers in NVFlare's messages; a message with any other is lost, and the job hangs."""
 SIZE_FACTOR = 4
 """Maximum size of a site's result, with everything beside the weights, as a multiple of the model's size."""
@@ -137,12 +137,7 @@ def _count_not_finite_in_tensor(tensor: Any) -> int:
 
 
 def find_oversize(result: Any, model_bytes: int) -> Finding | None:
-    """Check that a result, with everything beside the weights, is not much larger than the model.
-
-    Args:
-        result: everything that the site returns.
-        model_bytes: size of the model.
-    """
+    """Check that a result, with everything beside the weights, is not much larger than the model."""
     size, allowed = size_of(result), SIZE_FACTOR * model_bytes + SIZE_ALLOWANCE
     if size <= allowed:
         return None
@@ -167,7 +162,7 @@ def _bytes(leaf: Any) -> int:
 def find_large_integer(document: Any) -> Finding | None:
     """Check that a document has no integer that NVFlare's messages cannot carry."""
     for path, leaf in _leaves(document, "", 0):
-        if type(leaf) is int and not SMALLEST <= leaf <= LARGEST:
+        if type(leaf) is int and not MIN_INTEGER <= leaf <= MAX_INTEGER:
             return Finding(
                 f"an integer of {leaf.bit_length()} bits, but NVFlare's messages carry 64: the message would "
                 "be lost, and the job would wait forever",

@@ -33,9 +33,10 @@ _HISTORY = JobMetaKey.SCHEDULE_HISTORY.value
 
 
 class JobScheduler(DefaultJobScheduler):
-    """Rejects a job for more sites than have ever registered; lets a job wait for known sites that are away.
+    """Reject a job for more sites than have ever registered; delay a job for sites that have.
 
-    A job waits as long as FLARE_SITE_PATIENCE or the job itself allows, and starts when its sites register.
+    A job waits as long as `deployment.guard.site_patience_seconds` or the job itself allows, and starts when
+    its sites register.
 
     Events: SUBMIT_JOB rejects a job, CLIENT_REGISTER_PROCESSED records a site, SYSTEM_START starts checks.
 

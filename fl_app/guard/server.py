@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from nvflare.apis.analytix import ANALYTIC_EVENT_TYPE
 from nvflare.apis.dxo import DataKind
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_component import FLComponent
@@ -29,9 +28,7 @@ from fl_app.guard.task import Model, SentTask, dxo_in, model_in, round_of
 from fl_app.guard.timeouts import Timeouts
 from fl_app.guard.workflows import Expectations, expectations_of
 from fl_app.nvflare_internals.guard import current_controller, starting_controller
-
-_FED_ANALYTICS = f"fed.{ANALYTIC_EVENT_TYPE}"
-"""Event of a metric that a site sent to the server."""
+from fl_app.telemetry.analytics_events import FED_ANALYTICS
 
 
 class ServerGuard:
@@ -65,7 +62,7 @@ class ServerGuard:
             EventType.BEFORE_PROCESS_SUBMISSION: self._check_result,
             EventType.END_RUN: self._check_tracking,
             FINDING_EVENT: self._on_finding,
-            _FED_ANALYTICS: self._on_metric,
+            FED_ANALYTICS: self._on_metric,
         }
 
     def handle(self, event_type: str, fl_ctx: FLContext) -> None:

@@ -1,4 +1,4 @@
-"""The guard at a site: it replaces a result that must not be sent by the reason, and sends heartbeats."""
+"""The guard at a site: it replaces an unusable result by the reason, and sends heartbeats."""
 
 from __future__ import annotations
 
@@ -20,18 +20,13 @@ from fl_app.guard.rules import find_large_integer, find_not_finite
 from fl_app.guard.task import dxo_in, model_in, round_of
 
 CHECKED_HEADER = "flarefleet.guard.finite"
-"""Header of a result whose numbers the site has checked, which relieves the server."""
+"""Header of a result whose numbers the site has checked; the server does not check them again."""
 _SERVER = "server"
 _REPORT_TIMEOUT = 5.0
 
 
 class SiteGuard:
-    """The guard of one job at one site.
-
-    Args:
-        component: component that logs.
-        components: components of the job at this site, by id.
-    """
+    """The guard of one job at one site."""
 
     def __init__(self, component: FLComponent, components: Mapping[str, Any]) -> None:
         self._component = component

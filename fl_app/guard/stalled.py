@@ -1,11 +1,10 @@
-"""Detection of stalled sites: a hanging script sends heartbeats, and NVFlare's tasks have no timeout."""
+"""Detect stalled sites: they send heartbeats, but no result, and NVFlare's tasks have no timeout."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from fl_app.contract import ENV_TASK_TIMEOUT
 from fl_app.guard.finding import Finding
 from fl_app.guard.heartbeat import blocking_sites
 from fl_app.guard.task import round_of
@@ -34,7 +33,7 @@ def find_stalled_site(
             return Finding(
                 f"the task '{task.name}' has run for {longest} without a result or a metric: training hangs",
                 "Check its log (flarefleet logs), then submit the job again. If rounds take longer, increase "
-                f"task_timeout of the job's JobGuard or {ENV_TASK_TIMEOUT} of the server.",
+                "the job's JobGuard.task_timeout, or deployment.guard.task_timeout_seconds in project.yml.",
                 site=", ".join(stalled),
                 round=round_of(task.data),
             )

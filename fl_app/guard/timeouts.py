@@ -1,4 +1,4 @@
-"""How long the guard waits for sites, and the environment variables that change it."""
+"""Timeouts of the guard, and the environment variables that set them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def task_timeout() -> float:
 
 
 def _seconds(variable: str, default: float) -> float:
-    """Return the default for an invalid value: a parent of the kit rejects it at its start."""
+    """Return the default for an invalid value: a parent rejects it when it starts."""
     try:
         seconds = float(os.environ.get(variable) or default)
     except ValueError:

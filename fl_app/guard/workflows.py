@@ -1,4 +1,4 @@
-"""What the guard expects of the results of NVFlare's workflows; it expects nothing of unknown workflows."""
+"""Requirements for the results of NVFlare's workflows; results of unknown workflows have none."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NONE: frozenset[str] = frozenset()
 
 @dataclass(frozen=True)
 class Expectations:
-    """What the guard expects of the results of a workflow."""
+    """Requirements for the results of a workflow."""
 
     training_tasks: frozenset[str] = _NONE
     """Tasks whose results must carry parameters; NVFlare ignores a site that returns none."""
@@ -44,7 +44,7 @@ class Expectations:
 
 
 def expectations_of(controller: Any, components: Mapping[str, Any]) -> Expectations:
-    """Return what the guard expects of a workflow.
+    """Return the requirements for the results of a workflow.
 
     Args:
         controller: NVFlare's controller of the workflow, or None.

@@ -1,1 +1,1 @@
-"""The jobs of the kit: one folder each, and the base classes of all jobs beside them."""
+"""Jobs of Flarefleet, one folder each, and the base classes of all jobs."""

@@ -1,4 +1,4 @@
-"""What the kit knows of a job before it exports it."""
+"""Description of a job, for its selection and export."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class JobDescription:
     warm_up: tuple[str, ...] = ()
     """Slow modules that the recipe imports; they are imported while `flarefleet submit` logs in."""
     folder: Path | None = None
-    """Folder of a user's own job; None for a job of the kit."""
+    """Folder of a user's own job; None for a job of Flarefleet."""
 
     @classmethod
     def of(cls, name: str, job: ModuleType, folder: Path | None = None) -> JobDescription:
@@ -53,7 +53,7 @@ class JobDescription:
 
     @property
     def source(self) -> str:
-        """The text by which `find` finds this job in any process."""
+        """Argument with which `registry.find` returns this job in any process."""
         return str(self.folder) if self.folder else self.name
 
     def missing(self, elsewhere: Sequence[str] = ()) -> str:

@@ -24,7 +24,7 @@ SERVER = "server"
 
 
 class ExportRequest(BaseModel, frozen=True):
-    """What to export."""
+    """Parameters and sites of an export."""
 
     parameters: dict[str, Any]
     sites: tuple[str, ...]

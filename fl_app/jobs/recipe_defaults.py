@@ -1,4 +1,4 @@
-"""Settings that every recipe of the kit shares: polling intervals, the guard, and packages of the image."""
+"""Settings that all recipes of Flarefleet share: polling intervals, the guard, and packages of the image."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ END_CHECK_PERIOD = 0.1
 RUNNER_SYNC_TIMEOUT = 1.0
 """Seconds (2 in NVFlare) after which a site asks again whether the server's job process has started."""
 
-LONGEST_RUNNER_SYNC = 600.0
+MAX_RUNNER_SYNC = 600.0
 """Seconds (60 in NVFlare) until the server's job process must have started: it may load a large model."""
 
 _FASTEST_POLL = 0.1
@@ -38,9 +38,9 @@ def task_request_interval(sites: int) -> float:
 
 
 def apply_defaults(recipe: Recipe, sites: int) -> None:
-    """Apply the kit's settings to a recipe, and add the guard.
+    """Apply Flarefleet's settings to a recipe, and add the guard.
 
-    A federation of the kit adds the guard to every job by itself; NVFlare's simulator does not.
+    Each startup kit also adds the guard to every job; jobs in NVFlare's simulator have only this one.
 
     Args:
         recipe: any NVFlare recipe, before its export.
@@ -56,7 +56,7 @@ def apply_defaults(recipe: Recipe, sites: int) -> None:
         {
             "default_task_fetch_interval": task_request_interval(sites),
             "runner_sync_timeout": RUNNER_SYNC_TIMEOUT,
-            "max_runner_sync_timeout": LONGEST_RUNNER_SYNC,
+            "max_runner_sync_timeout": MAX_RUNNER_SYNC,
         }
     )
     add_to_every_app(recipe, JobGuard, GUARD_ID)

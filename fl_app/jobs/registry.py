@@ -1,7 +1,7 @@
-"""Find jobs: the kit's, one in each folder of fl_app/jobs that holds a job.py, and users' own by path.
+"""Find jobs: Flarefleet's by name, users' own by path. Each is a folder that contains a job.py.
 
 A job.py defines DESCRIPTION, PARAMETERS and recipe, and optionally NEEDS, EXTRAS and WARM_UP: see
-`JobDescription`. The folder numpy_fedavg, a Python package, holds the job numpy-fedavg.
+`JobDescription`. The package numpy_fedavg contains the job numpy-fedavg.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ __all__ = ["JobDescription", "UnknownJob", "available", "find"]
 
 
 def available() -> tuple[JobDescription, ...]:
-    """Return every job of the kit, sorted by name."""
+    """Return every job of Flarefleet, sorted by name."""
     return tuple(_describe(name) for name in _names())
 
 
 def find(name: str) -> JobDescription:
-    """Return the kit's job `name`, or a user's own job if `name` is a path, such as ./my-job.
+    """Return Flarefleet's job `name`, or a user's own job if `name` is a path, such as ./my-job.
 
     Raises:
         UnknownJob: there is no such job, or its folder is invalid.

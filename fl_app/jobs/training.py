@@ -126,6 +126,10 @@ class SiteTraining(Executor):
         self._engine: Any = None
         self._failure: str | None = None
 
+    def __post_init__(self) -> None:
+        """Initialise NVFlare's Executor, if the subclass is a dataclass."""
+        SiteTraining.__init__(self)
+
     def begin(self, site: Site) -> None:
         """Load the data and build the model; called once, before the first round."""
 

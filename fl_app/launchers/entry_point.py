@@ -13,7 +13,7 @@ from fl_app.nvflare_internals.main_programs import Role, load_job_process
 from fl_app.telemetry_opt_out import opt_out_of_telemetry
 
 SHUTDOWN_GRACE_SECONDS = 0.2
-"""How long NVFlare delivers pending messages after a job. NVFlare's 3 s are longer than needed."""
+"""Grace period for pending messages after a job. NVFlare's default, 3 s, is longer than needed."""
 
 
 def run_job(role: Role, prepare: Callable[[], None] | None = None) -> int:
@@ -22,8 +22,8 @@ def run_job(role: Role, prepare: Callable[[], None] | None = None) -> int:
     The process exits soon after the process whose id is in ENV_PARENT_PID, if that is set.
 
     Args:
-        role: Whether this is the server's or a site's job process.
-        prepare: Called after NVFlare was imported and before it runs.
+        role: whether this is the server's or a site's job process.
+        prepare: called after NVFlare was imported and before it runs.
     """
     if parent := os.environ.pop(ENV_PARENT_PID, ""):
         end_with_parent(int(parent))

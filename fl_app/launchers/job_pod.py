@@ -11,8 +11,8 @@ from typing import Any
 
 from nvflare.apis.job_launcher_spec import JobHandleSpec, JobReturnCode
 
-from fl_app.launchers.cluster import Cluster, RejectedError
 from fl_app.launchers.manifest import JobPodPlan
+from fl_app.launchers.namespace import JobNamespace, RejectedError
 from fl_app.launchers.pod_failure import PodState, Stage, StartTimeouts, is_creating, pod_state
 from fl_app.telemetry.pods import JobPodStatus
 
@@ -54,25 +54,25 @@ class Callbacks:
     error_output: Callable[[str], None]
     """Receives the last output of a job process that exited with an error code of NVFlare."""
     finished: Callable[[], None]
-    """Is called once when the job has finished, failed or was aborted."""
+    """Receives the end of the job, once: it finished, failed or was aborted."""
 
 
 class JobPod(JobHandleSpec):
     """The pod of one job.
 
     Args:
-        cluster: Namespace of the pod.
-        plan: The plan that the manifests were made from.
-        pod: Manifest of the pod.
-        secret: Manifest of its Secret.
-        timeouts: Timeouts of its start.
-        keep: Seconds for which a finished pod stays.
-        callbacks: Functions to call.
+        namespace: namespace of the pod.
+        plan: the plan that the manifests were made from.
+        pod: manifest of the pod.
+        secret: manifest of its Secret.
+        timeouts: timeouts of its start.
+        keep: seconds for which a finished pod stays.
+        callbacks: functions to call.
     """
 
     def __init__(
         self,
-        cluster: Cluster,
+        namespace: JobNamespace,
         *,
         plan: JobPodPlan,
         pod: dict[str, Any],
@@ -86,7 +86,7 @@ class JobPod(JobHandleSpec):
         self.job_id = plan.job_id
         self.pending_reason = ""
         """Why the pod does not run yet."""
-        self._cluster = cluster
+        self._namespace = namespace
         self._pod, self._secret = pod, secret
         self._job_name = plan.job_name
         self._timeouts = timeouts
@@ -99,8 +99,8 @@ class JobPod(JobHandleSpec):
         self._code_lock = threading.Lock()
 
     @property
-    def shown(self) -> JobPodStatus:
-        """The current state for telemetry."""
+    def status(self) -> JobPodStatus:
+        """Status for telemetry."""
         return JobPodStatus(self._job_name, _PHASES[self._stage], self._pending_since)
 
     def start(self) -> None:
@@ -108,8 +108,8 @@ class JobPod(JobHandleSpec):
         with _lock:
             _pods[self.name] = self
         try:
-            self._cluster.create_secret(self._secret)
-            self._cluster.create_pod(self._pod, self.name)
+            self._namespace.create_secret(self._secret)
+            self._namespace.create_pod(self._pod, self.name)
         except RejectedError as error:
             self._fail(f"Kubernetes rejected its pod: {error}")
         except Exception as error:
@@ -125,7 +125,7 @@ class JobPod(JobHandleSpec):
         while self._code is None:
             starting = self._stage is not Stage.RUNNING
             try:
-                for pod in self._cluster.watch_pod(
+                for pod in self._namespace.watch_pod(
                     self.name, POLL_SECONDS if starting else POLL_SECONDS_RUNNING
                 ):
                     self._observe(pod)
@@ -133,7 +133,7 @@ class JobPod(JobHandleSpec):
                         break
             except Exception:
                 _log.exception("watching the pod of job %s", self.job_id)
-                self._cluster.pause()
+                self._namespace.pause()
         if self._code not in (JobReturnCode.SUCCESS, JobReturnCode.ABORTED):
             time.sleep(max(0.0, self._created + EARLIEST_FAILURE_SECONDS - time.monotonic()))
 
@@ -145,9 +145,9 @@ class JobPod(JobHandleSpec):
         if self._code is not None:
             return
         if pod is None:
-            self._fail("its pod was deleted, by a user or by draining its node")
+            self._fail("its pod was deleted, by a user or because its node was drained")
             return
-        state = pod_state(pod, self._cluster.pod_events(self.name) if is_creating(pod) else ())
+        state = pod_state(pod, self._namespace.pod_events(self.name) if is_creating(pod) else ())
         self._record(state)
         if state.stage is Stage.SUCCEEDED:
             self._finish(JobReturnCode.SUCCESS, self._keep)
@@ -191,16 +191,16 @@ class JobPod(JobHandleSpec):
             _pods.pop(self.name, None)
         try:
             self._callbacks.finished()
-            self._cluster.delete_secret(self.name)
+            self._namespace.delete_secret(self.name)
             self._delete_pod(keep)
         except Exception:
             _log.exception("the pod %s may stay until its release is deleted", self.name)
 
     def _delete_pod(self, keep: float) -> None:
         if keep <= 0:
-            self._cluster.delete_pod(self.name)
+            self._namespace.delete_pod(self.name)
             return
-        timer = threading.Timer(keep, self._cluster.delete_pod, [self.name])
+        timer = threading.Timer(keep, self._namespace.delete_pod, [self.name])
         timer.daemon = True
         timer.start()
 
@@ -211,7 +211,7 @@ _lock = threading.Lock()
 
 def job_pods() -> tuple[JobPodStatus, ...]:
     """Return this parent's unfinished job pods for telemetry."""
-    return tuple(pod.shown for pod in _unfinished())
+    return tuple(pod.status for pod in _unfinished())
 
 
 def pending_reason(job_id: str) -> str:

@@ -1,6 +1,6 @@
-"""The pod and the Secret of a job: the site's template, merged with what the job needs.
+"""The pod and the Secret of a job: the site's template, merged with the requirements of the job.
 
-The site's private key is not part of them. A job pod connects only to its parent, over TLS, and authenticates
+They do not contain the site's private key. A job pod connects only to its parent, over TLS, and authenticates
 with its job's token. NVFlare still loads a key; it gets a disposable one that signs nothing.
 """
 
@@ -27,7 +27,7 @@ _WORKSPACE_VOLUME = "workspace"
 _MODE = 0o444
 
 SYNC_TIMEOUT_SECONDS = 7 * 24 * 3600
-"""How long a site's job waits for the server's job, whose pod may be pending."""
+"""Timeout of a site's job for the server's job, whose pod may be pending."""
 ENVIRONMENT = {
     # A job connects only to its parent; the parent has the site's only connection to the server.
     "NVFLARE_BACKBONE_CONN_GEN": "1",
@@ -54,7 +54,7 @@ class ResourceRequest:
         """Read NVFlare's job meta, with the site's defaults for what it does not set.
 
         Raises:
-            ValueError: The request is invalid.
+            ValueError: the request is invalid.
         """
         from nvflare.utils.job_launcher_utils import get_job_launcher_spec, get_portable_resource_spec
 
@@ -80,7 +80,7 @@ class ResourceRequest:
 
 @dataclass(frozen=True)
 class JobPodPlan:
-    """Everything that the pod of one job is made of."""
+    """Input for the pod and the Secret of one job."""
 
     name: str
     """Name of the pod and of its Secret."""
@@ -107,7 +107,7 @@ def startup_without_key(folder: Path, role: str) -> dict[str, bytes]:
     return files
 
 
-@cache  # one is enough: nothing trusts it
+@cache  # one is enough: no process trusts it
 def _disposable_key() -> bytes:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import rsa
@@ -145,11 +145,11 @@ def pod_manifest(
     """Return the pod of a job.
 
     Args:
-        plan: The job's part.
-        template: The site's part: a pod whose first container is the job's.
-        image: The site's image.
-        settings: Settings of the launcher.
-        owner: Owner reference of the pod.
+        plan: the job's part.
+        template: the site's part: a pod whose first container is the job's.
+        image: the site's image.
+        settings: settings of the launcher.
+        owner: owner reference of the pod.
     """
     gpus = {settings.gpu_resource: str(plan.request.gpus)} if plan.request.gpus else {}
     resources = {

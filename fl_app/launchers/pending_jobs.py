@@ -10,19 +10,11 @@ from nvflare.apis.impl.job_def_manager import SimpleJobDefManager
 from nvflare.apis.job_def import Job
 
 from fl_app.launchers.job_pod import pending_reason
-from fl_app.telemetry.job_progress import SERVER_WAITS_FOR
+from fl_app.telemetry.job_progress import SERVER_PENDING_REASON
 
 
 class PendingJobs(SimpleJobDefManager):
-    """NVFlare's `job_manager`; it adds the pending reason to the jobs that it returns, and never stores it.
-
-    Args:
-        uri_root: As in NVFlare.
-        job_store_id: As in NVFlare.
-    """
-
-    def __init__(self, uri_root: str = "jobs", job_store_id: str = "job_store") -> None:
-        super().__init__(uri_root, job_store_id)
+    """NVFlare's `job_manager`; it adds the pending reason to the jobs that it returns."""
 
     def get_job(self, jid: str, fl_ctx: FLContext) -> Job | None:
         """Return the job with this id, or None."""
@@ -36,5 +28,5 @@ class PendingJobs(SimpleJobDefManager):
 
 def _with_reason(job: Job) -> Job:
     if reason := pending_reason(job.job_id):
-        job.meta[SERVER_WAITS_FOR] = reason
+        job.meta[SERVER_PENDING_REASON] = reason
     return job

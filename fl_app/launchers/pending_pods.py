@@ -17,7 +17,7 @@ from nvflare.fuel.f3.message import Message
 from nvflare.widgets.info_collector import InfoCollector
 from nvflare.widgets.widget import Widget
 
-from fl_app.telemetry.job_progress import WAITING_GROUP
+from fl_app.telemetry.job_progress import PENDING_GROUP
 
 CHANNEL = "flarefleet"
 TOPIC = "job_pod_waits"
@@ -44,7 +44,7 @@ def report_to_server(cell: Any, job_id: str, reason: str) -> None:
 
 
 class PendingSites(Widget):
-    """Adds the sites whose job pods are pending to NVFlare's `show_stats`, in the server's job process.
+    """Add the sites whose job pods are pending to NVFlare's `show_stats`, in the server's job process.
 
     Every job gets this component from the site's privacy.json. It does nothing in a site's job process.
     """
@@ -64,7 +64,7 @@ class PendingSites(Widget):
         elif event_type == InfoCollector.EVENT_TYPE_GET_STATS:
             collector = fl_ctx.get_prop(InfoCollector.CTX_KEY_STATS_COLLECTOR)
             if collector is not None and (pending := self.pending(time.monotonic())):
-                collector.set_info(WAITING_GROUP, pending)
+                collector.set_info(PENDING_GROUP, pending)
 
     def pending(self, now: float) -> dict[str, str]:
         """Return the reasons of pending pods by site; `now` is a time of `time.monotonic`."""

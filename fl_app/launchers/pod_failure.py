@@ -1,4 +1,4 @@
-"""The state of a job pod, and when a pod that does not start has failed.
+"""State of a job pod, and timeouts after which a pod that does not start has failed.
 
 The kubelet retries, so a single warning never ends a job. A job fails if its image or container cannot start
 for a minute, or if its volume or network is unavailable for ten (Kubernetes needs six to move a volume to
@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any
 
 NODE_TIMEOUT_SECONDS = 600.0
-"""How long the kubelet may fail to mount a volume or to set up the pod's network."""
+"""Timeout of the kubelet for mounting volumes and setting up the pod's network."""
 CONTAINER = "job"
 """Name of a job's container."""
 _MAX_LENGTH = 500
@@ -54,7 +54,7 @@ class PodState:
 
 
 def is_creating(pod: Any) -> bool:
-    """Tell whether the pod has a node but does not run yet, so that its events are of interest."""
+    """Return whether the pod has a node but does not run yet, so that its events are of interest."""
     return bool(_phase(pod) == "Pending" and pod.spec.node_name)
 
 
@@ -62,8 +62,8 @@ def pod_state(pod: Any, events: Sequence[Any] = ()) -> PodState:
     """Return the state of a pod.
 
     Args:
-        pod: A V1Pod.
-        events: The pod's CoreV1Events, needed only if `is_creating`.
+        pod: a V1Pod.
+        events: the pod's CoreV1Events, needed only if `is_creating`.
     """
     if (terminated := _terminated(pod)) is not None:
         return terminated
@@ -134,17 +134,17 @@ def _terminated(pod: Any) -> PodState | None:
 
 
 def _shortened(text: str) -> str:
-    """Keep the end of a long text: a log ends with what went wrong."""
+    """Keep the end of a long text: a log ends with the error."""
     text = text.strip().rstrip(":")
     return text if len(text) <= _MAX_LENGTH else f"...{text[-_MAX_LENGTH:]}"
 
 
 class StartTimeouts:
-    """Tracks how long a pod has not started.
+    """Timeouts of a pod that does not start.
 
     Args:
-        start: Seconds for which its image or container may be unavailable.
-        pending: Seconds for which it may wait for a node; None waits forever.
+        start: seconds for which its image or container may be unavailable.
+        pending: seconds for which it may wait for a node; None waits forever.
     """
 
     def __init__(self, start: float, pending: float | None) -> None:

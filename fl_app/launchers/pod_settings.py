@@ -51,7 +51,7 @@ class LauncherSettings(BaseModel, frozen=True, extra="forbid"):
         """Read launcher.yaml in `folder`.
 
         Raises:
-            ValueError: The file is missing or invalid.
+            ValueError: the file is missing or invalid.
         """
         file = folder / SETTINGS_FILE
         try:

@@ -34,7 +34,6 @@ from nvflare.app_opt.job_launcher.workspace_cell_transfer import (
 )
 from nvflare.utils.job_launcher_utils import get_credential_env
 
-from fl_app.launchers.cluster import Cluster
 from fl_app.launchers.job_pod import Callbacks, JobPod, job_pods
 from fl_app.launchers.manifest import (
     JobPodPlan,
@@ -43,6 +42,7 @@ from fl_app.launchers.manifest import (
     secret_manifest,
     startup_without_key,
 )
+from fl_app.launchers.namespace import JobNamespace
 from fl_app.launchers.pending_pods import report_to_server
 from fl_app.launchers.pod_failure import StartTimeouts
 from fl_app.launchers.pod_settings import LauncherSettings
@@ -54,10 +54,10 @@ _PARENTS = (ProcessType.SERVER_PARENT, ProcessType.CLIENT_PARENT)
 
 
 class _PodLauncher(K8sJobLauncher):
-    """Starts each job in a pod of its own.
+    """Start each job in a pod of its own.
 
     Args:
-        jobs: Folder of launcher.yaml; study_runtime.yaml is in the workspace's local/.
+        jobs: folder of launcher.yaml; study_runtime.yaml is in the workspace's local/.
     """
 
     role: str
@@ -67,8 +67,8 @@ class _PodLauncher(K8sJobLauncher):
     def __init__(self, jobs: str) -> None:
         super().__init__(config_file_path="")
         self._jobs = Path(jobs)
-        self._cluster_lock = threading.Lock()
-        self._cluster: Cluster | None = None
+        self._namespace_lock = threading.Lock()
+        self._namespace: JobNamespace | None = None
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Connect to the cluster when the parent starts, in addition to what NVFlare does."""
@@ -83,7 +83,7 @@ class _PodLauncher(K8sJobLauncher):
         Raises:
             RuntimeError: study_runtime.yaml has no pod for the job's study.
         """
-        cluster, settings, owner = self._connect()
+        namespace, settings, owner = self._connect()
         cell = fl_ctx.get_engine().cell
         workspace = fl_ctx.get_prop(FLContextKey.WORKSPACE_OBJECT)
         plan = self._plan(job_meta, fl_ctx, workspace, settings)
@@ -96,7 +96,7 @@ class _PodLauncher(K8sJobLauncher):
             plan.job_id, workspace.root_dir
         )
         pod = JobPod(
-            cluster,
+            namespace,
             plan=plan,
             pod=pod_manifest(plan, runtime.pod_template, runtime.container_image, settings, owner),
             secret=secret_manifest(plan, owner),
@@ -140,16 +140,16 @@ class _PodLauncher(K8sJobLauncher):
             startup=startup_without_key(Path(workspace.get_startup_kit_dir()), self.role),
         )
 
-    def _connect(self) -> tuple[Cluster, LauncherSettings, dict[str, Any]]:
-        with self._cluster_lock:
+    def _connect(self) -> tuple[JobNamespace, LauncherSettings, dict[str, Any]]:
+        with self._namespace_lock:
             settings = LauncherSettings.read(self._jobs)
-            if self._cluster is None:
-                cluster = Cluster.connect(settings.namespace)
+            if self._namespace is None:
+                namespace = JobNamespace.connect(settings.namespace)
                 # A job ends with its parent: pods of a previous parent cannot deliver their results.
-                for name in cluster.delete_pods(settings.labels):
+                for name in namespace.delete_pods(settings.labels):
                     self.logger.warning("deleted the orphaned pod %s of a previous parent", name)
-                self._cluster = cluster
-            return self._cluster, settings, self._cluster.owner_reference(settings.owner)
+                self._namespace = namespace
+            return self._namespace, settings, self._namespace.owner_reference(settings.owner)
 
     def _prepare(self) -> None:
         try:
@@ -159,25 +159,25 @@ class _PodLauncher(K8sJobLauncher):
 
 
 class ServerPodLauncher(_PodLauncher, ServerK8sJobLauncher):
-    """Starts the server's part of a job."""
+    """Start the server's part of a job."""
 
     role = "server"
     program = "fl_app.launchers.server_job"
 
     def report_pending(self, cell: Any, job_id: str, reason: str) -> None:
-        """Log it on the server; `fl_app.launchers.pending_jobs` reports it to administrators."""
+        """Log the reason; `fl_app.launchers.pending_jobs` reports it to administrators."""
         if reason:
             self.logger.info("the pod of job %s is pending: %s", job_id, reason)
 
 
 class ClientPodLauncher(_PodLauncher, ClientK8sJobLauncher):
-    """Starts a site's part of a job."""
+    """Start a site's part of a job."""
 
     role = "client"
     program = "fl_app.launchers.site_job"
 
     def report_pending(self, cell: Any, job_id: str, reason: str) -> None:
-        """Send it to the server's part of the job."""
+        """Send the reason to the server's part of the job."""
         report_to_server(cell, job_id, reason)
 
 

@@ -25,7 +25,7 @@ from fl_app.telemetry.access import push_environment
 
 
 class _JobLauncher(ProcessJobLauncher):
-    """Starts a job's process with what it needs from this parent in its environment."""
+    """Start a job's process, with credentials from this parent in its environment."""
 
     program: str
     """Module that the job process runs."""
@@ -50,12 +50,12 @@ class _JobLauncher(ProcessJobLauncher):
 
 
 class ServerJobLauncher(_JobLauncher, ServerProcessJobLauncher):
-    """Starts the server's part of a job."""
+    """Start the server's part of a job."""
 
     program = "fl_app.launchers.server_job"
 
 
 class ClientJobLauncher(_JobLauncher, ClientProcessJobLauncher):
-    """Starts a site's part of a job."""
+    """Start a site's part of a job."""
 
     program = "fl_app.launchers.site_job"

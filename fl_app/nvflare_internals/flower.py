@@ -29,10 +29,10 @@ class FlowerControllerWithCallbacks(FlowerController):
     """NVFlare's Flower controller; subclasses override the callbacks."""
 
     def on_super_node_exit(self, site: str, exit_code: int, fl_ctx: FLContext) -> None:
-        """React before NVFlare marks the site as done."""
+        """Handle the exit, before NVFlare marks the site as done."""
 
     def on_server_app_exit(self, exit_code: int, fl_ctx: FLContext) -> None:
-        """React before NVFlare ends the job."""
+        """Handle the exit, before NVFlare ends the job."""
 
     def _process_client_done(self, topic: str, request: Shareable, fl_ctx: FLContext) -> Shareable:
         site = fl_ctx.get_peer_context().get_identity_name()
@@ -48,7 +48,7 @@ class SuperLinkWithCallbacks(FlowerServerApplet):
     """NVFlare's SuperLink applet; subclasses override the callbacks."""
 
     def on_run_finished(self) -> None:
-        """React while the SuperLink still runs."""
+        """Handle the end of the run, while the SuperLink is still running."""
 
     def extra_environment(self) -> dict[str, str]:
         """Return variables for all of Flower's processes on the server."""

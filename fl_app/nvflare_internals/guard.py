@@ -1,4 +1,4 @@
-"""What the guard reads from a running job of NVFlare, and from the log of its analytics receivers."""
+"""State of a running job, and failures in the log of its analytics receivers, for the guard."""
 
 from __future__ import annotations
 

@@ -18,8 +18,8 @@ def study_runtime(launcher: Any, workspace_root: str, study: str | None) -> Any 
     """Return the image and pod template of a study, or None if study_runtime.yaml is missing.
 
     Args:
-        launcher: A K8sJobLauncher.
-        workspace_root: Folder whose local/ holds study_runtime.yaml.
-        study: Name of the study; None is the default study.
+        launcher: a K8sJobLauncher.
+        workspace_root: folder whose local/ holds study_runtime.yaml.
+        study: name of the study; None is the default study.
     """
     return launcher._resolve_study_runtime(workspace_root, study)

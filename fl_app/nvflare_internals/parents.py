@@ -1,4 +1,4 @@
-"""What NVFlare's objects in a parent tell: the state of the server, contact with sites, and running jobs."""
+"""State of NVFlare in a parent: the server, contact with sites, and running jobs."""
 
 from __future__ import annotations
 
@@ -54,11 +54,7 @@ USES: tuple[PrivateName, ...] = (
 
 
 class ServerParent:
-    """NVFlare's server in a parent process.
-
-    Args:
-        server: NVFlare's object.
-    """
+    """NVFlare's server in a parent process."""
 
     def __init__(self, server: FederatedServer) -> None:
         self._server = server
@@ -117,7 +113,7 @@ class SiteParent:
     def follow_heartbeats(self, accepted: Callable[[], None], refused: Callable[[str], None]) -> None:
         """Call `accepted`, or `refused` with the server's reason, for each reply to a heartbeat."""
 
-        def hear(reply: Message) -> None:
+        def on_reply(reply: Message) -> None:
             code = reply.get_header(MessageHeaderKey.RETURN_CODE)
             if code == ReturnCode.OK:
                 accepted()
@@ -125,7 +121,7 @@ class SiteParent:
                 refused(str(reply.get_header(MessageHeaderKey.ERROR) or code))
 
         self._client.cell.core_cell.add_incoming_reply_filter(
-            channel=CellChannel.SERVER_MAIN, topic=CellChannelTopic.HEART_BEAT, cb=hear
+            channel=CellChannel.SERVER_MAIN, topic=CellChannelTopic.HEART_BEAT, cb=on_reply
         )
 
     def running_jobs(self) -> Collection[str]:

@@ -1,4 +1,4 @@
-"""A private name of NVFlare that the kit depends on."""
+"""A private name of NVFlare that Flarefleet depends on."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PrivateName:
-    """Where NVFlare defines it, and what the kit uses it for."""
+    """Location of the name, and its purpose in Flarefleet."""
 
     name: str
-    """MODULE:ATTRIBUTE.PATH, or `log:MODULE:TEXT` for a log text that the kit parses."""
+    """MODULE:ATTRIBUTE.PATH, or `log:MODULE:TEXT` for a log text that Flarefleet parses."""
     purpose: str

@@ -1,4 +1,4 @@
-"""What NVFlare's error log says about the registration of a site; NVFlare exits after either message."""
+"""Messages about the registration of a site in NVFlare's error log; NVFlare exits after each of them."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ def rejection_reason(lines: Sequence[str]) -> str | None:
 
 
 def is_unanswered(lines: Sequence[str]) -> bool:
-    """Tell whether NVFlare exited because the server did not answer the registration."""
+    """Return whether NVFlare exited because the server did not answer the registration."""
     return bool(lines) and lines[-1].endswith(_UNANSWERED)

@@ -29,7 +29,7 @@ def declared_names() -> tuple[PrivateName, ...]:
     """Return the `USES` of every module of this package, without importing the modules.
 
     Raises:
-        ValueError: A `USES` is not a tuple of PrivateName calls with literal or constant strings.
+        ValueError: a `USES` is not a tuple of PrivateName calls with literal or constant strings.
     """
     found = [name for file in sorted(Path(__file__).parent.glob("*.py")) for name in _uses_in(file)]
     return tuple(sorted(found, key=lambda one: one.name.removeprefix("log:")))
@@ -82,8 +82,8 @@ def missing_names(root: Path, names: Iterable[PrivateName] | None = None) -> lis
     """Return the names that the packages below `root` do not define.
 
     Args:
-        root: Folder that contains nvflare/, such as site-packages or an unpacked wheel.
-        names: Names to look up; the default is every declared name. Names of packages that are not below
+        root: folder that contains nvflare/, such as site-packages or an unpacked wheel.
+        names: names to look up; the default is every declared name. Names of packages that are not below
             `root`, such as Flower's, are skipped.
     """
     names = declared_names() if names is None else names
@@ -112,7 +112,7 @@ def _source(root: Path, module: str) -> str:
 
 
 def _defines(root: Path, module: str, path: list[str]) -> bool:
-    """Tell whether a module defines NAME, or CLASS.MEMBER in the class or one of its base classes."""
+    """Return whether a module defines NAME, or CLASS.MEMBER in the class or one of its base classes."""
     source = _source(root, module)
     name, *members = path
     if not members:

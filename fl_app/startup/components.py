@@ -1,4 +1,4 @@
-"""Check that every component that local/ names can be imported; NVFlare would blame the wrong file."""
+"""Check that every component that local/ names can be imported; NVFlare's error names the wrong file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def check_components(workspace: Path) -> None:
     """Import every class that the parent's configuration in `workspace`/local names.
 
     Raises:
-        StartupError: A class cannot be imported.
+        StartupError: a class cannot be imported.
     """
     local = workspace / "local"
     custom = local / "custom"

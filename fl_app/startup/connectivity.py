@@ -20,7 +20,7 @@ CONNECT_TIMEOUT_SECONDS = 5.0
 GRPC = ("grpc", "agrpc", "ngrpc")
 
 WaitCallback = Callable[[str], None]
-"""Is called with the current reason after each failed attempt."""
+"""Receives the reason after each failed attempt."""
 
 
 def server_address(kit: Kit, override: tuple[str, int] | None) -> tuple[str, int]:
@@ -34,14 +34,8 @@ def server_address(kit: Kit, override: tuple[str, int] | None) -> tuple[str, int
 def wait_for_server(kit: Kit, address: tuple[str, int], seconds: float, on_wait: WaitCallback) -> None:
     """Wait until the server answers, and check its certificate.
 
-    Args:
-        kit: Kit of this site.
-        address: Host and port of the server.
-        seconds: Timeout.
-        on_wait: Receives the reason while the server does not answer.
-
     Raises:
-        StartupError: The server did not answer in time, or it belongs to another federation.
+        StartupError: the server did not answer in time, or it belongs to another federation.
     """
     start = time.monotonic()
     while True:
@@ -170,7 +164,7 @@ def _common_names(certificate: dict[str, Any]) -> set[str]:
 
 
 def _covers(pattern: str, host: str) -> bool:
-    """Tell whether a name in a certificate, which may begin with `*.`, covers `host`."""
+    """Return whether a name in a certificate, which may begin with `*.`, covers `host`."""
     try:
         return ipaddress.ip_address(pattern) == ipaddress.ip_address(host)
     except ValueError:

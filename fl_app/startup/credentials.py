@@ -21,7 +21,7 @@ def check_credentials(kit: Kit) -> None:
     """Check that key, certificate, root and name match, and that both certificates are valid now.
 
     Raises:
-        StartupError: One of these checks failed.
+        StartupError: one of these checks failed.
     """
     now = datetime.now(timezone.utc)
     chain = load_certificates(kit.certificate)
@@ -38,7 +38,7 @@ def load_certificates(file: Path) -> list[x509.Certificate]:
     """Return the certificates in `file`: first the participant's, then the intermediate ones.
 
     Raises:
-        StartupError: The file contains no certificate.
+        StartupError: the file contains no certificate.
     """
     try:
         return x509.load_pem_x509_certificates(file.read_bytes())

@@ -1,4 +1,4 @@
-"""NVFlare's error log, which tells why NVFlare exited."""
+"""NVFlare's error log, which contains the reason why NVFlare exited."""
 
 from __future__ import annotations
 
@@ -6,11 +6,7 @@ from pathlib import Path
 
 
 class ErrorLog:
-    """The lines that NVFlare adds to its error log after this object was created.
-
-    Args:
-        workspace: Workspace of the parent.
-    """
+    """The lines that NVFlare adds to its error log after this object was created."""
 
     def __init__(self, workspace: Path) -> None:
         self._file = workspace / "error_log.txt"

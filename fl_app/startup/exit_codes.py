@@ -54,8 +54,8 @@ class StartupError(Exception):
     """A parent cannot start, or NVFlare exited by itself.
 
     Args:
-        exit_code: Exit code of the parent.
-        text: What is wrong, where, and what to do; whitespace is collapsed to one line.
+        exit_code: exit code of the parent.
+        text: what is wrong, where, and what to do; whitespace is collapsed to one line.
     """
 
     def __init__(self, exit_code: Exit, text: str) -> None:

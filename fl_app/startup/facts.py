@@ -36,7 +36,7 @@ class KitFacts(BaseModel, frozen=True):
         """Read flarefleet.json from the kit's local/.
 
         Raises:
-            StartupError: The kit is missing or unreadable, or Flarefleet did not make it.
+            StartupError: the kit is missing or unreadable, or Flarefleet did not make it.
         """
         if not kit.is_dir():
             raise StartupError(Exit.KIT, f"there is no startup kit at {kit}; mount it there or set FLARE_KIT")

@@ -32,7 +32,7 @@ def install_kit(kit: Kit, settings: Settings) -> None:
     """Replace startup/ and local/ of the workspace.
 
     Raises:
-        StartupError: A file of the kit is not JSON, or the description of job pods is invalid.
+        StartupError: a file of the kit is not JSON, or the description of job pods is invalid.
     """
     workspace = settings.workspace
     pods = _job_pod_config(settings.jobs) if settings.jobs else None
@@ -134,7 +134,7 @@ def read_json(file: Path) -> Any:
     """Return the content of a JSON file.
 
     Raises:
-        StartupError: The file is not JSON.
+        StartupError: the file is not JSON.
     """
     try:
         return json.loads(file.read_text(encoding="utf-8"))

@@ -26,7 +26,7 @@ class JobPodConfig:
     """The configuration of job pods in the folder of `FLARE_JOBS`.
 
     Raises:
-        StartupError: The folder does not contain what the chart writes.
+        StartupError: the folder does not contain what the chart writes.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -27,7 +27,7 @@ class Kit:
         """Find the kit and its key; a key in `key_folder` takes precedence over the kit's own.
 
         Raises:
-            StartupError: A file is missing or unreadable, or the kit is for another release of NVFlare.
+            StartupError: a file is missing or unreadable, or the kit is for another release of NVFlare.
         """
         facts = KitFacts.read(folder)
         _check_version(facts)
@@ -69,7 +69,7 @@ class Kit:
         """NVFlare's `servers[0]`, with the target and scheme of the server.
 
         Raises:
-            StartupError: The file is invalid.
+            StartupError: the file is invalid.
         """
         try:
             found = json.loads(self.nvflare_file.read_text(encoding="utf-8"))["servers"][0]

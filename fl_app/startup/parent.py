@@ -23,7 +23,7 @@ from fl_app.startup.ports import check_port_free, port_error
 from fl_app.startup.settings import Settings
 from fl_app.startup.workspace import locked_workspace, prepare_workspace
 from fl_app.telemetry.endpoint import Endpoint, open_endpoint
-from fl_app.telemetry.metrics import Identity
+from fl_app.telemetry.metrics import ParentIdentity
 from fl_app.telemetry.view import Starting
 from fl_app.tracking.receivers import TrackingSettingsError, requested_receivers
 
@@ -36,7 +36,7 @@ def run_parent(settings: Settings) -> int:
     """Check the preconditions, install the kit, and run NVFlare's parent until it exits.
 
     Raises:
-        StartupError: The parent cannot start, or NVFlare exited by itself.
+        StartupError: the parent cannot start, or NVFlare exited by itself.
     """
     kit = Kit.open(settings.kit, settings.key)
     check_nvflare()
@@ -61,7 +61,7 @@ def check_nvflare() -> None:
     """Check that the installed NVFlare has every private name that Flarefleet uses.
 
     Raises:
-        StartupError: A name is missing.
+        StartupError: a name is missing.
     """
     if missing := missing_names(installed_root()):
         names = "; ".join(f"{one.name} ({one.purpose})" for one in missing)
@@ -73,7 +73,7 @@ def check_nvflare() -> None:
 
 
 def take_restart_request(workspace: Path) -> bool:
-    """Remove an administrator's request for a restart, and tell whether there was one."""
+    """Remove an administrator's request for a restart, and return whether there was one."""
     request = workspace / RESTART_REQUEST
     if not request.exists():
         return False
@@ -104,7 +104,7 @@ def _open_telemetry(kit: Kit, settings: Settings) -> Endpoint:
         raise port_error(settings.telemetry_port, "of telemetry", error) from error
     certificates = {"own": kit.certificate, "root": kit.root_certificate}
     endpoint.identify(
-        Identity(
+        ParentIdentity(
             project=kit.facts.project,
             name=kit.facts.name,
             role=kit.facts.role,

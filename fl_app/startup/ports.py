@@ -11,7 +11,7 @@ def check_port_free(port: int, purpose: str) -> None:
     """Check that this process can listen on `port` on all addresses.
 
     Raises:
-        StartupError: The port is in use or not permitted; the message includes `purpose`.
+        StartupError: the port is in use or not permitted; the message includes `purpose`.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ignore closed connections

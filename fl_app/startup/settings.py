@@ -16,11 +16,10 @@ from pydantic_settings import (
 )
 
 from fl_app import contract
-from fl_app.contract import SITE_PATIENCE_SECONDS, TASK_TIMEOUT_SECONDS
+from fl_app.contract import METRICS_KEPT_SECONDS, SITE_PATIENCE_SECONDS, TASK_TIMEOUT_SECONDS
 from fl_app.startup.exit_codes import Exit, StartupError
 
 SERVER_WAIT_SECONDS = 60.0
-METRICS_KEPT_SECONDS = 600.0
 
 _PREFIX = "FLARE_"
 
@@ -56,7 +55,7 @@ _Days = Annotated[float | None, Field(gt=0, allow_inf_nan=False, description="a 
 class Settings(BaseSettings):
     """Settings of a parent; the variable of each field is FLARE_ and its name in capitals.
 
-    The defaults fit the containers of the kit. An empty variable counts as missing.
+    The defaults fit Flarefleet's containers. An empty variable counts as missing.
     """
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, env_ignore_empty=True, frozen=True)
@@ -92,9 +91,8 @@ class Settings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        *_: PydanticBaseSettingsSource,
+        **__: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Ignore os.environ: `read` passes the environment."""
         return (init_settings,)
@@ -104,7 +102,7 @@ class Settings(BaseSettings):
         """Read the settings from `environment`.
 
         Raises:
-            StartupError: A value is invalid; the message names its variable.
+            StartupError: a value is invalid; the message names its variable.
         """
         source = EnvSettingsSource(cls)
         source.env_vars = {name.lower(): value for name, value in environment.items() if value}

@@ -30,11 +30,11 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Supervisor:
-    """Runs a parent in a child process and restarts it on request.
+    """Run a parent in a child process and restart it on request.
 
     Args:
-        run: The parent; it returns the exit code.
-        should_restart: Receives the exit code of a parent that nobody stopped; True restarts the parent.
+        run: runs the parent and returns its exit code.
+        should_restart: returns whether to restart a parent that exited with this code without a stop signal.
     """
 
     def __init__(self, run: Callable[[], int], should_restart: Callable[[int], bool]) -> None:
@@ -96,7 +96,7 @@ def _run_child(run: Callable[[], int], supervisor: int) -> NoReturn:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
-        if os.getppid() == supervisor:  # otherwise it died before prctl
+        if os.getppid() == supervisor:  # otherwise the supervisor exited before prctl
             code = run()
     except BaseException:
         sys.excepthook(*sys.exc_info())

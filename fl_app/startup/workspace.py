@@ -16,7 +16,7 @@ from fl_app.files import PRIVATE_FILE, PRIVATE_FOLDER
 from fl_app.startup.exit_codes import Exit, StartupError
 
 MINIMUM_FREE_BYTES = 64 * 2**20
-"""Below this, the first model or log file fails. The operator monitors everything above."""
+"""With less, the parent cannot write the first model or log file."""
 
 LOCK_FILE = ".parent.lock"
 
@@ -25,7 +25,7 @@ def prepare_workspace(workspace: Path, minimum_free: int = MINIMUM_FREE_BYTES) -
     """Create the workspace if it is missing, and check that it is writable and has free disk space.
 
     Raises:
-        StartupError: The workspace is not writable or has less than `minimum_free` bytes.
+        StartupError: the workspace is not writable or has less than `minimum_free` bytes.
     """
     try:
         workspace.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def locked_workspace(workspace: Path) -> Iterator[None]:
     """Lock the workspace for this process. The kernel releases the lock when the process dies.
 
     Raises:
-        StartupError: Another parent holds the lock.
+        StartupError: another parent holds the lock.
     """
     file = workspace / LOCK_FILE
     lock = FileLock(file, timeout=0, mode=PRIVATE_FILE, thread_local=False)

@@ -15,7 +15,7 @@ _ALL_INTERFACES = ("", "0.0.0.0", "::")  # noqa: S104
 
 
 class PushTokens:
-    """Creates and verifies the tokens of one parent's jobs: JOB-ID.HMAC.
+    """Create and verify the tokens of one parent's jobs: JOB-ID.HMAC.
 
     The key never leaves this process. A restarted parent has a new key, so old tokens become invalid.
 

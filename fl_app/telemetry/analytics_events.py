@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nvflare.apis.analytix import ANALYTIC_EVENT_TYPE
+from nvflare.apis.analytix import ANALYTIC_EVENT_TYPE, AnalyticsData, AnalyticsDataType
 from nvflare.apis.fl_constant import EventScope, FLContextKey, ReservedKey
 from nvflare.apis.fl_context import FLContext
 
@@ -18,3 +18,14 @@ def site_that_logged(fl_ctx: FLContext) -> str:
     if fl_ctx.get_prop(FLContextKey.EVENT_SCOPE) != EventScope.FEDERATION:
         return ""
     return str(fl_ctx.get_prop(FLContextKey.EVENT_DATA).get_peer_prop(ReservedKey.IDENTITY_NAME, ""))
+
+
+def scalars_of(data: AnalyticsData) -> dict[str, float] | None:
+    """Return the scalars of a logged value, by tag; None if the value has another type."""
+    kind = data.data_type
+    if kind in (AnalyticsDataType.SCALAR, AnalyticsDataType.METRIC):
+        return {str(data.tag): float(data.value)}
+    if kind in (AnalyticsDataType.SCALARS, AnalyticsDataType.METRICS):
+        prefix = f"{data.tag}/" if kind is AnalyticsDataType.SCALARS else ""
+        return {f"{prefix}{name}": float(value) for name, value in data.value.items()}
+    return None

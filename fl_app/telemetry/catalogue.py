@@ -1,4 +1,4 @@
-"""Every metric of the kit: name, type, labels, unit and meaning. docs/metrics.md is generated from this."""
+"""Every metric of Flarefleet: name, type, labels, unit and meaning; the source of docs/metrics.md."""
 
 from __future__ import annotations
 

@@ -6,21 +6,15 @@ from collections.abc import Iterable
 
 from prometheus_client.core import Metric
 
-from fl_app.telemetry.metrics import Identity, counter_of
+from fl_app.telemetry.metrics import ParentIdentity, counter_of
 from fl_app.telemetry.parent_jobs import ParentJobs
 from fl_app.telemetry.push_gateway import PushGateway
 
 
 class JobCounters:
-    """Yields the counters. Every label value starts at zero, so that `rate()` sees the first increase.
+    """Counters of a parent. Every label value starts at zero, so that `rate()` sees the first increase."""
 
-    Args:
-        identity: the parent.
-        jobs: jobs of the parent.
-        gateway: gateway that takes the jobs' documents.
-    """
-
-    def __init__(self, identity: Identity, jobs: ParentJobs, gateway: PushGateway) -> None:
+    def __init__(self, identity: ParentIdentity, jobs: ParentJobs, gateway: PushGateway) -> None:
         self._identity = identity
         self._jobs = jobs
         self._gateway = gateway

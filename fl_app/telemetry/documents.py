@@ -40,7 +40,7 @@ class MetricsDocument(BaseModel, extra="forbid", frozen=True):
             _check(name, labels, histogram=True)
             if len(counts) != len(JOBS[name].buckets) + 1:
                 raise ValueError(f"{name}: wrong number of buckets")
-        if not self.dropped.keys() <= {Reason.QUEUE, Reason.ROOM}:
+        if not self.dropped.keys() <= {Reason.QUEUE, Reason.CAPACITY}:
             raise ValueError("unknown reason for dropped values")
         return self
 

@@ -1,7 +1,7 @@
 """Telemetry port of a parent, over HTTP: /healthz, /readyz, /metrics and /push.
 
-The standard library's HTTP server is used directly. A WSGI server would add a layer and could not limit
-connections or bound the time of a request body.
+It uses the standard library's HTTP server: a WSGI server cannot limit connections or the time of a request
+body.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ from fl_app.contract import (
     ENV_PUSH_HOST,
     ENV_TELEMETRY_HOST,
     ENV_TELEMETRY_PORT,
+    METRICS_KEPT_SECONDS,
     TELEMETRY_PORT,
 )
 from fl_app.telemetry.access import new_push_tokens, push_url
 from fl_app.telemetry.counters import JobCounters
-from fl_app.telemetry.metrics import Identity, ParentCollector, Source
-from fl_app.telemetry.parent_jobs import KEPT_SECONDS, ParentJobs
+from fl_app.telemetry.metrics import ParentCollector, ParentIdentity, Source
+from fl_app.telemetry.parent_jobs import ParentJobs
 from fl_app.telemetry.pods import JobPodMetrics
 from fl_app.telemetry.push_gateway import PushGateway
 from fl_app.telemetry.resources import GpuMetrics, WorkspaceMetrics
@@ -56,7 +57,7 @@ _log = logging.getLogger(__name__)
 
 
 class Endpoint:
-    """Serves the telemetry of one parent from its creation on.
+    """Serve the telemetry of one parent from the creation of this object on.
 
     Args:
         host: address to listen on.
@@ -69,7 +70,7 @@ class Endpoint:
 
     def __init__(self, host: str, port: int, push_host: str | None = None) -> None:
         self.view: View = Starting()
-        self.identity: Identity | None = None
+        self.identity: ParentIdentity | None = None
         self.was_ready = False
         self.registry = CollectorRegistry(auto_describe=False)
         self._server = _Server((host, port), _Request)
@@ -82,10 +83,12 @@ class Endpoint:
 
     @property
     def port(self) -> int:
-        """Return the port on which it listens."""
+        """Port on which the endpoint listens."""
         return int(self._server.server_address[1])
 
-    def identify(self, identity: Identity, workspace: Path | None = None, kept: float = KEPT_SECONDS) -> None:
+    def identify(
+        self, identity: ParentIdentity, workspace: Path | None = None, kept: float = METRICS_KEPT_SECONDS
+    ) -> None:
         """Set the identity of the parent and start to serve metrics.
 
         Args:
@@ -251,7 +254,7 @@ def open_endpoint(host: str, port: int, push_host: str | None = None) -> Endpoin
 def parent_endpoint(name: str, role: str) -> Endpoint:
     """Return the endpoint of this parent, with its identity.
 
-    The kit's startup opens the endpoint. If NVFlare was started without it, this function does, from the same
+    `fl_app.startup` opens the endpoint. If NVFlare was started without it, this function does, from the same
     variables of the environment.
 
     Args:
@@ -269,5 +272,7 @@ def parent_endpoint(name: str, role: str) -> Endpoint:
         int(os.environ.get(ENV_TELEMETRY_PORT) or TELEMETRY_PORT),
         os.environ.get(ENV_PUSH_HOST) or None,
     )
-    endpoint.identify(Identity(name, role), kept=float(os.environ.get(ENV_METRICS_KEPT) or KEPT_SECONDS))
+    endpoint.identify(
+        ParentIdentity(name, role), kept=float(os.environ.get(ENV_METRICS_KEPT) or METRICS_KEPT_SECONDS)
+    )
     return endpoint

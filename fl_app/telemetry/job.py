@@ -38,9 +38,9 @@ FLUSH_SECONDS = 2.0
 
 
 class JobTelemetry(Widget):
-    """Pushes the metrics of a job process (`job_metrics`) to its parent.
+    """Push the metrics of a job process (`job_metrics`) to its parent.
 
-    In the server's job process it also tracks rounds, metrics and errors of all sites, and adds a
+    In the server's job process, also track rounds, metrics and errors of all sites, and add a
     `JobProgress` to NVFlare's `show_stats`. An error here is logged and does not affect the job.
     """
 

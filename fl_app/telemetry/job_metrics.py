@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from nvflare.apis.analytix import ANALYTIC_EVENT_TYPE, AnalyticsData, AnalyticsDataType
+from nvflare.apis.analytix import ANALYTIC_EVENT_TYPE, AnalyticsData
 from nvflare.apis.dxo import from_shareable
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_constant import FLContextKey, ReturnCode
@@ -16,7 +16,7 @@ from nvflare.apis.shareable import Shareable
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 
-from fl_app.telemetry.analytics_events import FED_ANALYTICS, site_that_logged
+from fl_app.telemetry.analytics_events import FED_ANALYTICS, scalars_of, site_that_logged
 from fl_app.telemetry.measurements import Measurements
 
 EventHandlers = Mapping[str, Callable[[FLContext], None]]
@@ -24,11 +24,7 @@ _FATAL = "fatal"
 
 
 class ServerJobMetrics:
-    """Measures the server's part of a job.
-
-    Args:
-        measurements: series of the job process.
-    """
+    """Measure the server's part of a job."""
 
     def __init__(self, measurements: Measurements) -> None:
         self._measurements = measurements
@@ -117,11 +113,7 @@ class ServerJobMetrics:
 
 
 class SiteJobMetrics:
-    """Measures a site's part of a job.
-
-    Args:
-        measurements: series of the job process.
-    """
+    """Measure a site's part of a job."""
 
     def __init__(self, measurements: Measurements) -> None:
         self._measurements = measurements
@@ -209,15 +201,10 @@ def _set_rounds(measurements: Measurements, total: Any) -> None:
 def _record_logged(measurements: Measurements, event: Any, site: str) -> None:
     """Record a scalar that a script logged, or several under one tag; ignore other values."""
     point = AnalyticsData.from_dxo(from_shareable(event))
-    if point is None:
+    scalars = scalars_of(point) if point is not None else None
+    if scalars is None:
         return
-    if point.data_type in (AnalyticsDataType.SCALAR, AnalyticsDataType.METRIC):
-        measurements.set("training_metric", float(point.value), site, str(point.tag))
-    elif point.data_type in (AnalyticsDataType.SCALARS, AnalyticsDataType.METRICS):
-        for tag, value in point.value.items():
-            full_tag = f"{point.tag}/{tag}" if point.data_type is AnalyticsDataType.SCALARS else str(tag)
-            measurements.set("training_metric", float(value), site, full_tag)
-    else:
-        return
+    for tag, value in scalars.items():
+        measurements.set("training_metric", value, site, tag)
     if point.step is not None:
         measurements.raise_to("training_steps_total", int(point.step) + 1, site)

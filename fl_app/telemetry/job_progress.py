@@ -8,9 +8,9 @@ from pydantic import BaseModel, Field
 
 STATS_GROUP = "flarefleet.progress"
 """Group of NVFlare's `show_stats` that holds the progress."""
-WAITING_GROUP = "flarefleet.waiting"
+PENDING_GROUP = "flarefleet.waiting"
 """Group of NVFlare's `show_stats` that holds, for each site, why its job pod is not running yet."""
-SERVER_WAITS_FOR = "flarefleet.server_waits_for"
+SERVER_PENDING_REASON = "flarefleet.server_waits_for"
 """Key of a job's meta that holds why the server's job pod is not running yet."""
 
 

@@ -90,7 +90,7 @@ class Measurements:
         """Mark a series as changed and return its key; None if a limit is exceeded."""
         key = name, tuple(label[:MAX_LABEL] for label in labels)
         if key not in self._values and not self._is_within_limits(name, key[1]):
-            self._dropped[Reason.ROOM] += 1
+            self._dropped[Reason.CAPACITY] += 1
             return None
         self._changed[key] = None
         return key
@@ -137,7 +137,7 @@ class Measurements:
                 self._changed = {**dict.fromkeys(self._sent), **self._changed}
                 self._reported -= self._in_flight
             elif outcome is Outcome.REFUSED:
-                self._dropped[Reason.ROOM] += len(self._sent)
+                self._dropped[Reason.CAPACITY] += len(self._sent)
             self._sent = []
 
 

@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
-from fl_app.contract import installed_nvflare, kit_version
+from fl_app.contract import flarefleet_version, installed_nvflare
 from fl_app.telemetry.catalogue import LABELS, PARENTS
 from fl_app.telemetry.view import Starting, View
 
@@ -23,8 +23,8 @@ _NONE: list[Metric] = []
 
 
 @dataclass(frozen=True)
-class Identity:
-    """Identity of a parent."""
+class ParentIdentity:
+    """ParentIdentity of a parent."""
 
     name: str
     role: str
@@ -34,7 +34,7 @@ class Identity:
     federation_port: int | None = None
     """Port of a server to which sites connect."""
     project: str = ""
-    """Name of the federation; empty if NVFlare was started without the kit's startup."""
+    """Name of the federation; empty if NVFlare was started without `fl_app.startup`."""
 
     @property
     def labels(self) -> tuple[str, str, str]:
@@ -63,7 +63,7 @@ Source = Callable[[], Iterable[Metric]]
 
 
 class ParentCollector(Collector):
-    """Collects a parent's metrics at every scrape. A source that fails is counted and does not affect others.
+    """Collect a parent's metrics at every scrape. Count sources that fail; they do not affect others.
 
     Args:
         identity: the parent.
@@ -71,7 +71,9 @@ class ParentCollector(Collector):
         sources: further sources of metrics.
     """
 
-    def __init__(self, identity: Identity, view: Callable[[], View], sources: Sequence[Source] = ()) -> None:
+    def __init__(
+        self, identity: ParentIdentity, view: Callable[[], View], sources: Sequence[Source] = ()
+    ) -> None:
         self._identity = identity
         self._view = view
         self._sources = (*sources, ProcessMetrics(identity))
@@ -114,7 +116,7 @@ class ParentCollector(Collector):
     def _build(self) -> Metric:
         spec = PARENTS["build_info"]
         info = InfoMetricFamily(spec.family, spec.meaning, labels=LABELS)
-        values = (installed_nvflare() or "", kit_version(), platform.python_version())
+        values = (installed_nvflare() or "", flarefleet_version(), platform.python_version())
         info.add_metric(self._identity.labels, dict(zip(spec.labels, values, strict=True)))
         return info
 
@@ -126,13 +128,9 @@ class ParentCollector(Collector):
 
 
 class ProcessMetrics:
-    """Yields prometheus-client's metrics of this process, with the kit's labels.
+    """Metrics of this process from prometheus-client, with Flarefleet's labels."""
 
-    Args:
-        identity: the parent.
-    """
-
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, identity: ParentIdentity) -> None:
         self._labels = dict(zip(LABELS, identity.labels, strict=True))
         self._collector = ProcessCollector(registry=None)
 

@@ -20,7 +20,7 @@ from fl_app.telemetry.site_view import SiteView
 
 
 class ParentTelemetry(Widget):
-    """Reports the state of its parent. An error here is logged and does not affect the parent."""
+    """Report the state of its parent. An error here is logged and does not affect the parent."""
 
     def __init__(self) -> None:
         super().__init__()

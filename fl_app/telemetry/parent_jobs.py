@@ -8,10 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
+from fl_app.contract import METRICS_KEPT_SECONDS
 from fl_app.telemetry.catalogue import RESULTS
 
-KEPT_SECONDS = 600.0
-"""Default time for which the series of a finished job remain; FLARE_METRICS_KEPT overrides it."""
 LAUNCH_GRACE_SECONDS = 60.0
 """Grace period for a launched job to appear in NVFlare's list."""
 LATE_PUSH_SECONDS = 30.0
@@ -22,7 +21,7 @@ MAX_NAME = 100
 
 
 @dataclass
-class Job:
+class ParentJob:
     """A job of this parent."""
 
     id: str
@@ -35,21 +34,23 @@ class Job:
 
 
 class ParentJobs:
-    """Follows the jobs of a parent by its events and by NVFlare's list of running jobs.
+    """Jobs of a parent, from its events and from NVFlare's list of running jobs.
 
     Args:
         kept: seconds for which a job stays after its end; may be changed.
         clock: monotonic clock, in seconds.
     """
 
-    def __init__(self, kept: float = KEPT_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, kept: float = METRICS_KEPT_SECONDS, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.running: Callable[[], Collection[str]] = tuple
         """Returns the ids of the jobs that NVFlare lists as running."""
         self.started = 0
         self.finished = Counter(dict.fromkeys(RESULTS, 0))
         self.kept = kept
         self._clock = clock
-        self._jobs: dict[str, Job] = {}
+        self._jobs: dict[str, ParentJob] = {}
         self._with_result: set[str] = set()
         self._lock = threading.Lock()
 
@@ -64,7 +65,7 @@ class ParentJobs:
             self.started += 1
             self._evict()
             label = self._free_label(name[:MAX_NAME] or "unnamed")
-            self._jobs[job_id] = Job(job_id, label, self._clock())
+            self._jobs[job_id] = ParentJob(job_id, label, self._clock())
 
     def granted(self, job_id: str) -> None:
         """Record that a job got a push token. Its launch, with its name, is normally recorded before."""
@@ -107,7 +108,7 @@ class ParentJobs:
             job = self._jobs.get(job_id)
             return job.label if job is not None else None
 
-    def active(self) -> Iterator[Job]:
+    def active(self) -> Iterator[ParentJob]:
         """Yield the jobs that have not ended."""
         with self._lock:
             yield from [job for job in self._jobs.values() if job.ended is None]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from prometheus_client.core import Metric
 
-from fl_app.telemetry.metrics import Identity, gauge_of
+from fl_app.telemetry.metrics import ParentIdentity, gauge_of
 
 PHASES = ("Pending", "Running", "Succeeded", "Failed", "Unknown")
 
@@ -35,13 +35,9 @@ def show_job_pods(pods: Callable[[], Sequence[JobPodStatus]]) -> None:
 
 
 class JobPodMetrics:
-    """Yields the number of job pods by phase, and since when pods have been pending.
+    """Number of job pods by phase, and the time since which pods have been pending."""
 
-    Args:
-        identity: the parent.
-    """
-
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, identity: ParentIdentity) -> None:
         self._identity = identity
 
     def __call__(self) -> Iterable[Metric]:

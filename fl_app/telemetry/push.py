@@ -52,7 +52,7 @@ class Outbox(Protocol):
 
 
 class Pusher:
-    """Sends the documents of its outboxes to the parent of this job, in a thread of its own.
+    """Send the documents of its outboxes to the parent of this job, in a thread of its own.
 
     Args:
         url: URL of the parent; /KIND is appended.

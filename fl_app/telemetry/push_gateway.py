@@ -68,7 +68,7 @@ class Reason:
     SIZE = "size"
     RATE = "rate"
     MALFORMED = "malformed"
-    ROOM = "room"
+    CAPACITY = "capacity"
     QUEUE = "queue"
 
 
@@ -78,7 +78,7 @@ REASONS: Mapping[str, str] = {
     Reason.SIZE: f"The document is larger than {MAX_DOCUMENT_BYTES >> 20} MiB, or its size is unknown.",
     Reason.RATE: "The job exceeded its rate limit.",
     Reason.MALFORMED: "The document does not match the schema of its kind.",
-    Reason.ROOM: "The job has too many series, or its labels are too long.",
+    Reason.CAPACITY: "The job has too many series or too long labels, or the disk is full.",
     Reason.QUEUE: "The queue in the job process was full while the parent did not answer.",
 }
 
@@ -119,7 +119,7 @@ class _TokenBuckets:
 
 
 class PushGateway:
-    """Receives documents and passes each to the registered kind.
+    """Receive documents and pass each to the registered kind.
 
     Args:
         tokens: tokens of the parent's jobs.
@@ -184,7 +184,7 @@ class PushGateway:
             _log.exception("Telemetry: a document of kind %s of job %s failed", kind.name, job_id)
             return HTTPStatus.INTERNAL_SERVER_ERROR
         if dropped:
-            self.drop(Reason.ROOM, dropped)
+            self.drop(Reason.CAPACITY, dropped)
         return HTTPStatus.NO_CONTENT
 
     def _authenticate(self, authorization: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from prometheus_client.core import Metric
 
-from fl_app.telemetry.metrics import Identity, gauge_of
+from fl_app.telemetry.metrics import ParentIdentity, gauge_of
 
 MEASURE_SECONDS = 60.0
 """Interval between two measurements of the disk usage."""
@@ -25,14 +25,9 @@ _log = logging.getLogger(__name__)
 
 
 class WorkspaceMetrics:
-    """Yields disk usage and free space of a workspace. A thread measures, so that a scrape does not wait.
+    """Disk usage and free space of a workspace. A thread measures, so that a scrape does not wait."""
 
-    Args:
-        identity: the parent.
-        workspace: folder of the workspace.
-    """
-
-    def __init__(self, identity: Identity, workspace: Path) -> None:
+    def __init__(self, identity: ParentIdentity, workspace: Path) -> None:
         self._identity = identity
         self._workspace = workspace
         self._used: int | None = None
@@ -72,13 +67,9 @@ def disk_usage(folder: Path) -> int:
 
 
 class GpuMetrics:
-    """Yields metrics of NVIDIA GPUs; none, and no error, if there is no driver.
+    """Metrics of NVIDIA GPUs; none, and no error, if there is no driver."""
 
-    Args:
-        identity: the parent.
-    """
-
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, identity: ParentIdentity) -> None:
         self._identity = identity
         self._nvml: Any = None
         self._unavailable = False

@@ -17,7 +17,7 @@ from prometheus_client.utils import floatToGoString
 
 from fl_app.telemetry.catalogue import JOB_LABELS, JOB_METRICS, JOBS, PER_SITE_METRICS, MetricSpec, Type
 from fl_app.telemetry.documents import KIND, MetricsDocument
-from fl_app.telemetry.metrics import Identity
+from fl_app.telemetry.metrics import ParentIdentity
 from fl_app.telemetry.parent_jobs import ParentJobs
 
 MAX_SERIES = 160_000
@@ -37,7 +37,7 @@ class _JobSeries:
 
 
 class JobSeries:
-    """Stores documents of the kind `metrics` and formats their values for a scrape.
+    """Store documents of the kind `metrics`, and format their values for a scrape.
 
     Args:
         identity: the parent.
@@ -48,7 +48,7 @@ class JobSeries:
     name = KIND
     document = MetricsDocument
 
-    def __init__(self, identity: Identity, jobs: ParentJobs, drop: Callable[[str, int], None]) -> None:
+    def __init__(self, identity: ParentIdentity, jobs: ParentJobs, drop: Callable[[str, int], None]) -> None:
         self._identity = identity
         self._known_jobs = jobs
         self._drop = drop

@@ -12,7 +12,7 @@ from nvflare.apis.job_def import RunStatus
 from prometheus_client.core import Metric
 
 from fl_app.nvflare_internals.parents import ServerParent
-from fl_app.telemetry.metrics import Identity, gauge_of
+from fl_app.telemetry.metrics import ParentIdentity, gauge_of
 from fl_app.telemetry.site_view import FRESH_SECONDS
 
 JOB_COUNT_SECONDS = 5.0
@@ -25,14 +25,9 @@ _RESULTS = {
 
 
 class ServerView:
-    """Reads the state of NVFlare's server on request.
+    """Read the state of NVFlare's server on request."""
 
-    Args:
-        identity: the server.
-        server: NVFlare's server in this parent.
-    """
-
-    def __init__(self, identity: Identity, server: ServerParent) -> None:
+    def __init__(self, identity: ParentIdentity, server: ServerParent) -> None:
         self._identity = identity
         self._server = server
         self._port = identity.federation_port
@@ -62,7 +57,7 @@ class ServerView:
         return None
 
     def _is_listening(self) -> bool:
-        # NVFlare does not report whether it could bind the port, and goes on if it could not.
+        # NVFlare does not report whether it could bind the port, and continues if it could not.
         if not self._listens:
             self._listens = any(
                 connection.status == psutil.CONN_LISTEN and connection.laddr.port == self._port

@@ -9,7 +9,7 @@ from nvflare.apis.event_type import EventType
 from prometheus_client.core import Metric
 
 from fl_app.nvflare_internals.parents import SiteParent, is_duplicate_site
-from fl_app.telemetry.metrics import Identity, counter_of, gauge_of
+from fl_app.telemetry.metrics import ParentIdentity, counter_of, gauge_of
 
 FRESH_SECONDS = 35.0
 """Age up to which a contact is fresh: three heartbeats of ten seconds, and a margin."""
@@ -23,14 +23,9 @@ helps."""
 
 
 class SiteView:
-    """Follows the server's replies to heartbeats: NVFlare's own events also fire for refused ones.
+    """Follow the server's replies to heartbeats: NVFlare's own events also fire for refused ones."""
 
-    Args:
-        identity: the site.
-        site: NVFlare's client in this parent.
-    """
-
-    def __init__(self, identity: Identity, site: SiteParent) -> None:
+    def __init__(self, identity: ParentIdentity, site: SiteParent) -> None:
         self._identity = identity
         self._site = site
         self._last_contact = 0.0

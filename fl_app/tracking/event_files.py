@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, BinaryIO
 
-from fl_app.tracking.points import AnyPoint, Histogram, Image, Kind, Scalar, folder_of
+from fl_app.tracking.points import AnyPoint, HistogramPoint, ImagePoint, Kind, ScalarPoint, folder_of
 
 MAX_OPEN_FILES = 64
 MAX_JOB_BYTES = 2 * 2**30
@@ -26,7 +26,7 @@ MAX_TAGS = 2000
 
 
 class EventFiles:
-    """Writes event files. All methods are thread-safe.
+    """Write event files. All methods are thread-safe.
 
     Args:
         root: folder of all jobs.
@@ -146,9 +146,9 @@ def _record(point: AnyPoint) -> bytes:
 
 
 def _summary(point: AnyPoint, summary: Any) -> Any:
-    if isinstance(point, Scalar):
+    if isinstance(point, ScalarPoint):
         return summary(value=[summary.Value(tag=point.tag, simple_value=point.value)])
-    if isinstance(point, Image):
+    if isinstance(point, ImagePoint):
         image = summary.Image(
             width=point.width,
             height=point.height,
@@ -156,7 +156,7 @@ def _summary(point: AnyPoint, summary: Any) -> Any:
             encoded_image_string=base64.b64decode(point.png),
         )
         return summary(value=[summary.Value(tag=point.tag, image=image)])
-    if isinstance(point, Histogram):
+    if isinstance(point, HistogramPoint):
         return _histogram(point, summary)
     from tensorboard.plugins.text.summary_v2 import text_pb
 
@@ -164,7 +164,7 @@ def _summary(point: AnyPoint, summary: Any) -> Any:
     return text_pb(prefix + point.tag, point.value)
 
 
-def _histogram(point: Histogram, summary: Any) -> Any:
+def _histogram(point: HistogramPoint, summary: Any) -> Any:
     from tensorboard.compat.proto.histogram_pb2 import HistogramProto
 
     counts = point.counts[: len(point.edges) - 1]

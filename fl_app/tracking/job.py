@@ -35,7 +35,7 @@ FLUSH_SECONDS = 5.0
 
 
 class JobAnalytics(Widget):
-    """Pushes logged values. The first error is logged; none affects the job.
+    """Push logged values. Only the first error is logged; errors do not affect the job.
 
     In a site's job process, NVFlare's ConvertToFedEvent sends logged values to the server. Most recipes add
     it; if a job lacks it (NVFlare's CyclicRecipe), this component adds it.
@@ -97,7 +97,7 @@ def _sends_analytics(handler: FLComponent) -> bool:
 
 
 class _AtEndOfRun(FLComponent):
-    """Runs an action at the end of the run, after all handlers that were added before it."""
+    """Run an action at the end of the run, after all handlers that were added before it."""
 
     def __init__(self, action: Callable[[], None]) -> None:
         super().__init__()

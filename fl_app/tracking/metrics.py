@@ -6,19 +6,14 @@ from collections.abc import Iterable
 
 from prometheus_client.core import Metric
 
-from fl_app.telemetry.metrics import Identity, counter_of, gauge_of
+from fl_app.telemetry.metrics import ParentIdentity, counter_of, gauge_of
 from fl_app.tracking.queue import TrackingQueue
 
 
 class TrackingCollector:
-    """Collects the metrics of tracking at every scrape.
+    """Collect the metrics of tracking at every scrape."""
 
-    Args:
-        identity: the server.
-        queue: the queue.
-    """
-
-    def __init__(self, identity: Identity, queue: TrackingQueue) -> None:
+    def __init__(self, identity: ParentIdentity, queue: TrackingQueue) -> None:
         self._identity = identity
         self._queue = queue
 

@@ -24,7 +24,7 @@ from fl_app.tracking.storage import AnalyticsStorage
 
 
 class ParentAnalytics(Widget):
-    """Runs as long as the server. An error here is logged and does not affect the parent."""
+    """Run as long as the server. An error here is logged and does not affect the parent."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -44,21 +44,21 @@ class _Point(BaseModel):
     """Time of arrival at the server, in seconds since 1970."""
 
 
-class Scalar(_Point):
+class ScalarPoint(_Point):
     """A number."""
 
     kind: Literal[Kind.SCALAR] = Kind.SCALAR
     value: float
 
 
-class Text(_Point):
+class TextPoint(_Point):
     """A text in Markdown, or the value of a parameter or tag."""
 
     kind: Literal[Kind.TEXT, Kind.PARAMETER, Kind.TAG] = Kind.TEXT
     value: Annotated[str, Field(max_length=MAX_TEXT)]
 
 
-class Image(_Point):
+class ImagePoint(_Point):
     """An image."""
 
     kind: Literal[Kind.IMAGE] = Kind.IMAGE
@@ -69,7 +69,7 @@ class Image(_Point):
     """PNG file, in base64."""
 
 
-class Histogram(_Point):
+class HistogramPoint(_Point):
     """A histogram: the number of values between each pair of adjacent edges."""
 
     kind: Literal[Kind.HISTOGRAM] = Kind.HISTOGRAM
@@ -77,7 +77,7 @@ class Histogram(_Point):
     counts: Annotated[tuple[float, ...], Field(min_length=1, max_length=MAX_BINS)]
 
 
-AnyPoint: TypeAlias = Scalar | Text | Image | Histogram
+AnyPoint: TypeAlias = ScalarPoint | TextPoint | ImagePoint | HistogramPoint
 Point: TypeAlias = Annotated[AnyPoint, Field(discriminator="kind")]
 """A point as the field of a document; `kind` determines its type."""
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from fl_app.files import PRIVATE_FILE, PRIVATE_FOLDER
-from fl_app.tracking.points import AnyPoint, Histogram, Image, parse_point
+from fl_app.tracking.points import AnyPoint, HistogramPoint, ImagePoint, parse_point
 
 DATABASE = "queue.sqlite3"
 MAX_BYTES = 2**30
@@ -120,7 +120,9 @@ class TrackingQueue:
         Raises:
             sqlite3.Error: the values cannot be written, for example because the disk is full.
         """
-        contents = [point.model_dump_json() for point in points if not isinstance(point, Image | Histogram)]
+        contents = [
+            point.model_dump_json() for point in points if not isinstance(point, ImagePoint | HistogramPoint)
+        ]
         with self._transaction() as database:
             if self._used_bytes() + sum(map(len, contents)) > self._max_bytes:
                 database.execute("UPDATE receivers SET failed = failed + ?", (len(contents),))

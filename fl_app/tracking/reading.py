@@ -10,17 +10,18 @@ from typing import Any
 from nvflare.apis.analytix import AnalyticsData, AnalyticsDataType, TrackConst
 from nvflare.apis.dxo import DXO
 
+from fl_app.telemetry.analytics_events import scalars_of
 from fl_app.tracking.points import (
     MAX_BINS,
     MAX_IMAGE,
     MAX_TAG,
     MAX_TEXT,
     AnyPoint,
-    Histogram,
-    Image,
+    HistogramPoint,
+    ImagePoint,
     Kind,
-    Scalar,
-    Text,
+    ScalarPoint,
+    TextPoint,
 )
 
 HISTOGRAM_KEY = "histogram"
@@ -30,7 +31,6 @@ MAX_SIDE = 1024
 _SCALE = 0.7
 """Factor by which an image is scaled until it is small enough."""
 
-_SCALARS = (AnalyticsDataType.SCALAR, AnalyticsDataType.METRIC)
 _TEXTS: Mapping[AnalyticsDataType, Any] = {
     AnalyticsDataType.TEXT: Kind.TEXT,
     AnalyticsDataType.LOG_RECORD: Kind.TEXT,
@@ -60,21 +60,20 @@ def points_of(dxo: DXO, site: str, time: float) -> Iterator[AnyPoint]:
         return
     common: dict[str, Any] = {"site": site[:MAX_TAG], "step": data.step or 0, "time": time}
     kind = data.data_type
-    if kind in _SCALARS:
-        yield Scalar(tag=_tag(data.tag), value=float(data.value), **common)
-    elif kind in (AnalyticsDataType.SCALARS, AnalyticsDataType.METRICS):
-        prefix = f"{data.tag}/" if kind is AnalyticsDataType.SCALARS else ""
-        for name, value in data.value.items():
-            yield Scalar(tag=_tag(f"{prefix}{name}"), value=float(value), **common)
+    if (scalars := scalars_of(data)) is not None:
+        for tag, scalar in scalars.items():
+            yield ScalarPoint(tag=_tag(tag), value=scalar, **common)
     elif kind in _TEXTS:
-        yield Text(kind=_TEXTS[kind], tag=_tag(data.tag), value=str(data.value)[:MAX_TEXT], **common)
+        yield TextPoint(kind=_TEXTS[kind], tag=_tag(data.tag), value=str(data.value)[:MAX_TEXT], **common)
     elif kind in _MANY_TEXTS:
         for name, value in data.value.items():
-            yield Text(kind=_MANY_TEXTS[kind], tag=_tag(str(name)), value=str(value)[:MAX_TEXT], **common)
+            yield TextPoint(
+                kind=_MANY_TEXTS[kind], tag=_tag(str(name)), value=str(value)[:MAX_TEXT], **common
+            )
     elif kind is AnalyticsDataType.IMAGE:
-        yield Image(tag=_tag(data.tag), **_encoded(data.value), **common)
+        yield ImagePoint(tag=_tag(data.tag), **_encoded(data.value), **common)
     elif isinstance(data.kwargs.get(HISTOGRAM_KEY), Mapping):
-        yield Histogram(tag=_tag(data.tag), **_bins(data.kwargs[HISTOGRAM_KEY]), **common)
+        yield HistogramPoint(tag=_tag(data.tag), **_bins(data.kwargs[HISTOGRAM_KEY]), **common)
 
 
 def _tag(name: str) -> str:
@@ -89,9 +88,9 @@ def _bins(histogram: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _encoded(value: Any) -> dict[str, Any]:
-    """Return the fields of an Image for an array in HW, HWC or CHW layout."""
+    """Return the fields of an ImagePoint for an array in HW, HWC or CHW layout."""
     import numpy
-    from PIL import Image as PillowImage
+    from PIL import Image
 
     array = numpy.asarray(value)
     if array.ndim == 2:
@@ -103,7 +102,7 @@ def _encoded(value: Any) -> dict[str, Any]:
     if array.dtype != numpy.uint8:
         array = (numpy.nan_to_num(array.astype(numpy.float32)) * 255).clip(0, 255).astype(numpy.uint8)
     channels = array.shape[2]
-    picture = PillowImage.fromarray(array[:, :, 0] if channels == 1 else array)
+    picture = Image.fromarray(array[:, :, 0] if channels == 1 else array)
     picture.thumbnail((MAX_SIDE, MAX_SIDE))
     while len(png := _png(picture)) > MAX_IMAGE:
         picture = picture.resize([max(1, int(side * _SCALE)) for side in picture.size])

@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 class Retention:
-    """Removes the event files of deleted and expired jobs; never those of a job that has not ended.
+    """Remove the event files of deleted and expired jobs; never those of a job that has not ended.
 
     Args:
         folder: folder with one subfolder for each job; other subfolders are left alone.

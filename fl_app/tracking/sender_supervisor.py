@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 class SenderSupervisor:
-    """Starts, restarts and stops the sender processes.
+    """Start, restart and stop the sender processes.
 
     Args:
         queue: the queue.

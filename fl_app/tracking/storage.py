@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 class AnalyticsStorage:
-    """Stores documents of the kind `analytics`, as `fl_app.telemetry.push_gateway.DocumentKind`.
+    """Store documents of the kind `analytics`, as `fl_app.telemetry.push_gateway.DocumentKind`.
 
     Args:
         workspace: folder of the server's workspace.
@@ -74,7 +74,7 @@ class AnalyticsStorage:
             if not self._has_failed:
                 self._has_failed = True
                 _log.error("Analytics: values cannot be stored; jobs retry until they can: %s", error)
-            raise DocumentRefusedError(HTTPStatus.INSUFFICIENT_STORAGE, Reason.ROOM) from error
+            raise DocumentRefusedError(HTTPStatus.INSUFFICIENT_STORAGE, Reason.CAPACITY) from error
         self._has_failed = False
         return dropped
 

@@ -11,11 +11,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from deploy.errors import MachineError
 from deploy.tools import find_tool
+from tests.skipping import skip_or_fail_in_ci
 
 HERE = Path(__file__).parent
 HELM_FOLDER = HERE.parents[1] / "helm"
@@ -69,13 +69,16 @@ class Rendered:
 
 @cache
 def helm() -> str:
-    """Return the helm program; without one, skip the test, or fail it if CI=true."""
+    """Return the helm program; without one, skip the test, or fail it in CI."""
     try:
         return str(find_tool("helm"))
     except MachineError as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(str(error))
-        pytest.skip(str(error))
+        skip_or_fail_in_ci(str(error))
+
+
+def ports(rules: list[dict[str, Any]]) -> set[int]:
+    """Return the ports of rules of a network policy."""
+    return {port["port"] for rule in rules for port in rule["ports"]}
 
 
 def minimal() -> Values:

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import pytest
 
 from fl_app import contract
-from tests.charts.rendering import RefusedError, Rendered, minimal, overlaid, render
+from tests.charts.rendering import RefusedError, Rendered, minimal, overlaid, ports, render
 
 ON = {"tensorboard": {"enabled": True}}
 SCIENCE = [{"namespaceSelector": {"matchLabels": {"team": "science"}}}]
 
 
 def server(*values: dict[str, Any]) -> Rendered:
-    made = minimal()
-    for one in values:
-        made = overlaid(made, one)
-    return render("flare-server", made)
+    return render("flare-server", reduce(overlaid, values, minimal()))
 
 
 def container(rendered: Rendered, name: str) -> dict[str, Any]:
     spec = rendered.pod["spec"]
     return next(one for one in [*spec["containers"], *spec.get("initContainers", [])] if one["name"] == name)
-
-
-def ports(rules: list[dict[str, Any]]) -> set[int]:
-    return {port["port"] for rule in rules for port in rule["ports"]}
 
 
 def test_tensorboard_and_trackers_are_off_by_default() -> None:
@@ -94,15 +88,15 @@ def test_trackers_get_credentials_from_a_secret_and_an_egress_rule() -> None:
 
 
 def test_event_files_are_kept_unless_the_values_set_days() -> None:
-    def told(rendered: Rendered) -> dict[str, str]:
+    def environment(rendered: Rendered) -> dict[str, str]:
         return {one["name"]: one["value"] for one in rendered.parent["env"]}
 
-    assert contract.ENV_ANALYTICS_KEEP_DAYS not in told(server())
-    assert told(server({"analytics": {"keepDays": 90}}))[contract.ENV_ANALYTICS_KEEP_DAYS] == "90"
+    assert contract.ENV_ANALYTICS_KEEP_DAYS not in environment(server())
+    assert environment(server({"analytics": {"keepDays": 90}}))[contract.ENV_ANALYTICS_KEEP_DAYS] == "90"
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "name"),
     [
         ({"analytics": {"keepDays": 0}}, "keepDays"),
         ({"tracking": {"receivers": ["mflow"]}}, "receivers"),
@@ -110,6 +104,6 @@ def test_event_files_are_kept_unless_the_values_set_days() -> None:
         ({"tensorboard": {"enable": True}}, "enable"),
     ],
 )
-def test_an_invalid_value_is_rejected_with_its_name(values: dict[str, Any], said: str) -> None:
-    with pytest.raises(RefusedError, match=said):
+def test_an_invalid_value_is_rejected_with_its_name(values: dict[str, Any], name: str) -> None:
+    with pytest.raises(RefusedError, match=name):
         server(values)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from deploy.checkout import TOOLS
 from tests.charts.rendering import CHARTS, minimal, overlaid, render
+from tests.skipping import skip_or_fail_in_ci
 
 JUSTIFIED = {
     (
@@ -42,10 +42,7 @@ PROGRAM = TOOLS / "checkov" / "bin" / "checkov"
 def checkov() -> Path:
     """Return the path of checkov, which `python -m maintenance.ci_tools` installs."""
     if not PROGRAM.exists():
-        missing = f"no checkov at {PROGRAM}; fetch it: python -m maintenance.ci_tools"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
+        skip_or_fail_in_ci(f"no checkov at {PROGRAM}; install it: python -m maintenance.ci_tools")
     return PROGRAM
 
 

@@ -17,6 +17,7 @@ import yaml
 
 from tests.charts.rendering import HELM_FOLDER, NEWEST, OLDEST, RefusedError, Rendered, Values, overlaid
 from tests.charts.rendering import render as render_chart
+from tests.skipping import skip_or_fail_in_ci
 
 HERE = Path(__file__).parent
 CHART = HELM_FOLDER / "flare-monitoring"
@@ -68,9 +69,7 @@ def rules_of(rendered: Rendered) -> list[dict[str, Any]]:
 def operator_schemas() -> dict[str, Any]:
     """Return the schemas of the operator's custom resources, from its release."""
     if not CRDS.exists():
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"no {CRDS}")
-        pytest.skip(f"no {CRDS}: the operator's schemas are there")
+        skip_or_fail_in_ci(f"{CRDS}, which has the operator's schemas, does not exist")
     text = lzma.decompress(CRDS.read_bytes())
     documents = yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     found = [one for one in documents if one and one["spec"]["names"]["kind"] in OPERATORS_OWN]
@@ -81,7 +80,7 @@ def operator_schemas() -> dict[str, Any]:
 
 
 def strict(schema: Any) -> Any:
-    """The schema with every key that it does not know refused; without the one pattern that is Go's alone."""
+    """Return the schema without patterns that only Go understands; it rejects unknown keys."""
     if isinstance(schema, list):
         return [strict(part) for part in schema]
     if not isinstance(schema, dict):
@@ -120,7 +119,7 @@ def test_every_value_is_tested() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "said"),
+    ("path", "value", "name"),
     [
         ("operater.enabled", True, "operater"),
         ("scrape.interval", "often", "interval"),
@@ -130,10 +129,10 @@ def test_every_value_is_tested() -> None:
         ("fullnameOverride", "Watch_1", "fullnameOverride"),
     ],
 )
-def test_an_invalid_value_is_rejected_with_its_name(path: str, value: Any, said: str) -> None:
+def test_an_invalid_value_is_rejected_with_its_name(path: str, value: Any, name: str) -> None:
     with pytest.raises(RefusedError) as refused:
         render(nested(path, value))
-    assert said in str(refused.value)
+    assert name in str(refused.value)
 
 
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
@@ -169,7 +168,7 @@ def test_prometheus_gets_each_generated_alert_unchanged() -> None:
     assert yaml.safe_load(render(PLAIN).one("ConfigMap", "watcher-prometheus")["data"]["alerts.yaml"]) == made
 
 
-def test_alerts_are_excluded_labelled_and_linked_by_the_values() -> None:
+def test_the_values_exclude_label_and_link_alerts() -> None:
     asked = {"without": ["JobFailed", "CertificateExpiring"], "labels": {"team": "fl", "severity": "low"}}
     rules = rules_of(render({"alerts": {**asked, "runbooks": "https://wiki.example.org/rb/"}}))
     assert {rule["alert"] for rule in rules_of(render())} - {rule["alert"] for rule in rules} == {

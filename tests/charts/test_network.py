@@ -6,17 +6,13 @@ from typing import Any
 
 import pytest
 
-from tests.charts.rendering import CHARTS, Rendered, minimal, overlaid, render, with_value
+from tests.charts.rendering import CHARTS, Rendered, minimal, overlaid, ports, render, with_value
 
 POD = {"launcher": "pod"}
 
 
 def policy(rendered: Rendered, name: str = "site-1") -> dict[str, Any]:
     return rendered.one("NetworkPolicy", name)["spec"]
-
-
-def ports(rules: list[dict[str, Any]]) -> set[int]:
-    return {port["port"] for rule in rules for port in rule["ports"]}
 
 
 def component(peers: list[dict[str, Any]]) -> str:
@@ -65,7 +61,7 @@ def test_only_monitoring_and_its_own_test_connect_to_a_site() -> None:
     assert component(test["from"]) == "test"
 
 
-def test_the_server_takes_federation_connections_and_opens_none() -> None:
+def test_the_server_accepts_federation_connections_and_opens_none() -> None:
     rendered = policy(render("flare-server"))
     assert ports(rendered["ingress"]) == {8002, 9464}
     everybody = [rule for rule in rendered["ingress"] if "from" not in rule]
@@ -83,7 +79,7 @@ def test_monitoring_can_be_denied() -> None:
     assert component(test["from"]) == "test"
 
 
-def test_job_pods_connect_to_their_parent_and_it_to_the_api() -> None:
+def test_job_pods_connect_to_their_parent_and_the_parent_to_the_api() -> None:
     rendered = render("flare-client", overlaid(minimal(), POD))
     parent, jobs = policy(rendered), policy(rendered, "site-1-jobs")
     from_jobs = [rule for rule in parent["ingress"] if ports([rule]) == {8102, 9464}]

@@ -21,8 +21,8 @@ from tests.charts.rendering import (
     with_value,
 )
 
-ALONE: dict[str, Values] = {
-    # Values that have an effect only together with another value.
+PREREQUISITES: dict[str, Values] = {
+    # Values that have an effect only together with another value, and that other value.
     "image.tag": {"image": {"digest": ""}},
     "kit.configMap.startup": {"kit": {"source": "configMap"}},
     "kit.configMap.local": {"kit": {"source": "configMap"}},
@@ -34,8 +34,8 @@ ALONE: dict[str, Values] = {
     "persistence.annotations": {"persistence": {"existingClaim": ""}},
     "persistence.whenDeleted": {"persistence": {"existingClaim": ""}},
 }
-OFF: dict[str, Any] = {
-    # Values that are on by default or required, with a different value for each.
+OTHER_VALUES: dict[str, Any] = {
+    # Values that `everything` leaves at their default, or that are required, with another value for each.
     "site.name": "site-9",
     "key.existingSecret": "another",
     "kit.files.startup": {"another": ""},
@@ -90,20 +90,20 @@ def test_the_values_file_of_everything_sets_every_value(chart: str) -> None:
     defaults = yaml.safe_load((HELM_FOLDER / chart / "values.yaml").read_text())
     for path in leaves(read_schema(chart)):
         given = value_at(everything(chart), path)
-        assert given != value_at(defaults, path) or path in OFF, f"{path} is at its default"
+        assert given != value_at(defaults, path) or path in OTHER_VALUES, f"{path} is at its default"
 
 
 @pytest.mark.parametrize(("chart", "path"), CASES)
 def test_every_value_changes_the_rendered_objects(chart: str, path: str) -> None:
-    on = overlaid(everything(chart), ALONE.get(path, {}))
+    on = overlaid(everything(chart), PREREQUISITES.get(path, {}))
     off = without(on, path)
-    if path in OFF:
-        off = with_value(path, OFF[path], off)
+    if path in OTHER_VALUES:
+        off = with_value(path, OTHER_VALUES[path], off)
     assert render(chart, on).text != render(chart, off).text
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "said"),
+    ("path", "value", "name"),
     [
         ("persistance.size", "1Gi", "persistance"),
         ("image.repo", "x", "repo"),
@@ -127,10 +127,10 @@ def test_every_value_changes_the_rendered_objects(chart: str, path: str) -> None
         ("podDisruptionBudget.maxUnavailable", 3, "maxUnavailable"),
     ],
 )
-def test_an_invalid_value_is_rejected_with_its_name(path: str, value: Any, said: str) -> None:
+def test_an_invalid_value_is_rejected_with_its_name(path: str, value: Any, name: str) -> None:
     with pytest.raises(RefusedError) as refused:
         render("flare-client", with_value(path, value))
-    assert said in str(refused.value)
+    assert name in str(refused.value)
 
 
 @pytest.mark.parametrize("missing", ["site", "key"])

@@ -5,18 +5,53 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import docker
+import pytest
 import yaml
 
+from deploy.federation_files import make_kits_and_releases
+from deploy.images.build import ensure_site_images
+from deploy.project import load_project
 from deploy.runtimes.docker.program import find_compose
+from deploy.workspace import Workspace
 from fl_app.contract import CONTAINER_UID
+from tests.federation.federation import write_project
+from tests.skipping import IN_CI
 
+NEEDS_ROOT = pytest.mark.skipif(
+    os.geteuid() != 0 and not IN_CI, reason="only root can give a private key to the container's user"
+)
 SERVER_HOST = "flare.hospitals.example"
 OTHER_MACHINE = {"extra_hosts": [f"{SERVER_HOST}:host-gateway"]}
 """Settings that resolve the server's name to the machine that publishes its port."""
+
+
+@contextmanager
+def provisioned(
+    engine: docker.DockerClient, folder: Path, name: str, sites: int
+) -> Iterator[tuple[Workspace, list[str]]]:
+    """Provision a federation of several hosts and build its images, which are removed at the end.
+
+    Yields:
+        The workspace, and the names of the server and the sites.
+    """
+    file = write_project(folder, sites=sites, name=name)
+    file.write_text(file.read_text().replace("default_host: localhost", f"default_host: {SERVER_HOST}"))
+    project = load_project(file)
+    workspace = Workspace(folder / "workspace" / name)
+    make_kits_and_releases(project, workspace)
+    images = ensure_site_images(engine, project, workspace)
+    try:
+        yield workspace, list(images)
+    finally:
+        for image in images.values():
+            engine.images.remove(image, force=True)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What is specific to the Docker runtime, on a server and three sites."""
+"""The Docker runtime: hardened containers, restarts, volumes, and error messages."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 
 import docker
 import pytest
-from deploy.demo.measured import logged
 from docker.models.containers import Container
 
+from deploy.demo.measurements import logged_values
 from deploy.errors import Failed, MachineError
 from deploy.project import load_project
 from deploy.runtimes.docker.volumes import copy_out, volume_container
 from deploy.runtimes.protocol import SiteState
 from fl_app.jobs.hospital.job import HospitalParameters
-from tests.federation.federation import ADMIN, SERVER, Federation, write_project
+from tests.federation.federation import ADMIN, SERVER, Federation, set_options, write_project
 from tests.unit.hospital.averaging import average
 from tests.waiting import eventually
 
@@ -32,11 +32,11 @@ INSPECTION = """
 import json, os
 status = dict(line.split(":", 1) for line in open("/proc/1/status") if ":" in line)
 mounts = [line.split() for line in open("/proc/mounts")]
-places = {mount[1] for mount in mounts}
-places |= {"/", "/etc", "/etc/flare/kit", "/opt/flare", "/usr", "/var", "/var/lib", "/home", "/run"}
-def writable(place):
+folders = {mount[1] for mount in mounts}
+folders |= {"/", "/etc", "/etc/flare/kit", "/opt/flare", "/usr", "/var", "/var/lib", "/home", "/run"}
+def writable(folder):
     try:
-        name = os.path.join(place, ".probe")
+        name = os.path.join(folder, ".probe")
         open(name, "w").close()
         os.remove(name)
     except OSError:
@@ -48,7 +48,7 @@ print(json.dumps({
     "no_new_privileges": status["NoNewPrivs"].strip(),
     "user": status["Uid"].split() + status["Gid"].split(),
     "seccomp": status["Seccomp"].strip(),
-    "writable": sorted(place for place in places if writable(place)),
+    "writable": sorted(folder for folder in folders if writable(folder)),
     "tmp": next(mount[3].split(",") for mount in mounts if mount[1] == "/tmp"),
     "key": [key.st_uid, oct(key.st_mode & 0o777)],
 }))
@@ -58,7 +58,7 @@ print(json.dumps({
 @pytest.fixture(scope="module")
 def shared(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     """Make a federation of a server and three sites."""
-    file = write_project(tmp_path_factory.mktemp("wards"), sites=3, name=f"wards-{os.getpid()}")
+    file = write_project(tmp_path_factory.mktemp("docker"), sites=3, name=f"docker-{os.getpid()}")
     federation = Federation(file.parent, "docker")
     try:
         yield federation
@@ -82,7 +82,7 @@ def container(engine: docker.DockerClient, federation: Federation, name: str) ->
 def inside(
     request: pytest.FixtureRequest, engine: docker.DockerClient, federation: Federation
 ) -> dict[str, Any]:
-    """Return what a program in the container of each participant can see."""
+    """Return the privileges, mounts and limits of a program in the container of each participant."""
     seen = container(engine, federation, request.param).exec_run(["python", "-c", INSPECTION])
     assert seen.exit_code == 0, seen.output
     return dict(json.loads(seen.output))
@@ -118,14 +118,14 @@ def test_every_container_has_limits_and_labels_and_only_the_server_publishes_a_p
 def test_hospital_equals_local_training_and_is_tracked(federation: Federation, tmp_path: Path) -> None:
     expected = average(HOSPITAL, hospitals=len(SITES))
 
-    job = submit(federation, "hospital", tmp_path / "job", **HOSPITAL.model_dump(exclude_none=True))
+    job = run_job(federation, "hospital", tmp_path / "job", **HOSPITAL.model_dump(exclude_none=True))
 
     assert job["status"] == "FINISHED:COMPLETED"
     for index, name in enumerate(SITES):
         events = tmp_path / "job" / "tb_events"
-        accuracy = logged(events, name, "accuracy_after_training", HOSPITAL.rounds)
+        accuracy = logged_values(events, name, "accuracy_after_training", HOSPITAL.rounds)
         assert accuracy == pytest.approx(expected.own_accuracy[index], abs=0.01)
-        assert len(logged(events, name, "loss", HOSPITAL.rounds)) == HOSPITAL.rounds
+        assert len(logged_values(events, name, "loss", HOSPITAL.rounds)) == HOSPITAL.rounds
 
 
 def test_a_flower_job_is_rejected_if_the_images_have_no_flower(federation: Federation) -> None:
@@ -145,7 +145,7 @@ def test_a_killed_site_is_reported_and_a_job_completes_after_up(
     assert (killed.exit_code, killed.reason) == (137, "killed by signal 9")
     assert federation.flarefleet("status").returncode == 1
     assert federation.up().is_ready
-    assert submit(federation, "probe", tmp_path / "job")["status"] == "FINISHED:COMPLETED"
+    assert run_job(federation, "probe", tmp_path / "job")["status"] == "FINISHED:COMPLETED"
 
 
 def test_the_engine_restarts_a_parent_that_exits(engine: docker.DockerClient, federation: Federation) -> None:
@@ -157,7 +157,7 @@ def test_the_engine_restarts_a_parent_that_exits(engine: docker.DockerClient, fe
     eventually(lambda: federation.site("site-3").state is SiteState.READY, 60, "it is ready again")
 
 
-def test_a_new_certificate_replaces_the_key_volume_of_its_site(
+def test_a_new_certificate_refolders_the_key_volume_of_its_site(
     engine: docker.DockerClient, federation: Federation
 ) -> None:
     before = key_volumes(engine, federation)
@@ -212,7 +212,7 @@ def test_a_port_that_another_container_publishes_is_rejected_before_anything_sta
     port = federation.project.server.fed_learn_port
     other = Federation(write_project(tmp_path, sites=1, name="others", port=port).parent, "docker")
 
-    with pytest.raises(MachineError, match=rf"Port {port} .* published by the container flare-wards-"):
+    with pytest.raises(MachineError, match=rf"Port {port} .* published by the container flare-docker-"):
         other.up()
 
     assert engine.containers.list(all=True, filters={"label": "flare/project=others"}) == []
@@ -222,9 +222,9 @@ def test_a_port_that_another_container_publishes_is_rejected_before_anything_sta
 def test_a_federation_of_the_same_name_in_another_folder_is_rejected(
     federation: Federation, tmp_path: Path
 ) -> None:
-    namesake = load_project(write_project(tmp_path, sites=1, name=federation.project.name))
+    same_name = load_project(write_project(tmp_path, sites=1, name=federation.project.name))
     other = Federation(tmp_path, "docker")
-    assert namesake.name == federation.project.name
+    assert same_name.name == federation.project.name
 
     with pytest.raises(MachineError, match=f"already has a federation {federation.project.name}"):
         other.up()
@@ -236,7 +236,7 @@ def test_a_federation_of_the_same_name_in_another_folder_is_rejected(
 def test_down_keeps_only_the_workspaces(
     engine: docker.DockerClient, federation: Federation, tmp_path: Path
 ) -> None:
-    job = submit(federation, "probe", tmp_path / "job", rounds=1)["id"]
+    job = run_job(federation, "probe", tmp_path / "job", rounds=1)["id"]
 
     assert federation.flarefleet("down").returncode == 0
 
@@ -250,18 +250,18 @@ def test_down_keeps_only_the_workspaces(
     with pytest.raises(Failed, match="start the federation"):
         federation.runtime.admin_kit(ADMIN)
     assert federation.flarefleet("up", "--runtime", "docker").returncode == 0
-    assert job in jobs(federation), "the server keeps its jobs"
+    assert job in job_ids(federation), "the server keeps its jobs"
 
 
-def submit(federation: Federation, job: str, results: Path, **parameters: object) -> dict[str, Any]:
+def run_job(federation: Federation, job: str, results: Path, **parameters: object) -> dict[str, Any]:
     """Submit a job, wait for it, fetch its results, and return its description."""
-    settings = [word for name, value in parameters.items() for word in ("--set", f"{name}={value}")]
-    submitted = federation.flarefleet("submit", job, *settings, "--fetch", str(results), "--json")
+    options = set_options(parameters)
+    submitted = federation.flarefleet("submit", job, *options, "--fetch", str(results), "--json")
     assert submitted.returncode == 0, submitted.stderr
     return dict(json.loads(submitted.stdout))
 
 
-def jobs(federation: Federation) -> list[str]:
+def job_ids(federation: Federation) -> list[str]:
     listed = federation.flarefleet("jobs", "--json")
     assert listed.returncode == 0, listed.stderr
     return [job["id"] for job in json.loads(listed.stdout)]

@@ -1,4 +1,4 @@
-"""Images with the extra `flower`: an environment of its own over everybody's, and a job that runs in it."""
+"""Images with the extra `flower`: Flower has its own environment, and a job runs in it."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from fl_app.jobs.fedadagrad.job import DigitParameters
 from fl_app.jobs.fedadagrad.schedule import sample
 from tests.docker.conftest import Built
 from tests.docker.containers import python_inside
-from tests.docker.test_images import MODULES_THAT_DO_NOT_IMPORT, OWN_LAYERS, layers
-from tests.federation.federation import Federation, write_project
+from tests.docker.test_images import FAILED_IMPORTS, OWN_LAYERS, layers
+from tests.federation.federation import Federation, set_options, write_project
 from tests.unit.fedadagrad.reference import run
 
 pytestmark = pytest.mark.docker
 
 SITES = ["site-1", "site-2"]
 PARAMETERS = DigitParameters(rounds=2, fraction_train=1, local_epochs=2, hidden=16, seed=5)
-EVERYBODYS = """
+COMMON_PACKAGES = """
 import json, subprocess, sys
 print(sys.prefix)
-say = "import importlib.metadata as m; print(sorted((d.name, d.version) for d in m.distributions()))"
-subprocess.run(["/opt/flare/bin/python", "-c", say], check=True)
+program = "import importlib.metadata as m; print(sorted((d.name, d.version) for d in m.distributions()))"
+subprocess.run(["/opt/flare/bin/python", "-c", program], check=True)
 """
 
 
@@ -46,16 +46,12 @@ def federation(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFac
         federation.remove()
 
 
-def test_a_flower_job_comes_in_containers_to_what_a_plain_loop_comes_to(
-    federation: Federation, tmp_path: Path
-) -> None:
+def test_a_flower_job_equals_its_reference(federation: Federation, tmp_path: Path) -> None:
     up = federation.flarefleet("up", "--runtime", "docker")
     assert up.returncode == 0, up.stderr
-    settings = [f"{name}={value}" for name, value in PARAMETERS.model_dump().items()]
+    options = set_options(PARAMETERS.model_dump())
     submitted = federation.flarefleet(
-        *("submit", "flower-digits", "--fetch", str(tmp_path / "results")),
-        *(word for setting in settings for word in ("--set", setting)),
-        timeout=300,
+        "submit", "flower-digits", "--fetch", str(tmp_path / "results"), *options
     )
     assert submitted.returncode == 0, submitted.stderr
 
@@ -65,23 +61,28 @@ def test_a_flower_job_comes_in_containers_to_what_a_plain_loop_comes_to(
     assert [evaluation["accuracy"] for evaluation in history] == pytest.approx(expected, abs=0.01)
 
 
-def test_every_module_of_fl_app_imports(federation: Federation, engine: docker.DockerClient) -> None:
+def test_every_module_of_fl_app_can_be_imported(federation: Federation, engine: docker.DockerClient) -> None:
     image = runtime_image(federation.project.image)
-    assert python_inside(engine, image, MODULES_THAT_DO_NOT_IMPORT) == ""
+    assert python_inside(engine, image, FAILED_IMPORTS) == ""
 
 
-def test_what_other_images_hold_is_in_it_as_it_is_there(federation: Federation, built: Built) -> None:
+def test_the_image_shares_layers_and_packages_with_images_without_flower(
+    federation: Federation, built: Built
+) -> None:
     image = runtime_image(federation.project.image)
-    # torch and the requirements. Debian's layer may come from another build in the cache, whose changes
-    # Docker found another way; that of fl_app names /opt, and there is more in it here.
-    big = slice(OWN_LAYERS.start, OWN_LAYERS.stop - 1)
-    assert layers(built.client, image)[big] == layers(built.client, built.runtime)[big]
-    prefix, packages = python_inside(built.client, image, EVERYBODYS).splitlines()
+    # torch and the requirements. See OS_LAYERS for Debian's layer. The layer of fl_app differs, because it
+    # lists /opt, which has one more folder here.
+    large = slice(OWN_LAYERS.start, OWN_LAYERS.stop - 1)
+    assert layers(built.client, image)[large] == layers(built.client, built.runtime)[large]
+    prefix, packages = python_inside(built.client, image, COMMON_PACKAGES).splitlines()
     assert prefix == "/opt/flower"
-    assert python_inside(built.client, built.runtime, EVERYBODYS).splitlines() == ["/opt/flare", packages]
+    assert python_inside(built.client, built.runtime, COMMON_PACKAGES).splitlines() == [
+        "/opt/flare",
+        packages,
+    ]
 
 
-def test_the_bill_of_materials_names_what_the_extra_brings(
+def test_the_bill_of_materials_has_the_packages_of_both_environments(
     federation: Federation, engine: docker.DockerClient
 ) -> None:
     document = json.loads(read_sbom(engine, runtime_image(federation.project.image)))

@@ -1,8 +1,7 @@
-"""The documented steps that hand a site over to a host with Docker, each run as its page has it."""
+"""The documented steps that hand over a site to a host with Docker; the tests run them as documented."""
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
@@ -12,23 +11,12 @@ from pathlib import Path
 import docker
 import pytest
 
-from deploy.federation_files import make_kits_and_releases
-from deploy.images.build import ensure_site_images
-from deploy.project import load_project
 from deploy.runtimes.docker.program import find_compose
-from deploy.workspace import Workspace
-from tests.docker.hosts import OTHER_MACHINE, SERVER_HOST, Host
+from tests.docker.hosts import NEEDS_ROOT, OTHER_MACHINE, Host, provisioned
 from tests.documented import ROOT, run
-from tests.federation.federation import SERVER, write_project
+from tests.federation.federation import SERVER
 
-pytestmark = [
-    pytest.mark.docker,
-    pytest.mark.timeout(600),
-    pytest.mark.skipif(
-        os.geteuid() != 0 and os.environ.get("CI") != "true",
-        reason="only root may give a private key to the container's user",
-    ),
-]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(600), NEEDS_ROOT]
 
 NAME = "handover"
 PRELUDE = """\
@@ -61,23 +49,16 @@ def with_override(lines: list[str], override: Path) -> list[str]:
 def operator(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The operator's folder after the documented steps, with a running server."""
     folder = tmp_path_factory.mktemp(NAME)
-    file = write_project(folder, sites=1, name=NAME)
-    file.write_text(file.read_text().replace("default_host: localhost", f"default_host: {SERVER_HOST}"))
-    project = load_project(file)
-    workspace = Workspace(folder / "workspace" / project.name)
-    make_kits_and_releases(project, workspace)
-    images = ensure_site_images(engine, project, workspace)
-    lines = block_with("docker.md", "# at the hospital")
-    run_lines(lines[: lines.index("# at the hospital")], folder)
-    server = Host.receive(workspace.release / SERVER, folder / "server")
-    try:
-        started = server.compose("up", "--detach", "--wait")
-        assert started.returncode == 0, started.stderr
-        yield folder
-    finally:
-        server.compose("down", "--volumes")
-        for image in images.values():
-            engine.images.remove(image, force=True)
+    with provisioned(engine, folder, NAME, sites=1) as (workspace, _):
+        lines = block_with("docker.md", "# at the hospital")
+        run_lines(lines[: lines.index("# at the hospital")], folder)
+        server = Host.receive(workspace.release / SERVER, folder / "server")
+        try:
+            started = server.compose("up", "--detach", "--wait")
+            assert started.returncode == 0, started.stderr
+            yield folder
+        finally:
+            server.compose("down", "--volumes")
 
 
 @pytest.fixture

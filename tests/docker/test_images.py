@@ -18,7 +18,7 @@ from deploy.images.inventory import list_images
 from deploy.images.kit_layer import kit_layer
 from deploy.images.names import LABEL_SOURCE
 from deploy.images.sbom import read_sbom
-from fl_app.contract import NVFLARE_VERSION, kit_version
+from fl_app.contract import NVFLARE_VERSION, flarefleet_version
 from tests.docker.conftest import Built
 from tests.docker.containers import python_inside
 
@@ -106,7 +106,7 @@ def test_deploy_and_build_tools_are_not_in_the_image(built: Built) -> None:
 
 def test_images_have_labels(built: Built) -> None:
     labels = built.client.images.get(built.sites[0]).labels
-    assert labels["org.opencontainers.image.version"] == kit_version()
+    assert labels["org.opencontainers.image.version"] == flarefleet_version()
     assert labels["org.opencontainers.image.base.name"] == "debian:bookworm-slim"
     assert labels["org.opencontainers.image.created"].endswith("+00:00")
     assert len(labels["org.opencontainers.image.revision"].removesuffix("-dirty")) == 40

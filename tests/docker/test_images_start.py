@@ -64,19 +64,3 @@ def test_a_container_without_a_key_reports_it(built: Built) -> None:
     with parent(built.client, built.server) as container:
         code, message = exit_of(container)
     assert (code, len(message.splitlines())) == (Exit.KEY, 1)
-
-
-def test_the_key_of_another_site_is_refused(built: Built, tmp_path: Path) -> None:
-    key = key_folder(built.workspace.kit("site-2"), tmp_path / "key")
-    with parent(built.client, built.sites[0], key) as container:
-        code, message = exit_of(container)
-    assert (code, len(message.splitlines())) == (Exit.KEY, 1)
-
-
-def test_a_server_name_that_does_not_resolve_is_reported(built: Built, tmp_path: Path) -> None:
-    key = key_folder(built.workspace.kit("site-1"), tmp_path / "key")
-    address = {"FLARE_SERVER_ADDRESS": "nobody.invalid:8002", "FLARE_SERVER_WAIT": "1"}
-    with parent(built.client, built.sites[0], key, environment=address) as container:
-        code, message = exit_of(container)
-    assert code == Exit.SERVER_NAME
-    assert "nobody.invalid" in message

@@ -22,7 +22,7 @@ from deploy.images.inventory import ImageRecord
 from deploy.images.push import push_images
 from deploy.project import Project, load_project
 from tests.federation.federation import free_ports, write_project
-from tests.lacking import leave_out
+from tests.skipping import skip_or_fail_in_ci
 
 pytestmark = pytest.mark.docker
 
@@ -61,7 +61,7 @@ def registry(tmp_path: Path) -> Iterator[Callable[..., str]]:
     def start(*, login: bool = False) -> str:
         program = shutil.which("docker-registry")
         if program is None:
-            leave_out("docker-registry is not installed (Debian's package of that name)")
+            skip_or_fail_in_ci("docker-registry is not installed (Debian's package of that name)")
         port = free_ports(1)[0]
         (tmp_path / "htpasswd").write_text(PASSWORD_FILE, encoding="utf-8")
         config = {
@@ -117,12 +117,15 @@ def test_pushed_images_are_in_the_registry(
 ) -> None:
     address = registry()
     image = small_image(f"{address}/flare/runtime:1-cpu")
-    told: list[str] = []
+    reported: list[str] = []
     digests = push_images(
-        engine, project_with(tmp_path, f"{address}/flare"), [image], lambda what, _d, _o: told.append(what)
+        engine,
+        project_with(tmp_path, f"{address}/flare"),
+        [image],
+        lambda what, _d, _o: reported.append(what),
     )
     assert digests[image.name].startswith("sha256:")
-    assert image.name in told
+    assert image.name in reported
     engine.images.remove(image.name)
     assert engine.images.pull(image.name).id == image.id
 
@@ -166,7 +169,7 @@ def test_a_push_needs_a_registry_in_project_yml(engine: docker.DockerClient, tmp
 
 
 def test_a_missing_image_cannot_be_saved_or_pushed(engine: docker.DockerClient, tmp_path: Path) -> None:
-    missing = ImageRecord(name="flarefleet/nobody:1-cpu")
+    missing = ImageRecord(name="flarefleet/missing:1-cpu")
     for attempt in (
         lambda: save_images(engine, [missing], tmp_path / "images.tar"),
         lambda: push_images(engine, project_with(tmp_path, "registry.invalid/flare"), [missing]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
@@ -15,22 +14,12 @@ import pytest
 import yaml
 from pytest_docker.plugin import Services, get_docker_services
 
-from deploy.federation_files import make_kits_and_releases
-from deploy.images.build import ensure_site_images
-from deploy.project import load_project
 from deploy.runtimes.docker.program import find_compose
-from deploy.workspace import Workspace
-from tests.docker.hosts import OTHER_MACHINE, SERVER_HOST, Host
-from tests.federation.federation import SERVER, write_project
+from tests.docker.hosts import NEEDS_ROOT, OTHER_MACHINE, Host, provisioned
+from tests.federation.federation import SERVER
 from tests.waiting import eventually
 
-pytestmark = [
-    pytest.mark.docker,
-    pytest.mark.skipif(
-        os.geteuid() != 0 and os.environ.get("CI") != "true",
-        reason="only root can give a private key to the container's user",
-    ),
-]
+pytestmark = [pytest.mark.docker, NEEDS_ROOT]
 
 
 @dataclass(frozen=True)
@@ -52,18 +41,11 @@ class Hosts:
 def hosts(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
     """Provision a federation and copy each release folder to its host."""
     folder = tmp_path_factory.mktemp("consortium")
-    file = write_project(folder, sites=2, name="consortium")
-    file.write_text(file.read_text().replace("default_host: localhost", f"default_host: {SERVER_HOST}"))
-    project = load_project(file)
-    workspace = Workspace(folder / "workspace" / project.name)
-    make_kits_and_releases(project, workspace)
-    images = ensure_site_images(engine, project, workspace)
-    server, *sites = (Host.receive(workspace.release / name, folder / name) for name in images)
-    for site in sites:
-        site.override(**OTHER_MACHINE)
-    yield Hosts(server, tuple(sites), engine)
-    for image in images.values():
-        engine.images.remove(image)
+    with provisioned(engine, folder, "consortium", sites=2) as (workspace, names):
+        server, *sites = (Host.receive(workspace.release / name, folder / name) for name in names)
+        for site in sites:
+            site.override(**OTHER_MACHINE)
+        yield Hosts(server, tuple(sites), engine)
 
 
 @pytest.fixture(scope="module")
@@ -145,17 +127,17 @@ def test_a_second_copy_of_a_site_is_not_ready(up: Hosts, tmp_path: Path) -> None
     copy = Host.receive(original.folder, tmp_path / original.name)
     copy.override(**OTHER_MACHINE)
     with services(copy, "flare-copy", "up --detach"):
-        twins = [
+        both = [
             one
             for one in up.engine.containers.list(filters={"label": "flare/site=site-1"})
             if one.labels["flare/project"] == "consortium"
         ]
-        assert len(twins) == 2
+        assert len(both) == 2
 
         def health() -> list[dict[str, Any]]:
-            for one in twins:
+            for one in both:
                 one.reload()
-            return [one.attrs["State"]["Health"] for one in twins]
+            return [one.attrs["State"]["Health"] for one in both]
 
         def is_reported() -> bool:
             """On a busy machine a site may become unhealthy without the message."""

@@ -11,40 +11,21 @@ from typing import Any
 
 import docker
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
-from deploy.federation_files import make_kits_and_releases
-from deploy.images.build import ensure_site_images
-from deploy.project import load_project
 from deploy.workspace import Workspace
 from fl_app.startup.exit_codes import Exit
-from tests.docker.hosts import SERVER_HOST, Host
-from tests.federation.federation import write_project
+from tests.docker.hosts import NEEDS_ROOT, SERVER_HOST, Host, provisioned
+from tests.federation.certificates import reissue
 from tests.waiting import eventually
 
-pytestmark = [
-    pytest.mark.docker,
-    pytest.mark.skipif(
-        os.geteuid() != 0 and os.environ.get("CI") != "true",
-        reason="only root can change the owner of a private key to the container's user",
-    ),
-]
+pytestmark = [pytest.mark.docker, NEEDS_ROOT]
 
 
 @pytest.fixture(scope="module")
 def workspace(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     """A federation of several hosts with its images; no host is running."""
-    file = write_project(tmp_path_factory.mktemp("start-ups"), sites=2, name="start-ups")
-    file.write_text(file.read_text().replace("default_host: localhost", f"default_host: {SERVER_HOST}"))
-    project = load_project(file)
-    found = Workspace(file.parent / "workspace" / project.name)
-    make_kits_and_releases(project, found)
-    images = ensure_site_images(engine, project, found)
-    yield found
-    for image in images.values():
-        engine.images.remove(image)
+    with provisioned(engine, tmp_path_factory.mktemp("start-ups"), "start-ups", sites=2) as (found, _):
+        yield found
 
 
 @pytest.fixture
@@ -110,12 +91,14 @@ def test_an_expired_certificate_is_reported_with_its_date(
     host: Callable[..., Host], workspace: Workspace
 ) -> None:
     site = host(volumes=["./kit:/etc/flare/kit:ro"])
-    expire(site.folder / "kit" / "startup" / "client.crt", workspace.state / "cert.json")
+    certificate = site.folder / "kit" / "startup" / "client.crt"
+    reissue(workspace, certificate, begin_days=-30, end_days=-2)
+    certificate.chmod(0o644)
 
     code, line = run(site)
 
     assert code == Exit.CERTIFICATE
-    assert "expired on 2020-01-02" in line
+    assert f"expired on {datetime.now(timezone.utc) - timedelta(days=2):%Y-%m-%d}" in line
     assert "flarefleet provision --renew" in line
 
 
@@ -161,24 +144,3 @@ def test_a_second_container_on_the_same_workspace_is_refused(host: Callable[...,
     code, line = wait(site, first.removesuffix("1") + "2")
     assert code == Exit.IN_USE
     assert "another parent" in line
-
-
-def expire(certificate: Path, state: Path) -> None:
-    """Reissue a certificate with the federation's CA, valid for one day in 2020."""
-    old = x509.load_pem_x509_certificate(certificate.read_bytes())
-    ca = json.loads(state.read_text(encoding="utf-8"))
-    signer = load_pem_private_key(ca["root_pri_key"].encode(), password=None)
-    begin = datetime(2020, 1, 1, tzinfo=timezone.utc)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(old.subject)
-        .issuer_name(old.issuer)
-        .public_key(old.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(begin)
-        .not_valid_after(begin + timedelta(days=1))
-    )
-    for extension in old.extensions:
-        builder = builder.add_extension(extension.value, extension.critical)
-    certificate.write_bytes(builder.sign(signer, hashes.SHA256()).public_bytes(Encoding.PEM))
-    certificate.chmod(0o644)

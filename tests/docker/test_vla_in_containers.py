@@ -1,6 +1,6 @@
-"""Images with the extra `vla`: lerobot with the torch that it takes, and a job that trains in them.
+"""Images with the extra `vla`: lerobot with the release of torch that it needs, and a job that uses it.
 
-Left out unless FLAREFLEET_VLA_IMAGE=1: the image has 9 GB, and building it takes 20 GB of disk.
+The tests run only if FLAREFLEET_VLA_IMAGE=1: the image has 9 GB, and building it needs 20 GB of disk space.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from deploy.images.sbom import read_sbom
 from maintenance.vla_lock import LEFT_OUT, LOCK, TORCH_LOCK, pins
 from tests.docker.containers import python_inside
 from tests.docker.test_images import (
-    MODULES_THAT_DO_NOT_IMPORT,
-    PACKAGES_WITHOUT_WHAT_THEY_REQUIRE,
-    SOURCES_WITHOUT_VALID_BYTECODE,
+    FAILED_IMPORTS,
+    SOURCES_WITHOUT_BYTECODE,
+    UNMET_REQUIREMENTS,
 )
 from tests.federation.federation import Federation, write_project
 
 pytestmark = [pytest.mark.docker, pytest.mark.vla_image]
 
-ALL_WITHOUT_A_GPU = """
+TORCHVISION_WITHOUT_GPU = """
 import torch, torchvision
 boxes = torch.tensor([[0.0, 0, 1, 1], [0, 0, 1, 1]])
 print(torch.cuda.is_available(), torchvision.ops.nms(boxes, torch.tensor([1.0, 0.5]), 0.5).tolist())
 """
-A_VIDEO_THAT_IS_READ_AGAIN = """
+WRITE_AND_READ_VIDEO = """
 import os
 os.environ["HF_HOME"] = "/tmp/huggingface"
 import numpy
@@ -40,13 +40,13 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 camera = {"dtype": "video", "shape": (64, 64, 3), "names": ["height", "width", "channels"]}
 joints = {"dtype": "float32", "shape": (2,), "names": ["a", "b"]}
 features = {"observation.images.top": camera, "observation.state": joints, "action": joints}
-made = LeRobotDataset.create("local/arm", fps=10, root="/tmp/arm", use_videos=True, features=features)
+dataset = LeRobotDataset.create("local/arm", fps=10, root="/tmp/arm", use_videos=True, features=features)
 still = {"observation.state": numpy.zeros(2, numpy.float32), "action": numpy.zeros(2, numpy.float32)}
 red = numpy.full((64, 64, 3), (255, 0, 0), numpy.uint8)
 for _ in range(12):
-    made.add_frame({"observation.images.top": red, **still, "task": "wait"})
-made.save_episode()
-made.finalize()
+    dataset.add_frame({"observation.images.top": red, **still, "task": "wait"})
+dataset.save_episode()
+dataset.finalize()
 frame = LeRobotDataset("local/arm", root="/tmp/arm")[5]["observation.images.top"]
 print([round(float(colour.mean())) for colour in frame])
 """
@@ -54,7 +54,7 @@ print([round(float(colour.mean())) for colour in frame])
 
 @pytest.fixture(scope="module")
 def federation(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
-    """A server and two sites in containers that have lerobot; their runtime image stays, for the next run."""
+    """A server and two sites in containers that have lerobot; the runtime image is kept for the next run."""
     folder = tmp_path_factory.mktemp("vla-images")
     file = write_project(folder, sites=2, name=f"vla-{os.getpid()}", extras=["vla"])
     federation = Federation(file.parent, "docker")
@@ -70,8 +70,8 @@ def image(federation: Federation) -> str:
     return runtime_image(federation.project.image)
 
 
-@pytest.mark.timeout(3600)  # with the image
-def test_the_policy_gets_better_in_hardened_containers_without_a_gpu(
+@pytest.mark.timeout(3600)  # includes building the image
+def test_the_policy_improves_in_hardened_containers_without_a_gpu(
     federation: Federation, tmp_path: Path
 ) -> None:
     up = federation.flarefleet("up", "--runtime", "docker", timeout=900)
@@ -89,33 +89,33 @@ def test_the_policy_gets_better_in_hardened_containers_without_a_gpu(
     assert (tmp_path / "results" / "model" / "best_model" / "model.safetensors").stat().st_size > 0
 
 
-def test_torch_and_torchvision_go_together(image: str, engine: docker.DockerClient) -> None:
-    assert python_inside(engine, image, ALL_WITHOUT_A_GPU).strip() == "False [0]"
+def test_torch_and_torchvision_are_compatible(image: str, engine: docker.DockerClient) -> None:
+    assert python_inside(engine, image, TORCHVISION_WITHOUT_GPU).strip() == "False [0]"
 
 
 def test_recordings_with_videos_can_be_read(image: str, engine: docker.DockerClient) -> None:
-    assert python_inside(engine, image, A_VIDEO_THAT_IS_READ_AGAIN).splitlines()[-1] == "[1, 0, 0]"
+    assert python_inside(engine, image, WRITE_AND_READ_VIDEO).splitlines()[-1] == "[1, 0, 0]"
 
 
-def test_every_package_has_what_it_requires_but_for_what_is_left_out(
+def test_the_requirements_of_every_package_are_met_except_excluded_ones(
     image: str, engine: docker.DockerClient
 ) -> None:
-    lines = python_inside(engine, image, PACKAGES_WITHOUT_WHAT_THEY_REQUIRE).splitlines()
+    lines = python_inside(engine, image, UNMET_REQUIREMENTS).splitlines()
     assert [
         line for line in lines if line.split(" needs ")[1].split("<")[0].split(">")[0] not in LEFT_OUT
     ] == []
 
 
-def test_every_module_of_fl_app_imports(image: str, engine: docker.DockerClient) -> None:
-    missing = python_inside(engine, image, MODULES_THAT_DO_NOT_IMPORT).splitlines()
+def test_every_module_of_fl_app_can_be_imported(image: str, engine: docker.DockerClient) -> None:
+    missing = python_inside(engine, image, FAILED_IMPORTS).splitlines()
     assert [line for line in missing if "No module named 'flwr'" not in line] == []
 
 
-def test_bytecode_is_there_and_valid(image: str, engine: docker.DockerClient) -> None:
-    assert python_inside(engine, image, SOURCES_WITHOUT_VALID_BYTECODE) == ""
+def test_every_source_has_valid_bytecode(image: str, engine: docker.DockerClient) -> None:
+    assert python_inside(engine, image, SOURCES_WITHOUT_BYTECODE) == ""
 
 
-def test_the_bill_of_materials_names_what_is_locked(image: str, engine: docker.DockerClient) -> None:
+def test_the_bill_of_materials_has_every_locked_package(image: str, engine: docker.DockerClient) -> None:
     document = json.loads(read_sbom(engine, image))
     purls = {component["purl"] for component in document["components"]}
     locked = {f"pkg:pypi/{name}@{version}" for name, version in pins(TORCH_LOCK, LOCK).items()}

@@ -7,10 +7,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
-from contextlib import closing, suppress
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import docker
@@ -25,8 +27,11 @@ from deploy.project import Image, Project, load_project
 from deploy.runtimes.choice import open_runtime
 from deploy.runtimes.process.run_folder import ProcessRunFolder
 from deploy.runtimes.protocol import FederationStatus, KeepsVolumes, SiteStatus
+from deploy.session import AdminKit, open_session
 from deploy.tools import find_tool
 from deploy.workspace import Workspace
+
+_Kind = TypeVar("_Kind", bound="Federation")
 
 SERVER = "flare-server"
 ADMIN = "admin@example.org"
@@ -238,6 +243,17 @@ class Federation:
             env=self.environment(),
         )
 
+    def submit(self, job: str, **parameters: object) -> str:
+        """Submit a job of the kit, and return its id without waiting for it."""
+        done = self.flarefleet("submit", job, "--detach", *set_options(parameters))
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def submit_folder(self, job: Path) -> str:
+        """Submit an exported job, and return its id without waiting for it."""
+        with open_session(AdminKit.read(self.kit(ADMIN))) as session:
+            return session.submit(job, uuid.uuid4().hex)
+
     def environment(self) -> dict[str, str]:
         """Return the environment of the command line."""
         return dict(os.environ)
@@ -249,6 +265,28 @@ class Federation:
             *("--project", str(self.folder / "project.yml"), "--workspace", str(self.folder / "workspace")),
             *arguments,
         ]
+
+
+@contextmanager
+def running(folder: Path, kind: type[_Kind], **project: Any) -> Iterator[_Kind]:
+    """Run a federation of processes for the duration of the block.
+
+    Args:
+        folder: folder of project.yml.
+        kind: class of the federation.
+        project: arguments of `write_project`.
+    """
+    federation = kind(write_project(folder, **project).parent)
+    try:
+        federation.up()
+        yield federation
+    finally:
+        federation.down()
+
+
+def set_options(parameters: Mapping[str, object]) -> list[str]:
+    """Return the options of `flarefleet submit` for these parameters of a job."""
+    return [word for name, value in parameters.items() for word in ("--set", f"{name}={value}")]
 
 
 def ask(host: str, port: int, path: str) -> tuple[int, str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psutil
 
+from deploy.runtimes.protocol import FederationStatus
 from maintenance.flower_environment import create
 from tests.federation.federation import Federation
 
@@ -13,7 +14,12 @@ ROOT = Path(__file__).parents[2]
 
 
 class FlowerFederation(Federation):
-    """A federation whose server and sites run in .venv-flower: `flarefleet("up")` starts it."""
+    """A federation whose server and sites run in .venv-flower."""
+
+    def up(self, timeout: float | None = None) -> FederationStatus:
+        up = self.flarefleet("up", timeout=timeout or 300)
+        assert up.returncode == 0, up.stderr
+        return self.status()
 
     def command(self, *arguments: str) -> list[str]:
         return [str(create()), *super().command(*arguments)[1:]]

@@ -79,7 +79,7 @@ def tracked(recipe: Recipe, kind: str = "tensorboard", **config: Any) -> Recipe:
     return recipe
 
 
-def evaluated(recipe: Recipe) -> Recipe:
+def with_evaluation(recipe: Recipe) -> Recipe:
     """Add NVFlare's cross-site evaluation at the end."""
     add_cross_site_evaluation(recipe)
     return recipe
@@ -134,7 +134,7 @@ GUARDED: dict[str, Callable[[str, Path], Recipe]] = {
     "mlflow-unreachable": lambda name, _: _mlflow_unreachable(name),
     "no-model": lambda name, _: numpy_job(name, ""),
     "numpy-for-torch": lambda name, _: torch_job(name, "--case numpy"),
-    "no-evaluation": lambda name, _: evaluated(torch_job(name, "--case no-evaluation --site site-2")),
+    "no-evaluation": lambda name, _: with_evaluation(torch_job(name, "--case no-evaluation --site site-2")),
     "hanging": lambda name, _: _hanging(name),
     "hanging-process": _hanging_process,
 }
@@ -149,7 +149,9 @@ STOCK: dict[str, Callable[[str, Path], Recipe]] = {
     "stock-nothing": lambda name, _: numpy_job(name, "--case nothing --site site-2 --metric val_acc"),
     "stock-trackers": lambda name, _: tracked(_mlflow_folder(name), "wandb", **_WANDB),
     "stock-numpy-for-torch": lambda name, _: torch_job(name, "--case numpy"),
-    "stock-no-evaluation": lambda name, _: evaluated(torch_job(name, "--case no-evaluation --site site-2")),
+    "stock-no-evaluation": lambda name, _: with_evaluation(
+        torch_job(name, "--case no-evaluation --site site-2")
+    ),
 }
 """Jobs with the same failures and without a guard; one job may show several failures."""
 
@@ -169,7 +171,7 @@ VALID: dict[str, Callable[[str, Path], Recipe]] = {
         params_transfer_type=TransferType.DIFF,
         aggregator_data_kind=DataKind.WEIGHT_DIFF,
     ),
-    "good-evaluation": lambda name, _: evaluated(
+    "good-evaluation": lambda name, _: with_evaluation(
         torch_job(name, "", server_expected_format=ExchangeFormat.PYTORCH)
     ),
     "good-cyclic": lambda name, _: torch_job(name, "", CyclicRecipe),

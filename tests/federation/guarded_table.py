@@ -1,4 +1,4 @@
-"""All jobs of the guard's table on one federation, and how they ended."""
+"""All jobs of the table of silent failures on one federation, and their outcomes."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ ENDLESS_FOR = 25.0
 """Seconds for which a job that never ends must run; with the guard the same job ends sooner."""
 
 
-WAITING = "stock-too-many-sites"
+NEVER_STARTED = "stock-too-many-sites"
 """The endless job that is never started."""
 
 
 @dataclass
 class Outcome:
-    """How a job ended, or its state when it was aborted."""
+    """The final status of a job, or its status when it was aborted."""
 
     id: str
     status: str
@@ -89,10 +89,12 @@ class Table:
                 assert time.monotonic() < deadline, f"running after {TIMEOUT:.0f} s: {', '.join(left)}"
                 jobs = {job.id: job for job in session.jobs()}
                 for name in left:
-                    self._look_at(session, name, jobs[ids[name]], running_since)
+                    self._record_outcome(session, name, jobs[ids[name]], running_since)
                 time.sleep(0.5)
 
-    def _look_at(self, session: AdminSession, name: str, job: Job, running_since: dict[str, float]) -> None:
+    def _record_outcome(
+        self, session: AdminSession, name: str, job: Job, running_since: dict[str, float]
+    ) -> None:
         if job.is_finished:
             reasons = {error.site: error.text for error in explain(session, job)}
             self.ended[name] = Outcome(job.id, job.status, reasons, session.server_log(job.id))
@@ -101,7 +103,7 @@ class Table:
                 since = running_since.setdefault(name, time.monotonic())
                 is_endless = time.monotonic() - since > ENDLESS_FOR
             else:
-                is_endless = name == WAITING and bool(job.waits_for)
+                is_endless = name == NEVER_STARTED and bool(job.waits_for)
             if is_endless:
                 log = session.server_log(job.id) if job.status == RUNNING else ""
                 self.ended[name] = Outcome(job.id, job.status, {}, log, job.waits_for)

@@ -1,7 +1,7 @@
 """The table of silent failures: what NVFlare alone does with each of them, and how the guard ends the job.
 
 The numbers are those of the research on NVFlare 2.9.0 (issue 7); failures without one were found later.
-Rows that need another environment name their tests.
+A row that needs another federation names a test of another file.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class Kit:
 
 
 @dataclass(frozen=True)
-class Elsewhere:
-    """Tests in another file, which have an environment that this one lacks."""
+class OtherTest:
+    """A test in another file, which needs another federation than `test_guard.py` has."""
 
-    tests: tuple[str, ...]
+    test: str
     """FILE::TEST"""
 
 
@@ -53,14 +53,14 @@ class Failure:
 
     number: int | None
     what: str
-    stock: Stock | Elsewhere
-    kit: tuple[Kit | Elsewhere, ...]
+    stock: Stock | OtherTest
+    kit: tuple[Kit | OtherTest, ...]
 
 
 FLOWER = "tests/federation/test_flower_job.py"
 TRACKED = "tests/federation/tracked/test_recipes.py"
 WAITING = "tests/federation/test_waiting_for_sites.py"
-_SERVER_LOGS = f"{TRACKED}::test_nvflares_trackers_drop_what_the_server_logs_and_the_kits_keep_it"
+_SERVER_LOGS = f"{TRACKED}::test_nvflares_receivers_drop_values_of_the_server_and_the_kits_keep_them"
 _SHAPE = Kit("another-shape", r"site-2, round 1, numpy_key: returned shape \(4,\) and received \(2, 2\)")
 
 FAILURES = (
@@ -95,8 +95,8 @@ FAILURES = (
     Failure(
         2,
         "a parameter of the run is sent to MLflow twice",
-        Elsewhere((f"{TRACKED}::test_nvflare_loses_all_that_was_logged_with_a_parameter_given_twice",)),
-        (Elsewhere((f"{TRACKED}::test_the_guard_ends_a_job_that_gives_a_parameter_twice",)),),
+        OtherTest(f"{TRACKED}::test_nvflare_loses_the_values_that_are_logged_with_a_repeated_parameter"),
+        (OtherTest(f"{TRACKED}::test_the_guard_fails_a_job_that_repeats_a_parameter"),),
     ),
     Failure(
         3,
@@ -119,7 +119,7 @@ FAILURES = (
         5,
         "the job needs more sites than there are",
         Stock("stock-too-many-sites", evidence.job_waits_for_a_missing_site, SUBMITTED),
-        (Elsewhere((f"{WAITING}::test_a_job_for_more_sites_than_there_are_is_refused",)),),
+        (OtherTest(f"{WAITING}::test_a_job_that_needs_more_sites_than_exist_is_refused"),),
     ),
     Failure(
         6,
@@ -168,26 +168,26 @@ FAILURES = (
     Failure(
         11,
         "no tracker has the metrics of the server",
-        Elsewhere((_SERVER_LOGS,)),
-        (Elsewhere((_SERVER_LOGS,)),),
+        OtherTest(_SERVER_LOGS),
+        (OtherTest(_SERVER_LOGS),),
     ),
     Failure(
         12,
         "every site learns the weights of the others",
         Stock("stock-careless", evidence.sites_see_the_weights_of_others),
-        (Elsewhere(("tests/federation/test_guard.py::test_no_site_learns_the_weights_of_others",)),),
+        (OtherTest("tests/federation/test_guard.py::test_no_site_learns_the_weights_of_others"),),
     ),
     Failure(
         13,
         "a ClientApp of Flower raises in every round",
-        Elsewhere((f"{FLOWER}::test_nvflare_completes_a_job_whose_client_app_raises",)),
+        OtherTest(f"{FLOWER}::test_nvflare_completes_a_job_whose_client_app_raises"),
         (
             Kit(
                 "rejected-flower",
                 r"server, controller \(FlowerController\): NVFlare's Flower integration.*FlowerAppRecipe",
             ),
-            Elsewhere((f"{FLOWER}::test_the_guard_ends_a_job_with_nvflares_flower_integration",)),
-            Elsewhere((f"{FLOWER}::test_a_client_app_that_raises_ends_the_job_with_its_site_and_its_error",)),
+            OtherTest(f"{FLOWER}::test_the_guard_ends_a_job_with_nvflares_flower_integration"),
+            OtherTest(f"{FLOWER}::test_a_client_app_that_raises_ends_the_job_with_its_site_and_its_error"),
         ),
     ),
     Failure(

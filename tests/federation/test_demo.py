@@ -70,7 +70,7 @@ def test_the_federated_model_is_almost_as_good_as_the_central_one(finished: Fini
     assert report.federated.accuracy > report.mean_alone + 0.10
 
 
-def test_the_model_is_that_of_the_same_averaging_in_one_process(
+def test_the_model_equals_the_same_averaging_in_one_process(
     finished: FinishedDemo, expected: Averaged
 ) -> None:
     stored = torch.load(finished.folder / finished.report.files.model, weights_only=True)["model"]
@@ -80,7 +80,7 @@ def test_the_model_is_that_of_the_same_averaging_in_one_process(
         torch.testing.assert_close(stored[name], value, rtol=0, atol=1e-5)
 
 
-def test_every_hospital_measured_the_accuracy_of_the_averaging_in_each_round(
+def test_every_hospital_reports_the_accuracy_of_each_round(
     finished: FinishedDemo, expected: Averaged
 ) -> None:
     report = finished.report

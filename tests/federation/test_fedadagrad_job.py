@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,11 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from deploy.session import AdminKit, open_session
 from fl_app.jobs.fedadagrad.job import DigitParameters
 from fl_app.jobs.fedadagrad.schedule import sample
-from tests.federation.federation import ADMIN, Federation, write_project
+from tests.event_files import read_run
+from tests.federation.federation import Federation, running, set_options
 from tests.unit.fedadagrad.reference import Reference, run
 
 pytestmark = [pytest.mark.federation, pytest.mark.extended]
@@ -50,25 +48,17 @@ class BrokenSite(DigitSite):
 @pytest.fixture(scope="module")
 def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     """A server and three sites."""
-    federation = Federation(
-        write_project(tmp_path_factory.mktemp("fedadagrad"), name="digits", sites=len(SITES)).parent
-    )
-    try:
-        federation.up()
+    folder = tmp_path_factory.mktemp("fedadagrad")
+    with running(folder, Federation, name="digits", sites=len(SITES)) as federation:
         yield federation
-    finally:
-        federation.remove()
 
 
 @pytest.fixture(scope="module")
 def results(federation: Federation, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The results of one job."""
     folder = tmp_path_factory.mktemp("results") / "fetched"
-    settings = [f"{name}={value}" for name, value in PARAMETERS.model_dump().items()]
-    submitted = federation.flarefleet(
-        *("submit", "fedadagrad", "--fetch", str(folder)),
-        *(word for setting in settings for word in ("--set", setting)),
-    )
+    options = set_options(PARAMETERS.model_dump())
+    submitted = federation.flarefleet("submit", "fedadagrad", "--fetch", str(folder), *options)
     assert submitted.returncode == 0, submitted.stderr
     return folder
 
@@ -139,9 +129,7 @@ def test_an_invalid_report_ends_the_job_and_names_the_field(federation: Federati
     (app / "custom").mkdir()
     (app / "custom" / "broken.py").write_text(BROKEN_SITE, encoding="utf-8")
 
-    with open_session(AdminKit.read(federation.kit(ADMIN))) as session:
-        job_id = session.submit(tmp_path / "fedadagrad", token=uuid.uuid4().hex)
-    watched = federation.flarefleet("watch", job_id)
+    watched = federation.flarefleet("watch", federation.submit_folder(tmp_path / "fedadagrad"))
 
     assert watched.returncode == 1
     assert (
@@ -155,6 +143,4 @@ def _json(results: Path, name: str) -> Any:
 
 
 def _steps(events: Path, tag: str) -> list[int]:
-    accumulator = EventAccumulator(str(events))
-    accumulator.Reload()
-    return [point.step for point in accumulator.Scalars(tag)]
+    return [point.step for point in read_run(events).Scalars(tag)]

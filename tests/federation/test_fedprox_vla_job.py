@@ -10,42 +10,42 @@ from pathlib import Path
 
 import pytest
 
-from tests.federation.elsewhere import pass_where
-from tests.federation.federation import write_project
+from tests.federation.federation import set_options, write_project
+from tests.federation.other_environment import run_tests
 from tests.vla import environment
-from tests.vla.hub_stand_in import HubStandIn
+from tests.vla.fake_hub import FakeHub
 
 pytestmark = [pytest.mark.federation, pytest.mark.extended]
 
-TOKEN = "hf_of_the_test"
+TOKEN = "hf_token_of_this_test"
 Flarefleet = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
 def vla() -> Path:
     """The environment with lerobot; CI creates it, other machines skip the tests if it is missing."""
-    if not environment.is_made() and os.environ.get("CI") != "true":
+    if not environment.is_installed() and os.environ.get("CI") != "true":
         pytest.skip("the environment with lerobot is missing; create it: make vla")
-    return environment.make()
+    return environment.install()
 
 
 @pytest.fixture(scope="module")
-def hub() -> Iterator[HubStandIn]:
-    stand_in = HubStandIn(TOKEN)
+def hub() -> Iterator[FakeHub]:
+    stand_in = FakeHub(TOKEN)
     yield stand_in
     stand_in.close()
 
 
 @pytest.fixture(scope="module")
-def flarefleet(vla: Path, hub: HubStandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flarefleet]:
+def flarefleet(vla: Path, hub: FakeHub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flarefleet]:
     """The command line of that environment, for a running federation."""
     folder = tmp_path_factory.mktemp("vla")
     write_project(folder, sites=2, name="robots")
     variables = {**os.environ, "HF_ENDPOINT": hub.url, "HF_TOKEN": TOKEN, "OMP_NUM_THREADS": "1"}
 
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [vla / "bin" / "flarefleet", *words],
+            [vla / "bin" / "flarefleet", *arguments],
             cwd=folder,
             env=variables,
             capture_output=True,
@@ -54,24 +54,21 @@ def flarefleet(vla: Path, hub: HubStandIn, tmp_path_factory: pytest.TempPathFact
             check=False,
         )
 
-    for verb in ("provision", "up"):
-        done = run(verb)
+    for command in ("provision", "up"):
+        done = run(command)
         assert done.returncode == 0, done.stderr
     yield run
     assert run("down").returncode == 0
 
 
-def settings(**values: object) -> list[str]:
-    return [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
-
-
 def test_the_policy_improves_and_the_best_one_is_published(
-    flarefleet: Flarefleet, hub: HubStandIn, tmp_path: Path
+    flarefleet: Flarefleet, hub: FakeHub, tmp_path: Path
 ) -> None:
+    parameters = {"rounds": 3, "local_epochs": 1, "episodes": 2, "evaluate_every": 2}
     submitted = flarefleet(
         "submit",
         "fedprox-vla",
-        *settings(rounds=3, local_epochs=1, episodes=2, evaluate_every=2, hub_repository="lab/arm"),
+        *set_options({**parameters, "hub_repository": "lab/arm"}),
     )
     assert submitted.returncode == 0, submitted.stderr
     fetched = flarefleet("fetch", submitted.stdout.strip(), str(tmp_path / "result"))
@@ -79,22 +76,24 @@ def test_the_policy_improves_and_the_best_one_is_published(
 
     (history_file,) = (tmp_path / "result").rglob("evaluation_history.json")
     history = json.loads(history_file.read_text())
-    assert [each["round"] for each in history] == [0, 2, 3]
+    assert [one["round"] for one in history] == [0, 2, 3]
     assert history[-1]["squared_error"] < history[0]["squared_error"]
-    for each in history:
-        measured = json.loads((history_file.parent / f"round_{each['round']}_server_eval.json").read_text())
-        assert measured == each
-    best = min(history, key=lambda each: each["squared_error"])
+    for one in history:
+        measured = json.loads((history_file.parent / f"round_{one['round']}_server_eval.json").read_text())
+        assert measured == one
+    best = min(history, key=lambda one: one["squared_error"])
     pushed = hub.repositories["lab/arm"]
     assert f"after {best['round']} rounds" in pushed["README.md"].decode()
     kept = tmp_path / "result" / "model" / "best_model" / "model.safetensors"
     assert pushed["model.safetensors"] == kept.read_bytes()
 
 
-def test_a_refusal_by_the_hub_ends_the_job_before_training(flarefleet: Flarefleet, hub: HubStandIn) -> None:
+def test_a_refusal_by_the_hub_ends_the_job_before_training(flarefleet: Flarefleet, hub: FakeHub) -> None:
     hub.may_write = False
     try:
-        refused = flarefleet("submit", "fedprox-vla", *settings(rounds=1, hub_repository="lab/other"))
+        refused = flarefleet(
+            "submit", "fedprox-vla", "--set", "rounds=1", "--set", "hub_repository=lab/other"
+        )
     finally:
         hub.may_write = True
 
@@ -106,4 +105,4 @@ def test_a_refusal_by_the_hub_ends_the_job_before_training(flarefleet: Flareflee
 
 def test_the_unit_tests_pass_in_the_environment(vla: Path) -> None:
     """Run tests/vla and this job's rows of test_every_job where lerobot is installed."""
-    pass_where(vla / "bin" / "python", "-k", "vla", "tests/vla", "tests/unit/jobs/test_every_job.py")
+    run_tests(vla / "bin" / "python", "-k", "vla", "tests/vla", "tests/unit/jobs/test_every_job.py")

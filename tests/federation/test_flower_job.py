@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,9 @@ from fl_app.jobs.fedadagrad.job import DigitParameters
 from fl_app.jobs.fedadagrad.schedule import sample
 from maintenance.flower_environment import create
 from tests.federation import stock_flower_job
-from tests.federation.elsewhere import pass_where
-from tests.federation.federation import ADMIN, write_project
+from tests.federation.federation import ADMIN, running, set_options
 from tests.federation.flower import FlowerFederation
+from tests.federation.other_environment import run_tests
 from tests.unit.fedadagrad.reference import run
 from tests.waiting import eventually
 
@@ -34,22 +33,16 @@ PARAMETERS = DigitParameters(rounds=2, fraction_train=1, local_epochs=2, hidden=
 def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlowerFederation]:
     """A server and two sites."""
     folder = tmp_path_factory.mktemp("flower")
-    federation = FlowerFederation(write_project(folder, name="flower", sites=len(SITES)).parent)
-    try:
-        up = federation.flarefleet("up")
-        assert up.returncode == 0, up.stderr
+    with running(folder, FlowerFederation, name="flower", sites=len(SITES)) as federation:
         yield federation
-    finally:
-        federation.remove()
 
 
 def test_the_job_equals_its_reference_and_leaves_no_process(
     federation: FlowerFederation, tmp_path: Path
 ) -> None:
-    settings = [f"{name}={value}" for name, value in PARAMETERS.model_dump().items()]
+    options = set_options(PARAMETERS.model_dump())
     submitted = federation.flarefleet(
-        *("submit", "flower-digits", "--fetch", str(tmp_path / "results")),
-        *(word for setting in settings for word in ("--set", setting)),
+        "submit", "flower-digits", "--fetch", str(tmp_path / "results"), *options
     )
     assert submitted.returncode == 0, submitted.stderr
 
@@ -83,7 +76,7 @@ def test_a_client_app_that_raises_ends_the_job_with_its_site_and_its_error(
 def test_nvflare_completes_a_job_whose_client_app_raises(
     federation: FlowerFederation, tmp_path: Path
 ) -> None:
-    job_id = _submit(federation, stock_flower_job.export(tmp_path))
+    job_id = federation.submit_folder(stock_flower_job.export(tmp_path))
     with open_session(AdminKit.read(federation.kit(ADMIN))) as session:
         eventually(lambda: session.job(job_id).is_finished, 600, "the job has ended")
         assert session.job(job_id).status == COMPLETED
@@ -94,7 +87,7 @@ def test_nvflare_completes_a_job_whose_client_app_raises(
 def test_the_guard_ends_a_job_with_nvflares_flower_integration(
     federation: FlowerFederation, tmp_path: Path
 ) -> None:
-    job_id = _submit(federation, stock_flower_job.export(tmp_path, guarded=True))
+    job_id = federation.submit_folder(stock_flower_job.export(tmp_path, guarded=True))
     watched = federation.flarefleet("watch", job_id)
     assert watched.returncode == 1
     assert "server, controller (FlowerController): NVFlare's Flower integration ignores" in watched.stderr
@@ -102,9 +95,7 @@ def test_the_guard_ends_a_job_with_nvflares_flower_integration(
 
 
 def test_an_aborted_job_leaves_no_process(federation: FlowerFederation) -> None:
-    detached = federation.flarefleet("submit", "flower-digits", "--detach")
-    assert detached.returncode == 0, detached.stderr
-    job_id = detached.stdout.strip()
+    job_id = federation.submit("flower-digits")
     eventually(
         lambda: len(federation.flower_processes()) >= 3, 120, "Flower runs at the server and two sites"
     )
@@ -116,7 +107,7 @@ def test_an_aborted_job_leaves_no_process(federation: FlowerFederation) -> None:
 
 
 def test_the_tests_that_need_flower_pass() -> None:
-    pass_where(create(), "tests/flower")
+    run_tests(create(), "tests/flower")
 
 
 def _submit_raising(federation: FlowerFederation, folder: Path) -> str:
@@ -129,12 +120,7 @@ def _submit_raising(federation: FlowerFederation, folder: Path) -> str:
         for workflow in document.get("workflows", ()):
             workflow["args"]["run_config"] = {"rounds": 50}
         config.write_text(json.dumps(document), encoding="utf-8")
-    return _submit(federation, folder / "flower-digits")
-
-
-def _submit(federation: FlowerFederation, job: Path) -> str:
-    with open_session(AdminKit.read(federation.kit(ADMIN))) as session:
-        return session.submit(job, token=uuid.uuid4().hex)
+    return federation.submit_folder(folder / "flower-digits")
 
 
 def _json(file: Path) -> Any:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from deploy.demo.measured import logged
 
+from deploy.demo.measurements import logged_values
 from fl_app.jobs.hospital.job import HospitalParameters
-from tests.federation.federation import Federation
+from tests.federation.federation import Federation, set_options
 from tests.unit.hospital.averaging import average
 
 pytestmark = pytest.mark.federation
@@ -37,16 +37,14 @@ def test_two_runs_give_the_reference_model_and_log_every_round(
             torch.testing.assert_close(stored[name], value, rtol=0, atol=1e-5)
         for index, site in enumerate(federation.project.sites):
             events = tmp_path / run / "tb_events"
-            own = logged(events, site.name, "accuracy_after_training", PARAMETERS.rounds)
+            own = logged_values(events, site.name, "accuracy_after_training", PARAMETERS.rounds)
             assert list(own) == pytest.approx(expected.own_accuracy[index])
             for tag in ("accuracy", "loss", "own_accuracy", "train_loss"):
-                assert len(logged(events, site.name, tag, PARAMETERS.rounds)) == PARAMETERS.rounds
+                assert len(logged_values(events, site.name, tag, PARAMETERS.rounds)) == PARAMETERS.rounds
 
 
 def _submit(federation: Federation) -> str:
-    settings = [f"{name}={value}" for name, value in PARAMETERS.model_dump(exclude_none=True).items()]
-    submitted = federation.flarefleet(
-        "submit", "hospital", *(word for setting in settings for word in ("--set", setting))
-    )
+    options = set_options(PARAMETERS.model_dump(exclude_none=True))
+    submitted = federation.flarefleet("submit", "hospital", *options)
     assert submitted.returncode == 0, submitted.stderr
     return submitted.stdout.strip()

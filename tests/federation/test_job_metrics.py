@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from fl_app.contract import ENV_METRICS_KEPT, ENV_PUSH_TOKEN
 from fl_app.telemetry.catalogue import JOBS, PARENTS, ReportedBy
-from tests.federation.federation import SERVER, Federation, write_project
+from tests.federation.federation import SERVER, Federation, running, set_options
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.federation
@@ -40,12 +40,8 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(ENV_METRICS_KEPT, str(KEPT_SECONDS))
         folder = tmp_path_factory.mktemp("metrics")
-        federation = Federation(write_project(folder, sites=2, name=f"metrics-{os.getpid()}").parent)
-        federation.up()
-        try:
+        with running(folder, Federation, sites=2, name=f"metrics-{os.getpid()}") as federation:
             yield federation
-        finally:
-            federation.down()
 
 
 def families_of(federation: Federation, name: str) -> set[str]:
@@ -68,14 +64,14 @@ def job_process(federation: Federation, name: str) -> psutil.Process:
     return federation.parent(name).children()[0]
 
 
-def start(federation: Federation, *settings: str) -> Popen[bytes]:
-    """Submit a job in the background."""
-    command = federation.command("submit", "probe", *(word for one in settings for word in ("--set", one)))
+def submit(federation: Federation, **parameters: object) -> Popen[bytes]:
+    """Submit the job `probe` in the background."""
+    command = federation.command("submit", "probe", *set_options(parameters))
     return Popen(command, stdout=DEVNULL, stderr=DEVNULL, cwd=federation.folder)
 
 
 def test_both_parents_report_a_running_and_a_finished_job(federation: Federation) -> None:
-    submitted = start(federation, f"rounds={ROUNDS}", "seconds=1", f"numbers={NUMBERS}")
+    submitted = submit(federation, rounds=ROUNDS, seconds=1, numbers=NUMBERS)
     eventually(
         lambda: (
             federation.metric(SERVER, "nvflare_rounds_participated_total", participant="site-1")
@@ -128,10 +124,8 @@ def test_the_series_of_a_finished_job_expire_and_its_counts_remain(federation: F
         assert federation.metric(name, "nvflare_jobs_finished_total", result="failed") == 0
 
 
-def test_a_killed_job_process_counts_as_failed(
-    federation: Federation,
-) -> None:
-    submitted = start(federation, "rounds=100", "seconds=0.5")
+def test_a_killed_job_process_counts_as_failed(federation: Federation) -> None:
+    submitted = submit(federation, rounds=100, seconds=0.5)
     eventually(
         lambda: federation.metric("site-1", "nvflare_job_round", job="probe"), 120, "the job is running"
     )

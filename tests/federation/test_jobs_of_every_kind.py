@@ -15,7 +15,7 @@ import torch
 from deploy.new_job import write_job
 from fl_app.jobs.hospital.job import HospitalParameters
 from fl_app.jobs.numpy_fedavg.train import true_weights
-from tests.federation.federation import Federation, write_project
+from tests.federation.federation import Federation, running
 from tests.unit.hospital.averaging import average
 
 pytestmark = pytest.mark.federation
@@ -27,19 +27,14 @@ BIG_SUM = 359579325206583560961765665172189099052367214309267232255589800
 
 @pytest.fixture(scope="module")
 def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
-    folder = tmp_path_factory.mktemp("jobs-of-every-kind")
-    made = Federation(write_project(folder, sites=SITES, name="kinds").parent)
-    try:
-        made.up()
-        yield made
-    finally:
-        made.down()
+    with running(tmp_path_factory.mktemp("jobs"), Federation, sites=SITES, name="kinds") as federation:
+        yield federation
 
 
 def run(federation: Federation, folder: Path, job: str, *settings: str) -> Path:
     """Submit a job, wait until it completes, and return its results."""
-    words = [word for setting in settings for word in ("--set", setting)]
-    done = federation.flarefleet("submit", job, *words, "--fetch", str(folder / "results"))
+    options = [word for setting in settings for word in ("--set", setting)]
+    done = federation.flarefleet("submit", job, *options, "--fetch", str(folder / "results"))
     assert done.returncode == 0, done.stderr
     return folder / "results"
 
@@ -61,8 +56,8 @@ def test_the_median_resists_a_broken_site_in_a_separate_process(
     federation: Federation, tmp_path: Path
 ) -> None:
     other = {"train_args": "--poison 100", "external_process": True, "transfer": "DIFF"}
-    everyone = {"transfer": "DIFF"}
-    per_site = {"site-1": everyone, "site-2": other, "site-3": everyone}
+    differences = {"transfer": "DIFF"}
+    per_site = {"site-1": differences, "site-2": other, "site-3": differences}
     results = run(
         federation,
         tmp_path,

@@ -16,9 +16,9 @@ import pytest
 
 from deploy.monitoring.monitor import monitoring
 from deploy.ports import free_ports
-from tests.federation.federation import SERVER, Federation, write_project
-from tests.lacking import leave_out
-from tests.prometheus import EMPTY, GPU, Prometheus, unanswered
+from tests.federation.federation import SERVER, Federation, running, write_project
+from tests.prometheus import EMPTY, GPU, Prometheus, queries_without_result
+from tests.skipping import skip_or_fail_in_ci
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.federation, pytest.mark.extended]
@@ -29,7 +29,7 @@ INTERVAL = 1
 
 
 @dataclass(frozen=True)
-class Watched:
+class Monitored:
     """A federation that runs `hospital` during all tests, and a Prometheus that scrapes it."""
 
     federation: Federation
@@ -44,62 +44,56 @@ class Watched:
 def installed() -> None:
     """Require Prometheus."""
     if shutil.which("prometheus") is None:
-        leave_out("no prometheus on PATH (apt-get install prometheus)")
+        skip_or_fail_in_ci("no prometheus on PATH (apt-get install prometheus)")
 
 
 @pytest.fixture(scope="module")
 def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     """A running server and two sites."""
-    folder = tmp_path_factory.mktemp("watched")
-    made = Federation(write_project(folder, sites=2, name=f"watched-{os.getpid()}").parent)
-    try:
-        made.up()
-        yield made
-    finally:
-        made.down()
+    folder = tmp_path_factory.mktemp("monitored")
+    with running(folder, Federation, sites=2, name=f"monitored-{os.getpid()}") as federation:
+        yield federation
 
 
 @pytest.fixture(scope="module")
-def watched(federation: Federation) -> Iterator[Watched]:
+def monitored(federation: Federation) -> Iterator[Monitored]:
     """The federation while `hospital` is running."""
     port, grafana_port = free_ports(2)
     with monitoring(federation.runtime, federation.workspace.monitor, port, grafana_port, INTERVAL) as made:
-        long = ("--set", "rounds=1000", "--set", "local_epochs=2", "--detach")
-        submitted = federation.flarefleet("submit", "hospital", *long)
-        assert submitted.returncode == 0, submitted.stderr
-        yield Watched(federation, Prometheus.at(made.prometheus.command.url))
-        federation.flarefleet("abort", submitted.stdout.strip())
+        job_id = federation.submit("hospital", rounds=1000, local_epochs=2)
+        yield Monitored(federation, Prometheus.at(made.prometheus.command.url))
+        federation.flarefleet("abort", job_id)
 
 
-def test_every_query_returns_data_or_is_listed_as_empty(
-    watched: Watched,
-) -> None:
+def test_every_query_returns_data_or_is_listed_as_empty(monitored: Monitored) -> None:
     window = f"{10 * INTERVAL}s"
-    empty = unanswered(watched.prometheus, watched.project, ANSWER_SECONDS, EMPTY, window)
+    empty = queries_without_result(monitored.prometheus, monitored.project, ANSWER_SECONDS, EMPTY, window)
     assert not empty, "\n".join(f"{asked.by}: {asked.query}" for asked in empty)
 
 
-def test_no_metric_with_data_is_listed_as_empty(watched: Watched) -> None:
+def test_no_metric_with_data_is_listed_as_empty(monitored: Monitored) -> None:
     """A machine with GPUs has the GPU metrics."""
-    found = {metric for metric, reason in EMPTY.items() if reason != GPU and watched.prometheus.query(metric)}
+    found = {
+        metric for metric, reason in EMPTY.items() if reason != GPU and monitored.prometheus.query(metric)
+    }
     assert not found
 
 
-def test_all_parents_are_scraped_with_their_labels(watched: Watched) -> None:
-    assert watched.prometheus.up(watched.project) == {SERVER: "up", "site-1": "up", "site-2": "up"}
-    (memory,) = watched.prometheus.query('process_resident_memory_bytes{site="site-1"}')
-    assert (memory["metric"]["project"], memory["metric"]["role"]) == (watched.project, "client")
-    connected = watched.prometheus.query('nvflare_registered{role="server"} == 1')
+def test_all_parents_are_scraped_with_their_labels(monitored: Monitored) -> None:
+    assert monitored.prometheus.up(monitored.project) == {SERVER: "up", "site-1": "up", "site-2": "up"}
+    (memory,) = monitored.prometheus.query('process_resident_memory_bytes{site="site-1"}')
+    assert (memory["metric"]["project"], memory["metric"]["role"]) == (monitored.project, "client")
+    connected = monitored.prometheus.query('nvflare_registered{role="server"} == 1')
     assert {series["metric"]["site"] for series in connected} == {"site-1", "site-2"}
 
 
-def test_series_of_a_job_have_its_name_as_label(watched: Watched) -> None:
-    names = {series["metric"]["job"] for series in watched.prometheus.query("nvflare_job_round")}
+def test_series_of_a_job_have_its_name_as_label(monitored: Monitored) -> None:
+    names = {series["metric"]["job"] for series in monitored.prometheus.query("nvflare_job_round")}
     assert names == {"hospital"}
 
 
-def test_every_alert_is_evaluated_and_none_fires(watched: Watched) -> None:
-    rules = watched.prometheus.rules()
+def test_every_alert_is_evaluated_and_none_fires(monitored: Monitored) -> None:
+    rules = monitored.prometheus.rules()
     assert {rule["health"] for rule in rules} == {"ok"}
     assert len(rules) == 11
     assert not [rule["name"] for rule in rules if rule["state"] == "firing"]
@@ -135,7 +129,7 @@ def test_the_command_prints_its_url_and_stops_on_ctrl_c(federation: Federation) 
         urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=2)
 
 
-def test_a_port_in_use_is_reported_with_its_process(federation: Federation, watched: Watched) -> None:
+def test_a_port_in_use_is_reported_with_its_process(federation: Federation, monitored: Monitored) -> None:
     url = federation.site("site-1").telemetry_url or ""
     taken = url.rpartition(":")[2]
 

@@ -1,4 +1,4 @@
-"""The common interface on every runtime, and what is specific to the process runtime."""
+"""The common interface on every runtime, and the process runtime alone."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ import pytest
 from deploy.errors import Failed, InputError, MachineError
 from deploy.ports import free_ports
 from deploy.runtimes.protocol import SiteState
-from tests.federation.conftest import UNATTENDED
+from tests.federation.conftest import WITHOUT_RESTARTS
 from tests.federation.federation import ADMIN, SERVER, Federation
+from tests.processes import is_running
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.federation
@@ -66,7 +67,7 @@ def test_up_applies_a_new_port_of_the_server(federation: Federation) -> None:
     assert federation.runtime_name == "kubernetes" or kit["admin"]["port"] == port
 
 
-@pytest.mark.parametrize("shared_federation", UNATTENDED, indirect=True)
+@pytest.mark.parametrize("shared_federation", WITHOUT_RESTARTS, indirect=True)
 def test_a_killed_site_is_reported_with_its_exit_code(federation: Federation) -> None:
     federation.kill("site-1")
 
@@ -75,8 +76,8 @@ def test_a_killed_site_is_reported_with_its_exit_code(federation: Federation) ->
     assert federation.site("site-2").state is SiteState.READY
 
 
-@pytest.mark.parametrize("shared_federation", UNATTENDED, indirect=True)
-def test_up_starts_again_what_has_exited(federation: Federation) -> None:
+@pytest.mark.parametrize("shared_federation", WITHOUT_RESTARTS, indirect=True)
+def test_up_restarts_a_site_that_has_exited(federation: Federation) -> None:
     others = [federation.site(name).where for name in (SERVER, "site-2")]
     federation.kill("site-1")
     eventually(lambda: federation.site("site-1").state is SiteState.EXITED, what="site-1 has exited")
@@ -158,9 +159,7 @@ def test_a_used_port_is_rejected_with_its_process_before_anything_starts(
     assert federation.run_folder.processes() == []
 
 
-def test_down_stops_one_of_two_federations(
-    new_federation: Callable[..., Federation],
-) -> None:
+def test_down_stops_one_of_two_federations(new_federation: Callable[..., Federation]) -> None:
     first, second = new_federation("first"), new_federation("second")
     first.up()
     second.up()
@@ -193,7 +192,7 @@ def test_a_site_that_cannot_start_is_reported_with_its_reason_and_the_others_kee
     assert federation.status().is_ready
 
 
-def test_down_stops_what_a_killed_up_has_started(new_federation: Callable[..., Federation]) -> None:
+def test_down_stops_all_processes_of_a_killed_up(new_federation: Callable[..., Federation]) -> None:
     federation = new_federation(sites=2)
     command = subprocess.Popen(
         federation.command("up"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=federation.folder
@@ -234,7 +233,7 @@ def test_a_parent_exits_with_its_supervisor(new_federation: Callable[..., Federa
 
     federation.supervisor("site-1").kill()
 
-    eventually(lambda: not _is_running(parent), 5, "the parent has exited")
+    eventually(lambda: not is_running(parent), 5, "the parent has exited")
     eventually(lambda: federation.site("site-1").exit_code == 137, 5, "the exit code is recorded")
 
 
@@ -257,13 +256,10 @@ def test_an_interrupted_up_keeps_the_federation_running(new_federation: Callable
     eventually(lambda: federation.site(SERVER).state is SiteState.READY, what="the server keeps running")
 
 
-def test_job_processes_exit_with_their_parent(
-    new_federation: Callable[..., Federation],
-) -> None:
+def test_job_processes_exit_with_their_parent(new_federation: Callable[..., Federation]) -> None:
     federation = new_federation(sites=2)
     federation.up()
-    submitted = federation.flarefleet("submit", "hospital", "--detach", "--set", "rounds=1000")
-    assert submitted.returncode == 0, submitted.stderr
+    federation.submit("hospital", rounds=1000)
     names = (SERVER, "site-1", "site-2")
     eventually(
         lambda: all(_job_processes(federation, name) for name in names), 60, "the job is running everywhere"
@@ -277,7 +273,7 @@ def test_job_processes_exit_with_their_parent(
     parent.kill()
     supervisor.kill()
 
-    eventually(lambda: not any(map(_is_running, jobs)), 20, "no job process is left")
+    eventually(lambda: not any(map(is_running, jobs)), 20, "no job process is left")
 
 
 def _project_text(federation: Federation) -> str:
@@ -286,10 +282,3 @@ def _project_text(federation: Federation) -> str:
 
 def _job_processes(federation: Federation, name: str) -> list[psutil.Process]:
     return federation.parent(name).children(recursive=True)
-
-
-def _is_running(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False

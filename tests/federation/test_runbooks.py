@@ -11,14 +11,14 @@ from collections.abc import Iterator
 import pytest
 
 from tests.documented import Command, expected, run, runbook_commands
-from tests.federation.federation import ADMIN, SERVER, Federation, write_project
+from tests.federation.federation import ADMIN, SERVER, Federation, running
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.federation, pytest.mark.extended]
 
 OUTPUT = {
     "openssl x509 -in": r"notAfter=",
-    "s_client": r"subject=CN = flare-server[\s\S]*issuer=CN = ward-",
+    "s_client": r"subject=CN = flare-server[\s\S]*issuer=CN = runbooks-",
     "/readyz": r'"ready": ?true',
     "grep telemetry_dropped": r"nvflare_telemetry_dropped_total",
     "flarefleet status": r"site-1",
@@ -38,47 +38,37 @@ CASES = [pytest.param(command, id=str(command)) for command in COMMANDS if comma
 
 
 @pytest.fixture(scope="module")
-def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     """A server and a site; commands run in the folder of project.yml."""
     folder = tmp_path_factory.mktemp("runbooks")
-    made = Federation(write_project(folder, sites=1, name=f"ward-{os.getpid()}").parent)
-    try:
-        yield made
-    finally:
-        made.down()
+    with running(folder, Federation, sites=1, name=f"runbooks-{os.getpid()}") as federation:
+        yield federation
 
 
 @pytest.fixture
-def federation(ward: Federation) -> Federation:
+def federation(shared: Federation) -> Federation:
     """The running federation, whatever the last command did."""
-    ward.up()
-    return ward
-
-
-def probe(federation: Federation, rounds: int) -> str:
-    """Submit a probe and return its id."""
-    submitted = federation.flarefleet("submit", "probe", "--set", f"rounds={rounds}", "--detach")
-    assert submitted.returncode == 0, submitted.stderr
-    return submitted.stdout.strip()
+    shared.up()
+    return shared
 
 
 def wait_until(federation: Federation, job_id: str, status: str) -> None:
     """Wait until a job has this status."""
 
-    def is_so() -> bool:
+    def has_status() -> bool:
         listed = json.loads(federation.flarefleet("jobs", "--json").stdout)
         return any((job["id"], job["status"]) == (job_id, status) for job in listed)
 
-    eventually(is_so, 240, f"the job is {status}")
+    eventually(has_status, 240, f"the job is {status}")
 
 
 @pytest.fixture(scope="module")
-def ended(ward: Federation) -> tuple[str, str]:
+def ended(shared: Federation) -> tuple[str, str]:
     """The ids of two completed jobs: one to read, one to delete."""
-    ward.up()
-    kept, deleted = probe(ward, 1), probe(ward, 1)
+    shared.up()
+    kept, deleted = (shared.submit("probe", rounds=1) for _ in range(2))
     for job_id in (kept, deleted):
-        wait_until(ward, job_id, "FINISHED:COMPLETED")
+        wait_until(shared, job_id, "FINISHED:COMPLETED")
     return kept, deleted
 
 
@@ -86,12 +76,12 @@ def job_for(command: Command, federation: Federation, ended: tuple[str, str]) ->
     """Return the id of the job for a command."""
     if "abort" not in command.line:
         return ended[0]
-    job_id = probe(federation, 10_000)
+    job_id = federation.submit("probe", rounds=10_000)
     wait_until(federation, job_id, "RUNNING")
     return job_id
 
 
-def as_typed(command: Command, federation: Federation, job_id: str) -> str:
+def filled_in_line(command: Command, federation: Federation, job_id: str) -> str:
     """Return the line with its placeholders and ports replaced."""
     site = federation.site("site-1").telemetry_url or ""
     port = str(federation.project.server.fed_learn_port)
@@ -106,11 +96,13 @@ def as_typed(command: Command, federation: Federation, job_id: str) -> str:
 
 
 @pytest.mark.parametrize("command", CASES)
-def test_a_runbooks_command_works(federation: Federation, ended: tuple[str, str], command: Command) -> None:
+def test_a_command_of_a_runbook_works(
+    federation: Federation, ended: tuple[str, str], command: Command
+) -> None:
     job_id = job_for(command, federation, ended)
     shutil.rmtree(federation.folder / "results", ignore_errors=True)
 
-    answer = run(as_typed(command, federation, job_id), federation.folder)
+    answer = run(filled_in_line(command, federation, job_id), federation.folder)
 
     for pattern in expected(command.line, OUTPUT):
         assert re.search(pattern, answer), answer
@@ -123,7 +115,7 @@ def test_the_output_of_every_read_only_command_is_checked() -> None:
     assert [line for line in lines if not list(expected(line, OUTPUT))] == []
 
 
-def test_a_deleted_jobs_model_and_event_files_go_with_it(
+def test_the_model_and_the_event_files_of_a_deleted_job_are_deleted(
     federation: Federation, ended: tuple[str, str]
 ) -> None:
     kept, deleted = ended
@@ -131,10 +123,10 @@ def test_a_deleted_jobs_model_and_event_files_go_with_it(
     event_files, store = home / "analytics", home / "jobs-storage"
     assert list((event_files / deleted).rglob("events.out.tfevents.*"))
 
-    # On a terminal it asks for confirmation.
-    run(f"{as_typed(DELETE, federation, deleted)} --force", federation.folder)
+    # Without --force the command asks for confirmation.
+    run(f"{filled_in_line(DELETE, federation, deleted)} --force", federation.folder)
 
     assert {path.name for path in store.iterdir()} >= {kept}
     assert not (store / deleted).exists()
-    eventually(lambda: not (event_files / deleted).exists(), 120, "the event files go")
+    eventually(lambda: not (event_files / deleted).exists(), 120, "the event files are deleted")
     assert (event_files / kept).is_dir()

@@ -26,9 +26,9 @@ def simulate(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     temporary = tmp_path / "tmp"
     temporary.mkdir()
 
-    def start(*words: str, **environment: str) -> subprocess.Popen[str]:
+    def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [FLAREFLEET, "simulate", *words],
+            [FLAREFLEET, "simulate", *arguments],
             env=os.environ | {"TMPDIR": str(temporary)} | environment,
             cwd=tmp_path,
             stdout=subprocess.PIPE,
@@ -73,7 +73,7 @@ def test_a_job_without_torch_runs_without_torch_and_its_result_is_printed(
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
-def test_the_death_of_a_site_process_fails_the_simulation_and_no_process_is_left(
+def test_a_killed_site_process_fails_the_simulation_and_no_process_is_left(
     simulate: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
     job = simulate("probe", "--set", "rounds=500", "--set", "seconds=1")
@@ -104,14 +104,14 @@ def test_a_failed_job_is_reported_with_its_site_and_error_and_keeps_its_logs(
     stdout, stderr = job.communicate(timeout=180)
     assert job.returncode == 1
     assert stdout == ""
-    assert "ProbeFailure: site-2 was told to fail in round 1" in stderr
+    assert "ProbeFailure: site-2 failed on request in round 1" in stderr
     logs = re.search(r"Its logs: (\S+)", stderr)
     assert logs is not None
     assert (Path(logs[1]) / "site-2" / "log.txt").is_file()
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "message"),
+    ("arguments", "code", "message"),
     [
         (["fibonaci"], 2, "did you mean fibonacci"),
         (["fibonacci", "--set", "level=0"], 2, "level is int, at least 1, at most 20000"),
@@ -121,9 +121,9 @@ def test_a_failed_job_is_reported_with_its_site_and_error_and_keeps_its_logs(
     ],
 )  # fmt: skip
 def test_invalid_input_is_rejected_before_anything_starts(
-    simulate: Callable[..., subprocess.Popen[str]], words: list[str], code: int, message: str
+    simulate: Callable[..., subprocess.Popen[str]], arguments: list[str], code: int, message: str
 ) -> None:
-    job = simulate(*words)
+    job = simulate(*arguments)
     _, stderr = job.communicate(timeout=60)
     assert job.returncode == code
     assert message in stderr

@@ -58,11 +58,6 @@ def test_the_expiry_of_certificates_is_reported(federation: Federation) -> None:
     )
 
 
-def test_other_paths_are_not_found(federation: Federation) -> None:
-    assert federation.ask(SERVER, "/healthz") == (200, '{"healthy": true}\n')
-    assert federation.ask(SERVER, "/elsewhere")[0] == 404
-
-
 def test_a_starting_site_reports_what_it_waits_for(
     new_federation: Callable[..., Federation], start: Callable[..., Parent], tmp_path: Path
 ) -> None:
@@ -75,9 +70,7 @@ def test_a_starting_site_reports_what_it_waits_for(
     assert site.readiness()["starting"] is True
 
 
-def test_a_site_is_not_ready_if_its_server_does_not_answer(
-    new_federation: Callable[..., Federation],
-) -> None:
+def test_a_site_is_not_ready_if_its_server_does_not_answer(new_federation: Callable[..., Federation]) -> None:
     federation = new_federation()
     federation.up()
 

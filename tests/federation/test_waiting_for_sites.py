@@ -11,9 +11,9 @@ from nvflare.fuel.flare_api.api_spec import TargetType
 
 from deploy.errors import Failed
 from deploy.session import AdminKit, open_session
-from deploy.session.session import COMPLETED, NEVER_STARTED, SUBMITTED, AdminSession
+from deploy.session.session import COMPLETED, NEVER_STARTED, AdminSession
 from tests.federation import guarded_jobs
-from tests.federation.federation import ADMIN, Federation, write_project
+from tests.federation.federation import ADMIN, Federation, running
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
@@ -22,12 +22,8 @@ pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 @pytest.fixture(scope="module")
 def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     """A server and two sites."""
-    made = Federation(write_project(tmp_path_factory.mktemp("waiting"), sites=2).parent)
-    try:
-        made.up()
-        yield made
-    finally:
-        made.down()
+    with running(tmp_path_factory.mktemp("waiting"), Federation, sites=2) as federation:
+        yield federation
 
 
 @pytest.fixture
@@ -50,18 +46,7 @@ def test_a_job_that_needs_more_sites_than_exist_is_refused(session: AdminSession
     assert "submit it for fewer sites" in str(refused.value)
 
 
-def test_a_job_that_waits_for_sites_shows_its_reason(
-    federation: Federation, session: AdminSession, tmp_path: Path
-) -> None:
-    folder = guarded_jobs.for_more_sites(job(tmp_path), 5, wait_for_sites=86400)
-    job_id = session.submit(folder, uuid.uuid4().hex)
-    eventually(lambda: session.job(job_id).waits_for, 30, "the job shows what it waits for")
-    assert session.job(job_id).status == SUBMITTED
-    assert f"{job_id} is waiting to start: " in federation.flarefleet("jobs").stdout
-    session.abort(job_id)
-
-
-def test_a_job_fails_after_its_own_waiting_time(
+def test_a_job_fails_after_its_own_wait_limit(
     federation: Federation, session: AdminSession, tmp_path: Path
 ) -> None:
     folder = guarded_jobs.for_more_sites(job(tmp_path), 5, wait_for_sites=2)

@@ -108,7 +108,7 @@ def third_site(federation: Federation, workspace: Workspace) -> Iterator[Release
 
 
 @pytest.fixture
-def newcomer(federation: Federation, project: tuple[Project, Workspace]) -> Iterator[Release]:
+def new_site(federation: Federation, project: tuple[Project, Workspace]) -> Iterator[Release]:
     """A third site with a namespace and a key; the test installs it."""
     with third_site(federation, project[1]) as release:
         yield release

@@ -1,4 +1,4 @@
-"""Replace Prometheus' discovery of pods by files, for Debian's Prometheus, which is built without it.
+"""Replace Prometheus' discovery of pods by files, because Debian's Prometheus is built without it.
 
 The targets of `kubernetes_sd_configs` with role pod are written to files for `file_sd_configs`, with the
 labels that Prometheus documents. The rest of the configuration stays unchanged.

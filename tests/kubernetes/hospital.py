@@ -6,17 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from deploy.demo.measured import logged
 
+from deploy.demo.measurements import logged_values
 from fl_app.jobs.hospital.job import HospitalParameters
 from tests.federation.federation import Federation
 from tests.unit.hospital.averaging import average
-
-
-def parameter_options(parameters: HospitalParameters) -> list[str]:
-    """Return the options of `flarefleet submit` for these parameters."""
-    settings = [f"{name}={value}" for name, value in parameters.model_dump(exclude_none=True).items()]
-    return [word for one in settings for word in ("--set", one)]
 
 
 def assert_equals_local_training(
@@ -31,5 +25,5 @@ def assert_equals_local_training(
     for name, value in expected.weights.items():
         torch.testing.assert_close(stored[name], value, rtol=0, atol=1e-5)
     for index, site in enumerate(federation.project.sites):
-        own = logged(results / "tb_events", site.name, "accuracy_after_training", parameters.rounds)
+        own = logged_values(results / "tb_events", site.name, "accuracy_after_training", parameters.rounds)
         assert list(own) == pytest.approx(expected.own_accuracy[index])

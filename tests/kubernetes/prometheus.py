@@ -70,7 +70,7 @@ def api_server(cluster: Cluster) -> Iterator[str]:
             process.terminate()
 
 
-def by_the_operator(cluster: Cluster) -> tuple[str, dict[str, str]]:
+def generated_by_operator(cluster: Cluster) -> tuple[str, dict[str, str]]:
     """Return the configuration and the rule files that the operator generated."""
     secret = cluster.get("secret", "-n", NAMESPACE, "prometheus-prometheus")["data"]["prometheus.yaml.gz"]
     rules = cluster.get("configmaps", "-n", NAMESPACE, "-l", "prometheus-name=prometheus")["items"]

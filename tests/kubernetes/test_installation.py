@@ -13,21 +13,19 @@ from tests.kubernetes.conftest import Federation
 pytestmark = pytest.mark.kubernetes
 
 
-def test_helm_test_checks_the_server_and_its_certificate(
-    federation: Federation,
-) -> None:
+def test_helm_test_checks_the_server_and_its_certificate(federation: Federation) -> None:
     output = federation.server.test()
     assert "Succeeded" in output
     assert "certificate valid until" in output
 
 
-def test_the_commands_in_the_notes_of_an_installation_work(newcomer: Release) -> None:
-    output = [line.strip() for line in newcomer.install().splitlines()]
+def test_the_commands_in_the_notes_of_an_installation_work(new_site: Release) -> None:
+    output = [line.strip() for line in new_site.install().splitlines()]
     wait = next(line for line in output if " rollout status " in line)
-    prove = next(line for line in output if line.startswith("helm test "))
-    for program, *words in (shlex.split(wait), shlex.split(prove)):
-        newcomer.cluster.run(program, *words)
-    assert f"`helm uninstall` keeps the volume workspace-{newcomer.pod}." in output
+    test = next(line for line in output if line.startswith("helm test "))
+    for program, *words in (shlex.split(wait), shlex.split(test)):
+        new_site.cluster.run(program, *words)
+    assert f"`helm uninstall` keeps the volume workspace-{new_site.pod}." in output
 
 
 def test_helm_test_checks_that_a_site_is_registered(federation: Federation) -> None:

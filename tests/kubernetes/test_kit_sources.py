@@ -18,27 +18,27 @@ from tests.kubernetes.cluster import Release
 pytestmark = pytest.mark.kubernetes
 
 
-def test_a_kit_in_existing_config_maps(newcomer: Release) -> None:
+def test_a_site_starts_with_a_kit_in_existing_config_maps(new_site: Release) -> None:
     for folder in ("startup", "local"):
-        newcomer.cluster.kubectl(
-            *("create", "configmap", "-n", newcomer.namespace, f"own-{folder}"),
-            f"--from-file={newcomer.folder / 'kit' / folder}",
+        new_site.cluster.kubectl(
+            *("create", "configmap", "-n", new_site.namespace, f"own-{folder}"),
+            f"--from-file={new_site.folder / 'kit' / folder}",
         )
-    newcomer.install(
+    new_site.install(
         "--set", "kit.source=configMap,kit.configMap.startup=own-startup,kit.configMap.local=own-local"
     )
-    newcomer.wait_until_ready()
-    assert "Succeeded" in newcomer.test()
+    new_site.wait_until_ready()
+    assert "Succeeded" in new_site.test()
 
 
 @pytest.fixture
 def image_on_a_node(
-    newcomer: Release, project: tuple[Project, Workspace], engine: docker.DockerClient
+    new_site: Release, project: tuple[Project, Workspace], engine: docker.DockerClient
 ) -> Iterator[tuple[str, str]]:
     """Build the site's image with its kit, and copy it to one node."""
-    name = site_image(project[0], newcomer.name)
-    build_site(project[0], newcomer.name, kit_layer(project[1].kit(newcomer.name), source_date_epoch()))
-    node = newcomer.cluster.workers[0]
+    name = site_image(project[0], new_site.name)
+    build_site(project[0], new_site.name, kit_layer(project[1].kit(new_site.name), source_date_epoch()))
+    node = new_site.cluster.workers[0]
     saved = subprocess.Popen(["docker", "save", name], stdout=subprocess.PIPE)
     load = ["docker", "exec", "-i", node, "ctr", "-n", "k8s.io", "images", "import", "-"]
     subprocess.run(load, stdin=saved.stdout, check=True, capture_output=True)
@@ -47,17 +47,17 @@ def image_on_a_node(
     engine.images.remove(name)
 
 
-def test_a_kit_in_the_sites_image(newcomer: Release, image_on_a_node: tuple[str, str]) -> None:
+def test_a_site_starts_with_the_kit_in_its_image(new_site: Release, image_on_a_node: tuple[str, str]) -> None:
     name, node = image_on_a_node
     repository, _, tag = name.rpartition(":")
     registry, _, repository = repository.partition("/")
-    newcomer.install(
+    new_site.install(
         *("--set", f"kit.source=image,image.registry={registry}"),
         *("--set", f"image.repository={repository},image.tag={tag}"),
         *("--set", f"nodeSelector.kubernetes\\.io/hostname={node}"),
     )
-    newcomer.wait_until_ready()
-    pod = newcomer.cluster.get("pod", "-n", newcomer.namespace, newcomer.pod)
+    new_site.wait_until_ready()
+    pod = new_site.cluster.get("pod", "-n", new_site.namespace, new_site.pod)
     assert not [volume for volume in pod["spec"]["volumes"] if "configMap" in volume]
-    assert newcomer.exec("ls", "/etc/flare/kit/startup").split()
-    assert "Succeeded" in newcomer.test()
+    assert new_site.exec("ls", "/etc/flare/kit/startup").split()
+    assert "Succeeded" in new_site.test()

@@ -93,9 +93,7 @@ def test_a_rollback_repairs_an_upgrade_to_a_missing_image(federation: Federation
     assert "Succeeded" in site.test()
 
 
-def test_an_uninstall_keeps_only_the_volume_which_a_reinstall_uses(
-    federation: Federation,
-) -> None:
+def test_an_uninstall_keeps_only_the_volume_which_a_reinstall_uses(federation: Federation) -> None:
     site, cluster = federation.site_2, federation.cluster
     site.exec("touch", "/var/lib/flare/kept")
     site.uninstall()
@@ -112,12 +110,12 @@ def test_an_uninstall_keeps_only_the_volume_which_a_reinstall_uses(
     assert "Succeeded" in site.test()
 
 
-def test_the_volume_is_deleted_with_the_release_if_configured(newcomer: Release) -> None:
-    newcomer.install("--set", "persistence.whenDeleted=Delete")
-    newcomer.wait_until_ready()
-    newcomer.uninstall()
+def test_the_volume_is_deleted_with_the_release_if_configured(new_site: Release) -> None:
+    new_site.install("--set", "persistence.whenDeleted=Delete")
+    new_site.wait_until_ready()
+    new_site.uninstall()
     eventually(
-        lambda: not newcomer.cluster.get("pvc", "-n", newcomer.namespace)["items"],
+        lambda: not new_site.cluster.get("pvc", "-n", new_site.namespace)["items"],
         30,
         "the volume is deleted",
         tolerating=[CommandFailedError],
@@ -147,75 +145,75 @@ def test_the_pods_of_a_drained_node_move_and_become_ready(federation: Federation
         cluster.kubectl("uncordon", node)
 
 
-def test_a_disruption_budget_of_zero_blocks_a_drain(newcomer: Release) -> None:
-    cluster = newcomer.cluster
-    newcomer.install("--set", "podDisruptionBudget.maxUnavailable=0")
-    newcomer.wait_until_ready()
-    node, before = newcomer.node, newcomer.pod_uid
-    one = f"--pod-selector=app.kubernetes.io/instance={newcomer.name}"
+def test_a_disruption_budget_of_zero_blocks_a_drain(new_site: Release) -> None:
+    cluster = new_site.cluster
+    new_site.install("--set", "podDisruptionBudget.maxUnavailable=0")
+    new_site.wait_until_ready()
+    node, before = new_site.node, new_site.pod_uid
+    one = f"--pod-selector=app.kubernetes.io/instance={new_site.name}"
     try:
         with pytest.raises(CommandFailedError, match="would violate the pod's disruption budget"):
             cluster.kubectl("drain", node, one, "--delete-emptydir-data", "--timeout=10s")
     finally:
         cluster.kubectl("uncordon", node)
-    assert newcomer.pod_uid == before
+    assert new_site.pod_uid == before
 
 
-def test_the_key_of_another_site_is_rejected(newcomer: Release, federation: Federation) -> None:
+def test_the_key_of_another_site_is_rejected(new_site: Release, federation: Federation) -> None:
     secret = yaml.safe_load((federation.site_1.folder / "key-secret.yaml").read_text())
     secret["metadata"]["name"] = "site-3-key"
-    newcomer.cluster.kubectl("delete", "secret", "-n", newcomer.namespace, "site-3-key")
+    new_site.cluster.kubectl("delete", "secret", "-n", new_site.namespace, "site-3-key")
     file = federation.site_1.folder.parent.parent / "wrong-key.json"
     file.write_text(json.dumps(secret))
-    newcomer.cluster.kubectl("apply", "-n", newcomer.namespace, "-f", str(file))
-    newcomer.install()
-    code, message = newcomer.exit_reason()
+    new_site.cluster.kubectl("apply", "-n", new_site.namespace, "-f", str(file))
+    new_site.install()
+    code, message = new_site.exit_reason()
     assert code == 13
     assert "key" in message
 
 
 def test_an_upgrade_to_another_nvflare_is_rejected_and_a_rollback_repairs_it(
-    newcomer: Release, tmp_path: Path
+    new_site: Release, tmp_path: Path
 ) -> None:
-    newcomer.install()
-    newcomer.wait_until_ready()
-    values = yaml.safe_load((newcomer.folder / "values.yaml").read_text())
+    new_site.install()
+    new_site.wait_until_ready()
+    values = yaml.safe_load((new_site.folder / "values.yaml").read_text())
     facts = json.loads(values["kit"]["files"]["local"]["flarefleet.json"]) | {"nvflare": "2.8.0"}
-    newcomer.upgrade("--values", str(with_file_in_the_kit(tmp_path, "flarefleet.json", json.dumps(facts))))
+    new_site.upgrade("--values", str(with_file_in_the_kit(tmp_path, "flarefleet.json", json.dumps(facts))))
 
     def rejected() -> str | None:  # the previous pod exits, too
-        code, message = newcomer.exit_reason()
+        code, message = new_site.exit_reason()
         return message if code == 12 else None
 
     message = eventually(rejected, 180, "the upgrade is rejected", pause=0.5, tolerating=[CommandFailedError])
     assert "2.8.0" in message
     assert "2.9.0" in message
 
-    newcomer.rollback()
+    new_site.rollback()
 
-    newcomer.wait_until_ready()
+    new_site.wait_until_ready()
 
 
 def test_an_expired_certificate_is_reported_with_its_date(
-    newcomer: Release, project: tuple[Project, Workspace], tmp_path: Path
+    new_site: Release, project: tuple[Project, Workspace], tmp_path: Path
 ) -> None:
     certificate = tmp_path / "client.crt"
-    certificate.write_bytes((project[1].kit(newcomer.name) / "startup" / "client.crt").read_bytes())
+    certificate.write_bytes((project[1].kit(new_site.name) / "startup" / "client.crt").read_bytes())
     reissue(project[1], certificate, begin_days=-30, end_days=-2)
     own = tmp_path / "own.yaml"
     own.write_text(yaml.safe_dump({"kit": {"files": {"startup": {"client.crt": certificate.read_text()}}}}))
-    newcomer.install("--values", str(own))
-    code, message = newcomer.exit_reason()
+    new_site.install("--values", str(own))
+    code, message = new_site.exit_reason()
     assert code == 14
     assert f"expired on {datetime.now(timezone.utc) - timedelta(days=2):%Y-%m-%d}" in message
     assert "flarefleet provision --renew" in message
 
 
-def test_a_full_volume_is_reported(newcomer: Release) -> None:
-    newcomer.install("--set", "persistence.storageClassName=tiny,persistence.size=32Mi")
-    newcomer.wait_until_ready()
-    newcomer.exec("dd", "if=/dev/zero", "of=/var/lib/flare/filling", "bs=1M", "count=40", "status=none")
-    newcomer.cluster.kubectl("delete", "pod", "-n", newcomer.namespace, newcomer.pod)
-    code, message = newcomer.exit_reason()
+def test_a_full_volume_is_reported(new_site: Release) -> None:
+    new_site.install("--set", "persistence.storageClassName=tiny,persistence.size=32Mi")
+    new_site.wait_until_ready()
+    new_site.exec("dd", "if=/dev/zero", "of=/var/lib/flare/filling", "bs=1M", "count=40", "status=none")
+    new_site.cluster.kubectl("delete", "pod", "-n", new_site.namespace, new_site.pod)
+    code, message = new_site.exit_reason()
     assert code == 16
     assert "free" in message

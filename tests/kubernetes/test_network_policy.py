@@ -38,7 +38,7 @@ def reaches(cluster: Cluster, namespace: str, pod: str, host: str, port: int) ->
 
 
 @pytest.fixture(scope="module")
-def outsiders(federation: Federation, project: tuple[Project, Workspace]) -> Iterator[Cluster]:
+def other_pods(federation: Federation, project: tuple[Project, Workspace]) -> Iterator[Cluster]:
     """Run a pod in the namespace of monitoring, and one in a namespace without a role."""
     cluster = federation.cluster
     existing = {one["metadata"]["name"] for one in cluster.get("namespaces")["items"]}
@@ -49,19 +49,19 @@ def outsiders(federation: Federation, project: tuple[Project, Workspace]) -> Ite
     sleeping = {"spec": {"terminationGracePeriodSeconds": 0}}
     for name in ("monitoring", "elsewhere"):
         cluster.kubectl(
-            *("run", "-n", name, "outsider", f"--image={image}", "--image-pull-policy=Never", "--command"),
+            *("run", "-n", name, "client", f"--image={image}", "--image-pull-policy=Never", "--command"),
             *(f"--overrides={json.dumps(sleeping)}", "--", "sleep", "infinity"),
         )
     for name in ("monitoring", "elsewhere"):
-        cluster.kubectl("wait", "-n", name, "pod/outsider", "--for=condition=Ready", "--timeout=60s")
+        cluster.kubectl("wait", "-n", name, "pod/client", "--for=condition=Ready", "--timeout=60s")
     yield cluster
     for name in ("monitoring", "elsewhere"):
-        cluster.kubectl("delete", "pod", "-n", name, "outsider", "--wait=false")
+        cluster.kubectl("delete", "pod", "-n", name, "client", "--wait=false")
     cluster.remove_namespaces(*created) if created else None
 
 
 @pytest.mark.parametrize(
-    ("host", "port", "may"),
+    ("host", "port", "is_allowed"),
     [
         (SERVER, 8002, True),
         ("flare-server-headless.fed-server.svc", 9464, False),
@@ -70,17 +70,17 @@ def outsiders(federation: Federation, project: tuple[Project, Workspace]) -> Ite
     ],
 )
 def test_a_site_reaches_only_the_servers_federation_port(
-    federation: Federation, host: str, port: int, may: bool
+    federation: Federation, host: str, port: int, is_allowed: bool
 ) -> None:
-    assert reaches(federation.cluster, "fed-site-1", "site-1-0", host, port) is may
+    assert reaches(federation.cluster, "fed-site-1", "site-1-0", host, port) is is_allowed
 
 
 def test_a_site_does_not_reach_the_kubernetes_api(federation: Federation) -> None:
     assert not reaches(federation.cluster, "fed-site-1", "site-1-0", "kubernetes.default.svc", 443)
 
 
-def test_a_site_reaches_no_other_pod(federation: Federation, outsiders: Cluster) -> None:
-    address = outsiders.get("pod", "-n", "elsewhere", "outsider")["status"]["podIP"]
+def test_a_site_reaches_no_other_pod(federation: Federation, other_pods: Cluster) -> None:
+    address = other_pods.get("pod", "-n", "elsewhere", "client")["status"]["podIP"]
     for port in (80, 443, 8002):
         assert not reaches(federation.cluster, "fed-site-1", "site-1-0", address, port)
 
@@ -91,7 +91,7 @@ def test_the_server_reaches_no_site(federation: Federation) -> None:
 
 
 @pytest.mark.parametrize(
-    ("namespace", "host", "port", "may"),
+    ("namespace", "host", "port", "is_allowed"),
     [
         ("monitoring", SITE_1, 9464, True),
         ("monitoring", "flare-server-headless.fed-server.svc", 9464, True),
@@ -102,6 +102,6 @@ def test_the_server_reaches_no_site(federation: Federation) -> None:
     ],
 )
 def test_other_pods_reach_only_the_allowed_ports(
-    outsiders: Cluster, namespace: str, host: str, port: int, may: bool
+    other_pods: Cluster, namespace: str, host: str, port: int, is_allowed: bool
 ) -> None:
-    assert reaches(outsiders, namespace, "outsider", host, port) is may
+    assert reaches(other_pods, namespace, "client", host, port) is is_allowed

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.kubernetes
 CLAIM = {
     "apiVersion": "v1",
     "kind": "PersistentVolumeClaim",
-    "metadata": {"name": "village-data"},
+    "metadata": {"name": "site-3-data"},
     "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
 }
 
@@ -37,7 +37,7 @@ def site(
         kubectl("create", "priorityclass", priority, "--value=1234", "--preemption-policy=Never")
         try:
             release.install(
-                *("--set", "datasets.training.claim=village-data"),
+                *("--set", "datasets.training.claim=site-3-data"),
                 *("--set", f"gpus=1,runtimeClassName=nvidia,priorityClassName={priority}"),
             )
             release.wait_until_ready()
@@ -52,7 +52,7 @@ def test_a_dataset_is_mounted_read_only(site: Release) -> None:
         site.exec("touch", "/data/training/x")
 
 
-def test_a_site_gets_a_gpu(site: Release) -> None:
+def test_a_site_has_a_gpu(site: Release) -> None:
     assert site.python("import os; print(os.environ['NVIDIA_VISIBLE_DEVICES'])").strip() == "0"
 
 

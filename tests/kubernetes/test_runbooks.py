@@ -58,7 +58,7 @@ UNSCHEDULABLE = {
 
 
 @pytest.fixture(scope="module")
-def waiting_pod(federation: Federation) -> Iterator[None]:
+def pending_pod(federation: Federation) -> Iterator[None]:
     """Run a job pod of site-1 that stays pending."""
     cluster, where = federation.cluster, ("-n", federation.site_1.namespace)
     cluster.kubectl(
@@ -89,17 +89,17 @@ def restarted(federation: Federation) -> None:
 
 
 @pytest.fixture
-def enlargeable(newcomer: Release) -> Iterator[Release]:
+def expandable_site(new_site: Release) -> Iterator[Release]:
     """Install a site whose StorageClass allows volume expansion."""
 
     def allow(expansion: bool) -> None:
         patch = json.dumps({"allowVolumeExpansion": expansion})
-        newcomer.cluster.kubectl("patch", "storageclass", "local", "-p", patch)
+        new_site.cluster.kubectl("patch", "storageclass", "local", "-p", patch)
 
     allow(True)
-    newcomer.install("--set", "persistence.storageClassName=local")
-    newcomer.wait_until_ready()
-    yield newcomer
+    new_site.install("--set", "persistence.storageClassName=local")
+    new_site.wait_until_ready()
+    yield new_site
     allow(False)
 
 
@@ -112,14 +112,14 @@ def folder(federation: Federation, tmp_path: Path) -> Path:
 
 
 def site_of(command: Command, request: pytest.FixtureRequest, federation: Federation) -> Release:
-    """Return the release that a command is about, and prepare what the command needs."""
+    """Return the release of a command, and create the objects that the command needs."""
     if "patch pvc" in command.line:
-        found: Release = request.getfixturevalue("enlargeable")
+        found: Release = request.getfixturevalue("expandable_site")
         return found
     if "--previous" in command.line:
         request.getfixturevalue("restarted")
     if command.page == "JobPodPending":
-        request.getfixturevalue("waiting_pod")
+        request.getfixturevalue("pending_pod")
     return federation.server if "flare-server" in command.line else federation.site_1
 
 
@@ -133,21 +133,21 @@ def test_a_command_of_a_runbook_works(
     job_id = str(uuid.uuid4())
     if "JOB-ID" in command.line:
         site.exec("mkdir", f"/var/lib/flare/{job_id}")
-    # The server's telemetry stands in for a tracker.
+    # The server's telemetry replaces a tracker.
     line = command.filled_in(
         {"NAMESPACE": site.namespace, "SITE": site.name, "JOB-ID": job_id, "MLFLOW": "127.0.0.1"}
     ).replace(":5000/health", ":9464/healthz")
 
-    answer = run(line, folder)
+    output = run(line, folder)
 
     for pattern in expected(command.line, EXPECTED):
-        assert re.search(pattern, answer, re.MULTILINE), answer
+        assert re.search(pattern, output, re.MULTILINE), output
     if "JOB-ID" in command.line:
         assert job_id not in site.exec("ls", "/var/lib/flare")
 
 
 @pytest.fixture
-def village(
+def absent_site(
     cluster: Cluster, federation: Federation, project: tuple[Project, Workspace]
 ) -> Iterator[Release]:
     """Return the release of site-3, which is not installed. Delete its namespace afterwards."""
@@ -156,27 +156,27 @@ def village(
     cluster.remove_namespaces(release.namespace, release.name)
 
 
-def of_the_guide(release: Release) -> list[str]:
+def commands_of_the_guide(release: Release) -> list[str]:
     """Return the commands of the hospital's guide for that site."""
     lines = [one.line for one in commands_in(ROOT / "docs" / "hospital.md")]
     return [re.sub(r"\bhospital-1\b", release.name, line) for line in lines if "hospital-1" in line]
 
 
-def of_its_own_page(release: Release) -> list[str]:
+def commands_of_install_md(release: Release) -> list[str]:
     """Return the commands of INSTALL.md in its release folder."""
     return [one.line for one in commands_in(release.folder / "INSTALL.md")]
 
 
-@pytest.mark.parametrize("page", [of_the_guide, of_its_own_page])
+@pytest.mark.parametrize("page", [commands_of_the_guide, commands_of_install_md])
 def test_the_documented_commands_install_a_site(
-    village: Release, page: Callable[[Release], list[str]], tmp_path: Path
+    absent_site: Release, page: Callable[[Release], list[str]], tmp_path: Path
 ) -> None:
-    shutil.copytree(village.folder, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(absent_site.folder, tmp_path, dirs_exist_ok=True)
     (tmp_path / "helm").symlink_to(CHECKOUT / "helm")
     (tmp_path / "own.yaml").touch()
-    lines = page(village)
+    lines = page(absent_site)
 
-    answers = {line: run(line, tmp_path) for line in lines}
+    outputs = {line: run(line, tmp_path) for line in lines}
 
-    (proof,) = (answer for line, answer in answers.items() if line.startswith("helm test"))
-    assert "Succeeded" in proof
+    (test_output,) = (output for line, output in outputs.items() if line.startswith("helm test"))
+    assert "Succeeded" in test_output

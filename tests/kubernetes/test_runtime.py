@@ -1,4 +1,4 @@
-"""What is specific to the Kubernetes runtime, and its error messages."""
+"""The Kubernetes runtime: restarts, drained nodes, kept volumes, and error messages."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from deploy.errors import Failed, InputError
 from deploy.project import Image
 from deploy.runtimes.protocol import SiteState
 from fl_app.jobs.hospital.job import HospitalParameters
-from tests.federation.federation import ADMIN, SERVER, Federation, write_project
+from tests.federation.federation import ADMIN, SERVER, Federation, set_options, write_project
 from tests.kubernetes.cluster import Cluster
-from tests.kubernetes.hospital import assert_equals_local_training, parameter_options
+from tests.kubernetes.hospital import assert_equals_local_training
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.kubernetes
@@ -26,146 +26,149 @@ PARAMETERS = HospitalParameters(rounds=2, local_epochs=1, hidden=7, seed=5)
 
 
 @pytest.fixture(scope="module")
-def clinics(cluster_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+def federation(cluster_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     """Start a server and three sites."""
     folder = tmp_path_factory.mktemp("clinics")
-    made = Federation(
+    federation = Federation(
         write_project(folder, sites=3, name=f"clinics-{os.getpid()}", image=cluster_image, port=8002).parent,
         "kubernetes",
     )
     try:
-        up = made.flarefleet("up", "--runtime", "kubernetes")
+        up = federation.flarefleet("up", "--runtime", "kubernetes")
         assert up.returncode == 0, up.stderr
-        yield made
+        yield federation
     finally:
-        made.remove()
+        federation.remove()
 
 
 def test_each_participant_has_a_namespace_that_enforces_pod_security_restricted(
-    clinics: Federation, cluster: Cluster
+    federation: Federation, cluster: Cluster
 ) -> None:
     enforcing = cluster.get("namespaces", "-l", "pod-security.kubernetes.io/enforce=restricted")["items"]
     names = {one["metadata"]["name"] for one in enforcing}
-    used = {site.where.split()[-1].partition("/")[0] for site in clinics.status().sites}
+    used = {site.where.split()[-1].partition("/")[0] for site in federation.status().sites}
     assert len(used) == 4
     assert used <= names
 
 
-def test_hospital_in_processes_equals_local_training(clinics: Federation, tmp_path: Path) -> None:
-    submitted = clinics.flarefleet("submit", "hospital", *parameter_options(PARAMETERS))
+def test_hospital_in_processes_equals_local_training(federation: Federation, tmp_path: Path) -> None:
+    submitted = federation.flarefleet(
+        "submit", "hospital", *set_options(PARAMETERS.model_dump(exclude_none=True))
+    )
     assert submitted.returncode == 0, submitted.stderr
     assert "round 2/2" in submitted.stderr
-    assert_equals_local_training(clinics, submitted.stdout.strip(), PARAMETERS, tmp_path / "results")
+    assert_equals_local_training(federation, submitted.stdout.strip(), PARAMETERS, tmp_path / "results")
 
 
-def test_nvflares_console_reaches_the_server_through_the_cluster(clinics: Federation) -> None:
+def test_nvflares_console_reaches_the_server_through_the_cluster(federation: Federation) -> None:
     console = subprocess.run(
-        clinics.command("console"),
+        federation.command("console"),
         input=f"{ADMIN}\ncheck_status server\nbye\n",
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
-        cwd=clinics.folder,
+        cwd=federation.folder,
     )
     assert console.returncode == 0, console.stderr
     for site in ("site-1", "site-2", "site-3"):
         assert re.search(rf"\|\s*{site}\s*\|", console.stdout), console.stdout
 
 
-def test_kubernetes_restarts_a_killed_site(clinics: Federation, cluster: Cluster) -> None:
-    namespace, _, pod = clinics.site("site-1").where.split()[-1].partition("/")
+def test_kubernetes_restarts_a_killed_site(federation: Federation, cluster: Cluster) -> None:
+    namespace, _, pod = federation.site("site-1").where.split()[-1].partition("/")
 
     def restarts() -> int:
         return cluster.get("pod", "-n", namespace, pod)["status"]["containerStatuses"][0]["restartCount"]
 
     before = restarts()
-    clinics.kill("site-1")
+    federation.kill("site-1")
     eventually(lambda: restarts() > before, what="Kubernetes restarts it")
-    eventually(lambda: clinics.site("site-1").state is SiteState.READY, 90, "it is ready again")
+    eventually(lambda: federation.site("site-1").state is SiteState.READY, 90, "it is ready again")
 
 
-def test_following_logs_ends_when_the_pod_exits(clinics: Federation) -> None:
+def test_following_logs_ends_when_the_pod_exits(federation: Federation) -> None:
     with subprocess.Popen(
-        clinics.command("logs", "site-2", "--follow"), cwd=clinics.folder, stdout=subprocess.PIPE, text=True
+        federation.command("logs", "site-2", "--follow"),
+        cwd=federation.folder,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as following:
         assert following.stdout is not None
         try:
             assert any("Successfully registered client:site-2" in line for line in following.stdout)
-            clinics.kill("site-2")
+            federation.kill("site-2")
             following.stdout.read()
             assert following.wait(60) == 0
         finally:
             following.kill()
-    clinics.up()
+    federation.up()
 
 
 def test_the_federation_is_ready_on_other_nodes_after_a_drain_during_a_job(
-    clinics: Federation, cluster: Cluster
+    federation: Federation, cluster: Cluster
 ) -> None:
     """NVFlare still reports the job as RUNNING, although it is lost with the server."""
-    submitted = clinics.flarefleet("submit", "probe", "--detach", "--set", "rounds=100", "--set", "seconds=1")
-    assert submitted.returncode == 0, submitted.stderr
-    job_id = submitted.stdout.strip()
+    job_id = federation.submit("probe", rounds=100, seconds=1)
 
     def status() -> str:
-        listed = json.loads(clinics.flarefleet("jobs", "--json").stdout)
+        listed = json.loads(federation.flarefleet("jobs", "--json").stdout)
         return next(job["status"] for job in listed if job["id"] == job_id)
 
     eventually(lambda: status() == "RUNNING", 60, "the job is running")
-    namespace, _, pod = clinics.site(SERVER).where.split()[-1].partition("/")
+    namespace, _, pod = federation.site(SERVER).where.split()[-1].partition("/")
     node = cluster.get("pod", "-n", namespace, pod)["spec"]["nodeName"]
     drain = ("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=120s")
     try:
         cluster.kubectl(*drain)
-        assert clinics.up().is_ready
+        assert federation.up().is_ready
         moved = cluster.get("pod", "-n", namespace, pod)["spec"]["nodeName"]
     finally:
         cluster.kubectl("uncordon", node)
     assert moved != node
     assert status() == "RUNNING"
-    again = clinics.flarefleet("submit", "probe")
+    again = federation.flarefleet("submit", "probe")
     assert again.returncode == 0, again.stderr
 
 
-def test_down_keeps_the_volumes_for_the_next_up(clinics: Federation, cluster: Cluster) -> None:
-    listed = clinics.flarefleet("jobs", "--json").stdout
+def test_down_keeps_the_volumes_for_the_next_up(federation: Federation, cluster: Cluster) -> None:
+    listed = federation.flarefleet("jobs", "--json").stdout
     assert json.loads(listed)
-    clinics.down()
-    assert {site.state for site in clinics.status().sites} == {SiteState.STOPPED}
-    left = cluster.get("all,secrets,networkpolicies", "-n", f"{clinics.project.name}-site-1")["items"]
+    federation.down()
+    assert {site.state for site in federation.status().sites} == {SiteState.STOPPED}
+    left = cluster.get("all,secrets,networkpolicies", "-n", f"{federation.project.name}-site-1")["items"]
     assert left == []
     with pytest.raises(Failed, match="not running"):
-        clinics.runtime.admin_kit(ADMIN)
+        federation.runtime.admin_kit(ADMIN)
 
-    clinics.up()
+    federation.up()
 
-    assert [job["id"] for job in json.loads(clinics.flarefleet("jobs", "--json").stdout)] == [
+    assert [job["id"] for job in json.loads(federation.flarefleet("jobs", "--json").stdout)] == [
         job["id"] for job in json.loads(listed)
     ]
 
 
 def test_another_federation_of_the_same_name_is_rejected(
-    clinics: Federation, tmp_path: Path, cluster_image: Image
+    federation: Federation, tmp_path: Path, cluster_image: Image
 ) -> None:
-    project = write_project(tmp_path, sites=2, name=clinics.project.name, image=cluster_image)
+    project = write_project(tmp_path, sites=2, name=federation.project.name, image=cluster_image)
     other = Federation(project.parent, "kubernetes")
     with pytest.raises(InputError, match="belongs to another federation called"):
         other.up()
     other.down()
-    assert clinics.status().is_ready
+    assert federation.status().is_ready
 
 
 def test_a_site_that_was_removed_from_project_yml_is_uninstalled_and_its_volume_kept(
-    clinics: Federation, cluster: Cluster, cluster_image: Image
+    federation: Federation, cluster: Cluster, cluster_image: Image
 ) -> None:
-    namespace = f"{clinics.project.name}-site-3"
-    write_project(clinics.folder, sites=2, name=clinics.project.name, image=cluster_image, port=8002)
-    for verb in ("provision", "up"):
-        done = clinics.flarefleet(verb)
+    namespace = f"{federation.project.name}-site-3"
+    write_project(federation.folder, sites=2, name=federation.project.name, image=cluster_image, port=8002)
+    for command in ("provision", "up"):
+        done = federation.flarefleet(command)
         assert done.returncode == 0, done.stderr
 
-    assert [site.name for site in clinics.status().sites] == [SERVER, "site-1", "site-2"]
+    assert [site.name for site in federation.status().sites] == [SERVER, "site-1", "site-2"]
     assert cluster.get("all,secrets", "-n", namespace)["items"] == []
     assert len(cluster.get("pvc", "-n", namespace)["items"]) == 1
     cluster.kubectl("delete", "namespace", namespace, "--wait=false")

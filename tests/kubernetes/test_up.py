@@ -111,7 +111,7 @@ def test_sites_reach_a_server_with_a_public_name_by_its_service_and_two_share_a_
         assert done.returncode == 0, done.stderr
 
 
-def test_a_missing_image_fails_up_at_once_with_a_remedy(trials: dict[str, Trial]) -> None:
+def test_a_missing_image_fails_up_immediately_with_a_remedy(trials: dict[str, Trial]) -> None:
     trial = trials["image"]
 
     assert re.search(r"invalid/nowhere/runtime:1-cpu cannot be pulled.*images push", trial.failure)
@@ -163,7 +163,7 @@ def test_an_unknown_context_is_rejected_before_anything_starts(cluster_image: Im
         federation.up()
 
 
-def test_a_cluster_that_does_not_answer_is_reported_at_once(
+def test_a_cluster_that_does_not_answer_is_reported_immediately(
     cluster: Cluster, cluster_image: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kubeconfig = re.sub(r"https://127.0.0.1:\d+", "https://127.0.0.1:9", cluster.kubeconfig.read_text())

@@ -1,15 +1,15 @@
-"""A child process ends with its parent, even if the parent is killed."""
+"""A child process exits with its parent, even if the parent is killed."""
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import textwrap
-import time
 
 import psutil
+
+from tests.processes import is_running
+from tests.waiting import eventually
 
 CHILD = textwrap.dedent("""
     import sys, time
@@ -29,33 +29,27 @@ PARENT = textwrap.dedent(f"""
 """)
 
 
-def exits_within(pid: int, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-            return True
-        time.sleep(0.05)
-    return False
-
-
 def test_a_job_process_exits_when_its_parent_is_killed() -> None:
     parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True)
-    child = int(parent.stdout.readline())
-    assert psutil.pid_exists(child)
+    child = psutil.Process(int(parent.stdout.readline()))
     parent.kill()
     parent.communicate()
     try:
-        assert exits_within(child, 10)
+        eventually(lambda: not is_running(child), 10, "the job process has exited")
     finally:
-        if psutil.pid_exists(child):
-            os.kill(child, signal.SIGKILL)
+        if is_running(child):
+            child.kill()
 
 
-def test_a_job_process_without_a_parent_exits_at_once() -> None:
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
+def test_a_job_process_without_a_parent_exits_immediately() -> None:
+    parent = subprocess.Popen([sys.executable, "-c", ""])
+    parent.wait()
     done = subprocess.run(
-        [sys.executable, "-c", CHILD, str(gone.pid)], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", CHILD, str(parent.pid)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
     )
     assert done.returncode == 9
     assert done.stdout == ""

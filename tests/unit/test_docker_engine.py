@@ -14,7 +14,7 @@ from docker import from_env
 from deploy.docker_engine import connect, docker_environment
 from deploy.errors import MachineError
 from deploy.images.buildkit import find_builder
-from tests.unit.images.test_building import a_build, install_docker
+from tests.unit.images.test_building import build_of, install_docker
 
 CONTEXT, ADDRESS = "hospital", "unix:///run/hospital/docker.sock"
 
@@ -57,7 +57,7 @@ def test_images_are_built_with_the_engine_of_the_current_context(
 ) -> None:
     install_docker(tmp_path, monkeypatch, "28.2.2", 'echo "$DOCKER_HOST,$DOCKER_CONTEXT" > engine', buildx=0)
     monkeypatch.chdir(tmp_path)
-    find_builder().run(a_build(tmp_path))
+    find_builder().run(build_of(tmp_path))
     assert (tmp_path / "engine").read_text() == f",{CONTEXT}\n"
 
 

@@ -20,7 +20,7 @@ def test_the_new_content_replaces_the_old_with_its_mode(tmp_path: Path) -> None:
     assert file.stat().st_mode & 0o777 == PRIVATE_FILE
 
 
-def test_a_write_that_fails_keeps_the_old_content_and_leaves_nothing_beside(
+def test_a_failed_write_keeps_the_old_content_and_leaves_no_other_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "state.json"

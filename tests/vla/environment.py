@@ -22,16 +22,16 @@ _REQUIREMENTS = _HERE / "requirements.txt"
 _OPERATORS = _HERE / "torchvision_ops.py"
 
 
-def is_made() -> bool:
+def is_installed() -> bool:
     """Return whether the environment exists with the current requirements."""
-    made = ENVIRONMENT / "made-from.txt"
-    return made.is_file() and made.read_text() == _made_from()
+    installed = ENVIRONMENT / "made-from.txt"
+    return installed.is_file() and installed.read_text() == _requirements()
 
 
-def make() -> Path:
+def install() -> Path:
     """Create the environment if it is missing or outdated, under a lock, and return its folder."""
     with FileLock(ROOT / ".venv-vla.lock"):
-        if not is_made():
+        if not is_installed():
             venv.create(ENVIRONMENT, with_pip=True, clear=True)
             _pip("-r", str(_TORCH))
             _pip("--no-deps", "-r", str(_REQUIREMENTS))
@@ -41,11 +41,11 @@ def make() -> Path:
             )
             (packages / "_torchvision_ops.py").write_text(_OPERATORS.read_text())
             (packages / "_torchvision_ops.pth").write_text("import _torchvision_ops\n")
-            (ENVIRONMENT / "made-from.txt").write_text(_made_from())
+            (ENVIRONMENT / "made-from.txt").write_text(_requirements())
     return ENVIRONMENT
 
 
-def _made_from() -> str:
+def _requirements() -> str:
     return "".join(file.read_text() for file in (_TORCH, _REQUIREMENTS, _OPERATORS))
 
 
@@ -55,5 +55,5 @@ def _pip(*arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    print(make())
+    print(install())
     sys.exit(0)

@@ -12,14 +12,14 @@ pytest.importorskip("huggingface_hub", reason="runs in .venv-vla: make vla")
 import huggingface_hub.constants
 
 from fl_app.jobs.fedprox_vla.hub import TOKEN, HubError, HubRepository
-from tests.vla.hub_stand_in import HubStandIn
+from tests.vla.fake_hub import FakeHub
 
 GOOD = "hf_good"
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubStandIn]:
-    stand_in = HubStandIn(GOOD)
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    stand_in = FakeHub(GOOD)
     _point_to(stand_in.url, monkeypatch)
     yield stand_in
     stand_in.close()
@@ -35,7 +35,7 @@ def _point_to(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_a_missing_repository_is_created_as_private(hub: HubStandIn, tmp_path: Path) -> None:
+def test_a_missing_repository_is_created_as_private(hub: FakeHub, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.safetensors").write_bytes(b"\x00\x01" * 500)
     repository = HubRepository("lab/arm", token=GOOD)
@@ -48,21 +48,21 @@ def test_a_missing_repository_is_created_as_private(hub: HubStandIn, tmp_path: P
     assert where.startswith(hub.url)
 
 
-def test_an_existing_repository_is_used(hub: HubStandIn) -> None:
+def test_an_existing_repository_is_used(hub: FakeHub) -> None:
     HubRepository("lab/arm", token=GOOD).prepare()
     HubRepository("lab/arm", token=GOOD).prepare()
 
     assert list(hub.repositories) == ["lab/arm"]
 
 
-def test_an_invalid_token_is_rejected_before_the_repository_is_created(hub: HubStandIn) -> None:
+def test_an_invalid_token_is_rejected_before_the_repository_is_created(hub: FakeHub) -> None:
     with pytest.raises(HubError, match=r"did not accept the token of HF_TOKEN: .*"):
         HubRepository("lab/arm", token="hf_bad").prepare()
 
     assert not hub.repositories
 
 
-def test_a_token_without_write_access_is_reported(hub: HubStandIn) -> None:
+def test_a_token_without_write_access_is_reported(hub: FakeHub) -> None:
     hub.may_write = False
 
     with pytest.raises(HubError, match=r"did not create the repository lab/arm: .*right to write there"):
@@ -77,7 +77,7 @@ def test_a_missing_token_is_reported_with_the_remedy(monkeypatch: pytest.MonkeyP
 
 
 def test_an_unreachable_hub_is_reported_with_its_url(monkeypatch: pytest.MonkeyPatch) -> None:
-    stand_in = HubStandIn(GOOD)
+    stand_in = FakeHub(GOOD)
     stand_in.close()
     _point_to(stand_in.url, monkeypatch)
 
@@ -85,7 +85,7 @@ def test_an_unreachable_hub_is_reported_with_its_url(monkeypatch: pytest.MonkeyP
         HubRepository("lab/arm", token=GOOD).prepare()
 
 
-def test_no_message_contains_the_token(hub: HubStandIn) -> None:
+def test_no_message_contains_the_token(hub: FakeHub) -> None:
     with pytest.raises(HubError) as error:
         HubRepository("lab/arm", token="hf_secret").prepare()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 from fl_app.jobs.training import LocalResult, Round, Site, SiteTraining, Weights
@@ -24,10 +23,6 @@ class DigitSite(SiteTraining):
     patience: int
     tolerance: float
 
-    def __post_init__(self) -> None:
-        """Initialise NVFlare's Executor."""
-        super().__init__()
-
     def begin(self, site: Site) -> None:
         """Load the images and build the model."""
         import torch
@@ -47,40 +42,25 @@ class DigitSite(SiteTraining):
         Logged by round: `train_loss`, `train_seconds`, `converged` (0 or 1), `learning_rate`, and
         `own_accuracy`, the accuracy of the received global model on this site's images.
         """
-        from fl_app.jobs.fedadagrad.learning import measure, train
-        from fl_app.jobs.fedadagrad.metadata import REPORT, TrainingReport
-        from fl_app.jobs.fedadagrad.schedule import has_plateaued
+        from fl_app.jobs.fedadagrad.local_training import train_locally
+        from fl_app.jobs.fedadagrad.metadata import REPORT
+        from fl_app.jobs.shared.examples import mixed_seed
 
-        learning_rate = float(round.meta[LEARNING_RATE])
         self._model.load_state_dict(weights)
-        own_accuracy = measure(self._model, self._images).accuracy
-        started = time.perf_counter()
-        losses = train(
+        report, metrics = train_locally(
             self._model,
             self._images,
-            epochs=self.local_epochs,
-            learning_rate=learning_rate,
-            batch_size=self.batch_size,
-            seed=(self.seed, self._index, round.number),
+            self,
+            learning_rate=float(round.meta[LEARNING_RATE]),
+            seed=mixed_seed(self.seed, self._index, round.number),
+            earlier_losses=self._losses,
         )
-        self._losses += losses
-        report = TrainingReport(
-            seconds=time.perf_counter() - started,
-            losses=tuple(losses),
-            converged=has_plateaued(self._losses, self.patience, self.tolerance),
-            examples=len(self._images),
-        )
-        for tag, value in (
-            ("train_loss", losses[-1]),
-            ("train_seconds", report.seconds),
-            ("converged", float(report.converged)),
-            (LEARNING_RATE, learning_rate),
-            ("own_accuracy", own_accuracy),
-        ):
+        self._losses += report.losses
+        for tag, value in metrics.items():
             self.log(tag, value, step=round.number)
         return LocalResult(
             {name: value.detach().clone() for name, value in self._model.state_dict().items()},
-            examples=len(self._images),
-            metrics={"own_accuracy": own_accuracy},
+            examples=report.examples,
+            metrics={"own_accuracy": metrics["own_accuracy"]},
             meta={REPORT: report.to_wire()},
         )

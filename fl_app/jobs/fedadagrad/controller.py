@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from nvflare.app_common.abstract.fl_model import FLModel
 
-from fl_app.guard import Finding, report
+from fl_app.guard import Finding, fail
 from fl_app.jobs.fedadagrad import schedule
 from fl_app.jobs.fedadagrad.client import LEARNING_RATE
 from fl_app.jobs.fedadagrad.metadata import REPORT, BadReport, TrainingReport
@@ -96,12 +96,10 @@ class DigitController(ServerEvaluation, ResultHook, FedAdagrad):
         return EvaluationJournal(Path(self.get_run_dir()), DigitClassifier(self.hidden, self.seed), test)
 
     def _end_job(self, site: str, error: BadReport) -> None:
-        """End the job through the guard, and through NVFlare's panic if the job has no guard."""
         finding = Finding(
             what=f"bad metadata: {error}",
             remedy=f"Check that {site} runs this version of the job's code.",
             site=site,
             round=self.current_round,
         )
-        report(self.fl_ctx, finding)
-        self.panic(finding.line)
+        fail(self, self.fl_ctx, finding)

@@ -7,34 +7,22 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fl_app.jobs.shared.examples import Examples
 from fl_app.jobs.shared.sklearn_datasets import load_digits
 
 TEST_SHARE = 0.2
 """Share of the images in the test set, on which the server evaluates; no site trains on them."""
-FEWEST_IMAGES = 10
+MIN_IMAGES = 10
 """Smallest number of images of a site."""
 
 
 @dataclass(frozen=True)
-class Images:
-    """Images of one site or of the test set, one per row."""
-
-    pixels: NDArray[np.float32]
-    """8 x 8 shades of grey, 0 to 1."""
-    labels: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-
-@dataclass(frozen=True)
 class Digits:
-    """All images of the federation, by site."""
+    """All images of the federation: 8 x 8 shades of grey, 0 to 1."""
 
-    sites: tuple[Images, ...]
-    test: Images
+    sites: tuple[Examples, ...]
+    test: Examples
 
 
 @lru_cache(maxsize=4)
@@ -42,15 +30,15 @@ def divide(sites: int, seed: int) -> Digits:
     """Divide the images at random into parts of equal size; the result depends on the arguments alone.
 
     Raises:
-        ValueError: fewer than 2 sites, or so many that one would have fewer than FEWEST_IMAGES.
+        ValueError: fewer than 2 sites, or so many that one would have fewer than MIN_IMAGES.
         ModuleNotFoundError: scikit-learn, which contains the images, is not installed.
     """
     shades, labels = load_digits()
     pixels = (shades / 16).astype(np.float32)
     rows = np.random.default_rng(seed).permutation(len(labels))
     test, kept = np.split(rows, [math.ceil(TEST_SHARE * len(rows))])
-    most = len(kept) // FEWEST_IMAGES
+    most = len(kept) // MIN_IMAGES
     if not 2 <= sites <= most:
         raise ValueError(f"{sites} sites: the digits can be divided over 2 to {most}")
-    parts = [Images(pixels[part], labels[part]) for part in np.array_split(kept, sites)]
-    return Digits(tuple(parts), Images(pixels[test], labels[test]))
+    parts = [Examples(pixels[part], labels[part]) for part in np.array_split(kept, sites)]
+    return Digits(tuple(parts), Examples(pixels[test], labels[test]))

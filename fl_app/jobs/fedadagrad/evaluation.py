@@ -9,10 +9,9 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor
 
-from fl_app.jobs.fedadagrad.digits import Images
-from fl_app.jobs.fedadagrad.learning import measure
 from fl_app.jobs.fedadagrad.metadata import TrainingReport
-from fl_app.jobs.shared.classifier import DigitClassifier
+from fl_app.jobs.shared.classifier import DigitClassifier, evaluate_classifier
+from fl_app.jobs.shared.examples import Examples
 from fl_app.jobs.shared.journal import Evaluation, Journal, parameter_norm
 
 REPORTS = "training_history.json"
@@ -26,24 +25,24 @@ class DigitEvaluation(Evaluation, frozen=True):
 
 
 class EvaluationJournal(Journal):
-    """Evaluates the global model at the server and keeps the results.
+    """Evaluate the global model at the server and keep the results.
 
     Args:
         folder: the job's run folder.
-        model: evaluates; each evaluation replaces its weights.
+        model: model for evaluations; each evaluation replaces its weights.
         test: the images to evaluate on.
     """
 
-    def __init__(self, folder: Path, model: DigitClassifier, test: Images) -> None:
+    def __init__(self, folder: Path, model: DigitClassifier, test: Examples) -> None:
         super().__init__(folder)
         self._model = model
         self._test = test
         self._reports: list[dict[str, Any]] = []
 
     def evaluate(self, rounds_done: int, weights: Mapping[str, Tensor]) -> DigitEvaluation:
-        """Evaluate the weights on the test images; keep them as the best model if they are."""
+        """Evaluate the weights on the test images; keep them if they are the best."""
         self._model.load_state_dict(dict(weights))
-        metrics = measure(self._model, self._test)
+        metrics = evaluate_classifier(self._model, self._test)
         evaluation = DigitEvaluation(
             round=rounds_done,
             accuracy=metrics.accuracy,

@@ -52,7 +52,7 @@ PARAMETERS = DigitParameters
 
 
 def recipe(parameters: DigitParameters, sites: Sequence[str]) -> Recipe:
-    """Make the recipe for these sites, whatever their names; their order decides who has which images.
+    """Make the recipe for these sites; their order decides which site has which images.
 
     Raises:
         ValueError: the images cannot be divided over this number of sites.

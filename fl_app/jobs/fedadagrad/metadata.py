@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, Valida
 
 REPORT = "training_report"
 """Key of the report in a result's metadata."""
-MOST_LOSSES = 1000
+MAX_LOSSES = 1000
 
 Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
@@ -29,7 +29,7 @@ class TrainingReport(BaseModel):
     """Version of this format"""
     seconds: Annotated[Finite, Field(ge=0)]
     """Duration of the training"""
-    losses: Annotated[tuple[Finite, ...], Field(min_length=1, max_length=MOST_LOSSES)]
+    losses: Annotated[tuple[Finite, ...], Field(min_length=1, max_length=MAX_LOSSES)]
     """Mean loss of each epoch of the round"""
     converged: StrictBool
     """Whether the losses of all rounds have reached a plateau"""

@@ -34,10 +34,6 @@ class RobotSite(SiteTraining):
     device: Literal["auto", "cpu", "cuda"]
     seed: int
 
-    def __post_init__(self) -> None:
-        """Initialise NVFlare's Executor."""
-        super().__init__()
-
     def begin(self, site: Site) -> None:
         """Open or generate the recordings, and build the policy."""
         import torch
@@ -88,10 +84,12 @@ class RobotSite(SiteTraining):
         """Train one round; return the loss of each step, and the number of steps that the scaler skipped."""
         import torch
 
+        from fl_app.jobs.shared.examples import mixed_seed
+
         step = self._new_step()
         losses: list[float] = []
         skipped = 0
-        torch.manual_seed(self._mixed(round, 0))  # seeds the policy's own noise
+        torch.manual_seed(mixed_seed(self.seed, self._index, round, 0))  # seeds the policy's own noise
         for epoch in range(self.local_epochs):
             for batch in self._pipeline.batches(self.batch_size, (self.seed, self._index, round, epoch)):
                 rate = step.optimizer.param_groups[0]["lr"]
@@ -130,8 +128,3 @@ class RobotSite(SiteTraining):
                 optimizer, self._steps, eta_min=self.learning_rate * LAST_RATE
             ),
         )
-
-    def _mixed(self, *numbers: int) -> int:
-        import numpy as np
-
-        return int(np.random.SeedSequence((self.seed, self._index, *numbers)).generate_state(1)[0])

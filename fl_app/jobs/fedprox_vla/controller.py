@@ -53,7 +53,7 @@ class EvaluatedFedProx(ServerEvaluation, FedAvg):
         self._hub: HubRepository | None = None
 
     def run(self) -> None:
-        """Check the hub first, if the policy is to be published; then train."""
+        """Check the hub first, if the job publishes the policy; then train."""
         if self.hub_repository:
             try:
                 self._hub = HubRepository(self.hub_repository)

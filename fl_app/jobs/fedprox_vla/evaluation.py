@@ -37,7 +37,7 @@ class PolicyEvaluation(Evaluation, frozen=True):
 
 @dataclass
 class PolicyEvaluator:
-    """Evaluates policies with one model and one set of recordings, and keeps the best.
+    """Evaluate policies with one model and one set of recordings, and keep the best.
 
     Args:
         pipeline: each evaluation replaces the weights of its policy.
@@ -52,7 +52,7 @@ class PolicyEvaluator:
     seed: int
 
     def evaluate(self, rounds_done: int, weights: Mapping[str, Tensor]) -> PolicyEvaluation:
-        """Evaluate the policy with these weights; keep it as the best one if it is."""
+        """Evaluate the policy with these weights; keep it if it is the best."""
         self.pipeline.policy.load_state_dict(dict(weights))
         self.pipeline.policy.eval()
         error, loss = self._measure()

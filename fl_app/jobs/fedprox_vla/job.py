@@ -61,10 +61,10 @@ PARAMETERS = VlaParameters
 
 
 def recipe(parameters: VlaParameters, sites: Sequence[str]) -> Recipe:
-    """Make the recipe for these sites, whatever their names.
+    """Make the recipe for these sites.
 
     Raises:
-        ValueError: a published policy without real recordings.
+        ValueError: a policy from a hub or folder is combined with synthetic recordings.
     """
     from nvflare.recipe.utils import add_experiment_tracking
 

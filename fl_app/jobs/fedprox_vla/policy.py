@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from fl_app.contract import ENV_WORKSPACE
 from fl_app.jobs.fedprox_vla.backbone import IMAGE_SIZE, make_backbone
 from fl_app.jobs.fedprox_vla.recordings import ACTION, CAMERA, JOINTS, STATE
+from fl_app.jobs.shared.examples import mixed_seed
 
 if TYPE_CHECKING:
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
@@ -125,12 +125,7 @@ class _Offline:
 
 @dataclass
 class PolicyPipeline:
-    """A policy, its recordings, and the processors between them.
-
-    Args:
-        policy: see `build_policy`.
-        recordings: see `recordings.open_recordings`.
-    """
+    """A policy, its recordings, and the processors between them."""
 
     policy: SmolVLAPolicy
     recordings: LeRobotDataset
@@ -147,7 +142,7 @@ class PolicyPipeline:
         """Return preprocessed batches, shuffled by `seed`; in order if `seed` is None."""
         order = torch.Generator()
         if seed is not None:
-            order.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
+            order.manual_seed(mixed_seed(*seed))
         loader = torch.utils.data.DataLoader(
             self.recordings, batch_size=size, shuffle=seed is not None, generator=order, num_workers=0
         )

@@ -29,16 +29,16 @@ class StepResult:
 
 @dataclass
 class FedProxStep:
-    """Trains a model batch by batch.
+    """Train a model batch by batch.
 
     Args:
-        model: trained in place.
-        optimizer: of the model's trainable parameters.
+        model: model that is trained in place.
+        optimizer: optimizer of the model's trainable parameters.
         anchor: the global model's parameters; see `anchor_of`.
         mu: strength of the proximal term; 0 is FedAvg, bit for bit.
         max_norm: largest Euclidean norm of the gradients; larger ones are scaled down to it.
-        precision: precision of forward and loss; all else is computed in the parameters' own.
-        scheduler: steps after each step of the optimizer, and not when a step is skipped.
+        precision: precision of forward and loss; other computations use that of the parameters.
+        scheduler: learning rate schedule; steps after each step of the optimizer that is not skipped.
     """
 
     model: nn.Module

@@ -26,7 +26,7 @@ class InvalidAnswer(ValueError):  # noqa: N818 - an outcome that users read
 
 
 class FibonacciController(ModelController):
-    """Sends the levels in FLModel.meta, one task per site, so that no site sees another's level.
+    """Send the levels in FLModel.meta, one task per site, so that no site sees another's level.
 
     The result is RESULT_FILE in the job's run folder.
 
@@ -84,9 +84,9 @@ def read_sums(sites: Iterable[str], answers: Mapping[str, Any]) -> dict[str, int
     Raises:
         InvalidAnswer: a site did not answer, or its answer is not an integer.
     """
-    silent = [site for site in sites if site not in answers]
-    if silent:
-        raise InvalidAnswer(f"no answer from {', '.join(silent)}; see the log: flarefleet logs {silent[0]}")
+    missing = [site for site in sites if site not in answers]
+    if missing:
+        raise InvalidAnswer(f"no answer from {', '.join(missing)}; see the log: flarefleet logs {missing[0]}")
     sums = {}
     for site in sites:
         try:

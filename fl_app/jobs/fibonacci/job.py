@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from fl_app.jobs.fibonacci.numbers import HIGHEST_LEVEL
+from fl_app.jobs.fibonacci.numbers import MAX_LEVEL
 from fl_app.jobs.parameters import JobParameters, require_sites
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 DESCRIPTION = "Smoke test: each site gets a number and returns a sum (no model, no data, no torch)"
 WARM_UP = ("fl_app.jobs.fibonacci.controller", "nvflare.recipe.spec")
 
-Level = Annotated[int, Field(ge=1, le=HIGHEST_LEVEL)]
+Level = Annotated[int, Field(ge=1, le=MAX_LEVEL)]
 
 
 class FibonacciParameters(JobParameters):

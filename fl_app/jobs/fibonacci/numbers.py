@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
-HIGHEST_LEVEL = 20_000
+MAX_LEVEL = 20_000
 """Its sum has 4,180 digits; Python converts integers of up to 4,300 digits to text."""
-WIDEST_ROW = 12
+MAX_ROW = 12
 """Numbers in the last row of a pyramid; a longer row would not fit a line of the log."""
 
 _INT64 = range(-(2**63), 2**63)
-_MOST_DIGITS = 4300
+_MAX_DIGITS = 4300
 
 
 def sequence(level: int) -> list[int]:
@@ -22,8 +22,8 @@ def sequence(level: int) -> list[int]:
 
 
 def pyramid(numbers: Sequence[int]) -> str:
-    """Draw the sequence as a pyramid of at most WIDEST_ROW rows, each one number longer than the last."""
-    rows = [" ".join(map(str, numbers[:width])) for width in range(1, min(len(numbers), WIDEST_ROW) + 1)]
+    """Draw the sequence as a pyramid of at most MAX_ROW rows, each one number longer than the last."""
+    rows = [" ".join(map(str, numbers[:width])) for width in range(1, min(len(numbers), MAX_ROW) + 1)]
     return "\n".join(row.center(len(rows[-1])).rstrip() for row in rows)
 
 
@@ -43,6 +43,6 @@ def from_wire(value: Any) -> int:
     """
     if type(value) is int:
         return value
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS:
         return int(value)
     raise ValueError(f"{str(value)[:40]!r} is neither an integer nor decimal text")

@@ -12,7 +12,7 @@ from nvflare.apis.signal import Signal
 from nvflare.app_common.abstract.fl_model import FLModel
 from nvflare.app_common.utils.fl_model_utils import FLModelUtils
 
-from fl_app.jobs.fibonacci.numbers import HIGHEST_LEVEL, pyramid, sequence, to_wire
+from fl_app.jobs.fibonacci.numbers import MAX_LEVEL, pyramid, sequence, to_wire
 
 TASK = "fibonacci"
 LEVEL, SUM = "fibonacci_level", "fibonacci_sum"
@@ -34,8 +34,8 @@ class FibonacciSite(Executor):
             return make_reply(ReturnCode.TASK_UNKNOWN)
         received = FLModelUtils.from_shareable(shareable)
         level = (received.meta or {}).get(LEVEL)
-        if type(level) is not int or not 1 <= level <= HIGHEST_LEVEL:
-            self.log_error(fl_ctx, f"meta[{LEVEL!r}] must be an integer from 1 to {HIGHEST_LEVEL}: {level!r}")
+        if type(level) is not int or not 1 <= level <= MAX_LEVEL:
+            self.log_error(fl_ctx, f"meta[{LEVEL!r}] must be an integer from 1 to {MAX_LEVEL}: {level!r}")
             return make_reply(ReturnCode.BAD_TASK_DATA)
         numbers = sequence(level)
         total = sum(numbers)

@@ -25,14 +25,14 @@ class FlowerDigitsParameters(DigitParameters):
     """The parameters of fedadagrad, with fewer rounds: Flower starts a process for each message."""
 
     rounds: int = Field(6, ge=1, le=1000)
-    """Number of rounds."""
+    """Number of rounds"""
 
 
 PARAMETERS = FlowerDigitsParameters
 
 
 def recipe(parameters: FlowerDigitsParameters, sites: Sequence[str]) -> Recipe:
-    """Build the job for these sites; they receive their images in the alphabetical order of their names.
+    """Make the recipe for these sites; their alphabetical order decides which site has which images.
 
     Raises:
         ValueError: the number of sites is invalid, or an unsupported Flower is installed.

@@ -24,10 +24,6 @@ class Hospital(SiteTraining):
     mu: float = 0.0
     """Strength of FedProx's proximal term; 0 for none."""
 
-    def __post_init__(self) -> None:
-        """Initialise NVFlare's Executor."""
-        super().__init__()
-
     def begin(self, site: Site) -> None:
         """Load the patients and build the model."""
         import torch

@@ -8,26 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fl_app.jobs.shared.examples import Examples
 from fl_app.jobs.shared.sklearn_datasets import load_breast_cancer
 
 MALIGNANT, BENIGN = 0, 1
 FEATURES = 30
 TEST_SHARE = 0.25
 """Share of the patients in the test set: no hospital trains on them."""
-FEWEST_PATIENTS = 5
+MIN_PATIENTS = 5
 """Smallest number of patients of a hospital."""
 
 
 @dataclass(frozen=True)
-class Patients:
-    """Patients (or images) of one hospital or of the test set, one per row."""
-
-    features: NDArray[np.float32]
-    """Standardised over the patients of all hospitals."""
-    labels: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.labels)
+class Patients(Examples):
+    """Patients (or images), with features that are standardised over the patients of all hospitals."""
 
     @property
     def malignant(self) -> int:
@@ -59,11 +53,11 @@ def divide(hospitals: int, seed: int) -> Cohort:
     hospital has similar patients.
 
     Raises:
-        ValueError: fewer than 2 hospitals, or so many that one would have fewer than FEWEST_PATIENTS.
+        ValueError: fewer than 2 hospitals, or so many that one would have fewer than MIN_PATIENTS.
     """
     features, labels = load_breast_cancer()
     kept, test = _split_off_test_set(labels, np.random.default_rng(seed))
-    most = len(kept) // FEWEST_PATIENTS
+    most = len(kept) // MIN_PATIENTS
     if not 2 <= hospitals <= most:
         raise ValueError(f"{hospitals} hospitals: the data set can be divided over 2 to {most}")
     in_order = kept[np.argsort(_first_component(features[kept]), kind="stable")]

@@ -11,7 +11,7 @@ from fl_app.jobs.hospital.data import TEST_SHARE, Cohort, Patients, pooled_momen
 from fl_app.jobs.shared.sklearn_datasets import DIGIT_CLASSES, load_digits
 
 CLASSES_PER_SITE = 5
-FEWEST_IMAGES = 5
+MIN_IMAGES = 5
 """Smallest number of images of a site."""
 
 
@@ -22,10 +22,10 @@ def divide_digits(sites: int, seed: int) -> Cohort:
     The sites that have a class share its images equally. Together the sites have all classes.
 
     Raises:
-        ValueError: fewer than 2 sites, or so many that one would have fewer than FEWEST_IMAGES.
+        ValueError: fewer than 2 sites, or so many that one would have fewer than MIN_IMAGES.
     """
     pixels, labels = load_digits()
-    most = len(labels) // (4 * FEWEST_IMAGES)
+    most = len(labels) // (4 * MIN_IMAGES)
     if not 2 <= sites <= most:
         raise ValueError(f"{sites} sites: the digits can be divided over 2 to {most}")
     random = np.random.default_rng(seed)
@@ -40,8 +40,8 @@ def divide_digits(sites: int, seed: int) -> Cohort:
             parts[owner].append(share)
     rows_of = [np.sort(np.concatenate(part)) for part in parts]
     fewest = min(map(len, rows_of))
-    if fewest < FEWEST_IMAGES:
-        raise ValueError(f"{sites} sites: one would have {fewest} digits; the minimum is {FEWEST_IMAGES}")
+    if fewest < MIN_IMAGES:
+        raise ValueError(f"{sites} sites: one would have {fewest} digits; the minimum is {MIN_IMAGES}")
     mean, deviation = pooled_moments([pixels[rows] for rows in rows_of])
     deviation = np.where(deviation > 1e-3, deviation, 1.0)  # a pixel that is always white carries no signal
 

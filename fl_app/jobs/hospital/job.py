@@ -70,7 +70,7 @@ PARAMETERS = HospitalParameters
 
 
 def recipe(parameters: HospitalParameters, sites: Sequence[str]) -> Recipe:
-    """Make the recipe for these sites, whatever their names; their order decides who has which patients.
+    """Make the recipe for these sites; their order decides which site has which patients.
 
     Raises:
         ValueError: the patients cannot be divided over this number of sites.

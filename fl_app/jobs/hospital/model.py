@@ -7,12 +7,7 @@ from fl_app.jobs.shared.classifier import Classifier, DigitClassifier
 
 
 class TumourClassifier(Classifier):
-    """A classifier of malignant and benign tumours.
-
-    Args:
-        hidden: size of the hidden layer.
-        seed: seed of the first weights.
-    """
+    """A classifier of malignant and benign tumours."""
 
     def __init__(self, hidden: int, seed: int) -> None:
         super().__init__(FEATURES, 2, hidden, seed)

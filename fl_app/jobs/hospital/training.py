@@ -41,8 +41,7 @@ def train(model: nn.Module, patients: Patients, training: Training, seed: tuple[
     mixed = np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> np.uint64(1)
     return train_classifier(
         model,
-        patients.features,
-        patients.labels,
+        patients,
         epochs=training.epochs,
         learning_rate=training.learning_rate,
         batch_size=training.batch_size,
@@ -53,7 +52,7 @@ def train(model: nn.Module, patients: Patients, training: Training, seed: tuple[
 
 def measure(model: nn.Module, patients: Patients) -> TumourMetrics:
     """Evaluate the model on patients without changing it."""
-    metrics = evaluate_classifier(model, patients.features, patients.labels)
+    metrics = evaluate_classifier(model, patients)
     predicted, labels = metrics.predictions, patients.labels
     return TumourMetrics(
         **vars(metrics),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fl_app.jobs.user_code import check_syntax, import_file, user_code_error
 
-MOST_NUMBERS = 1_000_000
+MAX_NUMBERS = 1_000_000
 """Largest initial model: it travels as text in the job's configuration."""
 
 _FLOAT32 = np.finfo(np.float32).max
@@ -31,8 +31,8 @@ def initial_model(given: list[Any] | str) -> NDArray[np.float64]:
     array = _load(given) if isinstance(given, str) else _as_array(given)
     if array.ndim == 0 or array.size == 0:
         raise ValueError("the initial model is empty: give at least one number, such as [0, 0, 0]")
-    if array.size > MOST_NUMBERS:
-        raise ValueError(f"the initial model has {array.size} numbers; the maximum is {MOST_NUMBERS}")
+    if array.size > MAX_NUMBERS:
+        raise ValueError(f"the initial model has {array.size} numbers; the maximum is {MAX_NUMBERS}")
     if not np.all(np.abs(array) <= _FLOAT32):
         raise ValueError("the initial model has a number that is not finite as a 32-bit float")
     return array

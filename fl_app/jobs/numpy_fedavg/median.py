@@ -14,7 +14,7 @@ class IncompatibleResults(ValueError):  # noqa: N818 - an outcome that users rea
 
 
 class MedianAggregator(ModelAggregator):
-    """Takes the median of every number over the sites, which a minority of broken sites cannot move far.
+    """Take the median of every number over the sites: a minority of broken sites has little effect on it.
 
     All sites count equally, whatever their number of examples. The median of two sites is their mean.
     """

@@ -1,1 +1,1 @@
-"""A job without training: it checks whether a federation can run jobs, and how fast."""
+"""The job `probe`."""

@@ -1,4 +1,4 @@
-"""The job `probe`: rounds without training that take the same path as a real job's."""
+"""The job `probe`: rounds without training, to check whether a federation runs jobs, and how fast."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fl_app.jobs.shared.examples import Examples
 from fl_app.jobs.shared.proximal_term import anchor_of, proximal_term
 from fl_app.jobs.shared.sklearn_datasets import DIGIT_CLASSES, DIGIT_PIXELS
 
@@ -38,12 +39,7 @@ class Classifier(nn.Module):
 
 
 class DigitClassifier(Classifier):
-    """A classifier of scikit-learn's handwritten digits.
-
-    Args:
-        hidden: size of the hidden layer.
-        seed: seed of the first weights.
-    """
+    """A classifier of scikit-learn's handwritten digits."""
 
     def __init__(self, hidden: int, seed: int) -> None:
         super().__init__(DIGIT_PIXELS, DIGIT_CLASSES, hidden, seed)
@@ -61,8 +57,7 @@ class ClassifierMetrics:
 
 def train_classifier(
     model: nn.Module,
-    features: NDArray[np.float32],
-    labels: NDArray[np.int64],
+    examples: Examples,
     *,
     epochs: int,
     learning_rate: float,
@@ -79,7 +74,7 @@ def train_classifier(
     Returns:
         The mean loss of each epoch, without the proximal term.
     """
-    inputs, targets = torch.from_numpy(features), torch.from_numpy(labels)
+    inputs, targets = torch.from_numpy(examples.features), torch.from_numpy(examples.labels)
     order = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.SGD(model.parameters(), lr=learning_rate, momentum=MOMENTUM)
     anchor = anchor_of(model)
@@ -97,14 +92,12 @@ def train_classifier(
     return losses
 
 
-def evaluate_classifier(
-    model: nn.Module, features: NDArray[np.float32], labels: NDArray[np.int64]
-) -> ClassifierMetrics:
+def evaluate_classifier(model: nn.Module, examples: Examples) -> ClassifierMetrics:
     """Evaluate the model without changing it."""
-    targets = torch.from_numpy(labels)
+    targets = torch.from_numpy(examples.labels)
     model.eval()
     with torch.no_grad():
-        scores = model(torch.from_numpy(features))
+        scores = model(torch.from_numpy(examples.features))
     predictions = scores.argmax(dim=1)
     return ClassifierMetrics(
         loss=functional.cross_entropy(scores, targets).item(),

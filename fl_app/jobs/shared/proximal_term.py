@@ -25,7 +25,7 @@ def anchor_of(model: nn.Module) -> dict[str, Tensor]:
 def proximal_term(model: nn.Module, anchor: Anchor, mu: float) -> Tensor:
     """Return mu/2 times the squared distance of the trainable parameters from the anchor.
 
-    It is computed in single precision or better: half precision rounds the square of a small difference to 0.
+    It uses single precision or better: half precision rounds the square of a small difference to 0.
     """
     differences = (
         parameter - anchor[name] for name, parameter in model.named_parameters() if parameter.requires_grad

@@ -1,4 +1,4 @@
-"""Sends queued values to one receiver: in order for each job, at least once, with unlimited retries."""
+"""Send queued values to one receiver: in order for each job, at least once, with unlimited retries."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ MAX_RETRY_SECONDS = 20.0
 
 
 class Forwarder:
-    """Sends values to one receiver.
+    """Send values to one receiver.
 
     Args:
         receiver: the tracker.
         queue: the queue.
         wait: time between retries.
-        report: called with each message for the log.
+        report: receives each message for the log.
     """
 
     def __init__(

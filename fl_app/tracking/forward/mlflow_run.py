@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from fl_app.tracking.forward.receiver import RefusedError, UnavailableError, key_of
-from fl_app.tracking.points import AnyPoint, Kind, Scalar
+from fl_app.tracking.points import AnyPoint, Kind, ScalarPoint
 from fl_app.tracking.queue import QueuedJob
 
 JOB_TAG = "flarefleet.job_id"
@@ -51,7 +51,7 @@ class MLflow:
         metrics, parameters, tags = [], {}, {}
         for point in points:
             key = _INVALID_IN_KEY.sub("_", key_of(job, point))[:_MAX_KEY]
-            if isinstance(point, Scalar):
+            if isinstance(point, ScalarPoint):
                 metrics.append(Metric(key, point.value, int(point.time * 1000), point.step))
             elif point.kind is Kind.PARAMETER:
                 parameters[key] = str(getattr(point, "value", ""))[:_MAX_PARAMETER]
@@ -93,7 +93,7 @@ class MLflow:
 def _limit_retries() -> None:
     """Disable the retries of MLflow's client, whatever the environment says.
 
-    They would block this process for minutes; the forwarder retries, and reports that the server is away.
+    They would block this process for minutes; the forwarder retries, and reports that MLflow is unavailable.
     """
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
     requested = os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", "")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fl_app.tracking.forward.receiver import UnavailableError, key_of
-from fl_app.tracking.points import AnyPoint, Kind, Scalar
+from fl_app.tracking.points import AnyPoint, Kind, ScalarPoint
 from fl_app.tracking.queue import QueuedJob
 
 FOLDER = "wandb-runs"
@@ -90,7 +90,7 @@ class WandB:
 
 def _log(run: _Run, job: QueuedJob, point: AnyPoint) -> None:
     key, value = key_of(job, point), getattr(point, "value", "")
-    if isinstance(point, Scalar):
+    if isinstance(point, ScalarPoint):
         site = point.site or job.server
         if site not in run.sites:
             run.sites.add(site)

@@ -42,18 +42,10 @@ class JobsFederation(Federation):
             text=True,
         )
 
-    def submit_and_leave(self, *settings: str) -> str:
-        """Submit a `probe` and return its id."""
-        words = (word for one in settings for word in ("--set", one))
-        done = self.flarefleet("submit", "probe", "--detach", *words)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
     def job_process(self, site: str, job_id: str) -> psutil.Process | None:
         """Return the job process at a site; None if there is none."""
         for process in psutil.process_iter(["cmdline"]):
-            words = process.info["cmdline"] or []
-            if "fl_app.launchers.site_job" in words and job_id in words and site in words:
+            if {"fl_app.launchers.site_job", job_id, site} <= set(process.info["cmdline"] or ()):
                 return process
         return None
 
@@ -64,6 +56,6 @@ def probe_for_five_sites(into: Path, **props: float) -> Path:
     with export_process(job) as exporting:
         exported = exporting.export(read_parameters(job, ()), JobSites(SITES, chosen=False), into)
     meta = exported.folder / "meta.json"
-    wanted = {**json.loads(meta.read_text()), "min_clients": 5, "custom_props": props}
-    meta.write_text(json.dumps(wanted))
+    document = {**json.loads(meta.read_text()), "min_clients": 5, "custom_props": props}
+    meta.write_text(json.dumps(document))
     return exported.folder

@@ -14,10 +14,10 @@ from tests.federation.jobs.commands import SITES, JobsFederation
 def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JobsFederation]:
     """The running federation."""
     file = write_project(tmp_path_factory.mktemp("jobs"), sites=len(SITES), name="jobs", role="lead")
-    made = JobsFederation(file.parent)
+    federation = JobsFederation(file.parent)
     try:
-        up = made.flarefleet("up", "--runtime", "process")
+        up = federation.flarefleet("up", "--runtime", "process")
         assert up.returncode == 0, up.stderr
-        yield made
+        yield federation
     finally:
-        made.down()
+        federation.down()

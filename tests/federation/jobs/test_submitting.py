@@ -40,7 +40,7 @@ def test_a_job_that_fails_at_one_site_shows_its_exception(federation: JobsFedera
     )
     assert done.returncode == 1
     assert "ended FINISHED:EXECUTION_EXCEPTION" in done.stderr
-    assert "ProbeFailure: site-2 was told to fail in round 2" in done.stderr
+    assert "ProbeFailure: site-2 failed on request in round 2" in done.stderr
     assert "site-1:" not in done.stderr.partition("ended FINISHED")[2]
     assert "site-packages/nvflare" not in done.stderr
 
@@ -64,9 +64,7 @@ def test_a_submission_repeated_with_its_token_is_one_job(federation: JobsFederat
     assert first == again
 
 
-def test_a_site_that_is_not_registered_is_reported_before_submission(
-    federation: JobsFederation,
-) -> None:
+def test_a_site_that_is_not_registered_is_reported_before_submission(federation: JobsFederation) -> None:
     before = len(json.loads(federation.flarefleet("jobs", "--json").stdout))
     done = federation.flarefleet(
         "submit", "probe", "--admin-kit", str(federation.admin_kit), "--site", "site-3"

@@ -31,7 +31,7 @@ def test_results_are_fetched_into_a_new_folder(federation: JobsFederation, tmp_p
 
 
 def test_a_running_job_can_be_aborted_but_not_fetched(federation: JobsFederation, tmp_path: Path) -> None:
-    job_id = federation.submit_and_leave("rounds=100", "seconds=1")
+    job_id = federation.submit("probe", rounds=100, seconds=1)
     early = federation.flarefleet("fetch", job_id, str(tmp_path / "early"))
     assert early.returncode == 1
     assert "has not ended" in early.stderr
@@ -64,7 +64,7 @@ def test_ctrl_c_leaves_the_job_running(federation: JobsFederation) -> None:
 
 
 def test_a_killed_job_process_fails_the_job(federation: JobsFederation) -> None:
-    job_id = federation.submit_and_leave("rounds=100", "seconds=1")
+    job_id = federation.submit("probe", rounds=100, seconds=1)
     eventually(lambda: federation.job_process("site-1", job_id) is not None, 60, "site-1 is training")
     os.kill(federation.job_process("site-1", job_id).pid, signal.SIGKILL)
     done = federation.flarefleet("watch", job_id)
@@ -84,20 +84,21 @@ def test_a_job_that_waits_for_sites_is_shown_with_the_reason(
     assert done.returncode == 1
     assert "has not ended within 5 s: it is SUBMITTED" in done.stderr
     assert "needs 5 sites, and 2 are registered (site-1, site-2)" in done.stderr
+    assert f"{job_id} is waiting to start: " in federation.flarefleet("jobs").stdout
     assert federation.flarefleet("abort", job_id).returncode == 0
 
 
-def test_an_unknown_job_id_is_invalid_input(federation: JobsFederation) -> None:
-    for verb in (("watch",), ("abort",)):
-        done = federation.flarefleet(*verb, "00000000-0000-0000-0000-000000000000")
+def test_an_unknown_job_id_is_rejected(federation: JobsFederation) -> None:
+    for command in ("watch", "abort"):
+        done = federation.flarefleet(command, "00000000-0000-0000-0000-000000000000")
         assert done.returncode == 2
         assert "there is no job 00000000" in done.stderr
 
 
 def test_a_kit_of_another_federation_is_rejected(federation: JobsFederation, tmp_path: Path) -> None:
     port = AdminKit.read(federation.admin_kit).port
-    stranger = JobsFederation(write_project(tmp_path, sites=len(SITES), name="jobs", port=port).parent)
-    done = stranger.flarefleet("jobs", "--admin-kit", str(stranger.admin_kit))
+    other = JobsFederation(write_project(tmp_path, sites=len(SITES), name="jobs", port=port).parent)
+    done = other.flarefleet("jobs", "--admin-kit", str(other.admin_kit))
     assert done.returncode == 1
     assert f"localhost:{port}" in done.stderr
     assert ADMIN in done.stderr

@@ -16,24 +16,24 @@ Start = Callable[..., Parent]
 
 
 @pytest.fixture(scope="package")
-def clinics(tmp_path_factory: pytest.TempPathFactory) -> Federation:
+def federation(tmp_path_factory: pytest.TempPathFactory) -> Federation:
     """A provisioned federation; tests must not change its kits."""
     return Federation(write_project(tmp_path_factory.mktemp("clinics"), sites=2).parent)
 
 
 @pytest.fixture
-def kit(clinics: Federation, tmp_path: Path) -> Callable[[str], Path]:
+def kit(federation: Federation, tmp_path: Path) -> Callable[[str], Path]:
     """A function that copies a participant's kit, so that a test can change it."""
 
     def copy(name: str) -> Path:
-        return Path(shutil.copytree(clinics.kit(name), tmp_path / "kits" / name))
+        return Path(shutil.copytree(federation.kit(name), tmp_path / "kits" / name))
 
     return copy
 
 
 @pytest.fixture
-def server(clinics: Federation, tmp_path: Path, start: Start) -> Parent:
+def server(federation: Federation, tmp_path: Path, start: Start) -> Parent:
     """The federation's server, which is ready."""
-    parent = start(clinics.kit(SERVER), tmp_path / SERVER)
+    parent = start(federation.kit(SERVER), tmp_path / SERVER)
     eventually(parent.is_ready, what="the server is ready")
     return parent

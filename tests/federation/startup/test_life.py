@@ -12,6 +12,7 @@ import pytest
 
 from tests.federation.federation import SERVER, Federation
 from tests.federation.parent import Parent
+from tests.processes import is_running
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.federation
@@ -21,22 +22,22 @@ Start = Callable[..., Parent]
 
 @pytest.mark.parametrize("stop_signal", [signal.SIGTERM, signal.SIGINT])
 def test_a_parent_exits_immediately_after_a_stop_signal(
-    stop_signal: signal.Signals, clinics: Federation, server: Parent, start: Start, tmp_path: Path
+    stop_signal: signal.Signals, federation: Federation, server: Parent, start: Start, tmp_path: Path
 ) -> None:
     descendants = server.descendants()
 
     server.process.send_signal(stop_signal)
 
     assert server.wait(3) == 0
-    assert not any(_is_running(process) for process in descendants)
-    restarted = start(clinics.kit(SERVER), tmp_path / SERVER)
+    assert not any(is_running(process) for process in descendants)
+    restarted = start(federation.kit(SERVER), tmp_path / SERVER)
     eventually(restarted.is_ready, what="the restarted server is ready")
 
 
 def test_a_site_that_waits_for_its_server_can_be_stopped(
-    clinics: Federation, start: Start, tmp_path: Path
+    federation: Federation, start: Start, tmp_path: Path
 ) -> None:
-    site = start(clinics.kit("site-1"), tmp_path / "ws")
+    site = start(federation.kit("site-1"), tmp_path / "ws")
     eventually(
         lambda: "does not answer" in str(site.readiness().get("reason")), what="the site waits for its server"
     )
@@ -50,30 +51,22 @@ def test_the_exit_code_shows_that_a_parent_was_killed(server: Parent) -> None:
     assert server.wait(5) == 128 + signal.SIGKILL
 
 
-def test_a_parent_exits_with_its_supervisor(server: Parent) -> None:
-    descendants = server.descendants()
-
-    server.process.kill()
-
-    eventually(lambda: not any(_is_running(process) for process in descendants), 5, "the parent has exited")
-
-
 def test_a_parent_changes_no_file_of_its_kit_and_does_not_copy_the_key(
-    clinics: Federation, server: Parent, start: Start, tmp_path: Path
+    federation: Federation, server: Parent, start: Start, tmp_path: Path
 ) -> None:
-    before = _content(clinics.kit("site-1"))
-    site = start(clinics.kit("site-1"), tmp_path / "site-1")
+    before = _content(federation.kit("site-1"))
+    site = start(federation.kit("site-1"), tmp_path / "site-1")
     eventually(site.is_ready, what="the site is ready")
 
-    assert _content(clinics.kit("site-1")) == before
-    secret = (clinics.kit("site-1") / "startup" / "client.key").read_bytes()
+    assert _content(federation.kit("site-1")) == before
+    secret = (federation.kit("site-1") / "startup" / "client.key").read_bytes()
     for file in (tmp_path / "site-1").rglob("*"):
         if file.is_file() and not file.is_symlink():
             assert secret not in file.read_bytes(), file
 
 
 def test_a_file_of_a_job_does_not_replace_the_sites_settings(
-    clinics: Federation, start: Start, tmp_path: Path
+    federation: Federation, start: Start, tmp_path: Path
 ) -> None:
     workspace = tmp_path / "ws"
     job_folder = workspace / "00-job" / "app"
@@ -81,7 +74,7 @@ def test_a_file_of_a_job_does_not_replace_the_sites_settings(
     (job_folder / "comm_config.json").write_text(json.dumps({"internal": {"scheme": "nonsense"}}))
     (job_folder / "resources.json").write_text("{}")
 
-    server = start(clinics.kit(SERVER), workspace)
+    server = start(federation.kit(SERVER), workspace)
 
     eventually(server.is_ready, what="the server is ready")
     port = json.loads((workspace / "comm_config.json").read_text())["internal"]["resources"]["port"]
@@ -110,10 +103,3 @@ def _listening(parent: Parent) -> set[int]:
         for connection in parent.descendants()[0].net_connections(kind="tcp")
         if connection.status == psutil.CONN_LISTEN
     }
-
-
-def _is_running(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False

@@ -23,132 +23,138 @@ pytestmark = pytest.mark.federation
 Start = Callable[..., Parent]
 
 
-def refused(parent: Parent, code: Exit, *words: str) -> None:
-    """Assert that the parent exits with `code` and that its last line contains `words`."""
+def assert_cannot_run(parent: Parent, code: Exit, *texts: str) -> None:
+    """Assert that the parent exits with `code` and that its last line contains these texts."""
     assert parent.wait() == code, parent.log.read_text()
     line = parent.last_line()
     assert line.startswith("flarefleet: cannot run: ")
     assert code.name in line
-    for word in words:
-        assert word in line
+    for text in texts:
+        assert text in line
     assert "Traceback" not in parent.log.read_text()
 
 
-def test_a_missing_kit(start: Start, tmp_path: Path) -> None:
-    refused(
+def test_a_missing_kit_is_reported(start: Start, tmp_path: Path) -> None:
+    assert_cannot_run(
         start(tmp_path / "nowhere", tmp_path / "ws"), Exit.KIT, "no startup kit", str(tmp_path / "nowhere")
     )
 
 
-def test_a_kit_for_another_nvflare_release(kit: Callable[[str], Path], start: Start, tmp_path: Path) -> None:
+def test_a_kit_for_another_nvflare_release_is_rejected(
+    kit: Callable[[str], Path], start: Start, tmp_path: Path
+) -> None:
     site = kit("site-1")
     facts = site / "local" / KIT_FACTS
     facts.write_text(json.dumps(json.loads(facts.read_text()) | {"nvflare": "2.6.0"}))
 
-    refused(start(site, tmp_path / "ws"), Exit.VERSION, "2.6.0", "2.9.0")
+    assert_cannot_run(start(site, tmp_path / "ws"), Exit.VERSION, "2.6.0", "2.9.0")
 
 
-def test_the_key_of_another_site(
-    kit: Callable[[str], Path], clinics: Federation, start: Start, tmp_path: Path
+def test_the_key_of_another_site_is_rejected(
+    kit: Callable[[str], Path], federation: Federation, start: Start, tmp_path: Path
 ) -> None:
     site = kit("site-1")
-    shutil.copy(clinics.kit("site-2") / "startup" / "client.key", site / "startup" / "client.key")
+    shutil.copy(federation.kit("site-2") / "startup" / "client.key", site / "startup" / "client.key")
 
-    refused(start(site, tmp_path / "ws"), Exit.KEY, "does not match the certificate", "site-1")
+    assert_cannot_run(start(site, tmp_path / "ws"), Exit.KEY, "does not match the certificate", "site-1")
 
 
 def test_a_separate_key_takes_precedence_over_the_kits_own(
-    kit: Callable[[str], Path], clinics: Federation, start: Start, tmp_path: Path
+    kit: Callable[[str], Path], federation: Federation, start: Start, tmp_path: Path
 ) -> None:
     secret = tmp_path / "secret"
     secret.mkdir()
-    shutil.copy(clinics.kit("site-2") / "startup" / "client.key", secret)
+    shutil.copy(federation.kit("site-2") / "startup" / "client.key", secret)
 
     parent = start(kit("site-1"), tmp_path / "ws", FLARE_KEY=str(secret))
 
-    refused(parent, Exit.KEY, str(secret / "client.key"))
+    assert_cannot_run(parent, Exit.KEY, str(secret / "client.key"))
 
 
-def test_a_missing_key(kit: Callable[[str], Path], start: Start, tmp_path: Path) -> None:
+def test_a_missing_key_is_reported(kit: Callable[[str], Path], start: Start, tmp_path: Path) -> None:
     site = kit("site-1")
     (site / "startup" / "client.key").unlink()
 
-    refused(start(site, tmp_path / "ws"), Exit.KEY, "client.key is missing")
+    assert_cannot_run(start(site, tmp_path / "ws"), Exit.KEY, "client.key is missing")
 
 
-def test_an_expired_certificate(
-    kit: Callable[[str], Path], clinics: Federation, start: Start, tmp_path: Path
+def test_an_expired_certificate_is_reported_with_its_date(
+    kit: Callable[[str], Path], federation: Federation, start: Start, tmp_path: Path
 ) -> None:
     site = kit("site-1")
-    reissue(clinics.workspace, site / "startup" / "client.crt", begin_days=-30, end_days=-2)
+    reissue(federation.workspace, site / "startup" / "client.crt", begin_days=-30, end_days=-2)
     day = f"{datetime.now(timezone.utc) - timedelta(days=2):%Y-%m-%d}"
 
-    refused(
+    assert_cannot_run(
         start(site, tmp_path / "ws"), Exit.CERTIFICATE, f"expired on {day}", "flarefleet provision --renew"
     )
 
 
-def test_a_certificate_that_is_not_valid_yet(
-    kit: Callable[[str], Path], clinics: Federation, start: Start, tmp_path: Path
+def test_a_certificate_that_is_not_valid_yet_suggests_to_check_the_clock(
+    kit: Callable[[str], Path], federation: Federation, start: Start, tmp_path: Path
 ) -> None:
     site = kit("site-1")
-    reissue(clinics.workspace, site / "startup" / "client.crt", begin_days=3, end_days=30)
+    reissue(federation.workspace, site / "startup" / "client.crt", begin_days=3, end_days=30)
 
-    refused(start(site, tmp_path / "ws"), Exit.CERTIFICATE, "not valid before", "clock")
+    assert_cannot_run(start(site, tmp_path / "ws"), Exit.CERTIFICATE, "not valid before", "clock")
 
 
-def test_the_certificate_of_another_site(
-    kit: Callable[[str], Path], clinics: Federation, start: Start, tmp_path: Path
+def test_the_certificate_of_another_site_is_rejected(
+    kit: Callable[[str], Path], federation: Federation, start: Start, tmp_path: Path
 ) -> None:
     site = kit("site-1")
     for file in ("client.crt", "client.key"):
-        shutil.copy(clinics.kit("site-2") / "startup" / file, site / "startup" / file)
+        shutil.copy(federation.kit("site-2") / "startup" / file, site / "startup" / file)
 
-    refused(start(site, tmp_path / "ws"), Exit.CERTIFICATE, "belongs to site-2, the kit to site-1")
+    assert_cannot_run(start(site, tmp_path / "ws"), Exit.CERTIFICATE, "belongs to site-2, the kit to site-1")
 
 
-def test_a_workspace_that_is_not_writable(clinics: Federation, start: Start, tmp_path: Path) -> None:
+def test_a_workspace_that_is_not_writable_is_reported(
+    federation: Federation, start: Start, tmp_path: Path
+) -> None:
     (tmp_path / "ws").touch()  # root can write to every folder, but not to a file
 
-    refused(start(clinics.kit("site-1"), tmp_path / "ws"), Exit.WORKSPACE, "not writable")
+    assert_cannot_run(start(federation.kit("site-1"), tmp_path / "ws"), Exit.WORKSPACE, "not writable")
 
 
-def test_a_workspace_that_another_parent_uses(
-    clinics: Federation, server: Parent, start: Start, tmp_path: Path
+def test_a_workspace_that_another_parent_uses_is_rejected(
+    federation: Federation, server: Parent, start: Start, tmp_path: Path
 ) -> None:
-    second = start(clinics.kit(SERVER), tmp_path / SERVER)
+    second = start(federation.kit(SERVER), tmp_path / SERVER)
 
-    refused(second, Exit.IN_USE, "another parent (process")
+    assert_cannot_run(second, Exit.IN_USE, "another parent (process")
     assert server.is_ready()
 
 
-def test_a_federation_port_that_is_in_use(
-    clinics: Federation, server: Parent, start: Start, tmp_path: Path
+def test_a_federation_port_in_use_is_reported(
+    federation: Federation, server: Parent, start: Start, tmp_path: Path
 ) -> None:
-    second = start(clinics.kit(SERVER), tmp_path / "second")
+    second = start(federation.kit(SERVER), tmp_path / "second")
 
-    refused(second, Exit.PORT, f"port {clinics.project.server.fed_learn_port} (of the federation)")
+    assert_cannot_run(
+        second, Exit.PORT, f"port {federation.project.server.fed_learn_port} (of the federation)"
+    )
 
 
-def test_a_telemetry_port_that_is_in_use(clinics: Federation, start: Start, tmp_path: Path) -> None:
+def test_a_telemetry_port_in_use_is_reported(federation: Federation, start: Start, tmp_path: Path) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
         port = holder.getsockname()[1]
 
-        parent = start(clinics.kit("site-1"), tmp_path / "ws", FLARE_TELEMETRY_PORT=str(port))
+        parent = start(federation.kit("site-1"), tmp_path / "ws", FLARE_TELEMETRY_PORT=str(port))
 
-        refused(parent, Exit.PORT, f"port {port} (of telemetry)")
+        assert_cannot_run(parent, Exit.PORT, f"port {port} (of telemetry)")
 
 
-def test_a_component_that_cannot_be_imported(
+def test_a_component_that_cannot_be_imported_is_reported_with_its_file(
     kit: Callable[[str], Path], start: Start, tmp_path: Path
 ) -> None:
     site = kit("site-1")
     document = {"format_version": 2, "components": [{"id": "extra", "path": "no_such_package.Extra"}]}
     (site / "local" / "extra__p_resources.json").write_text(json.dumps(document))
 
-    refused(
+    assert_cannot_run(
         start(site, tmp_path / "ws"),
         Exit.CONFIGURATION,
         "extra__p_resources.json",
@@ -157,40 +163,50 @@ def test_a_component_that_cannot_be_imported(
     )
 
 
-def test_a_local_file_that_is_not_json(kit: Callable[[str], Path], start: Start, tmp_path: Path) -> None:
+def test_a_local_file_that_is_not_json_is_reported(
+    kit: Callable[[str], Path], start: Start, tmp_path: Path
+) -> None:
     site = kit("site-1")
     (site / "local" / "privacy.json").write_text("{scopes:")
 
-    refused(start(site, tmp_path / "ws"), Exit.CONFIGURATION, "privacy.json", "not JSON")
+    assert_cannot_run(start(site, tmp_path / "ws"), Exit.CONFIGURATION, "privacy.json", "not JSON")
 
 
-def test_a_server_name_that_does_not_resolve(clinics: Federation, start: Start, tmp_path: Path) -> None:
+def test_a_server_name_that_does_not_resolve_is_reported(
+    federation: Federation, start: Start, tmp_path: Path
+) -> None:
     parent = start(
-        clinics.kit("site-1"),
+        federation.kit("site-1"),
         tmp_path / "ws",
         FLARE_SERVER_ADDRESS="no-such-server.invalid:8002",
         FLARE_SERVER_WAIT="0.5",
     )
 
-    refused(parent, Exit.SERVER_NAME, "no-such-server.invalid does not resolve")
+    assert_cannot_run(parent, Exit.SERVER_NAME, "no-such-server.invalid does not resolve")
 
 
-def test_a_server_that_does_not_answer(clinics: Federation, start: Start, tmp_path: Path) -> None:
-    parent = start(clinics.kit("site-1"), tmp_path / "ws", FLARE_SERVER_WAIT="0.5")
+def test_a_server_that_does_not_answer_is_reported(
+    federation: Federation, start: Start, tmp_path: Path
+) -> None:
+    parent = start(federation.kit("site-1"), tmp_path / "ws", FLARE_SERVER_WAIT="0.5")
 
-    refused(
-        parent, Exit.SERVER_UNREACHABLE, f"localhost:{clinics.project.server.fed_learn_port} does not answer"
+    assert_cannot_run(
+        parent,
+        Exit.SERVER_UNREACHABLE,
+        f"localhost:{federation.project.server.fed_learn_port} does not answer",
     )
 
 
-def test_the_server_of_another_federation(
-    clinics: Federation, server: Parent, start: Start, tmp_path: Path
+def test_the_server_of_another_federation_is_rejected(
+    federation: Federation, server: Parent, start: Start, tmp_path: Path
 ) -> None:
     folder = tmp_path / "other"
     folder.mkdir()
-    other = Federation(write_project(folder, sites=1, port=clinics.project.server.fed_learn_port).parent)
+    other = Federation(write_project(folder, sites=1, port=federation.project.server.fed_learn_port).parent)
 
-    refused(start(other.kit("site-1"), tmp_path / "ws"), Exit.SERVER_CERTIFICATE, "another federation")
+    assert_cannot_run(
+        start(other.kit("site-1"), tmp_path / "ws"), Exit.SERVER_CERTIFICATE, "another federation"
+    )
     assert server.is_ready()
 
 
@@ -210,7 +226,7 @@ def test_each_scheme_checks_the_name_in_the_certificate_as_its_driver_does(
     )
 
     if scheme == "grpc":
-        refused(by_address, Exit.SERVER_CERTIFICATE, "not for 127.0.0.1", "host_names")
+        assert_cannot_run(by_address, Exit.SERVER_CERTIFICATE, "not for 127.0.0.1", "host_names")
     else:
         eventually(by_address.is_ready, what="the site is ready under another name")
     assert server.is_ready()
@@ -225,7 +241,23 @@ def test_the_message_is_written_to_the_termination_log(start: Start, tmp_path: P
     assert termination_log.read_text().strip() == parent.last_line()
 
 
-def test_an_invalid_setting(start: Start, tmp_path: Path) -> None:
+def test_an_invalid_setting_is_reported(start: Start, tmp_path: Path) -> None:
     parent = start(tmp_path, tmp_path / "ws", FLARE_PARENT_PORT="eighty")
 
-    refused(parent, Exit.SETTINGS, "FLARE_PARENT_PORT=eighty")
+    assert_cannot_run(parent, Exit.SETTINGS, "FLARE_PARENT_PORT=eighty")
+
+
+def test_a_refused_registration_is_reported_with_the_servers_reason(
+    kit: Callable[[str], Path], server: Parent, start: Start, tmp_path: Path
+) -> None:
+    """The site's kit names another project of the same certificate authority."""
+    site = kit("site-1")
+    client = site / "startup" / "fed_client.json"
+    document = json.loads(client.read_text())
+    document["servers"][0]["name"] = "another"
+    client.write_text(json.dumps(document))
+
+    parent = start(site, tmp_path / "site-1")
+
+    assert parent.wait(60) == Exit.REFUSED
+    assert "the server refused the registration of this site" in parent.last_line()

@@ -20,14 +20,14 @@ from tests.federation.tracked import mlflow_server
 from tests.federation.tracked.mlflow_server import MLflowServer
 from tests.federation.tracked.recipes import IN_FLOWERS_ENVIRONMENT, RECIPES, export, parameter_twice
 from tests.federation.tracked.tracking import KEEP_DAYS, SITES, Tracked, TrackedJob
-from tests.lacking import leave_out
+from tests.skipping import skip_or_fail_in_ci
 
 
 @pytest.fixture(scope="package")
 def trackers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MLflowServer]:
     """Start an MLflow server, without waiting for it."""
     if not mlflow_server.PROGRAM.exists():
-        leave_out("no MLflow server: python -m maintenance.ci_tools")
+        skip_or_fail_in_ci("no MLflow server: python -m maintenance.ci_tools")
     server = MLflowServer(tmp_path_factory.mktemp("mlflow"))
     try:
         server.start()

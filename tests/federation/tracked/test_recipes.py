@@ -9,9 +9,10 @@ import pytest
 
 from deploy.session.failure import GUARD, explain
 from deploy.session.session import COMPLETED
+from tests.event_files import read_run
 from tests.federation.federation import SERVER
 from tests.federation.tracked.recipes import RECIPES, ROUNDS
-from tests.federation.tracked.tracking import SITES, Tracked, TrackedJob, read_run, scalars
+from tests.federation.tracked.tracking import SITES, Tracked, TrackedJob, scalars
 from tests.federation.tracked.wandb_files import logged_keys
 from tests.waiting import eventually
 
@@ -41,8 +42,11 @@ def test_the_values_of_every_recipe_are_in_tensorboard_mlflow_and_wandb(
     for site in SITES:
         assert tracked.history(run, f"{site}/train_loss") == LOGGED
 
-    keys = logged_keys(tracked.queue / "wandb-runs")[f"run-{job.id}.wandb"]
-    assert {f"{site}/{key}" for site in SITES for key in ("train_loss", "step")} <= keys
+    wanted = {f"{site}/{key}" for site in SITES for key in ("train_loss", "step")}
+    run_file = f"run-{job.id}.wandb"
+    eventually(
+        lambda: wanted <= logged_keys(tracked.queue / "wandb-runs")[run_file], 30, f"{wanted} are in W&B"
+    )
 
 
 @pytest.mark.extended

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from deploy.session import AdminSession, Job
 from fl_app.tracking.queue import DATABASE
+from tests.event_files import read_run
 from tests.federation.federation import SERVER, Federation
 from tests.federation.tracked.mlflow_server import MLflowServer
 from tests.waiting import eventually
@@ -104,11 +104,3 @@ def is_removed(queue: Path, job_id: str) -> bool:
 def scalars(folder: Path, tag: str) -> list[tuple[int, float]]:
     """Return the values of a tag as TensorBoard reads them from all event files."""
     return [(event.step, event.value) for event in read_run(folder).Scalars(tag)]
-
-
-def read_run(folder: Path) -> EventAccumulator:
-    run = EventAccumulator(
-        str(folder), size_guidance={"scalars": 0, "images": 0, "tensors": 0, "histograms": 0}
-    )
-    run.Reload()
-    return run

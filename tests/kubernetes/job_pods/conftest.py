@@ -11,17 +11,17 @@ import yaml
 from deploy.project import Image
 from tests.federation.federation import SERVER, Federation, write_project
 from tests.kubernetes.cluster import Cluster
-from tests.kubernetes.job_pods.wards import TASK_TIMEOUT, namespace
+from tests.kubernetes.job_pods.job_objects import TASK_TIMEOUT, namespace
 
 TEMPLATE = "/var/lib/flare/local/study_runtime.yaml"
 """Pod template of the launcher. Tests change it while the parent is running."""
 
 
 @pytest.fixture(scope="package")
-def wards(cluster_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+def federation(cluster_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     """Start a server and three sites whose jobs run in pods, with a start timeout of 5 s."""
-    name = f"wards-{os.getpid()}"
-    folder = tmp_path_factory.mktemp("wards")
+    name = f"job-pods-{os.getpid()}"
+    folder = tmp_path_factory.mktemp("job-pods")
     guard = {"task_timeout_seconds": int(TASK_TIMEOUT)}
     file = write_project(
         folder, sites=3, name=name, image=cluster_image, port=8002, launcher="pod", guard=guard
@@ -39,12 +39,12 @@ def wards(cluster_image: Image, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 @pytest.fixture
-def template(wards: Federation, cluster: Cluster) -> Iterator[Callable[[str, str], None]]:
+def template(federation: Federation, cluster: Cluster) -> Iterator[Callable[[str, str], None]]:
     """Change the pod template `t` of a participant with a Python statement; restore it afterwards."""
     before: dict[str, str] = {}
 
     def run(name: str, *command: str) -> str:
-        return cluster.exec(namespace(wards, name), f"{name}-0", *command)
+        return cluster.exec(namespace(federation, name), f"{name}-0", *command)
 
     def change(name: str, statement: str) -> None:
         before[name] = run(name, "cat", TEMPLATE)

@@ -13,15 +13,15 @@ from deploy.session.connection import open_session
 from deploy.session.kit import AdminKit
 from deploy.session.session import COMPLETED, Job
 from fl_app.jobs.hospital.job import HospitalParameters
-from tests.federation.federation import ADMIN, SERVER, Federation
+from tests.federation.federation import ADMIN, SERVER, Federation, set_options
 from tests.kubernetes.cluster import Cluster
-from tests.kubernetes.hospital import assert_equals_local_training, parameter_options
-from tests.kubernetes.job_pods.wards import (
-    EVERYWHERE,
-    PATIENCE,
+from tests.kubernetes.hospital import assert_equals_local_training
+from tests.kubernetes.job_pods.job_objects import (
+    PARTICIPANTS,
     TASK_TIMEOUT,
+    TIMEOUT,
+    is_clean,
     job_pods,
-    nothing_left,
     submitting,
 )
 from tests.waiting import eventually
@@ -29,26 +29,28 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.kubernetes
 
 PARAMETERS = HospitalParameters(rounds=2, local_epochs=1, hidden=7, seed=5)
-IN_A_ROW = 20
+QUEUED_JOBS = 20
 
 
 def test_hospital_in_pods_equals_local_training_and_leaves_no_objects(
-    wards: Federation, cluster: Cluster, tmp_path: Path
+    federation: Federation, cluster: Cluster, tmp_path: Path
 ) -> None:
     seen: dict[str, dict[str, Any]] = {}
-    with submitting(wards, "hospital", *parameter_options(PARAMETERS)) as process:
+    with submitting(
+        federation, "hospital", *set_options(PARAMETERS.model_dump(exclude_none=True))
+    ) as process:
 
         def in_every_namespace() -> bool:
-            for name in EVERYWHERE:
-                for pod in job_pods(wards, cluster, name):
+            for name in PARTICIPANTS:
+                for pod in job_pods(federation, cluster, name):
                     seen[name] = pod
-            return len(seen) == len(EVERYWHERE) or process.poll() is not None
+            return len(seen) == len(PARTICIPANTS) or process.poll() is not None
 
-        eventually(in_every_namespace, PATIENCE, "every namespace has a job pod")
-        stdout, stderr = process.communicate(timeout=PATIENCE)
+        eventually(in_every_namespace, TIMEOUT, "every namespace has a job pod")
+        stdout, stderr = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 0, stderr
 
-    assert set(seen) == set(EVERYWHERE)
+    assert set(seen) == set(PARTICIPANTS)
     for name, pod in seen.items():
         labels, spec = pod["metadata"]["labels"], pod["spec"]
         assert (labels["flare/site"], labels["flare/role"]) == (name, "job")
@@ -58,28 +60,30 @@ def test_hospital_in_pods_equals_local_training_and_leaves_no_objects(
         assert (owner["kind"], owner["name"]) == ("ConfigMap", f"{name}-jobs")
         assert "-key" not in json.dumps(spec["volumes"]), "a job pod has no private key"
     timeouts = {name: _environment(pod).get("FLARE_TASK_TIMEOUT") for name, pod in seen.items()}
-    assert timeouts == {**dict.fromkeys(EVERYWHERE), SERVER: TASK_TIMEOUT}
-    assert_equals_local_training(wards, stdout.strip(), PARAMETERS, tmp_path / "results")
-    eventually(lambda: nothing_left(wards, cluster), PATIENCE, "the job has left no objects")
+    assert timeouts == {**dict.fromkeys(PARTICIPANTS), SERVER: TASK_TIMEOUT}
+    assert_equals_local_training(federation, stdout.strip(), PARAMETERS, tmp_path / "results")
+    eventually(lambda: is_clean(federation, cluster), TIMEOUT, "the job has left no objects")
 
 
 def _environment(pod: dict[str, Any]) -> dict[str, str]:
     return {one["name"]: one.get("value", "") for one in pod["spec"]["containers"][0]["env"]}
 
 
-def test_twenty_queued_jobs_complete(wards: Federation, tmp_path: Path) -> None:
+def test_twenty_queued_jobs_complete(federation: Federation, tmp_path: Path) -> None:
     """NVFlare runs four of them at the same time, which keeps the machine busy."""
     sites = ("--site", "site-1", "--site", "site-2")
-    exported = wards.flarefleet("export", "fibonacci", str(tmp_path / "job"), "--set", "rounds=1", *sites)
+    exported = federation.flarefleet(
+        "export", "fibonacci", str(tmp_path / "job"), "--set", "rounds=1", *sites
+    )
     assert exported.returncode == 0, exported.stderr
     folder = next((tmp_path / "job").rglob("meta.json")).parent
-    with open_session(AdminKit.read(wards.runtime.admin_kit(ADMIN))) as session:
-        ids = {session.submit(folder, token=uuid.uuid4().hex) for _ in range(IN_A_ROW)}
+    with open_session(AdminKit.read(federation.runtime.admin_kit(ADMIN))) as session:
+        ids = {session.submit(folder, token=uuid.uuid4().hex) for _ in range(QUEUED_JOBS)}
 
         def jobs() -> list[Job]:
             return [job for job in session.jobs() if job.id in ids]
 
         eventually(lambda: all(job.is_finished for job in jobs()), 420, "all have finished", pause=1.0)
         finished = jobs()
-    assert len(ids) == IN_A_ROW
+    assert len(ids) == QUEUED_JOBS
     assert {job.status for job in finished} == {COMPLETED}, finished

@@ -13,14 +13,14 @@ from deploy.images.names import runtime_image
 from deploy.project import Image
 from tests.federation.federation import SERVER, Federation
 from tests.kubernetes.cluster import Cluster
-from tests.kubernetes.job_pods.wards import PATIENCE, job_pods, namespace, nothing_left, submitting
+from tests.kubernetes.job_pods.job_objects import TIMEOUT, is_clean, job_pods, namespace, submitting
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.kubernetes
 
 
-def test_a_temporary_warning_of_the_kubelet_does_not_end_a_job(
-    wards: Federation, cluster: Cluster, template: Callable[[str, str], None]
+def test_a_temporary_warning_of_the_kubelet_does_not_fail_a_job(
+    federation: Federation, cluster: Cluster, template: Callable[[str, str], None]
 ) -> None:
     template(
         "site-1",
@@ -28,54 +28,54 @@ def test_a_temporary_warning_of_the_kubelet_does_not_end_a_job(
         "s['volumes'].append({'name': 'late', 'secret': {'secretName': 'late'}}); "
         "s['containers'][0]['volumeMounts'].append({'name': 'late', 'mountPath': '/late'})",
     )
-    where = namespace(wards, "site-1")
+    where = namespace(federation, "site-1")
 
     def warned() -> bool:
         events = cluster.get("events", "-n", where, "--field-selector", "reason=FailedMount")["items"]
         return any(event["involvedObject"]["name"] not in ("site-1-0",) for event in events)
 
-    with submitting(wards, "fibonacci", "--set", "rounds=1", "--site", "site-1") as process:
+    with submitting(federation, "fibonacci", "--set", "rounds=1", "--site", "site-1") as process:
         try:
-            eventually(warned, PATIENCE, "there is a warning")
+            eventually(warned, TIMEOUT, "there is a warning")
         finally:
             cluster.kubectl("create", "secret", "generic", "late", "-n", where)
-        _, stderr = process.communicate(timeout=PATIENCE)
+        _, stderr = process.communicate(timeout=TIMEOUT)
     cluster.kubectl("delete", "secret", "late", "-n", where)
     assert process.returncode == 0, stderr
     assert "COMPLETED" in stderr
 
 
-@pytest.mark.parametrize(("where", "who"), [("site-1", "site-1"), (SERVER, "server")])
-def test_a_pod_without_an_image_ends_its_job_with_the_reason(
-    wards: Federation, cluster: Cluster, template: Callable[[str, str], None], where: str, who: str
+@pytest.mark.parametrize(("name", "reported"), [("site-1", "site-1"), (SERVER, "server")])
+def test_a_pod_whose_image_cannot_be_pulled_fails_its_job_with_the_reason(
+    federation: Federation, cluster: Cluster, template: Callable[[str, str], None], name: str, reported: str
 ) -> None:
-    template(where, "t['container']['image'] = 'registry.invalid/nowhere:1'")
-    ended = wards.flarefleet("submit", "fibonacci", "--set", "rounds=1", "--site", "site-1")
+    template(name, "t['container']['image'] = 'registry.invalid/nowhere:1'")
+    ended = federation.flarefleet("submit", "fibonacci", "--set", "rounds=1", "--site", "site-1")
     assert ended.returncode == 1, ended.stderr
     message = " ".join(ended.stderr.split())
-    assert f"{who}: its pod cannot start:" in message
+    assert f"{reported}: its pod cannot start:" in message
     assert "registry.invalid/nowhere:1" in message
-    eventually(lambda: nothing_left(wards, cluster), PATIENCE, "the job has left no objects")
+    eventually(lambda: is_clean(federation, cluster), TIMEOUT, "the job has left no objects")
 
 
-@pytest.mark.parametrize(("name", "who"), [("site-2", "site-2"), (SERVER, "server")])
-def test_a_pod_that_a_quota_rejects_ends_its_job_with_the_reason(
-    wards: Federation, cluster: Cluster, name: str, who: str
+@pytest.mark.parametrize(("name", "reported"), [("site-2", "site-2"), (SERVER, "server")])
+def test_a_pod_that_a_quota_rejects_fails_its_job_with_the_reason(
+    federation: Federation, cluster: Cluster, name: str, reported: str
 ) -> None:
-    where = namespace(wards, name)
+    where = namespace(federation, name)
     cluster.kubectl("create", "quota", "few", "-n", where, "--hard=pods=1")
     try:
-        ended = wards.flarefleet("submit", "fibonacci", "--set", "rounds=1", "--site", "site-2")
+        ended = federation.flarefleet("submit", "fibonacci", "--set", "rounds=1", "--site", "site-2")
     finally:
         cluster.kubectl("delete", "quota", "few", "-n", where)
     assert ended.returncode == 1, ended.stderr
-    told = " ".join(ended.stderr.split())
-    assert f"{who}: Kubernetes rejected its pod:" in told
-    assert "exceeded quota: few" in told
+    message = " ".join(ended.stderr.split())
+    assert f"{reported}: Kubernetes rejected its pod:" in message
+    assert "exceeded quota: few" in message
 
 
 def test_a_job_that_waits_for_a_gpu_is_reported_and_runs_when_one_is_free(
-    wards: Federation, cluster: Cluster, cluster_image: Image
+    federation: Federation, cluster: Cluster, cluster_image: Image
 ) -> None:
     holders = [f"holder-{number}" for number in range(len(cluster.workers))]
     for name in holders:
@@ -91,42 +91,42 @@ def test_a_job_that_waits_for_a_gpu_is_reported_and_runs_when_one_is_free(
         for name in holders:
             cluster.kubectl("wait", "-n", "default", f"pod/{name}", "--for=condition=Ready", "--timeout=60s")
         own = {"gpus": 1, "jobPods": {"runtimeClassName": "nvidia"}}
-        (wards.workspace.release / "site-2" / "own.yaml").write_text(yaml.safe_dump(own))
-        assert wards.flarefleet("up").returncode == 0
-        with submitting(wards, "fibonacci", "--set", "rounds=1", "--site", "site-2") as process:
+        (federation.workspace.release / "site-2" / "own.yaml").write_text(yaml.safe_dump(own))
+        assert federation.flarefleet("up").returncode == 0
+        with submitting(federation, "fibonacci", "--set", "rounds=1", "--site", "site-2") as process:
             assert process.stderr is not None
-            said = next(line for line in process.stderr if "waiting for its job pod" in line)
-            assert "site-2" in said
-            assert "Insufficient nvidia.com/gpu" in said
+            line = next(line for line in process.stderr if "waiting for its job pod" in line)
+            assert "site-2" in line
+            assert "Insufficient nvidia.com/gpu" in line
             cluster.kubectl("delete", "pod", "-n", "default", holders[0])
-            eventually(lambda: _devices(wards, cluster), PATIENCE, "the pod has a GPU")
+            eventually(lambda: _has_gpu(federation, cluster), TIMEOUT, "the pod has a GPU")
             process.stderr.read()
-            assert process.wait(PATIENCE) == 0
+            assert process.wait(TIMEOUT) == 0
     finally:
         cluster.kubectl("delete", "pod", "-n", "default", "--ignore-not-found", *holders)
 
 
 def test_a_job_that_waits_for_its_pod_on_the_server_is_reported_and_runs_when_a_node_fits(
-    wards: Federation, cluster: Cluster, template: Callable[[str, str], None]
+    federation: Federation, cluster: Cluster, template: Callable[[str, str], None]
 ) -> None:
     """The server's parent reports it, because the job's process is in that pod."""
-    template(SERVER, "t['pod_template']['spec']['nodeSelector'] = {'flare-test': 'room'}")
+    template(SERVER, "t['pod_template']['spec']['nodeSelector'] = {'flare-test': 'match'}")
     node = cluster.workers[0]
-    fibonacci = ("fibonacci", "--set", "rounds=1", "--site", "site-1", "--timeout", str(3 * PATIENCE))
+    fibonacci = ("fibonacci", "--set", "rounds=1", "--site", "site-1", "--timeout", str(3 * TIMEOUT))
     try:
-        with submitting(wards, *fibonacci) as process:
+        with submitting(federation, *fibonacci) as process:
             assert process.stderr is not None
-            said = next(line for line in process.stderr if "the server is waiting for its job pod" in line)
-            assert "didn't match Pod's node affinity/selector" in said
-            listed = wards.flarefleet("jobs").stdout
+            line = next(line for line in process.stderr if "the server is waiting for its job pod" in line)
+            assert "didn't match Pod's node affinity/selector" in line
+            listed = federation.flarefleet("jobs").stdout
             assert "RUNNING" in listed
             assert "didn't match Pod's node affinity/selector" in listed
-            cluster.kubectl("label", "node", node, "flare-test=room")
+            cluster.kubectl("label", "node", node, "flare-test=match")
             process.stderr.read()
-            assert process.wait(PATIENCE) == 0
+            assert process.wait(TIMEOUT) == 0
     finally:
         cluster.kubectl("label", "node", node, "flare-test-")
-    assert "waits" not in wards.flarefleet("jobs").stdout
+    assert "waits" not in federation.flarefleet("jobs").stdout
 
 
 def _holder(image: Image, limits: dict[str, Any]) -> dict[str, Any]:
@@ -140,8 +140,8 @@ def _holder(image: Image, limits: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _devices(wards: Federation, cluster: Cluster) -> bool:
-    pods = job_pods(wards, cluster, "site-2")
+def _has_gpu(federation: Federation, cluster: Cluster) -> bool:
+    pods = job_pods(federation, cluster, "site-2")
     limits = [pod["spec"]["containers"][0]["resources"]["limits"] for pod in pods]
     return (
         bool(pods)

@@ -12,7 +12,7 @@ import yaml
 
 from tests.federation.federation import Federation
 from tests.kubernetes.cluster import Cluster
-from tests.kubernetes.job_pods.wards import PATIENCE, job_pods, namespace, secrets, submitting
+from tests.kubernetes.job_pods.job_objects import TIMEOUT, job_pods, namespace, secrets, submitting
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.kubernetes
@@ -22,13 +22,13 @@ KEPT = 15
 
 
 @pytest.fixture(scope="module")
-def ledger(wards: Federation, cluster: Cluster) -> Iterator[str]:
+def ledger(federation: Federation, cluster: Cluster) -> Iterator[str]:
     """Give site-1 a dataset of numbers, and keep its finished job pods.
 
     Yields:
         The node of the dataset's volume.
     """
-    where = namespace(wards, "site-1")
+    where = namespace(federation, "site-1")
     node = cluster.workers[-1]
     cluster.apply(_claim("ledger"), where)
     cluster.apply(_writer("ledger", node, "umask 022; echo 19 23 > /ledger/numbers"), where)
@@ -36,8 +36,8 @@ def ledger(wards: Federation, cluster: Cluster) -> Iterator[str]:
     cluster.kubectl("wait", "-n", where, "pod/writer", *written)
     cluster.kubectl("delete", "pod", "-n", where, "writer")
     own = {"datasets": {"ledger": {"claim": "ledger"}}, "jobPods": {"ttlSecondsAfterFinished": KEPT}}
-    (wards.workspace.release / "site-1" / "own.yaml").write_text(yaml.safe_dump(own))
-    up = wards.flarefleet("up")
+    (federation.workspace.release / "site-1" / "own.yaml").write_text(yaml.safe_dump(own))
+    up = federation.flarefleet("up")
     assert up.returncode == 0, up.stderr
     yield node
     # `down --volumes` keeps datasets, and a namespace that has one.
@@ -45,36 +45,36 @@ def ledger(wards: Federation, cluster: Cluster) -> Iterator[str]:
 
 
 def test_a_job_reads_its_sites_dataset_on_its_node_and_cannot_change_it(
-    wards: Federation, cluster: Cluster, ledger: str
+    federation: Federation, cluster: Cluster, ledger: str
 ) -> None:
     """The job's client checks the data."""
     seen: list[dict[str, Any]] = []
-    with submitting(wards, str(Path(__file__).parent / "ledger_job"), "--site", "site-1") as process:
+    with submitting(federation, str(Path(__file__).parent / "ledger_job"), "--site", "site-1") as process:
 
         def has_a_node() -> bool:
-            seen.extend(pod for pod in job_pods(wards, cluster, "site-1") if pod["spec"].get("nodeName"))
+            seen.extend(pod for pod in job_pods(federation, cluster, "site-1") if pod["spec"].get("nodeName"))
             return bool(seen) or process.poll() is not None
 
-        eventually(has_a_node, PATIENCE, "the job's pod has a node")
-        _, stderr = process.communicate(timeout=PATIENCE)
+        eventually(has_a_node, TIMEOUT, "the job's pod has a node")
+        _, stderr = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 0, stderr
     assert seen[0]["spec"]["nodeName"] == ledger
-    parent = cluster.get("pod", "-n", namespace(wards, "site-1"), "site-1-0")
+    parent = cluster.get("pod", "-n", namespace(federation, "site-1"), "site-1-0")
     assert "data-ledger" not in json.dumps(parent["spec"]), "the parent would keep the claim on its node"
 
 
 def test_a_finished_pod_is_kept_for_the_configured_time_without_its_secret(
-    wards: Federation, cluster: Cluster, ledger: str
+    federation: Federation, cluster: Cluster, ledger: str
 ) -> None:
-    done = wards.flarefleet("submit", "fibonacci", "--detach", "--set", "rounds=1", "--site", "site-1")
+    done = federation.flarefleet("submit", "fibonacci", "--detach", "--set", "rounds=1", "--site", "site-1")
     assert done.returncode == 0, done.stderr
 
     def is_kept_without_secret() -> bool:
-        phases = {pod["status"]["phase"] for pod in job_pods(wards, cluster, "site-1")}
-        return phases == {"Succeeded"} and len(secrets(wards, cluster, "site-1")) == 1
+        phases = {pod["status"]["phase"] for pod in job_pods(federation, cluster, "site-1")}
+        return phases == {"Succeeded"} and len(secrets(federation, cluster, "site-1")) == 1
 
-    eventually(is_kept_without_secret, PATIENCE, "the pod has finished and its Secret is deleted")
-    eventually(lambda: not job_pods(wards, cluster, "site-1"), KEPT + PATIENCE, "the pod is deleted")
+    eventually(is_kept_without_secret, TIMEOUT, "the pod has finished and its Secret is deleted")
+    eventually(lambda: not job_pods(federation, cluster, "site-1"), KEPT + TIMEOUT, "the pod is deleted")
 
 
 def _claim(name: str) -> dict[str, Any]:

@@ -6,28 +6,31 @@ import pytest
 
 from tests.federation.federation import Federation
 from tests.kubernetes.cluster import Cluster
-from tests.kubernetes.job_pods.wards import EVERYWHERE, PATIENCE, job_pods, namespace, secrets
+from tests.kubernetes.job_pods.job_objects import PARTICIPANTS, TIMEOUT, job_pods, namespace, secrets
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.kubernetes
 
 
 def test_a_restart_of_the_parent_and_an_uninstall_delete_job_pods(
-    wards: Federation, cluster: Cluster
+    federation: Federation, cluster: Cluster
 ) -> None:
     """NVFlare still reports the job as RUNNING, although it is lost with the site's parent."""
-    submitted = wards.flarefleet("submit", "probe", "--detach", "--set", "rounds=200", "--set", "seconds=1")
-    assert submitted.returncode == 0, submitted.stderr
+    federation.submit("probe", rounds=200, seconds=1)
     eventually(
-        lambda: all(job_pods(wards, cluster, name) for name in EVERYWHERE),
-        PATIENCE,
+        lambda: all(job_pods(federation, cluster, name) for name in PARTICIPANTS),
+        TIMEOUT,
         "all have a job pod",
     )
 
-    wards.kill("site-1")
-    eventually(lambda: not job_pods(wards, cluster, "site-1"), PATIENCE, "the restarted parent deletes it")
+    federation.kill("site-1")
+    eventually(
+        lambda: not job_pods(federation, cluster, "site-1"), TIMEOUT, "the restarted parent deletes it"
+    )
 
-    where = namespace(wards, "site-2")
+    where = namespace(federation, "site-2")
     cluster.run("helm", "uninstall", "site-2", "-n", where, "--wait")
-    eventually(lambda: not cluster.get("pods", "-n", where)["items"], PATIENCE, "no pod is left")
-    eventually(lambda: len(secrets(wards, cluster, "site-2")) == 1, PATIENCE, "only the private key is left")
+    eventually(lambda: not cluster.get("pods", "-n", where)["items"], TIMEOUT, "no pod is left")
+    eventually(
+        lambda: len(secrets(federation, cluster, "site-2")) == 1, TIMEOUT, "only the private key is left"
+    )

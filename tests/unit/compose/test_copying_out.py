@@ -13,8 +13,8 @@ from docker.errors import NotFound
 from deploy.runtimes.docker.volumes import copy_out
 
 
-class Hostile:
-    """A container with these members in a folder."""
+class FakeContainer:
+    """A container whose folder has these members."""
 
     def __init__(self, *members: tarfile.TarInfo) -> None:
         self._stream = io.BytesIO()
@@ -39,7 +39,7 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.
 def test_a_copy_replaces_the_target_folder(tmp_path: Path) -> None:
     target = tmp_path / "analytics"
     (target / "old").mkdir(parents=True)
-    container = Hostile(member("analytics", tarfile.DIRTYPE), member("analytics/job", tarfile.DIRTYPE))
+    container = FakeContainer(member("analytics", tarfile.DIRTYPE), member("analytics/job", tarfile.DIRTYPE))
 
     assert copy_out(container, "/data/analytics", target)  # type: ignore[arg-type]
 
@@ -58,7 +58,7 @@ def test_a_copy_replaces_the_target_folder(tmp_path: Path) -> None:
 )
 def test_links_devices_and_paths_outside_are_not_copied(tmp_path: Path, planted: tarfile.TarInfo) -> None:
     folder = tmp_path / "run" / "docker"
-    container = Hostile(member("analytics", tarfile.DIRTYPE), planted, member("analytics/events"))
+    container = FakeContainer(member("analytics", tarfile.DIRTYPE), planted, member("analytics/events"))
 
     assert copy_out(container, "/data/analytics", folder / "analytics")  # type: ignore[arg-type]
 
@@ -69,6 +69,6 @@ def test_links_devices_and_paths_outside_are_not_copied(tmp_path: Path, planted:
 def test_a_missing_folder_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "kept").mkdir()
 
-    assert not copy_out(Hostile(), "/data/other", tmp_path / "kept")  # type: ignore[arg-type]
+    assert not copy_out(FakeContainer(), "/data/other", tmp_path / "kept")  # type: ignore[arg-type]
 
     assert (tmp_path / "kept").is_dir()

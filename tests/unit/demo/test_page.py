@@ -130,7 +130,7 @@ def test_an_interval_contains_its_accuracy_and_is_within_0_and_1(right: int, pat
     assert high - low > 0
 
 
-def test_an_interval_is_wilsons() -> None:
+def test_an_interval_is_that_of_wilson() -> None:
     # Newcombe 1998, table I: 81 of 263 gives 0.2553 to 0.3662.
     low, high = interval(81 / 263, 263)
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from fl_app.jobs.fedadagrad.digits import divide
 from fl_app.jobs.fedadagrad.job import DigitParameters
-from fl_app.jobs.fedadagrad.learning import measure, train
-from fl_app.jobs.shared.classifier import DigitClassifier
+from fl_app.jobs.shared.classifier import DigitClassifier, evaluate_classifier, train_classifier
+from fl_app.jobs.shared.examples import mixed_seed
 
 Arrays = dict[str, NDArray[np.float64]]
 
@@ -49,7 +49,7 @@ def run(parameters: DigitParameters, sites: Sequence[str], sampled: Sequence[Seq
     model = DigitClassifier(parameters.hidden, parameters.seed)
     adagrad = Adagrad(parameters.server_learning_rate, parameters.tau)
     weights = [_arrays(model)]
-    accuracy = [measure(model, digits.test).accuracy]
+    accuracy = [evaluate_classifier(model, digits.test).accuracy]
     losses: dict[tuple[int, str], list[float]] = {}
     for round, chosen in enumerate(sampled):
         learning_rate = parameters.learning_rate / 2 ** (round // parameters.halve_every)
@@ -58,19 +58,19 @@ def run(parameters: DigitParameters, sites: Sequence[str], sampled: Sequence[Seq
         for site in chosen:
             index = sites.index(site)
             _load(model, weights[-1])
-            losses[round + 1, site] = train(
+            losses[round + 1, site] = train_classifier(
                 model,
                 digits.sites[index],
                 epochs=parameters.local_epochs,
                 learning_rate=learning_rate,
                 batch_size=parameters.batch_size,
-                seed=(parameters.seed, index, round),
+                seed=mixed_seed(parameters.seed, index, round),
             )
             for name, value in _arrays(model).items():
                 update[name] += (value - weights[-1][name]) * len(digits.sites[index]) / images
         weights.append(adagrad.step(weights[-1], update))
         _load(model, weights[-1])
-        accuracy.append(measure(model, digits.test).accuracy)
+        accuracy.append(evaluate_classifier(model, digits.test).accuracy)
     return Reference(weights, accuracy, losses)
 
 

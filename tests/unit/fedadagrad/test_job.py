@@ -12,7 +12,7 @@ from safetensors import safe_open
 
 from deploy.errors import InputError
 from deploy.session.parameters import find_job, read_parameters
-from fl_app.jobs.fedadagrad.digits import FEWEST_IMAGES, divide
+from fl_app.jobs.fedadagrad.digits import MIN_IMAGES, divide
 from fl_app.jobs.fedadagrad.evaluation import BEST_MODEL, EvaluationJournal
 from fl_app.jobs.fedadagrad.job import DigitParameters, recipe
 from fl_app.jobs.fedadagrad.metadata import TrainingReport
@@ -59,12 +59,12 @@ def test_sites_and_test_set_share_no_image(sites: int) -> None:
     digits = divide(sites, seed=1)
     parts = [*digits.sites, digits.test]
     assert sum(len(images) for images in parts) == 1797
-    assert min(len(images) for images in digits.sites) >= FEWEST_IMAGES
-    assert len({row.tobytes() for images in parts for row in images.pixels}) == len(
-        {row.tobytes() for images in (divide(2, seed=9)).sites for row in images.pixels}
-        | {row.tobytes() for row in divide(2, seed=9).test.pixels}
+    assert min(len(images) for images in digits.sites) >= MIN_IMAGES
+    assert len({row.tobytes() for images in parts for row in images.features}) == len(
+        {row.tobytes() for images in (divide(2, seed=9)).sites for row in images.features}
+        | {row.tobytes() for row in divide(2, seed=9).test.features}
     )
-    assert all(images.pixels.min() >= 0 and images.pixels.max() <= 1 for images in parts)
+    assert all(images.features.min() >= 0 and images.features.max() <= 1 for images in parts)
 
 
 @pytest.mark.parametrize(
@@ -90,13 +90,13 @@ def test_an_invalid_parameter_is_rejected_by_name(setting: str, message: str) ->
 
 
 def test_the_journal_keeps_the_best_model(tmp_path: Path) -> None:
-    from fl_app.jobs.fedadagrad.learning import train
+    from fl_app.jobs.shared.classifier import train_classifier
 
     torch.set_num_threads(1)
     digits = divide(2, seed=0)
     model = DigitClassifier(hidden=16, seed=0)
     untrained = {name: value.clone() for name, value in model.state_dict().items()}
-    train(model, digits.sites[0], epochs=3, learning_rate=0.05, batch_size=16, seed=(0,))
+    train_classifier(model, digits.sites[0], epochs=3, learning_rate=0.05, batch_size=16, seed=0)
     trained = {name: value.clone() for name, value in model.state_dict().items()}
     journal = EvaluationJournal(tmp_path, DigitClassifier(hidden=16, seed=5), digits.test)
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nvflare.fuel.utils import fobs
 
-from fl_app.jobs.fedadagrad.metadata import MOST_LOSSES, BadReport, TrainingReport
+from fl_app.jobs.fedadagrad.metadata import MAX_LOSSES, BadReport, TrainingReport
 
 GOOD: dict[str, Any] = {"version": 1, "seconds": 1.5, "losses": [2.0, 1.0], "converged": False, "examples": 7}
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -57,7 +57,7 @@ def test_a_report_survives_json_and_nvflares_encoding(report: TrainingReport) ->
             r"losses\[1\]: Input should be a valid number, but it is None",
         ),
         (
-            {"losses": [0.0] * (MOST_LOSSES + 1)},
+            {"losses": [0.0] * (MAX_LOSSES + 1)},
             "losses: Tuple should have at most 1000 items",
         ),
         ({"losses": "1, 2"}, "losses: Input should be a valid tuple"),
@@ -81,7 +81,7 @@ def test_a_missing_field_is_rejected_by_name(name: str) -> None:
         TrainingReport.from_wire({key: value for key, value in GOOD.items() if key != name})
 
 
-def test_all_invalid_fields_are_reported_at_once() -> None:
+def test_all_invalid_fields_are_reported_together() -> None:
     with pytest.raises(BadReport) as error:
         TrainingReport.from_wire({**GOOD, "seconds": None, "examples": -1, "more": 0})
     assert all(name in str(error.value) for name in ("seconds", "examples", "more"))

@@ -196,7 +196,7 @@ def test_gradients_are_unscaled_before_they_are_clipped() -> None:
     assert result.gradient_norm < 10
 
 
-def test_the_term_equals_nvflares() -> None:
+def test_the_term_equals_that_of_nvflare() -> None:
     import copy
 
     from nvflare.app_opt.pt.fedproxloss import PTFedProxLoss

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fl_app.jobs.fibonacci.numbers import HIGHEST_LEVEL, WIDEST_ROW, from_wire, pyramid, sequence, to_wire
+from fl_app.jobs.fibonacci.numbers import MAX_LEVEL, MAX_ROW, from_wire, pyramid, sequence, to_wire
 
 
 def test_the_sequence_starts_at_zero_and_each_number_is_the_sum_of_the_two_before() -> None:
@@ -14,7 +14,7 @@ def test_the_sequence_starts_at_zero_and_each_number_is_the_sum_of_the_two_befor
     assert sequence(10) == [0, 1, 1, 2, 3, 5, 8, 13, 21, 34]
 
 
-@pytest.mark.parametrize("level", [1, 10, 93, 94, 1000, HIGHEST_LEVEL])
+@pytest.mark.parametrize("level", [1, 10, 93, 94, 1000, MAX_LEVEL])
 def test_the_sum_of_the_first_numbers_is_one_less_than_the_next_but_one(level: int) -> None:
     assert sum(sequence(level)) == sequence(level + 2)[-1] - 1
 
@@ -24,7 +24,7 @@ def test_each_row_of_a_pyramid_is_one_number_longer_and_centred() -> None:
 
 
 def test_a_pyramid_has_a_limited_width() -> None:
-    assert len(pyramid(sequence(300)).splitlines()) == WIDEST_ROW
+    assert len(pyramid(sequence(300)).splitlines()) == MAX_ROW
 
 
 @pytest.mark.parametrize("number", [0, 88, 2**63 - 1, -(2**63)])
@@ -32,7 +32,7 @@ def test_an_integer_of_64_bits_is_sent_as_an_integer(number: int) -> None:
     assert to_wire(number) is number
 
 
-@pytest.mark.parametrize("number", [2**63, 2**64, sum(sequence(HIGHEST_LEVEL)) * 1000])
+@pytest.mark.parametrize("number", [2**63, 2**64, sum(sequence(MAX_LEVEL)) * 1000])
 def test_a_longer_integer_is_sent_as_decimal_text(number: int) -> None:
     assert to_wire(number) == str(number)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.processes import is_running
 from tests.waiting import eventually
 
 TREE = """
@@ -54,21 +55,21 @@ def reaped(tmp_path: Path) -> Iterator[Callable[..., tuple[subprocess.Popen[byte
 def test_descendants_end_with_the_command_and_its_exit_code_is_returned(reaped: Callable) -> None:
     reaper, child = reaped(os.getpid(), seconds=0.5, code=3)
     assert reaper.wait(15) == 3
-    assert _is_gone(child)
+    assert not is_running(child)
 
 
 def test_sigterm_ends_all_descendants(reaped: Callable) -> None:
     reaper, child = reaped(os.getpid())
     reaper.send_signal(signal.SIGTERM)
     reaper.wait(15)
-    assert _is_gone(child)
+    assert not is_running(child)
 
 
 def test_a_descendant_that_ignores_sigterm_is_killed(reaped: Callable) -> None:
     reaper, child = reaped(os.getpid(), stubborn=True)
     reaper.send_signal(signal.SIGTERM)
     reaper.wait(15)
-    assert _is_gone(child)
+    assert not is_running(child)
 
 
 def test_all_descendants_end_with_the_process_that_started_the_reaper(reaped: Callable) -> None:
@@ -77,8 +78,4 @@ def test_all_descendants_end_with_the_process_that_started_the_reaper(reaped: Ca
     parent.kill()
     parent.wait()
     reaper.wait(15)
-    assert _is_gone(child)
-
-
-def _is_gone(process: psutil.Process) -> bool:
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    assert not is_running(child)

@@ -41,7 +41,7 @@ def test_the_app_declares_every_parameter_with_its_type(tmp_path: Path) -> None:
         assert type(declared[name.replace("_", "-")]) is type(value)
 
 
-def test_the_job_carries_no_code(tmp_path: Path) -> None:
+def test_the_exported_job_contains_no_code(tmp_path: Path) -> None:
     recipe(FlowerDigitsParameters(), SITES).export(str(tmp_path))
     assert not [*tmp_path.rglob("*.py"), *tmp_path.rglob("custom")]
 

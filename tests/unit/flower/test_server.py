@@ -28,7 +28,7 @@ class RecordingServer(FlowerServer):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> RecordingServer:
-    monkeypatch.setattr("fl_app.flower.server.report", lambda *_: None)  # needs an engine
+    monkeypatch.setattr("fl_app.guard.finding.report", lambda *_: None)  # needs an engine
     return RecordingServer()
 
 

@@ -24,7 +24,7 @@ POINT = DXO(DataKind.ANALYTIC, data={"track_key": "loss", "track_value": 1.0}).t
 
 
 class Receiver(AnalyticsReceiver):
-    """Fails at one step."""
+    """A receiver that fails at one step."""
 
     def __init__(self, fails_at: str = "") -> None:
         super().__init__(events=["point"])

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from fl_app.guard.rules import (
-    LARGEST,
+    MAX_INTEGER,
+    MIN_INTEGER,
     SIZE_ALLOWANCE,
-    SMALLEST,
     describe,
     find_large_integer,
     find_mismatch,
@@ -120,12 +120,12 @@ def test_an_array_that_is_not_loaded_is_not_compared() -> None:
     assert find_mismatch(SENT, describe({"a": object(), "b": object()}), is_complete=True) is None
 
 
-@pytest.mark.parametrize("number", [0, True, LARGEST, SMALLEST, 2.0**80, "9" * 40, None, np.int64(5)])
+@pytest.mark.parametrize("number", [0, True, MAX_INTEGER, MIN_INTEGER, 2.0**80, "9" * 40, None, np.int64(5)])
 def test_a_number_that_a_message_can_carry_is_accepted(number: Any) -> None:
     assert find_large_integer({"meta": {"n": [number]}}) is None
 
 
-@pytest.mark.parametrize("number", [LARGEST + 1, SMALLEST - 1, 1 << 200])
+@pytest.mark.parametrize("number", [MAX_INTEGER + 1, MIN_INTEGER - 1, 1 << 200])
 def test_an_integer_beyond_64_bits_is_reported_with_its_path(number: int) -> None:
     finding = find_large_integer({"meta": {"train": [{"steps": number}]}})
     assert finding is not None

@@ -1,4 +1,4 @@
-"""Which jobs the scheduler rejects, lets wait and drops; without a server."""
+"""Which jobs the scheduler rejects, delays and drops."""
 
 from __future__ import annotations
 

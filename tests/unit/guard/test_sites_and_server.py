@@ -1,4 +1,4 @@
-"""What the guard does with tasks and results, on the server and at a site; without a federation."""
+"""The guard of the server and that of a site: tasks, results and findings."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from nvflare.apis.impl.any_relay_manager import AnyRelayTaskManager
 
-from fl_app.contract import ENV_TASK_TIMEOUT
 from fl_app.guard.stalled import find_stalled_site
 from tests.unit.guard.tasks import as_relay, broadcast, controller
 
@@ -26,7 +25,7 @@ def test_a_site_without_a_result_or_a_metric_is_named_with_round_task_and_time()
     finding = find_stalled_site(controller(task), {}, 3600, NOW)
     assert finding is not None
     assert finding.line.startswith("site-2, round 5: the task 'train' has run for 1 h 1 min without a result")
-    assert ENV_TASK_TIMEOUT in finding.line
+    assert "deployment.guard.task_timeout_seconds in project.yml" in finding.line
 
 
 def test_a_site_that_logs_metrics_is_not_stalled() -> None:

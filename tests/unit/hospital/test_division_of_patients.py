@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fl_app.jobs.hospital.data import FEATURES, FEWEST_PATIENTS, Cohort, divide
+from fl_app.jobs.hospital.data import FEATURES, MIN_PATIENTS, Cohort, divide
 from fl_app.jobs.shared import sklearn_datasets
 
 ALL_PATIENTS = 569
@@ -79,7 +79,7 @@ def test_features_are_standardised_over_all_hospitals() -> None:
 
 @pytest.mark.parametrize("hospitals", [-1, 0, 1, 86, 1000])
 def test_an_unsupported_number_of_hospitals_is_rejected(hospitals: int) -> None:
-    assert 426 // FEWEST_PATIENTS == 85
+    assert 426 // MIN_PATIENTS == 85
 
     with pytest.raises(ValueError, match=f"{hospitals} hospitals: .* over 2 to 85"):
         divide(hospitals, seed=0)

@@ -1,4 +1,4 @@
-"""Archives of images. The docker program is a script on PATH, and the engine a stand-in."""
+"""Archives of images. The docker program is a script on PATH, and the engine is a fake."""
 
 from __future__ import annotations
 

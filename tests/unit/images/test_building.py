@@ -29,7 +29,7 @@ from maintenance.vla_lock import LOCK as LOCK_OF_VLA
 
 LOCK = re.compile(r"^([a-z0-9-]+)==(\S+)", re.MULTILINE)
 
-BUILDS = r"""
+SUCCESSFUL_BUILD = r"""
 echo '#1 [internal] load build definition'
 echo '#5 [packages 1/2] RUN pip install'
 echo '#5 0.123 some output'
@@ -37,7 +37,7 @@ echo '#5 DONE 1.5s'
 echo '#6 [packages 2/2] RUN more'
 echo '#6 CACHED'
 """
-FAILS = r"""
+FAILED_BUILD = r"""
 echo '#5 [packages 1/2] RUN pip install'
 echo '#5 0.1 the hash of the wheel is wrong'
 echo '#5 ERROR: executor failed'
@@ -60,7 +60,7 @@ def install_docker(
     return program
 
 
-def a_build(folder: Path) -> Build:
+def build_of(folder: Path) -> Build:
     return Build(
         tag="flarefleet/runtime:1", target="runtime", dockerfile=folder / "Dockerfile", context=folder
     )
@@ -94,9 +94,9 @@ def test_a_new_docker_without_buildx_cannot_build(tmp_path: Path, monkeypatch: p
 
 
 def test_the_start_and_end_of_steps_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    install_docker(tmp_path, monkeypatch, "20.10.24", BUILDS)
+    install_docker(tmp_path, monkeypatch, "20.10.24", SUCCESSFUL_BUILD)
     steps: list[BuildStep] = []
-    find_builder().run(a_build(tmp_path), steps.append)
+    find_builder().run(build_of(tmp_path), steps.append)
     assert [(step.title, step.state, step.seconds) for step in steps] == [
         ("packages 1/2", "started", 0.0),
         ("packages 1/2", "done", 1.5),
@@ -106,15 +106,15 @@ def test_the_start_and_end_of_steps_are_reported(tmp_path: Path, monkeypatch: py
 
 
 def test_a_failed_step_is_reported_with_its_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    install_docker(tmp_path, monkeypatch, "20.10.24", FAILS)
+    install_docker(tmp_path, monkeypatch, "20.10.24", FAILED_BUILD)
     with pytest.raises(Failed, match=r"(?s)packages 1/2.*the hash of the wheel is wrong"):
-        find_builder().run(a_build(tmp_path))
+        find_builder().run(build_of(tmp_path))
 
 
 def test_a_full_disk_is_a_machine_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install_docker(tmp_path, monkeypatch, "20.10.24", "echo 'write /x: no space left on device'; exit 1")
     with pytest.raises(MachineError, match="disk is full"):
-        find_builder().run(a_build(tmp_path))
+        find_builder().run(build_of(tmp_path))
 
 
 def test_source_date_epoch_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,10 +135,10 @@ def test_wheels_of_the_user_are_copied_and_locked_by_their_hash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inputs, "PREPARED", tmp_path / "prepared")
-    given = tmp_path / "given"
-    given.mkdir()
-    (given / "torch-2.13.0+cpu-cp311-cp311-linux_x86_64.whl").write_bytes(b"wheel")
-    inputs.prepare_build_inputs("gpu", given, DEFAULT_SOURCE_DATE_EPOCH)
+    wheels = tmp_path / "given"
+    wheels.mkdir()
+    (wheels / "torch-2.13.0+cpu-cp311-cp311-linux_x86_64.whl").write_bytes(b"wheel")
+    inputs.prepare_build_inputs("gpu", wheels, DEFAULT_SOURCE_DATE_EPOCH)
     lock = (tmp_path / "prepared" / "wheels" / "gpu" / "torch.txt").read_text(encoding="utf-8")
     assert lock == f"torch==2.13.0+cpu --hash=sha256:{hashlib.sha256(b'wheel').hexdigest()}\n"
 
@@ -175,10 +175,10 @@ def test_every_lock_has_hashes_and_the_same_versions() -> None:
     assert {name: found for name, found in versions.items() if len(found) > 1} == {}
 
 
-ASKED = requirements()
+REQUIREMENTS = requirements()
 
 
-@pytest.mark.parametrize("requirement", ASKED, ids=[requirement.name for requirement in ASKED])
+@pytest.mark.parametrize("requirement", REQUIREMENTS, ids=[requirement.name for requirement in REQUIREMENTS])
 def test_the_lock_of_vla_matches_pyproject_and_the_images(requirement: Requirement) -> None:
     assert requirement.specifier.contains(pins(TORCH_LOCK, LOCK_OF_VLA)[requirement.name])
 
@@ -207,7 +207,7 @@ def test_the_locks_of_vla_have_hashes(lock: Path) -> None:
     ],
     ids=lambda value: "-".join((value.variant, *value.extras)) if isinstance(value, Image) else "",
 )
-def test_the_dockerfile_has_the_stages_of_a_build(image: Image, stages: dict[str, str]) -> None:
+def test_the_dockerfile_has_the_stages_of_build_of(image: Image, stages: dict[str, str]) -> None:
     arguments = runtime_arguments(image, BuildOptions())
     text = inputs.DOCKERFILE.read_text(encoding="utf-8")
     assert {name: arguments.get(name) for name in ("VARIANT", "EXTRAS")} == {"EXTRAS": None, **stages}

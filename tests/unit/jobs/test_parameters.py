@@ -22,7 +22,7 @@ class _Parameters(JobParameters):
 JOB = JobDescription("example", "An example", _Parameters, lambda parameters, sites: None)
 
 
-def mistakes(*settings: str) -> tuple[str, ...]:
+def errors(*settings: str) -> tuple[str, ...]:
     with pytest.raises(InputError) as error:
         read_parameters(JOB, settings)
     return error.value.messages
@@ -38,32 +38,32 @@ def test_values_are_read_by_the_types_of_the_fields() -> None:
 
 
 def test_an_unknown_name_is_rejected_with_a_suggestion_and_all_names() -> None:
-    (mistake,) = mistakes("round=7")
-    assert "did you mean rounds?" in mistake
-    assert "rounds, rate, verbose, layers" in mistake
+    (error,) = errors("round=7")
+    assert "did you mean rounds?" in error
+    assert "rounds, rate, verbose, layers" in error
 
 
 @pytest.mark.parametrize(
     "setting", ["rounds=0", "rounds=101", "rounds=1.5", "rounds=", "rounds=many", "rounds=true"]
 )
 def test_an_invalid_value_is_rejected_with_the_valid_range(setting: str) -> None:
-    (mistake,) = mistakes(setting)
-    assert setting in mistake
-    assert "rounds is int, at least 1, at most 100; default 5" in mistake
+    (error,) = errors(setting)
+    assert setting in error
+    assert "rounds is int, at least 1, at most 100; default 5" in error
 
 
 @pytest.mark.parametrize("setting", ["rounds", "=5", "", " =1"])
 def test_a_setting_without_name_or_value_is_rejected_with_an_example(setting: str) -> None:
-    (mistake,) = mistakes(setting)
-    assert "must be NAME=VALUE" in mistake
+    (error,) = errors(setting)
+    assert "must be NAME=VALUE" in error
 
 
 def test_a_parameter_that_is_set_twice_is_rejected() -> None:
-    assert mistakes("rounds=1", "rounds=2") == ("--set rounds: is set twice",)
+    assert errors("rounds=1", "rounds=2") == ("--set rounds: is set twice",)
 
 
-def test_all_mistakes_are_reported_at_once() -> None:
-    assert len(mistakes("round=7", "rate=fast", "layers=[1,", "verbose")) == 4
+def test_all_errors_are_reported_together() -> None:
+    assert len(errors("round=7", "rate=fast", "layers=[1,", "verbose")) == 4
 
 
 def test_an_unknown_job_is_rejected_with_a_suggestion() -> None:
@@ -72,9 +72,7 @@ def test_an_unknown_job_is_rejected_with_a_suggestion() -> None:
 
 
 @pytest.mark.parametrize("job", available(), ids=lambda job: job.name)
-def test_every_parameter_of_every_job_has_a_default_and_a_description(
-    job: JobDescription,
-) -> None:
+def test_every_parameter_of_every_job_has_a_default_and_a_description(job: JobDescription) -> None:
     assert job.description
     job.parameters()
     for name, field in job.parameters.model_fields.items():

@@ -44,9 +44,7 @@ class _Watched:
         return JobProgress(round=1, rounds=2) if since >= 3.0 else None
 
 
-def test_a_starting_process_is_polled_less_often_than_a_running_one(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_starting_process_is_polled_less_often_than_a_running_one(monkeypatch: pytest.MonkeyPatch) -> None:
     watched = _Watched()
     monkeypatch.setattr(watching, "time", watched)
     session: Any = watched

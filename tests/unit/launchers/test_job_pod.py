@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from nvflare.apis.job_launcher_spec import JobReturnCode
 
-from fl_app.launchers.cluster import RejectedError
 from fl_app.launchers.job_pod import Callbacks, JobPod, job_pods
+from fl_app.launchers.namespace import RejectedError
 from fl_app.launchers.pod_failure import StartTimeouts
 from tests.unit.launchers.test_manifest import PLAN
 from tests.unit.launchers.test_pod_failure import event, pod, terminated, unschedulable, waiting
@@ -18,7 +18,7 @@ from tests.unit.launchers.test_pod_failure import event, pod, terminated, unsche
 
 @dataclass
 class Namespace:
-    """A fake Cluster whose pod has each of `states` in turn."""
+    """A fake JobNamespace whose pod has each of `states` in turn."""
 
     states: list[Any] = field(default_factory=list)
     rejection: str = ""

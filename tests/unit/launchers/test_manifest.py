@@ -63,7 +63,7 @@ def settings(chart: dict[str, Any]) -> LauncherSettings:
     return LauncherSettings.model_validate(chart["launcher.yaml"])
 
 
-def made(chart: dict[str, Any], settings: LauncherSettings, plan: JobPodPlan = PLAN) -> dict[str, Any]:
+def manifest_of(chart: dict[str, Any], settings: LauncherSettings, plan: JobPodPlan = PLAN) -> dict[str, Any]:
     study = chart["study_runtime.yaml"]["studies"]["default"]
     return pod_manifest(plan, study["pod_template"], study["container"]["image"], settings, OWNER)
 
@@ -71,7 +71,7 @@ def made(chart: dict[str, Any], settings: LauncherSettings, plan: JobPodPlan = P
 def test_the_pod_combines_the_charts_template_and_the_jobs_part(
     chart: dict[str, Any], settings: LauncherSettings
 ) -> None:
-    manifest = made(chart, settings)
+    manifest = manifest_of(chart, settings)
     metadata, spec = manifest["metadata"], manifest["spec"]
     (container,) = spec["containers"]
     assert metadata["ownerReferences"] == [OWNER]
@@ -97,7 +97,7 @@ def test_the_pod_combines_the_charts_template_and_the_jobs_part(
 def test_a_job_connects_only_to_its_parent_over_tls(
     chart: dict[str, Any], settings: LauncherSettings
 ) -> None:
-    (container,) = made(chart, settings)["spec"]["containers"]
+    (container,) = manifest_of(chart, settings)["spec"]["containers"]
     at = container["args"].index("-p")
     assert container["args"][at + 1] == "stcp://site-1-headless:8102?connection_security=tls"
     plain = {one["name"]: one.get("value") for one in container["env"]}
@@ -105,7 +105,7 @@ def test_a_job_connects_only_to_its_parent_over_tls(
 
 
 def test_credentials_are_only_in_the_secret(chart: dict[str, Any], settings: LauncherSettings) -> None:
-    manifest, secret = made(chart, settings), secret_manifest(PLAN, OWNER)
+    manifest, secret = manifest_of(chart, settings), secret_manifest(PLAN, OWNER)
     text = yaml.safe_dump(manifest)
     assert "secret-token" not in text
     assert "push-token" not in text
@@ -145,7 +145,7 @@ def test_a_job_gets_the_gpus_that_it_requests_or_the_sites_default(
 ) -> None:
     request = ResourceRequest.of(meta, "site-1", settings)
     assert request.gpus == gpus
-    (container,) = made(chart, settings, replace(PLAN, request=request))["spec"]["containers"]
+    (container,) = manifest_of(chart, settings, replace(PLAN, request=request))["spec"]["containers"]
     assert container["resources"]["limits"].get("nvidia.com/gpu", "0") == str(gpus)
     hidden = {"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"} in container["env"]
     assert hidden is (gpus == 0), "a GPU image sees every GPU of the node by default"
@@ -191,6 +191,6 @@ def test_the_kubernetes_client_accepts_the_pod(
     request = ResourceRequest.of(
         {"resource_spec": {"site-1": {"num_of_cpus": 4, "num_of_gpus": 1}}}, "site-1", settings
     )
-    body = made(chart, settings, replace(PLAN, request=request))
+    body = manifest_of(chart, settings, replace(PLAN, request=request))
     created = api.create_namespaced_pod(namespace="ns", body=body)
     assert created.spec.containers[0].resources.limits == {"cpu": "4", "nvidia.com/gpu": "1"}

@@ -85,9 +85,7 @@ def test_an_unknown_job_is_not_found(jobs: PendingJobs, context: FLContext) -> N
     assert jobs.get_job("00000000-0000-4000-8000-000000000000", context) is None
 
 
-def test_watch_and_jobs_show_the_pending_reason(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_watch_and_jobs_show_the_pending_reason(capsys: pytest.CaptureFixture[str]) -> None:
     meta = {"job_id": "j1", "name": "hospital", "status": "RUNNING", "flarefleet.server_waits_for": NO_ROOM}
     waits, runs = Job.of(meta), Job.of({**meta, "job_id": "j2", "flarefleet.server_waits_for": ""})
     assert status_text(waits) == f"hospital: RUNNING, the server is waiting for its job pod: {NO_ROOM}"

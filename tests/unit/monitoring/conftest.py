@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from tests.lacking import leave_out
+from tests.skipping import skip_or_fail_in_ci
 
 
 @pytest.fixture(scope="session")
@@ -14,5 +14,5 @@ def promtool() -> str:
     """The path of promtool."""
     found = shutil.which("promtool")
     if found is None:
-        leave_out("promtool is not on PATH; it is part of Prometheus: apt-get install prometheus")
+        skip_or_fail_in_ci("promtool is not on PATH; it is part of Prometheus: apt-get install prometheus")
     return found

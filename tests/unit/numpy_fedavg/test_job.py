@@ -85,7 +85,7 @@ def test_the_job_contains_no_absolute_path_of_this_machine(tmp_path: Path) -> No
         assert str(Path(__file__).parents[3]) not in file.read_text()
 
 
-def test_without_a_model_the_examples_model_is_exported(tmp_path: Path) -> None:
+def test_the_default_model_is_that_of_the_example(tmp_path: Path) -> None:
     server = config(export(tmp_path), "app", "server")
     assert component(server, "persistor")["model"] == [0.0] * 5
 

@@ -120,7 +120,9 @@ def test_a_syntax_error_in_the_script_is_reported_by_file_and_line(tmp_path: Pat
     assert message.startswith(f"{tmp_path}/broken.py:1: SyntaxError: ")
 
 
-def test_a_relative_path_is_resolved_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_path_is_resolved_when_the_parameters_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     np.save(tmp_path / "start.npy", np.array([[1, 2], [3, 4]], dtype=np.int32))
     monkeypatch.chdir(tmp_path)
     parameters = read_parameters(JOB, ["model=start.npy"])
@@ -140,7 +142,7 @@ def test_a_file_with_python_objects_is_rejected(tmp_path: Path) -> None:
 
 
 def test_a_model_that_is_too_large_is_rejected(tmp_path: Path) -> None:
-    np.save(tmp_path / "start.npy", np.zeros(inputs.MOST_NUMBERS + 1))
+    np.save(tmp_path / "start.npy", np.zeros(inputs.MAX_NUMBERS + 1))
     assert "the maximum is 1000000" in refusal(f"model={tmp_path / 'start.npy'}")
 
 

@@ -1,3 +1,5 @@
+"""The command `flarefleet check`."""
+
 from __future__ import annotations
 
 import json

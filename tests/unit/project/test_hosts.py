@@ -1,3 +1,5 @@
+"""Host names of the server: loopback, validity, and the Service of a cluster."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""An invalid project.yml is reported with line, key and remedy."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -27,7 +29,7 @@ def test_an_error_has_its_line_its_key_and_a_remedy(
     assert_error(tmp_path, content, key, texts)
 
 
-def test_all_errors_are_reported_at_once_sorted_by_line(tmp_path: Path) -> None:
+def test_all_errors_are_reported_together_sorted_by_line(tmp_path: Path) -> None:
     content = (
         VALID.replace("api_version: 3", "api_version: 5")
         .replace("fed_learn_port", "fed_learn_prot")

@@ -1,3 +1,5 @@
+"""A valid project.yml, as Flarefleet and NVFlare read it."""
+
 from __future__ import annotations
 
 import shutil
@@ -110,7 +112,7 @@ def test_every_setting_of_deployment_has_a_default(tmp_path: Path) -> None:
     assert load(tmp_path, VALID).image.registry_is_given
 
 
-def test_the_default_scheme_is_nvflares(tmp_path: Path) -> None:
+def test_the_default_scheme_is_that_of_nvflare(tmp_path: Path) -> None:
     assert load(tmp_path, changed("\n      scheme: grpc", "")).scheme == "http"
     assert load(tmp_path, changed("scheme: grpc", "scheme: TCP")).scheme == "tcp"
 
@@ -196,7 +198,7 @@ def test_the_federation_of_nvflare_poc_is_valid(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [content for content, _ in edits("valid.txt")])
-def test_what_nvflare_and_yaml_allow_is_accepted(content: str, tmp_path: Path) -> None:
+def test_everything_that_nvflare_and_yaml_allow_is_accepted(content: str, tmp_path: Path) -> None:
     assert load(tmp_path, content).nvflare_document() == yaml.safe_load(content)
 
 

@@ -75,7 +75,7 @@ class Federation:
         return make_kits_and_releases(self.project, self.workspace, **options)
 
     def entry(self, name: str) -> dict[str, Any]:
-        """Return a participant's entry for a change."""
+        """Return a participant's entry of project.yml."""
         return next(entry for entry in self.document["participants"] if entry["name"] == name)
 
     def add(self, *sites: str) -> None:

@@ -47,9 +47,7 @@ def test_every_key_is_rsa_with_2048_bits(untouched: Federation) -> None:
         assert key.key_size == 2048
 
 
-def test_a_changed_default_host_renews_the_servers_certificate_and_every_kit(
-    federation: Federation,
-) -> None:
+def test_a_changed_default_host_renews_the_servers_certificate_and_every_kit(federation: Federation) -> None:
     site = federation.certificate("site-1")
     federation.entry(SERVER)["default_host"] = "other.example.org"
 
@@ -112,9 +110,7 @@ def test_a_certificate_with_more_than_30_days_left_is_not_reported(long_lived: F
     assert long_lived.provision(now=in_days(325)).expiring == ()
 
 
-def test_renewal_issues_expiring_certificates_again_under_the_same_authority(
-    long_lived: Federation,
-) -> None:
+def test_renewal_issues_expiring_certificates_again_under_the_same_authority(long_lived: Federation) -> None:
     before = long_lived.certificate("site-1")
     root = (long_lived.workspace.kit("site-1") / "startup" / "rootCA.pem").read_bytes()
 

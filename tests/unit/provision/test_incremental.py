@@ -65,7 +65,7 @@ def test_the_servers_client_limit_grows_with_the_number_of_sites(
 
 
 @pytest.mark.parametrize(("sites", "limit"), [(1, 100), (80, 100), (81, 200), (160, 200), (1000, 1600)])
-def test_the_servers_client_limit_leaves_room_for_a_quarter_more(sites: int, limit: int) -> None:
+def test_the_servers_client_limit_exceeds_the_number_of_sites_by_a_quarter(sites: int, limit: int) -> None:
     assert max_clients(sites) == limit
     assert limit >= sites * 1.25
 
@@ -185,7 +185,7 @@ def test_a_kit_of_another_version_is_built_again_with_the_same_key(
     federation: Federation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = federation.certificate("site-1")
-    monkeypatch.setattr("deploy.provision.content.kit_version", lambda: "99.0")
+    monkeypatch.setattr("deploy.provision.content.flarefleet_version", lambda: "99.0")
 
     report = federation.provision()
 

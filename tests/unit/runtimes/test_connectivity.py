@@ -81,7 +81,7 @@ def test_a_site_in_the_servers_cluster_uses_the_service_by_a_name_that_the_drive
     [(LOCAL, "here"), (PUBLIC | {"default_host": "fl.fl.svc.cluster.local"}, "here"), (PUBLIC, "there")],
     ids=str,
 )
-def test_the_values_of_the_release_are_enough_for_a_service_and_for_a_public_name_elsewhere(
+def test_the_values_of_the_release_suffice_if_the_site_can_resolve_the_servers_name(
     tmp_path: Path, server: dict[str, Any], context: str
 ) -> None:
     assert values_of_site_3(tmp_path, server, context=context) == {}

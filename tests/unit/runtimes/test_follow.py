@@ -12,7 +12,7 @@ def test_a_missing_log_has_no_lines(tmp_path: Path) -> None:
     assert last_lines(tmp_path / "none") == []
 
 
-def test_lines_are_complete_whatever_bytes_they_have(tmp_path: Path) -> None:
+def test_lines_with_arbitrary_bytes_are_complete(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_bytes(b"one\r\n\xff two\n\nlast without a line break")
 

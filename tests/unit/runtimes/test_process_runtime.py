@@ -48,7 +48,7 @@ def test_an_invalid_specification_is_ignored(tmp_path: Path) -> None:
     assert folder.spec() is None
 
 
-def test_only_processes_with_this_run_folder_in_their_environment_are_ours(tmp_path: Path) -> None:
+def test_processes_are_found_by_the_run_folder_in_their_environment(tmp_path: Path) -> None:
     ours, theirs = ProcessRunFolder(tmp_path / "ours"), ProcessRunFolder(tmp_path / "theirs")
     sleeper = [sys.executable, "-c", "print(flush=True); import time; time.sleep(60)"]
     with subprocess.Popen(sleeper, env={ENV_RUN_FOLDER: str(ours.root)}, stdout=subprocess.PIPE) as marked:

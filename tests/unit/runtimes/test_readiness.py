@@ -17,7 +17,7 @@ def federation(**states: SiteStatus | SiteState) -> FederationStatus:
     return FederationStatus(project="clinics", runtime="process", sites=sites)
 
 
-def test_it_returns_when_all_are_ready_and_reports_each_change_once() -> None:
+def test_waiting_ends_when_all_are_ready_and_reports_each_change_once() -> None:
     starting, ready = federation(a=SiteState.STARTING), federation(a=SiteState.READY)
     statuses = iter([starting, starting, ready])
     reported: list[FederationStatus] = []
@@ -28,7 +28,7 @@ def test_it_returns_when_all_are_ready_and_reports_each_change_once() -> None:
     assert reported == [starting, ready]
 
 
-def test_it_fails_at_once_if_a_site_has_exited_with_the_reason_and_the_end_of_the_log() -> None:
+def test_waiting_fails_immediately_if_a_site_has_exited_and_shows_reason_and_log() -> None:
     exited = SiteStatus(name="b", role="client", state=SiteState.EXITED, reason="wrong key", exit_code=13)
 
     with pytest.raises(Failed) as failure:

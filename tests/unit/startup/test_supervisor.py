@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.processes import is_running
 from tests.waiting import eventually
 
 PROGRAM = """
@@ -132,10 +133,3 @@ def test_a_parent_is_restarted_on_request(folder: Path) -> None:
     eventually(lambda: supervised.pid("parent") != first)
     supervised.process.send_signal(signal.SIGTERM)
     assert supervised.process.wait(5) == 0
-
-
-def is_running(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False

@@ -8,7 +8,7 @@ import pytest
 
 from fl_app.telemetry.access import new_push_tokens, push_url
 from fl_app.telemetry.endpoint import Endpoint
-from fl_app.telemetry.metrics import Identity
+from fl_app.telemetry.metrics import ParentIdentity
 from fl_app.telemetry.parent_jobs import ParentJobs
 from fl_app.telemetry.push_gateway import PushGateway
 from fl_app.telemetry.view import Starting
@@ -18,7 +18,7 @@ from tests.unit.telemetry.pushing import Notes
 @pytest.fixture(scope="module")
 def shared_endpoint() -> Iterator[Endpoint]:
     endpoint = Endpoint("127.0.0.1", 0)
-    endpoint.identify(Identity("site-1", "client", {"own": 1234.0}, project="hospitals"))
+    endpoint.identify(ParentIdentity("site-1", "client", {"own": 1234.0}, project="hospitals"))
     yield endpoint
     endpoint.close()
 

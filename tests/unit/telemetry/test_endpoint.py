@@ -60,7 +60,7 @@ def metrics(endpoint: Endpoint) -> dict[str, float]:
 def test_a_starting_parent_is_healthy_and_not_ready_with_a_reason(endpoint: Endpoint) -> None:
     endpoint.view = Starting("waiting for flare-server")
 
-    assert get(endpoint, "/healthz")[0] == 200
+    assert get(endpoint, "/healthz") == (200, '{"healthy": true}\n')
     status, body = get(endpoint, "/readyz")
     assert status == 503
     assert json.loads(body) == {"ready": False, "reason": "waiting for flare-server", "starting": True}

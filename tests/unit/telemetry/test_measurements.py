@@ -84,7 +84,7 @@ def test_the_tags_of_each_site_are_limited(measured: Measurements) -> None:
     document = sent(measured)
 
     assert len(document["values"]) == MAX_TAGS + 1
-    assert document["dropped"] == {"room": 5}
+    assert document["dropped"] == {"capacity": 5}
     assert ["training_metric", ["site-1", "tag-0"], 7.0] in document["values"]
     measured.set("job_round", 1)
     assert sent(measured)["dropped"] == {}, "reported once"
@@ -96,14 +96,12 @@ def test_dropped_values_are_reported_again_after_a_retry(
     monkeypatch.setattr(measurements_module, "MAX_LABEL_VALUES", 1)
     measured.add("job_errors_total", 1, "fatal")
     measured.add("job_errors_total", 1, "other")
-    assert sent(measured, Outcome.RETRY)["dropped"] == {"room": 1}
+    assert sent(measured, Outcome.RETRY)["dropped"] == {"capacity": 1}
 
-    assert sent(measured)["dropped"] == {"room": 1}
+    assert sent(measured)["dropped"] == {"capacity": 1}
 
 
-def test_documents_do_not_exceed_the_size_that_a_parent_accepts(
-    measured: Measurements,
-) -> None:
+def test_documents_do_not_exceed_the_size_that_a_parent_accepts(measured: Measurements) -> None:
     long = "x" * MAX_LABEL
     for site in range(40):
         for tag in range(MAX_TAGS):

@@ -83,9 +83,7 @@ def test_a_refused_document_does_not_block_the_next(
     assert notes.accepted == [("job-1", "valid")]
 
 
-def test_documents_are_sent_when_the_parent_answers_again(
-    start: Callable[[dict[str, str]], Pusher],
-) -> None:
+def test_documents_are_sent_when_the_parent_answers_again(start: Callable[[dict[str, str]], Pusher]) -> None:
     port = free_ports(1)[0]
     queue, arrived = Queue(), threading.Event()
     early = Endpoint("127.0.0.1", port)

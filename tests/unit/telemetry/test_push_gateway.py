@@ -115,7 +115,7 @@ def test_a_job_that_pushes_too_much_is_limited_and_other_jobs_are_not(
 
 def test_dropped_parts_of_a_document_are_counted(endpoint: Endpoint, notes: Notes) -> None:
     assert post(endpoint, b'{"text": "full"}', bearer("job-1")) == 204
-    assert endpoint.gateway.dropped["room"] == 3
+    assert endpoint.gateway.dropped["capacity"] == 3
 
 
 def test_an_error_in_a_kind_does_not_affect_other_requests(endpoint: Endpoint, notes: Notes) -> None:
@@ -139,11 +139,11 @@ def test_idle_connections_do_not_block_others(
     endpoint: Endpoint, notes: Notes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(endpoint_module, "MAX_CONNECTIONS", 4)
-    held = [socket.create_connection(("127.0.0.1", endpoint.port), timeout=5) for _ in range(20)]
+    connections = [socket.create_connection(("127.0.0.1", endpoint.port), timeout=5) for _ in range(20)]
 
     assert post(endpoint, VALID, bearer("job-1")) == 204
-    assert held[0].recv(1) == b"", "the oldest connection is closed"
-    for connection in held:
+    assert connections[0].recv(1) == b"", "the oldest connection is closed"
+    for connection in connections:
         connection.close()
 
 
@@ -158,7 +158,7 @@ def test_idle_connections_do_not_block_others(
         ("0.0.0.0", "site-1-flare", "http://site-1-flare:9464/push"),
     ],
 )
-def test_jobs_get_the_push_url_of_their_parent(listens_on: str, name: str | None, url: str) -> None:
+def test_jobs_receive_the_push_url_of_their_parent(listens_on: str, name: str | None, url: str) -> None:
     new_push_tokens(push_url(listens_on, 9464, name))
 
     assert push_environment("job-1")["FLARE_PUSH_URL"] == url

@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from fl_app.telemetry import series as series_module
 from fl_app.telemetry.access import new_push_tokens, push_environment
 from fl_app.telemetry.catalogue import JOBS
-from fl_app.telemetry.metrics import Identity
+from fl_app.telemetry.metrics import ParentIdentity
 from fl_app.telemetry.parent_jobs import ParentJobs
 from fl_app.telemetry.push_gateway import PushGateway
 from fl_app.telemetry.series import JobSeries
@@ -44,7 +44,7 @@ class Parent:
         self.jobs = ParentJobs(clock=lambda: self.now)
         access = new_push_tokens("http://127.0.0.1:9464/push", self.jobs.granted)
         self.gateway = PushGateway(access, self.jobs.may_push, lambda: self.now)
-        self.series = JobSeries(Identity("s", "server", project="p"), self.jobs, self.gateway.drop)
+        self.series = JobSeries(ParentIdentity("s", "server", project="p"), self.jobs, self.gateway.drop)
         self.gateway.register(self.series)
         self.jobs.launched("victim-id", "victim")
         self.jobs.launched("hostile-id", "hostile")
@@ -99,7 +99,7 @@ documents = st.fixed_dictionaries(
     optional={
         "values": values | anything,
         "distributions": distributions | anything,
-        "dropped": st.dictionaries(st.sampled_from(["room", "queue", "token"]), st.integers()) | anything,
+        "dropped": st.dictionaries(st.sampled_from(["capacity", "queue", "token"]), st.integers()) | anything,
         "job": texts,
     },
 )

@@ -11,12 +11,12 @@ from prometheus_client.core import Metric
 
 from fl_app.telemetry import pods as pods_module
 from fl_app.telemetry.catalogue import LABELS
-from fl_app.telemetry.metrics import Identity
+from fl_app.telemetry.metrics import ParentIdentity
 from fl_app.telemetry.pods import JobPodMetrics, JobPodStatus, show_job_pods
 from fl_app.telemetry.resources import GpuMetrics, WorkspaceMetrics, disk_usage
 from tests.waiting import eventually
 
-IDENTITY = Identity("site-1", "client", project="hospitals")
+IDENTITY = ParentIdentity("site-1", "client", project="hospitals")
 
 
 def samples(families: Iterable[Metric]) -> dict[tuple[str, ...], float]:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from fl_app.telemetry import series as series_module
 from fl_app.telemetry.catalogue import JOBS
 from fl_app.telemetry.documents import MAX_CHANGES, MAX_LABEL, MetricsDocument
-from fl_app.telemetry.metrics import Identity
+from fl_app.telemetry.metrics import ParentIdentity
 from fl_app.telemetry.parent_jobs import ParentJobs
 from fl_app.telemetry.series import JobSeries
 
@@ -32,7 +32,7 @@ class Parent:
         self.jobs = ParentJobs(kept, clock=lambda: self.now)
         self.jobs.running = lambda: self.running
         name = "flare-server" if role == "server" else "site-1"
-        self.series = JobSeries(Identity(name, role, project="hospitals"), self.jobs, self._drop)
+        self.series = JobSeries(ParentIdentity(name, role, project="hospitals"), self.jobs, self._drop)
 
     def _drop(self, reason: str, number: int) -> None:
         self.dropped[reason] = self.dropped.get(reason, 0) + number
@@ -241,9 +241,9 @@ def test_the_series_of_all_jobs_are_limited(parent: Parent, monkeypatch: pytest.
 
 
 def test_values_that_a_job_dropped_itself_are_counted(parent: Parent) -> None:
-    parent.push("id-1", dropped={"room": 3, "queue": 4})
+    parent.push("id-1", dropped={"capacity": 3, "queue": 4})
 
-    assert parent.dropped == {"room": 3, "queue": 4}
+    assert parent.dropped == {"capacity": 3, "queue": 4}
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_values_that_a_job_dropped_itself_are_counted(parent: Parent) -> None:
         {"distributions": [["round_duration_seconds", [], [1], 1]]},
         {"distributions": [["round_duration_seconds", [], [-1] * (len(ROUNDS.buckets) + 1), 1]]},
         {"dropped": {"token": 1}},
-        {"dropped": {"room": -1}},
+        {"dropped": {"capacity": -1}},
         {"job": "another"},
         [],
         None,

@@ -12,7 +12,7 @@ from nvflare.fuel.f3.message import Message
 
 from fl_app.nvflare_internals.parents import SiteParent
 from fl_app.telemetry import site_view
-from fl_app.telemetry.metrics import Identity
+from fl_app.telemetry.metrics import ParentIdentity
 from fl_app.telemetry.site_view import FRESH_SECONDS, REFUSED_SECONDS, STALLED_SECONDS, SiteView
 
 
@@ -24,7 +24,7 @@ class Site:
         monkeypatch.setattr(site_view, "time", SimpleNamespace(time=lambda: self.now))
         self.client = SimpleNamespace(token=None, cell=SimpleNamespace(core_cell=self))
         engine = SimpleNamespace(get_all_job_ids=lambda: ["job"])
-        self.view = SiteView(Identity("site-1", "client"), SiteParent(self.client, engine))
+        self.view = SiteView(ParentIdentity("site-1", "client"), SiteParent(self.client, engine))
 
     def add_incoming_reply_filter(self, channel: str, topic: str, cb: Any) -> None:
         self.hear = cb

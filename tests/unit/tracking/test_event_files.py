@@ -7,25 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fl_app.tracking.event_files import MAX_TAGS, EventFiles
-from fl_app.tracking.points import Histogram, Image, Kind, Scalar, Text
+from fl_app.tracking.points import HistogramPoint, ImagePoint, Kind, ScalarPoint, TextPoint
+from tests.event_files import read_run
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
-def scalar(site: str, step: int, value: float = 1.0, tag: str = "loss") -> Scalar:
-    return Scalar(site=site, tag=tag, step=step, time=float(step), value=value)
-
-
-def read(folder: Path) -> EventAccumulator:
-    """Return a run as TensorBoard reads it."""
-    run = EventAccumulator(
-        str(folder), size_guidance={"scalars": 0, "images": 0, "tensors": 0, "histograms": 0}
-    )
-    run.Reload()
-    return run
+def scalar(site: str, step: int, value: float = 1.0, tag: str = "loss") -> ScalarPoint:
+    return ScalarPoint(site=site, tag=tag, step=step, time=float(step), value=value)
 
 
 @pytest.fixture
@@ -37,13 +28,13 @@ def test_each_site_and_the_server_have_a_run(files: EventFiles, tmp_path: Path) 
     files.write("job", [scalar("site-1", 0, 0.5), scalar("site-2", 0, 0.25), scalar("", 1, 2.0)])
 
     for site, expected in (("site-1", (0, 0.5)), ("site-2", (0, 0.25)), ("flare-server", (1, 2.0))):
-        (found,) = read(tmp_path / "job" / site).Scalars("loss")
+        (found,) = read_run(tmp_path / "job" / site).Scalars("loss")
         assert (found.step, found.value) == expected
 
 
 def test_values_can_be_read_before_the_file_is_closed(files: EventFiles, tmp_path: Path) -> None:
     files.write("job", [scalar("site-1", 0)])
-    run = read(tmp_path / "job" / "site-1")
+    run = read_run(tmp_path / "job" / "site-1")
     files.write("job", [scalar("site-1", 1)])
     run.Reload()
 
@@ -52,14 +43,14 @@ def test_values_can_be_read_before_the_file_is_closed(files: EventFiles, tmp_pat
 
 
 def test_texts_images_histograms_and_parameters_are_written(files: EventFiles, tmp_path: Path) -> None:
-    histogram = Histogram(site="a", tag="weights", time=1, edges=(0, 1, 3), counts=(2, 5))
-    image = Image(site="a", tag="sample", time=1, width=1, height=1, channels=4, png=PNG)
-    text = Text(site="a", tag="note", time=1, value="*hello*")
-    parameter = Text(site="a", tag="rate", time=1, value="0.1", kind=Kind.PARAMETER)
+    histogram = HistogramPoint(site="a", tag="weights", time=1, edges=(0, 1, 3), counts=(2, 5))
+    image = ImagePoint(site="a", tag="sample", time=1, width=1, height=1, channels=4, png=PNG)
+    text = TextPoint(site="a", tag="note", time=1, value="*hello*")
+    parameter = TextPoint(site="a", tag="rate", time=1, value="0.1", kind=Kind.PARAMETER)
 
     assert files.write("job", [histogram, image, text, parameter]) == 0
 
-    run = read(tmp_path / "job" / "a")
+    run = read_run(tmp_path / "job" / "a")
     assert set(run.Tags()["tensors"]) == {"note", "parameters/rate"}
     assert run.Tensors("note")[0].tensor_proto.string_val == [b"*hello*"]
     assert (run.Images("sample")[0].width, run.Images("sample")[0].height) == (1, 1)
@@ -74,7 +65,7 @@ def test_the_number_of_open_files_is_limited(tmp_path: Path) -> None:
         files.write("job", [scalar(f"site-{n}", step) for n in range(100)])
         assert open_files() - before <= 8
 
-    assert [event.step for event in read(tmp_path / "job" / "site-0").Scalars("loss")] == [0, 1]
+    assert [event.step for event in read_run(tmp_path / "job" / "site-0").Scalars("loss")] == [0, 1]
     assert len(list((tmp_path / "job" / "site-0").iterdir())) == 1
 
 
@@ -118,7 +109,7 @@ def test_writing_continues_in_a_new_file_after_a_full_disk(
 
     files.write("job", [scalar("site-1", 2)])
 
-    assert [event.step for event in read(tmp_path / "job" / "site-1").Scalars("loss")] == [0, 2]
+    assert [event.step for event in read_run(tmp_path / "job" / "site-1").Scalars("loss")] == [0, 2]
 
 
 def _full_disk(file: Path) -> Any:
@@ -131,4 +122,4 @@ def test_a_job_can_log_a_late_value_after_its_end(files: EventFiles, tmp_path: P
     files.write("job", [scalar("site-1", 1)])
     files.close()
 
-    assert [event.step for event in read(tmp_path / "job" / "site-1").Scalars("loss")] == [0, 1]
+    assert [event.step for event in read_run(tmp_path / "job" / "site-1").Scalars("loss")] == [0, 1]

@@ -5,11 +5,13 @@ from __future__ import annotations
 from fl_app.telemetry.push import Outcome
 from fl_app.telemetry.push_gateway import MAX_DOCUMENT_BYTES
 from fl_app.tracking.outbox import AnalyticsOutbox
-from fl_app.tracking.points import MAX_POINTS, MAX_TEXT, AnalyticsDocument, Scalar, Text
+from fl_app.tracking.points import MAX_POINTS, MAX_TEXT, AnalyticsDocument, ScalarPoint, TextPoint
 
 
-def steps(first: int, end: int) -> list[Scalar]:
-    return [Scalar(site="site-1", tag="loss", step=step, time=0, value=1.0) for step in range(first, end)]
+def steps(first: int, end: int) -> list[ScalarPoint]:
+    return [
+        ScalarPoint(site="site-1", tag="loss", step=step, time=0, value=1.0) for step in range(first, end)
+    ]
 
 
 def sent(outbox: AnalyticsOutbox) -> list[int]:
@@ -54,7 +56,7 @@ def test_points_that_arrive_during_a_push_are_in_the_next_document() -> None:
 
 def test_documents_do_not_exceed_the_size_that_a_parent_accepts() -> None:
     outbox = AnalyticsOutbox("job")
-    outbox.put(Text(tag="t", step=step, time=0, value="x" * MAX_TEXT) for step in range(30))
+    outbox.put(TextPoint(tag="t", step=step, time=0, value="x" * MAX_TEXT) for step in range(30))
     outbox.put(steps(30, 30 + 2 * MAX_POINTS))
     found: list[int] = []
     while outbox.next() is not None:

@@ -18,7 +18,7 @@ from tenacity import wait_none
 
 from fl_app.tracking.forward.forwarder import Forwarder
 from fl_app.tracking.forward.receiver import RefusedError, UnavailableError, key_of
-from fl_app.tracking.points import AnyPoint, Histogram, Scalar, Text
+from fl_app.tracking.points import AnyPoint, HistogramPoint, ScalarPoint, TextPoint
 from fl_app.tracking.queue import DATABASE, QueuedJob, TrackingQueue
 
 COMPLETED = "FINISHED:COMPLETED"
@@ -49,7 +49,7 @@ class Tracker:
 
     def send(self, job: QueuedJob, run: str, points: Sequence[AnyPoint]) -> None:
         self._answer()
-        values = [point.value for point in points if isinstance(point, Scalar)]
+        values = [point.value for point in points if isinstance(point, ScalarPoint)]
         if any(value < 0 for value in values):
             raise RefusedError("negative")
         self.accepted.setdefault(run, []).extend(values)
@@ -63,8 +63,8 @@ def job(job_id: str = "one", started: float = 1.0) -> QueuedJob:
     return QueuedJob(job_id, f"job {job_id}", project="clinics", server="flare-server", started=started)
 
 
-def values(*numbers: float) -> list[Scalar]:
-    return [Scalar(site="site-1", tag="loss", step=0, time=0, value=number) for number in numbers]
+def values(*numbers: float) -> list[ScalarPoint]:
+    return [ScalarPoint(site="site-1", tag="loss", step=0, time=0, value=number) for number in numbers]
 
 
 def number(queue: TrackingQueue, sql: str = "SELECT COUNT(*) FROM points") -> int:
@@ -194,13 +194,13 @@ def test_a_value_that_cannot_be_parsed_is_counted_and_skipped(queue: TrackingQue
 
 
 def test_images_and_histograms_are_not_queued(queue: TrackingQueue) -> None:
-    queue.add(job(), [Histogram(tag="w", time=0, edges=(0, 1), counts=(1,))])
+    queue.add(job(), [HistogramPoint(tag="w", time=0, edges=(0, 1), counts=(1,))])
     assert queue.backlog("mlflow") == 0
 
 
 def test_a_full_queue_drops_values_until_values_were_sent(tmp_path: Path, forward: Forward) -> None:
     queue = TrackingQueue(tmp_path, ["mlflow"], max_bytes=200_000)
-    text = [Text(tag="note", time=0, value="x" * 60_000)]
+    text = [TextPoint(tag="note", time=0, value="x" * 60_000)]
     dropped = sum(queue.add(job(), text) for _ in range(5))
     assert dropped == 3
     assert (queue.backlog("mlflow"), queue.state("mlflow").failed) == (2, 3)

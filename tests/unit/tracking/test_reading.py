@@ -11,7 +11,7 @@ import numpy
 import pytest
 from nvflare.apis.analytix import AnalyticsDataType, LogWriterName
 from nvflare.apis.utils.analytix_utils import create_analytic_dxo
-from PIL import Image as PillowImage
+from PIL import Image
 from pydantic import ValidationError
 
 from fl_app.tracking.points import (
@@ -20,11 +20,11 @@ from fl_app.tracking.points import (
     MAX_TEXT,
     AnalyticsDocument,
     AnyPoint,
-    Histogram,
-    Image,
+    HistogramPoint,
+    ImagePoint,
     Kind,
-    Scalar,
-    Text,
+    ScalarPoint,
+    TextPoint,
 )
 from fl_app.tracking.reading import HISTOGRAM_KEY, MAX_SIDE, points_of
 
@@ -38,14 +38,14 @@ def read(
     return list(points_of(dxo, "site-1", 12.5))
 
 
-def decoded(point: AnyPoint) -> PillowImage.Image:
-    assert isinstance(point, Image)
-    return PillowImage.open(io.BytesIO(base64.b64decode(point.png)))
+def decoded(point: AnyPoint) -> Image.Image:
+    assert isinstance(point, ImagePoint)
+    return Image.open(io.BytesIO(base64.b64decode(point.png)))
 
 
 def test_a_scalar_keeps_its_site_step_and_precision() -> None:
     assert read("loss", 0.1, Type.SCALAR, global_step=7) == [
-        Scalar(site="site-1", tag="loss", step=7, time=12.5, value=0.1)
+        ScalarPoint(site="site-1", tag="loss", step=7, time=12.5, value=0.1)
     ]
 
 
@@ -76,7 +76,7 @@ def test_metrics_of_the_mlflow_and_wandb_writers_keep_their_own_names(writer: Lo
 )
 def test_texts_parameters_and_tags_are_texts(kind: Type, value: Any, expected: tuple[Kind, str, str]) -> None:
     (point,) = read("noted", value, kind, LogWriterName.MLFLOW)
-    assert isinstance(point, Text)
+    assert isinstance(point, TextPoint)
     assert (point.kind, point.tag, point.value) == expected
 
 
@@ -93,7 +93,7 @@ def test_a_large_image_is_scaled_down() -> None:
     (point,) = read("noise", noise, Type.IMAGE)
     shown = decoded(point)
     assert max(shown.size) <= MAX_SIDE
-    assert isinstance(point, Image)
+    assert isinstance(point, ImagePoint)
     assert len(base64.b64decode(point.png)) <= MAX_IMAGE
     assert AnalyticsDocument.model_validate_json(AnalyticsDocument(points=(point,)).model_dump_json())
 
@@ -101,7 +101,7 @@ def test_a_large_image_is_scaled_down() -> None:
 def test_a_histogram_is_a_value_of_type_model() -> None:
     bins = {"edges": [0.0, 1.0, 2.0], "counts": [3, 4]}
     (point,) = read("weights", "histogram", Type.MODEL, **{HISTOGRAM_KEY: bins}, global_step=2)
-    assert point == Histogram(
+    assert point == HistogramPoint(
         site="site-1", tag="weights", step=2, time=12.5, edges=(0.0, 1.0, 2.0), counts=(3.0, 4.0)
     )
 
@@ -126,7 +126,7 @@ def test_an_invalid_histogram_is_refused(bins: Any) -> None:
 
 def test_long_tags_and_texts_are_truncated() -> None:
     (point,) = read("t" * 1000, "x" * 1_000_000, Type.TEXT)
-    assert isinstance(point, Text)
+    assert isinstance(point, TextPoint)
     assert (len(point.tag), len(point.value)) == (MAX_TAG, MAX_TEXT)
 
 
@@ -135,7 +135,7 @@ def test_a_value_that_is_not_finite_is_kept(value: float) -> None:
     (point,) = read("loss", value, Type.SCALAR)
     document = AnalyticsDocument(points=(point,)).model_dump_json()
     (back,) = AnalyticsDocument.model_validate_json(document).points
-    assert isinstance(back, Scalar)
+    assert isinstance(back, ScalarPoint)
     assert repr(back.value) == repr(value)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fl_app.tracking.event_files import EventFiles
-from fl_app.tracking.points import Scalar
+from fl_app.tracking.points import ScalarPoint
 from fl_app.tracking.retention import DAY_SECONDS, Retention
 from tests.waiting import eventually
 
@@ -36,7 +36,7 @@ class Server:
         return job_id
 
     def log(self, job_id: str) -> None:
-        self.files.write(job_id, [Scalar(site="site-1", tag="loss", step=1, time=1.0, value=1.0)])
+        self.files.write(job_id, [ScalarPoint(site="site-1", tag="loss", step=1, time=1.0, value=1.0)])
 
     def retention(self, keep_days: float | None = None) -> Retention:
         return Retention(self.root, self.jobs.get, self.files.end, keep_days)

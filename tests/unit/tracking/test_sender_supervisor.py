@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from fl_app.tracking import sender_supervisor
-from fl_app.tracking.points import Scalar
+from fl_app.tracking.points import ScalarPoint
 from fl_app.tracking.queue import QueuedJob, TrackingQueue
 from fl_app.tracking.sender_supervisor import SenderSupervisor
 from tests.waiting import eventually
@@ -27,7 +27,7 @@ def test_a_stalled_sender_is_restarted_and_reported(
     monkeypatch.setattr(sender_supervisor, "RESTART_SECONDS", 0.0)
     monkeypatch.setattr(sender_supervisor, "POLL_SECONDS", 0.1)
     queue = TrackingQueue(tmp_path, ["mlflow"])
-    queue.add(JOB, [Scalar(site="site-1", tag="loss", time=1.0, step=0, value=0.5)])
+    queue.add(JOB, [ScalarPoint(site="site-1", tag="loss", time=1.0, step=0, value=0.5)])
     with caplog.at_level(logging.WARNING):
         supervisor = SenderSupervisor(queue, lambda _: "")
         try:
@@ -42,14 +42,14 @@ def test_a_stalled_sender_is_restarted_and_reported(
 
 
 @pytest.mark.parametrize("seconds", ["", "120", "soon"])
-def test_an_unavailable_mlflow_server_is_reported_in_seconds_whatever_its_settings(
+def test_an_unavailable_mlflow_server_is_reported_in_seconds_regardless_of_its_settings(
     seconds: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "7")  # MLflow's default, which takes four minutes
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", seconds)
     queue = TrackingQueue(tmp_path, ["mlflow"])
-    queue.add(JOB, [Scalar(site="site-1", tag="loss", time=1.0, step=0, value=0.5)])
+    queue.add(JOB, [ScalarPoint(site="site-1", tag="loss", time=1.0, step=0, value=0.5)])
     supervisor = SenderSupervisor(queue, lambda _: "")
     try:
         eventually(lambda: "Connection refused" in queue.state("mlflow").error, 60, "the error is recorded")

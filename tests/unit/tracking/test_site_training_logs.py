@@ -13,7 +13,7 @@ from nvflare.apis.fl_constant import FLContextKey
 from nvflare.apis.fl_context import FLContext
 
 from fl_app.jobs.training import LocalResult, Round, SiteTraining, Weights
-from fl_app.tracking.points import AnyPoint, Histogram, Image, Scalar, Text
+from fl_app.tracking.points import AnyPoint, HistogramPoint, ImagePoint, ScalarPoint, TextPoint
 from fl_app.tracking.reading import points_of
 
 
@@ -38,10 +38,10 @@ class Logging(SiteTraining):
 @pytest.mark.parametrize(
     ("log", "kind"),
     [
-        (lambda job: job.log("it", 1, step=3), Scalar),
-        (lambda job: job.log_text("it", "*text*", step=3), Text),
-        (lambda job: job.log_image("it", torch.rand(3, 8, 8), step=3), Image),
-        (lambda job: job.log_histogram("it", torch.randn(4, 5), step=3), Histogram),
+        (lambda job: job.log("it", 1, step=3), ScalarPoint),
+        (lambda job: job.log_text("it", "*text*", step=3), TextPoint),
+        (lambda job: job.log_image("it", torch.rand(3, 8, 8), step=3), ImagePoint),
+        (lambda job: job.log_histogram("it", torch.randn(4, 5), step=3), HistogramPoint),
     ],
 )
 def test_each_type_arrives_with_its_tag_and_step(log: Callable[[Logging], None], kind: type) -> None:
@@ -58,5 +58,5 @@ def test_a_histogram_is_sent_as_bins_without_values_that_are_not_finite() -> Non
     job.log_histogram("it", torch.tensor([0.0, 1.0, 1.0, float("nan"), float("inf")]), step=0, bins=2)
 
     (point,) = job.points
-    assert isinstance(point, Histogram)
+    assert isinstance(point, HistogramPoint)
     assert (point.edges, point.counts) == ((0.0, 0.5, 1.0), (1.0, 2.0))

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from fl_app.telemetry.push_gateway import DocumentRefusedError
-from fl_app.tracking.points import AnalyticsDocument, Scalar
+from fl_app.tracking.points import AnalyticsDocument, ScalarPoint
 from fl_app.tracking.queue import DATABASE
 from fl_app.tracking.storage import QUEUE_FOLDER, AnalyticsStorage
 
-DOCUMENT = AnalyticsDocument(points=(Scalar(site="site-1", tag="loss", time=1.0, value=0.5),))
+DOCUMENT = AnalyticsDocument(points=(ScalarPoint(site="site-1", tag="loss", time=1.0, value=0.5),))
 
 
 def storage(workspace: Path) -> AnalyticsStorage:

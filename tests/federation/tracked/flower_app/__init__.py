@@ -1,1 +1,1 @@
-"""The Flower app of the table: what sites log, and no training."""
+"""A Flower app whose sites log a value and do not train."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import torch
@@ -10,15 +9,16 @@ from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, 
 from flwr.clientapp import ClientApp
 
 from fl_app.jobs.fedadagrad.digits import divide
-from fl_app.jobs.fedadagrad.learning import measure, train
-from fl_app.jobs.fedadagrad.metadata import REPORT, TrainingReport
-from fl_app.jobs.fedadagrad.schedule import has_plateaued
+from fl_app.jobs.fedadagrad.local_training import train_locally
+from fl_app.jobs.fedadagrad.metadata import REPORT
 from fl_app.jobs.shared.classifier import DigitClassifier
+from fl_app.jobs.shared.examples import mixed_seed
 
 from .settings import settings_in
 from .tracking import connected, log
 
 LOSSES = "losses"
+"""Key of the state that Flower stores at the site: the losses of all rounds."""
 
 app = ClientApp()
 
@@ -48,30 +48,16 @@ def train_round(message: Message, context: Context) -> Message:
     images = divide(sites, settings.seed).sites[part]
     model = DigitClassifier(settings.hidden, settings.seed)
     model.load_state_dict(message.content["arrays"].to_torch_state_dict())
-    own_accuracy = measure(model, images).accuracy
-
-    began = time.perf_counter()
-    losses = train(
+    earlier_losses = list(context.state[LOSSES]["all"]) if LOSSES in context.state else []
+    report, metrics = train_locally(
         model,
         images,
-        epochs=settings.local_epochs,
+        settings,
         learning_rate=float(config["learning-rate"]),
-        batch_size=settings.batch_size,
-        seed=(settings.seed, part, round),
+        seed=mixed_seed(settings.seed, part, round),
+        earlier_losses=earlier_losses,
     )
-    report = TrainingReport(
-        seconds=time.perf_counter() - began,
-        losses=tuple(losses),
-        converged=has_plateaued(_all_losses(context, losses), settings.patience, settings.tolerance),
-        examples=len(images),
-    )
-    metrics = {
-        "train_loss": losses[-1],
-        "train_seconds": report.seconds,
-        "converged": float(report.converged),
-        "learning_rate": float(config["learning-rate"]),
-        "own_accuracy": own_accuracy,
-    }
+    context.state[LOSSES] = MetricRecord({"all": [*earlier_losses, *report.losses]})
     log(metrics, step=round)
     return Message(
         RecordDict(
@@ -83,10 +69,3 @@ def train_round(message: Message, context: Context) -> Message:
         ),
         reply_to=message,
     )
-
-
-def _all_losses(context: Context, losses: list[float]) -> list[float]:
-    """Append the losses of this round to those of earlier rounds, which Flower stores at the site."""
-    earlier = list(context.state[LOSSES]["all"]) if LOSSES in context.state else []
-    context.state[LOSSES] = MetricRecord({"all": [*earlier, *losses]})
-    return [*earlier, *losses]

@@ -1,1 +1,1 @@
-"""What travels to the sites with the job."""
+"""The package that the job sends to the sites."""

@@ -1,4 +1,4 @@
-"""The site's part: check the sum of the dataset's numbers, and that the dataset is read-only."""
+"""Training at a site: check the sum of the dataset's numbers, and that the dataset is read-only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fl_app.jobs.training import LocalResult, Round, SiteTraining, Weights
 
 
 class Reading(SiteTraining):
-    """One site's part.
+    """Training at one site.
 
     Args:
         folder: folder of the data.

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from kubernetes.client.rest import ApiException
 
-from fl_app.launchers import cluster as module
-from fl_app.launchers.cluster import Cluster, RejectedError
+from fl_app.launchers import namespace as module
+from fl_app.launchers.namespace import JobNamespace, RejectedError
 
 POD = {"metadata": {"name": "job"}}
 
@@ -60,32 +60,32 @@ def _no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_temporary_error_is_retried() -> None:
     api = Api(api_error(503, "later"), api_error(429, "slowly"), CREATED)
-    Cluster(api, "ns").create_pod(POD, "job")
+    JobNamespace(api, "ns").create_pod(POD, "job")
     assert api.owned == ["1234"]
 
 
 def test_a_rejected_pod_is_not_retried() -> None:
     api = Api(api_error(403, 'pods "job" is forbidden: exceeded quota: few'))
     with pytest.raises(RejectedError, match="exceeded quota: few"):
-        Cluster(api, "ns").create_pod(POD, "job")
+        JobNamespace(api, "ns").create_pod(POD, "job")
     assert api.answers == []
 
 
 def test_an_existing_pod_of_the_same_name_is_replaced() -> None:
     api = Api(api_error(409, "already exists"), CREATED)
-    Cluster(api, "ns").create_pod(POD, "job")
+    JobNamespace(api, "ns").create_pod(POD, "job")
     assert api.deleted == ["job"]
 
 
 def test_an_existing_pod_that_cannot_be_deleted_is_a_rejection() -> None:
     api = Api(*[api_error(409, "already exists")] * 5)
     with pytest.raises(RejectedError, match="already exists"):
-        Cluster(api, "ns").create_pod(POD, "job")
+        JobNamespace(api, "ns").create_pod(POD, "job")
 
 
 def test_a_pod_is_read_if_it_cannot_be_watched() -> None:
-    assert list(Cluster(Api(CREATED), "ns").watch_pod("job", 3)) == [CREATED]
-    assert list(Cluster(Api(api_error(404, "not found")), "ns").watch_pod("job", 3)) == [None]
-    assert list(Cluster(Api(*[api_error(503, "away")] * 5), "ns").watch_pod("job", 3)) == [], (
+    assert list(JobNamespace(Api(CREATED), "ns").watch_pod("job", 3)) == [CREATED]
+    assert list(JobNamespace(Api(api_error(404, "not found")), "ns").watch_pod("job", 3)) == [None]
+    assert list(JobNamespace(Api(*[api_error(503, "away")] * 5), "ns").watch_pod("job", 3)) == [], (
         "unknown is not deleted"
     )

@@ -10,43 +10,44 @@ from typing import Any
 from tests.federation.federation import SERVER, Federation
 from tests.kubernetes.cluster import Cluster
 
-PATIENCE = 240
+TIMEOUT = 240
 """Timeout in seconds on a busy machine."""
 TASK_TIMEOUT = "7200"
 """Setting of the server that its job pods must receive."""
-EVERYWHERE = (SERVER, "site-1", "site-2", "site-3")
+PARTICIPANTS = (SERVER, "site-1", "site-2", "site-3")
 
 
-def namespace(wards: Federation, name: str) -> str:
-    return f"{wards.project.name}-{name}"
+def namespace(federation: Federation, name: str) -> str:
+    return f"{federation.project.name}-{name}"
 
 
-def job_pods(wards: Federation, cluster: Cluster, name: str) -> list[dict[str, Any]]:
+def job_pods(federation: Federation, cluster: Cluster, name: str) -> list[dict[str, Any]]:
     """Return the current job pods of a server or site."""
-    return cluster.get("pods", "-n", namespace(wards, name), "-l", "flare/role=job")["items"]
+    return cluster.get("pods", "-n", namespace(federation, name), "-l", "flare/role=job")["items"]
 
 
-def secrets(wards: Federation, cluster: Cluster, name: str) -> set[str]:
+def secrets(federation: Federation, cluster: Cluster, name: str) -> set[str]:
     """Return the Secrets of a server or site, without those of helm."""
-    items = cluster.get("secrets", "-n", namespace(wards, name))["items"]
+    items = cluster.get("secrets", "-n", namespace(federation, name))["items"]
     return {one["metadata"]["name"] for one in items if one["type"] == "Opaque"}
 
 
-def nothing_left(wards: Federation, cluster: Cluster) -> bool:
+def is_clean(federation: Federation, cluster: Cluster) -> bool:
     return all(
-        not job_pods(wards, cluster, name) and len(secrets(wards, cluster, name)) == 1 for name in EVERYWHERE
+        not job_pods(federation, cluster, name) and len(secrets(federation, cluster, name)) == 1
+        for name in PARTICIPANTS
     )
 
 
 @contextmanager
-def submitting(wards: Federation, *words: str) -> Iterator[subprocess.Popen[str]]:
+def submitting(federation: Federation, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """Run `flarefleet submit` in the background."""
     with subprocess.Popen(
-        wards.command("submit", *words),
+        federation.command("submit", *arguments),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        cwd=wards.folder,
+        cwd=federation.folder,
     ) as process:
         try:
             yield process

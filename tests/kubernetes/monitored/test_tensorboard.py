@@ -1,4 +1,4 @@
-"""TensorBoard in a container beside the server, and on the operator's machine."""
+"""TensorBoard in the server's pod, and on the operator's machine."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import pytest
 from deploy.tools import find_tool
 from tests.federation.federation import SERVER
 from tests.kubernetes.cluster import CommandFailedError
+from tests.kubernetes.monitored.conftest import SITES, Monitored, OtherNamespaces
 from tests.kubernetes.test_network_policy import reaches
-from tests.kubernetes.watched.conftest import SITES, Visitors, Watched
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.kubernetes
@@ -26,12 +26,12 @@ TAG = "accuracy_after_training"
 
 
 @contextmanager
-def forwarded(watched: Watched) -> Iterator[str]:
+def port_forwarding(monitored: Monitored) -> Iterator[str]:
     """Forward a local port to the Service, as in the guide, and yield its URL."""
-    service = ("-n", watched.namespace(SERVER), f"service/{SERVER}-tensorboard", ":80")
+    service = ("-n", monitored.namespace(SERVER), f"service/{SERVER}-tensorboard", ":80")
     with subprocess.Popen(
         [str(find_tool("kubectl")), "port-forward", *service],
-        env={**os.environ, "KUBECONFIG": str(watched.cluster.kubeconfig)},
+        env={**os.environ, "KUBECONFIG": str(monitored.cluster.kubeconfig)},
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
@@ -53,9 +53,9 @@ def steps(url: str, run: str) -> list[int]:
 
 
 def test_the_servers_tensorboard_shows_the_curves_of_every_site_while_the_job_is_running(
-    watched: Watched, hospital: str
+    monitored: Monitored, hospital: str
 ) -> None:
-    with forwarded(watched) as url:
+    with port_forwarding(monitored) as url:
         for site in SITES:
             run = f"{hospital}/{site}"
             eventually(lambda run=run: steps(url, run), 90, f"{site} has a curve")
@@ -63,47 +63,49 @@ def test_the_servers_tensorboard_shows_the_curves_of_every_site_while_the_job_is
             eventually(lambda run=run, before=before: len(steps(url, run)) > before, 60, "the curve grows")
 
 
-def test_it_has_read_only_access_to_the_event_files_only(watched: Watched, hospital: str) -> None:
-    where = ("-n", watched.namespace(SERVER), f"{SERVER}-0", "-c", "tensorboard", "--")
+def test_tensorboard_can_only_read_the_event_files(monitored: Monitored, hospital: str) -> None:
+    where = ("-n", monitored.namespace(SERVER), f"{SERVER}-0", "-c", "tensorboard", "--")
 
-    def sees(*command: str) -> str:
-        return watched.cluster.kubectl("exec", *where, *command)
+    def run(*command: str) -> str:
+        return monitored.cluster.kubectl("exec", *where, *command)
 
-    assert sees("ls", "/var/lib/flare").split() == ["analytics"]
-    assert hospital in sees("ls", "/var/lib/flare/analytics").split()
+    assert run("ls", "/var/lib/flare").split() == ["analytics"]
+    assert hospital in run("ls", "/var/lib/flare/analytics").split()
     for path in ("/var/lib/flare/analytics/x", f"/var/lib/flare/analytics/{hospital}/x", "/x"):
         with pytest.raises(CommandFailedError, match="Read-only file system"):
-            sees("touch", path)
-    assert sees("ls", "/etc/flare/kit") == ""
+            run("touch", path)
+    assert run("ls", "/etc/flare/kit") == ""
     for path in ("/run/secrets/flare", "/var/run/secrets/kubernetes.io"):
         with pytest.raises(CommandFailedError, match="No such file"):
-            sees("ls", path)
+            run("ls", path)
 
 
-def test_it_runs_in_a_restricted_namespace(watched: Watched) -> None:
-    namespace = watched.namespace(SERVER)
-    labels = watched.cluster.get("namespace", namespace)["metadata"]["labels"]
-    status = watched.cluster.get("pod", "-n", namespace, f"{SERVER}-0")["status"]
+def test_tensorboard_runs_in_a_restricted_namespace(monitored: Monitored) -> None:
+    namespace = monitored.namespace(SERVER)
+    labels = monitored.cluster.get("namespace", namespace)["metadata"]["labels"]
+    status = monitored.cluster.get("pod", "-n", namespace, f"{SERVER}-0")["status"]
 
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
     ready = {one["name"]: (one["ready"], one["restartCount"]) for one in status["containerStatuses"]}
     assert ready["tensorboard"] == (True, 0)
 
 
-@pytest.mark.parametrize(("visitor", "may"), [("invited", True), ("outsider", False)])
-def test_only_allowed_namespaces_reach_its_service(
-    watched: Watched, visitors: Visitors, visitor: str, may: bool
+@pytest.mark.parametrize(("namespace", "is_allowed"), [("allowed", True), ("denied", False)])
+def test_only_allowed_namespaces_reach_the_service_of_tensorboard(
+    monitored: Monitored, other_namespaces: OtherNamespaces, namespace: str, is_allowed: bool
 ) -> None:
-    service = f"{SERVER}-tensorboard.{watched.namespace(SERVER)}.svc"
-    assert reaches(watched.cluster, getattr(visitors, visitor), "visitor", service, 80) is may
+    service = f"{SERVER}-tensorboard.{monitored.namespace(SERVER)}.svc"
+    assert (
+        reaches(monitored.cluster, getattr(other_namespaces, namespace), "client", service, 80) is is_allowed
+    )
 
 
-def test_the_command_shows_the_curves_on_this_machine_while_the_job_is_running(
-    watched: Watched, hospital: str
+def test_the_tensorboard_command_shows_the_curves_while_the_job_is_running(
+    monitored: Monitored, hospital: str
 ) -> None:
     with subprocess.Popen(
-        watched.federation.command("tensorboard", hospital),
-        cwd=watched.federation.folder,
+        monitored.federation.command("tensorboard", hospital),
+        cwd=monitored.federation.folder,
         stdout=subprocess.PIPE,
         text=True,
     ) as process:

@@ -12,18 +12,18 @@ import yaml
 from tests.federation.federation import SERVER
 from tests.kubernetes.cluster import CHECKOUT, Cluster
 from tests.kubernetes.discovery import files_for
+from tests.kubernetes.monitored.conftest import SITES, Monitored, OtherNamespaces, namespace_of
 from tests.kubernetes.prometheus import (
     INTERVAL,
     LABEL,
     NAMESPACE,
     api_server,
-    by_the_operator,
     chart,
+    generated_by_operator,
     install_operator,
     running,
 )
-from tests.kubernetes.watched.conftest import SITES, Visitors, Watched, namespace_of
-from tests.prometheus import EMPTY_WITH_PODS, GPU, Prometheus, unanswered
+from tests.prometheus import EMPTY_WITH_PODS, GPU, Prometheus, queries_without_result
 from tests.unit.monitoring.boards import dashboards
 from tests.waiting import eventually
 
@@ -79,30 +79,31 @@ def api(cluster: Cluster) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def operated(
-    cluster: Cluster, api: str, watched: Watched, tmp_path_factory: pytest.TempPathFactory
+def with_operator(
+    cluster: Cluster, api: str, monitored: Monitored, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Prometheus]:
     """Run a Prometheus with the operator's configuration of the chart's PodMonitor and PrometheusRule."""
     with chart(cluster, "flare-monitoring", NAMESPACE, f"operator.labels.{LABEL}"):
         eventually(
-            lambda: "podMonitor/monitoring/flare" in by_the_operator(cluster)[0], what="the monitor is loaded"
+            lambda: "podMonitor/monitoring/flare" in generated_by_operator(cluster)[0],
+            what="the monitor is loaded",
         )
-        eventually(lambda: by_the_operator(cluster)[1], what="the alerts are loaded")
-        configuration, rules = by_the_operator(cluster)
+        eventually(lambda: generated_by_operator(cluster)[1], what="the alerts are loaded")
+        configuration, rules = generated_by_operator(cluster)
         files = files_for(configuration, cluster) | rules
-        with running(cluster, api, NAMESPACE, files, tmp_path_factory.mktemp("operated")) as made:
+        with running(cluster, api, NAMESPACE, files, tmp_path_factory.mktemp("with_operator")) as made:
             yield made
 
 
 @pytest.fixture(scope="module")
-def unoperated(
-    cluster: Cluster, api: str, watched: Watched, tmp_path_factory: pytest.TempPathFactory
+def without_operator(
+    cluster: Cluster, api: str, monitored: Monitored, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Prometheus]:
     """Run a Prometheus with the chart's configuration for clusters without the operator."""
-    here = f"scrape.namespaces={{{','.join(watched.namespaces)}}}"
+    here = f"scrape.namespaces={{{','.join(monitored.namespaces)}}}"
     with chart(cluster, "by-itself", NAMESPACE, *WITHOUT_OPERATOR, here):
         files = ready_files(cluster, "by-itself", NAMESPACE)
-        with running(cluster, api, NAMESPACE, files, tmp_path_factory.mktemp("unoperated")) as made:
+        with running(cluster, api, NAMESPACE, files, tmp_path_factory.mktemp("without_operator")) as made:
             yield made
 
 
@@ -112,51 +113,55 @@ def ready_files(cluster: Cluster, release: str, namespace: str) -> dict[str, str
     return data | files_for(data["prometheus.yml"], cluster)
 
 
-@pytest.fixture(params=["operated", "unoperated"])
+@pytest.fixture(params=["with_operator", "without_operator"])
 def prometheus(request: pytest.FixtureRequest) -> Prometheus:
-    """Return each of the two in turn."""
+    """Return the Prometheus with the operator's configuration, and the one without."""
     found: Prometheus = request.getfixturevalue(request.param)
     return found
 
 
-def test_every_parent_is_scraped_with_its_labels(prometheus: Prometheus, watched: Watched) -> None:
-    eventually(lambda: prometheus.up(watched.project) == ALL_UP, SCRAPED_SECONDS, "every parent is scraped")
-    of_site = f'process_resident_memory_bytes{{project="{watched.project}", site="site-1"}}'
+def test_every_parent_is_scraped_with_its_labels(prometheus: Prometheus, monitored: Monitored) -> None:
+    eventually(lambda: prometheus.up(monitored.project) == ALL_UP, SCRAPED_SECONDS, "every parent is scraped")
+    of_site = f'process_resident_memory_bytes{{project="{monitored.project}", site="site-1"}}'
     eventually(lambda: prometheus.query(of_site), what="the metric has a value")
     (memory,) = prometheus.query(of_site)
     assert (memory["metric"]["role"], memory["metric"]["job"]) == ("client", "flarefleet")
 
 
-def test_every_query_has_data_or_a_documented_reason_not_to(
-    prometheus: Prometheus, watched: Watched, hospital: str
+def test_every_query_has_data_or_a_documented_reason_to_be_empty(
+    prometheus: Prometheus, monitored: Monitored, hospital: str
 ) -> None:
-    empty = unanswered(prometheus, watched.project, ANSWER_SECONDS, EMPTY_WITH_PODS, f"{10 * INTERVAL}s")
+    empty = queries_without_result(
+        prometheus, monitored.project, ANSWER_SECONDS, EMPTY_WITH_PODS, f"{10 * INTERVAL}s"
+    )
     assert not empty, "\n".join(f"{asked.by}: {asked.query}" for asked in empty)
 
 
 def test_no_metric_with_data_has_a_documented_reason_to_be_empty(
-    operated: Prometheus, watched: Watched, hospital: str
+    with_operator: Prometheus, monitored: Monitored, hospital: str
 ) -> None:
     found = {
         metric
         for metric, reason in EMPTY_WITH_PODS.items()
-        if reason != GPU and operated.query(f'{metric}{{project="{watched.project}"}}')
+        if reason != GPU and with_operator.query(f'{metric}{{project="{monitored.project}"}}')
     }
     assert not found
 
 
 def test_every_alert_is_evaluated_and_none_fires(
-    prometheus: Prometheus, watched: Watched, hospital: str
+    prometheus: Prometheus, monitored: Monitored, hospital: str
 ) -> None:
     eventually(lambda: len(prometheus.rules()) == 11, SCRAPED_SECONDS, "the alerts are loaded")
     eventually(lambda: {rule["health"] for rule in prometheus.rules()} == {"ok"}, what="all are evaluated")
     for rule in prometheus.rules():
         firing = [alert for alert in rule["alerts"] if alert["state"] == "firing"]
-        assert not [alert for alert in firing if alert["labels"].get("project") == watched.project]
+        assert not [alert for alert in firing if alert["labels"].get("project") == monitored.project]
         assert (CHECKOUT / rule["annotations"]["runbook_url"]).is_file()
 
 
-def test_every_dashboard_has_the_label_of_grafanas_sidecar(operated: Prometheus, cluster: Cluster) -> None:
+def test_every_dashboard_has_the_label_of_grafanas_sidecar(
+    with_operator: Prometheus, cluster: Cluster
+) -> None:
     found = cluster.get("configmaps", "--all-namespaces", "-l", "grafana_dashboard=1")["items"]
 
     boards = [json.loads(text) for one in found for text in one["data"].values()]
@@ -166,36 +171,42 @@ def test_every_dashboard_has_the_label_of_grafanas_sidecar(operated: Prometheus,
 
 
 def test_a_prometheus_that_uses_annotations_scrapes_every_parent(
-    cluster: Cluster, api: str, watched: Watched, tmp_path: Path
+    cluster: Cluster, api: str, monitored: Monitored, tmp_path: Path
 ) -> None:
     files = files_for(yaml.safe_dump(BY_ANNOTATIONS), cluster)
     with running(cluster, api, NAMESPACE, files, tmp_path) as prometheus:
-        ready = f'nvflare_ready{{project="{watched.project}"}} == 1'
+        ready = f'nvflare_ready{{project="{monitored.project}"}} == 1'
         eventually(
             lambda: {one["metric"]["site"] for one in prometheus.query(ready)} == {SERVER, *SITES},
             SCRAPED_SECONDS,
             "every parent is scraped",
         )
-        assert {one["health"] for one in _targets_in(prometheus, watched)} == {"up"}
+        assert {one["health"] for one in _targets_in(prometheus, monitored)} == {"up"}
 
 
-def _targets_in(prometheus: Prometheus, watched: Watched) -> list[dict[str, str]]:
+def _targets_in(prometheus: Prometheus, monitored: Monitored) -> list[dict[str, str]]:
     targets = prometheus.get("targets")["activeTargets"]
-    return [one for one in targets if one["labels"]["namespace"] in watched.namespaces]
+    return [one for one in targets if one["labels"]["namespace"] in monitored.namespaces]
 
 
 def test_a_prometheus_scrapes_a_parent_only_from_an_allowed_namespace(
-    operated: Prometheus, api: str, watched: Watched, visitors: Visitors, tmp_path: Path
+    with_operator: Prometheus,
+    api: str,
+    monitored: Monitored,
+    other_namespaces: OtherNamespaces,
+    tmp_path: Path,
 ) -> None:
-    eventually(lambda: operated.up(watched.project) == ALL_UP, SCRAPED_SECONDS, "every parent is scraped")
-    cluster, elsewhere = watched.cluster, visitors.invited
-    site = ("site-1", "--namespace", watched.namespace("site-1"))
+    eventually(
+        lambda: with_operator.up(monitored.project) == ALL_UP, SCRAPED_SECONDS, "every parent is scraped"
+    )
+    cluster, elsewhere = monitored.cluster, other_namespaces.allowed
+    site = ("site-1", "--namespace", monitored.namespace("site-1"))
     with (
         chart(cluster, "elsewhere", elsewhere, *WITHOUT_OPERATOR),
-        running(cluster, api, elsewhere, ready_files(cluster, "elsewhere", elsewhere), tmp_path) as outsider,
+        running(cluster, api, elsewhere, ready_files(cluster, "elsewhere", elsewhere), tmp_path) as other,
     ):
         blocked = dict.fromkeys(ALL_UP, "down")
-        eventually(lambda: outsider.up(watched.project) == blocked, SCRAPED_SECONDS, "all reject it")
+        eventually(lambda: other.up(monitored.project) == blocked, SCRAPED_SECONDS, "all reject it")
         named = f"networkPolicy.monitoring.from={json.dumps(namespace_of(elsewhere))}"
         cluster.run(
             "helm",
@@ -208,7 +219,7 @@ def test_a_prometheus_scrapes_a_parent_only_from_an_allowed_namespace(
         )
         try:
             allowed = blocked | {"site-1": "up"}
-            eventually(lambda: outsider.up(watched.project) == allowed, SCRAPED_SECONDS, "site-1 accepts it")
+            eventually(lambda: other.up(monitored.project) == allowed, SCRAPED_SECONDS, "site-1 accepts it")
             # The first Prometheus is not checked: a policy does not close its open connections.
         finally:
             cluster.run("helm", "rollback", *site)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from fl_app.tracking.points import Scalar
+from fl_app.tracking.points import ScalarPoint
 from fl_app.tracking.queue import QueuedJob, TrackingQueue
 from fl_app.tracking.sender_supervisor import SenderSupervisor
+from tests.federation.tracked.fake_wandb import FakeWandB
 from tests.federation.tracked.tracking import is_removed
-from tests.federation.tracked.wandb_stand_in import WandBStandIn
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.federation, pytest.mark.extended]
@@ -18,10 +18,10 @@ pytestmark = [pytest.mark.federation, pytest.mark.extended]
 JOB = QueuedJob(id="4f1c", name="hospital", project="clinics", server="flare-server", started=1.0)
 
 
-def test_values_that_are_logged_while_wandb_is_down_arrive_later(
+def test_values_logged_while_wandb_is_down_arrive_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wandb = WandBStandIn()
+    wandb = FakeWandB()
     wandb.start()
     monkeypatch.setenv("WANDB_BASE_URL", wandb.url)
     monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
@@ -48,4 +48,4 @@ def test_values_that_are_logged_while_wandb_is_down_arrive_later(
 
 
 def _log(queue: TrackingQueue, *steps: int) -> None:
-    queue.add(JOB, [Scalar(site="site-1", tag="loss", time=1.0, step=n, value=float(n)) for n in steps])
+    queue.add(JOB, [ScalarPoint(site="site-1", tag="loss", time=1.0, step=n, value=float(n)) for n in steps])

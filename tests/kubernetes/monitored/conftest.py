@@ -1,4 +1,4 @@
-"""A monitored federation: TensorBoard beside the server; jobs in processes at site-1, in pods at site-2."""
+"""A federation with TensorBoard in the server's pod. Jobs run in processes at site-1, in pods at site-2."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from tests.waiting import eventually
 
 SITES = ("site-1", "site-2")
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"
-LONG = ("--set", "rounds=1000", "--set", "local_epochs=20")
+LONG_JOB = {"rounds": 1000, "local_epochs": 20}
 """Parameters with which `hospital` runs longer than these tests."""
 
 
 @dataclass(frozen=True)
-class Visitors:
-    """Namespaces of two pods outside the federation."""
+class OtherNamespaces:
+    """Two namespaces outside the federation, each with a pod."""
 
-    invited: str
+    allowed: str
     """The network policy of TensorBoard allows this one."""
-    outsider: str
-    """No network policy names this one."""
+    denied: str
+    """No network policy allows this one."""
 
 
 @dataclass(frozen=True)
-class Watched:
+class Monitored:
     """A running federation and its cluster."""
 
     cluster: Cluster
@@ -61,68 +61,69 @@ def namespace_of(name: str) -> list[dict[str, object]]:
 
 
 @pytest.fixture(scope="package")
-def visitors(cluster: Cluster, cluster_image: Image) -> Iterator[Visitors]:
-    """Create two namespaces, each with a pod `visitor`."""
+def other_namespaces(cluster: Cluster, cluster_image: Image) -> Iterator[OtherNamespaces]:
+    """Create two namespaces, each with a pod `client`."""
     name = uuid.uuid4().hex[:6]
-    made = Visitors(f"invited-{name}", f"outsider-{name}")
+    made = OtherNamespaces(f"allowed-{name}", f"denied-{name}")
     quick = json.dumps({"spec": {"terminationGracePeriodSeconds": 0}})
-    for namespace in (made.invited, made.outsider):
+    for namespace in (made.allowed, made.denied):
         cluster.kubectl("create", "namespace", namespace)
         cluster.kubectl(
-            *("run", "-n", namespace, "visitor", f"--image={runtime_image(cluster_image)}"),
+            *("run", "-n", namespace, "client", f"--image={runtime_image(cluster_image)}"),
             *("--image-pull-policy=Never", f"--overrides={quick}", "--command", "--", "sleep", "infinity"),
         )
-    for namespace in (made.invited, made.outsider):
-        cluster.kubectl("wait", "-n", namespace, "pod/visitor", "--for=condition=Ready", "--timeout=60s")
+    for namespace in (made.allowed, made.denied):
+        cluster.kubectl("wait", "-n", namespace, "pod/client", "--for=condition=Ready", "--timeout=60s")
     yield made
-    cluster.kubectl("delete", "namespace", "--wait=false", made.invited, made.outsider)
+    cluster.kubectl("delete", "namespace", "--wait=false", made.allowed, made.denied)
 
 
 @pytest.fixture(scope="package")
-def watched(
-    cluster: Cluster, cluster_image: Image, visitors: Visitors, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Watched]:
+def monitored(
+    cluster: Cluster,
+    cluster_image: Image,
+    other_namespaces: OtherNamespaces,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Monitored]:
     """Start a server with TensorBoard and two sites; site-2 runs its jobs in pods."""
     file = write_project(
-        tmp_path_factory.mktemp("watched"),
+        tmp_path_factory.mktemp("monitored"),
         sites=len(SITES),
-        name=f"watched-{os.getpid()}",
+        name=f"monitored-{os.getpid()}",
         image=cluster_image,
         port=8002,
     )
-    _let_jobs_run_in_pods(file, SITES[1])
+    _run_jobs_in_pods(file, SITES[1])
     federation = Federation(file.parent, "kubernetes")
     own = {
         "tensorboard": {"enabled": True},
-        "networkPolicy": {"tensorboard": {"from": namespace_of(visitors.invited)}},
+        "networkPolicy": {"tensorboard": {"from": namespace_of(other_namespaces.allowed)}},
     }
     (federation.workspace.release / SERVER / "own.yaml").write_text(yaml.safe_dump(own))
     try:
         up = federation.flarefleet("up", "--runtime", "kubernetes")
         assert up.returncode == 0, up.stderr
-        yield Watched(cluster, federation)
+        yield Monitored(cluster, federation)
     finally:
         federation.remove()
 
 
-def _let_jobs_run_in_pods(file: Path, site: str) -> None:
+def _run_jobs_in_pods(file: Path, site: str) -> None:
     document = yaml.safe_load(file.read_text())
     document["deployment"]["sites"][site]["launcher"] = "pod"
     file.write_text(yaml.safe_dump(document))
 
 
 @pytest.fixture(scope="package")
-def hospital(watched: Watched) -> Iterator[str]:
+def hospital(monitored: Monitored) -> Iterator[str]:
     """Submit `hospital`, and yield its job id when it is running."""
-    submitted = watched.federation.flarefleet("submit", "hospital", *LONG, "--detach")
-    assert submitted.returncode == 0, submitted.stderr
-    job_id = submitted.stdout.strip()
+    job_id = monitored.federation.submit("hospital", **LONG_JOB)
 
     def is_running() -> bool:
-        listed = json.loads(watched.federation.flarefleet("jobs", "--json").stdout)
+        listed = json.loads(monitored.federation.flarefleet("jobs", "--json").stdout)
         return any(job["id"] == job_id and job["status"] == "RUNNING" for job in listed)
 
     eventually(is_running, 60, "hospital is running")
     yield job_id
     with suppress(OSError):
-        watched.federation.flarefleet("abort", job_id)
+        monitored.federation.flarefleet("abort", job_id)

@@ -1,4 +1,4 @@
-"""The Kubernetes API as the launcher of job pods uses it, within one namespace."""
+"""Kubernetes API client for job pods in one namespace."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class RejectedError(Exception):
     """Kubernetes rejected an object: by admission, a quota, or because it is invalid."""
 
 
-class Cluster:
+class JobNamespace:
     """One namespace of the cluster in which this process runs.
 
     Calls are retried if the API server is temporarily unavailable.
 
     Args:
         api: CoreV1Api of the kubernetes package.
-        namespace: Namespace of the job pods.
+        namespace: namespace of the job pods.
     """
 
     def __init__(self, api: Any, namespace: str) -> None:
@@ -42,7 +42,7 @@ class Cluster:
         self._namespace = namespace
 
     @classmethod
-    def connect(cls, namespace: str) -> Cluster:
+    def connect(cls, namespace: str) -> JobNamespace:
         """Connect with the service account of this pod."""
         from kubernetes import client, config
 

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 
-class HubStandIn:
+class FakeHub:
     """A hub that keeps pushed files in memory.
 
     Args:
@@ -33,7 +33,7 @@ class HubStandIn:
 
 
 class _Request(BaseHTTPRequestHandler):
-    hub: HubStandIn
+    hub: FakeHub
 
     def do_GET(self) -> None:
         if not self._is_known():

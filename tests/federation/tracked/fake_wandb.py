@@ -13,7 +13,7 @@ HISTORY = "wandb-history.jsonl"
 _PROJECT = {"id": "p", "name": "p", "entity": {"id": "e", "name": "lab"}}
 
 
-class WandBStandIn:
+class FakeWandB:
     """Stores the history of the runs that it receives."""
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class WandBStandIn:
 
 
 class _Request(BaseHTTPRequestHandler):
-    wandb: WandBStandIn
+    wandb: FakeWandB
 
     def do_PUT(self) -> None:
         self._body()
