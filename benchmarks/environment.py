@@ -1,13 +1,13 @@
-"""The environment of what is timed: a user's."""
+"""The environment of timed commands."""
 
 from __future__ import annotations
 
 import os
 
 _NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
-"""Set on some machines of developers: each run would compile what is installed as editable, ours alone."""
+"""With this variable, which some developers set, each run compiles Flarefleet, but not NVFlare."""
 
 
-def users_environment() -> dict[str, str]:
-    """This environment, in which Python keeps its bytecode as it does for users."""
+def command_environment() -> dict[str, str]:
+    """Return this environment without the variable, because users do not set it."""
     return {name: value for name, value in os.environ.items() if name != _NO_BYTECODE}

@@ -38,7 +38,7 @@ def docker_environment() -> dict[str, str]:
 
 
 def _reason(error: DockerException) -> str:
-    """Return the innermost reason. The SDK wraps it three times."""
+    """Return the innermost reason, which the SDK wraps three times."""
     text = str(error)
     for known in ("Permission denied", "No such file or directory", "Connection refused"):
         if known in text:

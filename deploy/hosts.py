@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 LOOPBACK = "127.0.0.1"
 LONGEST_LABEL = 63
 
+SERVICE_NAME = re.compile(r"[a-z0-9-]+\.(?P<namespace>[a-z0-9-]+)\.svc(\..*)?")
+"""Host name of a Kubernetes Service; it can be looked up in its own cluster only."""
 _LABEL = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?")
 _LOOPBACK_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost")
 
@@ -27,7 +29,7 @@ def is_host(name: str) -> bool:
 
 
 def address_of(host: str) -> IPv4Address | IPv6Address | None:
-    """Return the IP address that `host` spells, or None if it is a name."""
+    """Return `host` as an IP address, or None if it is a name."""
     try:
         return ip_address(host)
     except ValueError:

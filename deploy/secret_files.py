@@ -13,7 +13,7 @@ _PEM_PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----"
 
 
 def has_secret_name(file: PurePath) -> bool:
-    """Return whether the name is that of a file with private keys, which is never published."""
+    """Return whether the name has a suffix of private keys. Such a file is never published."""
     return file.suffix.lower() in SECRET_SUFFIXES
 
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+KIT_FOLDERS = ("startup", "local")
+"""The folders of a startup kit."""
+
 
 @dataclass(frozen=True)
 class Workspace:
-    """The folder of one federation.
-
-    Args:
-        root: workspace/PROJECT.
-    """
+    """The folder of one federation: workspace/PROJECT."""
 
     root: Path
 

@@ -1,4 +1,4 @@
-"""Lock a workspace, stage new files in it, and replace a folder in one step."""
+"""Lock a workspace, stage new files in it, and replace or remove a folder in one step."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -47,6 +48,19 @@ def replace_folder(new: Path, folder: Path) -> None:
         folder.rename(old)
         new.rename(folder)
         old.rename(new)
+
+
+def move_to_removed(workspace: Workspace, folder: Path, name: str) -> Path:
+    """Move a folder of a removed participant to the folder `removed`, as `name` with the current time.
+
+    Returns:
+        Its new path, whether or not `folder` exists.
+    """
+    workspace.removed.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+    target = workspace.removed / f"{name}-{datetime.now(timezone.utc):%Y%m%dT%H%M%S.%fZ}"
+    if folder.exists():
+        folder.rename(target)
+    return target
 
 
 def _exchange(one: Path, other: Path) -> bool:

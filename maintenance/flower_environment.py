@@ -14,11 +14,11 @@ import sys
 import sysconfig
 import venv
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from filelock import FileLock
 
 from deploy.checkout import CHECKOUT
+from maintenance import uv
 
 ENVIRONMENT = CHECKOUT / ".venv-flower"
 REQUIREMENTS = CHECKOUT / "requirements" / "flower.txt"
@@ -65,26 +65,14 @@ def create() -> Path:
 def lock() -> None:
     """Update requirements/flower.txt, with the versions of .venv where Flower accepts them."""
     pins = [line.removesuffix(" \\\n") for line in _DEV_LOCK.open(encoding="utf-8") if line[0].isalnum()]
-    with TemporaryDirectory() as folder:
-        wanted, constraints = Path(folder, "flower.in"), Path(folder, "constraints.txt")
-        wanted.write_text("flwr>=1.27,<1.35\n", encoding="utf-8")
-        constraints.write_text(
-            "\n".join(pin for pin in pins if pin.partition("==")[0] not in _EXCLUDED), encoding="utf-8"
-        )
-        options = "--quiet --generate-hashes --no-header --no-annotate --python-version 3.11"
-        subprocess.run(
-            [
-                *(str(Path(sys.executable).with_name("uv")), "pip", "compile", *options.split()),
-                *("--constraint", str(constraints), "--output-file", str(REQUIREMENTS), str(wanted)),
-            ],
-            check=True,
-        )
+    accepted = (pin for pin in pins if pin.partition("==")[0] not in _EXCLUDED)
+    uv.lock(["flwr>=1.27,<1.35"], accepted, REQUIREMENTS)
 
 
 def _add_packages_of_venv() -> None:
     below = {"base": str(ENVIRONMENT), "platbase": str(ENVIRONMENT)}
     packages = Path(sysconfig.get_path("purelib", vars=below))
-    packages.joinpath("zz_what_venv_has.pth").write_text(
+    packages.joinpath("zz_packages_of_venv.pth").write_text(
         f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n", encoding="utf-8"
     )
 

@@ -7,9 +7,6 @@ environment: requirements/vla-torch.txt locks torch and its CUDA packages, requi
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,6 +15,7 @@ from packaging.requirements import Requirement
 
 from deploy.checkout import CHECKOUT
 from fl_app.files import write_atomically
+from maintenance import uv
 
 LOCK = CHECKOUT / "requirements" / "vla.txt"
 TORCH_LOCK = CHECKOUT / "requirements" / "vla-torch.txt"
@@ -67,24 +65,11 @@ def _compile() -> str:
     shared = {name: version for name, version in pins(IMAGE_LOCK).items() if name not in DIFFERENT_VERSIONS}
     previous = pins(*(file for file in (TORCH_LOCK, LOCK) if file.exists()))
     with TemporaryDirectory() as folder:
-        wanted, constraints, out = (Path(folder, name) for name in ("vla.in", "constraints.txt", "out.txt"))
-        _write(wanted, map(str, requirements()))
-        _write(constraints, (f"{name}=={version}" for name, version in shared.items()))
-        # uv keeps the versions that its output file already has.
-        _write(out, (f"{name}=={version}" for name, version in previous.items()))
-        options = "--quiet --generate-hashes --no-header --no-annotate --python-version 3.11"
-        subprocess.run(
-            [
-                *(str(Path(sys.executable).with_name("uv")), "pip", "compile", *options.split()),
-                *("--constraint", str(constraints), "--output-file", str(out), str(wanted)),
-            ],
-            check=True,
-        )
-        return out.read_text(encoding="utf-8")
-
-
-def _write(file: Path, lines: Iterable[str]) -> None:
-    file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        file = Path(folder, "vla.txt")
+        uv.write_lines(file, (f"{name}=={version}" for name, version in previous.items()))
+        constraints = (f"{name}=={version}" for name, version in shared.items())
+        uv.lock(map(str, requirements()), constraints, file)
+        return file.read_text(encoding="utf-8")
 
 
 if __name__ == "__main__":

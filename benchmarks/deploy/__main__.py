@@ -17,11 +17,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.deploy.federation import InCluster
+from benchmarks.deploy.flarefleet import Flarefleet
 from benchmarks.deploy.job import JOBS
-from benchmarks.deploy.kit import Kit
 from benchmarks.deploy.stock import Stock
 
-METHODS: dict[str, type[InCluster]] = {"stock": Stock, "flarefleet": Kit}
+METHODS: dict[str, type[InCluster]] = {"stock": Stock, "flarefleet": Flarefleet}
 
 
 @dataclass(frozen=True)

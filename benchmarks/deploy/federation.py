@@ -7,20 +7,17 @@ import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from benchmarks.deploy.job import JOBS, Times
 from benchmarks.deploy.job import run as run_job
-from benchmarks.environment import users_environment
+from benchmarks.environment import command_environment
+from benchmarks.project import NAME, write_project
 from deploy.tools import find_tool
 
-ADMIN = "admin@nvidia.com"
-PREFIX = "bench"
 READY_WITHIN = 180.0
 
 
@@ -98,36 +95,18 @@ class InCluster(ABC):
             return run_job(exported, kit)
 
     def namespace(self, name: str) -> str:
-        return f"{PREFIX}-{name}"
+        return f"{NAME}-{name}"
 
-    def write_project(self, **settings: Any) -> None:
-        server = {"name": "server", "type": "server", "org": "bench", "fed_learn_port": 8002}
-        document = {
-            "api_version": 3,
-            "name": PREFIX,
-            "description": "a server and some sites",
-            "participants": [
-                {**server, **settings.pop("server", {})},
-                *({"name": name, "type": "client", "org": "bench"} for name in self.sites),
-                {"name": ADMIN, "type": "admin", "org": "bench", "role": "project_admin"},
-            ],
-            "builders": [
-                {"path": "nvflare.lighter.impl.workspace.WorkspaceBuilder"},
-                {
-                    "path": "nvflare.lighter.impl.static_file.StaticFileBuilder",
-                    "args": {"config_folder": "config"},
-                },
-                {"path": "nvflare.lighter.impl.cert.CertBuilder"},
-            ],
-            **settings,
-        }
-        (self.folder / "project.yml").write_text(yaml.safe_dump(document, sort_keys=False))
+    def write_project(self, server: Mapping[str, Any], **settings: Any) -> None:
+        """Write project.yml with further keys of the server and of the top level."""
+        server = {"name": "server", "fed_learn_port": 8002, **server}
+        write_project(self.folder, server, self.sites, **settings)
 
 
 def run(*command: str, cwd: Path | None = None) -> str:
     """Return the output of a program, which must succeed."""
     done = subprocess.run(
-        command, cwd=cwd, env=users_environment(), capture_output=True, text=True, check=False
+        command, cwd=cwd, env=command_environment(), capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")

@@ -82,19 +82,19 @@ def stock_hospital(sites: tuple[str, ...], folder: Path) -> Path:
     )
 
 
-def kit_numpy(sites: tuple[str, ...], folder: Path) -> Path:
+def flarefleet_numpy(sites: tuple[str, ...], folder: Path) -> Path:
     """Export Flarefleet's job numpy-fedavg."""
-    return _export_kit("numpy-fedavg", {}, sites, folder)
+    return _export_flarefleet("numpy-fedavg", {}, sites, folder)
 
 
-def kit_hospital(sites: tuple[str, ...], folder: Path) -> Path:
+def flarefleet_hospital(sites: tuple[str, ...], folder: Path) -> Path:
     """Export Flarefleet's job hospital."""
-    return _export_kit("hospital", {"seed": HospitalParameters().seed}, sites, folder)
+    return _export_flarefleet("hospital", {"seed": HospitalParameters().seed}, sites, folder)
 
 
 JOBS: dict[str, dict[str, Callable[[tuple[str, ...], Path], Path]]] = {
-    "numpy": {"stock": stock_numpy, "flarefleet": kit_numpy},
-    "hospital": {"stock": stock_hospital, "flarefleet": kit_hospital},
+    "numpy": {"stock": stock_numpy, "flarefleet": flarefleet_numpy},
+    "hospital": {"stock": stock_hospital, "flarefleet": flarefleet_hospital},
 }
 
 
@@ -110,7 +110,7 @@ def _export_stock(
     return folder / name
 
 
-def _export_kit(name: str, parameters: dict[str, Any], sites: tuple[str, ...], folder: Path) -> Path:
+def _export_flarefleet(name: str, parameters: dict[str, Any], sites: tuple[str, ...], folder: Path) -> Path:
     request = ExportRequest(
         parameters={"rounds": ROUNDS, **parameters}, sites=sites, only_these=False, folder=folder
     )

@@ -20,7 +20,6 @@ from typing import Any
 import yaml
 
 from benchmarks.deploy.federation import (
-    ADMIN,
     READY_WITHIN,
     InCluster,
     helm,
@@ -29,7 +28,8 @@ from benchmarks.deploy.federation import (
     run,
     stopwatch,
 )
-from deploy.runtimes.ports import free_ports
+from benchmarks.project import ADMIN, NAME
+from deploy.ports import free_ports
 from deploy.tools import find_tool
 
 PYTHON = "/opt/flare/bin/python3"
@@ -145,7 +145,7 @@ class Stock(InCluster):
             kubectl("patch", *staged, "--type", "merge", "--patch", json.dumps(patch))
 
     def _kit(self, name: str) -> Path:
-        return self.folder / "workspace" / "bench" / "prod_00" / name
+        return self.folder / "workspace" / NAME / "prod_00" / name
 
     def _prepared(self, name: str) -> Path:
         return self.folder / "prepared" / name

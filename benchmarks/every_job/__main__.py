@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.job.federations import Kit
+from benchmarks.job.federations import Flarefleet
 from fl_app.jobs.registry import available, find
 
 
@@ -29,11 +29,11 @@ def main() -> None:
         else:
             names.append(job.name)
     with TemporaryDirectory(prefix="flarefleet-bench-") as made:
-        kit = Kit(Path(made) / "kit")
-        with kit.up():
+        flarefleet = Flarefleet(Path(made) / "flarefleet")
+        with flarefleet.up():
             print("seconds with the defaults (medians): to the result, CPU")
             for name in names:
-                runs = [kit.run_job(name) for _ in range(chosen.repeats)]
+                runs = [flarefleet.run_job(name) for _ in range(chosen.repeats)]
                 seconds = statistics.median(run.seconds for run in runs)
                 cpu = statistics.median(run.cpu_seconds for run in runs)
                 print(f"{name:16}{seconds:8.1f}{cpu:8.1f}", flush=True)

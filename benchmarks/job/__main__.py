@@ -18,7 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.job.federations import Kit, Run, Stock
+from benchmarks.job.federations import Flarefleet, Run, Stock
 
 _ROUND = re.compile(
     r"^(\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2},\d{3}) - FedAvg .*\n-+\n\s+Round \d+ started", re.MULTILINE
@@ -53,10 +53,10 @@ class Result:
     rounds: int
     repeats: int
     stock: Figures
-    kit: Figures
+    flarefleet: Figures
 
     def ratio(self, figure: str) -> float:
-        return round(getattr(self.kit, figure) / getattr(self.stock, figure), 3)
+        return round(getattr(self.flarefleet, figure) / getattr(self.stock, figure), 3)
 
 
 def round_seconds(log: str) -> list[float]:
@@ -69,22 +69,22 @@ def round_starts(log: str) -> list[datetime]:
     return [datetime.strptime(text, "%Y-%m-%d %H:%M:%S,%f") for text in _ROUND.findall(log)]
 
 
-def measure(stock: Stock, kit: Kit, job: str, rounds: int, repeats: int) -> Result:
+def measure(stock: Stock, flarefleet: Flarefleet, job: str, rounds: int, repeats: int) -> Result:
     """Run the job on both federations in turn."""
-    runs: dict[str, list[Run]] = {"stock": [], "kit": []}
+    runs: dict[str, list[Run]] = {"stock": [], "flarefleet": []}
     for repetition in range(repeats):
-        for name, federation in (("stock", stock), ("kit", kit)):
+        for name, federation in (("stock", stock), ("flarefleet", flarefleet)):
             run = federation.run_job(job, rounds)
             runs[name].append(run)
             took = f"{run.seconds:.1f} s, {run.cpu_seconds:.1f} s CPU"
             print(f"{job}, {rounds} rounds, {repetition + 1}: {name} {took}", file=sys.stderr, flush=True)
-    return Result(job, rounds, repeats, Figures.of(runs["stock"]), Figures.of(runs["kit"]))
+    return Result(job, rounds, repeats, Figures.of(runs["stock"]), Figures.of(runs["flarefleet"]))
 
 
 def _row(result: Result) -> str:
     cells = [f"{result.job:9}{result.rounds:7}"]
     for figure in ("total", "cpu", "between_rounds"):
-        ours, theirs = getattr(result.kit, figure), getattr(result.stock, figure)
+        ours, theirs = getattr(result.flarefleet, figure), getattr(result.stock, figure)
         cells.append(f"{theirs:7.2f} {ours:7.2f} {result.ratio(figure):6.2f}")
     return "   ".join(cells)
 
@@ -97,15 +97,15 @@ def main() -> None:
     arguments.add_argument("--json", action="store_true")
     chosen = arguments.parse_args()
     with TemporaryDirectory(prefix="flarefleet-bench-") as made:
-        stock, kit = Stock(Path(made) / "stock"), Kit(Path(made) / "kit")
-        with stock.up(), kit.up():
-            results = [measure(stock, kit, "hospital", 2, chosen.repeats)]
+        stock, flarefleet = Stock(Path(made) / "stock"), Flarefleet(Path(made) / "flarefleet")
+        with stock.up(), flarefleet.up():
+            results = [measure(stock, flarefleet, "hospital", 2, chosen.repeats)]
             if chosen.long_rounds:
-                results.append(measure(stock, kit, "probe", chosen.long_rounds, chosen.long_repeats))
+                results.append(measure(stock, flarefleet, "probe", chosen.long_rounds, chosen.long_repeats))
     if chosen.json:
         print(json.dumps([asdict(result) for result in results], indent=2))
         return
-    print("seconds: stock, kit, ratio of     submission to result        CPU                       a round")
+    print("seconds: stock, ours, ratio of    submission to result        CPU                       a round")
     print("\n".join(_row(result) for result in results))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,17 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-import yaml
+
+from benchmarks.project import ADMIN, NAME, write_project
+from deploy.ports import free_ports
 
 SITES = ("site-1", "site-2")
-ADMIN = "admin@nvidia.com"
 READY_WITHIN = 120.0
-
-_BUILDERS = [
-    {"path": "nvflare.lighter.impl.workspace.WorkspaceBuilder"},
-    {"path": "nvflare.lighter.impl.static_file.StaticFileBuilder", "args": {"config_folder": "config"}},
-    {"path": "nvflare.lighter.impl.cert.CertBuilder"},
-]
 
 
 @dataclass(frozen=True)
@@ -65,13 +59,13 @@ class Stock:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.kits = folder / "workspace" / "bench" / "prod_00"
+        self.kits = folder / "workspace" / NAME / "prod_00"
         self._parents: list[int] = []
 
     @contextmanager
     def up(self) -> Iterator[None]:
         self.folder.mkdir()
-        _write_project(self.folder / "project.yml")
+        _write_project(self.folder)
         provision = [_program("nvflare"), "provision", "-p", "project.yml", "-w", "workspace"]
         subprocess.run(provision, cwd=self.folder, check=True, capture_output=True)
         with ExitStack() as stack:
@@ -103,7 +97,7 @@ class Stock:
             ("server", "server.server_train") if name == "server" else ("client", "client.client_train")
         )
         command = [sys.executable, "-u", "-m", f"nvflare.private.fed.app.{module}"]
-        command += ["-m", str(kit), "-s", f"fed_{role}.json", "--set", "secure_train=true", "org=bench"]
+        command += ["-m", str(kit), "-s", f"fed_{role}.json", "--set", "secure_train=true", f"org={NAME}"]
         command += ["config_folder=config", *([] if role == "server" else [f"uid={name}"])]
         with (self.folder / f"{name}.log").open("w") as log:
             process = subprocess.Popen(command, cwd=kit, stdout=log, stderr=log, start_new_session=True)
@@ -129,7 +123,7 @@ class Stock:
             time.sleep(0.2)
 
 
-class Kit:
+class Flarefleet:
     """Flarefleet: `provision`, `up`, `submit --fetch`."""
 
     def __init__(self, folder: Path) -> None:
@@ -138,7 +132,7 @@ class Kit:
     @contextmanager
     def up(self) -> Iterator[None]:
         self.folder.mkdir()
-        _write_project(self.folder / "project.yml")
+        _write_project(self.folder)
         self._flarefleet("provision")
         try:
             self._flarefleet("up", "--runtime", "process")
@@ -177,24 +171,6 @@ def _program(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
 
 
-def _write_project(file: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = {
-        "name": "server",
-        "type": "server",
-        "org": "bench",
-        "fed_learn_port": port,
-        "default_host": "localhost",
-    }
-    sites = [{"name": name, "type": "client", "org": "bench"} for name in SITES]
-    admin = {"name": ADMIN, "type": "admin", "org": "bench", "role": "project_admin"}
-    document = {
-        "api_version": 3,
-        "name": "bench",
-        "description": "two sites",
-        "participants": [{**server, "host_names": ["localhost"]}, *sites, admin],
-        "builders": _BUILDERS,
-    }
-    file.write_text(yaml.safe_dump(document, sort_keys=False))
+def _write_project(folder: Path) -> None:
+    server = {"name": "server", "fed_learn_port": free_ports(1)[0]}
+    write_project(folder, {**server, "default_host": "localhost", "host_names": ["localhost"]}, SITES)

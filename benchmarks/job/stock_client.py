@@ -1,4 +1,4 @@
-"""A site of the stock job: the training of the kit's jobs, through NVFlare's Client API."""
+"""A site of the stock job: the training of Flarefleet's jobs, through NVFlare's Client API."""
 
 import argparse
 
@@ -42,12 +42,12 @@ def train_once(weights, number):
     return model.state_dict(), {"own_accuracy": received_here.accuracy}, len(patients)
 
 
-def pretend(weights, number):
+def add_one(weights, number):
     writer.add_scalar("round", number + 1, global_step=number)
     return {name: value + 1 for name, value in weights.items()}, {"round": float(number + 1)}, 1
 
 
-work = train_once if chosen.job == "hospital" else pretend
+work = train_once if chosen.job == "hospital" else add_one
 while flare.is_running():
     received = flare.receive()
     if received is None:

@@ -18,12 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
-
-from benchmarks.environment import users_environment
+from benchmarks.environment import command_environment
+from benchmarks.project import write_project
 
 BIN = Path(sys.executable).parent
-BUILDERS = "nvflare.lighter.impl"
 
 
 class Cost(NamedTuple):
@@ -144,7 +142,7 @@ def _timed(command: Callable[[Path], list[str]], folder: Path, cores: int | None
     done = subprocess.run(
         command(folder),
         cwd=folder,
-        env=users_environment(),
+        env=command_environment(),
         capture_output=True,
         text=True,
         preexec_fn=limit,
@@ -162,31 +160,9 @@ def _cpu() -> float:
 
 
 def _write_project(folder: Path, sites: int) -> None:
-    participants: list[dict[str, object]] = [
-        {"name": "flare.example.org", "type": "server", "org": "consortium", "fed_learn_port": 8002},
-        *(
-            {"name": f"site-{number}", "type": "client", "org": f"org{number % 7}"}
-            for number in range(1, sites + 1)
-        ),
-        {"name": "admin@example.org", "type": "admin", "org": "consortium", "role": "project_admin"},
-    ]
-    builders = [
-        {"path": f"{BUILDERS}.workspace.WorkspaceBuilder"},
-        {
-            "path": f"{BUILDERS}.static_file.StaticFileBuilder",
-            "args": {"config_folder": "config", "scheme": "grpc"},
-        },
-        {"path": f"{BUILDERS}.cert.CertBuilder"},
-        {"path": f"{BUILDERS}.signature.SignatureBuilder"},
-    ]
-    document = {
-        "api_version": 3,
-        "name": "bench",
-        "description": "a federation for the benchmark",
-        "participants": participants,
-        "builders": builders,
-    }
-    (folder / "project.yml").write_text(yaml.safe_dump(document, sort_keys=False))
+    server = {"name": "flare.example.org", "fed_learn_port": 8002}
+    names = [f"site-{number}" for number in range(1, sites + 1)]
+    write_project(folder, server, names, scheme="grpc", builders=["signature.SignatureBuilder"])
 
 
 def _cores() -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.job.__main__ import round_seconds
-from benchmarks.job.federations import Kit
+from benchmarks.job.federations import Flarefleet
 from fl_app.contract import ENV_PUSH_URL
 
 
@@ -31,7 +31,7 @@ class Rounds:
     """Difference of the medians, for each repetition."""
 
 
-class WithoutPush(Kit):
+class WithoutPush(Flarefleet):
     """A federation whose jobs push nothing."""
 
     def up(self) -> AbstractContextManager[None]:
@@ -53,7 +53,10 @@ def measure(rounds: int, repeats: int) -> Rounds:
     """Run the job alternately on both federations."""
     measured: dict[str, list[list[float]]] = {"with": [], "without": []}
     with TemporaryDirectory(prefix="flarefleet-bench-") as made, ExitStack() as up:
-        federations = {"with": Kit(Path(made) / "with"), "without": WithoutPush(Path(made) / "without")}
+        federations = {
+            "with": Flarefleet(Path(made) / "with"),
+            "without": WithoutPush(Path(made) / "without"),
+        }
         for federation in federations.values():
             up.enter_context(federation.up())
         for repetition in range(repeats):

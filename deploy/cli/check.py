@@ -25,18 +25,17 @@ def check(ctx: typer.Context, as_json: JsonOption = False) -> None:
 
 
 def _print(project: Project) -> None:
+    from deploy.project.validation.diagnostics import listed
+
     server = project.server
     rows = {
         "federation": project.name,
         "server": f"{server.name}, reached at {project.server_host}:{server.fed_learn_port}",
-        f"{len(project.sites)} site{'s' * (len(project.sites) != 1)}": _names(project),
+        f"{len(project.sites)} site{'s' * (len(project.sites) != 1)}": listed(
+            [site.name for site in project.sites], 8
+        ),
         "admins": ", ".join(f"{admin.name} ({admin.role})" for admin in project.admins),
     }
     out.print(f"{project.path} is valid.", markup=False)
     for label, text in rows.items():
         out.print(f"  {label:<11} {text}", markup=False)
-
-
-def _names(project: Project, limit: int = 8) -> str:
-    names = [site.name for site in project.sites]
-    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")

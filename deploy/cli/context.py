@@ -14,6 +14,7 @@ from deploy.workspace import Workspace
 
 if TYPE_CHECKING:
     from deploy.project import Project
+    from deploy.runtimes.protocol import Runtime
 
 out = Console(highlight=False, soft_wrap=True)
 """Results, for scripts."""
@@ -39,6 +40,16 @@ class Context:
         from deploy.project import load_project
 
         return load_project(self.project_file, self.workspace_folder.absolute())
+
+    def federation(self, runtime: str | None = None) -> tuple[Project, Workspace, Runtime]:
+        """Return the federation, and the runtime of that name (default: the current one)."""
+        from deploy.runtimes.choice import current_runtime, open_runtime
+
+        project = self.project()
+        workspace = self.workspace(project)
+        if runtime is None:
+            return project, workspace, current_runtime(project, workspace)
+        return project, workspace, open_runtime(runtime, project, workspace)
 
     def workspace(self, project: Project) -> Workspace:
         """Return the federation's workspace."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.live import Live
@@ -13,17 +13,13 @@ from rich.table import Table
 from deploy.cli.context import JsonOption, context_of, err, out, print_json
 from deploy.errors import Failed, InputError, MachineError
 from deploy.project.server_environment import ignored_variables
-from deploy.runtimes.choice import current_runtime, open_runtime, remember, remembered
+from deploy.runtimes.choice import open_runtime, remember, remembered
 from deploy.runtimes.protocol import FederationStatus, KeepsVolumes, SiteState, SiteStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from deploy.project import Project
-    from deploy.runtimes.docker.runtime import DockerRuntime
-    from deploy.runtimes.kubernetes.runtime import KubernetesRuntime
     from deploy.runtimes.protocol import Runtime, StatusCallback
-    from deploy.workspace import Workspace
 
 app = typer.Typer()
 
@@ -67,11 +63,11 @@ def up(
     """Start the server and all sites that are not running, and wait until all are ready."""
     from deploy.provision import ensure_provisioned
 
-    project, workspace, chosen = _open(ctx, runtime)
+    project, workspace, chosen = context_of(ctx).federation(runtime)
     if gpus is not None:
-        _docker(chosen, "--gpus").gpus = gpus
+        _require_runtime(chosen, "docker", "--gpus").gpus = gpus
     if context:
-        _kubernetes(chosen, "--context").contexts = _contexts(context)
+        _require_runtime(chosen, "kubernetes", "--context").contexts = _contexts(context)
     before = remembered(workspace)
     if before not in (None, chosen.name) and _is_up(open_runtime(before, project, workspace)):
         raise InputError(f"The federation is running on {before}. Stop it first: flarefleet down")
@@ -96,7 +92,7 @@ def up(
 @app.command()
 def status(ctx: typer.Context, runtime: RuntimeOption = None, json: JsonOption = False) -> None:
     """Show the state of the server and all sites. Exit code 0 if all are ready, otherwise 1."""
-    project, _, chosen = _open(ctx, runtime)
+    project, _, chosen = context_of(ctx).federation(runtime)
     found = chosen.status()
     if json:
         print_json(found.model_dump(mode="json") | {"ready": found.is_ready})
@@ -116,7 +112,7 @@ def logs(
     runtime: RuntimeOption = None,
 ) -> None:
     """Show the log of the server or of a site."""
-    _, _, chosen = _open(ctx, runtime)
+    _, _, chosen = context_of(ctx).federation(runtime)
     try:
         for line in chosen.logs(site, follow):
             typer.echo(line)
@@ -138,7 +134,7 @@ def down(
     ] = False,
 ) -> None:
     """Stop the server and all sites. Their workspaces with jobs, models and logs remain."""
-    project, workspace, chosen = _open(ctx, runtime)
+    project, workspace, chosen = context_of(ctx).federation(runtime)
     if volumes:
         if not isinstance(chosen, KeepsVolumes):
             raise InputError(
@@ -152,30 +148,10 @@ def down(
     err.print(f"{project.name} is down.")
 
 
-def _open(ctx: typer.Context, runtime: str | None) -> tuple[Project, Workspace, Runtime]:
-    context = context_of(ctx)
-    project = context.project()
-    workspace = context.workspace(project)
-    if runtime is None:
-        return project, workspace, current_runtime(project, workspace)
-    return project, workspace, open_runtime(runtime, project, workspace)
-
-
-def _docker(runtime: Runtime, option: str) -> DockerRuntime:
-    """Return the runtime if it is docker; reject the option otherwise."""
-    from deploy.runtimes.docker.runtime import DockerRuntime
-
-    if not isinstance(runtime, DockerRuntime):
-        raise InputError(f"{option} applies to --runtime docker; this federation runs on {runtime.name}.")
-    return runtime
-
-
-def _kubernetes(runtime: Runtime, option: str) -> KubernetesRuntime:
-    """Return the runtime if it is kubernetes; reject the option otherwise."""
-    from deploy.runtimes.kubernetes.runtime import KubernetesRuntime
-
-    if not isinstance(runtime, KubernetesRuntime):
-        raise InputError(f"{option} applies to --runtime kubernetes; this federation runs on {runtime.name}.")
+def _require_runtime(runtime: Runtime, name: str, option: str) -> Any:
+    """Return the runtime if it is `name`; reject the option otherwise."""
+    if runtime.name != name:
+        raise InputError(f"{option} applies to --runtime {name}; this federation runs on {runtime.name}.")
     return runtime
 
 
@@ -192,15 +168,17 @@ def _is_up(runtime: Runtime) -> bool:
 
 @contextmanager
 def _progress() -> Iterator[StatusCallback]:
-    """Show the state of all sites: a live table on a terminal, otherwise one line per change."""
+    """Show the state of all sites: a live table on a terminal, otherwise one line for each change."""
     if not err.is_terminal:
-        yield _LineDisplay()
+        yield _StatusLines()
         return
     with Live(console=err, refresh_per_second=8, transient=True) as live:
         yield lambda status: live.update(_table(status))
 
 
-class _LineDisplay:
+class _StatusLines:
+    """Prints a line for each server or site whose state changed."""
+
     def __init__(self) -> None:
         self._seen: dict[str, SiteStatus] = {}
 

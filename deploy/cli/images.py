@@ -12,7 +12,7 @@ import typer
 from deploy.cli.context import JsonOption, context_of, err, out, print_json
 
 if TYPE_CHECKING:
-    from deploy.images.buildkit import Step
+    from deploy.images.buildkit import BuildStep
     from deploy.images.inventory import ImageRecord
 
 app = typer.Typer()
@@ -92,7 +92,7 @@ def save(
     site: SiteOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the images to one archive with checksums, which `docker load` accepts, too."""
+    """Write the images to one archive with checksums. `docker load` accepts it as well."""
     from deploy.docker_engine import connect
     from deploy.images.archive import save_images
     from deploy.images.inventory import list_images
@@ -116,7 +116,7 @@ def load(
     file: Annotated[Path, typer.Argument(help="Archive of `images save`.", exists=True, dir_okay=False)],
     as_json: JsonOption = False,
 ) -> None:
-    """Check an archive of images and load it. Needs no project.yml."""
+    """Check an archive of images and load it. This needs no project.yml."""
     from deploy.docker_engine import connect
     from deploy.images.archive import load_images
 
@@ -157,11 +157,11 @@ def _size(count: int) -> str:
 
 
 @contextmanager
-def _steps() -> Iterator[Callable[[Step], None]]:
+def _steps() -> Iterator[Callable[[BuildStep], None]]:
     """Print a line for each slow step of a build, and show the current step in a terminal."""
     with err.status("") as status:
 
-        def tell(step: Step) -> None:
+        def tell(step: BuildStep) -> None:
             where = f"{step.image}: {step.title}"
             if step.state == "started":
                 status.update(where)

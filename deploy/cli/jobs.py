@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
@@ -84,8 +83,8 @@ def submit(
     from deploy.runtimes.choice import remembered
     from deploy.session.parameters import find_job, read_parameters
     from deploy.session.submission import (
-        choose_participants,
-        exporter,
+        choose_sites,
+        export_process,
         extras_of_images,
         refuse_missing_extras,
     )
@@ -96,26 +95,26 @@ def submit(
     results_folder = _new_folder(fetch_to, detach)
     context = context_of(ctx)
     federation = None
-    elsewhere: tuple[str, ...] = ()
+    image_extras: tuple[str, ...] = ()
     if admin_kit is None:
         project = context.project()
-        federation = tuple(member.name for member in project.sites)
+        federation = tuple(one.name for one in project.sites)
         runtime = remembered(context.workspace(project))
         refuse_missing_extras(description, project, runtime)
-        elsewhere = extras_of_images(project, runtime)
+        image_extras = extras_of_images(project, runtime)
     with (
-        exporter(description, elsewhere) as making,
+        export_process(description, image_extras) as exporting,
         TemporaryDirectory(prefix="flarefleet-job-") as folder,
         _session(context, admin, admin_kit) as session,
     ):
         registered = session.sites()
-        participants = choose_participants(registered, federation, site or ())
-        exported = making.export(parameters, participants, Path(folder))
+        job_sites = choose_sites(registered, federation, site or ())
+        exported = exporting.export(parameters, job_sites, Path(folder))
         job_id = submit_exported(session, exported, registered)
         if detach:
             _print_id(job_id, as_json)
             return
-        count = len(participants.names)
+        count = len(job_sites.names)
         err.print(f"{job_id} submitted to {count} site{'s' * (count != 1)}", markup=False)
         _watch(session, job_id, timeout, as_json, results_folder)
 
@@ -187,16 +186,16 @@ def export(
 ) -> None:
     """Export a job as an NVFlare job folder, without a federation."""
     from deploy.session.parameters import find_job, read_parameters
-    from deploy.session.submission import Participants, exporter
+    from deploy.session.submission import JobSites, export_process
 
     description = find_job(job)
     parameters = read_parameters(description, settings or ())
-    names = tuple(site) if site else tuple(member.name for member in context_of(ctx).project().sites)
+    names = tuple(site) if site else tuple(one.name for one in context_of(ctx).project().sites)
     target = folder.absolute() / description.name
     if target.exists():
-        raise InputError(f"{target}: exists already, and nothing is overwritten")
-    with exporter(description) as making:
-        reply = making.export(parameters, Participants(names, chosen=bool(site)), folder.absolute())
+        raise InputError(f"{target}: already exists; choose another folder")
+    with export_process(description) as exporting:
+        reply = exporting.export(parameters, JobSites(names, chosen=bool(site)), folder.absolute())
     out.print(str(reply.folder), markup=False)
 
 
@@ -216,21 +215,18 @@ def _kit(context: Context, admin: str | None, admin_kit: Path | None) -> AdminKi
         if admin is not None:
             raise InputError("--admin and --admin-kit exclude each other: a kit belongs to one administrator")
         return AdminKit.read(admin_kit)
-    from deploy.runtimes.choice import current_runtime
     from deploy.session.administrators import choose_administrator
 
-    project = context.project()
-    workspace = context.workspace(project)
-    name = choose_administrator(project, workspace, admin)
-    return AdminKit.read(current_runtime(project, workspace).admin_kit(name))
+    project, workspace, runtime = context.federation()
+    return AdminKit.read(runtime.admin_kit(choose_administrator(project, workspace, admin)))
 
 
-@contextlib.contextmanager
-def _session(context: Context, admin: str | None, admin_kit: Path | None) -> Iterator[AdminSession]:
+def _session(
+    context: Context, admin: str | None, admin_kit: Path | None
+) -> AbstractContextManager[AdminSession]:
     from deploy.session import open_session
 
-    with open_session(_kit(context, admin, admin_kit)) as session:
-        yield session
+    return open_session(_kit(context, admin, admin_kit))
 
 
 def _new_folder(folder: Path | None, detach: bool) -> Path | None:

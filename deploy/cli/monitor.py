@@ -18,16 +18,12 @@ def monitor(
     grafana_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Grafana.")] = 3000,
 ) -> None:
     """Monitor the running federation with Prometheus and Grafana until Ctrl-C."""
-    from deploy.demo.signals import interruptible
     from deploy.monitoring.grafana import HOME_DASHBOARD
     from deploy.monitoring.monitor import monitoring
     from deploy.monitoring.programs import INSTALL_GRAFANA
-    from deploy.runtimes.choice import current_runtime
+    from deploy.signals import interruptible
 
-    context = context_of(ctx)
-    project = context.project()
-    workspace = context.workspace(project)
-    runtime = current_runtime(project, workspace)
+    project, workspace, runtime = context_of(ctx).federation()
     with interruptible(), monitoring(runtime, workspace.monitor, port, grafana_port) as running:
         out.print(f"Prometheus  {running.prometheus.command.url}/alerts", markup=False)
         if running.grafana is not None:

@@ -17,7 +17,7 @@ from deploy.cli.jobs import JobArgument, SetOption
 app = typer.Typer()
 
 _MAX_CHARACTERS = 2000
-"""Of a printed result."""
+"""Maximum length of a printed result."""
 
 
 @app.command()
@@ -35,7 +35,7 @@ def simulate(
     """Run a job in NVFlare's simulator on this machine. Exit code 0 if it completed."""
     from deploy.session.parameters import find_job, read_parameters
     from deploy.session.results import refuse_existing
-    from deploy.session.submission import Participants, exporter
+    from deploy.session.submission import JobSites, export_process
     from deploy.simulation import collect_results
     from deploy.simulation import simulate as run_simulation
 
@@ -45,8 +45,8 @@ def simulate(
         refuse_existing(fetch_to)
     names = tuple(f"site-{number + 1}" for number in range(sites))
     started = time.monotonic()
-    with TemporaryDirectory(prefix="flarefleet-job-") as made, exporter(description) as making:
-        exported = making.export(parameters, Participants(names, chosen=False), Path(made))
+    with TemporaryDirectory(prefix="flarefleet-job-") as made, export_process(description) as exporting:
+        exported = exporting.export(parameters, JobSites(names, chosen=False), Path(made))
         assert exported.folder is not None
         work = Path(mkdtemp(prefix="flarefleet-simulation-"))
         run_simulation(exported.folder, names, work, timeout, lambda line: err.print(line, markup=False))

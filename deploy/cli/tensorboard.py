@@ -36,19 +36,18 @@ def tensorboard(
     ] = None,
 ) -> None:
     """Show the metrics of all sites in TensorBoard, live, until Ctrl-C."""
-    from deploy.runtimes.choice import current_runtime, open_runtime
+    from deploy.signals import interruptible
     from deploy.tensorboard.program import choose_port
     from deploy.tensorboard.program import tensorboard as run_tensorboard
 
-    context = context_of(ctx)
-    project = context.project()
-    workspace = context.workspace(project)
-    chosen = open_runtime(runtime, project, workspace) if runtime else current_runtime(project, workspace)
+    project, workspace, chosen = context_of(ctx).federation(runtime)
     chosen_port = choose_port(port)
     with _event_files(chosen, workspace) as event_files:
         folder = _folder_of(event_files, job_id)
-        with run_tensorboard(folder, chosen_port, f"{project.name}: TensorBoard") as program:
-            out.print(f"http://127.0.0.1:{chosen_port}/", markup=False)
+        log = workspace.run(chosen.name) / "tensorboard.log"
+        title = f"{project.name}: TensorBoard"
+        with interruptible(), run_tensorboard(folder, chosen_port, title, log) as program:
+            out.print(f"{program.command.url}/", markup=False)
             err.print(f"TensorBoard reads {folder}. Press Ctrl-C to stop it.", markup=False)
             try:
                 program.wait()

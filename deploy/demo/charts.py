@@ -45,8 +45,8 @@ class Line:
 
 
 @dataclass(frozen=True)
-class LineChart:
-    """Accuracy over rounds."""
+class Chart:
+    """The frame of a chart, in pixels, and the ticks of its horizontal axis."""
 
     width: int
     height: int
@@ -55,6 +55,12 @@ class LineChart:
     top: float
     bottom: float
     across: tuple[Tick, ...]
+
+
+@dataclass(frozen=True)
+class LineChart(Chart):
+    """Accuracy over rounds."""
+
     up: tuple[Tick, ...]
     lines: tuple[Line, ...]
 
@@ -74,17 +80,10 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class BarChart:
+class BarChart(Chart):
     """Accuracy of each model on the test patients."""
 
-    width: int
-    height: int
-    left: float
-    right: float
-    top: float
-    bottom: float
     thickness: float
-    across: tuple[Tick, ...]
     bars: tuple[Bar, ...]
     always_benign: float
 
@@ -100,12 +99,7 @@ def style_of(index: int) -> Style:
 
 
 def line_chart(report: Report, width: int) -> LineChart:
-    """Return the accuracy of each hospital's own model and of the global model over rounds.
-
-    Args:
-        report: the measurements.
-        width: pixels.
-    """
+    """Return the accuracy of each hospital's own model and of the global model over rounds."""
     height = round(min(400, 180 + 0.3 * width))
     left, right, top, bottom = 46.0, width - 12.0, 12.0, height - 44.0
     rounds = report.rounds
@@ -158,8 +152,9 @@ def bar_chart(report: Report, width: int) -> BarChart:
 
     step = 20 if width > 500 else 25
     return BarChart(
-        width, int(bottom + 44), left, right, top, bottom, row_height * 0.62,
+        width, int(bottom + 44), left, right, top, bottom,
         across=tuple(Tick(across(number / 100), str(number)) for number in range(0, 101, step)),
+        thickness=row_height * 0.62,
         bars=tuple(bar(row, *parts) for row, parts in enumerate(rows)),
         always_benign=across(report.always_benign),
     )  # fmt: skip

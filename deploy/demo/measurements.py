@@ -79,9 +79,6 @@ def logged_values(events: Path, site: str, tag: str, rounds: int) -> tuple[float
 
     Args:
         events: the folder with one folder of event files per site.
-        site: the site.
-        tag: the name of the metric.
-        rounds: the number of rounds.
 
     Raises:
         Failed: the value of a round is missing.

@@ -1,4 +1,4 @@
-"""Choose where the demo's federation runs: as project.yml describes it, or as a copy on another port."""
+"""Choose the federation of a demo run: that of project.yml, or a copy of it on another port."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 import yaml
 from filelock import FileLock, Timeout
 
+from deploy.ports import free_ports, in_use, is_free
 from deploy.project import Project, load_project
-from deploy.runtimes.ports import free_ports, holder_of, is_free
 from deploy.runtimes.process import ProcessRuntime
 from deploy.runtimes.protocol import SiteState
 from deploy.workspace import Workspace
@@ -26,8 +26,8 @@ class DemoPaths:
 
     project: Project
     workspace: Workspace
-    why_copied: str = ""
-    """Why the federation of project.yml could not be used; empty if it is used."""
+    copy_reason: str = ""
+    """Reason for a copy; empty if the run uses the federation of project.yml."""
 
 
 @contextmanager
@@ -52,23 +52,22 @@ def reserved_paths(project: Project, home: Workspace, port: int | None = None) -
 
 
 def _obstacle(project: Project, home: Workspace, lock: FileLock, port: int | None) -> str:
-    """Return why the federation of project.yml cannot be used; empty if it can."""
+    """Return the reason why the run cannot use the federation of project.yml; empty if it can."""
     server = project.server
     if port not in (None, server.fed_learn_port):
-        return f"port {port} was requested"
+        return f"Port {port} was requested"
     if port is not None:
         return ""
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        return "another demo is running"
+        return "Another demo is running"
     ended = (SiteState.STOPPED, SiteState.EXITED)
     if any(site.state not in ended for site in ProcessRuntime(project, home).status().sites):
-        return f"the federation {project.name} is running and is left alone"
+        return f"The federation {project.name} is running; the demo does not change it"
     for wanted in (server.fed_learn_port, server.admin_port):
         if not is_free(wanted, ALL_INTERFACES):
-            holder = holder_of(wanted)
-            return f"port {wanted} is in use{f' by {holder}' if holder else ''}"
+            return in_use(wanted)
     return ""
 
 

@@ -102,7 +102,7 @@ class Report(BaseModel, frozen=True):
 
     @property
     def sites_agree(self) -> bool:
-        """Whether all hospitals measured the same accuracy for each global model, as expected."""
+        """Return whether all hospitals measured the same accuracy for each global model, as expected."""
         return len({hospital.global_accuracy for hospital in self.hospitals}) == 1
 
     @property

@@ -17,13 +17,13 @@ from deploy.demo.measurements import CompletedJob, measure
 from deploy.demo.page import render_page
 from deploy.demo.paths import DemoPaths, reserved_paths
 from deploy.demo.report import Report
-from deploy.demo.signals import interruptible, uninterruptible
 from deploy.demo.steps import OnProgress, Steps
 from deploy.errors import Failed, InputError
 from deploy.project import Project, load_project
 from deploy.runtimes.choice import remember
 from deploy.runtimes.process import ProcessRuntime
 from deploy.runtimes.protocol import FederationStatus, SiteState
+from deploy.signals import interruptible, uninterruptible
 from deploy.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -66,11 +66,11 @@ def run_demo(
         _check_division(project, parameters)
     home = Workspace(workspace_folder.absolute() / project.name)
     with interruptible(), reserved_paths(project, home, port) as paths:
-        if paths.why_copied:
-            steps.note(f"{paths.why_copied}: this run uses a copy, {paths.project.path}")
+        if paths.copy_reason:
+            steps.note(f"{paths.copy_reason}. This run uses a copy: {paths.project.path}")
         with steps.step("provision", f"certificates and kits in {paths.workspace.root}"):
             make_kits_and_releases(paths.project, paths.workspace)
-        job = _train(paths, parameters, settings, _new_folder(home.demo), steps)
+        job = _train(paths, parameters, _new_folder(home.demo), steps)
     with steps.step("compare", f"each of {len(project.sites)} hospitals alone, and central training"):
         report = measure(project, parameters, job)
     report = report.model_copy(
@@ -95,7 +95,7 @@ def _parameters(settings: Sequence[str]) -> HospitalParameters:
 
 
 def _check_division(project: Project, parameters: HospitalParameters) -> None:
-    """Check before anything starts that the patients can be divided among the hospitals."""
+    """Check that the patients can be divided among the hospitals, before the federation starts."""
     from fl_app.jobs.hospital.data import divide
 
     try:
@@ -104,9 +104,7 @@ def _check_division(project: Project, parameters: HospitalParameters) -> None:
         raise InputError(f"{project.path}: participants: {error}") from error
 
 
-def _train(
-    paths: DemoPaths, parameters: HospitalParameters, settings: Sequence[str], folder: Path, steps: Steps
-) -> CompletedJob:
+def _train(paths: DemoPaths, parameters: HospitalParameters, folder: Path, steps: Steps) -> CompletedJob:
     """Run the job in a federation that is started and stopped for it."""
     runtime = ProcessRuntime(paths.project, paths.workspace)
     lines_before = {name: len(lines) for name, lines in _logs(paths.project, runtime)}
@@ -115,7 +113,7 @@ def _train(
         what = f"{rounds} of the job {JOB} on {len(paths.project.sites)} hospitals"
         try:
             with steps.step("submit", what) as on_progress:
-                job_id = _submit(paths, runtime, settings, folder, on_progress)
+                job_id = _submit(paths, runtime, parameters, folder, on_progress)
         finally:
             _copy_logs(runtime, lines_before, folder / "logs")
     return CompletedJob(job_id, status.server_address or "", folder)
@@ -146,7 +144,7 @@ def _readiness(status: FederationStatus) -> str:
 def _submit(
     paths: DemoPaths,
     runtime: ProcessRuntime,
-    settings: Sequence[str],
+    parameters: HospitalParameters,
     folder: Path,
     on_progress: OnProgress,
 ) -> str:
@@ -154,18 +152,18 @@ def _submit(
     from deploy.session import AdminKit, open_session
     from deploy.session.administrators import choose_administrator
     from deploy.session.failure import explain
-    from deploy.session.parameters import find_job, read_parameters
+    from deploy.session.parameters import find_job
     from deploy.session.results import fetch
     from deploy.session.session import COMPLETED
-    from deploy.session.submission import choose_participants, exporter, submit
+    from deploy.session.submission import choose_sites, export_process, submit
     from deploy.session.watching import watch
 
     job = find_job(JOB)
     kit = AdminKit.read(runtime.admin_kit(choose_administrator(paths.project, paths.workspace)))
-    with exporter(job) as making, TemporaryDirectory() as exports, open_session(kit) as session:
+    with export_process(job) as exporting, TemporaryDirectory() as exports, open_session(kit) as session:
         registered = session.sites()
-        participants = choose_participants(registered, [site.name for site in paths.project.sites], ())
-        exported = making.export(read_parameters(job, settings), participants, Path(exports))
+        job_sites = choose_sites(registered, [site.name for site in paths.project.sites], ())
+        exported = exporting.export(parameters, job_sites, Path(exports))
         job_id = submit(session, exported, registered)
         for seen in watch(session, job_id, JOB_TIMEOUT):
             if seen.progress and seen.progress.round is not None:
@@ -200,7 +198,7 @@ def _new_folder(demo: Path) -> Path:
         except FileExistsError:
             continue
         return folder
-    raise InputError(f"{demo}: a hundred runs in one second")
+    raise InputError(f"{demo}: too many runs in one second; run the demo again")
 
 
 def _command(project_file: Path, parameters: HospitalParameters, port: int | None) -> str:

@@ -16,11 +16,7 @@ OnProgress = Callable[[str], None]
 
 
 class Steps:
-    """Prints steps and records their durations.
-
-    Args:
-        console: the terminal.
-    """
+    """Prints steps and records their durations."""
 
     def __init__(self, console: Console) -> None:
         self.done: list[Step] = []

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from deploy.images.names import (
     site_image,
 )
 from deploy.images.sbom import write_sbom
+from deploy.programs import output_of
 from deploy.project import Image, Project
 from deploy.project.extras import VLA
 from deploy.workspace import Workspace
@@ -148,9 +148,18 @@ def build_site(
     builder = find_builder()
     inputs.require_checkout()
     tag = site_image(project, name)
+    labels = {
+        **_oci_labels(),
+        "org.opencontainers.image.title": f"Flarefleet: {name} of {project.name}",
+        LABEL_KIT: layer.digest,
+        LABEL_PROJECT: project.name,
+        LABEL_SITE: name,
+    }
+    arguments = {"RUNTIME_IMAGE": runtime_image(project.image), "VARIANT": project.image.variant}
     with tempfile.TemporaryDirectory(prefix="flarefleet-image-") as folder:
         (Path(folder) / "kit.tar").write_bytes(layer.content)
-        builder.run(replace(_site_build(project, name, layer, Path(folder), tag), cached=cached), progress)
+        build = Build(tag, "site", inputs.DOCKERFILE, Path(folder), arguments, labels, cached)
+        builder.run(build, progress)
     return tag
 
 
@@ -179,12 +188,8 @@ def participant_names(project: Project, site: str | None = None) -> list[str]:
     Raises:
         InputError: project.yml has no such server or site.
     """
-    names = [parent.name for parent in project.parents]
-    if site is None:
-        return names
-    if site not in names:
-        raise InputError(f"{project.path} has no server or site {site}. It has: {', '.join(names)}")
-    return [site]
+    parents = project.parents if site is None else [project.parent(site)]
+    return [parent.name for parent in parents]
 
 
 def source_date_epoch() -> int:
@@ -214,47 +219,29 @@ def _kit(workspace: Workspace, name: str) -> Path:
     return kit
 
 
-def _site_build(project: Project, name: str, layer: KitLayer, context: Path, tag: str) -> Build:
-    return Build(
-        tag=tag,
-        target="site",
-        dockerfile=inputs.DOCKERFILE,
-        context=context,
-        arguments={"RUNTIME_IMAGE": runtime_image(project.image), "VARIANT": project.image.variant},
-        labels={
-            **_oci_labels(),
-            "org.opencontainers.image.title": f"Flarefleet: {name} of {project.name}",
-            LABEL_KIT: layer.digest,
-            LABEL_PROJECT: project.name,
-            LABEL_SITE: name,
-        },
-    )
-
-
 def _runtime_is_current(client: docker.DockerClient, image: Image) -> bool:
     """Return whether the runtime image exists and matches the sources, if this is a checkout."""
-    found = _labels(client, runtime_image(image))
-    if found is None:
-        return False
-    return not inputs.DOCKERFILE.is_file() or found.get(LABEL_SOURCE) == inputs.source_digest(image.variant)
+    return _matches_sources(_labels(client, runtime_image(image)), image)
 
 
 def _is_current(client: docker.DockerClient, project: Project, name: str, layer: KitLayer) -> bool:
     """Return whether the image of a site exists, and matches its kit and the sources."""
     found = _labels(client, site_image(project, name))
-    if found is None or found.get(LABEL_KIT) != layer.digest:
-        return False
-    return not inputs.DOCKERFILE.is_file() or found.get(LABEL_SOURCE) == inputs.source_digest(
-        project.image.variant
-    )
+    return found.get(LABEL_KIT) == layer.digest and _matches_sources(found, project.image)
 
 
-def _labels(client: docker.DockerClient, name: str) -> dict[str, str] | None:
+def _matches_sources(labels: dict[str, str], image: Image) -> bool:
+    if not inputs.DOCKERFILE.is_file():
+        return bool(labels)
+    return labels.get(LABEL_SOURCE) == inputs.source_digest(image.variant)
+
+
+def _labels(client: docker.DockerClient, name: str) -> dict[str, str]:
+    """Return the labels of an image; none if this engine does not have it."""
     try:
-        labels: dict[str, str] = client.images.get(name).labels
+        return dict(client.images.get(name).labels)
     except ImageNotFound:
-        return None
-    return labels
+        return {}
 
 
 def _oci_labels() -> dict[str, str]:
@@ -273,13 +260,7 @@ def _oci_labels() -> dict[str, str]:
 
 def _git(*arguments: str) -> str:
     """Return the output of git in this checkout, or "" without git or a repository."""
-    try:
-        answer = subprocess.run(
-            ["git", "-C", str(CHECKOUT), *arguments], capture_output=True, text=True, check=False
-        )
-    except OSError:
-        return ""
-    return answer.stdout.strip() if answer.returncode == 0 else ""
+    return (output_of("git", "-C", str(CHECKOUT), *arguments) or "").strip()
 
 
 def _without_login(url: str) -> str:

@@ -14,6 +14,7 @@ from typing import Literal
 
 from deploy.docker_engine import docker_environment
 from deploy.errors import Failed, MachineError
+from deploy.programs import output_of
 
 FIRST_VERSION_WITH_BUILDX = 23
 """Since this version docker needs the plugin buildx to build. Older versions include BuildKit."""
@@ -28,7 +29,7 @@ MISSING = (
 
 
 @dataclass(frozen=True)
-class Step:
+class BuildStep:
     """The start or end of one step of a build."""
 
     image: str
@@ -38,41 +39,32 @@ class Step:
     seconds: float = 0.0
 
 
-BuildProgress = Callable[[Step], None]
+BuildProgress = Callable[[BuildStep], None]
 
 
 @dataclass(frozen=True)
 class Build:
-    """An image to build.
-
-    Args:
-        tag: name of the image.
-        target: stage of the Dockerfile.
-        dockerfile: path of the Dockerfile.
-        context: folder of the build context.
-        arguments: build arguments.
-        labels: labels of the image.
-        cached: use the cache of earlier builds.
-    """
+    """An image to build."""
 
     tag: str
+    """Name of the image."""
     target: str
+    """Stage of the Dockerfile."""
     dockerfile: Path
     context: Path
+    """Folder of the build context."""
     arguments: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     cached: bool = True
+    """Whether to use the cache of earlier builds."""
 
 
 @dataclass(frozen=True)
 class Builder:
-    """A docker program that builds with BuildKit.
-
-    Args:
-        command: its command line without the options of a build.
-    """
+    """A docker program that builds with BuildKit."""
 
     command: tuple[str, ...]
+    """Its command line without the options of a build."""
 
     def run(self, build: Build, progress: BuildProgress | None = None) -> None:
         """Build an image.
@@ -105,7 +97,7 @@ def find_builder() -> Builder:
         MachineError: there is none.
     """
     for docker in _programs():
-        if _answers(docker, "buildx", "version"):
+        if output_of(docker, "buildx", "version") is not None:
             return Builder((docker, "buildx", "build", "--load"))
         if 0 < _major_version(docker) < FIRST_VERSION_WITH_BUILDX:
             return Builder((docker, "build"))
@@ -144,22 +136,9 @@ def _programs() -> Iterator[str]:
             yield found
 
 
-def _answers(*command: str) -> bool:
-    try:
-        return subprocess.run(command, capture_output=True, check=False, timeout=30).returncode == 0
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-
-
 def _major_version(docker: str) -> int:
     """Return 20 of `Docker version 20.10.24+dfsg1, build 297e128`, or 0 if the program fails."""
-    try:
-        answer = subprocess.run(
-            [docker, "--version"], capture_output=True, text=True, check=False, timeout=30
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return 0
-    found = re.search(r"version (\d+)\.", answer.stdout)
+    found = re.search(r"version (\d+)\.", output_of(docker, "--version") or "")
     return int(found[1]) if found else 0
 
 
@@ -213,4 +192,4 @@ class _BuildOutput:
 
     def _tell(self, number: str, state: Literal["started", "done", "cached"], seconds: float = 0.0) -> None:
         if title := self._titles.get(number):
-            self._progress(Step(self._image, title, state, seconds))
+            self._progress(BuildStep(self._image, title, state, seconds))

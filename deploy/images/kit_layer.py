@@ -11,9 +11,8 @@ from pathlib import Path
 
 from deploy.errors import InputError
 from deploy.secret_files import has_secret_name, refuse_private_key
+from deploy.workspace import KIT_FOLDERS
 from fl_app.contract import KIT_PATH
-
-PUBLIC_FOLDERS = ("startup", "local")
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def kit_layer(kit: Path, time: int) -> KitLayer:
 
 def _public_files(kit: Path) -> Iterator[Path]:
     """Yield the public files and folders of a kit in a fixed order."""
-    for folder in PUBLIC_FOLDERS:
+    for folder in KIT_FOLDERS:
         if not (kit / folder).is_dir():
             raise InputError(f"{kit} is not a startup kit: {folder}/ is missing. Run: flarefleet provision")
         yield kit / folder

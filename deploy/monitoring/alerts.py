@@ -10,7 +10,7 @@ from deploy.monitoring.paths import RUNBOOKS_URL, SCRAPE_JOB
 from deploy.monitoring.rule import Alert, Severity, rule_file
 
 MEMORY = "1d"
-"""How long a parent without any series is considered missing."""
+"""Time for which a parent without any series is reported as missing."""
 
 
 def _certificate_expiring(severity: Severity, condition: str) -> Alert:

@@ -7,22 +7,16 @@ from pathlib import Path
 
 import yaml
 
+from deploy.hosts import LOOPBACK
 from deploy.monitoring.paths import DASHBOARDS
-from deploy.monitoring.programs import HOST, Command
 from deploy.monitoring.scrape import INTERVAL_SECONDS
+from deploy.programs import Command
 
 HOME_DASHBOARD = "flarefleet-federation"
 
 
 def grafana(program: Sequence[str], folder: Path, prometheus_url: str, port: int) -> Command:
-    """Return the command that starts Grafana with its datasource and dashboards.
-
-    Args:
-        program: the command line of Grafana's server.
-        folder: the folder for settings and data.
-        prometheus_url: the URL of Prometheus.
-        port: the port of Grafana.
-    """
+    """Write Grafana's settings to `folder`, and return the command that starts it."""
     write_provisioning(folder / "provisioning", prometheus_url)
     return Command(
         name="Grafana",
@@ -32,7 +26,7 @@ def grafana(program: Sequence[str], folder: Path, prometheus_url: str, port: int
             "GF_PATHS_LOGS": str(folder / "logs"),
             "GF_PATHS_PLUGINS": str(folder / "plugins"),
             "GF_PATHS_PROVISIONING": str(folder / "provisioning"),
-            "GF_SERVER_HTTP_ADDR": HOST,
+            "GF_SERVER_HTTP_ADDR": LOOPBACK,
             "GF_SERVER_HTTP_PORT": str(port),
             # Users of this machine may view, and may not change anything.
             "GF_AUTH_ANONYMOUS_ENABLED": "true",

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.errors import Failed, InputError
 from deploy.monitoring.grafana import grafana
-from deploy.monitoring.programs import (
-    Command,
-    RunningProgram,
-    find_grafana,
-    find_prometheus,
-    prometheus,
-    refuse_port_in_use,
-)
+from deploy.monitoring.programs import find_grafana, find_prometheus, prometheus
 from deploy.monitoring.scrape import INTERVAL_SECONDS, Scrape
+from deploy.programs import Command, RunningProgram, refuse_port_in_use
 from deploy.runtimes.protocol import Runtime
 
 PROMETHEUS_PORT = 9090
 GRAFANA_PORT = 3000
 POLL_INTERVAL = 2.0
-"""Seconds between two looks at the federation: a restarted container may have another address."""
+"""Seconds between two updates of the targets: a restarted container may have another address."""
 
 
 @dataclass(frozen=True)
@@ -85,22 +79,18 @@ def monitoring(
         raise Failed("The federation is not running. Start it: flarefleet up")
     scrape.write()
     with ExitStack() as running:
-        start = _starter(folder, running)
+
+        def start(command: Command) -> RunningProgram:
+            started = RunningProgram(command, folder / f"{command.name.lower()}.log")
+            running.callback(started.stop)
+            started.wait_until_ready()
+            return started
+
         metrics = start(prometheus(program, scrape.configuration, folder / "prometheus", prometheus_port))
         boards = None
         if grafana_program is not None:
             boards = start(grafana(grafana_program, folder / "grafana", metrics.command.url, grafana_port))
         yield Monitor(scrape, metrics, boards, parents)
-
-
-def _starter(folder: Path, running: ExitStack) -> Callable[[Command], RunningProgram]:
-    def start(command: Command) -> RunningProgram:
-        started = RunningProgram(command, folder / f"{command.name.lower()}.log")
-        running.callback(started.stop)
-        started.wait_until_ready()
-        return started
-
-    return start
 
 
 def _refuse_kubernetes(runtime: Runtime) -> None:

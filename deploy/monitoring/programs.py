@@ -1,26 +1,17 @@
-"""Find and run Prometheus and Grafana on this machine."""
+"""Find Prometheus and Grafana on this machine."""
 
 from __future__ import annotations
 
-import http.client
 import os
 import shutil
-import subprocess
-import time
-from collections.abc import Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.checkout import CHECKOUT
-from deploy.errors import Failed, MachineError
+from deploy.errors import MachineError
+from deploy.hosts import LOOPBACK
 from deploy.monitoring.paths import DASHBOARDS
-from deploy.runtimes.ports import holder_of, is_free
+from deploy.programs import Command
 
-HOST = "127.0.0.1"
-START_SECONDS = 60.0
-STOP_SECONDS = 10.0
-LOG_LINES = 10
 RETENTION = "7d"
 
 GRAFANA_HOMES = (
@@ -41,89 +32,6 @@ INSTALL_GRAFANA = (
     "https://grafana.com/docs/grafana/latest/setup-grafana/\n"
     f"Any Grafana can import them from {DASHBOARDS.relative_to(CHECKOUT)}."
 )
-
-
-@dataclass(frozen=True)
-class Command:
-    """A program that listens on a port of this machine."""
-
-    name: str
-    arguments: Sequence[str]
-    environment: Mapping[str, str]
-    port: int
-    ready: str
-    """The path that returns 200 if the program is ready."""
-
-    @property
-    def url(self) -> str:
-        """The URL of the program."""
-        return f"http://{HOST}:{self.port}"
-
-
-class RunningProgram:
-    """A started program.
-
-    Args:
-        command: the program.
-        log: the file for its output.
-    """
-
-    def __init__(self, command: Command, log: Path) -> None:
-        self.command = command
-        self.log = log
-        with log.open("wb") as file:
-            self._process = subprocess.Popen(
-                command.arguments,
-                env={**os.environ, **command.environment},
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C must not reach it
-            )
-
-    def wait_until_ready(self) -> None:
-        """Wait until the program is ready.
-
-        Raises:
-            Failed: it exited, or is not ready within a minute; the message contains the end of its log.
-        """
-        deadline = time.monotonic() + START_SECONDS
-        while not self._is_ready():
-            self.check_running()
-            if time.monotonic() > deadline:
-                raise Failed(self._with_log(f"is not ready after {START_SECONDS:.0f} s"))
-            time.sleep(0.1)
-
-    def check_running(self) -> None:
-        """Check that the program is running.
-
-        Raises:
-            Failed: it has exited.
-        """
-        code = self._process.poll()
-        if code is not None:
-            raise Failed(self._with_log(f"exited (exit status {code})"))
-
-    def stop(self) -> None:
-        """Terminate the program; kill it after a timeout."""
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-    def _is_ready(self) -> bool:
-        with closing(http.client.HTTPConnection(HOST, self.command.port, timeout=2)) as connection:
-            try:
-                connection.request("GET", self.command.ready)
-                return connection.getresponse().status == http.client.OK
-            except (OSError, http.client.HTTPException):
-                return False
-
-    def _with_log(self, what: str) -> str:
-        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
-        return "\n".join([f"{self.command.name} {what}. The end of {self.log}:", *(f"  {x}" for x in lines)])
 
 
 def find_prometheus() -> str:
@@ -150,20 +58,6 @@ def find_grafana() -> tuple[str, ...] | None:
     return None
 
 
-def refuse_port_in_use(port: int, program: str, option: str) -> None:
-    """Check that a port of this machine is free.
-
-    Raises:
-        MachineError: it is in use.
-    """
-    if not is_free(port, HOST):
-        holder = holder_of(port)
-        raise MachineError(
-            f"Port {port} for {program} is in use{f' by {holder}' if holder else ''}. "
-            f"Choose another one: flarefleet monitor {option} PORT"
-        )
-
-
 def prometheus(program: str, configuration: Path, data: Path, port: int) -> Command:
     """Return the command that starts Prometheus on the loopback interface."""
     return Command(
@@ -173,9 +67,8 @@ def prometheus(program: str, configuration: Path, data: Path, port: int) -> Comm
             f"--config.file={configuration}",
             f"--storage.tsdb.path={data}",
             f"--storage.tsdb.retention.time={RETENTION}",
-            f"--web.listen-address={HOST}:{port}",
+            f"--web.listen-address={LOOPBACK}:{port}",
         ],
-        environment={},
         port=port,
         ready="/-/ready",
     )

@@ -22,7 +22,7 @@ class Alert:
     name: str
     expression: str
     wait: str
-    """How long the condition must hold before the alert fires (`for` in Prometheus)."""
+    """Time for which the condition must hold before the alert fires (`for` in Prometheus)."""
     severity: Severity
     summary: str
     description: str

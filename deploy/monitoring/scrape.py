@@ -15,7 +15,7 @@ from fl_app.files import write_atomically
 INTERVAL_SECONDS = 5
 """Short, since on one machine a round takes seconds."""
 REFRESH_SECONDS = 5
-"""How often Prometheus reads the list of targets."""
+"""Interval at which Prometheus reads the list of targets."""
 
 
 class Scrape:

@@ -78,4 +78,4 @@ def _package_of(name: str) -> str:
         find(name)
     except UnknownJob:
         return package
-    raise InputError(f"{name!r} is the name of a job of the kit; choose another name")
+    raise InputError(f"{name!r} is the name of a job of Flarefleet; choose another name")

@@ -1,10 +1,10 @@
-"""Reading and validating project.yml.
+"""Read and validate project.yml.
 
 source        reads the YAML file and records the line of each value
 schema        the keys of each section; fields: the types of single values
 validation    everything that YAML and the schema accept but a federation does not
 load          combines these into a `Project`
-models        `Project`, the typed model that the rest of the kit uses
+models        `Project`, the typed model that all other packages use
 object_names  names of Kubernetes and Compose objects
 """
 

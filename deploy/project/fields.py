@@ -113,7 +113,7 @@ def _lower(value: object) -> object:
 
 
 def _as_list(value: object) -> object:
-    """NVFlare accepts one text for a list of one, and an empty value for an empty list."""
+    """Accept a text for a list of one and an empty value for an empty list, as NVFlare does."""
     return [] if value is None else [value] if isinstance(value, str) else value
 
 

@@ -93,7 +93,7 @@ def _messages(source: Source, errors: Iterable[Diagnostic]) -> list[str]:
 
 
 def _is_in_unreadable(error: Diagnostic, source: Source) -> bool:
-    """Whether the error only follows from a value that could not be read."""
+    """Return whether the error only follows from a value that could not be read."""
     return any(error.at[:length] in source.unreadable for length in range(len(error.at) + 1))
 
 

@@ -1,4 +1,4 @@
-"""The typed model of project.yml, which the rest of the kit uses."""
+"""The typed model of project.yml, which all other packages use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deploy.project.schema import (
     DEFAULT_STORAGE,
     DEFAULT_TAG,
     AdminEntry,
-    Builder,
+    BuilderEntry,
     ClientEntry,
     Dataset,
     Guard,
@@ -58,7 +58,7 @@ class Image(_Frozen):
 
     @property
     def registry_is_given(self) -> bool:
-        """Whether project.yml names a registry."""
+        """Return whether project.yml names a registry."""
         return "registry" in self.model_fields_set
 
 
@@ -96,7 +96,7 @@ class Admin(_Frozen):
 
     @property
     def may_submit(self) -> bool:
-        """Whether NVFlare's default authorization allows this role to submit jobs."""
+        """Return whether NVFlare's default authorization allows this role to submit jobs."""
         return self.role in SUBMITTING_ROLES
 
 
@@ -121,7 +121,7 @@ class Project(_Frozen):
     studies: dict[str, Study] = {}
     participants: tuple[ServerEntry | ClientEntry | AdminEntry, ...] = Field(default=(), exclude=True)
     """Every participant with all of NVFlare's keys, in the order of the file."""
-    builders: tuple[Builder, ...] = Field(default=(), exclude=True)
+    builders: tuple[BuilderEntry, ...] = Field(default=(), exclude=True)
     """NVFlare's builders of startup kits."""
     _document: dict[str, Any] = PrivateAttr(default_factory=dict)
 
@@ -140,7 +140,7 @@ class Project(_Frozen):
             if parent.name == name:
                 return parent
         names = ", ".join(parent.name for parent in self.parents)
-        raise InputError(f"There is no site {name}; there are: {names}.")
+        raise InputError(f"{self.path} has no server or site {name}; available: {names}.")
 
     @property
     def server_host(self) -> str:

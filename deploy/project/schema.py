@@ -133,7 +133,7 @@ PARTICIPANTS: dict[str, type[ParticipantEntry]] = {
 }
 
 
-class Builder(Section):
+class BuilderEntry(Section):
     """A builder of startup kits: a class and its arguments."""
 
     path: Annotated[
@@ -252,7 +252,7 @@ class ProjectEntry(Section):
     allow_log_streaming: bool = True
     participants: Annotated[list[Any], Field(description="one server, the clients and the administrators")]
     builders: Annotated[
-        list[Builder], Field(description="NVFlare's builders, as `nvflare provision -g` writes them")
+        list[BuilderEntry], Field(description="NVFlare's builders, as `nvflare provision -g` writes them")
     ]
     studies: Annotated[dict[str, Annotated[Study, OR_EMPTY]], OR_EMPTY] = {}
     deployment: Annotated[DeploymentEntry, OR_EMPTY] = DeploymentEntry()

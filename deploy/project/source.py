@@ -1,4 +1,4 @@
-"""Reading the YAML file: its plain document, the line of each value, and YAML-specific errors."""
+"""Read the YAML file: its plain document, the line of each value, and YAML-specific errors."""
 
 from __future__ import annotations
 

@@ -27,7 +27,8 @@ from nvflare.lighter.utils import serialize_cert, serialize_pri_key
 
 from deploy.errors import InputError
 from deploy.project import Project
-from deploy.provision.content import CERT_BUILDER, STATIC_FILE_BUILDER, WORKSPACE_BUILDER, builders_of
+from deploy.project.validation.builders import CERT_BUILDER, STATIC_FILE_BUILDER, WORKSPACE_BUILDER
+from deploy.provision.content import builders_of
 from deploy.provision.local import LocalBuilder
 from deploy.provision.plan import ProvisionPlan
 from deploy.provision.provisioner_adapters import (
@@ -137,9 +138,8 @@ class ParallelCertBuilder(RootCertBuilder):
             ctx[CtxKey.STATE] = str(self._state)
         super().initialize(project, ctx)
         ctx[CtxKey.STATE] = str(self._state)
-        server = project.get_server()
-        if server is not None:  # NVFlare adds the first host to the certificate itself
-            server.set_prop(PropKey.HOST_NAMES, list(self._plan.specs[server.name].identity.hosts[1:]))
+        server = project.get_server()  # NVFlare adds the first host to the certificate itself
+        server.set_prop(PropKey.HOST_NAMES, list(self._plan.specs[server.name].identity.hosts[1:]))
         for name in (*self._plan.issue, *self._plan.remove):
             self.persistent_state.content.pop(name, None)
         self.build_root(project.name)
@@ -177,7 +177,7 @@ class ParallelCertBuilder(RootCertBuilder):
         )
 
     def _write(self, participant: Participant, ctx: ProvisionContext) -> None:
-        """Write key and certificate as cert.json has them. Loading a key would take 30 ms to check it."""
+        """Write key and certificate as text from cert.json: loading a key takes 30 ms, for its validation."""
         folder, name = Path(ctx.get_kit_dir(participant)), participant.subject
         is_server = participant.type == ParticipantType.SERVER
         base = CertFileBasename.SERVER if is_server else CertFileBasename.CLIENT
@@ -185,7 +185,7 @@ class ParallelCertBuilder(RootCertBuilder):
         descriptor = os.open(folder / f"{base}.key", os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
         with open(descriptor, "w") as key:  # noqa: PTH123
             key.write(self.persistent_state.get_subject_pri_key(name))
-        if participant.type in (ParticipantType.CLIENT, ParticipantType.RELAY):
+        if participant.type == ParticipantType.CLIENT:
             self.build_listener_certificate(participant, ctx)
         (folder / "rootCA.pem").write_bytes(self.serialized_cert)
 
@@ -234,7 +234,7 @@ def _cores() -> int:
 
 @contextmanager
 def _importable(folder: Path) -> Any:
-    """Let builders in the folder of project.yml be imported, as `nvflare provision` does."""
+    """Add the folder of project.yml to Python's path for its builders, as `nvflare provision` does."""
     sys.path.append(str(folder))
     try:
         yield

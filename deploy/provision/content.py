@@ -14,15 +14,11 @@ from typing import Any
 
 from deploy.errors import InputError
 from deploy.project import Project
-from deploy.provision.state import Identity, digest_of
+from deploy.project.validation.builders import REQUIRED, SIGNATURE_BUILDER
+from deploy.provision.state import CertificateIdentity, digest_of
 from fl_app.contract import NVFLARE_VERSION, flarefleet_version
 
-_LIGHTER = "nvflare.lighter.impl"
-WORKSPACE_BUILDER = f"{_LIGHTER}.workspace.WorkspaceBuilder"
-STATIC_FILE_BUILDER = f"{_LIGHTER}.static_file.StaticFileBuilder"
-CERT_BUILDER = f"{_LIGHTER}.cert.CertBuilder"
-SIGNATURE_BUILDER = f"{_LIGHTER}.signature.SignatureBuilder"
-PER_KIT = (WORKSPACE_BUILDER, STATIC_FILE_BUILDER, CERT_BUILDER, SIGNATURE_BUILDER)
+PER_KIT = (*REQUIRED, SIGNATURE_BUILDER)
 """Builders that make each kit from its own entry only. Other builders may put anything into any kit."""
 
 REASONS = {
@@ -35,7 +31,7 @@ REASONS = {
     "capacity": "the number of clients that the server accepts has changed",
     "studies": "the studies have changed",
     "files": "a file that project.yml names has changed",
-    "everybody": "a custom builder in project.yml rebuilds every kit when any participant changes",
+    "participants": "a custom builder in project.yml rebuilds every kit when any participant changes",
 }
 """Reason to build a kit again, by the name of the part that has changed."""
 
@@ -43,7 +39,7 @@ MIN_CLIENTS = 100
 """Lowest value of max_num_clients: NVFlare's default."""
 _KIT_WRITERS = ("builders.py", "local.py", "provisioner_adapters.py")
 _IN_EVERY_KIT = {"api_version", "name", "connection_security", "custom_ca_cert", "allow_log_streaming"}
-_SHAPES_OTHERS = ("parent", "connect_to", "auth_identity")
+_AFFECTS_OTHER_KITS = ("parent", "connect_to", "auth_identity")
 """Keys of a client that change the kits of other participants."""
 _SERVER_KIT_ONLY = ("host_names", "org")
 """Keys of the server that change only its own kit."""
@@ -54,7 +50,7 @@ class KitSpec:
     """The kit of one participant as project.yml describes it."""
 
     name: str
-    identity: Identity
+    identity: CertificateIdentity
     parts: dict[str, str]
 
 
@@ -66,18 +62,17 @@ def kit_specs(project: Project) -> dict[str, KitSpec]:
     server_in_other_kits = _digest(
         {key: value for key, value in server.items() if key not in _SERVER_KIT_ONLY}
     )
-    deployments = {site.name: site.deployment.model_dump(mode="json") for site in project.sites}
+    deployments = {parent.name: parent.deployment.model_dump(mode="json") for parent in project.parents}
     kits = {}
     for entry in entries:
         name = entry["name"]
         parts = {**common, "entry": _digest(entry), "files": _named_files(project, entry)}
+        parts["deployment"] = _digest(deployments.get(name))
         if entry is server:
             parts["capacity"] = str(max_clients(len(project.sites)))
             parts["studies"] = _digest(project.model_dump(mode="json", include={"studies"}))
-            parts["deployment"] = _digest(project.server.deployment.model_dump(mode="json"))
         else:
             parts["server"] = server_in_other_kits
-            parts["deployment"] = _digest(deployments.get(name))
         kits[name] = KitSpec(name, _identity(entry), parts)
     return kits
 
@@ -101,32 +96,30 @@ def max_clients(sites: int) -> int:
 
 
 def _common(project: Project, entries: list[dict[str, Any]]) -> dict[str, str]:
-    shaping = {
+    affecting_others = {
         entry["name"]: entry
         for entry in entries
-        if entry["type"] == "relay"
-        or (entry["type"] == "client" and any(key in entry for key in _SHAPES_OTHERS))
+        if entry["type"] == "client" and any(key in entry for key in _AFFECTS_OTHER_KITS)
     }
     builders = builders_of(project)
     common = {
         "release": f"{NVFLARE_VERSION} {flarefleet_version()} {_program()}",
-        "federation": _digest([project.model_dump(mode="json", include=_IN_EVERY_KIT), shaping]),
+        "federation": _digest([project.model_dump(mode="json", include=_IN_EVERY_KIT), affecting_others]),
         "builders": _digest([builders, project.scheme]),
     }
     if any(builder["path"] not in PER_KIT for builder in builders):
-        common["everybody"] = _digest(entries)
+        common["participants"] = _digest(entries)
     return common
 
 
-def _identity(entry: dict[str, Any]) -> Identity:
+def _identity(entry: dict[str, Any]) -> CertificateIdentity:
     hosts: tuple[str, ...] = ()
     if entry["type"] == "server":
-        further = entry.get("host_names") or []
-        further = [further] if isinstance(further, str) else further
+        further = entry.get("host_names", ())
         # Sites in the same container network use the server's own name.
         hosts = tuple(dict.fromkeys([entry.get("default_host") or entry["name"], *further, entry["name"]]))
     role = entry.get("role") if entry["type"] == "admin" else None
-    return Identity(kind=entry["type"], org=entry["org"], role=role, hosts=hosts)
+    return CertificateIdentity(kind=entry["type"], org=entry["org"], role=role, hosts=hosts)
 
 
 def _named_files(project: Project, entry: dict[str, Any]) -> str:

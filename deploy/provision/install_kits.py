@@ -1,18 +1,16 @@
-"""Move finished kits into the workspace, and kits of removed participants out of it."""
+"""Move finished kits into the workspace."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections.abc import Iterator
-from datetime import datetime, timezone
 from pathlib import Path
 
 from deploy.provision.state import FileRecord, KitRecord, digest_of
 from deploy.secret_files import KEY_SUFFIX
-from deploy.workspace import Workspace
 from deploy.workspace_files import replace_folder
-from fl_app.files import PRIVATE_FILE, PRIVATE_FOLDER
+from fl_app.files import PRIVATE_FILE
 
 
 def set_modes(kit: Path) -> dict[str, FileRecord]:
@@ -43,15 +41,6 @@ def install_kit(new: Path, records: dict[str, FileRecord], last: KitRecord | Non
     if kit.is_dir():
         _keep_added_files(new, records.keys() | (last.files.keys() if last else set()), kit)
     replace_folder(new, kit)
-
-
-def move_to_removed(workspace: Workspace, name: str) -> Path:
-    """Move the kit of a participant to the folder `removed` and return its new path."""
-    workspace.removed.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
-    target = workspace.removed / f"{name}-{datetime.now(timezone.utc):%Y%m%dT%H%M%S.%fZ}"
-    if workspace.kit(name).exists():
-        workspace.kit(name).rename(target)
-    return target
 
 
 def _keep_added_files(new: Path, provisioned: set[str], kit: Path) -> None:

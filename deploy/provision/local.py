@@ -56,12 +56,11 @@ SCOPE = "default"
 
 
 class LocalBuilder(Builder):
-    """Complete the files of StaticFileBuilder. Runs directly after it."""
+    """Complete the files of StaticFileBuilder, directly after it."""
 
     def __init__(self, project: Project) -> None:
         self._project = project
-        self._deployments = {site.name: site.deployment for site in project.sites}
-        self._deployments[project.server.name] = project.server.deployment
+        self._deployments = {parent.name: parent.deployment for parent in project.parents}
 
     def build(self, project: FlareProject, ctx: ProvisionContext) -> None:
         """Write the local/ folder of the server and of each client."""

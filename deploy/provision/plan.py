@@ -11,6 +11,7 @@ from pathlib import Path
 
 from deploy.errors import InputError
 from deploy.project import Project
+from deploy.project.validation.diagnostics import listed
 from deploy.provision.content import REASONS, KitSpec, kit_specs
 from deploy.provision.report import AUTHORITY, Expiring
 from deploy.provision.state import (
@@ -18,9 +19,9 @@ from deploy.provision.state import (
     KITS,
     Authority,
     Certificate,
+    CertificateIdentity,
     Credentials,
     FileRecord,
-    Identity,
     KitRecord,
     digest_of,
     read_kits,
@@ -53,7 +54,7 @@ class ProvisionPlan:
 
     @property
     def is_empty(self) -> bool:
-        """Return whether nothing has to change."""
+        """Return whether the workspace is up to date."""
         return self.new_authority is None and not (self.issue or self.build or self.remove)
 
 
@@ -139,12 +140,14 @@ def _check_authority(
     if authority and new_authority is None and issue and authority.expires <= now:
         raise InputError(
             f"The certificate authority of {project.name} expired {authority.expires:%Y-%m-%d} and cannot "
-            f"sign certificates for {_some(issue)}. Create a new authority and rebuild every kit: "
+            f"sign certificates for {listed(list(issue), 5)}. Create a new authority and rebuild every kit: "
             "flarefleet provision --renew"
         )
 
 
-def _reason_to_issue(wanted: Identity, found: Certificate | None, renewal: datetime | None) -> str | None:
+def _reason_to_issue(
+    wanted: CertificateIdentity, found: Certificate | None, renewal: datetime | None
+) -> str | None:
     if found is None:
         return ""
     has = found.identity
@@ -223,8 +226,3 @@ def find_expiring(
     for name, certificate in certificates.items():
         if certificate.expires <= now + RENEWAL_PERIOD:
             yield Expiring(name=name, date=certificate.expires)
-
-
-def _some(names: dict[str, str]) -> str:
-    first = list(names)[:5]
-    return ", ".join(first) + (f" and {len(names) - len(first)} more" if len(names) > len(first) else "")

@@ -11,12 +11,19 @@ from pathlib import Path
 
 from deploy.errors import InputError, MachineError
 from deploy.project import Project
-from deploy.provision.install_kits import install_kit, move_to_removed, set_modes
+from deploy.provision.install_kits import install_kit, set_modes
 from deploy.provision.plan import ProvisionPlan, find_expiring, make_plan
 from deploy.provision.report import AUTHORITY, Expiring, ProvisionReport, Removal, Renewal
 from deploy.provision.state import Credentials, KitRecord, write_kits
 from deploy.workspace import Workspace
-from deploy.workspace_files import OWN_PREFIX, locked, make_private, os_errors_explained, staging
+from deploy.workspace_files import (
+    OWN_PREFIX,
+    locked,
+    make_private,
+    move_to_removed,
+    os_errors_explained,
+    staging,
+)
 from fl_app.contract import flarefleet_version
 from fl_app.files import PRIVATE_FILE, write_atomically
 
@@ -101,7 +108,7 @@ def _carry_out(
     records, removed = dict(plan.keep), {}
     if not plan.is_empty:
         records |= _build(project, workspace, plan, tell)
-        removed = {name: move_to_removed(workspace, name) for name in plan.remove}
+        removed = {name: move_to_removed(workspace, workspace.kit(name), name) for name in plan.remove}
     if records != plan.recorded:
         write_kits(workspace.state, records)
     return _report(project, workspace, plan, removed)

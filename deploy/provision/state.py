@@ -25,7 +25,7 @@ KITS_FORMAT = 1
 
 
 @dataclass(frozen=True)
-class Identity:
+class CertificateIdentity:
     """The holder of a certificate as the certificate names it."""
 
     kind: str
@@ -39,7 +39,7 @@ class Identity:
 class Certificate:
     """A participant's certificate."""
 
-    identity: Identity
+    identity: CertificateIdentity
     expires: datetime
     digest: str
 
@@ -75,7 +75,9 @@ def digest_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def record_certificate(content: dict[str, Any], name: str, identity: Identity, expires: datetime) -> None:
+def record_certificate(
+    content: dict[str, Any], name: str, identity: CertificateIdentity, expires: datetime
+) -> None:
     """Record the content of a participant's certificate in cert.json's document."""
     content[name][ISSUED] = {"identity": vars(identity), "expires": expires.isoformat()}
 
@@ -109,7 +111,7 @@ class Credentials:
             return None
         identity = entry[ISSUED]["identity"]
         return Certificate(
-            identity=Identity(**{**identity, "hosts": tuple(identity["hosts"])}),
+            identity=CertificateIdentity(**{**identity, "hosts": tuple(identity["hosts"])}),
             expires=datetime.fromisoformat(entry[ISSUED]["expires"]),
             digest=digest_of(entry["cert"].encode()),
         )

@@ -108,7 +108,7 @@ def federation_file(
         if gpus is not None and parent is not project.server:
             service = replace(service, deployment=parent.deployment.model_copy(update={"gpus": gpus}))
         services.append(replace(service, key_volume=key_volumes[parent.name]))
-    return _render(
+    return render(
         "federation.yaml.j2",
         project=project.name,
         compose_project=compose_name(project.name),
@@ -127,7 +127,7 @@ def host_file(project: Project, name: str, *, image: str) -> str:
     """
     labels = {LABEL_PROJECT: project.name}
     service = _service(project, project.parent(name), image, labels, env_file=f"./{CREDENTIALS_FILE}")
-    return _render(
+    return render(
         "host.yaml.j2",
         project=project.name,
         compose_project=host_compose_name(project.name, name),
@@ -193,7 +193,7 @@ def _templates() -> Environment:
 
     environment = Environment(
         loader=PackageLoader("deploy.release"),
-        autoescape=False,  # noqa: S701 - YAML, not HTML; the filter `yaml` escapes values
+        autoescape=False,  # noqa: S701 - YAML and Markdown, not HTML; the filter `yaml` escapes values
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -212,5 +212,6 @@ def _templates() -> Environment:
     return environment
 
 
-def _render(template: str, **values: object) -> str:
+def render(template: str, **values: object) -> str:
+    """Return a rendered template of this package."""
     return _templates().get_template(template).render(values)

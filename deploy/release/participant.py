@@ -11,6 +11,7 @@ from deploy.images.names import runtime_image, site_image
 from deploy.project import Project, SiteDeployment
 from deploy.project.object_names import namespace_of, release_name
 from deploy.secret_files import has_secret_name, refuse_private_key
+from deploy.workspace import KIT_FOLDERS, Workspace
 
 MAX_KIT_CHARACTERS = 500_000
 """A Helm release is stored in a Secret and a kit in ConfigMaps, each limited to 1 MiB."""
@@ -82,7 +83,7 @@ class Participant:
         Raises:
             InputError: a file other than the known key files holds a private key.
         """
-        found = {folder: self._texts(folder) for folder in ("startup", "local")}
+        found = {folder: self._texts(folder) for folder in KIT_FOLDERS}
         texts = {folder: files for folder, files in found.items() if files is not None}
         size = sum(len(text) for files in texts.values() for text in files.values())
         return texts if texts.keys() == found.keys() and size <= MAX_KIT_CHARACTERS else None
@@ -108,3 +109,11 @@ class Participant:
         if self.kit_files is None:
             return site_image(self.project, self.name)
         return runtime_image(self.project.image)
+
+
+def participants_of(project: Project, workspace: Workspace) -> dict[str, Participant]:
+    """Return the server and every site by name, the server first."""
+    return {
+        parent.name: Participant(project, parent.deployment, parent.name, workspace.kit(parent.name))
+        for parent in project.parents
+    }

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from datetime import datetime, timezone
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -16,16 +15,14 @@ from pydantic import BaseModel
 from deploy.errors import InputError
 from deploy.project import Project
 from deploy.provision import KitRecord, read_kits
-from deploy.release.participant import Participant
+from deploy.release.participant import participants_of
 from deploy.secret_files import has_secret_name
-from deploy.workspace import Workspace
-from deploy.workspace_files import locked, os_errors_explained, replace_folder, staging
+from deploy.workspace import KIT_FOLDERS, Workspace
+from deploy.workspace_files import locked, move_to_removed, os_errors_explained, replace_folder, staging
 from fl_app.files import PRIVATE_FILE, PRIVATE_FOLDER, write_atomically
 
 RELEASED = "released.json"
 """File in the state folder: a digest of what each release folder was made from, and of what it holds."""
-KIT_FOLDERS = ("startup", "local")
-"""The folders of a kit that are handed over."""
 KIT, KEY = "kit", "key"
 SOURCES = (
     "release",
@@ -70,7 +67,10 @@ def update_releases(project: Project, workspace: Workspace) -> ReleaseReport:
         if changed:
             _write(project, workspace, changed)
             digests |= {name: _digest(workspace, name, kits[name], common) for name in changed}
-        removed = [_move_to_removed(workspace, name) for name in _obsolete(workspace, set(names))]
+        removed = [
+            move_to_removed(workspace, workspace.release / name, f"{name}-release")
+            for name in _obsolete(workspace, set(names))
+        ]
         if digests != known:
             write_atomically(workspace.state / RELEASED, json.dumps(digests).encode(), PRIVATE_FILE)
     return ReleaseReport(written=tuple(changed), removed=tuple(removed))
@@ -79,12 +79,11 @@ def update_releases(project: Project, workspace: Workspace) -> ReleaseReport:
 def _write(project: Project, workspace: Workspace, names: list[str]) -> None:
     from deploy.release.write import file_texts, write_files
 
-    deployments = {site.name: site.deployment for site in project.sites}
-    deployments[project.server.name] = project.server.deployment
+    participants = participants_of(project, workspace)
     workspace.release.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
     with staging(workspace) as folder:
         for name in names:
-            texts = file_texts(Participant(project, deployments[name], name, workspace.kit(name)))
+            texts = file_texts(participants[name])
             _install_kit(workspace, name, folder)
             write_files(texts, workspace.release / name, folder)
 
@@ -119,12 +118,6 @@ def _obsolete(workspace: Workspace, names: set[str]) -> list[str]:
         for entry in _entries(f"{workspace.release}")
         if entry.name not in names and Path(entry, KIT).is_dir()
     )
-
-
-def _move_to_removed(workspace: Workspace, name: str) -> Path:
-    workspace.removed.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
-    target = workspace.removed / f"{name}-release-{datetime.now(timezone.utc):%Y%m%dT%H%M%S.%fZ}"
-    return (workspace.release / name).rename(target)
 
 
 def _read_digests(workspace: Workspace) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
 from functools import cache
@@ -10,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from deploy.hosts import SERVICE_NAME, address_of
 from deploy.project.server_environment import server_environment
 from deploy.release.participant import Participant
 from fl_app.contract import ENV_ANALYTICS_KEEP_DAYS, ENV_TRACKING
@@ -113,7 +113,7 @@ def _server_settings(participant: Participant) -> dict[str, Any]:
 def _site_settings(participant: Participant) -> dict[str, Any]:
     project = participant.project
     rule: dict[str, Any] = {"ports": [project.server.fed_learn_port]}
-    if peers := _server_peers(participant.server_host):
+    if peers := server_peers(participant.server_host):
         rule["to"] = peers
     settings: dict[str, Any] = {"networkPolicy": {"server": rule}}
     if participant.server_host != project.server_host:
@@ -121,16 +121,13 @@ def _site_settings(participant: Participant) -> dict[str, Any]:
     return settings
 
 
-def _server_peers(host: str) -> list[dict[str, Any]]:
+def server_peers(host: str) -> list[dict[str, Any]]:
     """Return the server as a peer of a NetworkPolicy; nothing if only its host name is known."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        inside = re.fullmatch(r"[a-z0-9-]+\.([a-z0-9-]+)\.svc(\..*)?", host)
-        if not inside:
-            return []
-        return [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": inside[1]}}}]
-    return [{"ipBlock": {"cidr": f"{address}/{address.max_prefixlen}"}}]
+    if (address := address_of(host)) is not None:
+        return [{"ipBlock": {"cidr": f"{address}/{address.max_prefixlen}"}}]
+    if (service := SERVICE_NAME.fullmatch(host)) is not None:
+        return [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": service["namespace"]}}}]
+    return []
 
 
 @cache

@@ -1,4 +1,4 @@
-"""An administrator's startup kit that reaches the server from this machine."""
+"""Adapt an administrator's startup kit to the server's address as this machine sees it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import os
 import tempfile
 from pathlib import Path
 
+from deploy.workspace import KIT_FOLDERS
 from fl_app.files import PRIVATE_FOLDER, write_atomically
 
 _CONFIG = "fed_admin.json"
 
 
-def kit_for_host(kit: Path, host: str, copy: Path, port: int | None = None) -> Path:
+def kit_for_host(kit: Path, host: str, variant: Path, port: int | None = None) -> Path:
     """Return `kit` if it names this server address, otherwise a variant of it that does.
 
     The variant consists of symbolic links to the files of the kit, and its own fed_admin.json. Each file is
@@ -21,7 +22,7 @@ def kit_for_host(kit: Path, host: str, copy: Path, port: int | None = None) -> P
     Args:
         kit: an administrator's startup kit.
         host: the server's name or address.
-        copy: the folder of the variant.
+        variant: the folder of the variant.
         port: the server's administration port (default: the port in the kit).
     """
     document = json.loads((kit / "startup" / _CONFIG).read_text(encoding="utf-8"))
@@ -30,16 +31,16 @@ def kit_for_host(kit: Path, host: str, copy: Path, port: int | None = None) -> P
         return kit
     admin["host"] = host
     admin["port"] = port or admin["port"]
-    for part in ("startup", "local"):
-        (copy / part).mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    for part in KIT_FOLDERS:
+        (variant / part).mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
         for file in (kit / part).glob("*"):
             if file.name != _CONFIG:
-                _link(copy / part / file.name, file.resolve())
-    config = copy / "startup" / _CONFIG
+                _link(variant / part / file.name, file.resolve())
+    config = variant / "startup" / _CONFIG
     content = json.dumps(document, indent=2).encode() + b"\n"
     if not config.is_file() or config.read_bytes() != content:
         write_atomically(config, content)
-    return copy
+    return variant
 
 
 def _link(link: Path, target: Path) -> None:

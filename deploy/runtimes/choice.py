@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from deploy.errors import InputError, MachineError
+from deploy.errors import InputError
 from deploy.runtimes.protocol import Runtime
 from fl_app.files import write_atomically
 
@@ -28,17 +28,11 @@ def open_runtime(name: str, project: Project, workspace: Workspace) -> Runtime:
 
     Raises:
         InputError: no such runtime.
-        MachineError: this release does not include it.
     """
     if name not in BACKENDS:
         raise InputError(f"There is no runtime {name}; available: {', '.join(BACKENDS)}.")
     module, _, attribute = BACKENDS[name].partition(":")
-    try:
-        runtime: Runtime = getattr(importlib.import_module(module), attribute)(project, workspace)
-    except ModuleNotFoundError as error:
-        if error.name is None or not module.startswith(error.name):
-            raise
-        raise MachineError(f"This release of Flarefleet has no runtime {name} yet.") from error
+    runtime: Runtime = getattr(importlib.import_module(module), attribute)(project, workspace)
     return runtime
 
 

@@ -1,4 +1,4 @@
-"""Keep a local copy of the event files in a container up to date."""
+"""Update a local copy of the event files in a container."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import IO
 
 from deploy.runtimes.unpacking import extract
 
-FILES_AT_ONCE = 500
+FILES_PER_ARCHIVE = 500
 
 
 def update_copy(copy: Path, folder: str, run: Callable[[list[str]], IO[bytes]]) -> Path | None:
@@ -32,8 +32,8 @@ def update_copy(copy: Path, folder: str, run: Callable[[list[str]], IO[bytes]]) 
         if file.relative_to(copy).as_posix() not in files:
             file.unlink()
     grown = [path for path, size in files.items() if _size(copy / path) != size]
-    for first in range(0, len(grown), FILES_AT_ONCE):
-        paths = grown[first : first + FILES_AT_ONCE]
+    for first in range(0, len(grown), FILES_PER_ARCHIVE):
+        paths = grown[first : first + FILES_PER_ARCHIVE]
         archive = run(["tar", "-C", folder, "-cf", "-", "--ignore-failed-read", "--", *paths])
         with tempfile.TemporaryDirectory(dir=copy.parent, prefix=".copying-") as beside:
             with contextlib.suppress(tarfile.ReadError):  # no output: the files no longer exist

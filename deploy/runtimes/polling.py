@@ -10,12 +10,10 @@ _Result = TypeVar("_Result")
 
 
 def poll_until(condition: Callable[[], _Result], timeout: float, interval: float) -> _Result:
-    """Call `condition` until its result is true, and return the last result.
+    """Call `condition` every `interval` seconds until its result is true or `timeout` seconds have passed.
 
-    Args:
-        condition: the condition.
-        timeout: seconds after which a false result is returned.
-        interval: seconds between two calls.
+    Returns:
+        The last result.
     """
     deadline = time.monotonic() + timeout
     while not (result := condition()) and time.monotonic() < deadline:

@@ -54,7 +54,7 @@ class FederationStatus(BaseModel, frozen=True):
 
     @property
     def is_ready(self) -> bool:
-        """Whether the server and every site are ready."""
+        """Return whether the server and every site are ready."""
         return bool(self.sites) and all(site.state is SiteState.READY for site in self.sites)
 
 

@@ -38,6 +38,14 @@ class ProcessRecord(BaseModel, frozen=True):
         return process
 
 
+def is_running(process: psutil.Process) -> bool:
+    """Return whether a process is running; a zombie is not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def read(file: Path, kind: type[_Document]) -> _Document | None:
     """Return the document in `file`; None if it is missing or invalid."""
     try:

@@ -1,4 +1,4 @@
-"""A folder out of an archive that a container made: nothing in it may lie anywhere else."""
+"""Extract archives that containers made. They are not trusted: no file may leave the target folder."""
 
 from __future__ import annotations
 
@@ -10,16 +10,12 @@ from typing import IO
 
 
 def unpack(archive: IO[bytes], folder: str, target: Path) -> bool:
-    """Put `folder` of an archive to `target`, in place of what is there.
-
-    Returns:
-        whether the archive has that folder.
-    """
+    """Replace `target` with `folder` of an archive; return whether the archive has that folder."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".copying-") as beside:
         try:
             extract(archive, Path(beside))
-        except tarfile.ReadError:  # an empty one
+        except tarfile.ReadError:  # the archive is empty
             return False
         if not (Path(beside) / folder).is_dir():
             return False
@@ -29,10 +25,10 @@ def unpack(archive: IO[bytes], folder: str, target: Path) -> bool:
 
 
 def extract(archive: IO[bytes], folder: Path) -> None:
-    """Extract only plain files and folders, and none outside of `folder`: the archive is not trusted.
+    """Extract only plain files and folders, and none outside of `folder`.
 
     Raises:
-        tarfile.ReadError: it is empty or not an archive.
+        tarfile.ReadError: the archive is empty or invalid.
     """
     with tarfile.open(fileobj=archive) as opened:
         for member in opened:

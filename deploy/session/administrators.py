@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from deploy.errors import InputError
+from deploy.project.validation.diagnostics import Choices
 
 if TYPE_CHECKING:
     from deploy.project import Project
@@ -20,13 +20,11 @@ def choose_administrator(project: Project, workspace: Workspace, name: str | Non
     """
     names = [admin.name for admin in project.admins]
     if name is None:
-        name = next(admin.name for admin in project.admins if admin.may_submit)  # there is always one
+        # load_project requires one.
+        name = next(admin.name for admin in project.admins if admin.may_submit)
     elif name not in names:
-        close = get_close_matches(name, names, n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
-        raise InputError(
-            f"--admin {name}: {project.path} has no such administrator; {hint}It has: {', '.join(names)}"
-        )
+        available = Choices(names).available(name)
+        raise InputError(f"--admin {name}: {project.path} has no such administrator; {available}")
     if not (workspace.kit(name) / "startup" / "fed_admin.json").is_file():
         raise InputError(f"{name} has no startup kit in {workspace.kits}. Create it: flarefleet provision")
     return name

@@ -27,7 +27,7 @@ _CONSEQUENCES = (
     "no attribute 'get_widget'",
 )  # fmt: skip
 """Errors that NVFlare logs when a job ends or is asked for its progress too early: never the cause."""
-_BLAMED = re.compile(r"Result from (?P<site>\S+) is bad|reported failure from (?P<other>[^\s:]+)")
+_FAILED_SITE = re.compile(r"Result from (?P<site>\S+) is bad|reported failure from (?P<other>[^\s:]+)")
 
 
 @dataclass(frozen=True)
@@ -55,20 +55,20 @@ def explain(session: AdminSession, job: Job) -> tuple[SiteError, ...]:
     server_log = session.server_log(job.id)
     if reasons := reasons_in(server_log):
         return (SiteError(GUARD, reasons[0]),)
-    blamed = {match["site"] or match["other"] for match in _BLAMED.finditer(server_log)}
-    logs = _await_logs(session, job.id, blamed)
+    failed_sites = {match["site"] or match["other"] for match in _FAILED_SITE.finditer(server_log)}
+    logs = _await_logs(session, job.id, failed_sites)
     errors = [SiteError(site, text) for site, log in sorted(logs.items()) if (text := last_error(log))]
-    errors.sort(key=lambda error: error.site not in blamed)
+    errors.sort(key=lambda error: error.site not in failed_sites)
     if not errors and (text := last_error(server_log)):
         errors.append(SiteError(SERVER, text))
     return tuple(errors)
 
 
-def _await_logs(session: AdminSession, job_id: str, blamed: set[str]) -> dict[str, str]:
+def _await_logs(session: AdminSession, job_id: str, failed_sites: set[str]) -> dict[str, str]:
     deadline = time.monotonic() + LOG_TIMEOUT
     while True:
         logs = session.error_logs(job_id)
-        if (logs and blamed <= logs.keys()) or time.monotonic() > deadline:
+        if (logs and failed_sites <= logs.keys()) or time.monotonic() > deadline:
             return logs
         time.sleep(0.5)
 

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from cryptography import x509
 
 from deploy.errors import Failed, InputError
+from deploy.workspace import KIT_FOLDERS
 
 CONNECT_TIMEOUT = 5.0
 """Seconds."""
@@ -98,7 +99,7 @@ class AdminKit:
         """
         with TemporaryDirectory(prefix="flarefleet-admin-") as temporary:
             kit = Path(temporary)
-            for part in ("startup", "local"):
+            for part in KIT_FOLDERS:
                 if (self.folder / part).is_dir():
                     (kit / part).symlink_to(self.folder / part)
             yield kit

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from deploy.errors import InputError
+from deploy.project.validation.diagnostics import Choices
 from fl_app.jobs.parameters import JobParameters
 from fl_app.jobs.registry import JobDescription, UnknownJob, find
 from fl_app.jobs.user_code import UserCodeError
@@ -78,10 +78,8 @@ def _value(text: str) -> Any:
 
 
 def _unknown(name: str, job: JobDescription) -> str:
-    close = get_close_matches(name, job.parameters.model_fields, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
-    has = ", ".join(job.parameters.model_fields)
-    return f"--set {name}: the job {job.name} has no such parameter; {hint}It has: {has}"
+    available = Choices(job.parameters.model_fields).available(name)
+    return f"--set {name}: the job {job.name} has no such parameter; {available}"
 
 
 def _invalid(loc: tuple[int | str, ...], message: str, given: dict[str, str], job: JobDescription) -> str:

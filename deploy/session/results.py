@@ -69,12 +69,12 @@ def refuse_existing(folder: Path) -> None:
         InputError: it exists and is not empty.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder}: is not empty, and nothing is overwritten; choose a new folder")
+        raise InputError(f"{folder}: is not an empty folder; choose a new folder")
 
 
 def _move(files: dict[Path, Path], into: Path) -> None:
     for path, file in sorted(files.items()):
-        kind, name = _sorted(path)
+        kind, name = _destination(path)
         target = into / kind / name
         if target.exists():  # such as x.pt beside app_server/x.pt
             target = into / kind / path
@@ -82,7 +82,7 @@ def _move(files: dict[Path, Path], into: Path) -> None:
         shutil.move(file, target)
 
 
-def _sorted(path: Path) -> tuple[str, Path]:
+def _destination(path: Path) -> tuple[str, Path]:
     """Return the folder of a file, and its path there.
 
     Args:

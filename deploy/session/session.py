@@ -54,7 +54,7 @@ class Job:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the job has ended, with any result."""
+        """Return whether the job has ended, with any result."""
         return self.status.startswith("FINISHED")
 
     @classmethod
@@ -96,7 +96,7 @@ class AdminSession:
         self._api: Any = log_in()
 
     def close(self) -> None:
-        """Log out; without it the interpreter would hang at exit."""
+        """Log out. Otherwise the interpreter hangs at exit."""
         if self._api is not None:
             api, self._api = self._api, None
             with suppressed():
@@ -197,7 +197,7 @@ class AdminSession:
             retry=retry_if_exception(_is_lost),
             wait=wait_exponential(0.2, max=2.0),
             stop=stop_after_delay(RECONNECT_TIMEOUT),
-            before_sleep=lambda _: self._reconnect(),
+            before_sleep=lambda _: self.close(),  # the next attempt logs in again
             reraise=True,
         )
         try:
@@ -220,10 +220,6 @@ class AdminSession:
         if self._api is None:
             self._api = self._log_in()
         return self._api
-
-    def _reconnect(self) -> None:
-        """Close the lost session; the next request logs in again."""
-        self.close()
 
 
 def _add_waiting_sites(progress: JobProgress, waiting: dict[str, str] | None) -> JobProgress:

@@ -30,26 +30,22 @@ EXPORT_TIMEOUT = 300.0
 
 
 @dataclass(frozen=True)
-class Participants:
-    """The sites of a job.
-
-    Args:
-        names: the sites that take part.
-        chosen: whether they are a selection; otherwise the job goes to the whole federation.
-    """
+class JobSites:
+    """The sites that take part in a job."""
 
     names: tuple[str, ...]
     chosen: bool
+    """Whether they are a selection; otherwise the job goes to the whole federation."""
 
 
-class Exporter:
+class ExportProcess:
     """A process that exports a job; it imports the job while the session logs in."""
 
     def __init__(self, job: JobDescription, process: subprocess.Popen[str]) -> None:
         self._job = job
         self._process = process
 
-    def export(self, parameters: JobParameters, participants: Participants, into: Path) -> ExportReply:
+    def export(self, parameters: JobParameters, sites: JobSites, into: Path) -> ExportReply:
         """Export the job to a folder below `into`.
 
         Raises:
@@ -58,27 +54,23 @@ class Exporter:
         """
         request = ExportRequest(
             parameters=parameters.model_dump(mode="json"),
-            sites=participants.names,
-            only_these=participants.chosen,
+            sites=sites.names,
+            only_these=sites.chosen,
             folder=into,
         )
         try:
-            answer, noise = self._process.communicate(
+            answer, output = self._process.communicate(
                 request.model_dump_json() + "\n", timeout=EXPORT_TIMEOUT
             )
         except subprocess.TimeoutExpired:
-            raise Failed(
-                f"the job {self._job.name} was not put together within {EXPORT_TIMEOUT:.0f} s"
-            ) from None
+            raise Failed(f"the job {self._job.name} was not exported within {EXPORT_TIMEOUT:.0f} s") from None
         if self._process.returncode or not answer.strip():
-            raise FlarefleetError(
-                f"the job {self._job.name} cannot be put together:\n{noise.strip()[-2000:]}"
-            )
+            raise FlarefleetError(f"the job {self._job.name} cannot be exported:\n{output.strip()[-2000:]}")
         reply = ExportReply.model_validate_json(answer.strip().splitlines()[-1])
         if reply.user_error:
             raise InputError(reply.user_error)
         if reply.error:
-            raise InputError(f"the job {self._job.name} refuses this: {reply.error}")
+            raise InputError(f"the job {self._job.name} rejects its parameters or sites: {reply.error}")
         refuse_silent_failures(reply)
         return reply
 
@@ -98,11 +90,6 @@ def refuse_silent_failures(exported: ExportReply) -> None:
 def refuse_missing_extras(job: JobDescription, project: Project, runtime: str | None) -> None:
     """Reject a job whose packages are missing from the images of the federation.
 
-    Args:
-        job: the job.
-        project: the federation.
-        runtime: the runtime of the federation; None if unknown.
-
     Raises:
         InputError: an extra is missing from deployment.image.
     """
@@ -121,17 +108,13 @@ def extras_of_images(project: Project, runtime: str | None) -> tuple[str, ...]:
 
 
 @contextmanager
-def exporter(job: JobDescription, elsewhere: Sequence[str] = ()) -> Iterator[Exporter]:
-    """Start a process that exports `job`.
-
-    Args:
-        job: the job.
-        elsewhere: extras that this environment does not need; see `extras_of_images`.
+def export_process(job: JobDescription, image_extras: Sequence[str] = ()) -> Iterator[ExportProcess]:
+    """Start a process that exports `job`. This environment does not need the `image_extras`.
 
     Raises:
         MachineError: this environment lacks packages that the job needs.
     """
-    missing = job.missing(elsewhere)
+    missing = job.missing(image_extras)
     if missing:
         raise MachineError(missing)
     command = [sys.executable, "-m", "fl_app.jobs.export", job.source]
@@ -145,16 +128,16 @@ def exporter(job: JobDescription, elsewhere: Sequence[str] = ()) -> Iterator[Exp
             cwd=empty,
         )
         try:
-            yield Exporter(job, process)
+            yield ExportProcess(job, process)
         finally:
             process.kill()
             process.communicate()
 
 
-def choose_participants(
+def choose_sites(
     registered: Sequence[str], federation: Sequence[str] | None, wanted: Sequence[str]
-) -> Participants:
-    """Return the participants of a job: the wanted sites, or the whole federation.
+) -> JobSites:
+    """Return the sites of a job: the wanted ones, or the whole federation.
 
     Args:
         registered: the registered sites.
@@ -173,21 +156,21 @@ def choose_participants(
             f"--site {', '.join(unknown)}: not in this federation, which has {', '.join(everyone)}"
         )
     if not set(names) <= set(registered) or not names:
-        raise Failed(_missing_text(names, registered))
-    return Participants(names, chosen=len(names) < len(set(everyone) | set(registered)))
+        raise Failed(_missing_sites(names, registered))
+    return JobSites(names, chosen=len(names) < len(set(everyone) | set(registered)))
 
 
-def _missing_text(names: Sequence[str], registered: Sequence[str]) -> str:
+def _missing_sites(names: Sequence[str], registered: Sequence[str]) -> str:
     if not names:
         return "no site is registered with the server. Show the sites: flarefleet status"
-    there = [name for name in names if name in registered]
+    present = [name for name in names if name in registered]
     missing = ", ".join(name for name in names if name not in registered)
     text = (
-        f"the job needs {len(names)} site{'s' * (len(names) > 1)}, and {len(there)} of them "
-        f"{'is' if len(there) == 1 else 'are'} registered; missing: {missing}. "
+        f"the job needs {len(names)} site{'s' * (len(names) > 1)}, and {len(present)} of them "
+        f"{'is' if len(present) == 1 else 'are'} registered; missing: {missing}. "
         "Show the reason: flarefleet status"
     )
-    return f"{text}, or submit without: {' '.join(f'--site {name}' for name in there)}" if there else text
+    return f"{text}, or submit without: {' '.join(f'--site {name}' for name in present)}" if present else text
 
 
 def submit(session: AdminSession, exported: ExportReply, registered: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ SLOWDOWN_SECONDS = 20.0
 PROGRESS_INTERVAL = 0.3
 """Seconds between two requests for the progress, which go to the job process."""
 FIRST_PROGRESS_INTERVAL = 1.0
-"""The same before the first answer: the server logs two errors for each request that nobody answers."""
+"""The same before the first answer: the server logs two errors for each unanswered request."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,14 @@ def watch(session: AdminSession, job_id: str, timeout: float | None = None) -> I
     deadline = None if timeout is None else time.monotonic() + timeout
     progress: JobProgress | None = None
     last: Snapshot | None = None
-    asked, changed = -FIRST_PROGRESS_INTERVAL, time.monotonic()
+    requested, changed = -FIRST_PROGRESS_INTERVAL, time.monotonic()
     while True:
         job = session.job(job_id)
-        if not _can_be_asked(job):
-            asked = time.monotonic()  # the job process starts only from now on
-        elif time.monotonic() - asked >= (PROGRESS_INTERVAL if progress else FIRST_PROGRESS_INTERVAL):
+        if not _may_have_progress(job):
+            requested = time.monotonic()  # the job process starts only from now on
+        elif time.monotonic() - requested >= (PROGRESS_INTERVAL if progress else FIRST_PROGRESS_INTERVAL):
             progress = session.progress(job_id) or progress
-            asked = time.monotonic()
+            requested = time.monotonic()
         now = Snapshot(job, progress)
         if now != last:
             last, changed = now, time.monotonic()
@@ -74,6 +74,6 @@ def poll_interval(idle: float) -> float:
     return max(MIN_POLL_INTERVAL, min(1.0, idle / SLOWDOWN_SECONDS) * MAX_POLL_INTERVAL)
 
 
-def _can_be_asked(job: Job) -> bool:
+def _may_have_progress(job: Job) -> bool:
     """Return whether the job process on the server may be running."""
     return job.status == RUNNING and not job.server_waits_for

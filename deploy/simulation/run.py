@@ -93,7 +93,7 @@ def _check_result(result: str, work: Path, sites: Sequence[str], timeout: float)
         )
     if kind == "lost":
         raise Failed(
-            f"the process of {detail} died, and the simulation would have waited for it forever. "
+            f"the process of {detail} exited before the end of the simulation. "
             f"Its log: {work / detail / 'log.txt'}"
         )
     if kind != "exited":

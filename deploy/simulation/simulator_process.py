@@ -20,10 +20,11 @@ import time
 
 import psutil
 
+from deploy.runtimes.records import is_running
 from fl_app.nvflare_internals.simulator import SITE_MODULE
 
 POLL_INTERVAL = 0.2
-"""Seconds between two looks at the processes."""
+"""Seconds between two checks of the processes."""
 LOST_GRACE = 20.0
 """Seconds from the exit of a site's process until the simulation must have ended; the server exits last."""
 TERMINATE_TIMEOUT = 5.0
@@ -63,7 +64,7 @@ class Descendants:
 
     def running(self) -> list[psutil.Process]:
         """Return the descendants that are running."""
-        return [process for process in self._seen.values() if _is_running(process)]
+        return [process for process in self._seen.values() if is_running(process)]
 
     def terminate(self) -> None:
         """Terminate all descendants; kill those that do not exit."""
@@ -125,13 +126,6 @@ def _site_of(process: psutil.Process) -> str | None:
     if SITE_MODULE not in words or "--client" not in words:
         return None
     return str(words[words.index("--client") + 1])
-
-
-def _is_running(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _adopt_orphans() -> None:

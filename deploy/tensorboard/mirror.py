@@ -25,7 +25,7 @@ def append_new(source: Path, target: Path) -> None:
         if size == own_size:
             continue
         own.parent.mkdir(parents=True, exist_ok=True)
-        if size < own_size:  # it is another file now
+        if size < own_size:  # the runtime replaced the file
             own.unlink()
             own_size = 0
         with file.open("rb") as read, own.open("ab") as write:

@@ -7,20 +7,18 @@ from grafana_foundation_sdk.models import dashboard, units
 from maintenance.dashboards.frame import JOBS, PROJECTS, SITES, Panels, assemble
 from maintenance.dashboards.panels import (
     DAY,
+    FREE_SHARE,
     GREEN,
     ORANGE,
     RED,
     Format,
     Query,
-    Steps,
     bars,
     lines,
     stat,
     table,
 )
 from maintenance.dashboards.queries import ANY, JOB, SERVER, free_share, rate
-
-FREE: Steps = ((None, RED), (0.1, ORANGE), (0.2, GREEN))
 
 
 def board() -> dashboard.Dashboard:
@@ -48,7 +46,7 @@ def _now() -> Panels:
             "Fullest workspace",
             "Free share of the fullest workspace.",
             Query(f"min({free_share(ANY)})"),
-            Format(units.PercentUnit, FREE),
+            FREE_SHARE,
         ),
         stat(
             "Memory",
@@ -76,7 +74,7 @@ def _workspaces() -> Panels:
             "Free share",
             "Free share of each workspace. The alert WorkspaceFilling fires below 10 %.",
             Query(f"min by (site) ({free_share(ANY)})", "{{site}}"),
-            display=Format(units.PercentUnit, FREE),
+            display=FREE_SHARE,
         ),
         lines(
             "Used",

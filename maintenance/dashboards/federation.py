@@ -6,12 +6,11 @@ from grafana_foundation_sdk.models import dashboard, units
 
 from maintenance.dashboards.frame import JOBS, PROJECT, PROJECTS, SITES, Panels, assemble, link_to_site
 from maintenance.dashboards.panels import (
+    CONTACT_AGE,
     EXPIRY,
-    GREEN,
     NONE_IS_GOOD,
     ONE_IS_GOOD,
-    ORANGE,
-    RED,
+    READY,
     Format,
     Query,
     bars,
@@ -23,8 +22,6 @@ from maintenance.dashboards.panels import (
 from maintenance.dashboards.queries import ANY_JOB, JOB, RANGE, SERVER, SERVER_SITES, increase, mean
 
 CONNECTED = Format(units.NoUnit, ONE_IS_GOOD, {1: "connected", 0: "disconnected"})
-CONTACT_AGE = Format(units.Seconds, ((None, GREEN), (35, ORANGE), (300, RED)))
-"""Orange after three missed heartbeats of 10 s; the alert fires after 5 minutes."""
 
 
 def board() -> dashboard.Dashboard:
@@ -43,7 +40,7 @@ def _now() -> Panels:
             "Server",
             "Whether the server accepts jobs. No answer: it is not scraped; see the alert ServerDown.",
             Query(f"max(nvflare_ready{{{SERVER}}})"),
-            Format(units.NoUnit, ONE_IS_GOOD, {1: "ready", 0: "not ready"}),
+            READY,
             empty="no answer",
         ),
         stat(

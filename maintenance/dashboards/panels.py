@@ -48,6 +48,13 @@ class Format:
     """Value -> text, such as 1 -> ready."""
 
 
+READY = Format(units.NoUnit, ONE_IS_GOOD, {1: "ready", 0: "not ready"})
+CONTACT_AGE = Format(units.Seconds, ((None, GREEN), (35, ORANGE), (300, RED)))
+"""Orange after three missed heartbeats of 10 s; the alert fires after 5 minutes."""
+FREE_SHARE = Format(units.PercentUnit, ((None, RED), (0.1, ORANGE), (0.2, GREEN)))
+"""Red if the alert WorkspaceFilling fires."""
+
+
 def stat(
     title: str,
     description: str,

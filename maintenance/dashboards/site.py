@@ -6,11 +6,14 @@ from grafana_foundation_sdk.models import dashboard, units
 
 from maintenance.dashboards.frame import JOBS, PROJECTS, SITES, Panels, assemble
 from maintenance.dashboards.panels import (
+    CONTACT_AGE,
     EXPIRY,
+    FREE_SHARE,
     GREEN,
     NONE_IS_GOOD,
     ONE_IS_GOOD,
     ORANGE,
+    READY,
     RED,
     Format,
     Query,
@@ -47,7 +50,7 @@ def _health() -> Panels:
             "Ready",
             "Whether all selected sites are ready: registered with the server, with a recent contact.",
             Query(f"min(nvflare_ready{{{SITE}}})"),
-            Format(units.NoUnit, ONE_IS_GOOD, {1: "ready", 0: "not ready"}),
+            READY,
             empty="no answer",
         ),
         stat(
@@ -61,7 +64,7 @@ def _health() -> Panels:
             "Last contact",
             "Time since the server answered the selected sites; the longest.",
             Query(f"time() - min(nvflare_last_contact_timestamp_seconds{{{SITE}}})"),
-            Format(units.Seconds, ((None, GREEN), (35, ORANGE), (300, RED))),
+            CONTACT_AGE,
         ),
         stat(
             "Uptime",
@@ -79,13 +82,13 @@ def _health() -> Panels:
             "Workspace free",
             "Free share of the fullest workspace of the selected sites. Jobs fail if it is full.",
             Query(f"min({free_share(ANY)})"),
-            Format(units.PercentUnit, ((None, RED), (0.1, ORANGE), (0.2, GREEN))),
+            FREE_SHARE,
         ),
         timeline(
             "Readiness",
             "Readiness of each site over time.",
             Query(f"max by (site) (nvflare_ready{{{ANY}}})", "{{site}}"),
-            Format(units.NoUnit, ONE_IS_GOOD, {1: "ready", 0: "not ready"}),
+            READY,
         ),
         table(
             "Running jobs and rejected heartbeats",

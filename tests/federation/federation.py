@@ -22,9 +22,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.federation_files import make_kits_and_releases
 from deploy.images.names import site_image
+from deploy.ports import free_ports
 from deploy.project import Image, Project, load_project
 from deploy.runtimes.choice import open_runtime
-from deploy.runtimes.ports import free_ports
 from deploy.runtimes.process.run_folder import ProcessRunFolder
 from deploy.runtimes.protocol import FederationStatus, KeepsVolumes, SiteStatus
 from deploy.session import AdminKit, open_session

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from deploy.runtimes.ports import free_ports
+from deploy.ports import free_ports
 from tests.federation.federation import ask
 
 

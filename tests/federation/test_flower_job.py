@@ -80,7 +80,7 @@ def test_nvflare_completes_a_job_whose_client_app_raises(
     with open_session(AdminKit.read(federation.kit(ADMIN))) as session:
         eventually(lambda: session.job(job_id).is_finished, 600, "the job has ended")
         assert session.job(job_id).status == COMPLETED
-    log = federation.run_folder.home("site-2") / job_id / "client_app_log.txt"
+    log = federation.run_folder.workspace("site-2") / job_id / "client_app_log.txt"
     assert "FileNotFoundError: no images here" in log.read_text(encoding="utf-8")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from deploy.monitoring.monitor import monitoring
-from deploy.runtimes.ports import free_ports
+from deploy.ports import free_ports
 from tests.federation.federation import SERVER, Federation, running, write_project
 from tests.prometheus import EMPTY, GPU, Prometheus, queries_without_result
 from tests.skipping import skip_or_fail_in_ci
@@ -137,7 +137,7 @@ def test_a_port_in_use_is_reported_with_its_process(federation: Federation, moni
 
     assert refused.returncode == 3
     assert f"Port {taken} for Prometheus is in use by python" in refused.stderr
-    assert "flarefleet monitor --port PORT" in refused.stderr
+    assert "for Prometheus: --port PORT" in refused.stderr
 
 
 def test_a_missing_prometheus_is_reported_with_the_installation(

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from deploy.errors import Failed, InputError, MachineError
-from deploy.runtimes.ports import free_ports
+from deploy.ports import free_ports
 from deploy.runtimes.protocol import SiteState
 from tests.federation.conftest import WITHOUT_RESTARTS
 from tests.federation.federation import ADMIN, SERVER, Federation

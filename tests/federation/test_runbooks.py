@@ -119,7 +119,7 @@ def test_the_model_and_the_event_files_of_a_deleted_job_are_deleted(
     federation: Federation, ended: tuple[str, str]
 ) -> None:
     kept, deleted = ended
-    home = federation.run_folder.home(SERVER)
+    home = federation.run_folder.workspace(SERVER)
     event_files, store = home / "analytics", home / "jobs-storage"
     assert list((event_files / deleted).rglob("events.out.tfevents.*"))
 

@@ -93,7 +93,7 @@ def test_a_killed_site_process_fails_the_simulation_and_no_process_is_left(
     _, stderr = job.communicate(timeout=240)
 
     assert job.returncode == 1
-    assert "the process of site-2 died" in stderr
+    assert "the process of site-2 exited before" in stderr
     assert processes_of(tmp_path) == []
 
 

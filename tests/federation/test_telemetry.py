@@ -120,7 +120,7 @@ def test_telemetry_works_without_the_startup_of_the_kit(tmp_path: Path) -> None:
     import subprocess
     import sys
 
-    from deploy.runtimes.ports import free_ports
+    from deploy.ports import free_ports
     from tests.federation.federation import ask
 
     federation = Federation(write_project(tmp_path, sites=1).parent)

@@ -19,10 +19,11 @@ _IMPL = "nvflare.lighter.impl"
 WORKSPACE_BUILDER = f"{_IMPL}.workspace.WorkspaceBuilder"
 STATIC_FILE_BUILDER = f"{_IMPL}.static_file.StaticFileBuilder"
 CERT_BUILDER = f"{_IMPL}.cert.CertBuilder"
+SIGNATURE_BUILDER = f"{_IMPL}.signature.SignatureBuilder"
 REQUIRED = (WORKSPACE_BUILDER, STATIC_FILE_BUILDER, CERT_BUILDER)
 SUPPORTED = (
     *REQUIRED,
-    f"{_IMPL}.signature.SignatureBuilder",
+    SIGNATURE_BUILDER,
     f"{_IMPL}.docker.DockerBuilder",
     f"{_IMPL}.aws.AWSBuilder",
     f"{_IMPL}.azure.AzureBuilder",

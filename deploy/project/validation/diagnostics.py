@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 Location = tuple[str | int, ...]
@@ -50,6 +50,12 @@ def quoted(value: object) -> str:
     return str(value)
 
 
+def listed(names: Sequence[str], most: int) -> str:
+    """Return the names for a message: `a, b and 3 more`."""
+    more = len(names) - most
+    return f"{', '.join(names[:most]) or 'none'}{f' and {more} more' if more > 0 else ''}"
+
+
 class Choices:
     """The valid values of something, from which misspelt ones get a suggestion.
 
@@ -75,13 +81,16 @@ class Choices:
         close = difflib.get_close_matches(_normal_form(written[:100]), self._by_normal_form, n=1, cutoff=0.6)
         return self._by_normal_form[close[0]] if close else None
 
+    def available(self, written: str) -> str:
+        """Return the list of all valid values, and a suggestion if any is close."""
+        likely = self.closest(written)
+        return f"available: {', '.join(self._names)}{f'; did you mean {likely}?' if likely else ''}"
+
     def hint(self, written: str, label: str = "valid keys") -> str:
         """Return `did you mean NAME?`, or the list of valid values after `label`."""
         if likely := self.closest(written):
             return f"did you mean {likely}?"
-        more = len(self._names) - self._LISTED
-        listed = ", ".join(self._names[: self._LISTED]) or "none"
-        return f"{label}: {listed}{f' and {more} more' if more > 0 else ''}"
+        return f"{label}: {listed(self._names, self._LISTED)}"
 
 
 def _normal_form(name: str) -> str:

@@ -72,7 +72,7 @@ def _name_error(entry: Entry, taken: set[str]) -> str | None:
 
 
 def _required(entries: list[Entry]) -> Iterator[Diagnostic]:
-    """One server, at least one client, and an administrator who may submit jobs."""
+    """Require one server, at least one client, and an administrator who may submit jobs."""
     count = Counter(entry.type for entry in entries)
     for entry in [entry for entry in entries if entry.type == "server"][1:]:
         yield Diagnostic((*entry.at, "type"), "a second server; a federation has exactly one, so remove one")
@@ -91,12 +91,12 @@ def _required(entries: list[Entry]) -> Iterator[Diagnostic]:
 
 
 def _may_submit(entry: Entry) -> bool:
-    """Whether the role may submit jobs. A role that is missing or invalid has its own error."""
+    """Return whether the role may submit jobs. A role that is missing or invalid has its own error."""
     return entry.content.get("role") not in ("org_admin", "member")
 
 
 def _hierarchy(entries: list[Entry]) -> Iterator[Diagnostic]:
-    """The key `parent` of NVFlare's hierarchy of clients names a client or the server, without cycles."""
+    """Require that each `parent` in NVFlare's hierarchy names a client or the server, without cycles."""
     servers = {entry.name for entry in entries if entry.type == "server"}
     parent_of = {entry.name: text_at(entry.content, "parent") for entry in entries if entry.type == "client"}
     cyclic = _in_a_cycle(parent_of)
@@ -145,7 +145,7 @@ def validate_loopback(document: Mapping[str, Any]) -> Iterator[Diagnostic]:
     if not clients & deployed.keys():
         return
     for entry in entries:
-        # If its name is a loopback name, NVFlare's server listens on loopback only, whatever default_host is.
+        # A server with a loopback name listens on loopback only, even if default_host is another name.
         keys = ("default_host", "name") if text_at(entry.content, "default_host") else ("name",)
         loopback = next((key for key in keys if is_loopback(text_at(entry.content, key))), None)
         if entry.type == "server" and loopback is not None:

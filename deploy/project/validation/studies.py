@@ -18,7 +18,7 @@ def validate_studies(document: Mapping[str, Any]) -> Iterator[Diagnostic]:
     if not isinstance(studies, dict):
         return
     if document.get("api_version") == 3:
-        yield Diagnostic(("studies",), "needs api_version: 4")
+        yield Diagnostic(("studies",), "requires api_version: 4")
     entries = entries_of(document)
     org_of = {entry.name: entry.org for entry in entries if entry.type == "client"}
     admins = {entry.name for entry in entries if entry.type == "admin"}

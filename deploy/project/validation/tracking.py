@@ -18,12 +18,7 @@ _AT: Location = ("deployment", "tracking")
 
 
 def validate_tracking(document: Mapping[str, Any], folder: Path) -> Iterator[Diagnostic]:
-    """Validate `deployment.tracking`, beyond keys and types.
-
-    Args:
-        document: project.yml.
-        folder: the folder that relative paths start from.
-    """
+    """Validate `deployment.tracking`, beyond keys and types. Relative paths start at `folder`."""
     tracking = mapping_of(mapping_of(document.get("deployment")).get("tracking"))
     environment = mapping_of(tracking.get("environment"))
     for name, value in environment.items():

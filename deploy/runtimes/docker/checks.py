@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deploy.errors import MachineError
+from deploy.ports import OTHER_PORT
 from deploy.release.compose import LABEL_PROJECT, LABEL_WORKSPACE
-from deploy.runtimes.ports import OTHER_PORT
 
 Filters = dict[str, str | list[str] | bool]
 

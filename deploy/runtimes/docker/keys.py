@@ -1,4 +1,4 @@
-"""Private keys in volumes, readable by the container's user only.
+"""Copy private keys to volumes that only the container's user can read.
 
 A key file of a kit is 0600 and belongs to the operator. The engine copies it into a volume, where it is 0400
 and belongs to the container's user. That needs neither root nor a second copy in the host's file system.
@@ -34,13 +34,7 @@ class PrivateKey:
 
 
 def private_key_of(kit: Path, role: str, volume_prefix: str) -> PrivateKey:
-    """Return the private key of a kit.
-
-    Args:
-        kit: the kit's folder.
-        role: server or client.
-        volume_prefix: prefix of the volume's name.
-    """
+    """Return the private key of a kit. `volume_prefix` is the prefix of its volume's name."""
     certificate = (kit / "startup" / f"{role}.crt").read_bytes()
     digest = hashlib.sha256(certificate).hexdigest()[:12]
     return PrivateKey(f"{volume_prefix}-key-{digest}", kit / "startup" / f"{role}.key")
@@ -49,13 +43,9 @@ def private_key_of(kit: Path, role: str, volume_prefix: str) -> PrivateKey:
 def write_key_volume(
     client: docker.DockerClient, key: PrivateKey, image: str, labels: Mapping[str, str]
 ) -> None:
-    """Copy the key into its volume, which is created if it is missing.
+    """Copy the key into its volume, and create the volume if it is missing.
 
-    Args:
-        client: the engine.
-        key: the key and its volume.
-        image: any image of the engine; it is not run.
-        labels: labels of the volume.
+    `image` is any image of the engine; it is not run.
     """
     client.volumes.create(key.volume, labels={**labels, LABEL_KEY: "true"})
     with volume_container(client, key.volume, str(KEY_PATH), image, labels) as container:

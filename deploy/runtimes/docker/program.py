@@ -12,6 +12,7 @@ from pathlib import Path
 
 from deploy.docker_engine import docker_environment
 from deploy.errors import Failed, MachineError
+from deploy.programs import output_of
 
 OLDEST = 2
 """Major version. Compose 1 reads another file format."""
@@ -26,13 +27,10 @@ MISSING = (
 
 @dataclass(frozen=True)
 class Compose:
-    """A Compose program.
-
-    Args:
-        command: its command line, for example ("docker", "compose").
-    """
+    """A Compose program."""
 
     command: tuple[str, ...]
+    """Its command line, for example ("docker", "compose")."""
 
     def run(self, file: Path, *arguments: str) -> str:
         """Run it on `file` and return its output.
@@ -83,11 +81,6 @@ def _candidates() -> Iterator[tuple[str, ...]]:
 
 def _major_version(command: tuple[str, ...]) -> int:
     """Return 5 for `v5.6.1` and 2 for `2.24.0-desktop.1`; 0 if the program fails."""
-    try:
-        answer = subprocess.run(
-            [*command, "version", "--short"], capture_output=True, text=True, check=False, timeout=30
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return 0
-    major = answer.stdout.strip().removeprefix("v").partition(".")[0]
-    return int(major) if answer.returncode == 0 and major.isdecimal() else 0
+    version = output_of(*command, "version", "--short") or ""
+    major = version.strip().removeprefix("v").partition(".")[0]
+    return int(major) if major.isdecimal() else 0

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deploy.docker_engine import connect
-from deploy.errors import Failed, InputError
+from deploy.errors import Failed
 from deploy.hosts import LOOPBACK, local_server_host
+from deploy.ports import refuse_taken_ports
 from deploy.project.object_names import compose_name
 from deploy.release import compose
 from deploy.runtimes.admin_kit import kit_for_host
@@ -26,7 +27,6 @@ from deploy.runtimes.docker.program import find_compose
 from deploy.runtimes.docker.volumes import copy_out, output_of, volume_container
 from deploy.runtimes.event_files import update_copy
 from deploy.runtimes.follow import lines_of
-from deploy.runtimes.ports import refuse_taken_ports
 from deploy.runtimes.protocol import FederationStatus, SiteState, SiteStatus, StatusCallback
 from deploy.runtimes.readiness import wait_until_ready
 from deploy.runtimes.records import locked
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import docker
     from docker.models.containers import Container
 
-    from deploy.project import Project
+    from deploy.project import Project, Server, Site
     from deploy.workspace import Workspace
 
 POLL_SECONDS = 0.5
@@ -47,8 +47,6 @@ class DockerRuntime:
     """A federation in containers. It implements `deploy.runtimes.protocol.Runtime`.
 
     Args:
-        project: the federation.
-        workspace: its folder.
         gpus: number of GPUs of each site; it overrides project.yml.
     """
 
@@ -101,12 +99,12 @@ class DockerRuntime:
     def status(self) -> FederationStatus:
         """See `deploy.runtimes.protocol.Runtime.status`."""
         found = {site.name: site for site in map(observe, self._containers())}
-        members = self._members if found else {}
+        parents = self.project.parents if found else ()
         return FederationStatus(
             project=self.project.name,
             runtime=self.name,
             server_address=self._server_address if found else None,
-            sites=tuple(found.get(name) or _stopped(name, role) for name, role in members.items()),
+            sites=tuple(found.get(parent.name) or _stopped(parent) for parent in parents),
         )
 
     def logs(self, site: str, follow: bool = False) -> Iterator[str]:
@@ -150,11 +148,6 @@ class DockerRuntime:
         host = LOOPBACK if compose.is_for_several_hosts(self.project) else self.project.server_host
         return f"{host}:{self.project.server.fed_learn_port}"
 
-    @property
-    def _members(self) -> Mapping[str, str]:
-        """Role of the server and of each site, the server first."""
-        return {parent.name: parent.role for parent in self.project.parents}
-
     def _filters(self, *further: str) -> Filters:
         return {"label": [*(f"{label}={value}" for label, value in self.labels.items()), *further]}
 
@@ -167,8 +160,7 @@ class DockerRuntime:
         return list(self._client.containers.list(all=True, filters=filters, ignore_removed=True))
 
     def _container(self, site: str) -> Container:
-        if site not in self._members:
-            raise InputError(f"There is no site {site}; available: {', '.join(self._members)}.")
+        self.project.parent(site)  # rejects an unknown name
         for container in self._containers():
             if container.labels.get(LABEL_SITE) == site:
                 return container
@@ -186,8 +178,10 @@ class DockerRuntime:
     def _private_keys(self) -> dict[str, keys.PrivateKey]:
         prefix = compose_name(self.project.name)
         return {
-            name: keys.private_key_of(self.workspace.kit(name), role, f"{prefix}_{name}")
-            for name, role in self._members.items()
+            parent.name: keys.private_key_of(
+                self.workspace.kit(parent.name), parent.role, f"{prefix}_{parent.name}"
+            )
+            for parent in self.project.parents
         }
 
     def _write_file(self, images: Mapping[str, str], private_keys: Mapping[str, keys.PrivateKey]) -> None:
@@ -203,7 +197,7 @@ class DockerRuntime:
     def _stop(self) -> None:
         if self.file.exists():
             find_compose().run(self.file, "down", "--remove-orphans")
-        for container in self._listed():  # left behind by an `up` that was killed
+        for container in self._listed():  # containers of an `up` that was killed
             container.remove(force=True)
         self._remove_key_volumes(keep=set())
 
@@ -217,5 +211,7 @@ class DockerRuntime:
         return tail(self._container(name))
 
 
-def _stopped(name: str, role: str) -> SiteStatus:
-    return SiteStatus(name=name, role=role, state=SiteState.STOPPED, reason="it has no container")
+def _stopped(parent: Server | Site) -> SiteStatus:
+    return SiteStatus(
+        name=parent.name, role=parent.role, state=SiteState.STOPPED, reason="it has no container"
+    )

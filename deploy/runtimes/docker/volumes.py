@@ -29,7 +29,7 @@ def volume_container(
         volume: name of the volume.
         path: mount path of the volume in the container.
         image: any image of the engine; it is not run.
-        labels: labels of the container, by which it is found if it is left behind.
+        labels: labels of the container, by which `down` finds it after a kill.
     """
     container = client.containers.create(
         image,

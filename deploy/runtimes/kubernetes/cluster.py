@@ -34,10 +34,7 @@ class _Client(client.ApiClient):
 
 
 class Cluster:
-    """A cluster.
-
-    Args:
-        context: its context in the kubeconfig.
+    """A cluster, named by a context of the kubeconfig.
 
     Raises:
         MachineError: the kubeconfig has no such context, or the context is invalid.
@@ -137,8 +134,8 @@ def explained_errors() -> Iterator[None]:
         yield
     except ApiException as error:
         if error.status in DENIED:
-            raise MachineError(f"The cluster denied the request: {message(error)}") from error
-        raise MachineError(f"The cluster rejected the request: {message(error)}") from error
+            raise MachineError(f"The cluster denied the request: {api_message(error)}") from error
+        raise MachineError(f"The cluster rejected the request: {api_message(error)}") from error
     except urllib3.exceptions.HTTPError as error:
         raise MachineError(
             f"The cluster does not answer: {error}. Check that it is running and that the kubeconfig is "
@@ -146,7 +143,7 @@ def explained_errors() -> Iterator[None]:
         ) from error
 
 
-def message(error: ApiException) -> str:
+def api_message(error: ApiException) -> str:
     """Return the message of an error of the API server."""
     with contextlib.suppress(ValueError, TypeError, KeyError):
         return str(json.loads(error.body)["message"])

@@ -1,19 +1,20 @@
-"""How each site reaches the server: by the server's Service, by its host name, or by a node port.
+"""Choose how each site reaches the server: by the server's Service, its host name, or a node port.
 
-A site in the server's cluster uses the Service, whatever host name project.yml has. A site in another cluster
-uses the host name if other clusters can look it up, and otherwise a node port of the server's cluster.
+A site in the server's cluster always uses the Service. A site in another cluster uses the host name if other
+clusters can look it up, and otherwise a node port of the server's cluster.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deploy.errors import Failed, InputError
+from deploy.hosts import SERVICE_NAME, address_of
 from deploy.release.participant import Participant
+from deploy.release.values import server_peers
 from deploy.runtimes.kubernetes.cluster import Cluster
 from deploy.runtimes.kubernetes.plan import InstallationPlan, ReleaseTarget
 from deploy.runtimes.polling import poll_until
@@ -21,8 +22,6 @@ from deploy.runtimes.polling import poll_until
 if TYPE_CHECKING:
     from deploy.project import Project
 
-SERVICE_NAME = re.compile(r"[a-z0-9-]+\.[a-z0-9-]+\.svc(\..*)?")
-"""Host name of a Service; it can be looked up in its own cluster only."""
 HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 SERVICE_SECONDS = 30.0
 POLL_SECONDS = 0.3
@@ -93,19 +92,17 @@ def site_values(
     if address is None and SERVICE_NAME.fullmatch(server.server_host):
         return {}  # the release's own values name the Service
     host, port = _service(server), server.project.server.fed_learn_port
-    peer: dict[str, Any] = {
-        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": server.namespace}}
-    }
+    peers = server_peers(host)
     aliases = {}
     if address is not None:
         ip, port = address
         host = _certified_name(server.project)
         aliases = {"hostAliases": [{"ip": ip, "hostnames": [host]}]}
         if is_remote:
-            peer = {"ipBlock": {"cidr": f"{ip}/{128 if ':' in ip else 32}"}}
+            peers = server_peers(ip)
     return {
         "server": {"address": f"{host}:{port}"},
-        "networkPolicy": {"server": {"to": [peer], "ports": [port]}},
+        "networkPolicy": {"server": {"to": peers, "ports": [port]}},
         **aliases,
     }
 
@@ -136,20 +133,12 @@ def _names(project: Project) -> tuple[str, ...]:
 def _certified_name(project: Project) -> str:
     """Return a name of the server's certificate that a pod's hosts file can map to an address."""
     for name in _names(project):
-        if name != "localhost" and HOST_NAME.fullmatch(name) and not _is_address(name):
+        if name != "localhost" and HOST_NAME.fullmatch(name) and address_of(name) is None:
             return name
     raise InputError(
         f"{project.path}: the server's certificate has no host name that pods can look up. Add one to the "
         "server's host_names and provision again."
     )
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _find(cluster: Cluster, server: ReleaseTarget, address_of: Callable[[Any, Any], Any]) -> Any:

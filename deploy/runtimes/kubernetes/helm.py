@@ -10,6 +10,7 @@ from pathlib import Path
 
 from deploy.checkout import CHARTS
 from deploy.errors import Failed, MachineError
+from deploy.programs import output_of
 from deploy.runtimes.kubernetes.plan import ReleaseTarget
 from deploy.tools import find_tool
 
@@ -27,11 +28,7 @@ the API's whole schema for each release, which takes half a second.
 
 @dataclass(frozen=True)
 class Helm:
-    """The program helm.
-
-    Args:
-        program: its path.
-    """
+    """The program helm."""
 
     program: Path
 
@@ -59,12 +56,7 @@ class Helm:
 
     @cached_property
     def _applies_on_the_server(self) -> bool:
-        version = subprocess.run(
-            [str(self.program), "version", "--template", "{{.Version}}"],
-            capture_output=True,
-            text=True,
-            check=False,
-        ).stdout
+        version = output_of(str(self.program), "version", "--template", "{{.Version}}") or ""
         major = version.strip().removeprefix("v").partition(".")[0]
         return major.isdigit() and int(major) >= 4
 

@@ -100,7 +100,7 @@ def ensure_release(
 
 
 def restart(cluster: Cluster, target: ReleaseTarget, pod: str) -> None:
-    """Replace a pod that exited now, without Kubernetes' growing back-off."""
+    """Replace an exited pod at once, without the back-off of Kubernetes."""
     _ignoring_missing(lambda: cluster.core.delete_namespaced_pod(pod, target.namespace))
 
 
@@ -155,7 +155,7 @@ def _wait_until_gone(find: Callable[[], list[Any]]) -> list[Any]:
 
 
 def _delete_stateful_set(cluster: Cluster, target: ReleaseTarget) -> None:
-    """Let the pod terminate while helm is still starting."""
+    """Delete the StatefulSet, so that its pod terminates while helm starts."""
     found = _stateful_set(cluster, target)
     if found is not None:
         apps, name = cluster.apps, found.metadata.name

@@ -13,8 +13,8 @@ from deploy.runtimes.polling import poll_until
 if TYPE_CHECKING:
     from deploy.runtimes.kubernetes.plan import ReleaseTarget
 
-LABEL_OURS = "app.kubernetes.io/managed-by"
-OURS = "flarefleet"
+LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGER = "flarefleet"
 LABEL_PROJECT = "app.kubernetes.io/part-of"
 LABEL_RESTRICTED = "pod-security.kubernetes.io/enforce"
 ANNOTATION_AUTHORITY = "flare/authority"
@@ -40,7 +40,7 @@ def ensure_namespace(cluster: Cluster, target: ReleaseTarget, project: str, auth
     if found is None:
         found = _create_or_get(cluster, target.namespace, _manifest(target.namespace, project, authority))
     labels, annotations = found.metadata.labels or {}, found.metadata.annotations or {}
-    if labels.get(LABEL_OURS) != OURS:
+    if labels.get(LABEL_MANAGED_BY) != MANAGER:
         return
     owner = labels.get(LABEL_PROJECT), annotations.get(ANNOTATION_AUTHORITY)
     if owner != (project, authority):
@@ -60,12 +60,14 @@ def remove_if_empty(cluster: Cluster, target: ReleaseTarget) -> None:
     found = _find(cluster, target.namespace)
     if found is None or found.status.phase == TERMINATING:
         return
-    if (found.metadata.labels or {}).get(LABEL_OURS) == OURS and _is_empty(cluster, target.namespace):
+    if (found.metadata.labels or {}).get(LABEL_MANAGED_BY) == MANAGER and _is_empty(
+        cluster, target.namespace
+    ):
         cluster.core.delete_namespace(target.namespace)
 
 
 def _manifest(name: str, project: str, authority: str) -> dict[str, Any]:
-    labels = {LABEL_OURS: OURS, LABEL_PROJECT: project, LABEL_RESTRICTED: "restricted"}
+    labels = {LABEL_MANAGED_BY: MANAGER, LABEL_PROJECT: project, LABEL_RESTRICTED: "restricted"}
     annotations = {ANNOTATION_AUTHORITY: authority}
     return {"metadata": {"name": name, "labels": labels, "annotations": annotations}}
 

@@ -23,15 +23,15 @@ CANNOT_START = {
     "ImagePullBackOff": "the image {image} cannot be pulled: {message}",
     "InvalidImageName": "the image name {image} is invalid",
 }
-"""Reasons for which a container waits that need a change."""
-IMAGES = (
+"""Reasons of a waiting container that waiting cannot resolve."""
+PUSH_HINT = (
     "Push it to a registry that the nodes can reach: flarefleet images push (deployment: image: registry)"
 )
-FIRST_FAILURE = "ErrImagePull"
+PULL_FAILED = "ErrImagePull"
 """The node retries; after the second failure the reason is one of CANNOT_START."""
 BACK_OFF = "CrashLoopBackOff"
-SHOWN = 300
-"""Characters shown of a message."""
+MAX_MESSAGE = 300
+"""Maximum length of a message."""
 STARTUP = timedelta(seconds=5)
 """Age of a container from which its telemetry is queried. A port forward costs the cluster as much as the
 start of a parent, and most parents are ready by then.
@@ -73,8 +73,8 @@ def tail(cluster: Cluster, target: ReleaseTarget) -> list[str]:
 
 def _without_pod(cluster: Cluster, target: ReleaseTarget, stateful_set: Any) -> SiteStatus:
     event = _warning(cluster, target, stateful_set.metadata.uid)
-    if event is not None and _when(event) >= _changed(stateful_set):
-        return _status(target, SiteState.CANNOT_START, f"its pod is rejected: {_short(event.message)}")
+    if event is not None and _when(event) >= _last_change(stateful_set):
+        return _status(target, SiteState.CANNOT_START, f"its pod is rejected: {_shortened(event.message)}")
     return _status(target, SiteState.STARTING, "its pod is being created")
 
 
@@ -83,7 +83,7 @@ def _with_pod(cluster: Cluster, target: ReleaseTarget, stateful_set: Any, pod: A
     if pod.metadata.deletion_timestamp is not None or _is_outdated(stateful_set, pod):
         return _status(target, SiteState.STARTING, "its pod is being replaced", where=where)
     if pod.status.phase == "Failed":
-        reason = _short(pod.status.message or pod.status.reason or "its pod failed")
+        reason = _shortened(pod.status.message or pod.status.reason or "its pod failed")
         return _status(target, SiteState.EXITED, reason, where=where)
     container = next((one for one in pod.status.container_statuses or () if one.name == CONTAINER), None)
     if container is None:
@@ -107,15 +107,15 @@ def _waiting(cluster: Cluster, target: ReleaseTarget, pod: Any, container: Any, 
     if waiting.reason in CANNOT_START:
         message = _image_error(waiting.message or "")
         reason = CANNOT_START[waiting.reason].format(image=container.image, message=message)
-        return _status(target, SiteState.CANNOT_START, f"{reason}. {IMAGES}", where=where)
-    if waiting.reason == FIRST_FAILURE:
+        return _status(target, SiteState.CANNOT_START, f"{reason}. {PUSH_HINT}", where=where)
+    if waiting.reason == PULL_FAILED:
         reason = f"the image {container.image} cannot be pulled: {_image_error(waiting.message or '')}"
         return _status(target, SiteState.STARTING, reason, where=where)
     return _status(target, SiteState.STARTING, _waiting_reason(cluster, target, pod), where=where)
 
 
 def _image_error(text: str) -> str:
-    return _short(text.removeprefix("Back-off pulling image ")).rstrip(".")
+    return _shortened(text.removeprefix("Back-off pulling image ")).rstrip(".")
 
 
 def _exited(cluster: Cluster, target: ReleaseTarget, terminated: Any, where: str) -> SiteStatus:
@@ -149,10 +149,12 @@ def _waiting_reason(cluster: Cluster, target: ReleaseTarget, pod: Any) -> str:
     """Return the message of the scheduler or of an event about a pod that waits."""
     scheduled = _condition(pod, "PodScheduled")
     if scheduled is not None and scheduled.status == "False":
-        return f"no node can run its pod: {_short(scheduled.message or '')}{_unbound(cluster, target, pod)}"
+        return (
+            f"no node can run its pod: {_shortened(scheduled.message or '')}{_unbound(cluster, target, pod)}"
+        )
     event = _warning(cluster, target, pod.metadata.uid)
     if event is not None:
-        return f"{event.reason}: {_short(event.message)}"
+        return f"{event.reason}: {_shortened(event.message)}"
     return "its container is being created"
 
 
@@ -169,7 +171,7 @@ def _unbound(cluster: Cluster, target: ReleaseTarget, pod: Any) -> str:
         if claim.status.phase != "Bound":
             event = _warning(cluster, target, claim.metadata.uid)
             if event is not None:
-                return f"; the volume claim {name}: {_short(event.message)}"
+                return f"; the volume claim {name}: {_shortened(event.message)}"
     return ""
 
 
@@ -187,7 +189,7 @@ def _when(event: Any) -> Any:
     return event.last_timestamp or event.event_time or event.metadata.creation_timestamp
 
 
-def _changed(stateful_set: Any) -> Any:
+def _last_change(stateful_set: Any) -> Any:
     """Return when the StatefulSet's specification last changed. Earlier events do not apply to it."""
     times = [entry.time for entry in stateful_set.metadata.managed_fields or () if entry.subresource is None]
     return max([time for time in times if time], default=stateful_set.metadata.creation_timestamp)
@@ -211,9 +213,9 @@ def _condition(pod: Any, kind: str) -> Any:
     return next((one for one in pod.status.conditions or () if one.type == kind), None)
 
 
-def _short(text: str) -> str:
+def _shortened(text: str) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= SHOWN else f"{line[:SHOWN]}..."
+    return line if len(line) <= MAX_MESSAGE else f"{line[:MAX_MESSAGE]}..."
 
 
 def _status(

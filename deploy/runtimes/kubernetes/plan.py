@@ -1,6 +1,6 @@
-"""Where the server and the sites of a federation are installed: cluster, namespace and release.
+"""Plan the installation of a federation: cluster, namespace and release of the server and of each site.
 
-run/kubernetes/plan.json           what is installed, or was last installed; written by `up`
+run/kubernetes/plan.json           the current or last installation; written by `up`
 run/kubernetes/values/             values that `up` adds to those of a release
 run/kubernetes/port-forwards.json  ports of this machine that lead to pods; see `port_forward`
 run/kubernetes/admin/NAME/         copy of an administrator's kit that uses them
@@ -10,17 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
 from deploy.errors import InputError
 from deploy.release.participant import Participant
 from deploy.runtimes import records
-
-if TYPE_CHECKING:
-    from deploy.project import Project
-    from deploy.workspace import Workspace
 
 
 class ReleaseTarget(BaseModel, frozen=True):
@@ -65,18 +60,14 @@ class InstallationPlan(BaseModel, frozen=True):
 
 
 class KubernetesRunFolder:
-    """run/kubernetes of a federation.
-
-    Args:
-        root: path of the folder.
-    """
+    """The folder run/kubernetes of a federation."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._plan = root / "plan.json"
 
     def plan(self) -> InstallationPlan:
-        """Return what `up` installed; without members before the first `up`."""
+        """Return the plan that `up` installed; it has no members before the first `up`."""
         return records.read(self._plan, InstallationPlan) or InstallationPlan()
 
     def write_plan(self, plan: InstallationPlan) -> None:
@@ -96,16 +87,6 @@ class KubernetesRunFolder:
         return self.root / "admin" / name
 
 
-def make_participants(project: Project, workspace: Workspace) -> dict[str, Participant]:
-    """Return the server and every site by name, the server first."""
-    return {
-        one.name: Participant(
-            project=project, deployment=one.deployment, name=one.name, kit=workspace.kit(one.name)
-        )
-        for one in project.parents
-    }
-
-
 def make_plan(
     participants: Mapping[str, Participant],
     contexts: Mapping[str, str],
@@ -120,7 +101,7 @@ def make_plan(
     Args:
         participants: the server and every site.
         contexts: NAME -> context; the empty name stands for all.
-        before: what is installed.
+        before: the installed plan.
         current: the kubeconfig's current context.
 
     Raises:

@@ -16,9 +16,9 @@ from pydantic import BaseModel
 
 from deploy.errors import Failed
 from deploy.hosts import LOOPBACK
+from deploy.ports import free_ports, is_free
 from deploy.runtimes import records
 from deploy.runtimes.polling import poll_until
-from deploy.runtimes.ports import free_ports, is_free
 from deploy.runtimes.records import ProcessRecord
 from fl_app.contract import TELEMETRY_PORT
 
@@ -57,11 +57,7 @@ class PortForwardList(BaseModel, frozen=True):
 
 
 class PortForwarder:
-    """Starts and stops the daemon that serves the port forwards of a federation.
-
-    Args:
-        folder: run/kubernetes.
-    """
+    """Starts and stops the daemon that serves the port forwards of a federation."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

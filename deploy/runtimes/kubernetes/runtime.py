@@ -11,8 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from deploy.errors import Failed, InputError
+from deploy.errors import Failed
 from deploy.hosts import local_server_host
+from deploy.release.participant import Participant, participants_of
 from deploy.runtimes.admin_kit import kit_for_host
 from deploy.runtimes.event_files import update_copy
 from deploy.runtimes.follow import lines_of
@@ -25,7 +26,6 @@ from deploy.runtimes.kubernetes.plan import (
     InstallationPlan,
     KubernetesRunFolder,
     ReleaseTarget,
-    make_participants,
     make_plan,
 )
 from deploy.runtimes.kubernetes.port_forward import ADMIN, FEDERATION, TELEMETRY, PortForwarder
@@ -36,15 +36,14 @@ from fl_app.contract import ANALYTICS_FOLDER, WORKSPACE_PATH
 
 if TYPE_CHECKING:
     from deploy.project import Project
-    from deploy.release.participant import Participant
     from deploy.workspace import Workspace
 
 POLL_SECONDS = 0.5
-AT_ONCE = 8
+MAX_REQUESTS = 8
 """Concurrent requests to clusters."""
-HELMS_AT_ONCE = min(4, os.cpu_count() or 1)
+MAX_HELM_PROCESSES = min(4, os.cpu_count() or 1)
 """Concurrent helm processes. Each one is bound by the CPU."""
-PULL_SECONDS = 300.0
+UP_SECONDS = 300.0
 """Default timeout of `up`: nodes may have to pull an image of a gigabyte."""
 FOLLOW_SECONDS = 7 * 24 * 3600.0
 """Read timeout while a log is followed."""
@@ -57,8 +56,6 @@ class KubernetesRuntime:
     """A federation in clusters. It implements `deploy.runtimes.protocol.Runtime`.
 
     Args:
-        project: the federation.
-        workspace: its folder.
         contexts: NAME -> context of the kubeconfig; the empty name stands for all. See `make_plan` for the
             default.
     """
@@ -75,7 +72,7 @@ class KubernetesRuntime:
         self._forwarder = PortForwarder(self.folder.root)
         self._clusters: dict[str, Cluster] = {}
 
-    def up(self, progress: StatusCallback | None = None, timeout: float = PULL_SECONDS) -> FederationStatus:
+    def up(self, progress: StatusCallback | None = None, timeout: float = UP_SECONDS) -> FederationStatus:
         """See `deploy.runtimes.protocol.Runtime.up`."""
         helm = find_helm()
         with explained_errors(), locked(self._lock):
@@ -172,7 +169,7 @@ class KubernetesRuntime:
 
     @cached_property
     def _participants(self) -> dict[str, Participant]:
-        return make_participants(self.project, self.workspace)
+        return participants_of(self.project, self.workspace)
 
     @cached_property
     def _authority(self) -> str:
@@ -189,8 +186,7 @@ class KubernetesRuntime:
         target = self.folder.plan().member(site)
         if target is not None:
             return target
-        if site not in self._participants:
-            raise InputError(f"There is no site {site}; available: {', '.join(self._participants)}.")
+        self.project.parent(site)  # rejects an unknown name
         raise Failed(f"{site} is not installed; install it: flarefleet up --runtime kubernetes")
 
     def _ensure_namespace(self, target: ReleaseTarget) -> None:
@@ -211,7 +207,7 @@ class KubernetesRuntime:
         if needs_address:
             install(plan.server)
             addresses = connectivity.find_service_addresses(self._cluster(plan.server), plan, server)
-        _each(install, plan.members[1:] if needs_address else plan.members, HELMS_AT_ONCE)
+        _each(install, plan.members[1:] if needs_address else plan.members, MAX_HELM_PROCESSES)
 
     def _install_one(self, helm: Helm, target: ReleaseTarget, values: dict[str, object]) -> None:
         participant = self._participants[target.name]
@@ -255,7 +251,7 @@ class KubernetesRuntime:
             installation.remove(helm, self._cluster(target), target)
             after_removal(target)
 
-        _each(remove, targets, HELMS_AT_ONCE)
+        _each(remove, targets, MAX_HELM_PROCESSES)
         for target in targets:
             remove_if_empty(self._cluster(target), target)
 
@@ -265,10 +261,10 @@ class KubernetesRuntime:
 
 
 def _each(
-    action: Callable[[_Item], _Result], items: Iterable[_Item], at_once: int = AT_ONCE
+    action: Callable[[_Item], _Result], items: Iterable[_Item], workers: int = MAX_REQUESTS
 ) -> list[_Result]:
     """Call an action for each item concurrently, and return the results. Raise the first error at the end."""
-    with ThreadPoolExecutor(at_once) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         return [done.result() for done in [pool.submit(action, item) for item in items]]
 
 

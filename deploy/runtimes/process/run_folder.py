@@ -25,7 +25,7 @@ stopped.
 
 
 class ParentSpec(BaseModel, frozen=True):
-    """What a server or site is started with. If it changes, `up` restarts the process."""
+    """The settings with which `up` starts a server or site. If they change, `up` restarts the process."""
 
     name: str
     role: str
@@ -55,11 +55,7 @@ class FederationSpec(BaseModel, frozen=True):
 
 
 class ProcessRunFolder:
-    """run/process of a federation.
-
-    Args:
-        root: path of the folder.
-    """
+    """The folder run/process of a federation."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -72,20 +68,20 @@ class ProcessRunFolder:
         for folder in (self.root, self._state):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def home(self, name: str) -> Path:
+    def workspace(self, name: str) -> Path:
         """Return the workspace of a server or site."""
         return self.root / name
 
     def log(self, name: str) -> Path:
         """Return the log file of a server or site."""
-        return self.home(name) / "parent.log"
+        return self.workspace(name) / "parent.log"
 
     def admin(self, name: str) -> Path:
         """Return the path for the copy of an administrator's kit."""
         return self.root / ".admin" / name
 
     def spec(self) -> FederationSpec | None:
-        """Return what `up` last started; None before the first `up`."""
+        """Return the specification of the last `up`; None before the first one."""
         return read(self._spec, FederationSpec)
 
     def write_spec(self, spec: FederationSpec) -> None:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 
-from deploy.errors import Failed, InputError
+from deploy.errors import Failed
 from deploy.hosts import local_server_host
+from deploy.ports import free_ports, is_free, refuse_taken_ports
 from deploy.project.server_environment import TRACKER_PREFIXES, server_environment
 from deploy.runtimes.admin_kit import kit_for_host
 from deploy.runtimes.fingerprint import fingerprint
 from deploy.runtimes.follow import follow_lines, last_lines, read_lines
 from deploy.runtimes.polling import poll_until
-from deploy.runtimes.ports import free_ports, is_free, refuse_taken_ports
 from deploy.runtimes.process.observation import observe
 from deploy.runtimes.process.run_folder import (
     ENV_RUN_FOLDER,
@@ -29,10 +29,11 @@ from deploy.runtimes.process.run_folder import (
 )
 from deploy.runtimes.protocol import FederationStatus, StatusCallback
 from deploy.runtimes.readiness import wait_until_ready
+from deploy.runtimes.records import is_running
 from fl_app import contract
 
 if TYPE_CHECKING:
-    from deploy.project import Project
+    from deploy.project import Project, Server, Site
     from deploy.workspace import Workspace
 
 STOP_SECONDS = 8.0
@@ -44,12 +45,7 @@ MEMORY_ARENAS = "4"
 
 
 class ProcessRuntime:
-    """A federation in processes. It implements `deploy.runtimes.protocol.Runtime`.
-
-    Args:
-        project: the federation.
-        workspace: its folder.
-    """
+    """A federation in processes. It implements `deploy.runtimes.protocol.Runtime`."""
 
     name = "process"
 
@@ -69,7 +65,7 @@ class ProcessRuntime:
             self._refuse_taken_ports(running.get(self.project.server.name))
             self._stop(set(running) - current)
             self.folder.write_spec(spec)
-            if missing := [name for name in self._roles if name not in current]:
+            if missing := [parent.name for parent in self.project.parents if parent.name not in current]:
                 self._start(missing)
         return wait_until_ready(self.status, self._log_end, progress, timeout)
 
@@ -94,14 +90,12 @@ class ProcessRuntime:
 
     def logs(self, site: str, follow: bool = False) -> Iterator[str]:
         """See `deploy.runtimes.protocol.Runtime.logs`."""
-        if site not in self._roles:
-            raise InputError(f"There is no site {site}; available: {', '.join(self._roles)}.")
-        log = self.folder.log(site)
+        log = self.folder.log(self.project.parent(site).name)
         return follow_lines(log, lambda: site in self._running()) if follow else read_lines(log)
 
     def analytics(self) -> Path | None:
         """See `deploy.runtimes.protocol.Runtime.analytics`."""
-        found = self.folder.home(self.project.server.name) / contract.ANALYTICS_FOLDER
+        found = self.folder.workspace(self.project.server.name) / contract.ANALYTICS_FOLDER
         return found if found.is_dir() else None
 
     def admin_kit(self, admin: str) -> Path:
@@ -111,11 +105,6 @@ class ProcessRuntime:
         return kit_for_host(
             self.workspace.kit(admin), local_server_host(self.project), self.folder.admin(admin)
         )
-
-    @property
-    def _roles(self) -> Mapping[str, str]:
-        """Role of the server and of each site, the server first."""
-        return {parent.name: parent.role for parent in self.project.parents}
 
     def _running(self) -> dict[str, psutil.Process]:
         spec = self.folder.spec()
@@ -136,37 +125,37 @@ class ProcessRuntime:
         """Specify the server and every site. Each keeps its ports if it is running or they are free."""
         address = f"{local_server_host(self.project)}:{self.project.server.fed_learn_port}"
         members = []
-        for name, role in self._roles.items():
-            last = before.member(name) if before else None
+        for parent in self.project.parents:
+            last = before.member(parent.name) if before else None
             ports = [last.parent_port, last.telemetry_port] if last else []
-            if not ports or (name not in running and not all(map(is_free, ports))):
+            if not ports or (parent.name not in running and not all(map(is_free, ports))):
                 ports = free_ports(2)
-            members.append(self._member(name, role, address, *ports))
+            members.append(self._member(parent, address, *ports))
         return FederationSpec(project=self.project.name, server_address=address, members=tuple(members))
 
     def _member(
-        self, name: str, role: str, address: str, parent_port: int, telemetry_port: int
+        self, parent: Server | Site, address: str, parent_port: int, telemetry_port: int
     ) -> ParentSpec:
-        kit = self.workspace.kit(name)
+        kit = self.workspace.kit(parent.name)
         environment = {
             ENV_RUN_FOLDER: str(self.folder.root),
             contract.ENV_KIT: str(kit),
             contract.ENV_KEY: str(kit / "startup"),
-            contract.ENV_WORKSPACE: str(self.folder.home(name)),
+            contract.ENV_WORKSPACE: str(self.folder.workspace(parent.name)),
             contract.ENV_PARENT_PORT: str(parent_port),
             contract.ENV_TELEMETRY_HOST: "127.0.0.1",
             contract.ENV_TELEMETRY_PORT: str(telemetry_port),
             "MALLOC_ARENA_MAX": MEMORY_ARENAS,
         }
         credentials = None
-        if role == "client":
+        if parent.role == "client":
             environment[contract.ENV_SERVER_ADDRESS] = address
         else:
             environment |= server_environment(self.project)
             credentials = self.project.credentials_file
         return ParentSpec(
-            name=name,
-            role=role,
+            name=parent.name,
+            role=parent.role,
             parent_port=parent_port,
             telemetry_port=telemetry_port,
             environment=environment,
@@ -177,13 +166,13 @@ class ProcessRuntime:
         )
 
     def _start(self, names: list[str]) -> None:
-        """Start them under a supervisor, and wait until it has recorded their processes."""
+        """Start servers and sites under a supervisor, and wait until it has recorded their processes."""
         for name in names:
             self.folder.remove_record(name)
         with self.folder.supervisor_log.open("wb") as log:
             supervisor = subprocess.Popen(
                 [sys.executable, "-m", "deploy.runtimes.process.supervisor", str(self.folder.root), *names],
-                env=_own_environment() | {ENV_RUN_FOLDER: str(self.folder.root)},
+                env=_inherited_environment() | {ENV_RUN_FOLDER: str(self.folder.root)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -199,7 +188,7 @@ class ProcessRuntime:
             raise Failed("\n".join(["The processes could not be started:", *lines]))
 
     def _stop(self, names: Iterable[str]) -> None:
-        """Terminate them, kill those that do not exit in time, and delete their records."""
+        """Terminate servers and sites, kill those that do not exit in time, and delete their records."""
         names = list(names)
         running = [process for name, process in self._running().items() if name in names]
         for process in running:
@@ -218,7 +207,7 @@ class ProcessRuntime:
         return last_lines(self.folder.log(name))
 
 
-def _own_environment() -> dict[str, str]:
+def _inherited_environment() -> dict[str, str]:
     """Return this process's environment without the variables that project.yml or a single parent decides."""
     decided = ("FLARE_", *TRACKER_PREFIXES)
     return {
@@ -249,15 +238,8 @@ def _wait_until_exited(processes: list[psutil.Process]) -> list[psutil.Process]:
 
     Unlike in psutil.wait_procs, a zombie counts as exited.
     """
-    poll_until(lambda: not any(map(_is_running, processes)), STOP_SECONDS, 0.01)
-    return [process for process in processes if _is_running(process)]
-
-
-def _is_running(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    poll_until(lambda: not any(map(is_running, processes)), STOP_SECONDS, 0.01)
+    return [process for process in processes if is_running(process)]
 
 
 def _ignoring_exited(action: Callable[[], None]) -> None:

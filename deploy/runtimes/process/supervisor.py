@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _start(folder: ProcessRunFolder, spec: ParentSpec) -> ProcessRecord:
-    home = folder.home(spec.name)
+    home = folder.workspace(spec.name)
     home.mkdir(mode=0o700, exist_ok=True)
     credentials = {}
     if spec.credentials:

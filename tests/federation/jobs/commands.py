@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from deploy.session.parameters import find_job, read_parameters
-from deploy.session.submission import Participants, exporter
+from deploy.session.submission import JobSites, export_process
 from tests.federation.federation import ADMIN, Federation
 
 SITES = ("site-1", "site-2")
@@ -53,8 +53,8 @@ class JobsFederation(Federation):
 def probe_for_five_sites(into: Path, **props: float) -> Path:
     """Export a job with these properties that needs more sites than the federation has."""
     job = find_job("probe")
-    with exporter(job) as export_process:
-        exported = export_process.export(read_parameters(job, ()), Participants(SITES, chosen=False), into)
+    with export_process(job) as exporting:
+        exported = exporting.export(read_parameters(job, ()), JobSites(SITES, chosen=False), into)
     meta = exported.folder / "meta.json"
     document = {**json.loads(meta.read_text()), "min_clients": 5, "custom_props": props}
     meta.write_text(json.dumps(document))

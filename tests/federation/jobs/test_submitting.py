@@ -10,7 +10,7 @@ import pytest
 
 from deploy.session import AdminKit, open_session
 from deploy.session.parameters import find_job, read_parameters
-from deploy.session.submission import Participants, exporter
+from deploy.session.submission import JobSites, export_process
 from tests.federation.jobs.commands import ID, SITES, JobsFederation
 
 pytestmark = pytest.mark.federation
@@ -57,10 +57,8 @@ def test_two_concurrent_submissions_both_complete(federation: JobsFederation) ->
 
 def test_a_submission_repeated_with_its_token_is_one_job(federation: JobsFederation, tmp_path: Path) -> None:
     job = find_job("probe")
-    with exporter(job) as export_process, open_session(AdminKit.read(federation.admin_kit)) as session:
-        exported = export_process.export(
-            read_parameters(job, ()), Participants(SITES, chosen=False), tmp_path
-        )
+    with export_process(job) as exporting, open_session(AdminKit.read(federation.admin_kit)) as session:
+        exported = exporting.export(read_parameters(job, ()), JobSites(SITES, chosen=False), tmp_path)
         first = session.submit(exported.folder, "token-of-this-test")
         again = session.submit(exported.folder, "token-of-this-test")
     assert first == again

@@ -27,7 +27,7 @@ def test_results_are_fetched_into_a_new_folder(federation: JobsFederation, tmp_p
 
     again = federation.flarefleet("fetch", job_id, str(results))
     assert again.returncode == 2
-    assert "nothing is overwritten" in again.stderr
+    assert "is not an empty folder" in again.stderr
 
 
 def test_a_running_job_can_be_aborted_but_not_fetched(federation: JobsFederation, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import urllib.request
 from pathlib import Path
 
 from deploy.checkout import TOOLS
-from deploy.runtimes.ports import free_ports
+from deploy.ports import free_ports
 from tests.waiting import eventually
 
 PROGRAM = TOOLS / "mlflow" / "bin" / "mlflow"

@@ -41,7 +41,7 @@ class Tracked:
 
     @property
     def queue(self) -> Path:
-        return self.federation.run_folder.home(SERVER) / "tracking"
+        return self.federation.run_folder.workspace(SERVER) / "tracking"
 
     def metric(self, name: str, receiver: str) -> float | None:
         return self.federation.metric(SERVER, f"nvflare_tracking_{name}", receiver=receiver)

@@ -11,8 +11,8 @@ import pytest
 
 from deploy.checkout import CHECKOUT
 from deploy.demo.paths import reserved_paths
+from deploy.ports import free_ports
 from deploy.project import Project, load_project
-from deploy.runtimes.ports import free_ports
 from deploy.workspace import Workspace
 
 PROJECT_FILE = CHECKOUT / "project.yml"
@@ -44,7 +44,7 @@ def test_an_unused_federation_is_used_directly(project: Project, home: Workspace
     with reserved_paths(project, home) as paths:
         assert paths.project is project
         assert paths.workspace == home
-        assert paths.why_copied == ""
+        assert paths.copy_reason == ""
 
 
 def test_a_port_in_use_leads_to_a_copy_on_a_free_port(
@@ -54,8 +54,8 @@ def test_a_port_in_use_leads_to_a_copy_on_a_free_port(
 
     with reserved_paths(project, home) as paths:
         taken = project.server.fed_learn_port
-        assert f"port {taken} is in use by " in paths.why_copied
-        assert f"process {os.getpid()}" in paths.why_copied
+        assert f"Port {taken} is in use by " in paths.copy_reason
+        assert f"process {os.getpid()}" in paths.copy_reason
         assert paths.project.server.fed_learn_port not in (taken, 0)
         assert paths.project.server.admin_port == paths.project.server.fed_learn_port
         assert paths.workspace.root != home.root
@@ -70,12 +70,12 @@ def test_a_requested_port_is_used(project: Project, home: Workspace) -> None:
 
     with reserved_paths(project, home, port=wanted) as paths:
         assert paths.project.server.fed_learn_port == wanted
-        assert paths.why_copied == f"port {wanted} was requested"
+        assert paths.copy_reason == f"Port {wanted} was requested"
 
 
 def test_concurrent_demos_do_not_share_a_federation(project: Project, home: Workspace) -> None:
     with reserved_paths(project, home) as first, reserved_paths(project, home) as second:
-        assert second.why_copied == "another demo is running"
+        assert second.copy_reason == "Another demo is running"
         assert first.workspace.root != second.workspace.root
         assert first.project.server.fed_learn_port != second.project.server.fed_learn_port
     with reserved_paths(project, home) as third:

@@ -21,7 +21,7 @@ from deploy.images.build import (
     runtime_arguments,
     source_date_epoch,
 )
-from deploy.images.buildkit import Build, Step, find_builder
+from deploy.images.buildkit import Build, BuildStep, find_builder
 from deploy.images.checksum import sha256_of
 from deploy.project import Image
 from maintenance.vla_lock import DIFFERENT_VERSIONS, LEFT_OUT, TORCH_LOCK, pins, requirements
@@ -95,7 +95,7 @@ def test_a_new_docker_without_buildx_cannot_build(tmp_path: Path, monkeypatch: p
 
 def test_the_start_and_end_of_steps_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install_docker(tmp_path, monkeypatch, "20.10.24", SUCCESSFUL_BUILD)
-    steps: list[Step] = []
+    steps: list[BuildStep] = []
     find_builder().run(build_of(tmp_path), steps.append)
     assert [(step.title, step.state, step.seconds) for step in steps] == [
         ("packages 1/2", "started", 0.0),

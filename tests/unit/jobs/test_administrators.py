@@ -35,7 +35,7 @@ def test_the_default_is_the_first_one_allowed_to_submit_jobs(project: Project, w
 
 
 def test_an_unknown_name_is_rejected_with_the_known_ones(project: Project, workspace: Workspace) -> None:
-    with pytest.raises(InputError, match=f"did you mean {ADMIN}.*It has: {ADMIN}"):
+    with pytest.raises(InputError, match=f"available: {ADMIN}.*; did you mean {ADMIN}"):
         choose_administrator(project, workspace, ADMIN.replace("a", "aa", 1))
 
 

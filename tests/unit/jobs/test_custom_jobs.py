@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from deploy.cli.app import app
 from deploy.errors import InputError
 from deploy.session.parameters import find_job, read_parameters
-from deploy.session.submission import Participants, exporter
+from deploy.session.submission import JobSites, export_process
 from fl_app.jobs.custom_jobs import load, packages_of
 from fl_app.jobs.registry import UnknownJob, find
 
@@ -85,9 +85,9 @@ def test_a_folder_without_a_slash_is_suggested(folder: Path, monkeypatch: pytest
 
 def test_the_package_is_exported_without_tests_and_job_py(folder: Path, tmp_path: Path) -> None:
     job = find_job(str(folder))
-    with exporter(job) as export_process:
-        reply = export_process.export(
-            read_parameters(job, ()), Participants(("a", "b"), chosen=False), tmp_path / "out"
+    with export_process(job) as exporting:
+        reply = exporting.export(
+            read_parameters(job, ()), JobSites(("a", "b"), chosen=False), tmp_path / "out"
         )
     assert reply.folder is not None
     custom = reply.folder / "app" / "custom"

@@ -9,7 +9,7 @@ import pytest
 
 from deploy.errors import InputError
 from deploy.session.parameters import find_job, read_parameters
-from deploy.session.submission import Participants, exporter
+from deploy.session.submission import JobSites, export_process
 from fl_app.jobs.export import ExportReply, ExportRequest, export
 from fl_app.jobs.registry import find
 
@@ -47,6 +47,6 @@ def test_a_job_for_some_sites_is_deployed_to_them_and_the_server(tmp_path: Path)
 def test_parameters_that_the_recipe_rejects_are_an_input_error(tmp_path: Path) -> None:
     job = find_job("fibonacci")
     parameters = read_parameters(job, ['levels={"site-9": 3}'])
-    message = "the job fibonacci refuses this: levels: site-9: not among the sites: site-1, site-2"
-    with pytest.raises(InputError, match=message), exporter(job) as export_process:
-        export_process.export(parameters, Participants(SITES, chosen=False), tmp_path)
+    message = "the job fibonacci rejects its parameters or sites: levels: site-9: not among the sites"
+    with pytest.raises(InputError, match=message), export_process(job) as exporting:
+        exporting.export(parameters, JobSites(SITES, chosen=False), tmp_path)

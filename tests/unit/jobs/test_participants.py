@@ -10,8 +10,8 @@ import pytest
 from deploy.errors import Failed, InputError
 from deploy.project import load_project
 from deploy.session.submission import (
-    Participants,
-    choose_participants,
+    JobSites,
+    choose_sites,
     extras_of_images,
     refuse_missing_extras,
     submit,
@@ -24,39 +24,39 @@ ALL_SITES = ("site-1", "site-2", "site-3")
 
 
 def test_all_registered_sites_take_part() -> None:
-    assert choose_participants(ALL_SITES, ALL_SITES, ()) == Participants(ALL_SITES, chosen=False)
+    assert choose_sites(ALL_SITES, ALL_SITES, ()) == JobSites(ALL_SITES, chosen=False)
 
 
 def test_a_missing_site_is_reported_with_the_command_to_go_without_it() -> None:
     with pytest.raises(Failed) as error:
-        choose_participants(("site-1", "site-3"), ALL_SITES, ())
+        choose_sites(("site-1", "site-3"), ALL_SITES, ())
     assert "needs 3 sites, and 2 of them are registered; missing: site-2" in str(error.value)
     assert "--site site-1 --site site-3" in str(error.value)
 
 
 def test_a_job_can_be_limited_to_some_sites() -> None:
-    assert choose_participants(ALL_SITES, ALL_SITES, ("site-3",)) == Participants(("site-3",), chosen=True)
+    assert choose_sites(ALL_SITES, ALL_SITES, ("site-3",)) == JobSites(("site-3",), chosen=True)
 
 
 def test_a_site_that_is_named_twice_takes_part_once() -> None:
-    assert choose_participants(ALL_SITES, ALL_SITES, ("site-1", "site-1")).names == ("site-1",)
+    assert choose_sites(ALL_SITES, ALL_SITES, ("site-1", "site-1")).names == ("site-1",)
 
 
 def test_a_site_of_another_federation_is_rejected() -> None:
     with pytest.raises(
         InputError, match="--site site-9: not in this federation, which has site-1, site-2, site-3"
     ):
-        choose_participants(ALL_SITES, ALL_SITES, ("site-1", "site-9"))
+        choose_sites(ALL_SITES, ALL_SITES, ("site-1", "site-9"))
 
 
 def test_without_a_project_file_all_registered_sites_take_part() -> None:
-    assert choose_participants(ALL_SITES, None, ()) == Participants(ALL_SITES, chosen=False)
+    assert choose_sites(ALL_SITES, None, ()) == JobSites(ALL_SITES, chosen=False)
 
 
 @pytest.mark.parametrize("federation", [ALL_SITES, None])
 def test_a_federation_without_registered_sites_is_an_error(federation: tuple[str, ...] | None) -> None:
     with pytest.raises(Failed, match="registered"):
-        choose_participants((), federation, ())
+        choose_sites((), federation, ())
 
 
 def test_a_job_that_needs_more_sites_than_are_registered_is_not_submitted() -> None:

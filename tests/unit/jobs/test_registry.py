@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from deploy.errors import MachineError
-from deploy.session.submission import exporter
+from deploy.session.submission import export_process
 from fl_app.jobs.registry import UnknownJob, available, find
 
 
@@ -33,5 +33,5 @@ def test_missing_packages_are_reported_with_their_installation() -> None:
     assert job.missing() == (
         "the job probe needs no_such_package, not installed here: pip install 'flarefleet[robots]'"
     )
-    with pytest.raises(MachineError, match="needs no_such_package"), exporter(job):
+    with pytest.raises(MachineError, match="needs no_such_package"), export_process(job):
         pass

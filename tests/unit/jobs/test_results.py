@@ -61,7 +61,7 @@ def test_a_result_archive_is_sorted_by_kinds_of_files(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_empty_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep")
-    with pytest.raises(InputError, match="is not empty, and nothing is overwritten"):
+    with pytest.raises(InputError, match="is not an empty folder"):
         refuse_existing(tmp_path)
     with pytest.raises(InputError):
         refuse_existing(tmp_path / "mine.txt")

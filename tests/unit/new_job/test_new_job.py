@@ -51,7 +51,7 @@ def test_new_jobs_pass_their_own_tests_and_the_linter(tmp_path: Path) -> None:
         ("class", "another Python module has the name class"),
         ("json", "has the name json"),
         ("job", "has the name job"),
-        ("hospital", "is the name of a job of the kit"),
+        ("hospital", "is the name of a job of Flarefleet"),
     ],
 )
 def test_an_invalid_name_is_rejected(tmp_path: Path, name: str, why: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from deploy.session.parameters import find_job, read_parameters
-from deploy.session.submission import Participants, exporter
+from deploy.session.submission import JobSites, export_process
 from fl_app.jobs.export import ExportRequest
 from fl_app.jobs.export import export as export_job
 from tests.unit.numpy_fedavg.test_parameters import AGGREGATOR
@@ -75,9 +75,9 @@ def test_every_parameter_is_exported_by_nvflares_name(tmp_path: Path) -> None:
 
 def test_the_job_contains_no_absolute_path_of_this_machine(tmp_path: Path) -> None:
     numpy_fedavg = find_job("numpy-fedavg")
-    with exporter(numpy_fedavg) as export_process:  # its sys.path decides how NVFlare names the script
+    with export_process(numpy_fedavg) as exporting:  # its sys.path decides how NVFlare names the script
         parameters = read_parameters(numpy_fedavg, ())
-        job = export_process.export(parameters, Participants(SITES, chosen=False), tmp_path).folder
+        job = exporting.export(parameters, JobSites(SITES, chosen=False), tmp_path).folder
     assert job is not None
     assert executor(config(job, "app", "client"))["task_script_path"] == "train.py"
     assert (job / "app" / "custom" / "train.py").is_file()

@@ -148,7 +148,9 @@ def test_parents_are_the_server_and_every_site(tmp_path: Path) -> None:
         ("site-2", "client"),
     ]
     assert project.parent("site-2").org == "hospital_2"
-    with pytest.raises(InputError, match=r"no site site-9; there are: flare\.example\.org, site-1, site-2"):
+    with pytest.raises(
+        InputError, match=r"has no server or site site-9; available: flare\.example\.org, site-1, site-2"
+    ):
         project.parent("site-9")
 
 

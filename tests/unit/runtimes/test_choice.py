@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from deploy.errors import InputError, MachineError
+from deploy.errors import InputError
 from deploy.runtimes import choice
 from deploy.workspace import Workspace
 
@@ -17,26 +17,6 @@ PROJECT: Any = None
 def test_an_unknown_runtime_is_rejected_with_the_available_ones(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no runtime slurm; available: process, docker, kubernetes"):
         choice.open_runtime("slurm", PROJECT, Workspace(tmp_path))
-
-
-def test_a_runtime_that_this_release_does_not_include_is_rejected(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(choice.BACKENDS, "kubernetes", "deploy.runtimes.not_written:Runtime")
-
-    with pytest.raises(MachineError, match="no runtime kubernetes yet"):
-        choice.open_runtime("kubernetes", PROJECT, Workspace(tmp_path))
-
-
-def test_a_missing_package_is_not_reported_as_a_missing_runtime(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "needs_more.py").write_text("import a_package_that_is_not_there\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setitem(choice.BACKENDS, "docker", "needs_more:Runtime")
-
-    with pytest.raises(ModuleNotFoundError):
-        choice.open_runtime("docker", PROJECT, Workspace(tmp_path))
 
 
 def test_the_current_runtime_is_recorded_until_it_is_removed(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ import yaml
 
 from deploy.errors import InputError
 from deploy.project import load_project
+from deploy.release.participant import participants_of
 from deploy.runtimes.kubernetes import connectivity
-from deploy.runtimes.kubernetes.plan import InstallationPlan, make_participants, make_plan
+from deploy.runtimes.kubernetes.plan import InstallationPlan, make_plan
 from deploy.workspace import Workspace
 from tests.federation.federation import write_project
 
@@ -44,7 +45,7 @@ def values_of_site_3(
     document = yaml.safe_load(file.read_text())
     document["participants"][0] = {"type": "server", "org": "clinics", **server}
     file.write_text(yaml.safe_dump(document))
-    participants = make_participants(load_project(file), Workspace(folder / "workspace"))
+    participants = participants_of(load_project(file), Workspace(folder / "workspace"))
     plan = make_plan(participants, {"": "here", "site-3": context}, InstallationPlan(), None)
     target, participant = plan.member("site-3"), participants[server["name"]]
     assert target is not None

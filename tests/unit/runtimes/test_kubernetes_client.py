@@ -14,9 +14,9 @@ from pydantic import BaseModel
 from deploy.errors import InputError
 from deploy.runtimes.kubernetes.namespaces import (
     ANNOTATION_AUTHORITY,
-    LABEL_OURS,
+    LABEL_MANAGED_BY,
     LABEL_PROJECT,
-    OURS,
+    MANAGER,
     ensure_namespace,
     remove_if_empty,
 )
@@ -31,7 +31,7 @@ def test_the_clients_objects_are_not_pydantic_models() -> None:
 
 
 def namespace(project: str, phase: str = "Active") -> client.V1Namespace:
-    labels = {LABEL_OURS: OURS, LABEL_PROJECT: project}
+    labels = {LABEL_MANAGED_BY: MANAGER, LABEL_PROJECT: project}
     metadata = client.V1ObjectMeta(labels=labels, annotations={ANNOTATION_AUTHORITY: "authority"})
     return client.V1Namespace(metadata=metadata, status=client.V1NamespaceStatus(phase=phase))
 

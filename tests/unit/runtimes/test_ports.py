@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from deploy.errors import MachineError
-from deploy.runtimes.ports import free_ports, holder_of, is_free, refuse_taken_ports
+from deploy.ports import free_ports, holder_of, is_free, refuse_taken_ports
 
 
 def test_free_ports_differ_and_are_free() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from deploy.runtimes.ports import free_ports
+from deploy.ports import free_ports
 from fl_app.telemetry.endpoint import Endpoint
 from fl_app.telemetry.view import Starting
 

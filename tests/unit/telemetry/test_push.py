@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from deploy.runtimes.ports import free_ports
+from deploy.ports import free_ports
 from fl_app.telemetry import push
 from fl_app.telemetry.access import push_environment
 from fl_app.telemetry.endpoint import Endpoint

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy.errors import Failed, MachineError
-from deploy.runtimes.ports import free_ports
+from deploy.ports import free_ports
 from deploy.tensorboard import mirror
 from deploy.tensorboard.mirror import Mirror, append_new
 from deploy.tensorboard.program import choose_port

@@ -14,11 +14,7 @@ OTHER_PORT = "choose another fed_learn_port (and admin_port) in project.yml and 
 
 
 def refuse_taken_ports(ports: Iterable[int], host: str = "") -> None:
-    """Check that the federation can listen on its ports.
-
-    Args:
-        ports: the ports.
-        host: the address to listen on (default: all addresses).
+    """Check that the federation can listen on its ports (default: on all addresses).
 
     Raises:
         MachineError: a port is in use. The message names the process if this user may see it.
@@ -32,6 +28,12 @@ def refuse_taken_ports(ports: Iterable[int], host: str = "") -> None:
                 f"Cannot listen on port {port} of the federation ({error.strerror})"
                 f"{f': {holder} uses it' if holder else ''}. Stop that process, or {OTHER_PORT}"
             ) from error
+
+
+def in_use(port: int) -> str:
+    """Return "Port 80 is in use by nginx (process 123)", without the process if this user may not see it."""
+    holder = holder_of(port)
+    return f"Port {port} is in use{f' by {holder}' if holder else ''}"
 
 
 def holder_of(port: int) -> str | None:

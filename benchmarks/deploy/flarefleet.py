@@ -6,13 +6,14 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.deploy.federation import ADMIN, InCluster, program, run, stopwatch
+from benchmarks.deploy.federation import InCluster, program, run, stopwatch
+from benchmarks.project import ADMIN
 from deploy.project import load_project
 from deploy.runtimes.choice import open_runtime
 from deploy.workspace import Workspace
 
 
-class Kit(InCluster):
+class Flarefleet(InCluster):
     """A federation deployed with Flarefleet."""
 
     def prepare(self) -> None:
