@@ -176,11 +176,20 @@ def test_a_missing_import_in_a_package_is_reported_by_file_and_line(folder: Path
     assert "fl_app" not in str(error)
 
 
-def test_an_exception_of_the_recipe_is_reported_by_file_and_line(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("statement", "described"),
+    [
+        ("len(7)", r"TypeError: object of type 'int' has no len\(\)"),
+        ("raise SystemExit('no data')", "SystemExit: no data"),
+    ],
+)
+def test_an_exception_of_the_recipe_is_reported_by_file_and_line(
+    folder: Path, tmp_path: Path, statement: str, described: str
+) -> None:
     text = (folder / "job.py").read_text()
-    (folder / "job.py").write_text(text.replace("    job = FedJob", "    len(7)\n    job = FedJob"))
+    (folder / "job.py").write_text(text.replace("    job = FedJob", f"    {statement}\n    job = FedJob"))
 
     error = run_export(folder, tmp_path).exception
 
     assert isinstance(error, InputError)
-    assert re.match(rf"{folder}/job\.py:\d+: TypeError: object of type 'int' has no len\(\)\n", str(error))
+    assert re.match(rf"{folder}/job\.py:\d+: {described}\n", str(error))
