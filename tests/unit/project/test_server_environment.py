@@ -82,6 +82,17 @@ def test_credentials_are_read_from_a_private_file_beside_project_yml(tmp_path: P
     assert server_environment(project) == {}
 
 
+def test_the_credentials_file_may_have_the_line_ends_of_windows(tmp_path: Path) -> None:
+    file = tmp_path / "trackers.env"
+    file.write_bytes("MLFLOW_TRACKING_USERNAME=me=\r\nMLFLOW_TRACKING_PASSWORD='a\tb\u2028c'\r\n".encode())
+    file.chmod(0o600)
+
+    assert read_credentials(file) == {
+        "MLFLOW_TRACKING_USERNAME": "me=",
+        "MLFLOW_TRACKING_PASSWORD": "a\tb\u2028c",
+    }
+
+
 @pytest.mark.parametrize(
     ("tracking", "expected"),
     [
