@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from deploy.docker_engine import connect
 from deploy.errors import Failed, InputError
-from deploy.hosts import LOOPBACK, local_server_host
+from deploy.hosts import LOOPBACK, local_server_host, refuse_loopback_server
 from deploy.project.object_names import compose_name
 from deploy.release import compose
 from deploy.runtimes.admin_kit import kit_for_host
@@ -73,6 +73,7 @@ class DockerRuntime:
         """See `deploy.runtimes.protocol.Runtime.up`."""
         from deploy.images.build import ensure_site_images
 
+        refuse_loopback_server(self.project)
         with locked(self.folder / ".lock"):
             program = find_compose()
             refuse_name_conflict(self._client, self.project.name, self.workspace)
