@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -35,6 +36,9 @@ def kit_for_host(kit: Path, host: str, copy: Path, port: int | None = None) -> P
         for file in (kit / part).glob("*"):
             if file.name != _CONFIG:
                 _link(copy / part / file.name, file.resolve())
+        for link in (copy / part).iterdir():
+            if link.is_symlink() and not link.exists():  # the kit no longer has this file
+                link.unlink(missing_ok=True)
     config = copy / "startup" / _CONFIG
     content = json.dumps(document, indent=2).encode() + b"\n"
     if not config.is_file() or config.read_bytes() != content:
@@ -45,6 +49,8 @@ def kit_for_host(kit: Path, host: str, copy: Path, port: int | None = None) -> P
 def _link(link: Path, target: Path) -> None:
     if link.is_symlink() and link.readlink() == target:
         return
+    if link.is_dir() and not link.is_symlink():  # an earlier release copied a folder
+        shutil.rmtree(link, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=link.parents[1], prefix=".new-") as folder:
         new = Path(folder, link.name)
         new.symlink_to(target)
