@@ -46,7 +46,8 @@ def test_settings_become_values_of_the_servers_chart(tmp_path: Path) -> None:
     project = load(
         tmp_path,
         with_deployment(
-            "tracking: {receivers: [wandb], keep_days: 90, environment: {WANDB_MODE: offline}}\n"
+            "tracking: {receivers: [wandb], keep_days: 90,"
+            " environment: {WANDB_MODE: offline, WANDB_NOTES: '$(HOME) $$'}}\n"
             "  guard: {task_timeout_seconds: 60}"
         ),
     )
@@ -60,6 +61,7 @@ def test_settings_become_values_of_the_servers_chart(tmp_path: Path) -> None:
     assert values["extraEnv"] == [
         {"name": "FLARE_TASK_TIMEOUT", "value": "60"},
         {"name": "WANDB_MODE", "value": "offline"},
+        {"name": "WANDB_NOTES", "value": "$$(HOME) $$$$"},
     ]
     assert not {"tracking", "analytics", "extraEnv"} & yaml.safe_load(values_text(site)).keys()
 

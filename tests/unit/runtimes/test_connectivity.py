@@ -102,7 +102,7 @@ def test_a_site_in_another_cluster_uses_a_node_port_if_there_is_no_public_name(t
 def test_a_server_with_a_loopback_name_is_rejected_before_anything_is_installed(
     tmp_path: Path, server: dict[str, Any], scheme: str
 ) -> None:
-    with pytest.raises(InputError, match="is a loopback name.* another name, such as flare-server"):
+    with pytest.raises(InputError, match=r"is a loopback name.* another name, such as flare-server"):
         values_of_site_3(tmp_path, server, scheme)
 
 
@@ -112,5 +112,5 @@ def test_a_server_with_a_loopback_name_is_rejected_by_docker(tmp_path: Path) -> 
     project = load_project(file)
     assert project.server.name == "flare.localhost"
 
-    with pytest.raises(InputError, match="flare.localhost is a loopback name"):
+    with pytest.raises(InputError, match=r"flare\.localhost is a loopback name"):
         DockerRuntime(project, Workspace(tmp_path / "workspace")).up()
