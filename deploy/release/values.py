@@ -107,9 +107,7 @@ def _server_settings(participant: Participant) -> dict[str, Any]:
     further = {name: further[name] for name in further if name not in (ENV_TRACKING, ENV_ANALYTICS_KEEP_DAYS)}
     if further:
         # Kubernetes reads $$ as $, and $(NAME) as the value of another variable.
-        settings["extraEnv"] = [
-            {"name": name, "value": value.replace("$", "$$")} for name, value in further.items()
-        ]
+        settings["environment"] = {name: value.replace("$", "$$") for name, value in further.items()}
     return settings
 
 

@@ -46,4 +46,4 @@ def test_up_on_kubernetes_installs_settings_that_changed_since_provisioning(
 
     assert answer.exit_code == 0, answer.output
     values = yaml.safe_load((workspace.release / SERVER / "values.yaml").read_text())
-    assert values["extraEnv"] == [{"name": "FLARE_TASK_TIMEOUT", "value": "60"}]
+    assert values["environment"] == {"FLARE_TASK_TIMEOUT": "60"}

@@ -58,12 +58,12 @@ def test_settings_become_values_of_the_servers_chart(tmp_path: Path) -> None:
     values = yaml.safe_load(values_text(server))
     assert values["tracking"] == {"receivers": ["wandb"]}
     assert values["analytics"] == {"keepDays": 90}
-    assert values["extraEnv"] == [
-        {"name": "FLARE_TASK_TIMEOUT", "value": "60"},
-        {"name": "WANDB_MODE", "value": "offline"},
-        {"name": "WANDB_NOTES", "value": "$$(HOME) $$$$"},
-    ]
-    assert not {"tracking", "analytics", "extraEnv"} & yaml.safe_load(values_text(site)).keys()
+    assert values["environment"] == {
+        "FLARE_TASK_TIMEOUT": "60",
+        "WANDB_MODE": "offline",
+        "WANDB_NOTES": "$$(HOME) $$$$",
+    }
+    assert not {"tracking", "analytics", "environment"} & yaml.safe_load(values_text(site)).keys()
 
 
 def test_credentials_are_read_from_a_private_file_beside_project_yml(tmp_path: Path) -> None:
