@@ -6,6 +6,7 @@ import os
 
 import docker
 from docker.context import ContextAPI
+from docker.context.config import get_current_context_name
 from docker.errors import DockerException
 
 from deploy.errors import MachineError
@@ -15,8 +16,10 @@ def connect() -> docker.DockerClient:
     """Return a client of the Docker engine.
 
     Raises:
-        MachineError: the engine does not answer.
+        MachineError: the engine does not answer, or the Docker context does not exist.
     """
+    if not os.environ.get("DOCKER_HOST"):
+        _current_context()  # the SDK would use the default engine instead of a context that does not exist
     try:
         client = docker.from_env()
         client.ping()
@@ -29,12 +32,29 @@ def connect() -> docker.DockerClient:
 
 
 def docker_environment() -> dict[str, str]:
-    """Return the environment variables with which the docker program uses the same engine as `connect`."""
+    """Return the environment variables with which the docker program uses the same engine as `connect`.
+
+    Raises:
+        MachineError: the Docker context does not exist.
+    """
     environment = dict(os.environ)
     if not environment.get("DOCKER_HOST"):
-        context = ContextAPI.get_context(environment.get("DOCKER_CONTEXT"))
-        environment["DOCKER_CONTEXT"] = context.Name if context else "default"
+        environment["DOCKER_CONTEXT"] = _current_context()
     return environment
+
+
+def _current_context() -> str:
+    """Return the name of the current Docker context."""
+    name = str(os.environ.get("DOCKER_CONTEXT") or get_current_context_name() or "default")
+    try:
+        found, reason = ContextAPI.get_context(name), "it does not exist"
+    except Exception as error:  # the SDK raises Exception itself if meta.json is invalid
+        found, reason = None, str(error)
+    if found is None:
+        raise MachineError(
+            f"The Docker context {name} cannot be used ({reason}). Choose another: docker context use NAME"
+        )
+    return name
 
 
 def _reason(error: DockerException) -> str:

@@ -44,6 +44,21 @@ def is_loopback(host: str) -> bool:
     return name in _LOOPBACK_NAMES or name.endswith(".localhost")
 
 
+def refuse_loopback_server(project: Project) -> None:
+    """Check that the server can listen for sites outside of its own container or pod.
+
+    Raises:
+        InputError: its name is a loopback name, so that NVFlare's server listens on loopback only.
+    """
+    name = project.server.name
+    if is_loopback(name):
+        raise InputError(
+            f"{project.path}: the server's name {name} is a loopback name, and sites in other containers "
+            f"cannot reach it. Give the server another name, such as flare-server, with default_host: {name} "
+            "if you need that, and provision again."
+        )
+
+
 def local_server_host(project: Project) -> str:
     """Return a name of the server that resolves to this machine and that NVFlare accepts.
 

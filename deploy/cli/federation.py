@@ -62,6 +62,7 @@ def up(
 ) -> None:
     """Start the server and all sites that are not running, and wait until all are ready."""
     from deploy.provision import ensure_provisioned
+    from deploy.release import update_releases
 
     project, workspace, chosen = context_of(ctx).federation(runtime)
     if gpus is not None:
@@ -80,6 +81,8 @@ def up(
     remember(workspace, chosen.name)
     try:
         ensure_provisioned(project, workspace)
+        if chosen.name == "kubernetes":  # it installs the release folders
+            update_releases(project, workspace)
         with _progress() as progress:
             status = chosen.up(progress) if timeout is None else chosen.up(progress, timeout)
     except (InputError, MachineError):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 TRACKER_PREFIXES = ("MLFLOW_", "WANDB_")
 """Prefixes of the variables that MLflow and W&B read."""
 
-_CREDENTIAL = re.compile(r"([A-Z][A-Z0-9_]*)=(?:'([^']*)'|([^\s'\"\\$#]*))")
+_CREDENTIAL = re.compile(r"([A-Z][A-Z0-9_]*)=(?:'([^'\x00-\x08\x0a-\x1f]*)(?<!\\)'|([^\s'\"\\$#\x00-\x1f]*))")
 _LARGEST_CREDENTIALS = 64 * 1024
 
 
@@ -43,7 +43,7 @@ def read_credentials(file: Path) -> dict[str, str]:
     """Return the variables in a credentials file.
 
     A line is NAME=VALUE, or NAME='VALUE' if the value has spaces, quotes, backslashes, $ or #. Compose reads
-    such a file in the same way.
+    such a file in the same way, but for a backslash before the last quote, which is therefore refused.
 
     Raises:
         InputError: the file is missing, readable by others, or has an invalid line. No message contains a
@@ -53,10 +53,16 @@ def read_credentials(file: Path) -> dict[str, str]:
         if file.stat().st_mode & 0o077:
             raise InputError(f"{file} can be read by other users; run: chmod 600 {file}")
         with file.open("rb") as opened:
-            lines = opened.read(_LARGEST_CREDENTIALS).decode().splitlines()
+            content = opened.read(_LARGEST_CREDENTIALS + 1)
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror}") from None
-    except (UnicodeDecodeError, ValueError):
+    except ValueError:  # a null byte in the path
+        raise InputError(f"{str(file)!r} is not a path") from None
+    if len(content) > _LARGEST_CREDENTIALS:
+        raise InputError(f"{file} has more than {_LARGEST_CREDENTIALS // 1024} KiB")
+    try:
+        lines = content.decode().replace("\r\n", "\n").split("\n")  # only these separate lines for Compose
+    except UnicodeDecodeError:
         raise InputError(f"{file} is not UTF-8 text with lines NAME=VALUE") from None
     found = {}
     for number, line in enumerate(lines, 1):

@@ -107,7 +107,7 @@ def _install_kit(workspace: Workspace, name: str, folder: Path) -> None:
 def _link(file: str, target: str) -> None:
     try:
         os.link(file, target)
-    except PermissionError:  # a file system without hard links
+    except OSError:  # a file system without hard links
         shutil.copy2(file, target)
 
 

@@ -106,7 +106,8 @@ def _server_settings(participant: Participant) -> dict[str, Any]:
     further = server_environment(participant.project)
     further = {name: further[name] for name in further if name not in (ENV_TRACKING, ENV_ANALYTICS_KEEP_DAYS)}
     if further:
-        settings["extraEnv"] = [{"name": name, "value": value} for name, value in further.items()]
+        # Kubernetes reads $$ as $, and $(NAME) as the value of another variable.
+        settings["environment"] = {name: value.replace("$", "$$") for name, value in further.items()}
     return settings
 
 

@@ -41,6 +41,8 @@ def file_texts(participant: Participant) -> dict[str, str]:
 def write_files(texts: dict[str, str], folder: Path, staging: Path) -> None:
     """Replace the files in `folder` whose content or mode differs, each in one step.
 
+    An earlier compose.yaml is deleted if there is none now. One that the operator wrote is kept.
+
     There is no fsync, which would double the time for a thousand sites: the next run repairs a damaged file.
     """
     for name, text in texts.items():
@@ -51,3 +53,6 @@ def write_files(texts: dict[str, str], folder: Path, staging: Path) -> None:
             new.write_bytes(content)
             new.chmod(mode)
             new.replace(file)
+    outdated, header = folder / COMPOSE_FILE, f"# {folder.name} of the federation "
+    if COMPOSE_FILE not in texts and outdated.is_file() and outdated.read_bytes().startswith(header.encode()):
+        outdated.unlink()

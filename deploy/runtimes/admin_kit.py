@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -36,6 +37,9 @@ def kit_for_host(kit: Path, host: str, variant: Path, port: int | None = None) -
         for file in (kit / part).glob("*"):
             if file.name != _CONFIG:
                 _link(variant / part / file.name, file.resolve())
+        for link in (variant / part).iterdir():
+            if link.is_symlink() and not link.exists():  # the kit no longer has this file
+                link.unlink(missing_ok=True)
     config = variant / "startup" / _CONFIG
     content = json.dumps(document, indent=2).encode() + b"\n"
     if not config.is_file() or config.read_bytes() != content:
@@ -46,6 +50,8 @@ def kit_for_host(kit: Path, host: str, variant: Path, port: int | None = None) -
 def _link(link: Path, target: Path) -> None:
     if link.is_symlink() and link.readlink() == target:
         return
+    if link.is_dir() and not link.is_symlink():  # an earlier release copied a folder
+        shutil.rmtree(link, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=link.parents[1], prefix=".new-") as folder:
         new = Path(folder, link.name)
         new.symlink_to(target)

@@ -58,7 +58,7 @@ def export(job: JobDescription, request: ExportRequest) -> ExportReply:
         recipe.export(str(request.folder))
     except ValueError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         found = user_code_error(error, job.folder) if job.folder else None
         raise found or error from error
     folder = request.folder / recipe.name

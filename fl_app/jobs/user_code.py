@@ -25,7 +25,7 @@ def import_file(name: str, file: Path) -> ModuleType:
     sys.modules[name] = module  # pydantic looks up the types of its fields there
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # SystemExit would end the command with any exit code
         del sys.modules[name]
         raise user_code_error(error, file.parent) or error from error
     return module
@@ -69,4 +69,5 @@ def _name_and_text(error: BaseException) -> str:
 
 
 def _is_inside(file: str, folder: Path) -> bool:
-    return folder.resolve() in Path(file).resolve().parents
+    """Return whether a traceback's file is in `folder`. A name such as <frozen importlib> is not a file."""
+    return not file.startswith("<") and folder.resolve() in Path(file).resolve().parents

@@ -108,9 +108,19 @@ class TrackingQueue:
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._database = _open(folder)
+        self._inode = (folder / DATABASE).stat().st_ino
         with self._transaction() as database:
             for name in self.receivers:
                 database.execute("INSERT OR IGNORE INTO receivers (name) VALUES (?)", (name,))
+
+    def check_file(self) -> None:
+        """Check that the database is still the file that other processes open.
+
+        Raises:
+            OSError: it was deleted or replaced, so that a sender would not see the values of this process.
+        """
+        if (self.folder / DATABASE).stat().st_ino != self._inode:
+            raise OSError(f"{self.folder / DATABASE} was replaced; restart the server")
 
     def add(self, job: QueuedJob, points: Iterable[AnyPoint]) -> int:
         """Queue values of a job; return how many were dropped because the queue is full.

@@ -47,6 +47,7 @@ class SenderSupervisor:
         self._heartbeats: dict[str, tuple[float, float]] = {}
         """Last heartbeat of each sender, and when it was first seen."""
         self._statuses_checked = 0.0
+        self._last_error = ""
         self._closing = threading.Event()
         threading.Thread(target=self._run, name="tracking", daemon=True).start()
 
@@ -61,11 +62,15 @@ class SenderSupervisor:
         while not self._closing.wait(POLL_SECONDS):
             try:
                 self._check()
-            except Exception:  # the thread must survive: the next check may succeed
-                _log.exception("Tracking: the check of the queue failed")
+                self._last_error = ""
+            except Exception as error:  # the thread must survive: the next check may succeed
+                if str(error) != self._last_error:  # not every second: the disk may be full
+                    self._last_error = str(error)
+                    _log.exception("Tracking: the check of the queue failed")
 
     def _check(self) -> None:
         now = time.monotonic()
+        self._queue.check_file()
         if now - self._statuses_checked > STATUS_SECONDS:
             self._statuses_checked = now
             for job_id in self._queue.running_jobs():

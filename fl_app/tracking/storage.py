@@ -58,6 +58,7 @@ class AnalyticsStorage:
         self.queue = _open_queue(workspace / QUEUE_FOLDER, receivers) if receivers else None
         self._supervisor = SenderSupervisor(self.queue, ended_status) if self.queue is not None else None
         self._has_failed = False
+        self._is_damaged = False
 
     def accept(self, job_id: str, document: AnalyticsDocument) -> int:
         """Store the values of a job; return how many were dropped because of a limit.
@@ -101,7 +102,20 @@ class AnalyticsStorage:
             return 0
         name = document.job or job_id
         job = QueuedJob(job_id, name, project=self._project, server=self._server, started=time.time())
-        return self.queue.add(job, document.points)
+        try:
+            return self.queue.add(job, document.points)
+        except sqlite3.OperationalError:  # the disk is full, or the database is busy
+            raise
+        except sqlite3.DatabaseError as error:  # a retry cannot help
+            if not self._is_damaged:
+                self._is_damaged = True
+                _log.error(
+                    "Tracking: the queue in %s is damaged; nothing is sent to trackers: %s. "
+                    "Move the folder away and restart the server",
+                    self.queue.folder,
+                    error,
+                )
+            return len(document.points)
 
 
 def _open_queue(folder: Path, receivers: Sequence[str]) -> TrackingQueue | None:

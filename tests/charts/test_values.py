@@ -170,3 +170,20 @@ def test_labels_and_annotations_of_the_service_do_not_mix() -> None:
 
     assert metadata["annotations"] == {"example.org/balancer": "nlb", "example.org/by": "us"}
     assert metadata["labels"].items() >= {"exposed": "true", "team": "fl"}.items()
+
+
+@pytest.mark.parametrize("launcher", ["process", "pod"])
+def test_own_variables_do_not_replace_those_of_project_yml(launcher: str) -> None:
+    environment = {"FLARE_TASK_TIMEOUT": "60", "WANDB_NOTES": 'a: "b"'}
+    proxy = {"name": "HTTPS_PROXY", "value": "http://proxy:3128"}
+    values = {"launcher": launcher, "environment": environment, "extraEnv": [proxy]}
+
+    rendered = render("flare-server", overlaid(minimal(), values))
+
+    expected = [*({"name": name, "value": value} for name, value in environment.items()), proxy]
+    container = rendered.one("StatefulSet", "site-1")["spec"]["template"]["spec"]["containers"][0]
+    assert [one for one in container["env"] if one in expected] == expected
+    if launcher == "pod":
+        jobs = yaml.safe_load(rendered.one("ConfigMap", "site-1-jobs")["data"]["study_runtime.yaml"])
+        pod = jobs["studies"]["default"]["pod_template"] if "studies" in jobs else {}
+        assert pod["spec"]["containers"][0]["env"] == expected

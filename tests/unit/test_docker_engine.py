@@ -74,3 +74,24 @@ def test_the_default_context_is_used_without_settings(
 ) -> None:
     (docker_config / "config.json").write_text("{}")
     assert docker_environment()["DOCKER_CONTEXT"] == "default"
+
+
+@pytest.mark.parametrize("current", ["", "default"])
+def test_the_context_may_be_named_default(docker_config: Path, current: str) -> None:
+    (docker_config / "config.json").write_text(json.dumps({"currentContext": current}))
+    assert docker_environment()["DOCKER_CONTEXT"] == "default"
+
+
+def test_no_other_engine_is_used_instead_of_a_context_that_does_not_exist(
+    docker_config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_CONTEXT", "gone")
+    for use in (connect, docker_environment):
+        with pytest.raises(MachineError, match=r"context gone cannot be used \(it does not exist\)"):
+            use()
+
+
+def test_an_invalid_context_is_reported(docker_config: Path) -> None:
+    next(docker_config.rglob("meta.json")).write_text("{")
+    with pytest.raises(MachineError, match=f"context {CONTEXT} cannot be used"):
+        connect()

@@ -25,6 +25,8 @@ def validate_tracking(document: Mapping[str, Any], folder: Path) -> Iterator[Dia
         at = (*_AT, "environment", name)
         if not name.startswith(TRACKER_PREFIXES):
             yield Diagnostic(at, "must begin with MLFLOW_ or WANDB_; remove it")
+        elif "\0" in str(value):
+            yield Diagnostic(at, "contains a null byte, which no environment variable may have; remove it")
         elif _SECRET_NAME.search(name) or _PASSWORD_IN_URL.search(str(value)):
             yield Diagnostic(
                 at, "is a secret; move it to a file that only you can read, and name it in credentials: FILE"

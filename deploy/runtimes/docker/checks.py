@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING
 
 from deploy.errors import MachineError
 from deploy.ports import OTHER_PORT
+from deploy.project.object_names import compose_name
 from deploy.release.compose import LABEL_PROJECT, LABEL_WORKSPACE
 
+LABEL_COMPOSE = "com.docker.compose.project"
+"""Compose puts it on everything that it creates."""
 Filters = dict[str, str | list[str] | bool]
 
 if TYPE_CHECKING:
@@ -22,13 +25,17 @@ if TYPE_CHECKING:
 def refuse_name_conflict(client: docker.DockerClient, project: str, workspace: Workspace) -> None:
     """Check that no container or volume belongs to a federation of the same name in another folder.
 
+    Names that differ only in case, or in characters that Compose does not allow, are the same name.
+
     Raises:
         MachineError: one does; the two federations would share volumes.
     """
-    marked: Filters = {"label": f"{LABEL_PROJECT}={project}"}
-    containers = client.containers.list(all=True, filters=marked, ignore_removed=True)
-    labels = [container.labels for container in containers]
-    labels += [volume.attrs["Labels"] or {} for volume in client.volumes.list(filters=marked)]
+    labels: list[dict[str, str]] = []
+    for label in (f"{LABEL_PROJECT}={project}", f"{LABEL_COMPOSE}={compose_name(project)}"):
+        marked: Filters = {"label": label}
+        containers = client.containers.list(all=True, filters=marked, ignore_removed=True)
+        labels += [container.labels for container in containers]
+        labels += [volume.attrs["Labels"] or {} for volume in client.volumes.list(filters=marked)]
     for owner in sorted({found.get(LABEL_WORKSPACE, "") for found in labels} - {str(workspace.root), ""}):
         raise MachineError(
             f"This engine already has a federation {project}, from {owner}; two federations of one name "

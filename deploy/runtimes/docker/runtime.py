@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from deploy.docker_engine import connect
 from deploy.errors import Failed
-from deploy.hosts import LOOPBACK, local_server_host
+from deploy.hosts import LOOPBACK, local_server_host, refuse_loopback_server
 from deploy.ports import refuse_taken_ports
 from deploy.project.object_names import compose_name
 from deploy.release import compose
@@ -71,6 +71,7 @@ class DockerRuntime:
         """See `deploy.runtimes.protocol.Runtime.up`."""
         from deploy.images.build import ensure_site_images
 
+        refuse_loopback_server(self.project)
         with locked(self.folder / ".lock"):
             program = find_compose()
             refuse_name_conflict(self._client, self.project.name, self.workspace)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deploy.errors import Failed, InputError
-from deploy.hosts import SERVICE_NAME, address_of
+from deploy.hosts import SERVICE_NAME, address_of, is_loopback, refuse_loopback_server
 from deploy.release.participant import Participant
 from deploy.release.values import server_peers
 from deploy.runtimes.kubernetes.cluster import Cluster
@@ -52,8 +52,9 @@ def needs_service_address(plan: InstallationPlan, server: Participant) -> bool:
     """Return whether sites need an address of the server's Service, so that the server is installed first.
 
     Raises:
-        InputError: they do, and the server's certificate has no host name for it.
+        InputError: they do, and the server's certificate has no host name for it; or no site can reach it.
     """
+    refuse_loopback_server(server.project)
     if not _needs_node_port(plan, server) and not _needs_cluster_ip(server):
         return False
     _certified_name(server.project)
@@ -133,7 +134,7 @@ def _names(project: Project) -> tuple[str, ...]:
 def _certified_name(project: Project) -> str:
     """Return a name of the server's certificate that a pod's hosts file can map to an address."""
     for name in _names(project):
-        if name != "localhost" and HOST_NAME.fullmatch(name) and address_of(name) is None:
+        if not is_loopback(name) and HOST_NAME.fullmatch(name) and address_of(name) is None:
             return name
     raise InputError(
         f"{project.path}: the server's certificate has no host name that pods can look up. Add one to the "

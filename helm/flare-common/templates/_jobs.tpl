@@ -75,9 +75,9 @@ spec:
       imagePullPolicy: {{ .Values.image.pullPolicy }}
       securityContext:
         {{- toYaml .Values.securityContext | nindent 8 }}
-      {{- with .Values.extraEnv }}
+      {{- with include "flare-common.extraEnv" . | trim }}
       env:
-        {{- toYaml . | nindent 8 }}
+        {{- . | nindent 8 }}
       {{- end }}
       terminationMessagePolicy: FallbackToLogsOnError
       volumeMounts:

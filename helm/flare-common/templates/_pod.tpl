@@ -152,6 +152,15 @@ checksum/jobs: {{ include "flare-common.jobs.files" . | sha256sum }}
 - {name: FLARE_ANALYTICS_KEEP_DAYS, value: {{ . | quote }}}
 {{- end }}
 {{- end }}
+{{- with include "flare-common.extraEnv" . | trim }}
+{{ . }}
+{{- end }}
+{{- end }}
+
+{{- define "flare-common.extraEnv" -}}
+{{- range $name, $value := .Values.environment }}
+- {name: {{ $name }}, value: {{ $value | quote }}}
+{{- end }}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}

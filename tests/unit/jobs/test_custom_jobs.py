@@ -108,6 +108,7 @@ def test_a_folder_without_a_job_is_rejected(tmp_path: Path) -> None:
     [
         ("def recipe(:", "1: SyntaxError"),
         ("import no_such_package", "1: ModuleNotFoundError: No module named 'no_such_package'"),
+        ("import sys\nsys.exit(0)", "2: SystemExit: 0"),
         ("DESCRIPTION = 'x'", " does not define PARAMETERS, recipe"),
         ("DESCRIPTION = PARAMETERS = recipe = 1", " PARAMETERS must be a subclass of"),
         (
@@ -121,6 +122,17 @@ def test_an_invalid_job_py_is_rejected_with_the_reason(folder: Path, text: str, 
     (folder / "job.py").write_text(text)
     with pytest.raises(InputError, match=rf"^{folder}/job\.py:{why}"):
         find_job(str(folder))
+
+
+def test_an_error_is_reported_without_the_frames_of_python_in_any_working_directory(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "job.py").write_text("import no_such_package\n")
+    with pytest.raises(InputError) as caught:
+        find_job(str(folder))
+    frames = [line for line in str(caught.value).splitlines() if "File " in line]
+    assert [line.strip() for line in frames] == [f'File "{folder}/job.py", line 1, in <module>']
 
 
 def test_a_package_with_the_name_of_another_is_rejected(folder: Path) -> None:
@@ -164,11 +176,20 @@ def test_a_missing_import_in_a_package_is_reported_by_file_and_line(folder: Path
     assert "fl_app" not in str(error)
 
 
-def test_an_exception_of_the_recipe_is_reported_by_file_and_line(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("statement", "described"),
+    [
+        ("len(7)", r"TypeError: object of type 'int' has no len\(\)"),
+        ("raise SystemExit('no data')", "SystemExit: no data"),
+    ],
+)
+def test_an_exception_of_the_recipe_is_reported_by_file_and_line(
+    folder: Path, tmp_path: Path, statement: str, described: str
+) -> None:
     text = (folder / "job.py").read_text()
-    (folder / "job.py").write_text(text.replace("    job = FedJob", "    len(7)\n    job = FedJob"))
+    (folder / "job.py").write_text(text.replace("    job = FedJob", f"    {statement}\n    job = FedJob"))
 
     error = run_export(folder, tmp_path).exception
 
     assert isinstance(error, InputError)
-    assert re.match(rf"{folder}/job\.py:\d+: TypeError: object of type 'int' has no len\(\)\n", str(error))
+    assert re.match(rf"{folder}/job\.py:\d+: {described}\n", str(error))

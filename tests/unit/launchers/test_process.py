@@ -12,8 +12,10 @@ import pytest
 from nvflare.apis.fl_constant import FLContextKey, JobConstants
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.job_launcher_spec import JobProcessArgs
+from nvflare.fuel.f3.mpm import MainProcessMonitor
 
 from fl_app.contract import ENV_PARENT_PID
+from fl_app.launchers import entry_point
 from fl_app.launchers.process import ClientJobLauncher, ServerJobLauncher
 
 
@@ -60,3 +62,20 @@ def test_a_job_process_exits_if_its_parent_is_already_dead() -> None:
         check=False,
     )
     assert job.returncode == 9
+
+
+def test_processes_that_a_job_starts_do_not_watch_the_parent_of_the_job(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watched: list[int] = []
+    program = SimpleNamespace(
+        main=None, parse_arguments=lambda: SimpleNamespace(workspace="workspace", job_id="j1")
+    )
+    monkeypatch.setenv(ENV_PARENT_PID, "4711")
+    monkeypatch.setattr(entry_point, "end_with_parent", watched.append)
+    monkeypatch.setattr(entry_point, "load_job_process", lambda role: program)
+    monkeypatch.setattr(MainProcessMonitor, "run", lambda **_: ENV_PARENT_PID in os.environ)
+
+    assert entry_point.run_job("client") is False
+
+    assert watched == [4711]

@@ -46,7 +46,8 @@ def test_settings_become_values_of_the_servers_chart(tmp_path: Path) -> None:
     project = load(
         tmp_path,
         with_deployment(
-            "tracking: {receivers: [wandb], keep_days: 90, environment: {WANDB_MODE: offline}}\n"
+            "tracking: {receivers: [wandb], keep_days: 90,"
+            " environment: {WANDB_MODE: offline, WANDB_NOTES: '$(HOME) $$'}}\n"
             "  guard: {task_timeout_seconds: 60}"
         ),
     )
@@ -57,11 +58,12 @@ def test_settings_become_values_of_the_servers_chart(tmp_path: Path) -> None:
     values = yaml.safe_load(values_text(server))
     assert values["tracking"] == {"receivers": ["wandb"]}
     assert values["analytics"] == {"keepDays": 90}
-    assert values["extraEnv"] == [
-        {"name": "FLARE_TASK_TIMEOUT", "value": "60"},
-        {"name": "WANDB_MODE", "value": "offline"},
-    ]
-    assert not {"tracking", "analytics", "extraEnv"} & yaml.safe_load(values_text(site)).keys()
+    assert values["environment"] == {
+        "FLARE_TASK_TIMEOUT": "60",
+        "WANDB_MODE": "offline",
+        "WANDB_NOTES": "$$(HOME) $$$$",
+    }
+    assert not {"tracking", "analytics", "environment"} & yaml.safe_load(values_text(site)).keys()
 
 
 def test_credentials_are_read_from_a_private_file_beside_project_yml(tmp_path: Path) -> None:
@@ -80,6 +82,17 @@ def test_credentials_are_read_from_a_private_file_beside_project_yml(tmp_path: P
         "WANDB_API_KEY": "",
     }
     assert server_environment(project) == {}
+
+
+def test_the_credentials_file_may_have_the_line_ends_of_windows(tmp_path: Path) -> None:
+    file = tmp_path / "trackers.env"
+    file.write_bytes("MLFLOW_TRACKING_USERNAME=me=\r\nMLFLOW_TRACKING_PASSWORD='a\tb\u2028c'\r\n".encode())
+    file.chmod(0o600)
+
+    assert read_credentials(file) == {
+        "MLFLOW_TRACKING_USERNAME": "me=",
+        "MLFLOW_TRACKING_PASSWORD": "a\tb\u2028c",
+    }
 
 
 @pytest.mark.parametrize(

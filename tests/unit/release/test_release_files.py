@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import yaml
 from deploy.errors import InputError
 from deploy.federation_files import make_kits_and_releases
 from deploy.project import Project, load_project
+from deploy.project.models import Image
+from deploy.project.schema import Guard, Tracking
 from deploy.release import update, update_releases
 from deploy.workspace import Workspace
 
@@ -224,6 +227,48 @@ def test_files_with_the_name_of_a_secret_are_not_published(federation: tuple[Pro
     assert {file.name for file in (folder / "key").iterdir()} == {"client.key", "old.key", "site.p12"}
     assert not {"old.key", "site.p12"} & {file.name for file in (folder / "kit").rglob("*")}
     assert "old.key" not in (folder / "values.yaml").read_text()
+
+
+def test_the_compose_file_of_a_server_that_moves_to_this_machine_is_deleted(
+    federation: tuple[Project, Workspace],
+) -> None:
+    project, workspace = federation
+    own = workspace.release / "site-2" / "compose.yaml"
+    own.write_text("services: {}\n")
+    server = project.server.model_copy(update={"default_host": "localhost"})
+    update_releases(project.model_copy(update={"server": server}), workspace)
+    assert not (workspace.release / "site-1" / "compose.yaml").exists()
+    assert own.read_text() == "services: {}\n"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"tracking": Tracking(receivers=["wandb"])},
+        {"guard": Guard(task_timeout_seconds=60)},
+        {"image": Image(tag="2.0.0")},
+    ],
+)
+def test_changed_settings_of_the_federation_update_every_release(
+    federation: tuple[Project, Workspace], changed: dict[str, object]
+) -> None:
+    project, workspace = federation
+    assert len(update_releases(project.model_copy(update=changed), workspace).written) == 3
+
+
+def test_a_file_system_without_hard_links_gets_copies(
+    federation: tuple[Project, Workspace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    project, workspace = federation
+    (workspace.kit("site-1") / "local" / "added.txt").write_text("a note")
+    monkeypatch.setattr(update.os, "link", refuse)
+    assert update_releases(project, workspace).written == ("site-1",)
+    key = workspace.release / "site-1" / "key" / "client.key"
+    assert key.read_bytes() == (workspace.kit("site-1") / "startup" / "client.key").read_bytes()
+    assert key.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_missing_kit_is_reported(provisioned: tuple[Project, Workspace], tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
@@ -50,6 +51,28 @@ def test_a_copy_of_an_earlier_release_is_replaced(kit: Path, tmp_path: Path) -> 
     (tmp_path / "copy" / "startup" / "client.key").write_text("an expired key")
 
     assert read_variant(kit, tmp_path / "copy", 8002) == "secret"
+
+
+def test_a_folder_that_an_earlier_release_copied_is_replaced(kit: Path, tmp_path: Path) -> None:
+    (kit / "local" / "plugins").mkdir()
+    (tmp_path / "copy" / "local" / "plugins").mkdir(parents=True)
+    (tmp_path / "copy" / "local" / "plugins" / "old.txt").touch()
+
+    read_variant(kit, tmp_path / "copy", 8002)
+
+    assert (tmp_path / "copy" / "local" / "plugins").readlink() == kit / "local" / "plugins"
+
+
+def test_the_variant_follows_a_kit_that_is_replaced(kit: Path, tmp_path: Path) -> None:
+    (kit / "local" / "old.json").write_text("{}")
+    read_variant(kit, tmp_path / "copy", 8002)
+    (kit / "local" / "old.json").unlink()
+    kit.rename(tmp_path / "old")
+    shutil.copytree(tmp_path / "old", kit)
+    (kit / "startup" / "client.key").write_text("renewed")
+
+    assert read_variant(kit, tmp_path / "copy", 8002) == "renewed"
+    assert {file.name for file in (tmp_path / "copy" / "local").iterdir()} == {"resources.json"}
 
 
 def test_an_open_session_keeps_its_kit_when_another_command_starts(kit: Path, tmp_path: Path) -> None:

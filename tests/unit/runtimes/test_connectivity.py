@@ -12,6 +12,7 @@ import yaml
 from deploy.errors import InputError
 from deploy.project import load_project
 from deploy.release.participant import participants_of
+from deploy.runtimes.docker.runtime import DockerRuntime
 from deploy.runtimes.kubernetes import connectivity
 from deploy.runtimes.kubernetes.plan import InstallationPlan, make_plan
 from deploy.workspace import Workspace
@@ -95,8 +96,22 @@ def test_a_site_in_another_cluster_uses_a_node_port_if_there_is_no_public_name(t
     assert values["networkPolicy"]["server"]["to"] == [{"ipBlock": {"cidr": f"{NODE}/32"}}]
 
 
-def test_a_server_without_a_usable_name_is_rejected_before_anything_is_installed(tmp_path: Path) -> None:
-    server = {"name": "localhost", "default_host": "192.0.2.7"}
+@pytest.mark.parametrize("scheme", ["grpc", "http"])
+@pytest.mark.parametrize(
+    "server", [{"name": "localhost", "default_host": "192.0.2.7"}, {"name": "flare.localhost"}], ids=str
+)
+def test_a_server_with_a_loopback_name_is_rejected_before_anything_is_installed(
+    tmp_path: Path, server: dict[str, Any], scheme: str
+) -> None:
+    with pytest.raises(InputError, match=r"is a loopback name.* another name, such as flare-server"):
+        values_of_site_3(tmp_path, server, scheme)
 
-    with pytest.raises(InputError, match="Add one to the server's host_names and provision again"):
-        values_of_site_3(tmp_path, server, "grpc")
+
+def test_a_server_with_a_loopback_name_is_rejected_by_docker(tmp_path: Path) -> None:
+    file = write_project(tmp_path, sites=1)
+    file.write_text(file.read_text().replace("name: flare-server", "name: flare.localhost"))
+    project = load_project(file)
+    assert project.server.name == "flare.localhost"
+
+    with pytest.raises(InputError, match=r"flare\.localhost is a loopback name"):
+        DockerRuntime(project, Workspace(tmp_path / "workspace")).up()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import time
 from pathlib import Path
 
 import psutil
@@ -12,7 +13,7 @@ import pytest
 
 from fl_app.tracking import sender_supervisor
 from fl_app.tracking.points import ScalarPoint
-from fl_app.tracking.queue import QueuedJob, TrackingQueue
+from fl_app.tracking.queue import DATABASE, QueuedJob, TrackingQueue
 from fl_app.tracking.sender_supervisor import SenderSupervisor
 from tests.waiting import eventually
 
@@ -39,6 +40,27 @@ def test_a_stalled_sender_is_restarted_and_reported(
             supervisor.close()
     assert "the sender for mlflow made no progress for 0 s and is restarted" in caplog.text
     eventually(lambda: not _senders(tmp_path), 30, "the sender is stopped")
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_a_database_that_was_deleted_is_reported_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, is_replaced: bool
+) -> None:
+    monkeypatch.setattr(sender_supervisor, "POLL_SECONDS", 0.01)
+    queue = TrackingQueue(tmp_path, ["mlflow"])
+    for file in tmp_path.glob(f"{DATABASE}*"):
+        file.rename(tmp_path / f"old.{file.name}")
+    other = TrackingQueue(tmp_path, ["mlflow"]) if is_replaced else None
+    queue.add(JOB, [ScalarPoint(site="site-1", tag="loss", time=1.0, step=0, value=0.5)])
+    supervisor = SenderSupervisor(queue, lambda _: "")
+    try:
+        eventually(lambda: DATABASE in caplog.text, 30, "it is reported")
+        time.sleep(0.2)
+    finally:
+        supervisor.close()
+    assert caplog.text.count("the check of the queue failed") == 1
+    assert ("was replaced; restart the server" in caplog.text) == (other is not None)
+    assert not _senders(tmp_path)
 
 
 @pytest.mark.parametrize("seconds", ["", "120", "soon"])

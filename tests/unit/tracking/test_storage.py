@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from fl_app.telemetry.push_gateway import DocumentRefusedError
 from fl_app.tracking.points import AnalyticsDocument, ScalarPoint
-from fl_app.tracking.queue import DATABASE
+from fl_app.tracking.queue import DATABASE, TrackingQueue
 from fl_app.tracking.storage import QUEUE_FOLDER, AnalyticsStorage
 
 DOCUMENT = AnalyticsDocument(points=(ScalarPoint(site="site-1", tag="loss", time=1.0, value=0.5),))
@@ -48,3 +49,22 @@ def test_a_job_retries_if_the_queue_cannot_be_written(
 
     assert refused.value.status == 507
     assert "values cannot be stored; jobs retry until they can: database or disk is full" in caplog.text
+
+
+def test_event_files_are_written_if_a_table_of_the_queue_is_damaged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(TrackingQueue(tmp_path / QUEUE_FOLDER, ["mlflow"])._database) as database:
+        (root,) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'jobs'").fetchone()
+        (size,) = database.execute("PRAGMA page_size").fetchone()
+    with (tmp_path / QUEUE_FOLDER / DATABASE).open("r+b") as file:
+        file.seek((root - 1) * size)
+        file.write(b"\xff" * size)
+    stored = storage(tmp_path)
+
+    for _ in range(2):
+        assert stored.accept("job-1", DOCUMENT) == 1
+    stored.close()
+
+    assert caplog.text.count("is damaged; nothing is sent to trackers") == 1
+    assert list((stored.folder / "job-1" / "site-1").iterdir())
