@@ -50,8 +50,8 @@ def operator(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFacto
     """The operator's folder after the documented steps, with a running server."""
     folder = tmp_path_factory.mktemp(NAME)
     with provisioned(engine, folder, NAME, sites=1) as (workspace, _):
-        lines = block_with("docker.md", "# at the hospital")
-        run_lines(lines[: lines.index("# at the hospital")], folder)
+        lines = block_with("docker.md", "# the hospital")
+        run_lines(lines[: lines.index("# the hospital")], folder)
         server = Host.receive(workspace.release / SERVER, folder / "server")
         try:
             started = server.compose("up", "--detach", "--wait")
@@ -89,8 +89,8 @@ def override_of(folder: Path) -> Path:
 
 
 def test_the_steps_of_the_docker_guide_start_a_site(hospital: Path) -> None:
-    lines = block_with("docker.md", "# at the hospital")
-    steps = lines[lines.index("# at the hospital") + 1 :]
+    lines = block_with("docker.md", "# the hospital")
+    steps = lines[lines.index("# the hospital") + 1 :]
 
     log = run_lines(with_override(steps, override_of(hospital)), hospital)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -71,6 +72,7 @@ class KubernetesRuntime:
         self.folder = KubernetesRunFolder(workspace.run(self.name))
         self._forwarder = PortForwarder(self.folder.root)
         self._clusters: dict[str, Cluster] = {}
+        self._clusters_lock = threading.Lock()
 
     def up(self, progress: StatusCallback | None = None, timeout: float = UP_SECONDS) -> FederationStatus:
         """See `deploy.runtimes.protocol.Runtime.up`."""
@@ -178,9 +180,12 @@ class KubernetesRuntime:
         return hashlib.sha256(certificate.read_bytes()).hexdigest()[:32]
 
     def _cluster(self, target: ReleaseTarget) -> Cluster:
-        if target.context not in self._clusters:
-            self._clusters[target.context] = Cluster(target.context)
-        return self._clusters[target.context]
+        # Clients share the files into which the Kubernetes client writes the certificates of a kubeconfig: a
+        # second thread would read a file that is still empty.
+        with self._clusters_lock:
+            if target.context not in self._clusters:
+                self._clusters[target.context] = Cluster(target.context)
+            return self._clusters[target.context]
 
     def _target(self, site: str) -> ReleaseTarget:
         target = self.folder.plan().member(site)

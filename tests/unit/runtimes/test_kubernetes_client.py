@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
@@ -12,6 +15,7 @@ from kubernetes.client.exceptions import ApiException
 from pydantic import BaseModel
 
 from deploy.errors import InputError
+from deploy.project import load_project
 from deploy.runtimes.kubernetes.namespaces import (
     ANNOTATION_AUTHORITY,
     LABEL_MANAGED_BY,
@@ -21,6 +25,9 @@ from deploy.runtimes.kubernetes.namespaces import (
     remove_if_empty,
 )
 from deploy.runtimes.kubernetes.plan import ReleaseTarget
+from deploy.runtimes.kubernetes.runtime import KubernetesRuntime
+from deploy.workspace import Workspace
+from tests.federation.federation import write_project
 
 TARGET = ReleaseTarget(name="site-1", role="client", context="fed", namespace="shared", release="site-1")
 
@@ -55,3 +62,22 @@ def test_a_namespace_that_another_federation_has_just_created_is_rejected() -> N
 
 def test_a_namespace_that_is_being_deleted_is_not_deleted_again() -> None:
     remove_if_empty(cluster(namespace("clinics", "Terminating")), TARGET)
+
+
+def test_concurrent_requests_share_one_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    created = []
+
+    class SlowCluster:
+        def __init__(self, context: str) -> None:
+            created.append(context)
+            time.sleep(0.1)
+
+    monkeypatch.setattr("deploy.runtimes.kubernetes.runtime.Cluster", SlowCluster)
+    project = load_project(write_project(tmp_path, sites=1))
+    runtime = KubernetesRuntime(project, Workspace(tmp_path / "workspace"))
+
+    with ThreadPoolExecutor(4) as pool:
+        clusters = list(pool.map(runtime._cluster, [TARGET] * 4))
+
+    assert created == ["fed"]
+    assert len(set(clusters)) == 1
