@@ -15,13 +15,13 @@ HELM := $(or $(shell command -v helm),.tools/helm)
 PYTEST := $(BIN)/python -m tests.rerun -n logical --dist loadgroup
 FLAREFLEET := $(BIN)/flarefleet --project $(PROJECT) --workspace $(WORKSPACE)
 
-.PHONY: help install check provision up status logs down submit jobs console tensorboard demo test test-all test-unit lint format lock images tools charts docs monitor dashboards flower clean
+.PHONY: help install check provision up status logs down submit jobs console tensorboard demo test test-all test-unit lint format lock images tools charts docs monitor dashboards flower vla clean
 
-help: ## Say what each target does
+help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo; echo "  Variables: PROJECT=$(PROJECT) WORKSPACE=$(WORKSPACE) RUNTIME=$(RUNTIME) JOB=$(JOB) SET='rounds=5 ...'"
 
-install: $(VENV)/.installed ## Make the virtual environment .venv, once
+install: $(VENV)/.installed ## Create the virtual environment .venv
 
 # Everything is locked with hashes but torch: its CPU and CUDA wheels carry one version and different hashes.
 $(VENV)/.installed: pyproject.toml requirements/dev.txt requirements/torch.txt
@@ -31,10 +31,10 @@ $(VENV)/.installed: pyproject.toml requirements/dev.txt requirements/torch.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-check: install ## Read project.yml and report every mistake
+check: install ## Validate project.yml and report all errors
 	$(FLAREFLEET) check
 
-provision: install ## Make or update certificates, startup kits and release files
+provision: install ## Create or update certificates, startup kits and release folders
 	$(FLAREFLEET) provision
 
 up: install ## Start the federation (RUNTIME=process, docker or kubernetes) and wait until it is ready
@@ -58,22 +58,22 @@ jobs: install ## List the federation's jobs
 console: install ## Open NVFlare's own admin console
 	$(FLAREFLEET) console
 
-tensorboard: install ## Open TensorBoard on what every site logs, live
+tensorboard: install ## Open TensorBoard with the live values of every site
 	$(FLAREFLEET) tensorboard
 
-monitor: install ## Watch the running federation: Prometheus, and Grafana where it is installed
+monitor: install ## Monitor the running federation with Prometheus and, if it is installed, Grafana
 	$(FLAREFLEET) monitor
 
-demo: install ## A federation of four hospitals on this machine, from project.yml to a report
+demo: install ## Run a federation of four hospitals on this machine, from project.yml to a report
 	$(FLAREFLEET) demo $(foreach pair,$(SET),--set $(pair))
 
-images: install ## Build the runtime image and one image a site (needs a Docker engine)
+images: install ## Build the runtime image and one image for each site (needs a Docker engine)
 	$(FLAREFLEET) images build
 
-test: install ## Test the kit in ten minutes: units, charts, and the core of a federation on processes
+test: install ## Run unit tests, chart tests and the core of a federation on processes (ten minutes)
 	$(PYTEST) -m 'not extended and not docker and not kubernetes'
 
-test-all: test ## Run every test; say what this machine lacks for the rest (Docker, a cluster, Flower, lerobot)
+test-all: test ## Run all tests; skipped tests report what this machine lacks (Docker, a cluster)
 	$(PYTEST) -m 'extended or docker or kubernetes'
 
 test-unit: install ## Run the unit tests alone
@@ -93,11 +93,11 @@ lint: install $(HELM) ## ruff, mypy, import-linter, yamllint, charts, shellcheck
 	$(BIN)/shellcheck .ci/run $$(git ls-files '*.sh')
 	$(BIN)/hadolint images/Dockerfile
 
-format: install ## Put every file into the house format
+format: install ## Format all files
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: install ## Lock the requirements of pyproject.toml anew
+lock: install ## Update the locked requirements
 	$(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.11 --no-emit-package torch \
 	  $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS)) --extra jobs --extra tracking --extra dev \
 	  --output-file requirements/dev.txt requirements/torch.txt pyproject.toml
@@ -105,25 +105,26 @@ lock: install ## Lock the requirements of pyproject.toml anew
 	images/lock.sh
 	$(BIN)/python -m maintenance.vla_lock
 
-tools: .tools/helm ## Fetch a pinned helm and kubectl into .tools/, for machines that have none
+tools: .tools/helm ## Download pinned versions of helm and kubectl into .tools/
 
 .tools/helm: $(VENV)/.installed deploy/tools.py
 	$(BIN)/python -m deploy.tools
 
-vla: install ## Make .venv-vla, in which the tests run the job fedprox-vla
+vla: install ## Create .venv-vla, the environment of the tests of fedprox-vla
 	$(BIN)/python -m tests.vla.environment
 
-flower: install ## Make .venv-flower: what .venv has, and Flower, for the job flower-digits
+flower: install ## Create .venv-flower: .venv with Flower, for the job flower-digits
 	$(BIN)/python -m maintenance.flower_environment
 
-docs: install ## Write docs/metrics.md anew, from the code
+docs: install ## Generate docs/metrics.md and the table in docs/nvflare-internals.md
 	$(BIN)/python docs/generate.py
+	$(BIN)/python -m docs.nvflare_internals
 
-charts: install ## Write the charts' values.yaml, schemas and READMEs anew, from values.schema.yaml
+charts: install ## Generate values.yaml, schemas and READMEs of the charts from values.schema.yaml
 	$(BIN)/python helm/generate.py
 
-dashboards: install ## Write the dashboards and alert rules of helm/flare-monitoring anew, from maintenance/dashboards and deploy/monitoring
+dashboards: install ## Generate the dashboards and alert rules of helm/flare-monitoring
 	$(BIN)/python -m maintenance.dashboards
 
-clean: ## Remove the virtual environment and caches; workspace/ stays
+clean: ## Remove the virtual environment and caches, but not workspace/
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache *.egg-info
