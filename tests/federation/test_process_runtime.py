@@ -94,7 +94,7 @@ def test_the_server_and_each_site_have_a_log(federation: Federation) -> None:
 
 
 def test_the_log_of_an_unknown_site_is_rejected_with_the_available_names(federation: Federation) -> None:
-    with pytest.raises(InputError, match="no site site-9; available: flare-server, site-1, site-2"):
+    with pytest.raises(InputError, match="no server or site site-9; available: flare-server, site-1, site-2"):
         federation.runtime.logs("site-9")
 
 
