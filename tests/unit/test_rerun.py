@@ -10,11 +10,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def rerun(folder: Path, test: str) -> subprocess.CompletedProcess[str]:
+def rerun(folder: Path, test: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     (folder / "test_it.py").write_text(test)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     return subprocess.run(
-        [sys.executable, "-m", "tests.rerun", "-q"],
+        [sys.executable, "-m", "tests.rerun", "-q", *arguments],
         cwd=folder,
         env=environment | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -49,3 +49,23 @@ def test_many_failures_are_not_run_again(tmp_path: Path) -> None:
 
     assert done.returncode == 1
     assert "once more" not in done.stdout
+
+
+def test_only_the_failed_test_of_a_group_is_run_again(tmp_path: Path) -> None:
+    done = rerun(
+        tmp_path,
+        "import pytest\n"
+        "from pathlib import Path\n"
+        "pytestmark = pytest.mark.xdist_group('shared')\n"
+        "def count(name):\n"
+        "    file = Path(name); file.write_text(file.read_text() + 'x' if file.exists() else 'x')\n"
+        "    return len(file.read_text())\n"
+        "@pytest.mark.parametrize('who', ['a@b'])\n"
+        "def test_once(who): assert count('once') > 1\n"
+        "def test_always(): count('always')\n",
+        *("-n", "2", "--dist", "loadgroup"),
+    )
+
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.endswith("flaky:\n  test_it.py::test_once[a@b]\n")
+    assert (tmp_path / "always").read_text() == "x"
