@@ -136,8 +136,8 @@ def test_a_port_in_use_is_reported_with_its_process(federation: Federation, moni
     refused = federation.flarefleet("monitor", "--port", taken)
 
     assert refused.returncode == 3
-    assert f"Port {taken} for Prometheus is in use by python" in refused.stderr
-    assert "for Prometheus: --port PORT" in refused.stderr
+    assert f"Port {taken} is in use by python" in refused.stderr
+    assert "Choose another port for Prometheus: --port PORT" in refused.stderr
 
 
 def test_a_missing_prometheus_is_reported_with_the_installation(

@@ -117,7 +117,7 @@ def test_a_failed_job_is_reported_with_its_site_and_error_and_keeps_its_logs(
         (["fibonacci", "--set", "level=0"], 2, "level is int, at least 1, at most 20000"),
         (["fibonacci", "--set", 'levels={"site-3": 7}'], 2, "levels: site-3: not among the sites"),
         (["fibonacci", "--sites", "0"], 2, "greater than or equal to 1"),
-        (["fibonacci", "--fetch", "."], 2, "is not empty"),
+        (["fibonacci", "--fetch", "."], 2, "is not an empty folder"),
     ],
 )  # fmt: skip
 def test_invalid_input_is_rejected_before_anything_starts(
