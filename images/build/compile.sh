@@ -1,8 +1,8 @@
 #!/bin/sh
-# Compiles what this step installed into an environment (the argument). The bytecode is valid whatever the sources'
-# times, and a read-only root could not write it later. One process, in order: what Python writes depends on what it
-# compiled before.
-# Left out is what only a newer Python can read (py312_intrinsics.py of torch).
+# Compile the packages that this step installed into an environment (the argument). The bytecode is valid for any
+# timestamps of the sources; a read-only root file system could not store it later. One process compiles all files in
+# order, because Python's output depends on the files that it compiled before.
+# Files for newer Python versions are excluded (py312_intrinsics.py of torch).
 set -eu
 
 find "$1/lib" -name '*.py' ! -name 'py31[2-9]_*' -newer /tmp/began | LC_ALL=C sort |

@@ -1,12 +1,12 @@
 #!/bin/sh
-# Makes an environment over /opt/flare (the first argument) and installs hashed requirements into it (the others, which
-# are pip's): what must be of another version than there, and what is not there. All else is /opt/flare's.
+# Create an environment (the first argument) on top of /opt/flare and install hashed requirements into it (the other
+# arguments, for pip): packages that /opt/flare lacks or has in another version. All others come from /opt/flare.
 set -eu
 
 export PYTHONDONTWRITEBYTECODE=1
 python3 -m venv --without-pip "$1"
 sh /tmp/build/install.sh "$@"
-# Last of the .pth files; what it adds to the path comes behind what is installed here.
+# The last .pth file: its path entries follow the packages that are installed here.
 shared=$(/opt/flare/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 own=$("$1/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 echo "import site; site.addsitedir('$shared')" >"$own/zz_what_flare_has.pth"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs packages into an environment (the first argument) from hashed requirements (the others, which are pip's),
-# trims them and compiles them. What /opt/flare has already, in the same version, is left to it.
+# Install packages into an environment (the first argument) from hashed requirements (the other arguments, for pip),
+# then trim and compile them. Packages that /opt/flare has in the same version are not installed again.
 set -eu
 
 tools=/tmp/tools/bin/python
@@ -12,11 +12,11 @@ shared=$(packages_of /opt/flare)
 
 export TMPDIR=/tmp/pip/tmp PIP_CACHE_DIR=/tmp/pip PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1
 mkdir -p "$TMPDIR"
-# Wheels first, each checked against its hash; the few that come as sources are built with the locked setuptools.
-# They lie in the cache, not in /tmp: CUDA's take gigabytes, and /tmp is memory.
+# Download wheels, each verified by its hash; the locked setuptools builds the few source packages.
+# Store them in the cache, not in /tmp: CUDA needs gigabytes, and /tmp is a tmpfs.
 wheels=$(mktemp -d)
 "$tools" -m pip wheel --quiet --no-deps --require-hashes --no-build-isolation --wheel-dir "$wheels" "$@"
-# By name and not by path: pip would note the path.
+# Install by name: pip would record a path.
 find "$wheels" -name '*.whl' -printf '%f\n' | sed -E 's/^([^-]+)-([^-]+)-.*/\1 \2/' | LC_ALL=C sort |
   while read -r name version; do
     if [ ! -d "$shared/$name-$version.dist-info" ]; then echo "$name==$version"; fi
@@ -26,13 +26,13 @@ find "$wheels" -name '*.whl' -printf '%f\n' | sed -E 's/^([^-]+)-([^-]+)-.*/\1 \
 rm -rf "$wheels"
 
 cd "$(packages_of "$environment")"
-# torch: its own tests, C++ headers and build tools. torch_shm_manager stays: `import torch` looks for it.
+# torch: remove its tests, C++ headers and build tools. `import torch` requires torch_shm_manager.
 rm -rf torch/test torch/include torch/share torch/lib/*.a functorch/_C/*.a
 if [ -d torch/bin ]; then find torch/bin -type f ! -name torch_shm_manager -delete; fi
-# The asyncio twin of the Kubernetes client, and the packages' own tests. numpy keeps its: numpy.testing imports them.
+# Remove the asyncio version of the Kubernetes client, and tests of packages. numpy.testing imports the tests of numpy.
 rm -rf kubernetes/aio
 find . -type d -name tests -not -path './numpy/*' -prune -exec rm -rf {} +
-# Sources of extension modules are of no use at run time.
+# Remove sources of extension modules, which are not needed at run time.
 find . -type f \( -name '*.pyx' -o -name '*.pxd' -o -name '*.c' -o -name '*.cpp' -o -name '*.h' -o -name '*.hpp' \) -delete
 
 sh /tmp/build/compile.sh "$environment"

@@ -23,7 +23,7 @@ def main(python: str, file: Path) -> None:
     document["components"] = sorted(
         [*document["components"], *debian_packages()], key=lambda component: component["bom-ref"]
     )
-    # A serial number that says what is in it, not when it was made.
+    # Derive the serial number from the content, not from the time.
     digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).digest()
     document["serialNumber"] = UUID(bytes=digest[:16], version=4).urn
     file.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")

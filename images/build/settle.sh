@@ -1,12 +1,12 @@
 #!/bin/sh
-# Ends a build step: what differs from run to run goes, so that the same input gives the same layer.
-# Everything written since /tmp/began gets the time SOURCE_DATE_EPOCH and, in seconds, the step's number (the argument).
-# Of one time for all, a file that a later step writes anew with as many bytes could be left out of its layer: where
-# Docker compares a step with the one before it, it goes by size and time.
+# End a build step: remove everything that differs between runs, so that the same input gives the same layer.
+# Each file written since /tmp/began gets the timestamp SOURCE_DATE_EPOCH plus the number of the step (the argument), in
+# seconds. With one timestamp for all steps, Docker could miss a file that a later step rewrites with the same size,
+# because it compares size and time.
 set -eu
 
-# Emptied where the base image has them: the mark of a removed file would carry today's date. Once: to empty a file
-# that is empty copies it into this step's layer, or does not, as the clock has it.
+# Empty these files if the base image has them: the marker of a deleted file would have today's date. Do it once: emptying
+# an empty file may or may not copy it into the layer, depending on the clock.
 for file in /var/cache/ldconfig/aux-cache /var/log/alternatives.log /var/log/dpkg.log /var/log/apt/*; do
   if [ -s "$file" ]; then : >"$file"; fi
 done

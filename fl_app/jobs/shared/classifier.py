@@ -24,7 +24,7 @@ class Classifier(nn.Module):
         features: number of inputs.
         classes: number of outputs.
         hidden: size of the hidden layer.
-        seed: seed of the first weights. NVFlare builds the model anew at the server, from its arguments.
+        seed: seed of the first weights. NVFlare rebuilds the model on the server from its arguments.
     """
 
     def __init__(self, features: int, classes: int, hidden: int, seed: int) -> None:
