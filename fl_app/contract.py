@@ -63,7 +63,15 @@ ENV_TASK_TIMEOUT = "FLARE_TASK_TIMEOUT"
 """Seconds within which a site must return a result or log a metric; 0 disables the timeout."""
 TASK_TIMEOUT_SECONDS = 86400.0
 """One day: longer than a round, and short enough to detect a stalled training."""
-SERVER_SETTINGS = (ENV_TRACKING, ENV_ANALYTICS_KEEP_DAYS, ENV_SITE_PATIENCE, ENV_TASK_TIMEOUT)
+ENV_GUARD_RULES = "FLARE_GUARD_RULES"
+"""Levels of the guard's rules on the server: RULE=LEVEL, separated by commas."""
+SERVER_SETTINGS = (
+    ENV_TRACKING,
+    ENV_ANALYTICS_KEEP_DAYS,
+    ENV_SITE_PATIENCE,
+    ENV_TASK_TIMEOUT,
+    ENV_GUARD_RULES,
+)
 """Variables that `deployment.tracking` and `deployment.guard` of project.yml set."""
 ENV_JOBS = "FLARE_JOBS"
 """Folder of study_runtime.yaml and launcher.yaml; only set with `launcher: pod`."""

@@ -42,7 +42,8 @@ from nvflare.client.decomposers import register_framework_decomposers
 from nvflare.security.logging import secure_format_traceback
 
 from fl_app.guard import Finding, refusal
-from fl_app.guard.rules import describe, find_mismatch
+from fl_app.guard.arrays import describe
+from fl_app.guard.rules import find_mismatch
 
 Weights: TypeAlias = dict[str, Any]
 """Parameters of a model by name: torch tensors with `TrainingRecipe`."""

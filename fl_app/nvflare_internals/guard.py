@@ -28,6 +28,27 @@ USES: tuple[PrivateName, ...] = (
         "nvflare.app_common.workflows.fedavg:FedAvg._aggregate_one_result", "detection of custom averaging"
     ),
     PrivateName(
+        "nvflare.app_common.aggregators.intime_accumulate_model_aggregator:"
+        "InTimeAccumulateWeightedAggregator._weigh_by_local_iter",
+        "whether an aggregator weights sites by their steps",
+    ),
+    PrivateName(
+        "log:nvflare.app_common.workflows.base_model_controller:Unsuccessful callback",
+        "reason why a result was not used",
+    ),
+    PrivateName(
+        "log:nvflare.apis.impl.wf_comm_server:processing error in result_received_cb on task",
+        "reason why a result was not used",
+    ),
+    PrivateName(
+        "log:nvflare.private.fed.server.server_runner:processing error in task result filter",
+        "reason why a result was not used",
+    ),
+    PrivateName(
+        "log:nvflare.private.fed.server.server_runner:Error processing client result by",
+        "reason why a result was not used",
+    ),
+    PrivateName(
         f"{_STREAMING}:AnalyticsReceiver._initialized", "detection of a receiver that failed to start"
     ),
     PrivateName(f"log:{_STREAMING}:Receiver initialize failed with", "reason why a receiver did not start"),
@@ -37,6 +58,13 @@ USES: tuple[PrivateName, ...] = (
 
 _RECEIVER_FAILED = re.compile(
     r"Receiver (?P<step>initialize|save|finalize)(?: method)? failed with (?P<reason>.*)"
+)
+_RESULT_FAILED = re.compile(
+    r"Unsuccessful callback .* for task [^:]*: (?P<callback>.*)"
+    r"|processing error in result_received_cb on task [^:]*: (?P<received>.*)"
+    r"|processing error in task result filter (?P<filter>.*?);? *$"
+    r"|Error processing client result by [^:]*: (?P<processing>.*)",
+    re.DOTALL,
 )
 
 
@@ -113,6 +141,19 @@ def has_default_averaging(fedavg: Any) -> bool:
     from nvflare.app_common.workflows.fedavg import FedAvg
 
     return type(fedavg)._aggregate_one_result is FedAvg._aggregate_one_result
+
+
+def uses_step_counts(controller: Any, aggregator: Any) -> bool:
+    """Return whether a workflow that averages weights each site by its number of local steps."""
+    from nvflare.app_common.workflows.fedavg import FedAvg
+
+    return isinstance(controller, FedAvg) or bool(getattr(aggregator, "_weigh_by_local_iter", False))
+
+
+def failure_of_result(message: str) -> str:
+    """Return why the server could not process a result, from a message in its log; else an empty text."""
+    match = _RESULT_FAILED.search(message)
+    return next((text.strip() for text in match.groups() if text), "") if match else ""
 
 
 @dataclass(frozen=True)

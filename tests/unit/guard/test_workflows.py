@@ -20,7 +20,7 @@ from nvflare.app_common.workflows.scaffold import Scaffold
 from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
 from nvflare.app_opt.pt.fedopt_ctl import FedOpt
 
-from fl_app.guard.workflows import Expectations, expectations_of
+from fl_app.guard.workflows import Expectations, KeyMetric, expectations_of
 from fl_app.jobs.fedadagrad.controller import DigitController
 from fl_app.jobs.shared.adagrad import FedAdagrad
 
@@ -117,8 +117,8 @@ def test_a_training_task_may_have_another_name() -> None:
 
 def test_the_key_metric_is_that_of_the_model_selector() -> None:
     selector = {"model_selector": IntimeModelSelector(key_metric="auc")}
-    assert expectations_of(FedAvg(num_clients=2), selector).key_metric == "auc"
-    assert expectations_of(FedAvg(num_clients=2), {}).key_metric == ""
+    assert expectations_of(FedAvg(num_clients=2), selector).key_metric == KeyMetric("auc", "max")
+    assert expectations_of(FedAvg(num_clients=2), {}).key_metric is None
 
 
 def test_a_cross_site_evaluation_has_only_evaluation_tasks() -> None:
