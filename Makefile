@@ -116,9 +116,9 @@ vla: install ## Create .venv-vla, the environment of the tests of fedprox-vla
 flower: install ## Create .venv-flower: .venv with Flower, for the job flower-digits
 	$(BIN)/python -m maintenance.flower_environment
 
-docs: install ## Generate docs/metrics.md and the table in docs/nvflare-internals.md
+docs: install ## Generate docs/metrics.md and the tables in docs/guard.md and docs/nvflare-internals.md
 	$(BIN)/python docs/generate.py
-	$(BIN)/python -m docs.nvflare_internals
+	$(BIN)/python -m docs.tables
 
 charts: install ## Generate values.yaml, schemas and READMEs of the charts from values.schema.yaml
 	$(BIN)/python helm/generate.py

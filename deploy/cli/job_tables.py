@@ -30,8 +30,11 @@ def print_jobs(found: tuple[Job, ...]) -> None:
     rows = [("id", "job", "status", "submitted", "duration", "by")]
     for job in found:
         when = job.submitted.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        rows.append((job.id, job.name, job.status, when, short_duration(job.duration), job.submitter))
+        marked = f"{job.status} (!)" if job.warnings else job.status
+        rows.append((job.id, job.name, marked, when, short_duration(job.duration), job.submitter))
     _print_columns(rows)
+    if any(job.warnings for job in found):
+        out.print("(!) has warnings: flarefleet watch ID", markup=False)
     for job in found:
         if job.status == SUBMITTED and job.waits_for:
             out.print(f"{job.id} is waiting to start: {job.waits_for}", markup=False)

@@ -36,6 +36,10 @@ SetOption = Annotated[
 SiteOption = Annotated[
     list[str] | None, typer.Option("--site", help="Site that takes part; repeatable (default: all sites).")
 ]
+GuardOption = Annotated[
+    list[str] | None,
+    typer.Option("--guard", help="Level of a rule of the guard, RULE=error, warn or off; repeatable."),
+]
 TimeoutOption = Annotated[
     float | None, typer.Option(min=0, help="Seconds until watching ends; the job continues.")
 ]
@@ -70,6 +74,7 @@ def submit(
     *,
     settings: SetOption = None,
     site: SiteOption = None,
+    guard: GuardOption = None,
     detach: Annotated[bool, typer.Option("--detach", help="Print the job's id and exit.")] = False,
     fetch_to: Annotated[
         Path | None, typer.Option("--fetch", help="New folder for the results, whether the job fails or not.")
@@ -81,6 +86,7 @@ def submit(
 ) -> None:
     """Submit a job and watch it until it ends. Exit code 0 if it completed."""
     from deploy.runtimes.choice import remembered
+    from deploy.session.guard_levels import read_levels, write_levels
     from deploy.session.parameters import find_job, read_parameters
     from deploy.session.submission import (
         choose_sites,
@@ -92,6 +98,7 @@ def submit(
 
     description = find_job(job)
     parameters = read_parameters(description, settings or ())
+    levels = read_levels(guard or ())
     results_folder = _new_folder(fetch_to, detach)
     context = context_of(ctx)
     federation = None
@@ -110,6 +117,8 @@ def submit(
         registered = session.sites()
         job_sites = choose_sites(registered, federation, site or ())
         exported = exporting.export(parameters, job_sites, Path(folder))
+        assert exported.folder is not None
+        write_levels(exported.folder, levels)
         job_id = submit_exported(session, exported, registered)
         if detach:
             _print_id(job_id, as_json)

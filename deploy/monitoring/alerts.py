@@ -163,6 +163,18 @@ JOBS = (
         "$value | humanize }}) than it took part in. Meanwhile the model does not learn from its data.",
     ),
     Alert(
+        name="JobWarning",
+        expression="""
+            sum by (project, job, rule) (nvflare_job_warnings_total) > 0
+            and on (project, job) sum by (project, job) (nvflare_job_info) > 0
+        """,
+        wait="1m",
+        severity="warning",
+        summary="The guard warns about {{ $labels.job }}: {{ $labels.rule }}",
+        description="The job {{ $labels.job }} of {{ $labels.project }} continues, but something in it is "
+        "probably not what its author meant. `flarefleet watch` shows the warnings.",
+    ),
+    Alert(
         name="TrackingBacklog",
         expression="""
             (

@@ -121,6 +121,11 @@ def _number_as_text(value: object) -> object:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
+def _off_of_yaml(value: object) -> object:
+    """Return `off` for false, which is what YAML reads for it."""
+    return "off" if value is False else value
+
+
 def _or_empty(value: object) -> object:
     return {} if value is None else value
 
@@ -166,4 +171,5 @@ Registry = Annotated[
 Tag = Annotated[str, _must("be letters, digits, _, . and -", _TAG.fullmatch)]
 Extras = Annotated[list[Extra], _checked(_duplicate_error)]
 Trackers = Annotated[list[Tracker], _checked(_duplicate_error)]
+RuleLevel = Annotated[Literal["error", "warn", "off"], BeforeValidator(_off_of_yaml)]
 Arguments = Annotated[dict[str, Any], OR_EMPTY]

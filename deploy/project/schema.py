@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from deploy.project.fields import (
     OR_EMPTY,
@@ -27,6 +27,7 @@ from deploy.project.fields import (
     ProjectName,
     Registry,
     Role,
+    RuleLevel,
     Scheme,
     Seconds,
     Security,
@@ -38,6 +39,7 @@ from deploy.project.fields import (
     text_stands_for,
 )
 from fl_app.contract import FEDERATION_PORT, flarefleet_version
+from fl_app.guard.rule_table import RULE_NAMES
 
 DEFAULT_STORAGE = "20Gi"
 DEFAULT_REGISTRY = "flarefleet"
@@ -222,13 +224,25 @@ class Tracking(Section):
     """Days for which event files stay after the last value of a finished job; None: until it is deleted."""
 
 
-class Guard(Section):
-    """`deployment.guard`: time limits for jobs. None: the server's own default."""
+_RULES: dict[str, Any] = dict.fromkeys(RULE_NAMES, (RuleLevel | None, None))
+_RuleLevels = create_model("_RuleLevels", __base__=Section, **_RULES)
+
+
+class Guard(_RuleLevels):  # type: ignore[misc, valid-type]
+    """`deployment.guard`: time limits for jobs, and the level of each rule. None: the default.
+
+    The rules are those of `fl_app.guard.rule_table`.
+    """
 
     site_patience_seconds: Seconds | None = None
     """Seconds for which a submitted job waits for sites that are not registered."""
     task_timeout_seconds: Seconds | None = None
     """Seconds within which a site with a task must return a result or log something; 0: no limit."""
+
+    @property
+    def levels(self) -> dict[str, str]:
+        """The levels that project.yml sets, by the names of rules."""
+        return {name: level for name in RULE_NAMES if (level := getattr(self, name)) is not None}
 
 
 class DeploymentEntry(Section):

@@ -23,6 +23,7 @@ LAUNCHERS = {
     ParticipantType.CLIENT: "fl_app.launchers.process.ClientJobLauncher",
 }
 """Launcher of job processes, by the parent's type."""
+JOB_MANAGER = "fl_app.guard.job_manager.JobManager"
 JOB_SCHEDULER = "fl_app.guard.scheduler.JobScheduler"
 ALLOWED_CLASSES = (
     "fl_app.",
@@ -125,6 +126,7 @@ def _complete(text: str, kind: str, client_limit: int) -> str:
         server["max_num_clients"] = client_limit
         server["check_engine_frequency"] = CHECK_ENGINE_FREQUENCY
         components["job_scheduler"]["path"] = JOB_SCHEDULER
+        components["job_manager"]["path"] = JOB_MANAGER
         components["job_manager"]["args"]["uri_root"] = str(WORKSPACE_PATH / "jobs-storage")
         storage = resources["snapshot_persistor"]["args"]["storage"]
         storage["args"]["root_dir"] = str(WORKSPACE_PATH / "snapshot-storage")

@@ -44,6 +44,7 @@ class _TableDisplay:
         parts: list[Text | Table] = [Text(_headline(snapshot))]
         if snapshot.progress and snapshot.progress.sites:
             parts.append(_site_table(snapshot.progress))
+        parts += [Text(f"warning: {line}", style="yellow") for line in snapshot.warnings]
         self._live.update(Group(*parts), refresh=True)
 
 
@@ -52,6 +53,7 @@ class _LineDisplay:
         self._console = console
         self._headline = ""
         self._sites: dict[str, SiteProgress] = {}
+        self._warnings: set[str] = set()
 
     def show(self, snapshot: Snapshot) -> None:
         headline = _headline(snapshot)
@@ -62,6 +64,10 @@ class _LineDisplay:
             if _printed_state(site) != _printed_state(self._sites.get(name, SiteProgress())):
                 self._print(f"  {name}: {site_text(site)}")
             self._sites[name] = site
+        for line in snapshot.warnings:
+            if line not in self._warnings:
+                self._warnings.add(line)
+                self._print(f"warning: {line}")
 
     def _print(self, line: str) -> None:
         self._console.print(line, markup=False)

@@ -14,6 +14,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_expone
 from deploy.errors import Failed, InputError
 from deploy.session.kit import AdminKit
 from deploy.session.nvflare_output import suppressed
+from fl_app.guard.warnings import WARNINGS_META
 from fl_app.telemetry.job_progress import (
     PENDING_GROUP,
     SERVER_PENDING_REASON,
@@ -49,6 +50,8 @@ class Job:
     """H:MM:SS.ffffff since the start; empty before."""
     waits_for: str
     """The server's reason for not having started the job; empty if there is none."""
+    warnings: tuple[str, ...]
+    """Warnings of the guard, of a job that has ended."""
     server_waits_for: str
     """Kubernetes' reason why the job's pod on the server is not running yet; empty if there is none."""
 
@@ -70,6 +73,7 @@ class Job:
             submitted=datetime.fromtimestamp(float(meta.get("submit_time") or 0), timezone.utc),
             duration="" if meta.get("duration") in (None, "N/A") else str(meta["duration"]),
             waits_for=attempts[-1] if attempts and status in (SUBMITTED, NEVER_STARTED) else "",
+            warnings=tuple(str(line) for line in meta.get(WARNINGS_META) or ()),
             server_waits_for=str(meta.get(SERVER_PENDING_REASON, "")),
         )
 

@@ -30,6 +30,11 @@ class Snapshot:
     progress: JobProgress | None
     """The last answer of the job process; None before its first answer."""
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The warnings of the guard so far."""
+        return self.job.warnings or (self.progress.warnings if self.progress else ())
+
 
 def watch(session: AdminSession, job_id: str, timeout: float | None = None) -> Iterator[Snapshot]:
     """Return a snapshot of the job after each change, until it has ended.

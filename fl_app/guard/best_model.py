@@ -75,7 +75,7 @@ class BestModel:
             what,
             "Set key_metric_mode of the recipe (negate_key_metric of IntimeModelSelector) if this is wrong.",
             key=f"key metric {key.name}",
-            rule="metric-direction",
+            rule="metric_direction",
         )
 
     def aggregated(self, metrics: Any, round: int | None) -> Iterator[Finding]:
@@ -104,7 +104,7 @@ class BestModel:
     ) -> Finding:
         names = ", ".join(sorted(self._names))
         what = f"is not among the returned metrics ({names}): no best model would be kept"
-        rule = "default-key-metric" if key.is_default else "key-metric"
+        rule = "default_key_metric" if key.is_default else "key_metric"
         if not at_all_sites:
             what = "was returned by other sites only: the best model is chosen without this site"
             rule = "metric"
@@ -142,7 +142,7 @@ class BestModel:
                 site=SERVER,
                 round=round,
                 key=key,
-                rule="stop-condition",
+                rule="stop_condition",
             )
 
     def ended(self) -> Iterator[Finding]:
@@ -158,7 +158,7 @@ class BestModel:
                 f"went from {first:.4g} to {last:.4g}, and {better} is better: the training made it worse",
                 "Check the learning rate and the direction of the metric.",
                 key=f"key metric {key.name}",
-                rule="metric-worsens",
+                rule="metric_worsens",
             )
 
     @property

@@ -104,7 +104,7 @@ def _workflow(workflow: Component, at: str) -> Iterator[Finding]:
             f"Write {condition.replace('=', '>=')} or {condition.replace('=', '<=')}.",
             site=at,
             key=f"{workflow.id} ({workflow.class_name}).stop_cond",
-            rule="stop-condition",
+            rule="stop_condition",
         )
 
 

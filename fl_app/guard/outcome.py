@@ -96,7 +96,7 @@ class Outcome:
                 "Check the site: flarefleet status, flarefleet logs.",
                 site=", ".join(absent),
                 round=current.number,
-                rule="missing-site",
+                rule="missing_site",
             )
 
     def new_model(self, parameters: Mapping[str, Any]) -> Iterator[Finding]:
@@ -122,7 +122,7 @@ class Outcome:
             "Check that the training runs before the model is returned, and that the learning rate is not 0.",
             site=", ".join(sorted(current.unchanged)),
             round=current.number,
-            rule="unchanged-round",
+            rule="unchanged_round",
         )
 
     def ended(self) -> Iterator[Finding]:
@@ -151,7 +151,7 @@ class Outcome:
                     "the sites had none: the aggregation overflowed or divided by zero",
                     "Return float32 parameters and smaller numbers of steps, or mend the aggregator.",
                     key=str(name),
-                    rule="global-model",
+                    rule="global_model",
                 )
                 return
         if before.parameters:
@@ -175,5 +175,5 @@ def _changes_of_form(
             f"the new global model does not have the form of the old one: the aggregation {finding.what}",
             "The aggregator must keep the names and shapes of the parameters.",
             key=finding.key,
-            rule="global-model",
+            rule="global_model",
         )

@@ -42,7 +42,7 @@ def find_missing_model(
             "Check stop_cond: FedAvg stores a model only in rounds in which its metric improves.",
             site="server",
             key=key,
-            rule="not-persisted",
+            rule="not_persisted",
         )
     if last is None or not isinstance(persistor, ModelPersistor):
         return None
@@ -53,7 +53,7 @@ def find_missing_model(
             "Check the disk of the server and the persistor of the job.",
             site="server",
             key=key,
-            rule="not-persisted",
+            rule="not_persisted",
         )
         if what
         else None
@@ -70,7 +70,7 @@ def _find_missing_file(controller: FedAvg) -> Finding | None:
         "Give the recipe a persistor, or FedAvg a save_filename, and check stop_cond.",
         site="server",
         key=type(controller).__name__,
-        rule="not-persisted",
+        rule="not_persisted",
     )
 
 

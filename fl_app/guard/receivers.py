@@ -131,7 +131,7 @@ class ReceiverMonitor(logging.Handler):
             "Log metrics in the client (SummaryWriter.add_scalar, SiteTraining.log), or remove the tracking.",
             site=self._site,
             key=", ".join(requested),
-            rule="nothing-logged",
+            rule="nothing_logged",
         )
 
 

@@ -106,7 +106,7 @@ class Results:
                 "See the log of the server if this is not what the aggregator is for.",
                 site=site,
                 round=round,
-                rule="rejected-result",
+                rule="rejected_result",
             )
         return _unused("the workflow rejected it, see the log of the server", site, round)
 
@@ -118,7 +118,7 @@ def _unused(reason: str, site: str, round: int | None) -> Finding:
         "Mend the callback, aggregator or filter that raised, or the result that it does not accept.",
         site=site,
         round=round,
-        rule="unused-result",
+        rule="unused_result",
     )
 
 

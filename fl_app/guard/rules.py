@@ -114,7 +114,7 @@ def find_not_finite(
                 f"returned {count} number{'s that are' if count > 1 else ' that is'} NaN or infinite",
                 "The training diverged: lower the learning rate, clip gradients or remove NaN from the data.",
                 key=str(name),
-                rule="not-finite",
+                rule="not_finite",
             )
     return None
 
@@ -168,7 +168,7 @@ def find_missing_weights(steps: Mapping[str, Any]) -> Finding | None:
     remedy = 'Return it in FLModel(meta={"NUM_STEPS_CURRENT_ROUND": number}).'
     if len(without) == len(steps):
         what = "no site returns its number of steps: all sites weigh the same, whatever data they have"
-        return Finding(what, remedy, key="NUM_STEPS_CURRENT_ROUND", rule="equal-weights")
+        return Finding(what, remedy, key="NUM_STEPS_CURRENT_ROUND", rule="equal_weights")
     largest = max(float(number) for number in steps.values() if number is not None)
     return Finding(
         f"returned no number of steps: it would weigh 1, and another site {largest:g}",
@@ -205,7 +205,7 @@ def find_oversize(result: Any, model_bytes: int) -> Finding | None:
     return Finding(
         f"returned {size / 2**20:.0f} MiB for a model of {model_bytes / 2**20:.0f} MiB",
         f"Return the weights and small facts about them, at most {allowed / 2**20:.0f} MiB.",
-        rule="large-result",
+        rule="large_result",
     )
 
 
@@ -230,7 +230,7 @@ def find_large_integer(document: Any) -> Finding | None:
                 "be lost, and the job would wait forever",
                 "Send it as a float or as text.",
                 key=path,
-                rule="large-integer",
+                rule="large_integer",
             )
     return None
 

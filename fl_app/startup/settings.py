@@ -17,6 +17,7 @@ from pydantic_settings import (
 
 from fl_app import contract
 from fl_app.contract import METRICS_KEPT_SECONDS, SITE_PATIENCE_SECONDS, TASK_TIMEOUT_SECONDS
+from fl_app.guard.rule_table import parse_levels
 from fl_app.startup.exit_codes import Exit, StartupError
 
 SERVER_WAIT_SECONDS = 60.0
@@ -40,6 +41,11 @@ def _address(value: Any) -> Any:
     return host.strip("[]"), port
 
 
+def _levels(value: str) -> str:
+    parse_levels(dict(entry.partition("=")[::2] for entry in value.split(",") if entry))
+    return value
+
+
 _Port = Annotated[int, BeforeValidator(_port), Field(ge=1, le=65535, description="a port, 1 to 65535")]
 _Address = Annotated[
     tuple[str, _Port] | None,
@@ -49,6 +55,11 @@ _Address = Annotated[
 ]
 _Folder = Annotated[Path, AfterValidator(Path.absolute)]
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False, description="a number of seconds")]
+_Rules = Annotated[
+    str,
+    AfterValidator(_levels),
+    Field(description="RULE=LEVEL,RULE=LEVEL, with levels error, warn and off"),
+]
 _Days = Annotated[float | None, Field(gt=0, allow_inf_nan=False, description="a number of days, more than 0")]
 
 
@@ -83,6 +94,8 @@ class Settings(BaseSettings):
     """Seconds for which a job waits for sites that are not registered."""
     task_timeout: _Seconds = TASK_TIMEOUT_SECONDS
     """Seconds within which a site must return a result or log a metric; 0 disables the timeout."""
+    guard_rules: _Rules = ""
+    """Levels of the guard's rules: RULE=LEVEL, separated by commas."""
     analytics_keep_days: _Days = None
     """Days for which event files stay after a job's last value; None keeps them until the job is deleted."""
 

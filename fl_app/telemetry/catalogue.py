@@ -252,6 +252,14 @@ JOB_METRICS = (
         "Errors of a job by kind: `fatal` fails the job; others are NVFlare's return codes in lower case.",
         ("kind",),
     ),
+    MetricSpec(
+        "job_warnings_total",
+        C,
+        "",
+        "Warnings of the guard by rule. The job continues; docs/guard.md explains the rules.",
+        ("rule",),
+        ReportedBy.SERVER,
+    ),
 )
 
 PER_SITE_METRICS = ("training_metric", "training_steps_total")

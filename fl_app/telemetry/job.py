@@ -21,6 +21,8 @@ from nvflare.widgets.fed_event import FedEventRunner
 from nvflare.widgets.info_collector import InfoCollector
 from nvflare.widgets.widget import Widget
 
+from fl_app.guard.finding import WARNING_EVENT
+from fl_app.guard.warnings import MAX_LINES
 from fl_app.telemetry.analytics_events import FED_ANALYTICS
 from fl_app.telemetry.job_metrics import EventHandlers, ServerJobMetrics, SiteJobMetrics, peer, result_error
 from fl_app.telemetry.job_progress import STATS_GROUP, JobProgress, SitePhase, SiteProgress
@@ -58,6 +60,7 @@ class JobTelemetry(Widget):
             EventType.BEFORE_PROCESS_SUBMISSION: self._result_received,
             FED_ANALYTICS: self._metric_received,
             EventType.FATAL_SYSTEM_ERROR: self._failed,
+            WARNING_EVENT: self._warned,
             InfoCollector.EVENT_TYPE_GET_STATS: self._report,
         }
 
@@ -136,6 +139,13 @@ class JobTelemetry(Widget):
         reason = str(fl_ctx.get_prop(FLContextKey.EVENT_DATA, ""))
         with self._lock:  # later errors are consequences of the first
             self._progress = self._progress.model_copy(update={"fatal": self._progress.fatal or reason})
+
+    def _warned(self, fl_ctx: FLContext) -> None:
+        line = fl_ctx.get_prop(FLContextKey.EVENT_DATA).line
+        with self._lock:
+            if len(self._progress.warnings) < MAX_LINES:
+                warnings = (*self._progress.warnings, line)
+                self._progress = self._progress.model_copy(update={"warnings": warnings})
 
     def _report(self, fl_ctx: FLContext) -> None:
         collector = fl_ctx.get_prop(InfoCollector.CTX_KEY_STATS_COLLECTOR)

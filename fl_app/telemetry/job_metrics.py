@@ -16,6 +16,7 @@ from nvflare.apis.shareable import Shareable
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 
+from fl_app.guard.finding import WARNING_EVENT
 from fl_app.telemetry.analytics_events import FED_ANALYTICS, scalars_of, site_that_logged
 from fl_app.telemetry.measurements import Measurements
 
@@ -45,6 +46,7 @@ class ServerJobMetrics:
             AppEventType.ROUND_DONE: self._round_done,
             EventType.END_WORKFLOW: self._round_done,
             EventType.FATAL_SYSTEM_ERROR: self._failed,
+            WARNING_EVENT: self._warned,
             FED_ANALYTICS: self._logged,
             ANALYTIC_EVENT_TYPE: self._logged,
         }
@@ -106,6 +108,9 @@ class ServerJobMetrics:
     def _failed(self, fl_ctx: FLContext) -> None:
         self._has_failed = True
         self._measurements.add("job_errors_total", 1, _FATAL)
+
+    def _warned(self, fl_ctx: FLContext) -> None:
+        self._measurements.add("job_warnings_total", 1, fl_ctx.get_prop(FLContextKey.EVENT_DATA).rule)
 
     def _logged(self, fl_ctx: FLContext) -> None:
         event: Shareable = fl_ctx.get_prop(FLContextKey.EVENT_DATA)

@@ -48,3 +48,5 @@ class JobProgress(BaseModel, frozen=True):
     sites: dict[str, SiteProgress] = Field(default_factory=dict)
     fatal: str = ""
     """Error that fails the job."""
+    warnings: tuple[str, ...] = ()
+    """First warnings of the guard."""

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from deploy.cli.app import app
+from docs.tables import TABLES, updated
 from fl_app.startup import exit_codes
 
 ROOT = Path(__file__).parents[3]
@@ -45,6 +46,11 @@ def test_the_operators_guide_lists_the_exit_codes_of_a_parent() -> None:
     table = exit_codes.__doc__[exit_codes.__doc__.index("| code") :].strip()
 
     assert table in (ROOT / "docs" / "operator.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", TABLES)
+def test_the_generated_tables_are_current(page: str) -> None:
+    assert (ROOT / "docs" / page).read_text(encoding="utf-8") == updated(page), "run: python -m docs.tables"
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.name)

@@ -278,8 +278,8 @@ def test_a_job_without_a_failure_has_no_finding(tmp_path: Path) -> None:
 def test_a_warning_becomes_an_error_and_an_error_a_warning_by_the_levels(tmp_path: Path) -> None:
     job = Bad("", site=SAME, both=True)
 
-    ended = run(tmp_path / "1", job, {"unchanged-round": "error"})
-    continued = run(tmp_path / "2", job, {"unchanged-round": "off", "untrained": "warn"})
+    ended = run(tmp_path / "1", job, {"unchanged_round": "error"})
+    continued = run(tmp_path / "2", job, {"unchanged_round": "off", "untrained": "warn"})
 
     assert_matches(r"round 1: no site changed", ended.reasons)
     assert continued.reasons == []

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from docs.nvflare_internals import FILE, updated
 from fl_app.nvflare_internals import self_check
 from fl_app.nvflare_internals.private_name import PrivateName
 from fl_app.nvflare_internals.self_check import declared_names, installed_root, missing_names
@@ -132,7 +131,3 @@ def test_the_check_is_fast_enough_for_every_start() -> None:
     start = time.process_time()
     missing_names(installed_root())
     assert time.process_time() - start < 0.2, "about 0.02 on an idle machine"
-
-
-def test_the_documentation_lists_every_name() -> None:
-    assert FILE.read_text(encoding="utf-8") == updated(), "run: python -m docs.nvflare_internals"

@@ -26,7 +26,7 @@ def test_settings_become_the_servers_variables(tmp_path: Path) -> None:
         with_deployment(
             "tracking: {receivers: [mlflow, wandb], keep_days: 0.5,"
             " environment: {WANDB_MODE: offline, MLFLOW_HTTP_REQUEST_TIMEOUT: 5}}\n"
-            "  guard: {site_patience_seconds: 3600, task_timeout_seconds: 0}"
+            "  guard: {site_patience_seconds: 3600, task_timeout_seconds: 0, untrained: warn, metric: off}"
         ),
     )
 
@@ -35,6 +35,7 @@ def test_settings_become_the_servers_variables(tmp_path: Path) -> None:
         "FLARE_ANALYTICS_KEEP_DAYS": "0.5",
         "FLARE_SITE_PATIENCE": "3600",
         "FLARE_TASK_TIMEOUT": "0",
+        "FLARE_GUARD_RULES": "untrained=warn,metric=off",
         "WANDB_MODE": "offline",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
     }
