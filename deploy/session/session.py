@@ -50,10 +50,10 @@ class Job:
     """H:MM:SS.ffffff since the start; empty before."""
     waits_for: str
     """The server's reason for not having started the job; empty if there is none."""
-    warnings: tuple[str, ...]
-    """Warnings of the guard, of a job that has ended."""
     server_waits_for: str
     """Kubernetes' reason why the job's pod on the server is not running yet; empty if there is none."""
+    warnings: tuple[str, ...] = ()
+    """Warnings of the guard, of a job that has ended."""
 
     @property
     def is_finished(self) -> bool:

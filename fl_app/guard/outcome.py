@@ -40,11 +40,13 @@ class Outcome:
 
     Args:
         uses_steps: whether the workflow weights each site by its number of steps.
+        keeps_form: whether a new model must have the names and shapes of the old one.
         excluded: regular expression of the parameters that are not averaged.
     """
 
-    def __init__(self, uses_steps: bool = False, excluded: str = "") -> None:
+    def __init__(self, uses_steps: bool = False, keeps_form: bool = False, excluded: str = "") -> None:
         self._uses_steps = uses_steps
+        self._keeps_form = keeps_form
         self._excluded = excluded
         self._round: _Round | None = None
         self._first: Mapping[str, Parameter] = {}
@@ -90,7 +92,9 @@ class Outcome:
             return
         if self._uses_steps and (finding := rules.find_missing_weights(current.steps)):
             yield finding.at(finding.site or SERVER, current.number)
-        if absent := sorted(current.sites - current.used) if current.used else []:
+        if not current.used:
+            yield rules.NO_PARAMETERS.at(", ".join(sorted(current.sites)), current.number)
+        elif absent := sorted(current.sites - current.used):
             yield Finding(
                 "took no part in the new global model of this round",
                 "Check the site: flarefleet status, flarefleet logs.",
@@ -154,7 +158,7 @@ class Outcome:
                     rule="global_model",
                 )
                 return
-        if before.parameters:
+        if before.has_arrays and before.parameters and self._keeps_form:
             yield from _changes_of_form(before.parameters, describe(parameters), self._excluded)
         size = root_mean_square(before.values) if self._size is None else self._size
         self._size = root_mean_square(parameters)
@@ -172,8 +176,8 @@ def _changes_of_form(
 ) -> Iterator[Finding]:
     if finding := rules.find_mismatch(before, after, is_complete=not excluded, excluded=excluded):
         yield Finding(
-            f"the new global model does not have the form of the old one: the aggregation {finding.what}",
-            "The aggregator must keep the names and shapes of the parameters.",
+            f"the new global model does not have the form of the old one: the sites {finding.what}",
+            "Return all parameters in their shapes, or differences (params_type DIFF) of some.",
             key=finding.key,
             rule="global_model",
         )

@@ -106,8 +106,8 @@ def _difference_of_models(model: Any, last: Mapping[str, Any]) -> str:
         return "cannot be read"
     stored = model.get(ModelLearnableKey.WEIGHTS) or {}
     before, after = describe(last), describe(stored)
-    if missing := [name for name in before if name not in after]:
-        return f"lacks {missing[0]}"
+    if before and not before.keys() & after.keys():
+        return "has none of the parameters of the last one"  # it may exclude some
     for name, value in stored.items():
         if name not in last:
             continue
@@ -116,7 +116,7 @@ def _difference_of_models(model: Any, last: Mapping[str, Any]) -> str:
             return f"has another shape of {name}: {shapes[1]} instead of {shapes[0]}"
         if count_not_finite(value, last[name]):
             return f"has NaN or infinite numbers in {name}"
-        if _are_comparable(last[name], value) and not equal(last[name], value):
+        if before[name].kind and _are_comparable(last[name], value) and not equal(last[name], value):
             return f"is not the last one: {name} differs"
     return ""
 

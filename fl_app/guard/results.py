@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 from nvflare.apis.dxo import DataKind
 from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.shareable import Shareable
 
 from fl_app.guard import rules
-from fl_app.guard.arrays import describe
+from fl_app.guard.arrays import count_not_finite, describe
 from fl_app.guard.best_model import BestModel
 from fl_app.guard.evaluation import failed_evaluation
 from fl_app.guard.finding import FINDING_HEADER, Finding
 from fl_app.guard.outcome import Outcome
-from fl_app.guard.task import SentTask, dxo_in, model_in, round_of
+from fl_app.guard.task import Model, SentTask, dxo_in, model_in, round_of
 from fl_app.guard.workflows import Expectations
 from fl_app.nvflare_internals.guard import failure_of_result
 
@@ -33,7 +34,7 @@ class Results:
 
     def __init__(self, expected: Expectations) -> None:
         self.expected = expected
-        self.outcome = Outcome(expected.uses_steps, expected.excluded)
+        self.outcome = Outcome(expected.uses_steps, expected.keeps_shape, expected.excluded)
         self.best_model = BestModel(expected.key_metric, expected.stop_metric)
         self.count = 0
         self._sent: dict[str, SentTask] = {}
@@ -65,24 +66,27 @@ class Results:
     def _findings(self, result: Shareable, site: str, task: str, sent: SentTask | None) -> Iterator[Finding]:
         expected, dxo, model = self.expected, dxo_in(result), model_in(result)
         is_training = task in expected.training_tasks
-        only_metrics = dxo is not None and dxo.data_kind == DataKind.METRICS
-        if is_training and (only_metrics or (model is not None and not model.parameters)):
+        if is_training and dxo is not None and dxo.data_kind == DataKind.METRICS:
+            return  # such a site only evaluates; a round in which all sites do is found at its end
+        if is_training and model is not None and not model.parameters:
             yield rules.NO_PARAMETERS
             return
         if found := result.get_header(FINDING_HEADER):
             yield Finding.of(found)
         if model is None:
             return
-        if model.is_readable and sent and sent.parameters and expected.keeps_shape:
+        if model.is_readable and sent and sent.has_arrays and expected.keeps_shape:
+            # What one site leaves out of an average, another may return: see the new global model.
+            is_complete = model.is_complete and not expected.averages
             returned = rules.find_oversize(dict(result), sent.size) or rules.find_mismatch(
-                sent.parameters, describe(model.parameters), model.is_complete, expected.excluded
+                sent.parameters or {}, describe(model.parameters), is_complete, expected.excluded
             )
             if returned:
                 yield returned
         if model.is_readable and not found:
             received = sent.values if sent and model.is_complete else None
             if finding := rules.find_not_finite(model.parameters, received):
-                yield finding
+                yield _explained(finding, sent, model)
         if is_training:
             if finding := self.outcome.returned(site, sent, model):
                 yield finding
@@ -100,6 +104,9 @@ class Results:
             return None
         if round is not None and round_of(result) not in (None, round):
             return None
+        dxo = dxo_in(result)
+        if dxo is not None and dxo.data_kind == DataKind.METRICS:
+            return None
         if self.expected.is_lenient:
             return Finding(
                 "the aggregator of the job rejected the result",
@@ -109,6 +116,17 @@ class Results:
                 rule="rejected_result",
             )
         return _unused("the workflow rejected it, see the log of the server", site, round)
+
+
+def _explained(finding: Finding, sent: SentTask | None, model: Model) -> Finding:
+    """Explain NaN in differences of a constant that is infinite, such as an attention mask."""
+    if model.is_complete or sent is None or not count_not_finite(sent.values.get(finding.key)):
+        return finding
+    return replace(
+        finding,
+        what=f"{finding.what}: the difference of an infinite constant is NaN",
+        remedy="Leave this parameter out of the differences, or return full weights (params_type FULL).",
+    )
 
 
 def _unused(reason: str, site: str, round: int | None) -> Finding:

@@ -205,6 +205,8 @@ class ServerGuard:
         self._failures.done()
 
     def _check_aggregate(self, fl_ctx: FLContext) -> None:
+        if is_aborted(fl_ctx):
+            return  # ScatterAndGather aggregates what it has
         aggregate = fl_ctx.get_prop(AppConstants.AGGREGATION_RESULT)
         number = fl_ctx.get_prop(AppConstants.CURRENT_ROUND)
         self._report_all(self._results.outcome.aggregated(), fl_ctx)
@@ -212,7 +214,7 @@ class ServerGuard:
         self._report_all(self._results.best_model.aggregated(metrics, number), fl_ctx)
 
     def _check_new_model(self, fl_ctx: FLContext) -> None:
-        if (parameters := global_model(fl_ctx)) is not None:
+        if not is_aborted(fl_ctx) and (parameters := global_model(fl_ctx)) is not None:
             self._report_all(self._results.outcome.new_model(parameters), fl_ctx)
 
     def _on_stored(self, fl_ctx: FLContext) -> None:

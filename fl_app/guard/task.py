@@ -78,6 +78,11 @@ class SentTask:
     values: Mapping[str, Any] = field(default_factory=dict)
     """The numbers. A controller may replace them in its own model while the site trains."""
 
+    @property
+    def has_arrays(self) -> bool:
+        """Whether the model has arrays; the first task of some workflows carries only settings."""
+        return any(one.shape is not None for one in (self.parameters or {}).values())
+
     @classmethod
     def of(cls, name: str, task: Shareable) -> SentTask:
         """Summarize a task."""

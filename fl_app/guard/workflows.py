@@ -56,6 +56,8 @@ class Expectations:
     """Metric that selects the best model."""
     stop_metric: str = ""
     """Metric of the condition that ends the training early; empty if there is none."""
+    averages: bool = False
+    """Whether the workflow averages each parameter over the sites that return it."""
     uses_steps: bool = False
     """Whether the workflow weights each site by its number of local steps."""
     is_lenient: bool = False
@@ -82,6 +84,7 @@ def expectations_of(controller: Any, components: Mapping[str, Any]) -> Expectati
         keeps_shape=averages or declared,
         key_metric=_key_metric(components) if isinstance(controller, FedAvg | ScatterAndGather) else None,
         stop_metric=str((getattr(controller, "stop_condition", None) or ("",))[0]),
+        averages=averages and not isinstance(controller, Cyclic | CyclicController),
         uses_steps=averages and uses_step_counts(controller, aggregator),
         is_lenient=aggregator is not None and not averages,
         excluded=_excluded(controller) or _excluded(aggregator),

@@ -22,9 +22,11 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.server_engine_spec import ServerEngineSpec
 from nvflare.apis.shareable import ReservedHeaderKey, Shareable, make_copy, make_reply
 from nvflare.apis.signal import Signal
+from nvflare.apis.utils.decomposers import flare_decomposers
 from nvflare.apis.workspace import Workspace
 from nvflare.app_common.abstract.fl_model import FLModel
 from nvflare.app_common.app_constant import AppConstants
+from nvflare.app_common.decomposers import common_decomposers
 from nvflare.app_common.utils.fl_model_utils import FLModelUtils
 
 from fl_app.guard.component import JobGuard
@@ -232,6 +234,8 @@ def judge(
         filters: filters for results, by site; `server` for those of the server, `sites` for every site.
         levels: levels of the guard's rules.
     """
+    flare_decomposers.register()
+    common_decomposers.register()
     engine = _Engine(folder, list(clients), components or {})
     component = _Component(engine.judgement, engine.abort)
     guard = ServerGuard(component, engine.components, Timeouts(300, 0), levels)

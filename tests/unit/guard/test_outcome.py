@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,23 +19,8 @@ from nvflare.app_common.widgets.intime_model_selector import IntimeModelSelector
 from nvflare.app_common.workflows.fedavg import FedAvg
 
 from tests.unit.guard.one_process import Judgement, Script, judge
+from tests.unit.guard.scripts import ACCURACY, ROUNDS, TRAINS, only_metrics, returning, train
 
-ROUNDS = 3
-
-
-def returning(change: Callable[[Any], Any], metrics: Any = None, steps: Any = 10) -> Script:
-    """A site that changes each parameter in the same way."""
-    meta = {} if steps is None else {"NUM_STEPS_CURRENT_ROUND": steps}
-    return lambda model: FLModel(
-        params={name: change(value) for name, value in model.params.items()}, metrics=metrics, meta=meta
-    )
-
-
-def train(value: Any) -> Any:
-    return value + 1
-
-
-TRAINS = returning(train, {"accuracy": 0.5})
 SAME = returning(lambda value: value)
 HALF = returning(lambda value: (value * 1000).astype(np.float16), steps=200_000)
 WITH_LOSS = returning(train, {"loss": 1.0})
@@ -106,7 +90,6 @@ class Bad:
 
 
 STEPS = r"site-2, round 1, NUM_STEPS_CURRENT_ROUND: returned {} as its number of steps"
-ACCURACY = {"key_metric": "accuracy"}
 
 BAD_JOBS = [
     Bad("weights returned as received", r"nothing was learned", r"round 1: no site changed", SAME, both=True),
@@ -128,6 +111,12 @@ BAD_JOBS = [
         "weights times -1e60",
         warning=r"server, round 1: the parameters grew from 2.74 to",
         site=returning(lambda value: value.astype(float) * -1e60),
+    ),
+    Bad(
+        "all sites only evaluate",
+        r"site-1, site-2, round 1: returned no parameters",
+        site=only_metrics,
+        both=True,
     ),
     Bad(
         "no number of steps at one site",

@@ -159,12 +159,6 @@ def test_a_job_that_starts_without_a_model_may_return_one(round: Round) -> None:
     assert round.component.panics == []
 
 
-def test_metrics_without_a_model_are_no_training_result(round: Round) -> None:
-    round.send(model())
-    round.receive(model({"accuracy": 1.0}, kind=DataKind.METRICS))
-    assert "returned no parameters" in round.component.panics[0]
-
-
 def test_a_constant_that_is_infinite_comes_back_as_it_was_sent(round: Round) -> None:
     mask = {"w": np.zeros((2, 2)), "mask": np.array([0.0, -np.inf, np.nan])}
     task = round.send(model(mask))

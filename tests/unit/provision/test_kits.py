@@ -90,6 +90,7 @@ def test_the_servers_resources_differ_from_nvflares_only_as_intended(
     theirs["snapshot_persistor"]["args"]["storage"]["args"]["root_dir"] = "/var/lib/flare/snapshot-storage"
     components = {component["id"]: component for component in theirs["components"]}
     components["job_scheduler"]["path"] = "fl_app.guard.scheduler.JobScheduler"
+    components["job_manager"]["path"] = "fl_app.guard.job_manager.JobManager"
     components["job_manager"]["args"]["uri_root"] = "/var/lib/flare/jobs-storage"
     components["process_launcher"]["path"] = "fl_app.launchers.process.ServerJobLauncher"
 

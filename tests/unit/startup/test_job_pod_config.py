@@ -71,13 +71,13 @@ def test_a_sites_own_resource_manager_is_kept(kit: Kit, jobs: Path, tmp_path: Pa
     ("path", "expected"),
     [
         (
-            "nvflare.apis.impl.job_def_manager.SimpleJobDefManager",
+            "fl_app.guard.job_manager.JobManager",
             "fl_app.launchers.pending_jobs.PendingJobs",
         ),
         ("site.Custom", "site.Custom"),
     ],
 )
-def test_only_nvflares_own_job_manager_is_replaced(jobs: Path, path: str, expected: str) -> None:
+def test_only_the_kits_own_job_manager_is_replaced(jobs: Path, path: str, expected: str) -> None:
     original = {"id": "job_manager", "path": path, "args": {"uri_root": "/jobs"}}
     made, _launcher = JobPodConfig(jobs).resources({"components": [original]}, "server")["components"]
     assert made == {**original, "path": expected}
