@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from nvflare.apis.fl_constant import ReservedKey
@@ -24,6 +26,15 @@ def is_aborted(fl_ctx: FLContext) -> bool:
     """Return whether the job was aborted, or has failed."""
     signal = fl_ctx.get_prop(ReservedKey.RUN_ABORT_SIGNAL)
     return signal is not None and bool(signal.triggered)
+
+
+def job_meta(fl_ctx: FLContext) -> dict[str, Any]:
+    """Return the meta.json of the job that runs; empty if it cannot be read."""
+    file = fl_ctx.get_engine().get_workspace().get_job_meta_path(fl_ctx.get_job_id())
+    try:
+        return dict(json.loads(Path(file).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}
 
 
 def global_model(fl_ctx: FLContext) -> Mapping[str, Any] | None:

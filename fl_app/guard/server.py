@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -19,7 +18,7 @@ from nvflare.app_common.app_event_type import AppEventType
 
 from fl_app.guard import rules
 from fl_app.guard.configuration import findings_on_server
-from fl_app.guard.context import global_model, is_aborted, replace_by_refusal, sender_of
+from fl_app.guard.context import global_model, is_aborted, job_meta, replace_by_refusal, sender_of
 from fl_app.guard.finding import (
     FINDING_EVENT,
     MARK,
@@ -32,6 +31,7 @@ from fl_app.guard.heartbeat import HEARTBEAT_TOPIC
 from fl_app.guard.outcome import SERVER
 from fl_app.guard.persisted import find_missing_model
 from fl_app.guard.privacy import withhold_site_weights
+from fl_app.guard.quorum import Quorum
 from fl_app.guard.receivers import ReceiverMonitor, error_log_of
 from fl_app.guard.results import ResultFailures, Results
 from fl_app.guard.rule_table import Level, Levels, levels_in_meta, levels_of_environment
@@ -122,21 +122,24 @@ class ServerGuard:
         if not fl_ctx.get_prop(FLContextKey.SIMULATE_MODE, False):
             self._sites.start(engine)
 
-    def _read_levels(self, fl_ctx: FLContext) -> None:
-        workspace = fl_ctx.get_engine().get_workspace()
-        try:
-            meta = json.loads(Path(workspace.get_job_meta_path(fl_ctx.get_job_id())).read_text("utf-8"))
-        except (OSError, ValueError):
-            meta = {}
+    def _read_meta(self, fl_ctx: FLContext) -> None:
+        """Read the levels of the job, and name the sites that the job promises and that are not there."""
+        meta = job_meta(fl_ctx)
         try:
             self._levels = Levels(levels_of_environment(), self._own_levels, levels_in_meta(meta))
         except ValueError as error:
             remedy = "Correct the levels of the guard in the job or in deployment.guard."
             finding = Finding(str(error), remedy, site=SERVER, key="guard", rule="configuration")
             self._report(finding, fl_ctx)
+        present = {client.name for client in fl_ctx.get_engine().get_clients()}
+        if absent := sorted((Quorum.of(meta).allowed or frozenset()) - present):
+            what = "the job was submitted for this site, which was not registered when it started"
+            remedy = "Check the site (flarefleet status), and submit the job again if it needs this site."
+            finding = Finding(what, remedy, site=", ".join(absent), rule="missing_site")
+            self._report(finding, fl_ctx)
 
     def _start_workflow(self, fl_ctx: FLContext) -> None:
-        self._read_levels(fl_ctx)
+        self._read_meta(fl_ctx)
         self._controller, self._stored, self._has_stored = starting_controller(fl_ctx), None, False
         logged = self._results.count
         self._results = Results(expectations_of(self._controller, self._components))

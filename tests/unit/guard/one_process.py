@@ -7,6 +7,7 @@ sites are function calls, in the order and with the events of NVFlare's server a
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -223,6 +224,7 @@ def judge(
     *,
     filters: Mapping[str, list[Filter]] | None = None,
     levels: Mapping[str, str] | None = None,
+    meta: Mapping[str, Any] | None = None,
 ) -> Judgement:
     """Run a workflow with a guard, and return what the guard did.
 
@@ -233,10 +235,12 @@ def judge(
         components: components of the job on the server, by id.
         filters: filters for results, by site; `server` for those of the server, `sites` for every site.
         levels: levels of the guard's rules.
+        meta: the job's meta.json.
     """
     flare_decomposers.register()
     common_decomposers.register()
     engine = _Engine(folder, list(clients), components or {})
+    Path(engine.workspace.get_job_meta_path(JOB)).write_text(json.dumps(meta or {}))
     component = _Component(engine.judgement, engine.abort)
     guard = ServerGuard(component, engine.components, Timeouts(300, 0), levels)
     engine.guard = guard
@@ -245,7 +249,7 @@ def judge(
     context = engine.context()
     try:
         engine.fire_event(EventType.START_RUN, context)
-        guard._read_levels(context)
+        guard._read_meta(context)
         guard._controller = controller
         guard._results.__init__(expectations_of(controller, engine.components))  # type: ignore[misc]
         controller.start_controller(context)

@@ -237,13 +237,33 @@ BAD_JOBS = [
 ]
 
 
-def run(folder: Path, job: Bad, levels: dict[str, str] | None = None) -> Judgement:
+def test_levels_of_the_job_count_and_an_unknown_one_ends_it(tmp_path: Path) -> None:
+    job = Bad("", site=SAME, both=True)
+
+    continued = run(tmp_path / "1", job, meta={"custom_props": {"guard": {"untrained": "off"}}})
+    ended = run(tmp_path / "2", job, meta={"custom_props": {"guard": {"untraned": "off"}}})
+
+    assert continued.reasons == []
+    assert_matches(r"server, guard: the guard has no rule 'untraned'", ended.reasons)
+
+
+def test_a_site_that_the_job_names_and_that_is_not_there_is_a_warning(tmp_path: Path) -> None:
+    judgement = run(tmp_path, Bad(""), meta={"deploy_map": {"app": ["server", "site-1", "site-2", "site-3"]}})
+
+    assert judgement.reasons == []
+    (line,) = judgement.warnings
+    assert line.startswith("site-3: the job was submitted for this site")
+
+
+def run(
+    folder: Path, job: Bad, levels: dict[str, str] | None = None, meta: dict[str, Any] | None = None
+) -> Judgement:
     components: dict[str, Any] = {"persistor": job.persistor(model=[[1.0, 2.0], [3.0, 4.0]])}
     if job.selector:
         components["selector"] = IntimeModelSelector(**job.selector)
     controller = FedAvg(num_clients=2, num_rounds=ROUNDS, persistor_id="persistor", **job.fedavg)
     sites = {"site-1": job.site if job.both else TRAINS, "site-2": job.site}
-    return judge(folder, controller, sites, components, filters=job.filters, levels=levels)
+    return judge(folder, controller, sites, components, filters=job.filters, levels=levels, meta=meta)
 
 
 @pytest.mark.parametrize("job", BAD_JOBS, ids=lambda job: job.what)
