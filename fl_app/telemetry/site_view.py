@@ -87,7 +87,7 @@ class SiteView:
         """Return registration, last contact, refused heartbeats, and the number of running jobs."""
         labels = self._identity.labels
         registered = gauge_of("registered")
-        registered.add_metric(labels, float(self._site.has_token() and self._refused_since is None))
+        registered.add_metric(labels, float(self.not_ready() is None))
         yield registered
         contact = gauge_of("last_contact_timestamp_seconds")
         if self._last_contact:

@@ -20,7 +20,7 @@ def test_a_new_workspace_is_private(tmp_path: Path) -> None:
 
 
 def test_too_little_disk_space_is_rejected_with_the_free_and_required_space(tmp_path: Path) -> None:
-    with pytest.raises(StartupError, match=r"has \d+ MiB free and needs at least") as raised:
+    with pytest.raises(StartupError, match=rf"has \d+ MiB free and needs at least {2**40} MiB") as raised:
         prepare_workspace(tmp_path, minimum_free=2**60)
 
     assert raised.value.exit_code is Exit.SPACE

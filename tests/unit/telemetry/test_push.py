@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
@@ -104,6 +105,35 @@ def test_documents_are_sent_when_the_parent_answers_again(start: Callable[[dict[
 
     assert arrived.wait(5)
     late.close()
+
+
+def test_a_failure_after_the_flush_does_not_change_its_result(
+    notes: Notes, start: Callable[[dict[str, str]], Pusher], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class SlowCondition(threading.Condition):
+        def wait(self, timeout: float | None = None) -> bool:
+            notified = super().wait(timeout)
+            self.release()
+            time.sleep(0.2)
+            self.acquire()
+            return notified
+
+    class FailsAfterOneRound(Queue):
+        rounds = 0
+
+        def next(self) -> bytes | None:
+            pusher._wake.set()
+            self.rounds += 1
+            if self.rounds > 1:
+                raise RuntimeError("broken")
+            return None
+
+    monkeypatch.setattr(push, "INTERVAL_SECONDS", 60)
+    pusher = start(push_environment("job-1"))
+    pusher._rounds = SlowCondition()
+    pusher.attach(FailsAfterOneRound())
+
+    assert pusher.flush(5)
 
 
 def test_flush_returns_after_its_timeout(start: Callable[[dict[str, str]], Pusher]) -> None:

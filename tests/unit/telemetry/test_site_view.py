@@ -70,6 +70,7 @@ def test_a_heartbeat_without_a_reply_is_no_contact(site: Site) -> None:
     site.heartbeat(code=None)
 
     assert "has not answered for 36 s; it is down, unreachable, or another" in str(site.view.not_ready())
+    assert site.metrics()["nvflare_registered"] == 0
     assert site.view.unhealthy() is None
 
 
