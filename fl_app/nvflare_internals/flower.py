@@ -11,18 +11,17 @@ from nvflare.app_common.tie.process_mgr import CommandDescriptor
 from nvflare.app_opt.flower.applet import FlowerServerApplet
 from nvflare.app_opt.flower.controller import FlowerController
 
-from fl_app.nvflare_internals.private_name import PrivateName
-
-_CONTROLLER = "nvflare.app_common.tie.controller:TieController"
-_SUPERLINK = "nvflare.app_opt.flower.applet:FlowerServerApplet"
-
-USES: tuple[PrivateName, ...] = (
-    PrivateName(f"{_CONTROLLER}._process_client_done", "callback when a SuperNode exits"),
-    PrivateName(f"{_CONTROLLER}._app_stopped", "callback when the ServerApp exits"),
-    PrivateName(f"{_SUPERLINK}._query_for_run_status", "callback when a Flower run has finished"),
-    PrivateName(f"{_SUPERLINK}._build_flower_env", "environment of Flower's processes on the server"),
-    PrivateName(f"{_SUPERLINK}._start_process", "command line of the SuperLink"),
-)
+USES = {
+    "nvflare.app_common.tie.controller:TieController._process_client_done": "callback when a SuperNode exits",
+    "nvflare.app_common.tie.controller:TieController._app_stopped": "callback when the ServerApp exits",
+    "nvflare.app_opt.flower.applet:FlowerServerApplet._query_for_run_status": (
+        "callback when a Flower run has finished"
+    ),
+    "nvflare.app_opt.flower.applet:FlowerServerApplet._build_flower_env": (
+        "environment of Flower's processes on the server"
+    ),
+    "nvflare.app_opt.flower.applet:FlowerServerApplet._start_process": "command line of the SuperLink",
+}
 
 
 class FlowerControllerWithCallbacks(FlowerController):

@@ -7,19 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fl_app.nvflare_internals.private_name import PrivateName
-
-USES = (
-    PrivateName("nvflare.private.fed.app.server.server_train:main", "run the server's parent"),
-    PrivateName("nvflare.private.fed.app.server.server_train:parse_arguments", "read its command line"),
-    PrivateName("nvflare.private.fed.app.client.client_train:main", "run a site's parent"),
-    PrivateName("nvflare.private.fed.app.client.client_train:parse_arguments", "read its command line"),
-    PrivateName("nvflare.private.fed.app.server.runner_process:main", "run the server's job process"),
-    PrivateName("nvflare.private.fed.app.server.runner_process:parse_arguments", "read its command line"),
-    PrivateName("nvflare.private.fed.app.client.worker_process:main", "run a site's job process"),
-    PrivateName("nvflare.private.fed.app.client.worker_process:parse_arguments", "read its command line"),
-    PrivateName("nvflare.private.fed.app.utils:version_check", "refuse unsupported Python versions"),
-)
+USES = {
+    "nvflare.private.fed.app.server.server_train:main": "run the server's parent",
+    "nvflare.private.fed.app.server.server_train:parse_arguments": "read its command line",
+    "nvflare.private.fed.app.client.client_train:main": "run a site's parent",
+    "nvflare.private.fed.app.client.client_train:parse_arguments": "read its command line",
+    "nvflare.private.fed.app.server.runner_process:main": "run the server's job process",
+    "nvflare.private.fed.app.server.runner_process:parse_arguments": "read its command line",
+    "nvflare.private.fed.app.client.worker_process:main": "run a site's job process",
+    "nvflare.private.fed.app.client.worker_process:parse_arguments": "read its command line",
+    "nvflare.private.fed.app.utils:version_check": "refuse unsupported Python versions",
+}
 
 Role = Literal["server", "client"]
 
