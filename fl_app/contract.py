@@ -54,8 +54,6 @@ ENV_TRACKING = "FLARE_TRACKING"
 """Trackers that receive what jobs log: mlflow, wandb, or both separated by a comma."""
 ENV_ANALYTICS_KEEP_DAYS = "FLARE_ANALYTICS_KEEP_DAYS"
 """Days for which a job's event files stay after its last value; if unset, until the job is deleted."""
-ENV_SERVER_WAIT = "FLARE_SERVER_WAIT"
-"""Seconds for which a starting site waits for its server."""
 ENV_SITE_PATIENCE = "FLARE_SITE_PATIENCE"
 """Seconds for which the server lets a job wait for sites that are not registered."""
 SITE_PATIENCE_SECONDS = 3600.0
@@ -65,8 +63,6 @@ TASK_TIMEOUT_SECONDS = 86400.0
 """One day: longer than a round, and short enough to detect a stalled training."""
 SERVER_SETTINGS = (ENV_TRACKING, ENV_ANALYTICS_KEEP_DAYS, ENV_SITE_PATIENCE, ENV_TASK_TIMEOUT)
 """Variables that `deployment.tracking` and `deployment.guard` of project.yml set."""
-ENV_JOBS = "FLARE_JOBS"
-"""Folder of study_runtime.yaml and launcher.yaml; only set with `launcher: pod`."""
 ENV_TERMINATION_LOG = "FLARE_TERMINATION_LOG"
 """File for the line that says why a parent did not start, such as Kubernetes' /dev/termination-log."""
 
@@ -79,17 +75,14 @@ ENV_PARENT_PID = "FLARE_PARENT_PID"
 
 
 @cache  # it parses a file
-def flarefleet_version() -> str:
-    """Return the installed version of Flarefleet."""
+def installed_version(package: str) -> str | None:
+    """Return the installed version of a package, or None."""
     try:
-        return version("flarefleet")
-    except PackageNotFoundError:
-        return "0+unknown"
-
-
-def installed_nvflare() -> str | None:
-    """Return the installed version of NVFlare, or None."""
-    try:
-        return version("nvflare")
+        return version(package)
     except PackageNotFoundError:
         return None
+
+
+def flarefleet_version() -> str:
+    """Return the installed version of Flarefleet."""
+    return installed_version("flarefleet") or "0+unknown"

@@ -70,14 +70,12 @@ class _ServerUnavailable(Exception):  # noqa: N818
 def _check_once(kit: Kit, address: tuple[str, int]) -> None:
     host, port = address
     try:
-        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        connection = socket.create_connection(address, CONNECT_TIMEOUT_SECONDS)
     except (socket.gaierror, UnicodeError) as error:
         raise _ServerUnavailable(
             Exit.SERVER_NAME,
             f"the server's name {host} does not resolve ({getattr(error, 'strerror', error)})",
         ) from error
-    try:
-        connection = _connect(addresses)
     except OSError as error:
         reason = error.strerror or str(error)
         raise _ServerUnavailable(
@@ -85,22 +83,6 @@ def _check_once(kit: Kit, address: tuple[str, int]) -> None:
         ) from error
     with connection:
         _check_certificate(kit, address, connection)
-
-
-def _connect(addresses: list[Any]) -> socket.socket:
-    """Connect to the first address that answers. Raise the last OSError if none answers."""
-    last = OSError("no address")
-    for family, kind, protocol, _, target in addresses:
-        connection = socket.socket(family, kind, protocol)
-        connection.settimeout(CONNECT_TIMEOUT_SECONDS)
-        try:
-            connection.connect(target)
-        except OSError as error:
-            connection.close()
-            last = error
-        else:
-            return connection
-    raise last
 
 
 def _check_certificate(kit: Kit, address: tuple[str, int], connection: socket.socket) -> None:

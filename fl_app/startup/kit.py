@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fl_app.contract import ENV_KEY, installed_nvflare
+from fl_app.contract import ENV_KEY, installed_version
 from fl_app.startup.exit_codes import Exit, StartupError
 from fl_app.startup.facts import KitFacts
 
@@ -87,7 +87,7 @@ class Kit:
 
 
 def _check_version(facts: KitFacts) -> None:
-    installed = installed_nvflare()
+    installed = installed_version("nvflare")
     if facts.nvflare != installed:
         raise StartupError(
             Exit.VERSION,

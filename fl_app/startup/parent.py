@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from fl_app.contract import installed_nvflare
+from fl_app.contract import installed_version
 from fl_app.garbage_collection import paused_for_imports
 from fl_app.nvflare_internals.registration_log import is_unanswered, rejection_reason
 from fl_app.nvflare_internals.self_check import installed_root, missing_names
@@ -67,7 +67,8 @@ def check_nvflare() -> None:
         names = "; ".join(f"{one.name} ({one.purpose})" for one in missing)
         raise StartupError(
             Exit.INCOMPATIBLE,
-            f"the installed NVFlare {installed_nvflare()} lacks private names that Flarefleet uses: {names}. "
+            f"the installed NVFlare {installed_version('nvflare')} lacks private names that Flarefleet uses: "
+            f"{names}. "
             "Install an unmodified NVFlare of the kit's release",
         )
 

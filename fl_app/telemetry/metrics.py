@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
-from fl_app.contract import flarefleet_version, installed_nvflare
+from fl_app.contract import flarefleet_version, installed_version
 from fl_app.telemetry.catalogue import LABELS, PARENTS
 from fl_app.telemetry.view import Starting, View
 
@@ -116,7 +116,7 @@ class ParentCollector(Collector):
     def _build(self) -> Metric:
         spec = PARENTS["build_info"]
         info = InfoMetricFamily(spec.family, spec.meaning, labels=LABELS)
-        values = (installed_nvflare() or "", flarefleet_version(), platform.python_version())
+        values = (installed_version("nvflare") or "", flarefleet_version(), platform.python_version())
         info.add_metric(self._identity.labels, dict(zip(spec.labels, values, strict=True)))
         return info
 

@@ -32,7 +32,7 @@ def test_a_missing_flower_is_reported() -> None:
 
 
 def test_an_unsupported_version_is_rejected_before_submission(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flower_recipe, "installed_flower", lambda: "1.35.0")
+    monkeypatch.setattr(flower_recipe, "installed_version", lambda package: "1.35.0")
     with pytest.raises(ValueError, match=r"flwr 1\.35\.0 is installed here"):
         recipe(FlowerDigitsParameters(), ["a", "b"])
 

@@ -50,7 +50,7 @@ def test_the_error_log_of_this_start_decides_the_exit_code(
 
 
 def test_a_registration_without_an_answer_is_retried_a_limited_number_of_times(tmp_path: Path) -> None:
-    settings, attempts = Settings.read({"FLARE_WORKSPACE": str(tmp_path)}), itertools.count(1)
+    settings, attempts = Settings(workspace=tmp_path), itertools.count(1)
 
     restarts = [_should_restart(settings, Exit.NO_ANSWER, attempts) for _ in range(REGISTRATION_ATTEMPTS)]
 
