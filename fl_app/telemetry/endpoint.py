@@ -12,13 +12,14 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
+from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 
 from fl_app.contract import (
@@ -30,10 +31,9 @@ from fl_app.contract import (
     TELEMETRY_PORT,
 )
 from fl_app.telemetry.access import new_push_tokens, push_url
-from fl_app.telemetry.counters import JobCounters
-from fl_app.telemetry.metrics import ParentCollector, ParentIdentity, Source
+from fl_app.telemetry.metrics import ParentCollector, ParentIdentity, Source, family_of
 from fl_app.telemetry.parent_jobs import ParentJobs
-from fl_app.telemetry.pods import JobPodMetrics
+from fl_app.telemetry.pods import job_pod_metrics
 from fl_app.telemetry.push_gateway import PushGateway
 from fl_app.telemetry.resources import GpuMetrics, WorkspaceMetrics
 from fl_app.telemetry.series import JobSeries
@@ -72,7 +72,7 @@ class Endpoint:
         self.view: View = Starting()
         self.identity: ParentIdentity | None = None
         self.was_ready = False
-        self.registry = CollectorRegistry(auto_describe=False)
+        self.registry = CollectorRegistry()
         self._server = _Server((host, port), _Request)
         self._server.endpoint = self
         self.jobs = ParentJobs()
@@ -100,14 +100,18 @@ class Endpoint:
         self.jobs.kept = kept
         self._series = JobSeries(identity, self.jobs, self.gateway.drop)
         self.gateway.register(self._series)
-        sources: list[Source] = [
-            JobCounters(identity, self.jobs, self.gateway),
-            GpuMetrics(identity),
-            JobPodMetrics(identity),
-        ]
+        sources: list[Source] = [self._counters, GpuMetrics(), job_pod_metrics]
         if workspace is not None:
-            sources.append(WorkspaceMetrics(identity, workspace))
+            sources.append(WorkspaceMetrics(workspace))
         self.registry.register(ParentCollector(identity, lambda: self.view, sources))
+
+    def _counters(self, identity: ParentIdentity) -> Iterable[Metric]:
+        """Yield counters. Every label value starts at zero, so that `rate()` sees the first increase."""
+        labels, jobs = identity.labels, self.jobs
+        yield family_of("jobs_started_total", {labels: jobs.started})
+        yield family_of("jobs_finished_total", {(*labels, one): n for one, n in jobs.finished.items()})
+        dropped = self.gateway.dropped
+        yield family_of("telemetry_dropped_total", {(*labels, one): n for one, n in dropped.items()})
 
     def metrics(self, accept: str) -> tuple[str, bytes]:
         """Return content type and text of all metrics, in the format that the header `Accept` prefers."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from prometheus_client.core import Metric
 
-from fl_app.telemetry.metrics import ParentIdentity, gauge_of
+from fl_app.telemetry.metrics import ParentIdentity, family_of
 
 MEASURE_SECONDS = 60.0
 """Interval between two measurements of the disk usage."""
@@ -27,20 +27,21 @@ _log = logging.getLogger(__name__)
 class WorkspaceMetrics:
     """Disk usage and free space of a workspace. A thread measures, so that a scrape does not wait."""
 
-    def __init__(self, identity: ParentIdentity, workspace: Path) -> None:
-        self._identity = identity
+    def __init__(self, workspace: Path) -> None:
         self._workspace = workspace
         self._used: int | None = None
         threading.Thread(target=self._measure_regularly, name="disk-usage", daemon=True).start()
 
-    def __call__(self) -> Iterable[Metric]:
-        """Return disk usage, if it has been measured, and free space."""
-        used, free = gauge_of("workspace_used_bytes"), gauge_of("workspace_free_bytes")
-        if self._used is not None:
-            used.add_metric(self._identity.labels, self._used)
-        with suppress(FileNotFoundError):  # the workspace does not exist yet
-            free.add_metric(self._identity.labels, shutil.disk_usage(self._workspace).free)
-        return used, free
+    def __call__(self, identity: ParentIdentity) -> Iterable[Metric]:
+        """Return disk usage, if it has been measured, and free space, if the workspace exists."""
+        labels = identity.labels
+        free: dict[tuple[str, ...], float] = {}
+        with suppress(FileNotFoundError):
+            free = {labels: shutil.disk_usage(self._workspace).free}
+        return (
+            family_of("workspace_used_bytes", {labels: self._used} if self._used is not None else {}),
+            family_of("workspace_free_bytes", free),
+        )
 
     def _measure_regularly(self) -> None:
         while True:
@@ -69,30 +70,30 @@ def disk_usage(folder: Path) -> int:
 class GpuMetrics:
     """Metrics of NVIDIA GPUs; none, and no error, if there is no driver."""
 
-    def __init__(self, identity: ParentIdentity) -> None:
-        self._identity = identity
+    def __init__(self) -> None:
         self._nvml: Any = None
         self._unavailable = False
 
-    def __call__(self) -> Iterable[Metric]:
+    def __call__(self, identity: ParentIdentity) -> Iterable[Metric]:
         """Return utilization and memory of each GPU."""
         nvml = self._open()
         if nvml is None:
             return ()
-        utilization, used, total = families = (
-            gauge_of("gpu_utilization_ratio"),
-            gauge_of("gpu_memory_used_bytes"),
-            gauge_of("gpu_memory_total_bytes"),
-        )
+        utilization: dict[tuple[str, ...], float] = {}
+        used: dict[tuple[str, ...], float] = {}
+        total: dict[tuple[str, ...], float] = {}
         for number in range(nvml.nvmlDeviceGetCount()):
-            labels = (*self._identity.labels, str(number))
+            labels = (*identity.labels, str(number))
             with suppress(nvml.NVMLError):  # a GPU that fails does not affect the others
                 gpu = nvml.nvmlDeviceGetHandleByIndex(number)
                 memory = nvml.nvmlDeviceGetMemoryInfo(gpu)
-                used.add_metric(labels, memory.used)
-                total.add_metric(labels, memory.total)
-                utilization.add_metric(labels, nvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100)
-        return families
+                used[labels], total[labels] = memory.used, memory.total
+                utilization[labels] = nvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100
+        return (
+            family_of("gpu_utilization_ratio", utilization),
+            family_of("gpu_memory_used_bytes", used),
+            family_of("gpu_memory_total_bytes", total),
+        )
 
     def _open(self) -> Any:
         """Return NVIDIA's management library; None if it is not available."""

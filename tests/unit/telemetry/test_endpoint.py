@@ -13,7 +13,7 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from fl_app.telemetry.endpoint import Endpoint
-from fl_app.telemetry.metrics import gauge_of
+from fl_app.telemetry.metrics import family_of
 from fl_app.telemetry.view import Starting
 
 
@@ -30,9 +30,7 @@ class Fixed:
         return self._not_ready
 
     def metrics(self) -> Iterable[Metric]:
-        gauge = gauge_of("registered")
-        gauge.add_metric(("hospitals", "site-1", "client"), 1)
-        return [gauge]
+        return [family_of("registered", {("hospitals", "site-1", "client"): 1})]
 
 
 class Broken(Fixed):

@@ -18,9 +18,10 @@ import json, logging, sys
 from fl_app.telemetry.metrics import ParentIdentity
 from fl_app.telemetry.resources import GpuMetrics
 logging.basicConfig(stream=sys.stderr, level=logging.INFO)
-gpus = GpuMetrics(ParentIdentity("site-1", "client", project="hospitals"))
+identity, gpus = ParentIdentity("site-1", "client", project="hospitals"), GpuMetrics()
 def scrape():
-    return {f"{one.name} {one.labels['gpu']}": one.value for family in gpus() for one in family.samples}
+    samples = [sample for family in gpus(identity) for sample in family.samples]
+    return {f"{one.name} {one.labels['gpu']}": one.value for one in samples}
 print(json.dumps([scrape(), scrape()]))
 """
 """Program that prints the result of two scrapes."""
