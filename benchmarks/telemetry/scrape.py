@@ -23,6 +23,7 @@ from fl_app.telemetry.endpoint import Endpoint
 from fl_app.telemetry.measurements import Measurements
 from fl_app.telemetry.metrics import ParentIdentity, family_of
 from fl_app.telemetry.push import Pusher
+from fl_app.telemetry.view import View
 
 SCRAPES = 20
 ACCEPT = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
@@ -48,18 +49,12 @@ class Scrape:
     """Duration until the parent accepted all values."""
 
 
-class Sites:
+class Sites(View):
     """A view with a number of registered sites."""
 
     def __init__(self, identity: ParentIdentity, number: int) -> None:
         self._identity = identity
         self._number = number
-
-    def unhealthy(self) -> str | None:
-        return None
-
-    def not_ready(self) -> str | None:
-        return None
 
     def metrics(self) -> Iterable[Metric]:
         labels = [self._identity.labels_of(f"site-{number}") for number in range(self._number)]

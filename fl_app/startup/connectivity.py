@@ -19,9 +19,6 @@ CONNECT_TIMEOUT_SECONDS = 5.0
 
 GRPC = ("grpc", "agrpc", "ngrpc")
 
-WaitCallback = Callable[[str], None]
-"""Receives the reason after each failed attempt."""
-
 
 def server_address(kit: Kit, override: tuple[str, int] | None) -> tuple[str, int]:
     """Return the host and port at which this site connects to its server."""
@@ -31,8 +28,10 @@ def server_address(kit: Kit, override: tuple[str, int] | None) -> tuple[str, int
     return host, int(port)
 
 
-def wait_for_server(kit: Kit, address: tuple[str, int], seconds: float, on_wait: WaitCallback) -> None:
-    """Wait until the server answers, and check its certificate.
+def wait_for_server(
+    kit: Kit, address: tuple[str, int], seconds: float, on_wait: Callable[[str], None]
+) -> None:
+    """Wait until the server answers, and check its certificate; pass each reason to wait to `on_wait`.
 
     Raises:
         StartupError: the server did not answer in time, or it belongs to another federation.
@@ -131,7 +130,8 @@ def _check_name(kit: Kit, host: str, certificate: dict[str, Any]) -> None:
     names = [name for kind, name in certificate.get("subjectAltName", ()) if kind in ("DNS", "IP Address")]
     if any(_covers(name, host) for name in names):
         return
-    if kit.scheme not in GRPC and kit.facts.server.name in _common_names(certificate):
+    subject = [attribute for part in certificate.get("subject", ()) for attribute in part]
+    if kit.scheme not in GRPC and ("commonName", kit.facts.server.name) in subject:
         return
     raise StartupError(
         Exit.SERVER_CERTIFICATE,
@@ -139,10 +139,6 @@ def _check_name(kit: Kit, host: str, certificate: dict[str, Any]) -> None:
         f"Add {host} to the server's host_names in project.yml and provision again, "
         "or connect to one of the names in the certificate",
     )
-
-
-def _common_names(certificate: dict[str, Any]) -> set[str]:
-    return {value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"}
 
 
 def _covers(pattern: str, host: str) -> bool:

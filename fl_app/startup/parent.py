@@ -15,7 +15,6 @@ from fl_app.nvflare_internals.self_check import installed_root, missing_names
 from fl_app.startup.components import check_components
 from fl_app.startup.connectivity import server_address, wait_for_server
 from fl_app.startup.credentials import check_credentials, load_certificates
-from fl_app.startup.error_log import ErrorLog
 from fl_app.startup.exit_codes import Exit, StartupError
 from fl_app.startup.installation import install_kit
 from fl_app.startup.kit import Kit
@@ -27,6 +26,7 @@ from fl_app.telemetry.metrics import ParentIdentity
 from fl_app.telemetry.view import Starting
 from fl_app.tracking.receivers import TrackingSettingsError, requested_receivers
 
+ERROR_LOG = "error_log.txt"
 RESTART_REQUEST = "restart.fl"
 SHUTDOWN_REQUEST = "shutdown.fl"
 """Files that NVFlare creates in the workspace when an administrator requests a restart or a shutdown."""
@@ -53,8 +53,9 @@ def run_parent(settings: Settings) -> int:
             run_nvflare = _load_nvflare(kit, settings.workspace)
         if kit.facts.role == "client":
             _wait_for_server(kit, settings, telemetry)
-        errors = ErrorLog(settings.workspace)
-        return _check_exit(run_nvflare(), settings.workspace, errors)
+        log = settings.workspace / ERROR_LOG
+        previous_size = log.stat().st_size if log.exists() else 0
+        return _check_exit(run_nvflare(), settings.workspace, previous_size)
 
 
 def check_nvflare() -> None:
@@ -143,14 +144,21 @@ def _load_nvflare(kit: Kit, workspace: Path) -> Callable[[], int | None]:
     return partial(MainProcessMonitor.run, main_func=program.main, run_dir=str(workspace), args=arguments)
 
 
-def _check_exit(code: int | None, workspace: Path, errors: ErrorLog) -> int:
+def _check_exit(code: int | None, workspace: Path, previous_size: int) -> int:
     """Return 0 if an administrator stopped NVFlare; otherwise raise StartupError with the reason.
 
     NVFlare's exit code is None or 0 after some failures, too.
+
+    Args:
+        code: NVFlare's exit code.
+        workspace: workspace of the parent.
+        previous_size: size of NVFlare's error log before this start, in bytes.
     """
     if not code and any((workspace / request).exists() for request in (SHUTDOWN_REQUEST, RESTART_REQUEST)):
         return 0
-    lines = errors.lines()
+    log = workspace / ERROR_LOG
+    written = log.read_bytes()[previous_size:] if log.exists() else b""
+    lines = written.decode("utf-8", errors="replace").strip().splitlines()
     if reason := rejection_reason(lines):
         raise StartupError(Exit.REFUSED, f"the server refused the registration of this site: {reason}")
     if is_unanswered(lines):

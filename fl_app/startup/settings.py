@@ -13,8 +13,6 @@ from fl_app import contract
 from fl_app.contract import METRICS_KEPT_SECONDS, SITE_PATIENCE_SECONDS, TASK_TIMEOUT_SECONDS
 from fl_app.startup.exit_codes import Exit, StartupError
 
-SERVER_WAIT_SECONDS = 60.0
-
 _PREFIX = "FLARE_"
 
 
@@ -67,7 +65,7 @@ class Settings(BaseSettings):
     """Seconds for which a finished job's series stay."""
     server_address: _Address = None
     """Address of the server, if it differs from the one in the kit."""
-    server_wait: _Seconds = SERVER_WAIT_SECONDS
+    server_wait: _Seconds = 60.0
     """Seconds for which a starting site waits for its server."""
     termination_log: Path | None = None
     """File for the line that says why the parent did not start."""

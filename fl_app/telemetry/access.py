@@ -24,7 +24,7 @@ class PushTokens:
         granted: called with the id of each job that gets a token.
     """
 
-    def __init__(self, url: str, granted: Callable[[str], None] = lambda job_id: None) -> None:
+    def __init__(self, url: str, granted: Callable[[str], None]) -> None:
         self.url = url
         self._granted = granted
         self._key = secrets.token_bytes(32)

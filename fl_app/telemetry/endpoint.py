@@ -35,7 +35,7 @@ from fl_app.telemetry.metrics import ParentCollector, ParentIdentity, Source, fa
 from fl_app.telemetry.parent_jobs import ParentJobs
 from fl_app.telemetry.pods import job_pod_metrics
 from fl_app.telemetry.push_gateway import PushGateway
-from fl_app.telemetry.resources import GpuMetrics, WorkspaceMetrics
+from fl_app.telemetry.resources import WorkspaceMetrics, gpu_metrics
 from fl_app.telemetry.series import JobSeries
 from fl_app.telemetry.view import Starting, View
 
@@ -76,7 +76,7 @@ class Endpoint:
         self._server = _Server((host, port), _Request)
         self._server.endpoint = self
         self.jobs = ParentJobs()
-        tokens = new_push_tokens(push_url(host, self.port, push_host), self.jobs.granted)
+        tokens = new_push_tokens(push_url(host, self.port, push_host), self.jobs.launched)
         self.gateway = PushGateway(tokens, self.jobs.may_push)
         self._series: JobSeries | None = None
         threading.Thread(target=self._server.serve_forever, name="telemetry", daemon=True).start()
@@ -100,7 +100,7 @@ class Endpoint:
         self.jobs.kept = kept
         self._series = JobSeries(identity, self.jobs, self.gateway.drop)
         self.gateway.register(self._series)
-        sources: list[Source] = [self._counters, GpuMetrics(), job_pod_metrics]
+        sources: list[Source] = [self._counters, gpu_metrics, job_pod_metrics]
         if workspace is not None:
             sources.append(WorkspaceMetrics(workspace))
         self.registry.register(ParentCollector(identity, lambda: self.view, sources))
@@ -130,8 +130,6 @@ class Endpoint:
 
 
 class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    allow_reuse_address = True
     request_queue_size = 2 * MAX_CONNECTIONS
     endpoint: Endpoint
 
@@ -170,8 +168,9 @@ class _Request(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         try:
-            respond = _RESPONSES.get(self.path.partition("?")[0], _not_found)
-            status, content_type, body = respond(self.server.endpoint, self.headers.get("Accept", ""))
+            status, content_type, body = _response(
+                self.server.endpoint, self.path.partition("?")[0], self.headers.get("Accept", "")
+            )
         except Exception:
             _log.exception("Telemetry: the request for %s failed", self.path)
             status, content_type, body = HTTPStatus.INTERNAL_SERVER_ERROR, "text/plain", b"see the log\n"
@@ -213,14 +212,17 @@ class _Request(BaseHTTPRequestHandler):
 _Response = tuple[HTTPStatus, str, bytes]
 
 
-def _healthz(endpoint: Endpoint, accept: str) -> _Response:
-    return _probe_response("healthy", endpoint.view.unhealthy())
-
-
-def _readyz(endpoint: Endpoint, accept: str) -> _Response:
-    reason = endpoint.view.not_ready()
-    endpoint.was_ready |= reason is None
-    return _probe_response("ready", reason, {"starting": not endpoint.was_ready})
+def _response(endpoint: Endpoint, path: str, accept: str) -> _Response:
+    match path:
+        case "/healthz":
+            return _probe_response("healthy", endpoint.view.unhealthy())
+        case "/readyz":
+            reason = endpoint.view.not_ready()
+            endpoint.was_ready |= reason is None
+            return _probe_response("ready", reason, {"starting": not endpoint.was_ready})
+        case "/metrics":
+            return HTTPStatus.OK, *endpoint.metrics(accept)
+    return HTTPStatus.NOT_FOUND, "text/plain", b"/healthz, /readyz or /metrics\n"
 
 
 def _probe_response(name: str, reason: str | None, details: Mapping[str, bool] | None = None) -> _Response:
@@ -229,16 +231,6 @@ def _probe_response(name: str, reason: str | None, details: Mapping[str, bool] |
         status, document = HTTPStatus.SERVICE_UNAVAILABLE, {name: False, "reason": reason, **(details or {})}
     return status, "application/json", (json.dumps(document) + "\n").encode()
 
-
-def _metrics(endpoint: Endpoint, accept: str) -> _Response:
-    return HTTPStatus.OK, *endpoint.metrics(accept)
-
-
-def _not_found(endpoint: Endpoint, accept: str) -> _Response:
-    return HTTPStatus.NOT_FOUND, "text/plain", b"/healthz, /readyz or /metrics\n"
-
-
-_RESPONSES = {"/healthz": _healthz, "/readyz": _readyz, "/metrics": _metrics}
 
 _endpoint: Endpoint | None = None
 

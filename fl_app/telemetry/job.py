@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Iterator
 from threading import Lock
 from typing import Any
@@ -49,7 +48,6 @@ class JobTelemetry(Widget):
         super().__init__()
         self._lock = Lock()
         self._progress = JobProgress()
-        self._log = logging.getLogger(type(self).__name__)
         self._pusher: Pusher | None = None
         self._metrics: EventHandlers | None = None
         self._progress_handlers = {
@@ -90,7 +88,7 @@ class JobTelemetry(Widget):
         try:
             yield
         except Exception as error:  # an error of telemetry must not affect the job
-            self._log.debug("Telemetry: handling of the event %s failed: %s", event_type, error)
+            self.logger.debug("Telemetry: handling of the event %s failed: %s", event_type, error)
 
     def _run_started(self, fl_ctx: FLContext) -> None:
         self._progress = JobProgress(sites={name: SiteProgress() for name in _sites_of_job(fl_ctx)})

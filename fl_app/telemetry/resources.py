@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -67,43 +68,36 @@ def disk_usage(folder: Path) -> int:
     return total
 
 
-class GpuMetrics:
-    """Metrics of NVIDIA GPUs; none, and no error, if there is no driver."""
+def gpu_metrics(identity: ParentIdentity) -> Iterable[Metric]:
+    """Return utilization and memory of each NVIDIA GPU; nothing if there is no driver."""
+    nvml = _nvml()
+    if nvml is None:
+        return ()
+    utilization: dict[tuple[str, ...], float] = {}
+    used: dict[tuple[str, ...], float] = {}
+    total: dict[tuple[str, ...], float] = {}
+    for number in range(nvml.nvmlDeviceGetCount()):
+        labels = (*identity.labels, str(number))
+        with suppress(nvml.NVMLError):  # a GPU that fails does not affect the others
+            gpu = nvml.nvmlDeviceGetHandleByIndex(number)
+            memory = nvml.nvmlDeviceGetMemoryInfo(gpu)
+            used[labels], total[labels] = memory.used, memory.total
+            utilization[labels] = nvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100
+    return (
+        family_of("gpu_utilization_ratio", utilization),
+        family_of("gpu_memory_used_bytes", used),
+        family_of("gpu_memory_total_bytes", total),
+    )
 
-    def __init__(self) -> None:
-        self._nvml: Any = None
-        self._unavailable = False
 
-    def __call__(self, identity: ParentIdentity) -> Iterable[Metric]:
-        """Return utilization and memory of each GPU."""
-        nvml = self._open()
-        if nvml is None:
-            return ()
-        utilization: dict[tuple[str, ...], float] = {}
-        used: dict[tuple[str, ...], float] = {}
-        total: dict[tuple[str, ...], float] = {}
-        for number in range(nvml.nvmlDeviceGetCount()):
-            labels = (*identity.labels, str(number))
-            with suppress(nvml.NVMLError):  # a GPU that fails does not affect the others
-                gpu = nvml.nvmlDeviceGetHandleByIndex(number)
-                memory = nvml.nvmlDeviceGetMemoryInfo(gpu)
-                used[labels], total[labels] = memory.used, memory.total
-                utilization[labels] = nvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100
-        return (
-            family_of("gpu_utilization_ratio", utilization),
-            family_of("gpu_memory_used_bytes", used),
-            family_of("gpu_memory_total_bytes", total),
-        )
+@cache
+def _nvml() -> Any:
+    """Return NVIDIA's management library; None if it is not available."""
+    try:
+        import pynvml  # type: ignore[import-untyped]
 
-    def _open(self) -> Any:
-        """Return NVIDIA's management library; None if it is not available."""
-        if self._nvml is None and not self._unavailable:
-            try:
-                import pynvml  # type: ignore[import-untyped]
-
-                pynvml.nvmlInit()
-                self._nvml = pynvml
-            except Exception as error:  # no driver, no library, or no permission
-                self._unavailable = True
-                _log.info("Telemetry: no GPU metrics: %s", error)
-        return self._nvml
+        pynvml.nvmlInit()
+    except Exception as error:  # no driver, no library, or no permission
+        _log.info("Telemetry: no GPU metrics: %s", error)
+        return None
+    return pynvml

@@ -14,6 +14,7 @@ from prometheus_client.core import Metric
 from fl_app.nvflare_internals.parents import ServerParent
 from fl_app.telemetry.metrics import ParentIdentity, family_of
 from fl_app.telemetry.site_view import FRESH_SECONDS
+from fl_app.telemetry.view import View
 
 JOB_COUNT_SECONDS = 5.0
 """Lifetime of the count of jobs: NVFlare reads the whole job store for each count."""
@@ -24,7 +25,7 @@ _RESULTS = {
 }
 
 
-class ServerView:
+class ServerView(View):
     """Read the state of NVFlare's server on request."""
 
     def __init__(self, identity: ParentIdentity, server: ServerParent) -> None:

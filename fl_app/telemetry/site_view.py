@@ -10,6 +10,7 @@ from prometheus_client.core import Metric
 
 from fl_app.nvflare_internals.parents import SiteParent, is_duplicate_site
 from fl_app.telemetry.metrics import ParentIdentity, family_of
+from fl_app.telemetry.view import View
 
 FRESH_SECONDS = 35.0
 """Age up to which a contact is fresh: three heartbeats of ten seconds, and a margin."""
@@ -22,7 +23,7 @@ REFUSED_SECONDS = 120.0
 helps."""
 
 
-class SiteView:
+class SiteView(View):
     """Follow the server's replies to heartbeats: NVFlare's own events also fire for refused ones."""
 
     def __init__(self, identity: ParentIdentity, site: SiteParent) -> None:

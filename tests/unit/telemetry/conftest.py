@@ -27,7 +27,7 @@ def shared_endpoint() -> Iterator[Endpoint]:
 def endpoint(shared_endpoint: Endpoint) -> Endpoint:
     """Return the endpoint with new tokens and counters, as after a restart of the parent."""
     jobs = ParentJobs()
-    tokens = new_push_tokens(push_url("127.0.0.1", shared_endpoint.port, None), jobs.granted)
+    tokens = new_push_tokens(push_url("127.0.0.1", shared_endpoint.port, None), jobs.launched)
     shared_endpoint.gateway = PushGateway(tokens, jobs.may_push)
     shared_endpoint.view, shared_endpoint.was_ready = Starting(), False
     return shared_endpoint

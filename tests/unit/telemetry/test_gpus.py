@@ -16,11 +16,11 @@ from tests.skipping import skip_or_fail_in_ci
 SCRAPES = """
 import json, logging, sys
 from fl_app.telemetry.metrics import ParentIdentity
-from fl_app.telemetry.resources import GpuMetrics
+from fl_app.telemetry.resources import gpu_metrics
 logging.basicConfig(stream=sys.stderr, level=logging.INFO)
-identity, gpus = ParentIdentity("site-1", "client", project="hospitals"), GpuMetrics()
+identity = ParentIdentity("site-1", "client", project="hospitals")
 def scrape():
-    samples = [sample for family in gpus(identity) for sample in family.samples]
+    samples = [sample for family in gpu_metrics(identity) for sample in family.samples]
     return {f"{one.name} {one.labels['gpu']}": one.value for one in samples}
 print(json.dumps([scrape(), scrape()]))
 """

@@ -159,6 +159,6 @@ def test_idle_connections_do_not_block_others(
     ],
 )
 def test_jobs_receive_the_push_url_of_their_parent(listens_on: str, name: str | None, url: str) -> None:
-    new_push_tokens(push_url(listens_on, 9464, name))
+    new_push_tokens(push_url(listens_on, 9464, name), lambda job_id: None)
 
     assert push_environment("job-1")["FLARE_PUSH_URL"] == url

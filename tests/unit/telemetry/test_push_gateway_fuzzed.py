@@ -42,7 +42,7 @@ class Parent:
     def __init__(self) -> None:
         self.now = 0.0
         self.jobs = ParentJobs(clock=lambda: self.now)
-        access = new_push_tokens("http://127.0.0.1:9464/push", self.jobs.granted)
+        access = new_push_tokens("http://127.0.0.1:9464/push", self.jobs.launched)
         self.gateway = PushGateway(access, self.jobs.may_push, lambda: self.now)
         self.series = JobSeries(ParentIdentity("s", "server", project="p"), self.jobs, self.gateway.drop)
         self.gateway.register(self.series)

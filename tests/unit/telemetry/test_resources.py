@@ -13,7 +13,7 @@ from fl_app.telemetry import pods as pods_module
 from fl_app.telemetry.catalogue import LABELS
 from fl_app.telemetry.metrics import ParentIdentity
 from fl_app.telemetry.pods import JobPodStatus, job_pod_metrics, show_job_pods
-from fl_app.telemetry.resources import GpuMetrics, WorkspaceMetrics, disk_usage
+from fl_app.telemetry.resources import WorkspaceMetrics, _nvml, disk_usage, gpu_metrics
 from tests.waiting import eventually
 
 IDENTITY = ParentIdentity("site-1", "client", project="hospitals")
@@ -30,8 +30,9 @@ def samples(families: Iterable[Metric]) -> dict[tuple[str, ...], float]:
 
 def test_without_the_library_there_are_no_gpu_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
+    _nvml.cache_clear()
 
-    assert samples(GpuMetrics()(IDENTITY)) == {}
+    assert samples(gpu_metrics(IDENTITY)) == {}
 
 
 def test_disk_usage_is_measured_in_the_background(tmp_path: Path) -> None:
