@@ -73,23 +73,19 @@ def folder(tmp_path: Path) -> Iterator[Path]:
                 process.kill()
 
 
-@pytest.mark.parametrize("stop_signal", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_stop_signal_ends_parent_and_jobs_with_code_0(folder: Path, stop_signal: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("stop_signal", "ignores_sigterm"),
+    [(signal.SIGTERM, False), (signal.SIGINT, False), (signal.SIGHUP, False), (signal.SIGTERM, True)],
+)
+def test_a_stop_signal_ends_parent_and_jobs_with_code_0(
+    folder: Path, stop_signal: signal.Signals, ignores_sigterm: bool
+) -> None:
+    if ignores_sigterm:
+        (folder / "ignores_sigterm").touch()
     supervised = Supervised(folder)
     processes = supervised.processes()
 
     supervised.process.send_signal(stop_signal)
-
-    assert supervised.process.wait(5) == 0
-    assert not any(map(is_running, processes))
-
-
-def test_a_parent_that_ignores_sigterm_is_killed_after_the_grace_period(folder: Path) -> None:
-    (folder / "ignores_sigterm").touch()
-    supervised = Supervised(folder)
-    processes = supervised.processes()
-
-    supervised.process.send_signal(signal.SIGTERM)
 
     assert supervised.process.wait(5) == 0
     assert not any(map(is_running, processes))

@@ -119,11 +119,7 @@ def test_no_document_affects_another_job_or_exceeds_the_limits(parent: Parent, d
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(
     known=st.lists(
-        st.tuples(
-            st.sampled_from(["training_metric", "job_errors_total", "rounds_missed_total", "job_round"]),
-            texts,
-            texts,
-        ),
+        st.tuples(known_names, texts, texts),
         max_size=30,
     )
 )
@@ -164,9 +160,4 @@ def test_a_push_without_a_valid_token_is_refused(
     }
 
     assert parent.receive(headers, body) is HTTPStatus.UNAUTHORIZED
-    assert parent.is_intact()
-
-
-def test_deep_nesting_is_refused(parent: Parent) -> None:
-    assert parent.push("hostile-id", b'{"values":' + b"[" * 100_000) is HTTPStatus.BAD_REQUEST
     assert parent.is_intact()
