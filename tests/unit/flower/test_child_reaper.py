@@ -38,13 +38,10 @@ def reaped(tmp_path: Path) -> Iterator[Callable[..., tuple[subprocess.Popen[byte
     ) -> tuple[subprocess.Popen[bytes], psutil.Process]:
         pid_file = tmp_path / "child"
         script = TREE.format(seconds=seconds, code=code, stubborn=stubborn)
-        command = [sys.executable, "-c", script, str(pid_file)]
-        process = subprocess.Popen(
-            [sys.executable, "-m", "fl_app.flower.child_reaper", str(parent), *command]
-        )
-        started.append(process)
+        reaper = [sys.executable, "-m", "fl_app.flower.child_reaper", str(parent)]
+        started.append(subprocess.Popen([*reaper, sys.executable, "-c", script, str(pid_file)]))
         eventually(lambda: pid_file.is_file() and pid_file.read_text() != "")
-        return process, psutil.Process(int(pid_file.read_text()))
+        return started[-1], psutil.Process(int(pid_file.read_text()))
 
     yield start
     for process in started:
@@ -58,15 +55,9 @@ def test_descendants_end_with_the_command_and_its_exit_code_is_returned(reaped: 
     assert not is_running(child)
 
 
-def test_sigterm_ends_all_descendants(reaped: Callable) -> None:
-    reaper, child = reaped(os.getpid())
-    reaper.send_signal(signal.SIGTERM)
-    reaper.wait(15)
-    assert not is_running(child)
-
-
-def test_a_descendant_that_ignores_sigterm_is_killed(reaped: Callable) -> None:
-    reaper, child = reaped(os.getpid(), stubborn=True)
+@pytest.mark.parametrize("stubborn", [False, True], ids=["ends by SIGTERM", "ignores SIGTERM"])
+def test_sigterm_ends_all_descendants(reaped: Callable, stubborn: bool) -> None:
+    reaper, child = reaped(os.getpid(), stubborn=stubborn)
     reaper.send_signal(signal.SIGTERM)
     reaper.wait(15)
     assert not is_running(child)
