@@ -21,6 +21,7 @@ MEASURE_SECONDS = 60.0
 """Interval between two measurements of the disk usage."""
 PAUSE_FACTOR = 50
 """A measurement that takes t seconds is followed by a pause of at least PAUSE_FACTOR * t seconds."""
+GPU_METRICS = ("gpu_utilization_ratio", "gpu_memory_used_bytes", "gpu_memory_total_bytes")
 
 _log = logging.getLogger(__name__)
 
@@ -73,21 +74,17 @@ def gpu_metrics(identity: ParentIdentity) -> Iterable[Metric]:
     nvml = _nvml()
     if nvml is None:
         return ()
-    utilization: dict[tuple[str, ...], float] = {}
-    used: dict[tuple[str, ...], float] = {}
-    total: dict[tuple[str, ...], float] = {}
+    values: dict[str, dict[tuple[str, ...], float]] = {name: {} for name in GPU_METRICS}
     for number in range(nvml.nvmlDeviceGetCount()):
         labels = (*identity.labels, str(number))
         with suppress(nvml.NVMLError):  # a GPU that fails does not affect the others
             gpu = nvml.nvmlDeviceGetHandleByIndex(number)
             memory = nvml.nvmlDeviceGetMemoryInfo(gpu)
-            used[labels], total[labels] = memory.used, memory.total
-            utilization[labels] = nvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100
-    return (
-        family_of("gpu_utilization_ratio", utilization),
-        family_of("gpu_memory_used_bytes", used),
-        family_of("gpu_memory_total_bytes", total),
-    )
+            values["gpu_memory_used_bytes"][labels] = memory.used
+            values["gpu_memory_total_bytes"][labels] = memory.total
+            utilization = nvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100
+            values["gpu_utilization_ratio"][labels] = utilization
+    return [family_of(name, by_gpu) for name, by_gpu in values.items()]
 
 
 @cache
