@@ -25,13 +25,11 @@ USES = {
 
 
 class FlowerControllerWithCallbacks(FlowerController):
-    """NVFlare's Flower controller; subclasses override the callbacks."""
+    """NVFlare's Flower controller with callbacks, which subclasses define.
 
-    def on_super_node_exit(self, site: str, exit_code: int, fl_ctx: FLContext) -> None:
-        """Handle the exit, before NVFlare marks the site as done."""
-
-    def on_server_app_exit(self, exit_code: int, fl_ctx: FLContext) -> None:
-        """Handle the exit, before NVFlare ends the job."""
+    - on_super_node_exit(site, exit_code, fl_ctx): called before NVFlare marks the site as done.
+    - on_server_app_exit(exit_code, fl_ctx): called before NVFlare ends the job.
+    """
 
     def _process_client_done(self, topic: str, request: Shareable, fl_ctx: FLContext) -> Shareable:
         site = fl_ctx.get_peer_context().get_identity_name()
@@ -44,18 +42,12 @@ class FlowerControllerWithCallbacks(FlowerController):
 
 
 class SuperLinkWithCallbacks(FlowerServerApplet):
-    """NVFlare's SuperLink applet; subclasses override the callbacks."""
+    """NVFlare's SuperLink applet with callbacks, which subclasses define.
 
-    def on_run_finished(self) -> None:
-        """Handle the end of the run, while the SuperLink is still running."""
-
-    def extra_environment(self) -> dict[str, str]:
-        """Return variables for all of Flower's processes on the server."""
-        return {}
-
-    def wrap_command(self, command: CommandDescriptor) -> CommandDescriptor:
-        """Change the command line of the SuperLink."""
-        return command
+    - on_run_finished(): called at the end of the run, while the SuperLink is still running.
+    - extra_environment(): returns variables for all of Flower's processes on the server.
+    - wrap_command(command): returns the command line of the SuperLink.
+    """
 
     def cli_environment(self) -> dict[str, str]:
         """Return the variables with which `flwr` finds this SuperLink."""

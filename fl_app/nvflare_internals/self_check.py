@@ -1,14 +1,13 @@
 """Check the private names that Flarefleet uses against the source of an NVFlare release.
 
-    python -m fl_app.nvflare_internals.self_check [--list] [--root FOLDER]
+    python -m fl_app.nvflare_internals.self_check
 
-prints a table and exits with status 1 if a name is missing. The check reads source files and imports nothing:
-a parent runs it at every start.
+prints a table of the missing names, and exits with status 1 if there are any. The check reads source files
+and imports nothing: a parent runs it at every start.
 """
 
 from __future__ import annotations
 
-import argparse
 import ast
 import importlib.util
 import re
@@ -130,16 +129,11 @@ def table(names: Iterable[PrivateName]) -> str:
 
 
 def main() -> int:
-    """Print the table and return the exit status."""
-    parser = argparse.ArgumentParser(description="Check the private names of NVFlare that Flarefleet uses.")
-    parser.add_argument("--list", action="store_true", help="list every name, not only missing ones")
-    parser.add_argument("--root", type=Path, help="folder of nvflare/ (default: the installed one)")
-    options = parser.parse_args()
-    names = declared_names()
-    missing = missing_names(options.root or installed_root(), names)
-    if options.list or missing:
-        print(table(names if options.list else missing))
-    print(f"{len(missing)} of {len(names)} names are missing", file=sys.stderr)
+    """Check the installed release, print a table of the missing names, and return the exit status."""
+    missing = missing_names(installed_root())
+    if missing:
+        print(table(missing))
+    print(f"{len(missing)} of {len(declared_names())} names are missing", file=sys.stderr)
     return 1 if missing else 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 
@@ -93,9 +92,8 @@ def test_names_that_cannot_be_read_without_an_import_are_rejected(tmp_path: Path
 def test_the_command_exits_with_1_if_a_name_is_missing(
     monkeypatch: pytest.MonkeyPatch, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["self_check", "--list"])
     assert self_check.main() == 0
-    monkeypatch.setattr(sys, "argv", ["self_check", "--root", str(root)])
+    monkeypatch.setattr(self_check, "installed_root", lambda: root)
     assert self_check.main() == 1
     assert "| `nvflare.private.fed.app.utils:version_check` |" in capsys.readouterr().out
 

@@ -9,7 +9,7 @@ import pytest
 
 from fl_app.contract import KIT_FACTS
 from fl_app.startup.exit_codes import Exit, StartupError
-from fl_app.startup.facts import KitFacts
+from fl_app.startup.kit import KitFacts
 
 VALID = {
     "project": "clinics",

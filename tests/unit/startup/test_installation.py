@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 from fl_app.startup.exit_codes import StartupError
-from fl_app.startup.facts import KitFacts, ServerFacts
 from fl_app.startup.installation import install_kit
-from fl_app.startup.kit import Kit
+from fl_app.startup.kit import Kit, KitFacts, ServerFacts
 from fl_app.startup.settings import Settings
 
 
