@@ -21,9 +21,8 @@ from prometheus_client.core import Metric
 from fl_app.telemetry.access import push_environment
 from fl_app.telemetry.endpoint import Endpoint
 from fl_app.telemetry.measurements import Measurements
-from fl_app.telemetry.metrics import ParentIdentity, family_of
+from fl_app.telemetry.metrics import ParentIdentity, View, family_of
 from fl_app.telemetry.push import Pusher
-from fl_app.telemetry.view import View
 
 SCRAPES = 20
 ACCEPT = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"

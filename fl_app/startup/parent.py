@@ -22,8 +22,7 @@ from fl_app.startup.ports import check_port_free, port_error
 from fl_app.startup.settings import Settings
 from fl_app.startup.workspace import locked_workspace, prepare_workspace
 from fl_app.telemetry.endpoint import Endpoint, open_endpoint
-from fl_app.telemetry.metrics import ParentIdentity
-from fl_app.telemetry.view import Starting
+from fl_app.telemetry.metrics import ParentIdentity, Starting
 from fl_app.tracking.receivers import TrackingSettingsError, requested_receivers
 
 ERROR_LOG = "error_log.txt"

@@ -31,13 +31,12 @@ from fl_app.contract import (
     TELEMETRY_PORT,
 )
 from fl_app.telemetry.access import new_push_tokens, push_url
-from fl_app.telemetry.metrics import ParentCollector, ParentIdentity, Source, family_of
+from fl_app.telemetry.metrics import ParentCollector, ParentIdentity, Source, Starting, View, family_of
 from fl_app.telemetry.parent_jobs import ParentJobs
 from fl_app.telemetry.pods import job_pod_metrics
 from fl_app.telemetry.push_gateway import PushGateway
 from fl_app.telemetry.resources import WorkspaceMetrics, gpu_metrics
 from fl_app.telemetry.series import JobSeries
-from fl_app.telemetry.view import Starting, View
 
 REQUEST_TIMEOUT_SECONDS = 10.0
 MAX_CONNECTIONS = 64

@@ -1,4 +1,4 @@
-"""Metrics that every parent has."""
+"""The state of a parent that telemetry serves, and the metrics that every parent has."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from prometheus_client.samples import Sample
 
 from fl_app.contract import flarefleet_version, installed_version
 from fl_app.telemetry.catalogue import LABELS, PARENTS, Type
-from fl_app.telemetry.view import Starting, View
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -44,6 +43,37 @@ class ParentIdentity:
     def labels_of(self, site: str) -> tuple[str, str, str]:
         """Return the values of LABELS for a series about a site."""
         return self.project, site, self.role
+
+
+class View:
+    """State of a parent. Every method returns immediately and may be called from any thread."""
+
+    def unhealthy(self) -> str | None:
+        """Return why the parent must be restarted; None if it is healthy."""
+        return None
+
+    def not_ready(self) -> str | None:
+        """Return why the parent is not ready; None if it is."""
+        return None
+
+    def metrics(self) -> Iterable[Metric]:
+        """Return the metrics that only this kind of parent has."""
+        return ()
+
+
+class Starting(View):
+    """State of a parent before NVFlare runs: healthy, since a failed start exits with a message of its own.
+
+    Args:
+        reason: what the parent waits for.
+    """
+
+    def __init__(self, reason: str = "starting") -> None:
+        self.reason = reason
+
+    def not_ready(self) -> str | None:
+        """Return what the parent waits for."""
+        return self.reason
 
 
 def family_of(name: str, values: Mapping[tuple[str, ...], float]) -> Metric:

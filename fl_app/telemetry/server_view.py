@@ -12,9 +12,8 @@ from nvflare.apis.job_def import RunStatus
 from prometheus_client.core import Metric
 
 from fl_app.nvflare_internals.parents import ServerParent
-from fl_app.telemetry.metrics import ParentIdentity, family_of
+from fl_app.telemetry.metrics import ParentIdentity, View, family_of
 from fl_app.telemetry.site_view import FRESH_SECONDS
-from fl_app.telemetry.view import View
 
 JOB_COUNT_SECONDS = 5.0
 """Lifetime of the count of jobs: NVFlare reads the whole job store for each count."""

@@ -9,8 +9,7 @@ from nvflare.apis.event_type import EventType
 from prometheus_client.core import Metric
 
 from fl_app.nvflare_internals.parents import SiteParent, is_duplicate_site
-from fl_app.telemetry.metrics import ParentIdentity, family_of
-from fl_app.telemetry.view import View
+from fl_app.telemetry.metrics import ParentIdentity, View, family_of
 
 FRESH_SECONDS = 35.0
 """Age up to which a contact is fresh: three heartbeats of ten seconds, and a margin."""

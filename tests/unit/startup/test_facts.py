@@ -22,18 +22,6 @@ VALID = {
 }
 
 
-def kit_with(folder: Path, text: str) -> Path:
-    (folder / "local").mkdir()
-    (folder / "local" / KIT_FACTS).write_text(text)
-    return folder
-
-
-def test_a_valid_file_is_read(tmp_path: Path) -> None:
-    facts = KitFacts.read(kit_with(tmp_path, json.dumps(VALID)))
-
-    assert (facts.name, facts.role, facts.server.host) == ("site-1", "client", "localhost")
-
-
 @pytest.mark.parametrize(
     "text",
     [
@@ -47,13 +35,16 @@ def test_a_valid_file_is_read(tmp_path: Path) -> None:
         json.dumps(VALID | {"server": {**VALID["server"], "admin_port": "many"}}),  # type: ignore[dict-item]
     ],
 )
-def test_an_invalid_file_is_rejected_with_its_name(tmp_path: Path, text: str) -> None:
-    with pytest.raises(StartupError, match=rf"{KIT_FACTS} is invalid") as raised:
-        KitFacts.read(kit_with(tmp_path, text))
-
-    assert raised.value.exit_code is Exit.KIT
-
-
-def test_a_kit_without_the_file_is_rejected(tmp_path: Path) -> None:
+def test_an_invalid_description_is_rejected_with_its_name(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "local" / KIT_FACTS
     with pytest.raises(StartupError, match=KIT_FACTS):
         KitFacts.read(tmp_path)
+
+    file.parent.mkdir()
+    file.write_text(json.dumps(VALID))
+    assert KitFacts.read(tmp_path).server.host == "localhost"
+
+    file.write_text(text)
+    with pytest.raises(StartupError, match=rf"{KIT_FACTS} is invalid") as raised:
+        KitFacts.read(tmp_path)
+    assert raised.value.exit_code is Exit.KIT

@@ -35,14 +35,9 @@ def run():
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     time.sleep(60)
 
-def should_restart(code):
-    restart = (folder / "restart").exists()
-    (folder / "restart").unlink(missing_ok=True)
-    return restart
-
 import fl_app.startup.supervisor as supervisor
 supervisor.STOP_GRACE_SECONDS = 1.0
-sys.exit(Supervisor(run, should_restart).run())
+sys.exit(Supervisor(run, lambda code: False).run())
 """
 
 
@@ -117,15 +112,3 @@ def test_the_exit_code_of_a_parent_that_exits_by_itself_is_returned(folder: Path
 
     assert supervised.process.wait(5) == 19
     assert not psutil.pid_exists(supervised.pid("job"))
-
-
-def test_a_parent_is_restarted_on_request(folder: Path) -> None:
-    supervised = Supervised(folder)
-    first = supervised.pid("parent")
-    (folder / "restart").touch()
-
-    os.kill(first, signal.SIGKILL)
-
-    eventually(lambda: supervised.pid("parent") != first)
-    supervised.process.send_signal(signal.SIGTERM)
-    assert supervised.process.wait(5) == 0

@@ -8,10 +8,9 @@ import pytest
 
 from fl_app.telemetry.access import new_push_tokens, push_url
 from fl_app.telemetry.endpoint import Endpoint
-from fl_app.telemetry.metrics import ParentIdentity
+from fl_app.telemetry.metrics import ParentIdentity, Starting
 from fl_app.telemetry.parent_jobs import ParentJobs
 from fl_app.telemetry.push_gateway import PushGateway
-from fl_app.telemetry.view import Starting
 from tests.unit.telemetry.pushing import Notes
 
 

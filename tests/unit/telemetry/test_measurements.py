@@ -29,18 +29,13 @@ def sent(measured: Measurements, outcome: Outcome = Outcome.ACCEPTED) -> dict[st
     return dict(json.loads(document))
 
 
-def test_there_is_no_document_until_a_value_changes(measured: Measurements) -> None:
+def test_only_the_latest_values_are_sent_and_only_once(measured: Measurements) -> None:
     assert measured.next() is None
-    measured.set("job_round", 1)
-    assert sent(measured)["values"] == [["job_round", [], 1.0]]
-    assert measured.next() is None
-
-
-def test_only_the_latest_value_is_sent(measured: Measurements) -> None:
     for number in range(100):
         measured.set("training_metric", number, "site-1", "loss")
 
     assert sent(measured)["values"] == [["training_metric", ["site-1", "loss"], 99.0]]
+    assert measured.next() is None
 
 
 def test_a_retry_sends_the_current_values(measured: Measurements) -> None:

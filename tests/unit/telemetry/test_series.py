@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -148,22 +147,14 @@ def test_every_metric_of_a_job_has_its_type_and_unit_in_both_formats(parent: Par
     assert len(parent.families()) == len(JOBS)
 
 
-def test_the_id_of_a_job_is_shown_only_while_the_job_is_active(parent: Parent) -> None:
+def test_the_id_of_a_finished_job_disappears_at_once_and_its_series_expire(parent: Parent) -> None:
     parent.push("id-1", ["job_round", [], 1])
     assert parent.value("nvflare_job_info", job="hospital", job_id="id-1") == 1
-
     parent.end("id-1")
 
     assert parent.value("nvflare_job_info") is None
-    assert parent.value("nvflare_job_round") == 1
-
-
-def test_the_series_of_a_finished_job_expire(parent: Parent) -> None:
-    parent.push("id-1", ["job_round", [], 1])
-    parent.end("id-1")
-
     parent.now += 600
-    assert parent.job_labels() == {"hospital"}
+    assert parent.value("nvflare_job_round") == 1
     parent.now += 1
     assert parent.job_labels() == set()
     assert parent.push("id-1", ["job_round", [], 2]) == 1
@@ -270,9 +261,8 @@ def test_the_job_that_ended_first_is_evicted() -> None:
 
 
 def test_results_are_counted_once(parent: Parent) -> None:
-    end: Callable[[str], None] = lambda result: parent.jobs.ended("id-1", result)  # noqa: E731
-    end("aborted")
-    end("completed")
+    parent.end("id-1", "aborted")
+    parent.end("id-1", "completed")
     parent.launch("id-1", "hospital")
 
     assert parent.jobs.finished == {"completed": 0, "failed": 0, "aborted": 1}
