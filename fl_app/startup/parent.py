@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -18,7 +19,6 @@ from fl_app.startup.credentials import check_credentials, load_certificates
 from fl_app.startup.exit_codes import Exit, StartupError
 from fl_app.startup.installation import install_kit
 from fl_app.startup.kit import Kit
-from fl_app.startup.ports import check_port_free, port_error
 from fl_app.startup.settings import Settings
 from fl_app.startup.workspace import locked_workspace, prepare_workspace
 from fl_app.telemetry.endpoint import Endpoint, open_endpoint
@@ -76,10 +76,9 @@ def check_nvflare() -> None:
 def take_restart_request(workspace: Path) -> bool:
     """Remove an administrator's request for a restart, and return whether there was one."""
     request = workspace / RESTART_REQUEST
-    if not request.exists():
-        return False
-    request.unlink()
-    return True
+    is_requested = request.exists()
+    request.unlink(missing_ok=True)
+    return is_requested
 
 
 def _check_tracking() -> None:
@@ -90,19 +89,39 @@ def _check_tracking() -> None:
 
 
 def _check_ports(kit: Kit, settings: Settings) -> None:
-    check_port_free(settings.parent_port, "of the parent for its jobs")
+    _check_port_free(settings.parent_port, "of the parent for its jobs")
     if kit.facts.role == "server":
         server = kit.facts.server
-        check_port_free(server.fed_learn_port, "of the federation")
+        _check_port_free(server.fed_learn_port, "of the federation")
         if server.admin_port != server.fed_learn_port:
-            check_port_free(server.admin_port, "of administration")
+            _check_port_free(server.admin_port, "of administration")
+
+
+def _check_port_free(port: int, purpose: str) -> None:
+    """Check that this process can listen on `port`: NVFlare would wait forever for a port that is in use."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ignore closed connections
+        try:
+            probe.bind(("", port))
+            probe.listen(1)
+        except OSError as error:
+            raise _port_error(port, purpose, error) from error
+
+
+def _port_error(port: int, purpose: str, error: OSError) -> StartupError:
+    reason = (error.strerror or str(error)).lower()
+    return StartupError(
+        Exit.PORT,
+        f"cannot listen on port {port} ({purpose}): {reason}. "
+        "Stop the process that uses it, or choose another port",
+    )
 
 
 def _open_telemetry(kit: Kit, settings: Settings) -> Endpoint:
     try:
         endpoint = open_endpoint(settings.telemetry_host, settings.telemetry_port, settings.push_host)
     except OSError as error:
-        raise port_error(settings.telemetry_port, "of telemetry", error) from error
+        raise _port_error(settings.telemetry_port, "of telemetry", error) from error
     certificates = {"own": kit.certificate, "root": kit.root_certificate}
     endpoint.identify(
         ParentIdentity(

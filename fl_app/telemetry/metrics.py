@@ -23,7 +23,7 @@ _NONE: list[Metric] = []
 
 @dataclass(frozen=True)
 class ParentIdentity:
-    """ParentIdentity of a parent."""
+    """Identity of a parent."""
 
     name: str
     role: str
