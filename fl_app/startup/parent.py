@@ -76,9 +76,10 @@ def check_nvflare() -> None:
 def take_restart_request(workspace: Path) -> bool:
     """Remove an administrator's request for a restart, and return whether there was one."""
     request = workspace / RESTART_REQUEST
-    is_requested = request.exists()
-    request.unlink(missing_ok=True)
-    return is_requested
+    if not request.exists():
+        return False
+    request.unlink()
+    return True
 
 
 def _check_tracking() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -56,17 +55,13 @@ def test_descendants_end_with_the_command_and_its_exit_code_is_returned(reaped: 
 
 
 @pytest.mark.parametrize("stubborn", [False, True], ids=["ends by SIGTERM", "ignores SIGTERM"])
-def test_sigterm_ends_all_descendants(reaped: Callable, stubborn: bool) -> None:
-    reaper, child = reaped(os.getpid(), stubborn=stubborn)
-    reaper.send_signal(signal.SIGTERM)
-    reaper.wait(15)
-    assert not is_running(child)
-
-
-def test_all_descendants_end_with_the_process_that_started_the_reaper(reaped: Callable) -> None:
-    parent = subprocess.Popen(["sleep", "60"])
-    reaper, child = reaped(parent.pid)
-    parent.kill()
-    parent.wait()
-    reaper.wait(15)
+@pytest.mark.parametrize("target", ["reaper", "parent"])
+def test_all_descendants_end_after_a_signal_to_the_reaper_or_its_parent(
+    reaped: Callable, target: str, stubborn: bool
+) -> None:
+    with subprocess.Popen(["sleep", "60"]) as parent:
+        reaper, child = reaped(parent.pid, stubborn=stubborn)
+        (reaper if target == "reaper" else parent).terminate()
+        reaper.wait(15)
+        parent.kill()
     assert not is_running(child)

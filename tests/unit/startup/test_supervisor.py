@@ -69,41 +69,30 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize(
-    ("stop_signal", "ignores_sigterm"),
-    [(signal.SIGTERM, False), (signal.SIGINT, False), (signal.SIGHUP, False), (signal.SIGTERM, True)],
+    ("target", "number", "ignores_sigterm", "code"),
+    [
+        ("supervisor", signal.SIGTERM, False, 0),
+        ("supervisor", signal.SIGINT, False, 0),
+        ("supervisor", signal.SIGHUP, False, 0),
+        ("supervisor", signal.SIGTERM, True, 0),
+        ("supervisor", signal.SIGKILL, False, -signal.SIGKILL),
+        ("parent", signal.SIGKILL, False, 128 + signal.SIGKILL),
+    ],
 )
-def test_a_stop_signal_ends_parent_and_jobs_with_code_0(
-    folder: Path, stop_signal: signal.Signals, ignores_sigterm: bool
+def test_no_process_survives_a_signal(
+    folder: Path, target: str, number: signal.Signals, ignores_sigterm: bool, code: int
 ) -> None:
     if ignores_sigterm:
         (folder / "ignores_sigterm").touch()
     supervised = Supervised(folder)
     processes = supervised.processes()
 
-    supervised.process.send_signal(stop_signal)
+    os.kill(supervised.pid("parent") if target == "parent" else supervised.process.pid, number)
 
-    assert supervised.process.wait(5) == 0
+    assert supervised.process.wait(5) == code
+    if code < 0:  # the kernel signals the parent
+        eventually(lambda: not any(map(is_running, processes)))
     assert not any(map(is_running, processes))
-
-
-def test_jobs_are_killed_after_their_parent_was_killed(folder: Path) -> None:
-    supervised = Supervised(folder)
-    processes = supervised.processes()
-
-    os.kill(supervised.pid("parent"), signal.SIGKILL)
-
-    assert supervised.process.wait(5) == 137
-    assert not any(map(is_running, processes))
-
-
-def test_parent_and_jobs_exit_after_the_supervisor_was_killed(folder: Path) -> None:
-    supervised = Supervised(folder)
-    processes = supervised.processes()
-
-    supervised.process.kill()
-    supervised.process.wait()
-
-    eventually(lambda: not any(map(is_running, processes)))
 
 
 def test_the_exit_code_of_a_parent_that_exits_by_itself_is_returned(folder: Path) -> None:

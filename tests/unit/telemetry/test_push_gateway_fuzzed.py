@@ -53,9 +53,8 @@ class Parent:
 
     def push(self, job_id: str, body: bytes, kind: str = "metrics") -> HTTPStatus:
         token = push_environment(job_id)["FLARE_PUSH_TOKEN"]
-        return self.receive(
-            {"Authorization": f"Bearer {token}", "Content-Length": f"{len(body)}"}, body, kind
-        )
+        headers = {"Authorization": f"Bearer {token}", "Content-Length": f"{len(body)}"}
+        return self.receive(headers, body, kind)
 
     def receive(self, headers: dict[str, str], body: bytes, kind: str = "metrics") -> HTTPStatus:
         self.now += 1
@@ -110,11 +109,9 @@ def encoded(document: Any) -> bytes:
 @settings(max_examples=2 * EXAMPLES, deadline=None)
 @given(
     body=(documents | anything).map(encoded) | st.binary(max_size=500),
-    kind=st.just("metrics") | st.sampled_from(["", "../metrics"]) | texts,
+    kind=st.sampled_from(["metrics", "metrics", "metrics", "metrics", "../metrics", "", "\n"]),
 )
-def test_no_document_affects_another_job_or_exceeds_the_limits(
-    parent: Parent, body: bytes, kind: str
-) -> None:
+def test_no_document_affects_another_job_or_the_limits(parent: Parent, body: bytes, kind: str) -> None:
     assert parent.push("hostile-id", body, kind) in STATUSES
     assert parent.is_intact()
 

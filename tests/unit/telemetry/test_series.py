@@ -178,24 +178,18 @@ def test_the_series_of_a_job_whose_end_was_not_reported_expire(
     assert parent.job_labels() == set()
 
 
-def test_a_new_job_replaces_a_finished_one_of_the_same_name(parent: Parent) -> None:
+def test_a_new_job_replaces_a_finished_one_of_the_same_name_but_not_an_active_one(parent: Parent) -> None:
     parent.push("id-1", ["job_round", [], 9], ["round_sites", [], 2])
-    parent.end("id-1")
-
     parent.launch("id-2", "hospital")
     parent.push("id-2", ["job_round", [], 1])
+    assert parent.value("nvflare_job_round", job="hospital") == 9
+    assert parent.value("nvflare_job_round", job="hospital~2") == 1
 
-    assert parent.value("nvflare_job_round", job="hospital") == 1
+    parent.end("id-1")
+    parent.launch("id-3", "hospital")
+    parent.push("id-3", ["job_round", [], 3])
+    assert parent.value("nvflare_job_round", job="hospital") == 3
     assert parent.value("nvflare_round_sites") is None
-
-
-def test_two_active_jobs_of_one_name_have_different_labels(parent: Parent) -> None:
-    parent.launch("id-2", "hospital")
-    parent.push("id-1", ["job_round", [], 1])
-    parent.push("id-2", ["job_round", [], 2])
-
-    assert parent.value("nvflare_job_round", job="hospital") == 1
-    assert parent.value("nvflare_job_round", job="hospital~2") == 2
 
 
 @pytest.mark.parametrize(
