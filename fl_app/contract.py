@@ -59,7 +59,6 @@ TASK_TIMEOUT_SECONDS = 86400.0
 """One day: longer than a round, and short enough to detect a stalled training."""
 SERVER_SETTINGS = (ENV_TRACKING, ENV_ANALYTICS_KEEP_DAYS, ENV_SITE_PATIENCE, ENV_TASK_TIMEOUT)
 """Variables that `deployment.tracking` and `deployment.guard` of project.yml set."""
-ENV_TERMINATION_LOG = "FLARE_TERMINATION_LOG"
 
 # Environment of a job process or pod, set by its parent: `fl_app.telemetry.access.push_environment`.
 ENV_PUSH_URL = "FLARE_PUSH_URL"

@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -218,16 +218,15 @@ def _response(endpoint: Endpoint, path: str, accept: str) -> _Response:
         case "/readyz":
             reason = endpoint.view.not_ready()
             endpoint.was_ready |= reason is None
-            return _probe_response("ready", reason, {"starting": not endpoint.was_ready})
+            return _probe_response("ready", reason, starting=not endpoint.was_ready)
         case "/metrics":
             return HTTPStatus.OK, *endpoint.metrics(accept)
     return HTTPStatus.NOT_FOUND, "text/plain", b"/healthz, /readyz or /metrics\n"
 
 
-def _probe_response(name: str, reason: str | None, details: Mapping[str, bool] | None = None) -> _Response:
-    status, document = HTTPStatus.OK, dict[str, bool | str]({name: True})
-    if reason is not None:
-        status, document = HTTPStatus.SERVICE_UNAVAILABLE, {name: False, "reason": reason, **(details or {})}
+def _probe_response(name: str, reason: str | None, **details: bool) -> _Response:
+    status = HTTPStatus.OK if reason is None else HTTPStatus.SERVICE_UNAVAILABLE
+    document = {name: True} if reason is None else {name: False, "reason": reason, **details}
     return status, "application/json", (json.dumps(document) + "\n").encode()
 
 

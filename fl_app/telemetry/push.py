@@ -16,7 +16,6 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from fl_app.contract import ENV_PUSH_TOKEN, ENV_PUSH_URL
-from fl_app.telemetry.access import authorization
 
 INTERVAL_SECONDS = 1.0
 MAX_INTERVAL_SECONDS = 15.0
@@ -61,7 +60,7 @@ class Pusher:
     def __init__(self, url: str, token: str) -> None:
         parts = urlsplit(url)
         self._host, self._port, self._path = parts.hostname or "", parts.port or 80, parts.path
-        self._headers = {"Authorization": authorization(token), "Content-Type": "application/json"}
+        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         self._connection: http.client.HTTPConnection | None = None
         self._outboxes: list[Outbox] = []
         self._wake = threading.Event()

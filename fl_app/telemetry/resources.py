@@ -82,8 +82,8 @@ def gpu_metrics(identity: ParentIdentity) -> Iterable[Metric]:
             memory = nvml.nvmlDeviceGetMemoryInfo(gpu)
             values["gpu_memory_used_bytes"][labels] = memory.used
             values["gpu_memory_total_bytes"][labels] = memory.total
-            utilization = nvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100
-            values["gpu_utilization_ratio"][labels] = utilization
+            rates = nvml.nvmlDeviceGetUtilizationRates(gpu)
+            values["gpu_utilization_ratio"][labels] = rates.gpu / 100
     return [family_of(name, by_gpu) for name, by_gpu in values.items()]
 
 
