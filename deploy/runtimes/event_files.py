@@ -15,26 +15,30 @@ from deploy.runtimes.unpacking import extract
 FILES_PER_ARCHIVE = 500
 
 
-def update_copy(copy: Path, folder: str, run: Callable[[list[str]], IO[bytes]]) -> Path | None:
+def update_copy(
+    copy: Path, folder: str, run: Callable[[list[str]], tuple[int | None, IO[bytes]]]
+) -> Path | None:
     """Copy the files that have grown since the last call, and delete those that no longer exist.
 
     Args:
         copy: the local folder; created if missing.
         folder: the folder in the container.
-        run: runs a command in the container and returns its stdout.
+        run: runs a command in the container; returns its exit status (None: unknown) and its stdout.
 
     Returns:
         The local folder; None if the folder in the container has no files.
     """
-    files = _sizes(run(["find", folder, "-type", "f", "-printf", "%s %P\\0"]).read())
+    status, listing = run(["find", folder, "-type", "f", "-printf", "%s %P\\0"])
+    files = _sizes(listing.read())
     copy.mkdir(parents=True, exist_ok=True)
-    for file in [file for file in copy.rglob("*") if file.is_file()]:
-        if file.relative_to(copy).as_posix() not in files:
-            file.unlink()
+    if status == 0:  # after a failure, the list is incomplete
+        for file in [file for file in copy.rglob("*") if file.is_file()]:
+            if file.relative_to(copy).as_posix() not in files:
+                file.unlink()
     grown = [path for path, size in files.items() if _size(copy / path) != size]
     for first in range(0, len(grown), FILES_PER_ARCHIVE):
         paths = grown[first : first + FILES_PER_ARCHIVE]
-        archive = run(["tar", "-C", folder, "-cf", "-", "--ignore-failed-read", "--", *paths])
+        _, archive = run(["tar", "-C", folder, "-cf", "-", "--ignore-failed-read", "--", *paths])
         with tempfile.TemporaryDirectory(dir=copy.parent, prefix=".copying-") as beside:
             with contextlib.suppress(tarfile.ReadError):  # no output: the files no longer exist
                 extract(archive, Path(beside))

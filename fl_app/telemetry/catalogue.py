@@ -117,11 +117,7 @@ PARENT_METRICS = (
     MetricSpec("gpu_memory_used_bytes", G, "bytes", "GPU memory used by all programs.", ("gpu",)),
     MetricSpec("gpu_memory_total_bytes", G, "bytes", "Total memory of a GPU.", ("gpu",)),
     MetricSpec(
-        "job_pods",
-        G,
-        "pods",
-        "Job pods of this site by phase; absent if jobs run as processes.",
-        ("phase",),
+        "job_pods", G, "pods", "Job pods of this site by phase; absent if jobs run as processes.", ("phase",)
     ),
     MetricSpec(
         "job_pod_pending_timestamp_seconds",

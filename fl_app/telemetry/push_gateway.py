@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.message import Message
 from http import HTTPStatus
+from io import BufferedIOBase
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
@@ -30,14 +31,6 @@ MAX_RATE_LIMITED_JOBS = 256
 """Jobs whose rate is in memory; the gateway forgets the job that pushed longest ago."""
 
 _log = logging.getLogger(__name__)
-
-
-class Body(Protocol):
-    """Body of a request."""
-
-    def read1(self, size: int = ..., /) -> bytes:
-        """Return available bytes, at most `size`; b"" at the end."""
-        ...
 
 
 class DocumentKind(Protocol):
@@ -130,7 +123,7 @@ class PushGateway:
     def __init__(
         self,
         tokens: PushTokens,
-        may_push: Callable[[str], bool] = lambda job_id: True,
+        may_push: Callable[[str], bool],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tokens = tokens
@@ -156,7 +149,7 @@ class PushGateway:
         with self._lock:
             self._dropped[reason] += number
 
-    def receive(self, kind_name: str, headers: Message, body: Body) -> HTTPStatus:
+    def receive(self, kind_name: str, headers: Message, body: BufferedIOBase) -> HTTPStatus:
         """Receive one document; return the status of the response.
 
         Raises:
@@ -213,7 +206,7 @@ def _size(headers: Message) -> int:
     return int(text)
 
 
-def _read(body: Body, size: int, clock: Callable[[], float]) -> bytes:
+def _read(body: BufferedIOBase, size: int, clock: Callable[[], float]) -> bytes:
     deadline = clock() + BODY_TIMEOUT_SECONDS
     content = bytearray()
     while len(content) < size:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from prometheus_client.core import Metric
 
-from fl_app.telemetry.metrics import ParentIdentity, counter_of, gauge_of
+from fl_app.telemetry.metrics import ParentIdentity, family_of
 from fl_app.tracking.queue import TrackingQueue
 
 
@@ -18,16 +18,9 @@ class TrackingCollector:
         self._queue = queue
 
     def collect(self) -> Iterable[Metric]:
-        """Return the current values."""
-        backlog, sent, failed = families = (
-            gauge_of("tracking_backlog"),
-            counter_of("tracking_sent_total"),
-            counter_of("tracking_failed_total"),
-        )
-        for receiver in self._queue.receivers:
-            labels = (*self._identity.labels, receiver)
-            state = self._queue.state(receiver)
-            backlog.add_metric(labels, self._queue.backlog(receiver))
-            sent.add_metric(labels, state.sent)
-            failed.add_metric(labels, state.failed)
-        return families
+        """Yield the current values."""
+        receivers = {(*self._identity.labels, receiver): receiver for receiver in self._queue.receivers}
+        states = {labels: self._queue.state(receiver) for labels, receiver in receivers.items()}
+        yield family_of("tracking_backlog", {key: self._queue.backlog(one) for key, one in receivers.items()})
+        yield family_of("tracking_sent_total", {key: state.sent for key, state in states.items()})
+        yield family_of("tracking_failed_total", {key: state.failed for key, state in states.items()})

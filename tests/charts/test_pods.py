@@ -77,7 +77,7 @@ def test_the_environment_variables_are_those_of_the_contract(chart: str) -> None
     assert env[contract.ENV_WORKSPACE] == str(contract.WORKSPACE_PATH)
     assert env[contract.ENV_PARENT_PORT] == str(contract.PARENT_PORT)
     assert env[contract.ENV_TELEMETRY_PORT] == str(contract.TELEMETRY_PORT)
-    assert env[contract.ENV_TERMINATION_LOG] == render(chart).parent["terminationMessagePath"]
+    assert env["FLARE_TERMINATION_LOG"] == render(chart).parent["terminationMessagePath"]
     known = {value for name, value in vars(contract).items() if name.startswith("ENV_")}
     assert env.keys() <= known, "a variable that is never read"
 

@@ -63,8 +63,8 @@ def copy_out(container: Container, path: str, target: Path) -> bool:
         return unpack(spool, Path(path).name, target)
 
 
-def output_of(container: Container, command: list[str]) -> IO[bytes]:
-    """Return the stdout of a command in a running container."""
-    output = container.exec_run(command, stderr=False).output
+def output_of(container: Container, command: list[str]) -> tuple[int | None, IO[bytes]]:
+    """Return the exit status and the stdout of a command in a running container."""
+    status, output = container.exec_run(command, stderr=False)
     assert isinstance(output, bytes)  # it is not streamed
-    return io.BytesIO(output)
+    return status, io.BytesIO(output)

@@ -77,8 +77,10 @@ class Cluster:
         opened = portforward(api.connect_get_namespaced_pod_portforward, pod, namespace, ports=str(port))
         return opened.socket(port)
 
-    def read_from(self, namespace: str, pod: str, container: str, *command: str) -> IO[bytes]:
-        """Return the output of a command in a container.
+    def read_from(
+        self, namespace: str, pod: str, container: str, *command: str
+    ) -> tuple[int | None, IO[bytes]]:
+        """Return the exit status (None: unknown) and the stdout of a command in a container.
 
         Raises:
             ApiException: the pod does not exist, or the request is denied.
@@ -97,7 +99,10 @@ class Cluster:
         )
         try:
             opened.run_forever(timeout=COPY_SECONDS)
-            return io.BytesIO(opened.read_channel(STDOUT))
+            status = None
+            with contextlib.suppress(TypeError, KeyError):  # the connection ended before the status arrived
+                status = opened.returncode
+            return status, io.BytesIO(opened.read_channel(STDOUT))
         finally:
             opened.close()
 
