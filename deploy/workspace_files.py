@@ -50,6 +50,14 @@ def replace_folder(new: Path, folder: Path) -> None:
         old.rename(new)
 
 
+def link_or_copy(file: str, target: str) -> None:
+    """Make a hard link to a file, or a copy on a file system without hard links."""
+    try:
+        os.link(file, target, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(file, target, follow_symlinks=False)
+
+
 def move_to_removed(workspace: Workspace, folder: Path, name: str) -> Path:
     """Move a folder of a removed participant to the folder `removed`, as `name` with the current time.
 

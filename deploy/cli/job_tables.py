@@ -46,7 +46,16 @@ def print_available(as_json: bool) -> None:
     from fl_app.jobs.registry import available
 
     if as_json:
-        print_json([_description_document(job) for job in available()])
+        print_json(
+            [
+                {
+                    "name": job.name,
+                    "description": job.description,
+                    "parameters": job.parameters.model_json_schema(),
+                }
+                for job in available()
+            ]
+        )
         return
     for job in available():
         out.print(f"{job.name}: {job.description}", markup=False)
@@ -67,11 +76,3 @@ def _print_columns(rows: Sequence[tuple[str, ...]]) -> None:
     for row in rows:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         out.print(line.rstrip(), markup=False)
-
-
-def _description_document(job: JobDescription) -> dict[str, Any]:
-    return {
-        "name": job.name,
-        "description": job.description,
-        "parameters": job.parameters.model_json_schema(),
-    }

@@ -112,7 +112,10 @@ def submit(
         exported = exporting.export(parameters, job_sites, Path(folder))
         job_id = submit_exported(session, exported, registered)
         if detach:
-            _print_id(job_id, as_json)
+            if as_json:
+                print_json({"id": job_id})
+            else:
+                out.print(job_id, markup=False)
             return
         count = len(job_sites.names)
         err.print(f"{job_id} submitted to {count} site{'s' * (count != 1)}", markup=False)
@@ -256,9 +259,9 @@ def _watch(
 
     last = None
     try:
-        with job_display(err) as display:
+        with job_display(err) as show:
             for last in watch(session, job_id, timeout):
-                display.show(last)
+                show(last)
         assert last is not None
         errors = explain(session, last.job)
         if fetch_to is not None:
@@ -282,10 +285,3 @@ def _failure_text(job: Job, errors: tuple[SiteError, ...]) -> str:
     for error in errors:
         lines += [f"{error.site}:", *(f"  {line}" for line in error.text.splitlines())]
     return "\n".join(lines)
-
-
-def _print_id(job_id: str, as_json: bool) -> None:
-    if as_json:
-        print_json({"id": job_id})
-    else:
-        out.print(job_id, markup=False)

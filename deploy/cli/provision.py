@@ -37,7 +37,7 @@ def provision(
 
     context = context_of(ctx)
     with _garbage_collection_disabled(), _progress() as progress:
-        project = context.project()
+        project = context.project(needs_credentials=True)
         report = make_kits_and_releases(project, context.workspace(project), renew=renew, progress=progress)
     if as_json:
         print_json(report.model_dump(mode="json"))

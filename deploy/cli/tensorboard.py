@@ -73,8 +73,8 @@ def _event_files(runtime: Runtime, workspace: Workspace) -> Iterator[Path]:
 def _folder_of(event_files: Path, job_id: str | None) -> Path:
     if job_id is None:
         return event_files
-    if not (event_files / job_id).is_dir() or "/" in job_id:
-        known = sorted(child.name for child in event_files.iterdir() if child.is_dir())
+    known = sorted(child.name for child in event_files.iterdir() if child.is_dir())
+    if job_id not in known:
         raise InputError(
             f"{job_id}: this job has no event files. Jobs with event files: {', '.join(known) or 'none'}. "
             "The first values appear a second after the job logs them."

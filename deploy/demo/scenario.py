@@ -62,7 +62,7 @@ def run_demo(
     steps = Steps(console)
     with steps.step("check", f"{project_file} and the job's parameters"):
         parameters = _parameters(settings)
-        project = load_project(project_file)
+        project = load_project(project_file, needs_credentials=True)
         _check_division(project, parameters)
     home = Workspace(workspace_folder.absolute() / project.name)
     with interruptible(), reserved_paths(project, home, port) as paths:
@@ -128,17 +128,17 @@ def _running_federation(
         port = paths.project.server.fed_learn_port
         what = f"a server on port {port} and {len(paths.project.sites)} hospitals, by mutual TLS"
         with steps.step("up", what) as on_progress:
-            status = runtime.up(lambda seen: on_progress(_readiness(seen)), UP_TIMEOUT)
+
+            def show(seen: FederationStatus) -> None:
+                ready = sum(site.state is SiteState.READY for site in seen.sites)
+                on_progress(f"{ready} of {len(seen.sites)} ready")
+
+            status = runtime.up(show, UP_TIMEOUT)
         yield status
     finally:
         with uninterruptible(), steps.step("down", "all processes of the federation stopped"):
             runtime.down()
             remember(paths.workspace, None)
-
-
-def _readiness(status: FederationStatus) -> str:
-    ready = sum(site.state is SiteState.READY for site in status.sites)
-    return f"{ready} of {len(status.sites)} ready"
 
 
 def _submit(

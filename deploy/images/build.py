@@ -76,7 +76,7 @@ def build_images(
         MachineError: no docker program can build, torch is missing, or the disk is full.
     """
     names = participant_names(project, site)
-    layers = {name: kit_layer(_kit(workspace, name), source_date_epoch()) for name in names}
+    layers = _layers(workspace, names)
     runtime = build_runtime(client, project.image, options, progress)
     write_sbom(client, runtime, workspace.root / "images" / "flarefleet.cdx.json")
     return [runtime, *(build_site(project, name, layers[name], progress) for name in names)]
@@ -170,11 +170,9 @@ def ensure_site_images(
 
     It raises the same errors as `build_images`.
     """
-    layers = {
-        name: kit_layer(_kit(workspace, name), source_date_epoch()) for name in participant_names(project)
-    }
+    layers = _layers(workspace, participant_names(project))
     stale = [name for name in layers if not _is_current(client, project, name, layers[name])]
-    if stale and not _runtime_is_current(client, project.image):
+    if stale and not _matches_sources(_labels(client, runtime_image(project.image)), project.image):
         build_runtime(client, project.image, progress=progress)
         stale = list(layers)
     for name in stale:
@@ -212,16 +210,11 @@ def default_base_image() -> str:
     return next(line for line in lines if line.startswith("ARG BASE_IMAGE=")).partition("=")[2]
 
 
-def _kit(workspace: Workspace, name: str) -> Path:
-    kit = workspace.kit(name)
-    if not kit.is_dir():
-        raise InputError(f"{kit}: the startup kit of {name} is missing. Run: flarefleet provision")
-    return kit
-
-
-def _runtime_is_current(client: docker.DockerClient, image: Image) -> bool:
-    """Return whether the runtime image exists and matches the sources, if this is a checkout."""
-    return _matches_sources(_labels(client, runtime_image(image)), image)
+def _layers(workspace: Workspace, names: list[str]) -> dict[str, KitLayer]:
+    for name in names:
+        if not (kit := workspace.kit(name)).is_dir():
+            raise InputError(f"{kit}: the startup kit of {name} is missing. Run: flarefleet provision")
+    return {name: kit_layer(workspace.kit(name), source_date_epoch()) for name in names}
 
 
 def _is_current(client: docker.DockerClient, project: Project, name: str, layer: KitLayer) -> bool:
@@ -231,6 +224,7 @@ def _is_current(client: docker.DockerClient, project: Project, name: str, layer:
 
 
 def _matches_sources(labels: dict[str, str], image: Image) -> bool:
+    """Return whether an image exists and, in a checkout, was built from its sources."""
     if not inputs.DOCKERFILE.is_file():
         return bool(labels)
     return labels.get(LABEL_SOURCE) == inputs.source_digest(image.variant)
@@ -246,8 +240,9 @@ def _labels(client: docker.DockerClient, name: str) -> dict[str, str]:
 
 def _oci_labels() -> dict[str, str]:
     labels = {"org.opencontainers.image.version": flarefleet_version()}
-    if source := _without_login(_git("config", "--get", "remote.origin.url")):
-        labels["org.opencontainers.image.source"] = source
+    if source := _git("config", "--get", "remote.origin.url"):
+        # without user and password
+        labels["org.opencontainers.image.source"] = re.sub(r"(?<=://)[^/@]*@", "", source)
     if revision := _git("describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"):
         labels["org.opencontainers.image.revision"] = revision
     created = os.environ.get("SOURCE_DATE_EPOCH") or _git("log", "-1", "--format=%ct")
@@ -261,11 +256,6 @@ def _oci_labels() -> dict[str, str]:
 def _git(*arguments: str) -> str:
     """Return the output of git in this checkout, or "" without git or a repository."""
     return (output_of("git", "-C", str(CHECKOUT), *arguments) or "").strip()
-
-
-def _without_login(url: str) -> str:
-    """Return the URL of a repository without user and password."""
-    return re.sub(r"(?<=://)[^/@]*@", "", url)
 
 
 def _base_digest(client: docker.DockerClient, base: str) -> dict[str, str]:

@@ -5,20 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import IO
 
 CHUNK = 1 << 20
 
 
-class Readable(Protocol):
-    """A binary stream."""
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Return at most `size` bytes, and no bytes at the end."""
-        ...
-
-
-def read_chunks(file: Readable) -> Iterator[bytes]:
+def read_chunks(file: IO[bytes]) -> Iterator[bytes]:
     """Yield the rest of `file` in pieces of 1 MiB."""
     while chunk := file.read(CHUNK):
         yield chunk
@@ -30,7 +22,7 @@ def sha256_of(path: Path) -> str:
         return sha256_of_stream(file)
 
 
-def sha256_of_stream(file: Readable) -> str:
+def sha256_of_stream(file: IO[bytes]) -> str:
     """Return the SHA-256 of the rest of `file`."""
     digest = hashlib.sha256()
     for chunk in read_chunks(file):

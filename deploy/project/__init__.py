@@ -9,8 +9,8 @@ object_names  names of Kubernetes and Compose objects
 """
 
 from deploy.project.load import load_project
-from deploy.project.models import Admin, Image, Project, Server, Site, SiteDeployment
-from deploy.project.schema import Dataset, Guard, Tracking
+from deploy.project.models import Admin, Project, Server, Site, SiteDeployment
+from deploy.project.schema import Dataset, Guard, Image, Tracking
 
 __all__ = [
     "Admin",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -33,7 +34,6 @@ from deploy.provision.local import LocalBuilder
 from deploy.provision.plan import ProvisionPlan
 from deploy.provision.provisioner_adapters import (
     FailFastBuilder,
-    NullLogger,
     ProvisioningAborted,
     SelectedProject,
 )
@@ -80,7 +80,8 @@ def build_kits(
     Raises:
         InputError: a builder of NVFlare or of project.yml fails.
     """
-    pool = ThreadPoolExecutor(max_workers=_cores())
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    pool = ThreadPoolExecutor(max_workers=cores)
     kit_build = KitBuild(project, plan, state, staging, progress, pool)
     try:
         # NVFlare prints warnings to stdout, which is for results only.
@@ -95,7 +96,9 @@ def _build(kit_build: KitBuild) -> None:
     flare_project = SelectedProject(prepare_project(kit_build.project.nvflare_document()))
     builders = [FailFastBuilder(builder, kit_build.project.path) for builder in _builders(kit_build)]
     try:
-        Provisioner(str(kit_build.staging), builders).provision(flare_project, logger=NullLogger())
+        # The logger's progress messages are discarded. Errors are raised as exceptions.
+        logger = logging.Logger("provisioner", logging.CRITICAL + 1)
+        Provisioner(str(kit_build.staging), builders).provision(flare_project, logger=logger)
     except ProvisioningAborted as aborted:
         assert aborted.__cause__ is not None
         raise aborted.__cause__ from None
@@ -226,10 +229,6 @@ def _builders(kit_build: KitBuild) -> list[Builder]:
     if not any(isinstance(builder, LocalBuilder) for builder in builders):
         raise InputError(f"{project.path}: builders: {STATIC_FILE_BUILDER} or a subclass of it is missing")
     return builders
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 from deploy.provision.state import FileRecord, KitRecord, digest_of
 from deploy.secret_files import KEY_SUFFIX
-from deploy.workspace_files import replace_folder
+from deploy.workspace_files import link_or_copy, replace_folder
 from fl_app.files import PRIVATE_FILE
 
 
@@ -44,17 +42,8 @@ def install_kit(new: Path, records: dict[str, FileRecord], last: KitRecord | Non
 
 
 def _keep_added_files(new: Path, provisioned: set[str], kit: Path) -> None:
-    for file in _files(kit):
+    for file in (Path(where, name) for where, _, names in os.walk(kit) for name in names):
         path = file.relative_to(kit).as_posix()
         if path not in provisioned and not os.path.lexists(new / path):
             (new / path).parent.mkdir(parents=True, exist_ok=True)
-            try:
-                os.link(file, new / path, follow_symlinks=False)
-            except OSError:  # a file system without hard links
-                shutil.copy2(file, new / path, follow_symlinks=False)
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    for where, _, names in os.walk(folder):
-        for name in names:
-            yield Path(where, name)
+            link_or_copy(str(file), str(new / path))

@@ -62,12 +62,3 @@ class FailFastBuilder(Builder):
             failure = InputError(f"{self._project_file}: {name} failed: {error or type(error).__name__}")
             failure.__cause__ = error
             raise ProvisioningAborted from failure
-
-
-class NullLogger:
-    """A logger for Provisioner that discards its progress messages. Errors are raised as exceptions."""
-
-    def debug(self, message: str) -> None:
-        """Discard the message."""
-
-    info = warning = error = debug

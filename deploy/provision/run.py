@@ -171,8 +171,8 @@ def _issued_and_expiring(workspace: Workspace, plan: ProvisionPlan) -> Iterator[
     if plan.issue:
         credentials = Credentials(workspace.state)
         issued = {name: found for name in plan.issue if (found := credentials.certificate(name))}
-        authority = credentials.authority if plan.new_authority is not None else None
-        yield from find_expiring(authority, issued, datetime.now(timezone.utc))
+        expiry = credentials.authority_expiry if plan.new_authority is not None else None
+        yield from find_expiring(expiry, issued, datetime.now(timezone.utc))
 
 
 def _refuse_foreign(workspace: Workspace) -> None:

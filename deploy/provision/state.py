@@ -44,13 +44,6 @@ class Certificate:
     digest: str
 
 
-@dataclass(frozen=True)
-class Authority:
-    """The federation's certificate authority."""
-
-    expires: datetime
-
-
 class FileRecord(NamedTuple):
     """A file of a kit when it was built. A file of the same size and modification time is not read."""
 
@@ -98,11 +91,11 @@ class Credentials:
         self._content = _read(folder / CERTIFICATES)
 
     @cached_property
-    def authority(self) -> Authority | None:
-        """Return the certificate authority, or None before the first provisioning."""
+    def authority_expiry(self) -> datetime | None:
+        """Return when the certificate authority expires, or None before the first provisioning."""
         if "root_cert" not in self._content:
             return None
-        return Authority(expires=datetime.fromisoformat(self._content[ISSUED]["expires"]))
+        return datetime.fromisoformat(self._content[ISSUED]["expires"])
 
     def certificate(self, name: str) -> Certificate | None:
         """Return a participant's certificate, or None if there is none with a record of its content."""

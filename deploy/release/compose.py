@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -70,7 +71,8 @@ class Service:
     def limits(self) -> Mapping[str, str | int]:
         """Compose's `deploy.resources.limits`."""
         wanted = self.deployment.resources.get("limits", {})
-        limits: dict[str, str | int] = {"memory": _bytes(wanted.get("memory", MEMORY)), "pids": PIDS}
+        memory = int(_quantity(wanted.get("memory", MEMORY)))  # in bytes, because Compose reads 8G as 8Gi
+        limits: dict[str, str | int] = {"memory": f"{memory}b", "pids": PIDS}
         if "cpu" in wanted:
             limits["cpus"] = format(_quantity(wanted["cpu"]).normalize(), "f")
         return limits
@@ -171,20 +173,10 @@ def published_ports(project: Project) -> tuple[str, ...]:
     return tuple(f"{interface}{port}:{port}" for port in ports)
 
 
-def _bytes(quantity: str) -> str:
-    """Return a Kubernetes quantity in bytes, because Compose reads 8G as 8Gi."""
-    return f"{int(_quantity(quantity))}b"
-
-
 def _quantity(text: str) -> Decimal:
     found = amount(text)
     assert found is not None, text  # load_project validated it
     return found
-
-
-def _as_yaml(value: object) -> str:
-    """Return a value as one line of YAML, with $ escaped for Compose."""
-    return json.dumps(value, ensure_ascii=False).replace("$", "$$")
 
 
 @cache
@@ -199,7 +191,9 @@ def _templates() -> Environment:
         keep_trailing_newline=True,
         undefined=StrictUndefined,
     )
-    environment.filters["yaml"] = _as_yaml
+    # A value as one line of YAML, with $ escaped for Compose.
+    environment.filters["yaml"] = lambda value: json.dumps(value, ensure_ascii=False).replace("$", "$$")
+    environment.filters["base64"] = lambda content: base64.b64encode(content).decode("ascii")
     environment.globals |= {
         "uid": CONTAINER_UID,
         "workspace_path": str(WORKSPACE_PATH),

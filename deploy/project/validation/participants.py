@@ -85,14 +85,14 @@ def _required(entries: list[Entry]) -> Iterator[Diagnostic]:
         yield Diagnostic(at, "no client; add a participant of type: client for each site")
     if not count["admin"]:
         yield Diagnostic(at, "no administrator; add a participant of type: admin, role: project_admin")
-    elif not any(_may_submit(entry) for entry in entries if entry.type == "admin"):
+    elif not any(
+        # A role that is missing or invalid has its own error.
+        entry.content.get("role") not in ("org_admin", "member")
+        for entry in entries
+        if entry.type == "admin"
+    ):
         roles = " or ".join(SUBMITTING_ROLES)
         yield Diagnostic(at, f"no administrator may submit jobs; give one of them role: {roles}")
-
-
-def _may_submit(entry: Entry) -> bool:
-    """Return whether the role may submit jobs. A role that is missing or invalid has its own error."""
-    return entry.content.get("role") not in ("org_admin", "member")
 
 
 def _hierarchy(entries: list[Entry]) -> Iterator[Diagnostic]:

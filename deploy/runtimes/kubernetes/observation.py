@@ -11,7 +11,7 @@ from typing import Any
 from kubernetes.client.exceptions import ApiException
 
 from deploy.runtimes.exit_reason import OUT_OF_MEMORY, exit_reason
-from deploy.runtimes.kubernetes.cluster import Cluster
+from deploy.runtimes.kubernetes.cluster import NOT_FOUND, Cluster
 from deploy.runtimes.kubernetes.plan import ReleaseTarget
 from deploy.runtimes.protocol import SiteState, SiteStatus
 from fl_app.contract import TELEMETRY_PORT
@@ -166,8 +166,9 @@ def _unbound(cluster: Cluster, target: ReleaseTarget, pod: Any) -> str:
         name = volume.persistent_volume_claim.claim_name
         try:
             claim = cluster.core.read_namespaced_persistent_volume_claim(name, target.namespace)
-        except ApiException:
-            return f"; the volume claim {name} does not exist"
+        except ApiException as error:
+            # Any other error, such as a denied request, tells nothing about the claim.
+            return f"; the volume claim {name} does not exist" if error.status == NOT_FOUND else ""
         if claim.status.phase != "Bound":
             event = _warning(cluster, target, claim.metadata.uid)
             if event is not None:

@@ -202,8 +202,8 @@ def test_the_locks_of_vla_have_hashes(lock: Path) -> None:
     ("image", "stages"),
     [
         (Image(), {"VARIANT": "cpu"}),
-        (Image(variant="gpu", extras=("flower",)), {"VARIANT": "gpu", "EXTRAS": "flower"}),
-        (Image(variant="gpu", extras=("vla",)), {"VARIANT": "gpu", "EXTRAS": "vla"}),
+        (Image(variant="gpu", extras=["flower"]), {"VARIANT": "gpu", "EXTRAS": "flower"}),
+        (Image(variant="gpu", extras=["vla"]), {"VARIANT": "gpu", "EXTRAS": "vla"}),
     ],
     ids=lambda value: "-".join((value.variant, *value.extras)) if isinstance(value, Image) else "",
 )
@@ -217,7 +217,7 @@ def test_the_dockerfile_has_the_stages_of_build_of(image: Image, stages: dict[st
 
 def test_wheels_are_refused_for_the_extra_vla(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install_docker(tmp_path, monkeypatch, "28.2.2", buildx=0)
-    image = Image(variant="gpu", extras=("vla",))
+    image = Image(variant="gpu", extras=["vla"])
     with pytest.raises(InputError, match=r"--wheels: not supported for images with the extra vla"):
         build_runtime(docker.DockerClient(version="1.41"), image, BuildOptions(wheels=tmp_path))
 

@@ -76,7 +76,7 @@ def write(folder: Path, content: str | bytes) -> Path:
 
 
 def load(folder: Path, content: str | bytes, workspace: Path | None = None) -> Project:
-    return load_project(write(folder, content), workspace)
+    return load_project(write(folder, content), workspace, needs_credentials=True)
 
 
 def errors(folder: Path, content: str | bytes, workspace: Path | None = None) -> list[str]:

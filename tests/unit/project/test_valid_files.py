@@ -98,9 +98,9 @@ def test_sites_connect_to_default_host(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("extra", ["flower", "vla"])
 def test_images_have_the_extras_of_the_file(tmp_path: Path, extra: str) -> None:
-    assert load(tmp_path, VALID).image.extras == ()
+    assert load(tmp_path, VALID).image.extras == []
     with_extra = load(tmp_path, changed("variant: gpu", f"variant: gpu, extras: [{extra}]"))
-    assert with_extra.image.extras == (extra,)
+    assert with_extra.image.extras == [extra]
 
 
 def test_every_setting_of_deployment_has_a_default(tmp_path: Path) -> None:

@@ -213,7 +213,19 @@ def test_a_release_has_the_kit_without_its_key_and_the_key_in_a_separate_folder(
         if file.startswith(("startup/", "local/")) and not file.endswith(".key")
     }
     assert files_of(released / "key") == {"client.key"}
-    assert (released / "key" / "client.key").samefile(kit / "startup" / "client.key")
+
+
+def test_a_released_key_is_a_private_copy(federation: Federation) -> None:
+    key = federation.workspace.kit("site-1") / "startup" / "client.key"
+    released = federation.workspace.release / "site-1" / "key" / "client.key"
+    assert released.read_bytes() == key.read_bytes()
+    assert released.stat().st_mode & 0o777 == 0o600
+
+    released.chmod(0o444)
+
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert not federation.provision().changed
+    assert released.stat().st_mode & 0o777 == 0o600
 
 
 def test_only_kits_state_and_key_folders_hold_a_private_key(untouched: Federation) -> None:

@@ -145,7 +145,7 @@ def test_the_install_guide_has_the_commands_of_that_site(provisioned: tuple[Proj
 def test_a_second_run_writes_nothing(federation: tuple[Project, Workspace]) -> None:
     project, workspace = federation
     before = {file: file.stat().st_mtime_ns for file in workspace.release.rglob("*")}
-    assert update_releases(project, workspace).written == ()
+    assert update_releases(project, workspace) == []
     assert {file: file.stat().st_mtime_ns for file in workspace.release.rglob("*")} == before
 
 
@@ -155,7 +155,7 @@ def test_a_changed_file_is_written_again(federation: tuple[Project, Workspace]) 
     content = file.read_bytes()
     file.write_text("site: {name: other}\n")
     (workspace.release / "site-1" / "key-secret.yaml").chmod(0o644)
-    assert update_releases(project, workspace).written == ("site-1", "site-2")
+    assert update_releases(project, workspace) == ["site-1", "site-2"]
     assert file.read_bytes() == content
     assert (workspace.release / "site-1" / "key-secret.yaml").stat().st_mode & 0o777 == 0o600
 
@@ -181,7 +181,7 @@ def test_a_changed_template_updates_existing_releases(
     monkeypatch.setattr(update, "release_sources", lambda: [template])
     update._sources_digest.cache_clear()
     try:
-        assert len(update_releases(project, workspace).written) == 3
+        assert len(update_releases(project, workspace)) == 3
     finally:
         update._sources_digest.cache_clear()
     assert (workspace.release / "site-1" / "compose.yaml").read_text() == "services: {}\n"
@@ -253,7 +253,7 @@ def test_changed_settings_of_the_federation_update_every_release(
     federation: tuple[Project, Workspace], changed: dict[str, object]
 ) -> None:
     project, workspace = federation
-    assert len(update_releases(project.model_copy(update=changed), workspace).written) == 3
+    assert len(update_releases(project.model_copy(update=changed), workspace)) == 3
 
 
 def test_a_file_system_without_hard_links_gets_copies(
@@ -265,7 +265,7 @@ def test_a_file_system_without_hard_links_gets_copies(
     project, workspace = federation
     (workspace.kit("site-1") / "local" / "added.txt").write_text("a note")
     monkeypatch.setattr(update.os, "link", refuse)
-    assert update_releases(project, workspace).written == ("site-1",)
+    assert update_releases(project, workspace) == ["site-1"]
     key = workspace.release / "site-1" / "key" / "client.key"
     assert key.read_bytes() == (workspace.kit("site-1") / "startup" / "client.key").read_bytes()
     assert key.stat().st_mode & 0o777 == 0o600
