@@ -72,11 +72,8 @@ def kit_specs(project: Project) -> dict[str, KitSpec]:
     kits = {}
     for entry in entries:
         name = entry["name"]
-        parts = {
-            **common,
-            "entry": _digest(entry),
-            "files": _digest(list(map(digest_of, _contents(project, entry)))),
-        }
+        parts = {**common, "entry": _digest(entry)}
+        parts["files"] = _digest([digest_of(content) for content in _contents(project, entry)])
         parts["deployment"] = _digest(deployments.get(name))
         if entry is server:
             parts["capacity"] = str(max_clients(len(project.sites)))

@@ -100,7 +100,7 @@ def _install_kit(workspace: Workspace, name: str, folder: Path) -> None:
             os.makedirs(public)  # noqa: PTH103 - pathlib would double the time here
             for file in names:
                 if has_secret_name(Path(file)):
-                    key = shutil.copyfile(f"{where}/{file}", f"{new}/{KEY}/{file}")
+                    key = shutil.copy2(f"{where}/{file}", f"{new}/{KEY}/{file}")
                     os.chmod(key, PRIVATE_FILE)  # noqa: PTH101
                 else:
                     link_or_copy(f"{where}/{file}", f"{public}/{file}")

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import docker
     from docker.models.containers import Container
 
-    from deploy.project import Project, Server, Site
+    from deploy.project import Project
     from deploy.workspace import Workspace
 
 POLL_SECONDS = 0.5
@@ -58,10 +58,7 @@ class DockerRuntime:
         self.gpus = gpus
         self.folder = workspace.run(self.name)
         self.file = self.folder / "compose.yaml"
-        self.labels = {
-            compose.LABEL_PROJECT: project.name,
-            compose.LABEL_WORKSPACE: str(workspace.root),
-        }
+        self.labels = {compose.LABEL_PROJECT: project.name, compose.LABEL_WORKSPACE: str(workspace.root)}
 
     @cached_property
     def _client(self) -> docker.DockerClient:
@@ -83,7 +80,9 @@ class DockerRuntime:
             self._write_file(images, private_keys)
             program.run(self.file, "up", "--detach", "--remove-orphans")
             self._remove_key_volumes(keep={key.volume for key in private_keys.values()})
-        return wait_until_ready(self.status, self._log_end, progress, timeout, POLL_SECONDS)
+        return wait_until_ready(
+            self.status, lambda name: tail(self._container(name)), progress, timeout, POLL_SECONDS
+        )
 
     def down(self) -> None:
         """See `deploy.runtimes.protocol.Runtime.down`."""
@@ -99,13 +98,20 @@ class DockerRuntime:
 
     def status(self) -> FederationStatus:
         """See `deploy.runtimes.protocol.Runtime.status`."""
-        found = {site.name: site for site in map(observe, self._containers())}
+        found = {site.name: site for site in map(observe, self._containers(LABEL_SITE))}
         parents = self.project.parents if found else ()
+        host = LOOPBACK if compose.is_for_several_hosts(self.project) else self.project.server_host
         return FederationStatus(
             project=self.project.name,
             runtime=self.name,
-            server_address=self._server_address if found else None,
-            sites=tuple(found.get(parent.name) or _stopped(parent) for parent in parents),
+            server_address=f"{host}:{self.project.server.fed_learn_port}" if found else None,
+            sites=tuple(
+                found.get(parent.name)
+                or SiteStatus(
+                    name=parent.name, role=parent.role, state=SiteState.STOPPED, reason="it has no container"
+                )
+                for parent in parents
+            ),
         )
 
     def logs(self, site: str, follow: bool = False) -> Iterator[str]:
@@ -144,25 +150,17 @@ class DockerRuntime:
         with volume_container(self._client, name, str(WORKSPACE_PATH), image, self.labels) as container:
             return copy if copy_out(container, source, copy) else None
 
-    @property
-    def _server_address(self) -> str:
-        host = LOOPBACK if compose.is_for_several_hosts(self.project) else self.project.server_host
-        return f"{host}:{self.project.server.fed_learn_port}"
-
     def _filters(self, *further: str) -> Filters:
         return {"label": [*(f"{label}={value}" for label, value in self.labels.items()), *further]}
 
-    def _containers(self) -> list[Container]:
-        """Return the containers of the server and the sites, including stopped ones."""
-        return self._listed(LABEL_SITE)
-
-    def _listed(self, *further: str) -> list[Container]:
-        filters = self._filters(*further)
+    def _containers(self, *labels: str) -> list[Container]:
+        """Return the containers with further labels, including stopped ones."""
+        filters = self._filters(*labels)
         return list(self._client.containers.list(all=True, filters=filters, ignore_removed=True))
 
     def _container(self, site: str) -> Container:
         self.project.parent(site)  # rejects an unknown name
-        for container in self._containers():
+        for container in self._containers(LABEL_SITE):
             if container.labels.get(LABEL_SITE) == site:
                 return container
         raise Failed(f"{site} has no container; start the federation: flarefleet up --runtime docker")
@@ -170,7 +168,7 @@ class DockerRuntime:
     def _refuse_taken_ports(self) -> None:
         server = self.project.server
         ports = {server.fed_learn_port, server.admin_port}
-        for container in self._containers():  # a running server keeps or releases its own ports
+        for container in self._containers(LABEL_SITE):  # a running server keeps or releases its own ports
             if container.labels[LABEL_SITE] == server.name and container.status == "running":
                 ports -= published_ports(container)
         refuse_published_ports(self._client, ports)
@@ -198,21 +196,11 @@ class DockerRuntime:
     def _stop(self) -> None:
         if self.file.exists():
             find_compose().run(self.file, "down", "--remove-orphans")
-        for container in self._listed():  # containers of an `up` that was killed
+        for container in self._containers():  # containers of an `up` that was killed
             container.remove(force=True)
         self._remove_key_volumes(keep=set())
 
     def _remove_key_volumes(self, keep: set[str]) -> None:
-        filters = self._filters(keys.LABEL_KEY)
-        for volume in self._client.volumes.list(filters=filters):
+        for volume in self._client.volumes.list(filters=self._filters(keys.LABEL_KEY)):
             if volume.name not in keep:
                 volume.remove()
-
-    def _log_end(self, name: str) -> list[str]:
-        return tail(self._container(name))
-
-
-def _stopped(parent: Server | Site) -> SiteStatus:
-    return SiteStatus(
-        name=parent.name, role=parent.role, state=SiteState.STOPPED, reason="it has no container"
-    )

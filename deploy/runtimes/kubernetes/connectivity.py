@@ -69,9 +69,10 @@ def find_service_addresses(cluster: Cluster, plan: InstallationPlan, server: Par
     """
     local = remote = None
     if _needs_cluster_ip(server):
-        local = _find(cluster, plan.server, _cluster_ip), server.project.server.fed_learn_port
+        ip = _find(cluster, plan.server, lambda service, _port: service.spec.cluster_ip)
+        local = ip, server.project.server.fed_learn_port
     if _needs_node_port(plan, server):
-        remote = _ready_node(cluster), int(_find(cluster, plan.server, _node_port))
+        remote = _ready_node(cluster), int(_find(cluster, plan.server, lambda _service, port: port.node_port))
     return ServiceAddresses(local, remote)
 
 
@@ -150,7 +151,7 @@ def _find(cluster: Cluster, server: ReleaseTarget, address_of: Callable[[Any, An
         services = core.list_namespaced_service(server.namespace, label_selector=selector).items
         ports = [(one, port) for one in services for port in one.spec.ports or ()]
         found = (address_of(service, port) for service, port in ports if port.name == "federation")
-        return next(filter(None, found), None)
+        return next((address for address in found if address not in (None, "", "None")), None)
 
     if (found := poll_until(look, SERVICE_SECONDS, POLL_SECONDS)) is None:
         raise Failed(
@@ -159,15 +160,6 @@ def _find(cluster: Cluster, server: ReleaseTarget, address_of: Callable[[Any, An
             "Otherwise give the server a public host name: default_host in project.yml."
         )
     return found
-
-
-def _cluster_ip(service: Any, _port: Any) -> str | None:
-    address = service.spec.cluster_ip
-    return None if address == "None" else address
-
-
-def _node_port(_service: Any, port: Any) -> int | None:
-    return port.node_port
 
 
 def _ready_node(cluster: Cluster) -> str:

@@ -82,7 +82,10 @@ def ensure_release(
         InputError: another federation has a release of this name in the namespace.
         Failed: helm failed.
     """
-    inputs = _fingerprint(participant.chart, values)
+    digest = hashlib.sha256(_chart_fingerprint(participant.chart).encode())
+    for file in values:
+        digest.update(file.read_bytes() + b"\0")
+    inputs = digest.hexdigest()[:40]  # short enough for a label
     installed = _stateful_set(cluster, target)
     if installed is not None:
         _refuse_other_owner(installed, target, participant.project.name)
@@ -110,7 +113,9 @@ def remove(helm: Helm, cluster: Cluster, target: ReleaseTarget) -> None:
     Raises:
         Failed: a pod does not terminate.
     """
-    _delete_stateful_set(cluster, target)
+    if (found := _stateful_set(cluster, target)) is not None:  # its pod terminates while helm starts
+        delete = cluster.apps.delete_namespaced_stateful_set
+        _ignoring_missing(partial(delete, found.metadata.name, target.namespace))
     helm.uninstall(target)
     left = _wait_until_gone(lambda: cluster.pods(target.namespace, target.instance_selector))
     if left:
@@ -154,14 +159,6 @@ def _wait_until_gone(find: Callable[[], list[Any]]) -> list[Any]:
     return left
 
 
-def _delete_stateful_set(cluster: Cluster, target: ReleaseTarget) -> None:
-    """Delete the StatefulSet, so that its pod terminates while helm starts."""
-    found = _stateful_set(cluster, target)
-    if found is not None:
-        apps, name = cluster.apps, found.metadata.name
-        _ignoring_missing(lambda: apps.delete_namespaced_stateful_set(name, target.namespace))
-
-
 def _stateful_set(cluster: Cluster, target: ReleaseTarget) -> Any:
     found = cluster.apps.list_namespaced_stateful_set(target.namespace, label_selector=target.selector)
     return found.items[0] if found.items else None
@@ -175,14 +172,6 @@ def _refuse_other_owner(installed: Any, target: ReleaseTarget, project: str) -> 
             f"of {owner}. Choose another namespace for {target.name} in project.yml (deployment: sites: "
             f"{target.name}: namespace) and provision again."
         )
-
-
-def _fingerprint(chart: str, values: Sequence[Path]) -> str:
-    """Return a digest of the chart and the values, short enough for a label."""
-    digest = hashlib.sha256(_chart_fingerprint(chart).encode())
-    for file in values:
-        digest.update(file.read_bytes() + b"\0")
-    return digest.hexdigest()[:40]
 
 
 @cache

@@ -20,13 +20,9 @@ from deploy.runtimes.admin_kit import kit_for_host
 from deploy.runtimes.fingerprint import fingerprint
 from deploy.runtimes.follow import follow_lines, last_lines, read_lines
 from deploy.runtimes.polling import poll_until
+from deploy.runtimes.process import run_folder
 from deploy.runtimes.process.observation import observe
-from deploy.runtimes.process.run_folder import (
-    ENV_RUN_FOLDER,
-    FederationSpec,
-    ParentSpec,
-    ProcessRunFolder,
-)
+from deploy.runtimes.process.run_folder import FederationSpec, ParentSpec, ProcessRunFolder
 from deploy.runtimes.protocol import FederationStatus, StatusCallback
 from deploy.runtimes.readiness import wait_until_ready
 from deploy.runtimes.records import is_running
@@ -62,12 +58,17 @@ class ProcessRuntime:
             spec = self._make_spec(before, running)
             unchanged = [one.name for one in spec.members if before and one == before.member(one.name)]
             current = set(unchanged) & running.keys()
-            self._refuse_taken_ports(running.get(self.project.server.name))
+            ports = {self.project.server.fed_learn_port, self.project.server.admin_port}
+            if server := running.get(self.project.server.name):
+                ports -= _listening_ports(server)
+            refuse_taken_ports(ports)
             self._stop(set(running) - current)
             self.folder.write_spec(spec)
             if missing := [parent.name for parent in self.project.parents if parent.name not in current]:
                 self._start(missing)
-        return wait_until_ready(self.status, self._log_end, progress, timeout)
+        return wait_until_ready(
+            self.status, lambda name: last_lines(self.folder.log(name)), progress, timeout
+        )
 
     def down(self) -> None:
         """See `deploy.runtimes.protocol.Runtime.down`."""
@@ -116,11 +117,6 @@ class ProcessRuntime:
                 found[member.name] = process
         return found
 
-    def _refuse_taken_ports(self, server: psutil.Process | None) -> None:
-        """Check the federation's ports, except those of the running server."""
-        ports = {self.project.server.fed_learn_port, self.project.server.admin_port}
-        refuse_taken_ports(ports - (_listening_ports(server) if server else set()))
-
     def _make_spec(self, before: FederationSpec | None, running: Container[str]) -> FederationSpec:
         """Specify the server and every site. Each keeps its ports if it is running or they are free."""
         address = f"{local_server_host(self.project)}:{self.project.server.fed_learn_port}"
@@ -138,7 +134,7 @@ class ProcessRuntime:
     ) -> ParentSpec:
         kit = self.workspace.kit(parent.name)
         environment = {
-            ENV_RUN_FOLDER: str(self.folder.root),
+            run_folder.ENV_RUN_FOLDER: str(self.folder.root),
             contract.ENV_KIT: str(kit),
             contract.ENV_KEY: str(kit / "startup"),
             contract.ENV_WORKSPACE: str(self.folder.workspace(parent.name)),
@@ -172,7 +168,7 @@ class ProcessRuntime:
         with self.folder.supervisor_log.open("wb") as log:
             supervisor = subprocess.Popen(
                 [sys.executable, "-m", "deploy.runtimes.process.supervisor", str(self.folder.root), *names],
-                env=_inherited_environment() | {ENV_RUN_FOLDER: str(self.folder.root)},
+                env=_inherited_environment() | {run_folder.ENV_RUN_FOLDER: str(self.folder.root)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -202,9 +198,6 @@ class ProcessRuntime:
         """Return whether the supervisor has nothing left to record."""
         record = self.folder.record(name)
         return record is None or record.exit_code is not None
-
-    def _log_end(self, name: str) -> list[str]:
-        return last_lines(self.folder.log(name))
 
 
 def _inherited_environment() -> dict[str, str]:

@@ -259,7 +259,7 @@ def test_changed_settings_of_the_federation_update_every_release(
 def test_a_file_system_without_hard_links_gets_copies(
     federation: tuple[Project, Workspace], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EOPNOTSUPP, "Operation not supported")
 
     project, workspace = federation
