@@ -93,7 +93,6 @@ def locked(
     The operating system releases the lock when the process exits or is killed.
 
     Args:
-        workspace: its root folder exists.
         on_wait: called once with a message if another process holds the lock.
         timeout: seconds.
 

@@ -34,7 +34,6 @@ def reserved_paths(project: Project, home: Workspace, port: int | None = None) -
     """Reserve the federation of `project` if it is unused and its port is free, otherwise a copy.
 
     Args:
-        project: project.yml.
         home: the workspace of `project`; it also contains the copies.
         port: the port of the server (default: the one in project.yml).
     """

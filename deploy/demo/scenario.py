@@ -46,11 +46,8 @@ def run_demo(
     The federation is stopped at the end, also after an error, SIGINT, SIGTERM or SIGHUP.
 
     Args:
-        project_file: project.yml.
         workspace_folder: the parent of the federation's workspace.
-        settings: parameters of the job, NAME=VALUE.
         port: the port of the server (default: the one in project.yml).
-        console: the terminal for the steps.
 
     Raises:
         InputError: project.yml or a parameter is invalid.

@@ -64,7 +64,6 @@ def prepare_build_inputs(variant: str, wheels: Path | None, time: int) -> None:
     """Write .cache/images for a build of `variant`.
 
     Args:
-        variant: cpu or gpu.
         wheels: folder with torch's wheels (default: download them).
         time: modification time of generated files, in seconds since 1970.
 

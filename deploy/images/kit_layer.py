@@ -31,7 +31,6 @@ def kit_layer(kit: Path, time: int) -> KitLayer:
     """Pack the public part of a startup kit.
 
     Args:
-        kit: the folder kits/NAME.
         time: modification time of every file, in seconds since 1970.
 
     Raises:

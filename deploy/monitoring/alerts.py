@@ -185,9 +185,5 @@ ALERTS = (*FEDERATION, *JOBS)
 
 
 def rules(runbooks: str = RUNBOOKS_URL) -> str:
-    """Return the rule file with all alerts.
-
-    Args:
-        runbooks: the URL of the runbooks' folder.
-    """
+    """Return the rule file with all alerts and links to these runbooks."""
     return rule_file(GROUPS, runbooks)

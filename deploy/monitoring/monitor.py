@@ -56,10 +56,7 @@ def monitoring(
     """Monitor a running federation until the end of the block.
 
     Args:
-        runtime: the runtime of the federation: process or docker.
         folder: the folder for settings, data and logs; Prometheus' data stay there.
-        prometheus_port: the port of Prometheus.
-        grafana_port: the port of Grafana.
         interval: seconds between two scrapes.
 
     Raises:

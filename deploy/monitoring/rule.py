@@ -32,7 +32,6 @@ def rule_file(groups: Iterable[tuple[str, Iterable[Alert]]], runbooks: str = RUN
     """Return the rule file of groups of alerts.
 
     Args:
-        groups: name and alerts of each group.
         runbooks: the URL of the runbooks' folder; each alert links to `NAME.md` in it.
     """
     document = {

@@ -23,7 +23,6 @@ def write_job(name: str, framework: str, parent: Path) -> Path:
 
     Args:
         name: name of the job; its package has the same name with `_` for `-`.
-        framework: one of FRAMEWORKS.
         parent: created if it does not exist.
 
     Raises:

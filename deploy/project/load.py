@@ -35,7 +35,6 @@ def load_project(path: Path, workspace: Path | None = None, *, needs_credentials
     """Read and validate project.yml.
 
     Args:
-        path: the file.
         workspace: the folder of all federations, in which no other project may have the same object names;
             None: skip this check.
         needs_credentials: also validate the file that deployment.tracking.credentials names.

@@ -117,11 +117,7 @@ class Credentials:
 
 
 def read_kits(folder: Path) -> dict[str, KitRecord]:
-    """Return the record of every kit, or nothing if kits.json is missing or damaged.
-
-    Args:
-        folder: the workspace's state folder.
-    """
+    """Return the record of every kit, or nothing if kits.json in the state folder is missing or damaged."""
     file = folder / KITS
     try:
         found = file.stat()

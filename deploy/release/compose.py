@@ -89,9 +89,6 @@ def federation_file(
     """Return the compose file of the whole federation on one machine.
 
     Args:
-        project: the project.
-        images: the image of the server and of each site.
-        key_volumes: the volume with the private key of each.
         workspace: the federation's folder, for a label of its containers.
         gpus: GPUs of each site; None: as in project.yml.
     """
@@ -120,13 +117,7 @@ def federation_file(
 
 
 def host_file(project: Project, name: str, *, image: str) -> str:
-    """Return the compose file of the server or of one site on a host of its own, for release/NAME.
-
-    Args:
-        project: the project; other hosts must be able to reach its server.
-        name: the server or the site.
-        image: its image.
-    """
+    """Return the compose file of the server or of one site on a host of its own, for release/NAME."""
     labels = {LABEL_PROJECT: project.name}
     service = _service(project, project.parent(name), image, labels, env_file=f"./{CREDENTIALS_FILE}")
     return render(

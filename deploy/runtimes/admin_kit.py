@@ -21,9 +21,6 @@ def kit_for_host(kit: Path, host: str, variant: Path, port: int | None = None) -
     replaced atomically and only if it differs, so that concurrent calls and open sessions do not interfere.
 
     Args:
-        kit: an administrator's startup kit.
-        host: the server's name or address.
-        variant: the folder of the variant.
         port: the server's administration port (default: the port in the kit).
     """
     document = json.loads((kit / "startup" / _CONFIG).read_text(encoding="utf-8"))

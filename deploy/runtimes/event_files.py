@@ -20,7 +20,6 @@ def update_copy(copy: Path, folder: str, run: Callable[[list[str]], IO[bytes]]) 
 
     Args:
         copy: the local folder; created if missing.
-        folder: the folder in the container.
         run: runs a command in the container and returns its stdout.
 
     Returns:

@@ -24,10 +24,7 @@ def wait_until_ready(
     """Poll the status until all are ready, one has exited or cannot start, or the timeout expires.
 
     Args:
-        status: returns the current status.
         log: returns the last log lines of a server or site.
-        progress: called with each change of the status.
-        timeout: seconds.
         poll: seconds between two calls of `status`.
 
     Raises:

@@ -83,12 +83,7 @@ class PermissionDenied(Failed):
 
 
 class AdminSession:
-    """A login to the server.
-
-    Args:
-        kit: the administrator's kit.
-        log_in: returns a session of NVFlare's flare_api; called again if the connection is lost.
-    """
+    """A login to the server. `log_in` is called again if the connection is lost."""
 
     def __init__(self, kit: AdminKit, log_in: Callable[[], Any]) -> None:
         self.kit = kit

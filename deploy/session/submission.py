@@ -140,7 +140,6 @@ def choose_sites(
     """Return the sites of a job: the wanted ones, or the whole federation.
 
     Args:
-        registered: the registered sites.
         federation: the sites of project.yml (default: the registered sites).
         wanted: the sites that the user named (default: all).
 

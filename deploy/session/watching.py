@@ -35,8 +35,6 @@ def watch(session: AdminSession, job_id: str, timeout: float | None = None) -> I
     """Return a snapshot of the job after each change, until it has ended.
 
     Args:
-        session: an open session.
-        job_id: the job.
         timeout: seconds until watching ends (default: no limit).
 
     Raises:

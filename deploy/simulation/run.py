@@ -27,8 +27,6 @@ def simulate(
     """Run a job until it ends.
 
     Args:
-        job: the exported job's folder.
-        sites: the names of the simulated sites; each has its own process.
         work: an empty folder for all files of the simulator; see `collect_results`.
         timeout: seconds until the simulation is terminated.
         on_line: called with each line that the simulator prints.

@@ -67,10 +67,6 @@ def stat(
     """Return a panel with one current number.
 
     Args:
-        title: the title.
-        description: the meaning, and when to act.
-        query: the number.
-        display: unit and colours.
         span: width in columns of 24.
         empty: the text if there is no value.
     """
@@ -149,12 +145,8 @@ def table(
     """Return a table with one row per value of a label and one column per query.
 
     Args:
-        title: the title.
-        description: the meaning.
         label: the label, and the title of its column; the queries must aggregate by it.
         columns: the queries; a query's legend is the title of its column.
-        link: the target of a click on the label.
-        span: width in columns of 24.
     """
     panel = _styled(table_builders.Panel(), title, description, Format(), span=span, height=9)
     names: dict[str, str] = {label[0]: label[1]}

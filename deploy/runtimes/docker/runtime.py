@@ -46,8 +46,7 @@ POLL_SECONDS = 0.5
 class DockerRuntime:
     """A federation in containers. It implements `deploy.runtimes.protocol.Runtime`.
 
-    Args:
-        gpus: number of GPUs of each site; it overrides project.yml.
+    `gpus` is the number of GPUs of each site; it overrides project.yml.
     """
 
     name = "docker"

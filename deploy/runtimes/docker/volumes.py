@@ -25,9 +25,6 @@ def volume_container(
     """Create a container with a volume, yield it and remove it; it is never started.
 
     Args:
-        client: the engine.
-        volume: name of the volume.
-        path: mount path of the volume in the container.
         image: any image of the engine; it is not run.
         labels: labels of the container, by which `down` finds it after a kill.
     """

@@ -79,14 +79,7 @@ def find_service_addresses(cluster: Cluster, plan: InstallationPlan, server: Par
 def site_values(
     plan: InstallationPlan, site: ReleaseTarget, server: Participant, addresses: ServiceAddresses
 ) -> dict[str, Any]:
-    """Return the values by which a site reaches the server.
-
-    Args:
-        plan: the clusters of the server and the sites.
-        site: the site.
-        server: the server.
-        addresses: addresses of the server's Service, as far as sites need them.
-    """
+    """Return the values by which a site reaches the server, whose Service has these addresses."""
     is_remote = site.context != plan.server.context
     if is_remote and is_public(server):
         return {}

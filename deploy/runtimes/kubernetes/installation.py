@@ -50,10 +50,7 @@ def ensure_key(cluster: Cluster, target: ReleaseTarget, participant: Participant
 def write_values(file: Path, participant: Participant, values: Mapping[str, Any]) -> None:
     """Write the values that `up` adds to those of the release folder.
 
-    Args:
-        file: the file.
-        participant: the server or site. The checksum of its key restarts the pod when the key changes.
-        values: values that depend on the clusters of the others.
+    The checksum of the key restarts the pod when the key changes.
     """
     digest = hashlib.sha256(participant.key.read_bytes()).hexdigest()
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -69,10 +69,7 @@ def make_plan(
     in which it is installed, the kubeconfig's current context.
 
     Args:
-        participants: the server and every site.
         contexts: NAME -> context; the empty name stands for all.
-        before: the installed plan.
-        current: the kubeconfig's current context.
 
     Raises:
         InputError: a context is given for an unknown site, or a participant has no context.
