@@ -44,11 +44,11 @@ def holder_of(port: int) -> str | None:
         return None
     for connection in connections:
         if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr[1] == port:
-            return _name(connection.pid) if connection.pid else None
-    return None
-
-
-def _name(pid: int) -> str:
+            break
+    else:
+        return None
+    if (pid := connection.pid) is None:
+        return None
     try:
         return f"{psutil.Process(pid).name()} (process {pid})"
     except psutil.Error:

@@ -102,15 +102,14 @@ def _check_result(result: str, work: Path, sites: Sequence[str], timeout: float)
 def _failure_text(work: Path, sites: Sequence[str], code: str) -> str:
     """Return the errors of the sites, or else of the server."""
     lines = [f"the simulation failed (exit status {code}). Its logs: {work}"]
-    errors = {name: _last_error(work / name / "error_log.txt") for name in (*sites, "server")}
+    errors = {}
+    for name in (*sites, "server"):
+        log = work / name / "error_log.txt"
+        errors[name] = last_error(log.read_text("utf-8", errors="replace")) if log.is_file() else ""
     for name in [name for name in sites if errors[name]] or ["server"]:
         if errors[name]:
             lines += [f"{name}:", *(f"  {line}" for line in errors[name].splitlines())]
     return "\n".join(lines)
-
-
-def _last_error(log: Path) -> str:
-    return last_error(log.read_text(encoding="utf-8", errors="replace")) if log.is_file() else ""
 
 
 def _allow_classes(work: Path) -> None:

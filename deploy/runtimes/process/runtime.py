@@ -18,7 +18,7 @@ from deploy.ports import free_ports, is_free, refuse_taken_ports
 from deploy.project.server_environment import TRACKER_PREFIXES, server_environment
 from deploy.runtimes.admin_kit import kit_for_host
 from deploy.runtimes.fingerprint import fingerprint
-from deploy.runtimes.follow import follow_lines, last_lines, read_lines
+from deploy.runtimes.follow import last_lines, read_lines
 from deploy.runtimes.polling import poll_until
 from deploy.runtimes.process import run_folder
 from deploy.runtimes.process.observation import observe
@@ -92,7 +92,7 @@ class ProcessRuntime:
     def logs(self, site: str, follow: bool = False) -> Iterator[str]:
         """See `deploy.runtimes.protocol.Runtime.logs`."""
         log = self.folder.log(self.project.parent(site).name)
-        return follow_lines(log, lambda: site in self._running()) if follow else read_lines(log)
+        return read_lines(log, lambda: follow and site in self._running())
 
     def analytics(self) -> Path | None:
         """See `deploy.runtimes.protocol.Runtime.analytics`."""
