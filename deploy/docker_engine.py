@@ -47,7 +47,6 @@ def docker_environment() -> dict[str, str]:
 
 
 def _current_context() -> str:
-    """Return the name of the current Docker context."""
     name = str(os.environ.get("DOCKER_CONTEXT") or get_current_context_name() or "default")
     try:
         found, reason = ContextAPI.get_context(name), "it does not exist"

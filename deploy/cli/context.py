@@ -49,13 +49,12 @@ class Context:
         self, runtime: str | None = None, *, needs_credentials: bool = False
     ) -> tuple[Project, Workspace, Runtime]:
         """Return the federation, and the runtime of that name (default: the current one)."""
-        from deploy.runtimes.choice import current_runtime, open_runtime
+        from deploy.runtimes.choice import DEFAULT, open_runtime, remembered
 
         project = self.project(needs_credentials=needs_credentials)
         workspace = self.workspace(project)
-        if runtime is None:
-            return project, workspace, current_runtime(project, workspace)
-        return project, workspace, open_runtime(runtime, project, workspace)
+        name = runtime or remembered(workspace) or DEFAULT
+        return project, workspace, open_runtime(name, project, workspace)
 
     def workspace(self, project: Project) -> Workspace:
         """Return the federation's workspace."""

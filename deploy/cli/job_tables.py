@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from deploy.cli.context import err, out, print_json
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
 def job_document(job: Job) -> dict[str, Any]:
     """Return a job as a JSON document."""
-    from dataclasses import asdict
-
     return {**asdict(job), "submitted": job.submitted.isoformat()}
 
 

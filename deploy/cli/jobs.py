@@ -82,6 +82,7 @@ def submit(
     """Submit a job and watch it until it ends. Exit code 0 if it completed."""
     from deploy.runtimes.choice import remembered
     from deploy.session.parameters import find_job, read_parameters
+    from deploy.session.results import refuse_existing
     from deploy.session.submission import (
         choose_sites,
         export_process,
@@ -92,7 +93,11 @@ def submit(
 
     description = find_job(job)
     parameters = read_parameters(description, settings or ())
-    results_folder = _new_folder(fetch_to, detach)
+    if fetch_to is not None:
+        if detach:
+            raise InputError("--fetch and --detach exclude each other: a running job has no results")
+        refuse_existing(fetch_to)
+        fetch_to = fetch_to.absolute()  # a session changes the working directory
     context = context_of(ctx)
     federation = None
     image_extras: tuple[str, ...] = ()
@@ -119,7 +124,7 @@ def submit(
             return
         count = len(job_sites.names)
         err.print(f"{job_id} submitted to {count} site{'s' * (count != 1)}", markup=False)
-        _watch(session, job_id, timeout, as_json, results_folder)
+        _watch(session, job_id, timeout, as_json, fetch_to)
 
 
 @app.command()
@@ -230,17 +235,6 @@ def _session(
     from deploy.session import open_session
 
     return open_session(_kit(context, admin, admin_kit))
-
-
-def _new_folder(folder: Path | None, detach: bool) -> Path | None:
-    from deploy.session.results import refuse_existing
-
-    if folder is None:
-        return None
-    if detach:
-        raise InputError("--fetch and --detach exclude each other: a running job has no results")
-    refuse_existing(folder)
-    return folder.absolute()
 
 
 def _watch(

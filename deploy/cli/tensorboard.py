@@ -58,7 +58,7 @@ def tensorboard(
 @contextmanager
 def _event_files(runtime: Runtime, workspace: Workspace) -> Iterator[Path]:
     """Return the folder of event files if it is on this machine, otherwise a mirror of it."""
-    from deploy.tensorboard.mirror import Mirror
+    from deploy.tensorboard.mirror import mirrored
 
     copy = workspace.run(runtime.name) / ANALYTICS_FOLDER
     found = runtime.analytics()
@@ -66,7 +66,7 @@ def _event_files(runtime: Runtime, workspace: Workspace) -> Iterator[Path]:
         yield found
         return
     folder = workspace.run(runtime.name) / "tensorboard"
-    with Mirror(runtime.analytics, folder, lambda text: err.print(text, markup=False)):
+    with mirrored(runtime.analytics, folder, lambda text: err.print(text, markup=False)):
         yield folder
 
 

@@ -173,7 +173,6 @@ def _submit(
 
 
 def _copy_logs(runtime: ProcessRuntime, lines_before: dict[str, int], folder: Path) -> None:
-    """Copy the log lines of this run to the results."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, lines in _logs(runtime.project, runtime):
         text = "".join(f"{line}\n" for line in lines[lines_before[name] :])

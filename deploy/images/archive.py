@@ -26,7 +26,7 @@ from filelock import FileLock, Timeout
 from deploy.docker_engine import docker_environment
 from deploy.errors import Failed, FlarefleetError, InputError, MachineError
 from deploy.images.buildkit import DISK_FULL, find_docker
-from deploy.images.checksum import read_chunks, sha256_of_stream
+from deploy.images.checksum import CHUNK, sha256_of_stream
 from deploy.images.inventory import ImageRecord
 from deploy.images.sbom import read_sbom
 from fl_app.files import sync_folder
@@ -236,4 +236,4 @@ class _Observed:
         return content
 
     def __iter__(self) -> Iterator[bytes]:
-        return read_chunks(cast("IO[bytes]", self))
+        return iter(lambda: self.read(CHUNK), b"")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import tempfile
@@ -17,7 +18,7 @@ from deploy.checkout import CHECKOUT
 from deploy.errors import InputError
 from deploy.images import inputs
 from deploy.images.buildkit import Build, BuildProgress, find_builder
-from deploy.images.kit_layer import KitLayer, kit_layer
+from deploy.images.kit_layer import kit_layer
 from deploy.images.names import (
     LABEL_KIT,
     LABEL_PROJECT,
@@ -26,12 +27,13 @@ from deploy.images.names import (
     runtime_image,
     site_image,
 )
-from deploy.images.sbom import write_sbom
+from deploy.images.sbom import read_sbom
 from deploy.programs import output_of
 from deploy.project import Image, Project
 from deploy.project.extras import VLA
 from deploy.workspace import Workspace
 from fl_app.contract import flarefleet_version
+from fl_app.files import write_atomically
 
 DEFAULT_SOURCE_DATE_EPOCH = 1767225600
 """2026-01-01. A fixed default, so that a new commit does not rebuild torch's layer."""
@@ -78,7 +80,9 @@ def build_images(
     names = participant_names(project, site)
     layers = _layers(workspace, names)
     runtime = build_runtime(client, project.image, options, progress)
-    write_sbom(client, runtime, workspace.root / "images" / "flarefleet.cdx.json")
+    sbom = workspace.root / "images" / "flarefleet.cdx.json"
+    sbom.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(sbom, read_sbom(client, runtime))
     return [runtime, *(build_site(project, name, layers[name], progress) for name in names)]
 
 
@@ -139,7 +143,7 @@ def runtime_arguments(image: Image, options: BuildOptions) -> dict[str, str]:
 def build_site(
     project: Project,
     name: str,
-    layer: KitLayer,
+    layer: bytes,
     progress: BuildProgress | None = None,
     *,
     cached: bool = True,
@@ -151,13 +155,13 @@ def build_site(
     labels = {
         **_oci_labels(),
         "org.opencontainers.image.title": f"Flarefleet: {name} of {project.name}",
-        LABEL_KIT: layer.digest,
+        LABEL_KIT: hashlib.sha256(layer).hexdigest(),
         LABEL_PROJECT: project.name,
         LABEL_SITE: name,
     }
     arguments = {"RUNTIME_IMAGE": runtime_image(project.image), "VARIANT": project.image.variant}
     with tempfile.TemporaryDirectory(prefix="flarefleet-image-") as folder:
-        (Path(folder) / "kit.tar").write_bytes(layer.content)
+        (Path(folder) / "kit.tar").write_bytes(layer)
         build = Build(tag, "site", inputs.DOCKERFILE, Path(folder), arguments, labels, cached)
         builder.run(build, progress)
     return tag
@@ -210,17 +214,19 @@ def default_base_image() -> str:
     return next(line for line in lines if line.startswith("ARG BASE_IMAGE=")).partition("=")[2]
 
 
-def _layers(workspace: Workspace, names: list[str]) -> dict[str, KitLayer]:
+def _layers(workspace: Workspace, names: list[str]) -> dict[str, bytes]:
     for name in names:
         if not (kit := workspace.kit(name)).is_dir():
             raise InputError(f"{kit}: the startup kit of {name} is missing. Run: flarefleet provision")
     return {name: kit_layer(workspace.kit(name), source_date_epoch()) for name in names}
 
 
-def _is_current(client: docker.DockerClient, project: Project, name: str, layer: KitLayer) -> bool:
+def _is_current(client: docker.DockerClient, project: Project, name: str, layer: bytes) -> bool:
     """Return whether the image of a site exists, and matches its kit and the sources."""
     found = _labels(client, site_image(project, name))
-    return found.get(LABEL_KIT) == layer.digest and _matches_sources(found, project.image)
+    return found.get(LABEL_KIT) == hashlib.sha256(layer).hexdigest() and _matches_sources(
+        found, project.image
+    )
 
 
 def _matches_sources(labels: dict[str, str], image: Image) -> bool:

@@ -127,7 +127,6 @@ def _options(build: Build) -> Iterator[str]:
 
 
 def _programs() -> Iterator[str]:
-    """Yield every docker program on PATH in order."""
     seen = set()
     for folder in os.get_exec_path():
         found = shutil.which("docker", path=folder)

@@ -106,7 +106,6 @@ def _source_files() -> Iterator[Path]:
 
 
 def _torch_version() -> str:
-    """Return the version in images/torch-gpu.txt."""
     line = next(
         line for line in LOCKED_TORCH.read_text(encoding="utf-8").splitlines() if line.startswith("torch==")
     )

@@ -24,8 +24,12 @@ from deploy.project.source import Source, read_source
 from deploy.project.validation.builders import STATIC_FILE_BUILDER, validate_builders
 from deploy.project.validation.deployment import validate_deployment
 from deploy.project.validation.diagnostics import Diagnostic, key_of
-from deploy.project.validation.object_names import validate_object_names
-from deploy.project.validation.participants import REMOVED_TYPES, validate_loopback, validate_participants
+from deploy.project.validation.participants import (
+    REMOVED_TYPES,
+    validate_loopback,
+    validate_object_names,
+    validate_participants,
+)
 from deploy.project.validation.schema_errors import parse
 from deploy.project.validation.studies import validate_studies
 from deploy.project.validation.tracking import validate_credentials, validate_tracking

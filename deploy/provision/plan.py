@@ -101,6 +101,9 @@ def make_plan(
             f"sign certificates for {listed(list(issue), 5)}. Create a new authority and rebuild every kit: "
             "flarefleet provision --renew"
         )
+    existing = set(credentials.names())
+    if workspace.kits.is_dir():
+        existing |= {folder.name for folder in workspace.kits.iterdir() if (folder / "startup").is_dir()}
     return ProvisionPlan(
         specs=specs,
         new_authority=new_authority,
@@ -109,7 +112,7 @@ def make_plan(
         keep=keep,
         remove={
             name: certificate.expires if (certificate := credentials.certificate(name)) else None
-            for name in _removed(workspace, credentials, specs)
+            for name in sorted(existing - specs.keys())
         },
         expiring=tuple(find_expiring(expiry if new_authority is None else None, certificates, now)),
         recorded=recorded,
@@ -192,13 +195,6 @@ def _file_damage(path: str, record: FileRecord) -> str | None:
     if found.st_mtime_ns != record.time and digest_of(Path(path).read_bytes()) != record.digest:
         return "had been changed"
     return None
-
-
-def _removed(workspace: Workspace, credentials: Credentials, specs: dict[str, KitSpec]) -> list[str]:
-    existing = set(credentials.names())
-    if workspace.kits.is_dir():
-        existing |= {folder.name for folder in workspace.kits.iterdir() if (folder / "startup").is_dir()}
-    return sorted(existing - specs.keys())
 
 
 def find_expiring(

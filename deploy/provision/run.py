@@ -59,7 +59,9 @@ def provision(
     tell = progress or (lambda _what, _done, _of: None)
     with locked_workspace(workspace, tell):
         if not (workspace.root / MARKER).exists():
-            _write_marker(workspace)
+            note = "made by flarefleet provision; holds private keys"
+            marker = json.dumps({"flarefleet": flarefleet_version(), "note": note}) + "\n"
+            write_atomically(workspace.root / MARKER, marker.encode(), PRIVATE_FILE)
         plan = make_plan(project, workspace, renew=renew, now=now)
         make_private(workspace.state)
         return _carry_out(project, workspace, plan, tell)
@@ -232,11 +234,3 @@ def _refuse_foreign(workspace: Workspace) -> None:
             f"{root} is not a workspace of Flarefleet (it contains {', '.join(foreign[:3])}). Use another "
             "folder: flarefleet --workspace FOLDER provision"
         )
-
-
-def _write_marker(workspace: Workspace) -> None:
-    document = {
-        "flarefleet": flarefleet_version(),
-        "note": "made by flarefleet provision; holds private keys",
-    }
-    write_atomically(workspace.root / MARKER, (json.dumps(document) + "\n").encode(), PRIVATE_FILE)

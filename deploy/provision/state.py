@@ -68,18 +68,6 @@ def digest_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def record_certificate(
-    content: dict[str, Any], name: str, identity: CertificateIdentity, expires: datetime
-) -> None:
-    """Record the content of a participant's certificate in cert.json's document."""
-    content[name][ISSUED] = {"identity": vars(identity), "expires": expires.isoformat()}
-
-
-def record_authority(content: dict[str, Any], expires: datetime) -> None:
-    """Record the expiry of the authority's certificate in cert.json's document."""
-    content[ISSUED] = {"expires": expires.isoformat()}
-
-
 class Credentials:
     """The content of cert.json, read-only.
 

@@ -63,11 +63,6 @@ class Service:
     """The volume with its private key; empty if the key is mounted as a file."""
 
     @property
-    def gpus(self) -> int:
-        """Number of reserved GPUs."""
-        return self.deployment.gpus
-
-    @property
     def limits(self) -> Mapping[str, str | int]:
         """Compose's `deploy.resources.limits`."""
         wanted = self.deployment.resources.get("limits", {})

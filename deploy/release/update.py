@@ -60,7 +60,10 @@ def update_releases(project: Project, workspace: Workspace) -> list[str]:
         kits = read_kits(workspace.state)
         if missing := [name for name in names if name not in kits]:
             raise InputError(f"{workspace.kit(missing[0])}: the kit is missing. Run: flarefleet provision")
-        known, common = _read_digests(workspace), _common_inputs(project)
+        # What every release depends on, in addition to its kit and its own part of the deployment.
+        server = project.server.deployment.namespace, project.server_host
+        common = f"{(project.image, *server, project.tracking, project.guard)} {_sources_digest()}"
+        known = _read_digests(workspace)
         digests = {name: _digest(workspace, name, kits[name], common) for name in names}
         changed = [name for name in names if known.get(name) != digests[name]]
         if changed:
@@ -115,19 +118,6 @@ def _read_digests(workspace: Workspace) -> dict[str, str]:
     except (FileNotFoundError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
-
-
-def _common_inputs(project: Project) -> str:
-    """Return what every release depends on, in addition to its kit and its own part of the deployment."""
-    server = project.server
-    inputs = (
-        project.image,
-        server.deployment.namespace,
-        project.server_host,
-        project.tracking,
-        project.guard,
-    )
-    return f"{inputs} {_sources_digest()}"
 
 
 def release_sources() -> list[Path]:

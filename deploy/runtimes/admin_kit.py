@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -47,9 +45,7 @@ def kit_for_host(kit: Path, host: str, variant: Path, port: int | None = None) -
 def _link(link: Path, target: Path) -> None:
     if link.is_symlink() and link.readlink() == target:
         return
-    if link.is_dir() and not link.is_symlink():  # an earlier release copied a folder
-        shutil.rmtree(link, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=link.parents[1], prefix=".new-") as folder:
         new = Path(folder, link.name)
         new.symlink_to(target)
-        os.replace(new, link)  # noqa: PTH105 - replaces a file that an earlier release copied
+        new.replace(link)

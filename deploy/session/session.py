@@ -218,7 +218,6 @@ class AdminSession:
 
 
 def _add_waiting_sites(progress: JobProgress, waiting: dict[str, str] | None) -> JobProgress:
-    """Add the reasons why job pods of sites are not running yet."""
     sites = dict(progress.sites)
     for site, reason in (waiting or {}).items():
         sites[site] = sites.get(site, SiteProgress()).model_copy(update={"waits_for": str(reason)})

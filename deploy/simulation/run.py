@@ -39,13 +39,16 @@ def simulate(
         sys.executable, "-m", SIMULATOR_MODULE, str(job), "-w", str(work),
         "-c", ",".join(sites), "-t", str(len(sites)), "-m", str(len(sites)),
     ]  # fmt: skip
+    # The simulator creates sockets in the temporary folder, whose path Linux limits to 107 characters.
+    is_short = len(tempfile.gettempdir()) <= _MAX_TEMPORARY_PATH
+    folder = tempfile.gettempdir() if is_short else "/tmp"  # noqa: S108
     supervisor = subprocess.Popen(
         [sys.executable, "-m", "deploy.simulation.simulator_process", str(timeout), *command],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=work,
-        env=os.environ | {"PYTHONUNBUFFERED": "1", "TMPDIR": _socket_folder(tempfile.gettempdir())},
+        env=os.environ | {"PYTHONUNBUFFERED": "1", "TMPDIR": folder},
         text=True,
         errors="replace",
         start_new_session=True,
@@ -59,15 +62,6 @@ def simulate(
         supervisor.stdin.close()  # terminates the simulation if it is still running
         supervisor.wait()
     _check_result(result, work, sites, timeout)
-
-
-def _socket_folder(temporary: str) -> str:
-    """Return the temporary folder, or /tmp if its path is too long for sockets.
-
-    Python's multiprocessing, which the simulator uses, creates sockets in it. On Linux the path of a socket
-    has at most 107 characters.
-    """
-    return temporary if len(temporary) <= _MAX_TEMPORARY_PATH else "/tmp"  # noqa: S108
 
 
 def collect_results(work: Path, sites: Sequence[str], folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,7 +76,14 @@ class DockerRuntime:
             private_keys = self._private_keys()
             for name, key in private_keys.items():
                 keys.write_key_volume(self._client, key, images[name], self.labels)
-            self._write_file(images, private_keys)
+            text = compose.federation_file(
+                self.project,
+                images=images,
+                key_volumes={name: key.volume for name, key in private_keys.items()},
+                workspace=self.workspace.root,
+                gpus=self.gpus,
+            )
+            write_atomically(self.file, text.encode())
             program.run(self.file, "up", "--detach", "--remove-orphans")
             self._remove_key_volumes(keep={key.volume for key in private_keys.values()})
         return wait_until_ready(
@@ -181,16 +188,6 @@ class DockerRuntime:
             )
             for parent in self.project.parents
         }
-
-    def _write_file(self, images: Mapping[str, str], private_keys: Mapping[str, keys.PrivateKey]) -> None:
-        text = compose.federation_file(
-            self.project,
-            images=images,
-            key_volumes={name: key.volume for name, key in private_keys.items()},
-            workspace=self.workspace.root,
-            gpus=self.gpus,
-        )
-        write_atomically(self.file, text.encode())
 
     def _stop(self) -> None:
         if self.file.exists():

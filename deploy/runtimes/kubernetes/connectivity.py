@@ -43,11 +43,6 @@ def is_public(server: Participant) -> bool:
     return "." in host and not SERVICE_NAME.fullmatch(host)
 
 
-def server_values(plan: InstallationPlan, server: Participant) -> dict[str, Any]:
-    """Return the values that make the server reachable for all sites."""
-    return {"service": {"type": "NodePort"}} if _needs_node_port(plan, server) else {}
-
-
 def needs_service_address(plan: InstallationPlan, server: Participant) -> bool:
     """Return whether sites need an address of the server's Service, so that the server is installed first.
 
@@ -55,7 +50,7 @@ def needs_service_address(plan: InstallationPlan, server: Participant) -> bool:
         InputError: they do, and the server's certificate has no host name for it; or no site can reach it.
     """
     refuse_loopback_server(server.project)
-    if not _needs_node_port(plan, server) and not _needs_cluster_ip(server):
+    if not needs_node_port(plan, server) and not _needs_cluster_ip(server):
         return False
     _certified_name(server.project)
     return True
@@ -71,7 +66,7 @@ def find_service_addresses(cluster: Cluster, plan: InstallationPlan, server: Par
     if _needs_cluster_ip(server):
         ip = _find(cluster, plan.server, lambda service, _port: service.spec.cluster_ip)
         local = ip, server.project.server.fed_learn_port
-    if _needs_node_port(plan, server):
+    if needs_node_port(plan, server):
         remote = _ready_node(cluster), int(_find(cluster, plan.server, lambda _service, port: port.node_port))
     return ServiceAddresses(local, remote)
 
@@ -102,7 +97,8 @@ def site_values(
     }
 
 
-def _needs_node_port(plan: InstallationPlan, server: Participant) -> bool:
+def needs_node_port(plan: InstallationPlan, server: Participant) -> bool:
+    """Return whether sites in other clusters reach the server by a node port only."""
     return bool(plan.remote_sites) and not is_public(server)
 
 
@@ -121,7 +117,6 @@ def _service(server: Participant) -> str:
 
 
 def _names(project: Project) -> tuple[str, ...]:
-    """Return the names in the server's certificate."""
     return project.server_host, *project.server.host_names, project.server.name
 
 

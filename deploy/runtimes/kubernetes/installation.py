@@ -99,11 +99,6 @@ def ensure_release(
     helm.install(target, participant.chart, values, inputs)
 
 
-def restart(cluster: Cluster, target: ReleaseTarget, pod: str) -> None:
-    """Replace an exited pod at once, without the back-off of Kubernetes."""
-    _ignoring_missing(lambda: cluster.core.delete_namespaced_pod(pod, target.namespace))
-
-
 def remove(helm: Helm, cluster: Cluster, target: ReleaseTarget) -> None:
     """Uninstall a release, wait until its pods are gone, and delete its key. Its volume stays.
 
@@ -112,7 +107,7 @@ def remove(helm: Helm, cluster: Cluster, target: ReleaseTarget) -> None:
     """
     if (found := _stateful_set(cluster, target)) is not None:  # its pod terminates while helm starts
         delete = cluster.apps.delete_namespaced_stateful_set
-        _ignoring_missing(partial(delete, found.metadata.name, target.namespace))
+        ignoring_missing(partial(delete, found.metadata.name, target.namespace))
     helm.uninstall(target)
     left = _wait_until_gone(lambda: cluster.pods(target.namespace, target.instance_selector))
     if left:
@@ -122,7 +117,7 @@ def remove(helm: Helm, cluster: Cluster, target: ReleaseTarget) -> None:
             f"{GONE_SECONDS:.0f} s: kubectl describe pod -n {target.namespace} {name}"
         )
     secret = f"{target.release}-key"
-    _ignoring_missing(lambda: cluster.core.delete_namespaced_secret(secret, target.namespace))
+    ignoring_missing(lambda: cluster.core.delete_namespaced_secret(secret, target.namespace))
 
 
 def remove_volumes(cluster: Cluster, target: ReleaseTarget) -> None:
@@ -139,7 +134,7 @@ def remove_volumes(cluster: Cluster, target: ReleaseTarget) -> None:
 
     for claim in claims():
         name = claim.metadata.name
-        _ignoring_missing(partial(core.delete_namespaced_persistent_volume_claim, name, where))
+        ignoring_missing(partial(core.delete_namespaced_persistent_volume_claim, name, where))
     if _wait_until_gone(claims):
         raise Failed(f"The volume of {target.name} in {where} is still in use: kubectl get pvc -n {where}")
 
@@ -176,7 +171,8 @@ def _chart_fingerprint(chart: str) -> str:
     return fingerprint(CHARTS / chart, CHARTS / "flare-common")
 
 
-def _ignoring_missing(action: Callable[[], object]) -> None:
+def ignoring_missing(action: Callable[[], object]) -> None:
+    """Run an action on an object that may not exist."""
     try:
         action()
     except ApiException as error:

@@ -170,7 +170,6 @@ def _unbound(cluster: Cluster, target: ReleaseTarget, pod: Any) -> str:
 
 
 def _warning(cluster: Cluster, target: ReleaseTarget, uid: str) -> Any:
-    """Return the latest warning about an object."""
     selector = f"involvedObject.uid={uid},type=Warning"
     try:
         events = cluster.core.list_namespaced_event(target.namespace, field_selector=selector).items

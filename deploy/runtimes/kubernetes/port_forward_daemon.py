@@ -67,7 +67,6 @@ def _warm_up(context: str) -> None:
 
 
 def _forward(local: socket.socket, forward: PortForward) -> None:
-    """Forward one connection until it is closed."""
     from kubernetes.client.exceptions import ApiException
     from urllib3.exceptions import HTTPError
 

@@ -92,11 +92,11 @@ class KubernetesRuntime:
 
     def down(self) -> None:
         """See `deploy.runtimes.protocol.Runtime.down`."""
-        self._take_down(lambda target: None)
+        self._take_down()
 
     def forget(self) -> None:
         """See `deploy.runtimes.protocol.KeepsVolumes.forget`."""
-        self._take_down(lambda target: installation.remove_volumes(self._cluster(target), target))
+        self._take_down(with_volumes=True)
         self._plan_file.unlink(missing_ok=True)
 
     def status(self) -> FederationStatus:
@@ -200,29 +200,28 @@ class KubernetesRuntime:
 
         def install(target: ReleaseTarget) -> None:
             if target == plan.server:
-                values = connectivity.server_values(plan, server)
+                is_node_port = connectivity.needs_node_port(plan, server)
+                values = {"service": {"type": "NodePort"}} if is_node_port else {}
             else:
                 values = connectivity.site_values(plan, target, server, addresses)
-            self._install_one(helm, target, values)
+            participant, cluster = self._participants[target.name], self._cluster(target)
+            added = self.folder / "values" / f"{target.name}.yaml"
+            installation.write_values(added, participant, values)
+            installation.ensure_key(cluster, target, participant)
+            files = installation.value_files(self.workspace.release / target.name, added)
+            installation.ensure_release(helm, cluster, target, participant, files)
 
         if needs_address:
             install(plan.server)
             addresses = connectivity.find_service_addresses(self._cluster(plan.server), plan, server)
         _each(install, plan.members[1:] if needs_address else plan.members, MAX_HELM_PROCESSES)
 
-    def _install_one(self, helm: Helm, target: ReleaseTarget, values: dict[str, object]) -> None:
-        participant = self._participants[target.name]
-        cluster = self._cluster(target)
-        added = self.folder / "values" / f"{target.name}.yaml"
-        installation.write_values(added, participant, values)
-        installation.ensure_key(cluster, target, participant)
-        files = installation.value_files(self.workspace.release / target.name, added)
-        installation.ensure_release(helm, cluster, target, participant, files)
-
     def _restart_if_exited(self, target: ReleaseTarget) -> None:
         status = self._observe(target)
         if status.state in (SiteState.EXITED, SiteState.CANNOT_START) and status.where:
-            installation.restart(self._cluster(target), target, status.where.rpartition("/")[2])
+            # Its new pod starts at once, without the back-off of Kubernetes.
+            delete, pod = self._cluster(target).core.delete_namespaced_pod, status.where.rpartition("/")[2]
+            installation.ignoring_missing(partial(delete, pod, target.namespace))
 
     def _observe(self, target: ReleaseTarget) -> SiteStatus:
         status = observe(self._cluster(target), target)
@@ -233,32 +232,27 @@ class KubernetesRuntime:
         server = self.project.server
         self._forwarder.start(plan, server.fed_learn_port, server.admin_port)
 
-    def _take_down(self, after_removal: Callable[[ReleaseTarget], None]) -> None:
+    def _take_down(self, *, with_volumes: bool = False) -> None:
         plan = self._plan()
         if not plan.members:
             return
         helm = find_helm()
         with explained_errors(), records.locked(self._lock):
             self._forwarder.stop()
-            self._remove(plan.members, helm, after_removal)
+            self._remove(plan.members, helm, with_volumes=with_volumes)
 
-    def _remove(
-        self,
-        targets: Sequence[ReleaseTarget],
-        helm: Helm,
-        after_removal: Callable[[ReleaseTarget], None] = lambda target: None,
-    ) -> None:
+    def _remove(self, targets: Sequence[ReleaseTarget], helm: Helm, *, with_volumes: bool = False) -> None:
         def remove(target: ReleaseTarget) -> None:
             installation.remove(helm, self._cluster(target), target)
-            after_removal(target)
+            if with_volumes:
+                installation.remove_volumes(self._cluster(target), target)
 
         _each(remove, targets, MAX_HELM_PROCESSES)
         for target in targets:
             remove_if_empty(self._cluster(target), target)
 
     def _log_end(self, name: str) -> list[str]:
-        target = self._target(name)
-        return tail(self._cluster(target), target)
+        return tail(self._cluster(self._target(name)), self._target(name))
 
 
 def _each(

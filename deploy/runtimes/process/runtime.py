@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -104,7 +104,7 @@ class ProcessRuntime:
         if self.project.server.name not in self._running():
             raise Failed("The federation is not running; start it: flarefleet up --runtime process")
         return kit_for_host(
-            self.workspace.kit(admin), local_server_host(self.project), self.folder.admin(admin)
+            self.workspace.kit(admin), local_server_host(self.project), self.folder.root / ".admin" / admin
         )
 
     def _running(self) -> dict[str, psutil.Process]:
@@ -188,7 +188,8 @@ class ProcessRuntime:
         names = list(names)
         running = [process for name, process in self._running().items() if name in names]
         for process in running:
-            _ignoring_exited(process.terminate)
+            with suppress(psutil.NoSuchProcess):
+                process.terminate()
         _kill(_wait_until_exited(running))
         poll_until(lambda: all(map(self._has_exit_code, names)), RECORD_SECONDS, 0.01)
         for name in names:
@@ -211,7 +212,6 @@ def _inherited_environment() -> dict[str, str]:
 
 
 def _listening_ports(process: psutil.Process) -> set[int]:
-    """Return the ports on which a process and its children listen."""
     ports: set[int] = set()
     with suppress(psutil.Error):
         for one in (process, *process.children(recursive=True)):
@@ -222,7 +222,8 @@ def _listening_ports(process: psutil.Process) -> set[int]:
 
 def _kill(processes: list[psutil.Process]) -> None:
     for process in processes:
-        _ignoring_exited(process.kill)
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
     _wait_until_exited(processes)
 
 
@@ -233,8 +234,3 @@ def _wait_until_exited(processes: list[psutil.Process]) -> list[psutil.Process]:
     """
     poll_until(lambda: not any(map(is_running, processes)), STOP_SECONDS, 0.01)
     return [process for process in processes if is_running(process)]
-
-
-def _ignoring_exited(action: Callable[[], None]) -> None:
-    with suppress(psutil.NoSuchProcess):
-        action()
