@@ -109,10 +109,7 @@ def render(
 @cache
 def _run(chart: str, values: str, release: str, verb: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
     command = [helm(), *verb, release, str(HELM_FOLDER / chart), "--namespace", "fed", "--values", "-"]
-    quick = {
-        **os.environ,
-        "GOGC": "off",
-    }  # helm lives for 50 ms, and spends a fifth of them collecting garbage
+    quick = os.environ | {"GOGC": "off"}  # helm spends a fifth of its 50 ms on garbage collection
     return subprocess.run(command, input=values, capture_output=True, text=True, check=False, env=quick)
 
 

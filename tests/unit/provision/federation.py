@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,22 +35,15 @@ def document(*sites: str) -> dict[str, Any]:
         ],
         "builders": [
             {"path": f"{LIGHTER}.workspace.WorkspaceBuilder"},
-            {
-                "path": f"{LIGHTER}.static_file.StaticFileBuilder",
-                "args": {"config_folder": "config", "scheme": "grpc"},
-            },
+            {"path": f"{LIGHTER}.static_file.StaticFileBuilder", "args": {"scheme": "grpc"}},
             {"path": f"{LIGHTER}.cert.CertBuilder"},
             {"path": f"{LIGHTER}.signature.SignatureBuilder"},
         ],
     }
 
 
-@dataclass(frozen=True)
-class FileState:
-    """Content and modification time of a file."""
-
-    content: bytes
-    time: int
+FileState = tuple[bytes, int]
+"""Content and modification time of a file."""
 
 
 class Federation:
@@ -90,6 +83,14 @@ class Federation:
         """Set CertBuilder's root_valid_days. Call it before the first provisioning."""
         self.document["builders"][2]["args"] = {"root_valid_days": days}
 
+    def read(self, name: str, file: str) -> Any:
+        """Return a JSON file of a kit."""
+        return json.loads((self.workspace.kit(name) / file).read_text())
+
+    def authority(self, name: str) -> bytes:
+        """Return the certificate of the authority in a kit."""
+        return (self.workspace.kit(name) / "startup" / "rootCA.pem").read_bytes()
+
     def copy_to(self, folder: Path) -> Federation:
         other = Federation(folder)
         other.document = copy.deepcopy(self.document)
@@ -109,9 +110,7 @@ class Federation:
 def files_in(*folders: Path) -> dict[str, FileState]:
     """Return every file below the folders except lock files."""
     return {
-        str(Path(where, name)): FileState(
-            Path(where, name).read_bytes(), Path(where, name).stat().st_mtime_ns
-        )
+        str(file := Path(where, name)): (file.read_bytes(), file.stat().st_mtime_ns)
         for folder in folders
         for where, _, names in os.walk(folder)
         for name in names
