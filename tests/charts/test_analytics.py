@@ -5,10 +5,8 @@ from __future__ import annotations
 from functools import reduce
 from typing import Any
 
-import pytest
-
 from fl_app import contract
-from tests.charts.rendering import RefusedError, Rendered, minimal, overlaid, ports, render
+from tests.charts.rendering import Rendered, minimal, overlaid, ports, render
 
 ON = {"tensorboard": {"enabled": True}}
 SCIENCE = [{"namespaceSelector": {"matchLabels": {"team": "science"}}}]
@@ -89,17 +87,3 @@ def test_trackers_get_credentials_from_a_secret_and_an_egress_rule() -> None:
 def test_event_files_are_kept_unless_the_values_set_days() -> None:
     assert contract.ENV_ANALYTICS_KEEP_DAYS not in environment(server())
     assert environment(server({"analytics": {"keepDays": 90}}))[contract.ENV_ANALYTICS_KEEP_DAYS] == "90"
-
-
-@pytest.mark.parametrize(
-    ("values", "name"),
-    [
-        ({"analytics": {"keepDays": 0}}, "keepDays"),
-        ({"tracking": {"receivers": ["mflow"]}}, "receivers"),
-        ({"tensorboard": {"pathPrefix": "curves"}}, "pathPrefix"),
-        ({"tensorboard": {"enable": True}}, "enable"),
-    ],
-)
-def test_an_invalid_value_is_rejected_with_its_name(values: dict[str, Any], name: str) -> None:
-    with pytest.raises(RefusedError, match=name):
-        server(values)

@@ -18,7 +18,6 @@ from tests.charts.rendering import (
     HELM_FOLDER,
     NEWEST,
     OLDEST,
-    RefusedError,
     Rendered,
     Values,
     overlaid,
@@ -118,22 +117,6 @@ def test_every_value_is_tested() -> None:
     given = yaml.safe_load((CHART / "values.yaml").read_text())
     assert leaves(given) == {path for path, _, _ in VALUES}
     assert leaves(yaml.safe_load((HERE / "everything-monitoring.yaml").read_text())) == leaves(given)
-
-
-@pytest.mark.parametrize(
-    ("path", "value", "name"),
-    [
-        ("operater.enabled", True, "operater"),
-        ("scrape.interval", "often", "interval"),
-        ("scrape.namespaces", "fed-server", "namespaces"),
-        ("alerts.without", ["ServerDwn"], "without"),
-        ("dashboards.label", {}, "label"),
-        ("fullnameOverride", "Watch_1", "fullnameOverride"),
-    ],
-)
-def test_an_invalid_value_is_rejected_with_its_name(path: str, value: Any, name: str) -> None:
-    with pytest.raises(RefusedError, match=name):
-        render(with_value(path, value, {}))
 
 
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])

@@ -101,34 +101,44 @@ def test_every_value_changes_the_rendered_objects(chart: str, path: str) -> None
     assert render(chart, on).text != render(chart, off).text
 
 
-@pytest.mark.parametrize(
-    ("path", "value", "name"),
-    [
-        ("persistance.size", "1Gi", "persistance"),
-        ("image.repo", "x", "repo"),
-        ("networkPolicy.dns.port", 53, "port"),
-        ("tolerations", [{"keys": "x"}], "keys"),
-        ("resources.limit", {}, "limit"),
-        ("launcher", "docker", "launcher"),
-        ("gpus", -1, "gpus"),
-        ("gpus", "2", "gpus"),
-        ("ports.telemetry", 99999, "telemetry"),
-        ("persistence.size", "lots", "size"),
-        ("datasets", {"training": {"claim": "x", "mode": "write"}}, "mode"),
-        ("datasets", {"Training_1": {"claim": "x"}}, "Training_1"),
-        ("kit.files.startup", {"client.key": "-----BEGIN PRIVATE KEY-----"}, "client.key"),
-        ("key.existingSecret", "", "existingSecret"),
-        ("site.name", "", "name"),
-        ("server.address", "flare.example.org", "address"),
-        ("fullnameOverride", "Site_1", "fullnameOverride"),
-        ("image.digest", "sha256:abc", "digest"),
-        ("extraEnv", [{"name": "A", "vale": "b"}], "vale"),
-        ("podDisruptionBudget.maxUnavailable", 3, "maxUnavailable"),
-    ],
-)
-def test_an_invalid_value_is_rejected_with_its_name(path: str, value: Any, name: str) -> None:
+INVALID = [
+    ("client", "persistance.size", "1Gi", "persistance"),
+    ("client", "image.repo", "x", "repo"),
+    ("client", "networkPolicy.dns.port", 53, "port"),
+    ("client", "tolerations", [{"keys": "x"}], "keys"),
+    ("client", "resources.limit", {}, "limit"),
+    ("client", "launcher", "docker", "launcher"),
+    ("client", "gpus", -1, "gpus"),
+    ("client", "gpus", "2", "gpus"),
+    ("client", "ports.telemetry", 99999, "telemetry"),
+    ("client", "persistence.size", "lots", "size"),
+    ("client", "datasets", {"training": {"claim": "x", "mode": "write"}}, "mode"),
+    ("client", "datasets", {"Training_1": {"claim": "x"}}, "Training_1"),
+    ("client", "kit.files.startup", {"client.key": "-----BEGIN PRIVATE KEY-----"}, "client.key"),
+    ("client", "key.existingSecret", "", "existingSecret"),
+    ("client", "site.name", "", "name"),
+    ("client", "server.address", "flare.example.org", "address"),
+    ("client", "fullnameOverride", "Site_1", "fullnameOverride"),
+    ("client", "image.digest", "sha256:abc", "digest"),
+    ("client", "extraEnv", [{"name": "A", "vale": "b"}], "vale"),
+    ("client", "podDisruptionBudget.maxUnavailable", 3, "maxUnavailable"),
+    ("server", "analytics.keepDays", 0, "keepDays"),
+    ("server", "tracking.receivers", ["mflow"], "receivers"),
+    ("server", "tensorboard.pathPrefix", "curves", "pathPrefix"),
+    ("server", "tensorboard.enable", True, "enable"),
+    ("monitoring", "operater.enabled", True, "operater"),
+    ("monitoring", "scrape.interval", "often", "interval"),
+    ("monitoring", "scrape.namespaces", "fed-server", "namespaces"),
+    ("monitoring", "alerts.without", ["ServerDwn"], "without"),
+    ("monitoring", "dashboards.label", {}, "label"),
+    ("monitoring", "fullnameOverride", "Watch_1", "fullnameOverride"),
+]
+
+
+@pytest.mark.parametrize(("chart", "path", "value", "name"), INVALID)
+def test_an_invalid_value_is_rejected_with_its_name(chart: str, path: str, value: Any, name: str) -> None:
     with pytest.raises(RefusedError, match=name):
-        render("flare-client", with_value(path, value))
+        render(f"flare-{chart}", with_value(path, value, {} if chart == "monitoring" else None))
 
 
 @pytest.mark.parametrize("missing", ["site", "key"])

@@ -14,6 +14,7 @@ from deploy.release.compose import federation_file, host_file
 from deploy.runtimes.docker.program import find_compose
 
 Write = Callable[..., Project]
+Read = Callable[[str], dict[str, Any]]
 
 ELSEWHERE = "flare.example.org"
 
@@ -34,7 +35,7 @@ def services(text: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def as_compose_reads(tmp_path: Path) -> Callable[[str], dict[str, Any]]:
+def as_compose_reads(tmp_path: Path) -> Read:
     """Return the services of a file as Compose reads them, with every dollar doubled."""
 
     def read(text: str) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def as_compose_reads(tmp_path: Path) -> Callable[[str], dict[str, Any]]:
 
 
 def test_compose_accepts_every_file_and_every_container_is_hardened(
-    project: Write, as_compose_reads: Callable[[str], dict[str, Any]]
+    project: Write, as_compose_reads: Read
 ) -> None:
     for text in (
         federation(project()),
@@ -120,7 +121,7 @@ def test_gpus_of_a_site_are_reserved_for_it_only(project: Write) -> None:
 
 
 def test_gpus_of_the_command_line_apply_to_every_site_and_not_to_the_server(
-    project: Write, as_compose_reads: Callable[[str], dict[str, Any]]
+    project: Write, as_compose_reads: Read
 ) -> None:
     found = as_compose_reads(federation(project(), gpus=1))
 
@@ -128,9 +129,7 @@ def test_gpus_of_the_command_line_apply_to_every_site_and_not_to_the_server(
     assert "reservations" not in found["flare-server"]["deploy"]["resources"]
 
 
-def test_a_dollar_in_a_path_is_not_interpolated(
-    project: Write, as_compose_reads: Callable[[str], dict[str, Any]]
-) -> None:
+def test_a_dollar_in_a_path_is_not_interpolated(project: Write, as_compose_reads: Read) -> None:
     read = as_compose_reads(federation(project(), workspace='/home/$USER/"a b"'))
 
     assert read["site-1"]["labels"]["flare/workspace"] == '/home/$$USER/"a b"'
@@ -170,7 +169,7 @@ def test_only_the_server_gets_the_settings_of_tracking_and_guard(project: Write,
 
 
 def test_compose_reads_credentials_from_their_file_without_interpolation(
-    project: Write, credentials: Path, as_compose_reads: Callable[[str], dict[str, Any]]
+    project: Write, credentials: Path, as_compose_reads: Read
 ) -> None:
     text = federation(project(tracking=TRACKING))
 

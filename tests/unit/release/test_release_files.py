@@ -48,8 +48,12 @@ def federation(provisioned: Federation, tmp_path: Path) -> Federation:
     """A copy of the provisioned federation with up-to-date releases."""
     shutil.copytree(provisioned.folder / "workspace", tmp_path / "workspace")
     copy = provisioned.copy_to(tmp_path)
-    update_releases(copy.project, copy.workspace)
+    update_all(copy)
     return copy
+
+
+def update_all(federation: Federation) -> list[str]:
+    return update_releases(federation.project, federation.workspace)
 
 
 def values_of(workspace: Workspace, name: str) -> dict:
@@ -123,19 +127,18 @@ def test_the_install_guide_has_the_commands_of_that_site(provisioned: Federation
 def test_a_second_run_writes_nothing(federation: Federation) -> None:
     workspace = federation.workspace
     before = {file: file.stat().st_mtime_ns for file in workspace.release.rglob("*")}
-    assert update_releases(federation.project, workspace) == []
+    assert update_all(federation) == []
     assert {file: file.stat().st_mtime_ns for file in workspace.release.rglob("*")} == before
 
 
 def test_a_changed_file_is_written_again(federation: Federation) -> None:
-    project, workspace = federation.project, federation.workspace
-    file = workspace.release / "site-2" / "values.yaml"
+    file = federation.workspace.release / "site-2" / "values.yaml"
     content = file.read_bytes()
     file.write_text("site: {name: other}\n")
-    (workspace.release / "site-1" / "key-secret.yaml").chmod(0o644)
-    assert update_releases(project, workspace) == ["site-1", "site-2"]
+    (federation.workspace.release / "site-1" / "key-secret.yaml").chmod(0o644)
+    assert update_all(federation) == ["site-1", "site-2"]
     assert file.read_bytes() == content
-    assert (workspace.release / "site-1" / "key-secret.yaml").stat().st_mode & 0o777 == 0o600
+    assert (federation.workspace.release / "site-1" / "key-secret.yaml").stat().st_mode & 0o777 == 0o600
 
 
 def test_the_releases_depend_on_their_templates_and_code() -> None:
@@ -152,29 +155,27 @@ def test_the_releases_depend_on_their_templates_and_code() -> None:
 def test_a_changed_template_updates_existing_releases(
     federation: Federation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project, workspace = federation.project, federation.workspace
     template = tmp_path / "host.yaml.j2"
     template.write_text("services: {}\n")
     monkeypatch.setattr("deploy.release.write.host_file", lambda *_, **__: template.read_text())
     monkeypatch.setattr(update, "release_sources", lambda: [template])
     update._sources_digest.cache_clear()
     try:
-        assert len(update_releases(project, workspace)) == 3
+        assert len(update_all(federation)) == 3
     finally:
         update._sources_digest.cache_clear()
-    assert (workspace.release / "site-1" / "compose.yaml").read_text() == "services: {}\n"
+    assert (federation.workspace.release / "site-1" / "compose.yaml").read_text() == "services: {}\n"
 
 
 def test_a_kit_that_does_not_fit_into_values_is_in_the_sites_image(
     federation: Federation,
 ) -> None:
-    project, workspace = federation.project, federation.workspace
-    (workspace.kit("site-2") / "local" / "custom").mkdir()
-    update_releases(project, workspace)
-    values = values_of(workspace, "site-2")
+    (federation.workspace.kit("site-2") / "local" / "custom").mkdir()
+    update_all(federation)
+    values = values_of(federation.workspace, "site-2")
     assert values["kit"] == {"source": "image"}
     assert values["image"]["repository"] == "hospitals/site-2"
-    assert "files" in values_of(workspace, "site-1")["kit"]
+    assert "files" in values_of(federation.workspace, "site-1")["kit"]
 
 
 @pytest.mark.parametrize(
@@ -182,24 +183,24 @@ def test_a_kit_that_does_not_fit_into_values_is_in_the_sites_image(
 )
 @pytest.mark.parametrize("name", ["backup.pem", "custom/notes.txt"])
 def test_a_private_key_in_a_public_file_is_refused(federation: Federation, name: str, kind: str) -> None:
-    project, workspace = federation.project, federation.workspace
-    file = workspace.kit("site-1") / "local" / name
+    file = federation.workspace.kit("site-1") / "local" / name
     file.parent.mkdir(exist_ok=True)
     file.write_text("a copy\n" + PEM_KEY.format(kind, kind))
     with pytest.raises(InputError, match=rf"local/{name} holds a private key.*Move the file out of the kit"):
-        update_releases(project, workspace)
+        update_all(federation)
     released = [
-        one for one in (workspace.release / "site-1").rglob("*") if one.is_file() and one.parent.name != "key"
+        one
+        for one in (federation.workspace.release / "site-1").rglob("*")
+        if one.is_file() and one.parent.name != "key"
     ]
     assert not [one for one in released if b"a copy" in one.read_bytes()]
 
 
 def test_files_with_the_name_of_a_secret_are_not_published(federation: Federation) -> None:
-    project, workspace = federation.project, federation.workspace
     for name in ("old.key", "site.p12"):
-        (workspace.kit("site-1") / "local" / name).write_text(PEM_KEY.format("PRIVATE", "PRIVATE"))
-    update_releases(project, workspace)
-    folder = workspace.release / "site-1"
+        (federation.workspace.kit("site-1") / "local" / name).write_text(PEM_KEY.format("PRIVATE", "PRIVATE"))
+    update_all(federation)
+    folder = federation.workspace.release / "site-1"
     assert {file.name for file in (folder / "key").iterdir()} == {"client.key", "old.key", "site.p12"}
     assert not {"old.key", "site.p12"} & {file.name for file in (folder / "kit").rglob("*")}
     assert "old.key" not in (folder / "values.yaml").read_text()
@@ -238,12 +239,11 @@ def test_a_file_system_without_hard_links_gets_copies(
     def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EOPNOTSUPP, "Operation not supported")
 
-    project, workspace = federation.project, federation.workspace
-    (workspace.kit("site-1") / "local" / "added.txt").write_text("a note")
+    (federation.workspace.kit("site-1") / "local" / "added.txt").write_text("a note")
     monkeypatch.setattr(update.os, "link", refuse)
-    assert update_releases(project, workspace) == ["site-1"]
-    key = workspace.release / "site-1" / "key" / "client.key"
-    assert key.read_bytes() == (workspace.kit("site-1") / "startup" / "client.key").read_bytes()
+    assert update_all(federation) == ["site-1"]
+    key = federation.workspace.release / "site-1" / "key" / "client.key"
+    assert key.read_bytes() == (federation.workspace.kit("site-1") / "startup" / "client.key").read_bytes()
     assert key.stat().st_mode & 0o777 == 0o600
 
 
