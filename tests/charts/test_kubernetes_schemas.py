@@ -62,7 +62,6 @@ TLS_ROUTE = closed(
 
 
 def example(name: str) -> Rendered:
-    """Render the server with the values of an example."""
     values = yaml.safe_load((HELM_FOLDER / "flare-server" / "examples" / f"{name}.yaml").read_text())
     return render("flare-server", overlaid(minimal(), values))
 

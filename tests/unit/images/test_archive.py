@@ -32,7 +32,6 @@ def new_engine() -> Any:
 
 @pytest.fixture
 def saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An archive of `save_images`."""
     archive(tmp_path / "docker-save.tar", SAVED)
     install_docker(tmp_path, monkeypatch, "28.2.2", f"exec /bin/cat {tmp_path}/docker-save.tar")
     monkeypatch.setattr(archive_module, "read_sbom", lambda _client, _image: b"{}")

@@ -17,7 +17,6 @@ from tests.federation.federation import write_project
 
 
 def flarefleet(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line without an engine."""
     return subprocess.run(
         [sys.executable, "-m", "deploy.cli.app", *arguments],
         cwd=folder,

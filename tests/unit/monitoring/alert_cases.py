@@ -38,7 +38,6 @@ class Case:
 
     @property
     def document(self) -> dict[str, Any]:
-        """The case in promtool's format."""
         expected = [
             {"exp_labels": labels, "exp_annotations": {"summary": summary}} for labels, summary in self.fires
         ]

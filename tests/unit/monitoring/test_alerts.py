@@ -29,7 +29,6 @@ def summaries(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_promtool(promtool: str, summaries: Path, cases: list[Case]) -> subprocess.CompletedProcess[str]:
-    """Run promtool on the cases."""
     document = {
         "rule_files": [str(summaries)],
         "evaluation_interval": "1m",

@@ -40,15 +40,6 @@ def test_the_committed_files_are_up_to_date() -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-def test_there_are_four_dashboards_with_fixed_uids() -> None:
-    assert {title: board["uid"] for title, board in dashboards().items()} == {
-        "Federation": "flarefleet-federation",
-        "Site": "flarefleet-site",
-        "Job": "flarefleet-job",
-        "Capacity": "flarefleet-capacity",
-    }
-
-
 @pytest.mark.parametrize("title", TITLES)
 def test_every_panel_has_a_description_a_unit_and_thresholds(title: str) -> None:
     for panel in panels(dashboards()[title]):

@@ -18,13 +18,11 @@ HERE = "  # HERE"
 
 
 def changed(old: str, new: str) -> str:
-    """Replace one part of the valid file."""
     assert VALID.count(old) == 1, f"{old!r} must be in the file exactly once"
     return VALID.replace(old, new)
 
 
 def with_deployment(text: str) -> str:
-    """Add lines to `deployment` of the valid file."""
     return changed("deployment:\n", f"deployment:\n  {text}\n")
 
 

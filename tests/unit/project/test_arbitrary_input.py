@@ -71,7 +71,6 @@ def read(content: bytes) -> Project | None:
 
 
 def paths(value: Any, path: Location = ()) -> list[Location]:
-    """Return the path of every value in a document."""
     found = [path]
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, inner in items:

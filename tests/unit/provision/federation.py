@@ -20,10 +20,10 @@ from deploy.workspace import Workspace
 SERVER = "flare.example.org"
 ADMIN = "admin@example.org"
 LIGHTER = "nvflare.lighter.impl"
+STATIC_FILES = {"config_folder": "config", "scheme": "grpc"}
 
 
 def document(*sites: str) -> dict[str, Any]:
-    """Return a project.yml like NVFlare's template."""
     return {
         "api_version": 3,
         "name": "hospitals",
@@ -35,7 +35,7 @@ def document(*sites: str) -> dict[str, Any]:
         ],
         "builders": [
             {"path": f"{LIGHTER}.workspace.WorkspaceBuilder"},
-            {"path": f"{LIGHTER}.static_file.StaticFileBuilder", "args": {"scheme": "grpc"}},
+            {"path": f"{LIGHTER}.static_file.StaticFileBuilder", "args": {**STATIC_FILES}},
             {"path": f"{LIGHTER}.cert.CertBuilder"},
             {"path": f"{LIGHTER}.signature.SignatureBuilder"},
         ],
@@ -55,7 +55,6 @@ class Federation:
 
     @property
     def project(self) -> Project:
-        """Write project.yml and load it."""
         file = self.folder / "project.yml"
         file.write_text(yaml.safe_dump(self.document, sort_keys=False))
         return load_project(file)
@@ -68,7 +67,6 @@ class Federation:
         return make_kits_and_releases(self.project, self.workspace, **options)
 
     def entry(self, name: str) -> dict[str, Any]:
-        """Return a participant's entry of project.yml."""
         return next(entry for entry in self.document["participants"] if entry["name"] == name)
 
     def add(self, *sites: str) -> None:
@@ -84,11 +82,9 @@ class Federation:
         self.document["builders"][2]["args"] = {"root_valid_days": days}
 
     def read(self, name: str, file: str) -> Any:
-        """Return a JSON file of a kit."""
         return json.loads((self.workspace.kit(name) / file).read_text())
 
     def authority(self, name: str) -> bytes:
-        """Return the certificate of the authority in a kit."""
         return (self.workspace.kit(name) / "startup" / "rootCA.pem").read_bytes()
 
     def copy_to(self, folder: Path) -> Federation:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 from typer.testing import CliRunner
@@ -14,7 +12,6 @@ from tests.unit.provision.federation import SERVER, Federation
 
 
 def run(federation: Federation, *arguments: str) -> str:
-    """Run `flarefleet provision` and return its output."""
     options = ["--project", str(federation.project.path), "--workspace", str(federation.folder / "workspace")]
     result = CliRunner().invoke(app, [*options, "provision", *arguments])
     if result.exception:
@@ -63,19 +60,3 @@ def test_an_expiring_authority_is_reported_with_its_consequence(tmp_path: Path) 
     assert "expiring  certificate authority" in printed
     assert f"expiring  {SERVER}" in printed
     assert "replace every kit at the same time" in printed
-
-
-def test_an_unusable_workspace_exits_with_3_and_a_message(tmp_path: Path) -> None:
-    federation = Federation(tmp_path, "site-1")
-    assert federation.project.name
-    (tmp_path / "workspace").write_text("")
-
-    done = subprocess.run(
-        [str(Path(sys.executable).parent / "flarefleet"), "provision"],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-
-    assert done.returncode == 3
-    assert "workspace" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
