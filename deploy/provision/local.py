@@ -73,7 +73,9 @@ class LocalBuilder(Builder):
             if participant.type == ParticipantType.SERVER:
                 authorization = local / ProvFileName.AUTHORIZATION_JSON_DEFAULT
                 authorization.write_text(_allow_leads_to_read_job_logs(authorization.read_text()))
-            _fix_parent_port(participant)
+            # StaticFileBuilder writes the parent's port for job processes to comm_config.json.
+            arguments = participant.get_prop(PropKey.COMM_CONFIG_ARGS)
+            arguments[CommConfigArg.PORT] = arguments.get(CommConfigArg.PORT) or PARENT_PORT
             (local / "telemetry__p_resources.json").write_text(_PARENT_TELEMETRY)
             (local / "privacy.json").write_text(_PRIVACY)
             (local / KIT_FACTS).write_text(_json(self._facts(participant)))
@@ -134,12 +136,6 @@ def _complete(text: str, kind: str, client_limit: int) -> str:
         resources["client"]["client_register_interval"] = REGISTER_INTERVAL
         resources["client"]["maint_msg_timeout"] = REQUEST_TIMEOUT
     return _json(resources)
-
-
-def _fix_parent_port(participant: Participant) -> None:
-    """Make StaticFileBuilder write the parent's port for job processes to comm_config.json."""
-    arguments = participant.get_prop(PropKey.COMM_CONFIG_ARGS)
-    arguments[CommConfigArg.PORT] = arguments.get(CommConfigArg.PORT) or PARENT_PORT
 
 
 def _study_runtime(deployment: SiteDeployment) -> str:

@@ -35,7 +35,8 @@ def update_copy(
         for file in [file for file in copy.rglob("*") if file.is_file()]:
             if file.relative_to(copy).as_posix() not in files:
                 file.unlink()
-    grown = [path for path, size in files.items() if _size(copy / path) != size]
+    sizes = {file: file.stat().st_size for file in copy.rglob("*") if file.is_file()}
+    grown = [path for path, size in files.items() if sizes.get(copy / path) != size]
     for first in range(0, len(grown), FILES_PER_ARCHIVE):
         paths = grown[first : first + FILES_PER_ARCHIVE]
         _, archive = run(["tar", "-C", folder, "-cf", "-", "--ignore-failed-read", "--", *paths])
@@ -53,7 +54,3 @@ def _sizes(listing: bytes) -> dict[str, int]:
     """Return path -> size, without paths that lead out of the folder."""
     entries = (entry.decode(errors="replace").partition(" ") for entry in listing.split(b"\0") if entry)
     return {path: int(size) for size, _, path in entries if ".." not in PurePosixPath(path).parts}
-
-
-def _size(file: Path) -> int | None:
-    return file.stat().st_size if file.is_file() else None

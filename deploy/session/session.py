@@ -87,12 +87,7 @@ class PermissionDenied(Failed):
 
 
 class AdminSession:
-    """A login to the server.
-
-    Args:
-        kit: the administrator's kit.
-        log_in: returns a session of NVFlare's flare_api; called again if the connection is lost.
-    """
+    """A login to the server. `log_in` is called again if the connection is lost."""
 
     def __init__(self, kit: AdminKit, log_in: Callable[[], Any]) -> None:
         self.kit = kit
@@ -227,7 +222,6 @@ class AdminSession:
 
 
 def _add_waiting_sites(progress: JobProgress, waiting: dict[str, str] | None) -> JobProgress:
-    """Add the reasons why job pods of sites are not running yet."""
     sites = dict(progress.sites)
     for site, reason in (waiting or {}).items():
         sites[site] = sites.get(site, SiteProgress()).model_copy(update={"waits_for": str(reason)})

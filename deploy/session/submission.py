@@ -104,7 +104,7 @@ def refuse_missing_extras(job: JobDescription, project: Project, runtime: str | 
 
 def extras_of_images(project: Project, runtime: str | None) -> tuple[str, ...]:
     """Return the extras that the containers of the federation include, so that this machine needs none."""
-    return project.image.extras if runtime in CONTAINER_RUNTIMES else ()
+    return tuple(project.image.extras) if runtime in CONTAINER_RUNTIMES else ()
 
 
 @contextmanager
@@ -140,7 +140,6 @@ def choose_sites(
     """Return the sites of a job: the wanted ones, or the whole federation.
 
     Args:
-        registered: the registered sites.
         federation: the sites of project.yml (default: the registered sites).
         wanted: the sites that the user named (default: all).
 

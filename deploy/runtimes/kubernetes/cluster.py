@@ -138,18 +138,13 @@ def explained_errors() -> Iterator[None]:
     try:
         yield
     except ApiException as error:
-        if error.status in DENIED:
-            raise MachineError(f"The cluster denied the request: {api_message(error)}") from error
-        raise MachineError(f"The cluster rejected the request: {api_message(error)}") from error
+        message = f"{error.status} {error.reason}"
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            message = json.loads(error.body)["message"]
+        verb = "denied" if error.status in DENIED else "rejected"
+        raise MachineError(f"The cluster {verb} the request: {message}") from error
     except urllib3.exceptions.HTTPError as error:
         raise MachineError(
             f"The cluster does not answer: {error}. Check that it is running and that the kubeconfig is "
             "correct: kubectl get nodes"
         ) from error
-
-
-def api_message(error: ApiException) -> str:
-    """Return the message of an error of the API server."""
-    with contextlib.suppress(ValueError, TypeError, KeyError):
-        return str(json.loads(error.body)["message"])
-    return f"{error.status} {error.reason}"
