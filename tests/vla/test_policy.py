@@ -73,7 +73,7 @@ def test_federated_training_decreases_the_error_of_the_actions(tmp_path: Path) -
     measured.evaluate(0, weights)
 
     for number in range(3):
-        results = [lab.train({**weights}, Round(number, 3)) for lab in labs]
+        results = [lab.train({**weights}, Round(number + 1, 3)) for lab in labs]
         weights = {
             name: torch.stack([result.weights[name].double() for result in results]).mean(0).to(value.dtype)
             for name, value in weights.items()
@@ -90,7 +90,7 @@ def test_the_proximal_term_limits_the_change_of_the_policy(tmp_path: Path) -> No
     weights = build_policy().state_dict()
     moved = {}
     for mu in (0.0, 50.0):
-        result = begin(Lab(mu=mu), tmp_path / str(mu)).train({**weights}, Round(0, 1))
+        result = begin(Lab(mu=mu), tmp_path / str(mu)).train({**weights}, Round(1, 1))
         moved[mu] = sum(
             float((result.weights[name] - value).double().square().sum()) for name, value in weights.items()
         )

@@ -52,7 +52,7 @@ class DigitSite(SiteTraining):
             self._images,
             self,
             learning_rate=float(round.meta[LEARNING_RATE]),
-            seed=mixed_seed(self.seed, self._index, round.number),
+            seed=mixed_seed(self.seed, self._index, round.index),
             earlier_losses=self._losses,
         )
         self._losses += report.losses

@@ -100,6 +100,6 @@ class DigitController(ServerEvaluation, ResultHook, FedAdagrad):
             what=f"bad metadata: {error}",
             remedy=f"Check that {site} runs this version of the job's code.",
             site=site,
-            round=self.current_round,
+            round=self.rounds_done,
         )
         fail(self, self.fl_ctx, finding)

@@ -68,7 +68,7 @@ class RobotSite(SiteTraining):
         by round: `round_loss`, the mean of the last epoch, and `skipped_steps`, the steps that overflowed.
         """
         self._pipeline.policy.load_state_dict(weights)
-        losses, skipped = self._fit(round.number)
+        losses, skipped = self._fit(round.index)
         last_epoch = losses[-(self._steps // self.local_epochs) :]
         mean = sum(last_epoch) / len(last_epoch)
         self.log("round_loss", mean, step=round.number)

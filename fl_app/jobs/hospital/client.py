@@ -52,7 +52,7 @@ class Hospital(SiteTraining):
         received = measure(self._model, self._test)
         own = measure(self._model, self._patients)
         train_loss = train(
-            self._model, self._patients, self._training, seed=(self.seed, self._index, round.number)
+            self._model, self._patients, self._training, seed=(self.seed, self._index, round.index)
         )
         for tag, value in (
             ("accuracy", received.accuracy),
