@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl_app.jobs.user_code import check_syntax, import_file, user_code_error
+from fl_app.metric_direction import Direction
 
 MAX_NUMBERS = 1_000_000
 """Largest initial model: it travels as text in the job's configuration."""
 
 _FLOAT32 = np.finfo(np.float32).max
-_CONDITION = re.compile(r"(?P<key>\S+) (?P<operator><=|>=|<|>|=) (?P<value>\S+)")
+_CONDITION = re.compile(r"(?P<key>\S+) (?P<operator><=|>=|<|>) (?P<value>\S+)")
 
 
 def initial_model(given: list[Any] | str) -> NDArray[np.float64]:
@@ -104,8 +105,8 @@ def pattern(text: str) -> str:
     return text
 
 
-def condition(text: str) -> tuple[str, str]:
-    """Return the metric and the operator of a condition such as `accuracy >= 0.9`.
+def condition(text: str) -> tuple[str, Direction]:
+    """Return the metric of a condition such as `accuracy >= 0.9`, and the direction in which it is met.
 
     Raises:
         ValueError: it is invalid.
@@ -116,9 +117,10 @@ def condition(text: str) -> tuple[str, str]:
             raise ValueError
     except ValueError:
         raise ValueError(
-            f"{text!r} is not a condition: METRIC OPERATOR NUMBER with single spaces, such as 'loss <= 0.1'"
+            f"{text!r} is not a condition: METRIC OPERATOR NUMBER with single spaces, such as 'loss <= 0.1'; "
+            "operators: < <= > >= (a measured number almost never equals another)"
         ) from None
-    return match["key"], match["operator"]
+    return match["key"], "max" if match["operator"].startswith(">") else "min"
 
 
 def aggregator(reference: str) -> Any:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from warnings import warn
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 from typing_extensions import Self
 
 from fl_app.jobs.numpy_fedavg import inputs
-from fl_app.jobs.parameters import JobParameters
+from fl_app.jobs.parameters import JobParameters, JobWarning
+from fl_app.metric_direction import Direction, direction_of
 
 Script = Annotated[str, AfterValidator(inputs.script)]
 CommandLine = Annotated[str, AfterValidator(inputs.command_line)]
@@ -68,8 +70,8 @@ class NumpyFedAvgParameters(JobParameters):
     """Regular expression of parameter names that are excluded from the average"""
     key_metric: str = Field("loss", min_length=1)
     """Metric by which the best model is chosen"""
-    key_metric_mode: Literal["min", "max"] = "min"
-    """Whether a smaller or a larger value of the metric is better"""
+    key_metric_mode: Direction | None = None
+    """Whether a smaller (min) or a larger value (max) of the metric is better; by its name if not set"""
     stop_cond: str | None = None
     """Condition that ends the job early: METRIC OPERATOR NUMBER, such as 'loss <= 0.01'"""
     patience: int | None = Field(None, ge=1)
@@ -96,10 +98,34 @@ class NumpyFedAvgParameters(JobParameters):
         if self.patience and not self.stop_cond:
             raise ValueError("patience needs stop_cond, which names the metric")
         if self.stop_cond:
-            key, operator = inputs.condition(self.stop_cond)
-            mode = "max" if operator.startswith(">") else "min"
-            if key == self.key_metric and operator != "=" and mode != self.key_metric_mode:
-                raise ValueError(
-                    f"stop_cond={self.stop_cond} contradicts key_metric_mode={self.key_metric_mode}"
-                )
+            key, mode = inputs.condition(self.stop_cond)
+            expected = self.key_metric_mode or direction_of(self.key_metric) or mode
+            if key == self.key_metric and mode != expected:
+                raise ValueError(f"stop_cond={self.stop_cond} contradicts key_metric_mode={expected}")
         return self
+
+    def direction(self) -> Direction:
+        """Return whether a smaller or a larger value of the key metric is better.
+
+        An explicit mode decides, then the metric's name, then `stop_cond`. A mode against the name is a
+        warning and no error: a name may mislead (the accuracy of a positioning system is an error in metres).
+        """
+        mode, named = self.key_metric_mode, direction_of(self.key_metric)
+        if mode and named and mode != named:
+            _warn(
+                f"key_metric_mode={mode}: the model with the {'smallest' if mode == 'min' else 'largest'} "
+                f"{self.key_metric} would be kept as the best. Remove key_metric_mode unless you mean this"
+            )
+        if known := mode or named:
+            return known
+        if self.stop_cond and inputs.condition(self.stop_cond)[0] == self.key_metric:
+            return inputs.condition(self.stop_cond)[1]
+        _warn(
+            f"key_metric={self.key_metric}: the name does not tell whether a larger value is better; max is "
+            "assumed, as in NVFlare. Set key_metric_mode"
+        )
+        return "max"
+
+
+def _warn(text: str) -> None:
+    warn(text, JobWarning, stacklevel=3)

@@ -19,7 +19,15 @@ EXAMPLE_SCRIPT = Path(__file__).with_name("train.py")
 EXAMPLE_MODEL = [0.0] * 5
 """Initial model of the example, whose script fits any number of weights."""
 
-_ADAPTED = {"model", "min_clients", "train_script", "aggregator", "aggregation_weights", "per_site"}
+_ADAPTED = {
+    "model",
+    "min_clients",
+    "key_metric_mode",
+    "train_script",
+    "aggregator",
+    "aggregation_weights",
+    "per_site",
+}
 _NVFLARES_NAMES = {
     "rounds": "num_rounds",
     "external_process": "launch_external_process",
@@ -43,6 +51,7 @@ class NumpyRecipe(FedAvgHooks, NumpyFedAvgRecipe):
             train_script=parameters.train_script or str(EXAMPLE_SCRIPT),
             aggregator=_aggregator(parameters.aggregator),
             aggregation_weights=parameters.aggregation_weights or None,
+            key_metric_mode=parameters.direction(),
             **_by_nvflares_names(unchanged),
         )
         if parameters.per_site:
