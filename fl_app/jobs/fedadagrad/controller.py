@@ -79,7 +79,7 @@ class DigitController(ServerEvaluation, ResultHook, FedAdagrad):
         return True
 
     def evaluate(self, rounds_done: int, weights: dict[str, Any]) -> Evaluation:
-        """Evaluate the weights on the test images."""
+        """Evaluate the weights on the images of the server."""
         return self._journal.evaluate(rounds_done, weights)
 
     @property
@@ -92,8 +92,8 @@ class DigitController(ServerEvaluation, ResultHook, FedAdagrad):
         from fl_app.jobs.fedadagrad.evaluation import EvaluationJournal
         from fl_app.jobs.shared.classifier import DigitClassifier
 
-        test = divide(self.sites, self.seed).test
-        return EvaluationJournal(Path(self.get_run_dir()), DigitClassifier(self.hidden, self.seed), test)
+        model, digits = DigitClassifier(self.hidden, self.seed), divide(self.sites, self.seed)
+        return EvaluationJournal(Path(self.get_run_dir()), model, digits)
 
     def _end_job(self, site: str, error: BadReport) -> None:
         finding = Finding(

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from nvflare.app_common.abstract.fl_model import FLModel
 from nvflare.app_common.workflows.fedavg import FedAvg
 
-from fl_app.guard.finding import Finding, report
+from fl_app.guard import Finding, fail
 from fl_app.jobs.fedprox_vla.hub import HubError, HubRepository
 from fl_app.jobs.recipe_defaults import TASK_CHECK_PERIOD
 from fl_app.jobs.shared.journal import MODEL_FOLDER, Evaluation, Journal
+from fl_app.jobs.shared.precise_average import PreciseAverage
 from fl_app.jobs.shared.server_evaluation import ServerEvaluation
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ SERVER_SEED = 2**31
 
 
 @dataclass(eq=False, kw_only=True)
-class EvaluatedFedProx(ServerEvaluation, FedAvg):
+class EvaluatedFedProx(ServerEvaluation, PreciseAverage, FedAvg):
     """FedAvg that evaluates the policy every few rounds and publishes the best one at the end.
 
     See `VlaParameters` for the arguments.
@@ -82,7 +83,7 @@ class EvaluatedFedProx(ServerEvaluation, FedAvg):
         return self._evaluator.evaluate(rounds_done, weights)
 
     def _end_job(self, key: str, error: HubError) -> None:
-        report(self.fl_ctx, Finding(error.what, error.remedy, site="server", key=key))
+        fail(self, self.fl_ctx, Finding(error.what, error.remedy, site="server", key=key))
 
     @cached_property
     def _evaluator(self) -> PolicyEvaluator:
