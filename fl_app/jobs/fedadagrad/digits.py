@@ -44,7 +44,6 @@ def divide(sites: int, seed: int) -> Digits:
     most = len(kept) // MIN_IMAGES
     if not 2 <= sites <= most:
         raise ValueError(f"{sites} sites: the digits can be divided over 2 to {most}")
-    parts = [
-        Examples(pixels[part], labels[part]) for part in (validation, test, *np.array_split(kept, sites))
-    ]
-    return Digits(tuple(parts[2:]), *parts[:2])
+    parts = (validation, test, *np.array_split(kept, sites))
+    chosen, reported, *own = (Examples(pixels[part], labels[part]) for part in parts)
+    return Digits(tuple(own), chosen, reported)

@@ -42,7 +42,7 @@ class EvaluationJournal(Journal):
         self._reports: list[dict[str, Any]] = []
 
     def evaluate(self, rounds_done: int, weights: Mapping[str, Tensor]) -> DigitEvaluation:
-        """Evaluate the weights on the test images; keep them if they are the best on the validation images."""
+        """Evaluate the weights; keep them if they are the best on the validation images."""
         self._model.load_state_dict(dict(weights))
         metrics = evaluate_classifier(self._model, self._digits.test)
         validation = evaluate_classifier(self._model, self._digits.validation).accuracy
@@ -56,9 +56,7 @@ class EvaluationJournal(Journal):
         )
         self.record(evaluation)
         if evaluation.is_best:
-            about = {
-                name: str(getattr(evaluation, name)) for name in ("round", "accuracy", "validation_accuracy")
-            }
+            about = {name: str(value) for name, value in evaluation if name != "is_best"}
             tensors = {name: value.contiguous() for name, value in self._model.state_dict().items()}
             self.write(BEST_MODEL, save(tensors, metadata=about))
         return evaluation
