@@ -12,32 +12,18 @@ import torch
 
 from fl_app.jobs.fedprox_vla.client import RobotSite
 from fl_app.jobs.fedprox_vla.evaluation import PolicyEvaluator
+from fl_app.jobs.fedprox_vla.job import VlaParameters
 from fl_app.jobs.fedprox_vla.policy import PolicyPipeline, build_policy
-from fl_app.jobs.fedprox_vla.recordings import InvalidRecordings, make_recordings, open_recordings
+from fl_app.jobs.fedprox_vla.recordings import InvalidRecordings
 from fl_app.jobs.shared.journal import Journal
 from fl_app.jobs.training import Round, Site
-
-SETTINGS = {
-    "sites": ["lab-a", "lab-b"],
-    "policy": "tiny",
-    "dataset": "",
-    "episodes": 2,
-    "local_epochs": 2,
-    "learning_rate": 1e-3,
-    "batch_size": 8,
-    "mu": 0.001,
-    "max_norm": 10.0,
-    "amp": "auto",
-    "device": "cpu",
-    "seed": 0,
-}
 
 
 class Lab(RobotSite):
     """A site that keeps its logged values."""
 
     def __init__(self, **settings: object) -> None:
-        super().__init__(**{**SETTINGS, **settings})  # type: ignore[arg-type]
+        super().__init__(["lab-a", "lab-b"], {"episodes": 2, "device": "cpu", **settings})
         self.logged: dict[str, list[float]] = {}
 
     def log(self, tag: str, value: float, step: int) -> None:
@@ -52,9 +38,7 @@ def begin(lab: Lab, folder: Path, name: str = "lab-a") -> Lab:
 
 def evaluator(folder: Path) -> PolicyEvaluator:
     folder.mkdir()
-    policy = build_policy()
-    recordings = make_recordings(folder / "recordings", (0, 99), episodes=2)
-    pipeline = PolicyPipeline(policy, open_recordings(recordings, policy.config.chunk_size))
+    pipeline = PolicyPipeline.build(VlaParameters(episodes=2), "", folder, position=99)
     return PolicyEvaluator(pipeline, Journal(folder), 8, seed=0)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,49 +11,13 @@ import torch
 from numpy.typing import NDArray
 from safetensors import safe_open
 
-from deploy.errors import InputError
-from deploy.session.parameters import find_job, read_parameters
 from fl_app.jobs.fedadagrad.digits import MIN_IMAGES, Digits, divide
 from fl_app.jobs.fedadagrad.evaluation import BEST_MODEL, EvaluationJournal
-from fl_app.jobs.fedadagrad.job import DigitParameters, recipe
 from fl_app.jobs.fedadagrad.metadata import TrainingReport
 from fl_app.jobs.shared.classifier import DigitClassifier, evaluate_classifier, train_classifier
 from fl_app.jobs.shared.examples import Examples
 
 SITES = ("Zurich", "a-clinic", "b_clinic", "z")
-
-
-def test_every_parameter_reaches_the_server_or_the_sites(tmp_path: Path) -> None:
-    parameters = DigitParameters(
-        **{"rounds": 3, "fraction_train": 0.75, "local_epochs": 4, "learning_rate": 0.2, "halve_every": 2},
-        **{"server_learning_rate": 0.3, "tau": 0.01, "evaluate_every": 7, "batch_size": 8, "hidden": 5},
-        **{"patience": 9, "tolerance": 0.5, "seed": 6},
-    )
-    assert all(
-        value != DigitParameters.model_fields[name].default for name, value in parameters.model_dump().items()
-    )
-    recipe(parameters, SITES).export(str(tmp_path))
-
-    site = _config(tmp_path, "client")["executors"][0]["executor"]["args"]
-    server = _config(tmp_path, "server")["workflows"][0]["args"]
-
-    exported = {"rounds": server.pop("num_rounds"), **site, **server}
-    assert {name: exported[name] for name in parameters.model_dump()} == parameters.model_dump()
-    assert site["sites"] == list(SITES)
-    assert server["sites"] == len(SITES)
-    persistor = next(each for each in _config(tmp_path, "server")["components"] if each["id"] == "persistor")
-    assert persistor["args"]["model"]["args"] == {"hidden": 5, "seed": 6}
-
-
-def test_the_exported_job_contains_no_code(tmp_path: Path) -> None:
-    recipe(DigitParameters(), SITES).export(str(tmp_path))
-    assert not [*tmp_path.rglob("*.py"), *tmp_path.rglob("custom")]
-
-
-@pytest.mark.parametrize("sites", [0, 1, 144])
-def test_an_unsupported_number_of_sites_is_rejected(sites: int) -> None:
-    with pytest.raises(ValueError, match=f"{sites} sites: the digits can be divided over 2 to 143"):
-        recipe(DigitParameters(), [f"site-{number}" for number in range(sites)])
 
 
 @pytest.mark.parametrize("sites", [2, 3, 143])
@@ -65,28 +28,6 @@ def test_sites_validation_and_test_share_no_image(sites: int) -> None:
     assert min(len(images) for images in digits.sites) >= MIN_IMAGES
     assert len({row.tobytes() for images in parts for row in images.features}) == 1797
     assert all(images.features.min() >= 0 and images.features.max() <= 1 for images in parts)
-
-
-@pytest.mark.parametrize(
-    ("setting", "message"),
-    [
-        ("rounds=0", "greater than or equal to 1"),
-        ("fraction_train=0", "greater than 0"),
-        ("fraction_train=1.5", "less than or equal to 1"),
-        ("fraction_train=nan", "fraction_train=nan"),
-        ("halve_every=0", "greater than or equal to 1"),
-        ("learning_rate=inf", "learning_rate=inf"),
-        ("tau=0", "greater than 0"),
-        ("tolerance=1", "less than 1"),
-        ("evaluate_every=half", "valid integer"),
-        ("fraction=0.5", "did you mean fraction_train"),
-    ],
-)
-def test_an_invalid_parameter_is_rejected_by_name(setting: str, message: str) -> None:
-    with pytest.raises(InputError) as error:
-        read_parameters(find_job("fedadagrad"), [setting])
-    assert setting.partition("=")[0] in str(error.value)
-    assert message in str(error.value)
 
 
 def test_the_journal_keeps_the_best_model(tmp_path: Path) -> None:
@@ -141,7 +82,3 @@ def test_the_best_model_is_chosen_on_other_images_than_those_that_its_accuracy_i
 def predictions(model: DigitClassifier, images: NDArray[np.float32]) -> NDArray[np.int64]:
     labels = np.zeros(len(images), np.int64)
     return evaluate_classifier(model, Examples(images, labels)).predictions
-
-
-def _config(folder: Path, whose: str) -> dict[str, Any]:
-    return json.loads(next(folder.rglob(f"config_fed_{whose}.json")).read_text())

@@ -29,9 +29,8 @@ def make(monkeypatch: pytest.MonkeyPatch) -> Make:
     monkeypatch.setattr(FedAvg, "event", lambda self, event_type: None)
 
     def make(**changes: Any) -> EvaluatedFedProx:
-        of_sites = {"dataset", "local_epochs", "learning_rate", "max_norm", "amp", "device"}
-        given = VlaParameters(evaluate_every=1000, **changes).model_dump(exclude={"rounds", *of_sites})
-        made = EvaluatedFedProx(num_clients=len(EXAMPLES), num_rounds=100, **given)
+        given = VlaParameters(evaluate_every=1000, rounds=100, **changes).model_dump()
+        made = EvaluatedFedProx(len(EXAMPLES), given)
         made.fl_ctx = FLContext()
         return made
 

@@ -4,32 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from pydantic import ValidationError
 
 from fl_app.jobs.fedprox_vla.job import VlaParameters, recipe
 from fl_app.jobs.fedprox_vla.precision import UnsupportedPrecision, choose_device, choose_precision
 from fl_app.jobs.registry import find
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("mu", -0.1),
-        ("mu", float("nan")),
-        ("max_norm", 0),
-        ("rounds", 0),
-        ("amp", "fp8"),
-        ("device", "tpu"),
-        ("hub_repository", "no-owner"),
-        ("hub_repository", "owner/name/more"),
-        ("policy", ""),
-        ("seed", -1),
-        ("grad_clip_norm", 1.0),
-    ],
-)
-def test_an_invalid_parameter_is_rejected(name: str, value: object) -> None:
-    with pytest.raises(ValidationError):
-        VlaParameters(**{name: value})  # type: ignore[arg-type]
 
 
 def test_a_published_policy_needs_real_recordings() -> None:
