@@ -201,7 +201,9 @@ class SiteTraining(Executor):
             result = self.train(dict(received.params), round)
             check_result(result, received.params)
         except InvalidResult as error:
-            return self._refuse(fl_ctx, error.finding, round)
+            line = error.finding.at(fl_ctx.get_identity_name(), round.number).line
+            self.log_error(fl_ctx, line)
+            return refusal(line)  # the server's guard ends the job with this reason
         except Exception:
             self.log_error(fl_ctx, secure_format_traceback())
             return make_reply(ReturnCode.EXECUTION_EXCEPTION)
@@ -228,12 +230,6 @@ class SiteTraining(Executor):
             self.begin(Site(fl_ctx.get_identity_name(), job_id, Path(workspace.get_run_dir(job_id))))
         except Exception:
             self._failure = secure_format_traceback()
-
-    def _refuse(self, fl_ctx: FLContext, finding: Finding, round: Round) -> Shareable:
-        """Return the reason to the server, whose guard ends the job with it."""
-        finding = finding.at(fl_ctx.get_identity_name(), round.number)
-        self.log_error(fl_ctx, finding.line)
-        return refusal(finding.line)
 
 
 class ArrayTraining(SiteTraining):

@@ -14,7 +14,6 @@ from fl_app.jobs.fedprox_vla.client import RobotSite
 from fl_app.jobs.fedprox_vla.evaluation import PolicyEvaluator
 from fl_app.jobs.fedprox_vla.job import VlaParameters
 from fl_app.jobs.fedprox_vla.policy import PolicyPipeline, build_policy
-from fl_app.jobs.fedprox_vla.recordings import InvalidRecordings
 from fl_app.jobs.shared.journal import Journal
 from fl_app.jobs.training import Round, Site
 
@@ -114,11 +113,11 @@ def test_one_step_per_round_is_rejected(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_valid_dataset_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(InvalidRecordings, match=r"holds no LeRobot dataset .* mount the site's data there"):
+    with pytest.raises(ValueError, match=r"holds no LeRobot dataset .* mount the site's data there"):
         begin(Lab(dataset=str(tmp_path)), tmp_path / "a")
     (tmp_path / "meta").mkdir()
     (tmp_path / "meta" / "info.json").write_text("{")
-    with pytest.raises(InvalidRecordings, match="cannot be read as a LeRobot dataset"):
+    with pytest.raises(ValueError, match="cannot be read as a LeRobot dataset"):
         begin(Lab(dataset=str(tmp_path)), tmp_path / "b")
 
 

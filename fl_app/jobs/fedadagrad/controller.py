@@ -50,10 +50,8 @@ class DigitController(ServerEvaluation, ResultHook, FedAdagrad):
 
     def sample_clients(self, num_clients: int | None = None) -> list[str]:
         """Draw the sites that train in this round, by the seed."""
-        registered = [client.name for client in self.engine.get_clients()]
-        chosen = schedule.sample(
-            registered, self._settings.fraction_train, self._settings.seed, self.current_round
-        )
+        registered, given = [client.name for client in self.engine.get_clients()], self._settings
+        chosen = schedule.sample(registered, given.fraction_train, given.seed, self.current_round)
         self.info(f"Sampled clients: {chosen}")
         return chosen
 
@@ -83,9 +81,8 @@ class DigitController(ServerEvaluation, ResultHook, FedAdagrad):
 
     @property
     def _learning_rate(self) -> float:
-        return schedule.learning_rate(
-            self._settings.learning_rate, self._settings.halve_every, self.current_round
-        )
+        given = self._settings
+        return schedule.learning_rate(given.learning_rate, given.halve_every, self.current_round)
 
     @cached_property
     def _journal(self) -> EvaluationJournal:

@@ -22,7 +22,7 @@ class RobotSite(ExampleSite):
     def begin(self, site: Site) -> None:
         """Open or generate the recordings, and build the policy."""
         from fl_app.jobs.fedprox_vla.policy import PolicyPipeline
-        from fl_app.jobs.fedprox_vla.precision import choose_device, choose_precision
+        from fl_app.jobs.fedprox_vla.step import choose_device, choose_precision
 
         super().begin(site)
         self._settings = given = VlaParameters(**self.parameters)

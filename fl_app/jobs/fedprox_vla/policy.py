@@ -49,7 +49,7 @@ def build_policy(source: str = TINY, seed: int = 0, device: str = "cpu") -> Smol
 
     if source != TINY:
         return SmolVLAPolicy.from_pretrained(source).to(device)
-    with _Offline(), torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return SmolVLAPolicy(_tiny_config(device)).to(device)
 
@@ -113,23 +113,6 @@ def save_policy(pipeline: PolicyPipeline, folder: Path, card: str) -> None:
         shutil.copytree(backbone, folder / BACKBONE)
         for file in folder.glob("*.json"):
             file.write_text(file.read_text(encoding="utf-8").replace(backbone, BACKBONE), encoding="utf-8")
-
-
-class _Offline:
-    """Keep Hugging Face's libraries from contacting a hub within a `with` block."""
-
-    _NAMES = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
-
-    def __enter__(self) -> None:
-        self._before = {name: os.environ.get(name) for name in self._NAMES}
-        os.environ.update(dict.fromkeys(self._NAMES, "1"))
-
-    def __exit__(self, *_: object) -> None:
-        for name, value in self._before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Parameters of the job `numpy-fedavg`."""
+"""Parameters of the job `numpy-fedavg`; an alias is the name in NVFlare's recipe."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ class SiteSettings(JobParameters):
     """Training script of the site"""
     train_args: CommandLine | None = None
     """Arguments of the script"""
-    external_process: bool | None = None
+    external_process: bool | None = Field(None, serialization_alias="launch_external_process")
     """Whether the script is a separate process"""
     command: Command | None = None
     """Command that starts the script"""
-    transfer: Transfer | None = None
+    transfer: Transfer | None = Field(None, serialization_alias="params_transfer_type")
     """Kind of result: the array, or the difference"""
 
 
 class NumpyFedAvgParameters(JobParameters):
     """Parameters of the job `numpy-fedavg`."""
 
-    rounds: int = Field(5, ge=1, le=10_000)
+    rounds: int = Field(5, ge=1, le=10_000, serialization_alias="num_rounds")
     """Number of rounds"""
     model: list[Any] | str | None = None
     """Initial model: numbers as JSON, [[0, 0], [0, 0]], or a .npy file; required with a script of your own"""
@@ -51,7 +51,7 @@ class NumpyFedAvgParameters(JobParameters):
     per_site: dict[str, SiteSettings] = Field(
         {}, description='Settings of individual sites: {"site-2": {"train_args": "--steps 5"}}'
     )
-    external_process: bool = False
+    external_process: bool = Field(False, serialization_alias="launch_external_process")
     """Whether the script is a separate process, or runs in the job process"""
     command: Command = "python3 -u"
     """Command that starts the script as a separate process"""
@@ -59,7 +59,7 @@ class NumpyFedAvgParameters(JobParameters):
     """Whether the separate process lives for all rounds, or for one"""
     shutdown_timeout: float = Field(0.0, ge=0, le=3600, allow_inf_nan=False)
     """Seconds within which the separate process may exit by itself"""
-    transfer: Transfer = "FULL"
+    transfer: Transfer = Field("FULL", serialization_alias="params_transfer_type")
     """Kind of result: the array, or its difference from the received array"""
     aggregator: Annotated[str, AfterValidator(inputs.aggregator_reference)] = "mean"
     """Aggregator: mean (weighted by examples), median (by coordinate), or FILE.py:CLASS, a ModelAggregator"""
@@ -76,7 +76,7 @@ class NumpyFedAvgParameters(JobParameters):
     """Condition that ends the job early: METRIC OPERATOR NUMBER, such as 'loss <= 0.01'"""
     patience: int | None = Field(None, ge=1)
     """Number of rounds without improvement of the metric of stop_cond after which the job ends"""
-    memory_gc_rounds: int = Field(0, ge=0)
+    memory_gc_rounds: int = Field(0, ge=0, serialization_alias="client_memory_gc_rounds")
     """Number of rounds after which a site frees memory; 0 for never"""
 
     @field_validator("model")

@@ -199,9 +199,9 @@ def test_a_parameter_that_does_not_fit_the_sites_is_rejected(changes: dict, why:
     [
         ("Missing", "has no class Missing"),
         ("number", "has no class number"),
-        ("Stranger", "must be a subclass of .*ModelAggregator"),
-        ("Unfinished", "with accept_model, aggregate_model and reset_stats"),
-        ("Demanding", "must have a constructor without arguments"),
+        ("Stranger", "has no class Stranger, a subclass of .*ModelAggregator"),
+        ("Unfinished", "abstract class Unfinished .*aggregate_model.* reset_stats"),
+        ("Demanding", r"Demanding\(\) failed: .* missing 1 required positional argument: 'needed'"),
     ],
 )
 def test_an_invalid_aggregator_is_rejected(aggregators: str, name: str, why: str) -> None:
