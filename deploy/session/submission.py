@@ -46,7 +46,7 @@ class ExportProcess:
         self._process = process
 
     def export(self, parameters: JobParameters, sites: JobSites, into: Path) -> ExportReply:
-        """Export the job to a folder below `into`.
+        """Export the job to a folder below `into`, and print the recipe's warnings on stderr.
 
         Raises:
             InputError: the recipe rejects these parameters for these sites.
@@ -72,6 +72,8 @@ class ExportProcess:
         if reply.error:
             raise InputError(f"the job {self._job.name} rejects its parameters or sites: {reply.error}")
         refuse_silent_failures(reply)
+        for warning in reply.warnings:
+            print(f"warning: {warning}", file=sys.stderr)
         return reply
 
 

@@ -30,7 +30,7 @@ class Finding:
         what: the problem, without a full stop.
         remedy: what to do, as a sentence.
         site: name of a site, or `server`.
-        round: number of the round, from 0 as in NVFlare; messages count from 1.
+        round: number of the round, from 1; NVFlare counts from 0.
         key: parameter, metric or setting.
         rule: name of a rule of `rule_table.RULES`; without one, the finding ends the job.
     """
@@ -47,7 +47,7 @@ class Finding:
         """The reason in one line: `site-2, round 3, fc.weight: what. Remedy.`"""
         place = ", ".join(
             part
-            for part in (self.site, "" if self.round is None else f"round {self.round + 1}", self.key)
+            for part in (self.site, "" if self.round is None else f"round {self.round}", self.key)
             if part
         )
         text = f"{place}: {self.what}. {self.remedy}" if place else f"{self.what}. {self.remedy}"

@@ -56,12 +56,12 @@ def dxo_in(shareable: Shareable | None) -> DXO | None:
 
 
 def round_of(*messages: Any) -> int | None:
-    """Return the round of the first message that has one, from 0."""
+    """Return the round of the first message that has one, from 1; NVFlare counts from 0."""
     for message in messages:
         if isinstance(message, Shareable):
             number = message.get_header(AppConstants.CURRENT_ROUND)
             if isinstance(number, int):
-                return number
+                return number + 1
     return None
 
 

@@ -110,7 +110,7 @@ def test_the_metrics_of_server_and_sites_are_logged(results: Path) -> None:
     for tag in ("accuracy", "loss", "parameter_norm"):
         assert _steps(events / server, tag) == EVALUATED
     for site in sampled:
-        rounds = [round for round, chosen in enumerate(SAMPLED) if site in chosen]
+        rounds = [round for round, chosen in enumerate(SAMPLED, start=1) if site in chosen]
         for tag in ("train_loss", "train_seconds", "converged", "learning_rate", "own_accuracy"):
             assert _steps(events / site, tag) == rounds
 

@@ -90,7 +90,9 @@ def test_no_value_is_lost_if_mlflow_is_down_for_a_part_of_a_job(
     assert tracked.session.job(job_id).status == "FINISHED:COMPLETED"
     (run,) = tracked.kit_runs(job_id)
     for site in SITES:
-        assert tracked.history(run, f"{site}/round") == [(step, step + 1.0) for step in range(rounds)]
+        assert tracked.history(run, f"{site}/round") == [
+            (number, float(number)) for number in range(1, rounds + 1)
+        ]
     assert (tracked.metric("backlog", "mlflow"), tracked.metric("failed_total", "mlflow")) == (0, 0)
     assert "tracking: mlflow is available again" in tracked.log()
     eventually(lambda: is_removed(tracked.queue, job_id), 60, "the job is removed from the queue")

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fl_app.jobs.fedprox_vla.precision import Precision
-from fl_app.jobs.fedprox_vla.step import FedProxStep
+from fl_app.jobs.fedprox_vla.step import FedProxStep, Precision
 from fl_app.jobs.shared.proximal_term import anchor_of, proximal_term
 
 SINGLE = Precision("cpu", None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 from deploy.errors import InputError
 from deploy.session.parameters import find_job, read_parameters
+from fl_app.jobs.export import ExportRequest, export
 from fl_app.jobs.numpy_fedavg import inputs
 from fl_app.jobs.numpy_fedavg.job import PARAMETERS, recipe
 from fl_app.jobs.user_code import UserCodeError
@@ -86,11 +89,12 @@ def refusal(*settings: str) -> str:
         ('aggregation_weights={"north": 0}', "greater than 0"),
         ('aggregation_weights={"north": NaN}', "finite"),
         ("exclude_vars=(", "not a regular expression"),
-        ("key_metric_mode=best", "'min' or 'max'"),
+        ("key_metric_mode=best", "'max' or 'min'"),
         ("stop_cond=loss<0.1", "not a condition"),
         ("stop_cond=loss <= low", "not a condition"),
         ("stop_cond=loss <= nan", "not a condition"),
-        ("stop_cond=loss >= 0.1", "contradicts"),
+        ("stop_cond=loss = 0.1", "not a condition"),
+        ("stop_cond=loss >= 0.1", "contradicts key_metric_mode=min"),
         ("patience=3", "patience needs stop_cond"),
         ('per_site={"north": {"train_arguments": ""}}', "Extra inputs"),
         ('per_site={"north": {"train_script": "nowhere.py"}}', "must be a Python file that exists"),
@@ -99,6 +103,37 @@ def refusal(*settings: str) -> str:
 )  # fmt: skip
 def test_an_invalid_parameter_is_rejected_with_the_reason(setting: str, why: str) -> None:
     assert why in refusal(setting)
+
+
+@pytest.mark.parametrize(
+    ("settings", "mode", "warning"),
+    [
+        ([], "min", None),
+        (["key_metric=accuracy"], "max", None),
+        (["key_metric=val_loss", "key_metric_mode=min"], "min", None),
+        (["key_metric=accuracy", "stop_cond=accuracy >= 0.9"], "max", None),
+        (["key_metric=fitness", "key_metric_mode=min"], "min", None),
+        (["key_metric=fitness", "stop_cond=fitness <= 3"], "min", None),
+        (["key_metric=fitness", "stop_cond=loss <= 3"], "max", "key_metric=fitness: .* Set key_metric_mode"),
+        (["key_metric=fitness"], "max", "key_metric=fitness: .* Set key_metric_mode"),
+        (["key_metric=accuracy", "key_metric_mode=min"], "min", "smallest accuracy would be kept"),
+        (["key_metric_mode=max"], "max", "largest loss would be kept"),
+    ],
+)  # fmt: skip
+def test_the_best_model_is_chosen_in_the_direction_of_the_metric(
+    settings: list[str], mode: str, warning: str | None, tmp_path: Path
+) -> None:
+    parameters = read_parameters(JOB, settings).model_dump(mode="json")
+    request = ExportRequest(parameters=parameters, sites=tuple(SITES), only_these=False, folder=tmp_path)
+
+    reply = export(JOB, request)
+
+    (config,) = tmp_path.rglob("config_fed_server.json")
+    (selector,) = (
+        one for one in json.loads(config.read_text())["components"] if one["id"] == "model_selector"
+    )
+    assert selector["args"].get("negate_key_metric", False) is (mode == "min")
+    assert [bool(re.search(str(warning), text)) for text in reply.warnings] == [True] * (warning is not None)
 
 
 def test_a_custom_script_needs_an_initial_model(script: str) -> None:
@@ -164,9 +199,9 @@ def test_a_parameter_that_does_not_fit_the_sites_is_rejected(changes: dict, why:
     [
         ("Missing", "has no class Missing"),
         ("number", "has no class number"),
-        ("Stranger", "must be a subclass of .*ModelAggregator"),
-        ("Unfinished", "with accept_model, aggregate_model and reset_stats"),
-        ("Demanding", "must have a constructor without arguments"),
+        ("Stranger", "has no class Stranger, a subclass of .*ModelAggregator"),
+        ("Unfinished", "abstract class Unfinished .*aggregate_model.* reset_stats"),
+        ("Demanding", r"Demanding\(\) failed: .* missing 1 required positional argument: 'needed'"),
     ],
 )
 def test_an_invalid_aggregator_is_rejected(aggregators: str, name: str, why: str) -> None:
