@@ -85,7 +85,7 @@ class BestModel:
 
         Args:
             metrics: metrics of the aggregate, which this call may change; None if there are none.
-            round: number of the round, from 0.
+            round: number of the round, from 1.
         """
         of_round, self._of_round = self._of_round, {}
         if self._stop_metric:
