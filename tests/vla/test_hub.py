@@ -56,8 +56,8 @@ def test_an_existing_repository_is_used(hub: FakeHub) -> None:
 
 
 def test_an_invalid_token_is_rejected_before_the_repository_is_created(hub: FakeHub) -> None:
-    with pytest.raises(HubError, match=r"did not accept the token of HF_TOKEN: .*"):
-        HubRepository("lab/arm", token="hf_bad").prepare()
+    with pytest.raises(HubError, match=r"did not accept the token of HF_TOKEN: ((?!hf_secret).)*$"):
+        HubRepository("lab/arm", token="hf_secret").prepare()
 
     assert not hub.repositories
 
@@ -83,10 +83,3 @@ def test_an_unreachable_hub_is_reported_with_its_url(monkeypatch: pytest.MonkeyP
 
     with pytest.raises(HubError, match=stand_in.url):
         HubRepository("lab/arm", token=GOOD).prepare()
-
-
-def test_no_message_contains_the_token(hub: FakeHub) -> None:
-    with pytest.raises(HubError) as error:
-        HubRepository("lab/arm", token="hf_secret").prepare()
-
-    assert "hf_secret" not in str(error.value)
