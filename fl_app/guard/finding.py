@@ -26,6 +26,7 @@ class Finding:
         site: name of a site, or `server`.
         round: number of the round, from 0 as in NVFlare; messages count from 1.
         key: parameter, metric or setting.
+        rule: name of the rule that was broken.
     """
 
     what: str
@@ -33,6 +34,7 @@ class Finding:
     site: str = ""
     round: int | None = None
     key: str = ""
+    rule: str = ""
 
     @property
     def line(self) -> str:

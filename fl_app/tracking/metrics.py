@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from prometheus_client.core import Metric
 
@@ -13,9 +13,9 @@ from fl_app.tracking.queue import TrackingQueue
 class TrackingCollector:
     """Collect the metrics of tracking at every scrape."""
 
-    def __init__(self, identity: ParentIdentity, queue: TrackingQueue) -> None:
+    def __init__(self, identity: ParentIdentity, queues: Sequence[TrackingQueue]) -> None:
         self._identity = identity
-        self._queue = queue
+        self._queues = queues
 
     def collect(self) -> Iterable[Metric]:
         """Return the current values."""
@@ -24,10 +24,10 @@ class TrackingCollector:
             counter_of("tracking_sent_total"),
             counter_of("tracking_failed_total"),
         )
-        for receiver in self._queue.receivers:
-            labels = (*self._identity.labels, receiver)
-            state = self._queue.state(receiver)
-            backlog.add_metric(labels, self._queue.backlog(receiver))
+        for queue in self._queues:
+            labels = (*self._identity.labels, queue.receiver)
+            state = queue.state()
+            backlog.add_metric(labels, state.backlog)
             sent.add_metric(labels, state.sent)
             failed.add_metric(labels, state.failed)
         return families

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from fl_app.tracking.queue import TrackingQueue
 
@@ -35,28 +36,23 @@ class SenderSupervisor:
     """Start, restart and stop the sender processes.
 
     Args:
-        queue: the queue.
+        queues: one queue for each receiver.
         ended_status: returns the status of a job that has ended; "" if it has not.
     """
 
-    def __init__(self, queue: TrackingQueue, ended_status: Callable[[str], str]) -> None:
-        self._queue = queue
+    def __init__(self, queues: Sequence[TrackingQueue], ended_status: Callable[[str], str]) -> None:
+        self._senders = [_Sender(queue) for queue in queues]
         self._ended_status = ended_status
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._started: dict[str, float] = {}
-        self._heartbeats: dict[str, tuple[float, float]] = {}
-        """Last heartbeat of each sender, and when it was first seen."""
         self._statuses_checked = 0.0
         self._last_error = ""
         self._closing = threading.Event()
         threading.Thread(target=self._run, name="tracking", daemon=True).start()
 
     def close(self) -> None:
-        """Stop the senders. Values that were not sent remain in the queue."""
+        """Stop the senders. Values that were not sent remain in the queues."""
         self._closing.set()
-        for process in self._processes.values():
-            if process.poll() is None:
-                process.terminate()
+        for sender in self._senders:
+            sender.stop()
 
     def _run(self) -> None:
         while not self._closing.wait(POLL_SECONDS):
@@ -70,45 +66,53 @@ class SenderSupervisor:
 
     def _check(self) -> None:
         now = time.monotonic()
-        self._queue.check_file()
-        if now - self._statuses_checked > STATUS_SECONDS:
+        must_check_statuses = now - self._statuses_checked > STATUS_SECONDS
+        if must_check_statuses:
             self._statuses_checked = now
-            for job_id in self._queue.running_jobs():
+        for sender in self._senders:
+            sender.queue.check_file()
+            for job_id in sender.queue.running_jobs() if must_check_statuses else ():
                 if status := self._ended_status(job_id):
-                    self._queue.end(job_id, status)
-        for receiver in self._queue.receivers:
-            if self._queue.unfinished(receiver) and not self._is_running(receiver):
-                self._start(receiver, now)
-            elif self._is_stalled(receiver, now):
-                _log.warning(
-                    "Tracking: the sender for %s made no progress for %.0f s and is restarted",
-                    receiver,
-                    STALLED_SECONDS,
-                )
-                _kill_with_traceback(self._processes[receiver])
-        self._queue.remove_sent()
+                    sender.queue.end(job_id, status)
+            sender.check(now)
 
-    def _is_running(self, receiver: str) -> bool:
-        process = self._processes.get(receiver)
-        return process is not None and process.poll() is None
 
-    def _is_stalled(self, receiver: str, now: float) -> bool:
-        heartbeat = self._queue.state(receiver).heartbeat
-        last, since = self._heartbeats.get(receiver, (-1.0, now))
-        if heartbeat != last or not self._queue.backlog(receiver):
-            since = now
-        self._heartbeats[receiver] = (heartbeat, since)
-        return self._is_running(receiver) and now - max(since, self._started[receiver]) > STALLED_SECONDS
+class _Sender:
+    """The sender process of one receiver."""
 
-    def _start(self, receiver: str, now: float) -> None:
-        if now - self._started.get(receiver, -RESTART_SECONDS) < RESTART_SECONDS:
-            return
-        self._started[receiver] = now
-        module = "fl_app.tracking.forward"
-        self._processes[receiver] = subprocess.Popen(
-            [sys.executable, "-m", module, receiver, str(self._queue.folder), str(os.getpid())],
-            stdin=subprocess.DEVNULL,
-        )
+    def __init__(self, queue: TrackingQueue) -> None:
+        self.queue = queue
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started = -math.inf
+        self._heartbeat = -1.0
+        self._progressed = 0.0
+        """When the last heartbeat was first seen, or there was no backlog."""
+
+    def check(self, now: float) -> None:
+        """Start the process if there is work; restart it if it has stalled."""
+        state = self.queue.state()
+        if state.heartbeat != self._heartbeat or not state.backlog:
+            self._heartbeat, self._progressed = state.heartbeat, now
+        if self._process is None or self._process.poll() is not None:
+            if self.queue.unfinished() and now - self._started > RESTART_SECONDS:
+                self._start(now)
+        elif now - max(self._progressed, self._started) > STALLED_SECONDS:
+            _log.warning(
+                "Tracking: the sender for %s made no progress for %.0f s and is restarted",
+                *(self.queue.receiver, STALLED_SECONDS),
+            )
+            _kill_with_traceback(self._process)
+
+    def stop(self) -> None:
+        """Stop the process."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+
+    def _start(self, now: float) -> None:
+        self._started = now
+        arguments = [self.queue.receiver, str(self.queue.file.parent), str(os.getpid())]
+        command = [sys.executable, "-m", "fl_app.tracking.forward", *arguments]
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
 
 
 def _kill_with_traceback(process: subprocess.Popen[bytes]) -> None:

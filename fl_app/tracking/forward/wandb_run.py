@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import shutil
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, wait
@@ -10,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fl_app.tracking.forward.receiver import UnavailableError, key_of
+from fl_app.tracking.forward.receiver import RunRefusedError, UnavailableError, is_refusal, key_of
 from fl_app.tracking.points import AnyPoint, Kind, ScalarPoint
 from fl_app.tracking.queue import QueuedJob
 
@@ -19,6 +22,11 @@ FOLDER = "wandb-runs"
 INIT_SECONDS = 20
 CLOSE_SECONDS = 20.0
 """Timeout for closing a run: W&B's client blocks until all values have arrived at its server."""
+
+
+_FAILED_START, _FAILED_UPLOAD = "runupserter: failed to init run", "filestream: fatal error"
+"""Messages in the log of W&B's client. It raises no error if an upload fails, and then sends nothing."""
+_STATUS = re.compile(r"(?:returned error|HTTP) (\d{3})")
 
 
 @dataclass
@@ -40,37 +48,39 @@ class WandB:
         self._folder = queue / FOLDER
         self._runs: dict[str, _Run] = {}
 
-    def open(self, job: QueuedJob, run: str) -> str:
+    def open(self, job: QueuedJob) -> str:
         """See `fl_app.tracking.forward.receiver.Receiver.open`."""
         if job.id not in self._runs:
             self._runs[job.id] = _Run(self._init(job))
         return job.id
 
-    def send(self, job: QueuedJob, run: str, points: Sequence[AnyPoint]) -> None:
+    def send(self, job: QueuedJob, points: Sequence[AnyPoint]) -> None:
         """See `fl_app.tracking.forward.receiver.Receiver.send`."""
-        self.open(job, run)
         try:
             for point in points:
                 _log(self._runs[job.id], job, point)
         except Exception as error:
             del self._runs[job.id]
             raise _unavailable(error) from error
+        self._check_upload(job)
 
-    def close(self, job: QueuedJob, run: str) -> None:
+    def close(self, job: QueuedJob) -> None:
         """See `fl_app.tracking.forward.receiver.Receiver.close`."""
-        self.open(job, run)
         opened = self._runs[job.id]
         closing = opened.closing = opened.closing or _start_closing(opened.client, job)
         if not wait([closing], CLOSE_SECONDS).done:
             raise UnavailableError("not all values of the run have arrived yet")
+        self._check_upload(job)
         del self._runs[job.id]
         if error := closing.exception():
             raise _unavailable(error) from error
+        self._remove_files(job)
 
     def _init(self, job: QueuedJob) -> Any:
         import wandb
 
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        earlier = self._files(job)
         try:
             return wandb.init(
                 project=os.environ.get("WANDB_PROJECT") or job.project,
@@ -84,8 +94,38 @@ class WandB:
                     init_timeout=INIT_SECONDS, silent=True, console="off", disable_git=True, disable_code=True
                 ),
             )
+        except (wandb.errors.AuthenticationError, wandb.errors.UsageError) as error:
+            raise RunRefusedError(str(error)) from error
         except Exception as error:  # W&B raises any error of its transport
+            found = _STATUS.search(self._failure(job, _FAILED_START))
+            if self._files(job) != earlier:
+                self._remove_files(job)
+            if found and is_refusal(int(found[1])):
+                raise RunRefusedError(f"HTTP {found[1]}: {' '.join(str(error).split())}") from error
             raise _unavailable(error) from error
+
+    def _check_upload(self, job: QueuedJob) -> None:
+        if failure := self._failure(job, _FAILED_UPLOAD):
+            del self._runs[job.id]
+            raise RunRefusedError(f"{failure}; send {self._files(job)} with `wandb sync`")
+
+    def _failure(self, job: QueuedJob, message: str) -> str:
+        """Return the last failure of a kind in the log of W&B's client, "" if there is none."""
+        found = ""
+        for log in self._files(job).glob("logs/debug-internal.log"):
+            for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+                if f'"msg":"{message}' in line:
+                    record = json.loads(line)
+                    found = str(record.get("error") or record["msg"])
+        return found
+
+    def _files(self, job: QueuedJob) -> Path:
+        """Return the newest folder in which W&B's client keeps a copy of the run that it sends."""
+        return max(self._folder.glob(f"wandb/run-*-{job.id}"), default=self._folder / "none")
+
+    def _remove_files(self, job: QueuedJob) -> None:
+        """Remove the copy of a run that has arrived or was not opened; offline runs have another name."""
+        shutil.rmtree(self._files(job), ignore_errors=True)
 
 
 def _log(run: _Run, job: QueuedJob, point: AnyPoint) -> None:
