@@ -78,7 +78,7 @@ REASONS: Mapping[str, str] = {
     Reason.SIZE: f"The document is larger than {MAX_DOCUMENT_BYTES >> 20} MiB, or its size is unknown.",
     Reason.RATE: "The job exceeded its rate limit.",
     Reason.MALFORMED: "The document does not match the schema of its kind.",
-    Reason.CAPACITY: "The job has too many series or too long labels, the disk is full, or a tracker lost values.",
+    Reason.CAPACITY: "Too many series, too long labels, a full disk, or a tracker that lost values.",
     Reason.QUEUE: "The queue in the job process was full while the parent did not answer.",
 }
 
