@@ -67,6 +67,7 @@ class AnalyticsStorage:
         folder = workspace / QUEUE_FOLDER
         opened = [_open_queue(folder, receiver) for receiver in receivers]
         self.queues = [queue for queue in opened if queue is not None]
+        self._unopened = len(opened) - len(self.queues)
         self._supervisor = SenderSupervisor(self.queues, ended_status) if self.queues else None
         self._has_failed = False
 
@@ -78,13 +79,10 @@ class AnalyticsStorage:
         """
         job_id = folder_of(job_id)
         known = self._of_known_sites(job_id, document.points)
-        dropped = len(document.points) - len(known)
+        dropped = len(document.points) - len(known) + self._unopened * len(known)
         job = QueuedJob(job_id, document.job or job_id, self._project, self._server, time.time())
         try:
-            for queue in self.queues:
-                if lost := self._enqueue(queue, job, known):
-                    dropped += lost
-                    self._report_once(job_id, f"{queue.receiver} refused them, or its queue is full")
+            dropped += sum(self._enqueue(queue, job, known) for queue in self.queues)
             if self._files is not None and (lost := self._files.write(job_id, known)):
                 dropped += lost
                 self._report_once(job_id, "the job has too many tags, or its event files are too large")
@@ -118,15 +116,17 @@ class AnalyticsStorage:
         return known
 
     def _enqueue(self, queue: TrackingQueue, job: QueuedJob, points: Sequence[AnyPoint]) -> int:
+        reason = f"{queue.receiver} refused them, or its queue is full"
         try:
-            return queue.add(job, points)
+            lost = queue.add(job, points)
         except sqlite3.OperationalError:  # the disk is full, or the database is busy
             raise
         except sqlite3.DatabaseError as error:  # a retry cannot help
-            self._report_once(
-                job.id, f"{queue.file} is damaged: {error}. Move it away and restart the server"
-            )
-            return len(points)
+            lost = len(points)
+            reason = f"{queue.file} is damaged: {error}. Move it away and restart the server"
+        if lost:
+            self._report_once(job.id, reason)
+        return lost
 
 
 def _report_loss(job_id: str, reason: str) -> None:

@@ -106,7 +106,8 @@ class WandB:
 
     def _check_upload(self, job: QueuedJob) -> None:
         if failure := self._failure(job, _FAILED_UPLOAD):
-            del self._runs[job.id]
+            opened = self._runs.pop(job.id)
+            opened.closing = opened.closing or _start_closing(opened.client, job)
             raise RunRefusedError(f"{failure}; send {self._files(job)} with `wandb sync`")
 
     def _failure(self, job: QueuedJob, message: str) -> str:

@@ -27,7 +27,7 @@ class Queue:
 
     def __init__(self) -> None:
         self.documents: deque[bytes] = deque()
-        self.refused = 0
+        self.outcomes: list[Outcome] = []
 
     def put(self, document: object) -> None:
         self.documents.append(json.dumps(document).encode())
@@ -38,7 +38,7 @@ class Queue:
     def settle(self, outcome: Outcome) -> None:
         if outcome is not Outcome.RETRY:
             self.documents.popleft()
-        self.refused += outcome is Outcome.REFUSED
+        self.outcomes.append(outcome)
 
 
 @pytest.fixture
@@ -69,18 +69,19 @@ def test_documents_arrive_in_order(notes: Notes, start: Callable[[dict[str, str]
     assert len(queue.documents) == 0
 
 
-def test_a_refused_document_does_not_block_the_next(
+def test_a_refused_or_incomplete_document_does_not_block_the_next(
     notes: Notes, start: Callable[[dict[str, str]], Pusher]
 ) -> None:
     pusher, queue = start(push_environment("job-1")), Queue()
     pusher.attach(queue)
 
     queue.put({"invalid": 1})
+    queue.put({"text": "full"})
     queue.put({"text": "valid"})
 
     assert pusher.flush(5)
-    assert queue.refused == 1
-    assert notes.accepted == [("job-1", "valid")]
+    assert queue.outcomes == [Outcome.REFUSED, Outcome.INCOMPLETE, Outcome.ACCEPTED]
+    assert notes.accepted[-1] == ("job-1", "valid")
 
 
 def test_documents_are_sent_when_the_parent_answers_again(start: Callable[[dict[str, str]], Pusher]) -> None:

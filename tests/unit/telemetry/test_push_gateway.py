@@ -114,7 +114,7 @@ def test_a_job_that_pushes_too_much_is_limited_and_other_jobs_are_not(
 
 
 def test_dropped_parts_of_a_document_are_counted(endpoint: Endpoint, notes: Notes) -> None:
-    assert post(endpoint, b'{"text": "full"}', bearer("job-1")) == 204
+    assert post(endpoint, b'{"text": "full"}', bearer("job-1")) == 202
     assert endpoint.gateway.dropped["capacity"] == 3
 
 

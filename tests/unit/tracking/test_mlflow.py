@@ -22,7 +22,7 @@ INVALID = '{"error_code": "INVALID_PARAMETER_VALUE", "message": "invalid"}'
 class Server(HTTPServer):
     """Give the same answer to every request but the one for a run."""
 
-    status, content, stage = 200, "{}", "active"
+    answer, stage = (200, "{}"), "active"
 
 
 class Request(BaseHTTPRequestHandler):
@@ -30,7 +30,7 @@ class Request(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        self._answer(self.server.status, self.server.content)
+        self._answer(*self.server.answer)
 
     def do_GET(self) -> None:
         info = {"run_id": "r1", "lifecycle_stage": self.server.stage}
@@ -52,30 +52,30 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
     for name in ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"):
         monkeypatch.setenv(name, "1")
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield server
     server.shutdown()
     server.server_close()
 
 
 @pytest.mark.parametrize(
-    ("status", "content", "stage", "error"),
+    ("answer", "stage", "error"),
     [
-        (400, INVALID, "active", RefusedError),
-        (413, "<html>too large</html>", "active", RefusedError),
-        (400, INVALID, "deleted", RunRefusedError),
-        (403, '{"error_code": "PERMISSION_DENIED", "message": "no"}', "active", RunRefusedError),
-        (404, '{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no run"}', "active", RunRefusedError),
-        (401, "<html>log in</html>", "active", RunRefusedError),
-        (408, "<html>timeout</html>", "active", UnavailableError),
-        (429, "<html>slow down</html>", "active", UnavailableError),
-        (503, "<html>starting</html>", "active", UnavailableError),
+        ((400, INVALID), "active", RefusedError),
+        ((413, "<html>too large</html>"), "active", RefusedError),
+        ((400, INVALID), "deleted", RunRefusedError),
+        ((403, '{"error_code": "PERMISSION_DENIED", "message": "no"}'), "active", RunRefusedError),
+        ((404, '{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no run"}'), "active", RunRefusedError),
+        ((401, "<html>log in</html>"), "active", RunRefusedError),
+        ((408, "<html>timeout</html>"), "active", UnavailableError),
+        ((429, "<html>slow down</html>"), "active", UnavailableError),
+        ((503, "<html>starting</html>"), "active", UnavailableError),
     ],
 )
 def test_a_refused_value_a_refused_run_and_an_unavailable_server_are_told_apart(
-    server: Server, tmp_path: Path, status: int, content: str, stage: str, error: type[Exception]
+    server: Server, tmp_path: Path, answer: tuple[int, str], stage: str, error: type[Exception]
 ) -> None:
-    server.status, server.content, server.stage = status, content, stage
+    server.answer, server.stage = answer, stage
     tracker = MLflow(tmp_path)
     with pytest.raises(error):
         tracker.send(JOB, [ScalarPoint(tag="loss", time=1.0, value=0.5)])

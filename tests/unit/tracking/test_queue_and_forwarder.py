@@ -160,8 +160,8 @@ def test_a_refused_run_does_not_block_other_jobs_and_is_tried_again_after_a_rest
 
     assert tracker.accepted == {"run of next": [3]}
     assert reports == [
-        f"mlflow refused the run of job job refused (refused): HTTP 403: no permission; 2 values and later ones "
-        f"remain in {queue.file} and are sent again after a restart of the server"
+        "mlflow refused the run of job job refused (refused): HTTP 403: no permission; 2 values and later "
+        f"ones remain in {queue.file} and are sent again after a restart of the server"
     ]
     assert (queue.state().backlog, queue.state().failed) == (0, 2)
     assert queue.add(job("refused"), values(4)) == 3, "the job learns of all values that are lost"
@@ -194,7 +194,9 @@ def test_a_run_that_is_never_available_does_not_block_other_jobs(
         Forwarder(tracker, TrackingQueue(tmp_path, "mlflow"), stop_waiting, reports.append).forward()
 
     assert tracker.accepted == {"run of next": [2]}
-    assert [report.partition(";")[0] for report in reports] == ["mlflow is unavailable: values have not arrived"]
+    assert [report.partition(";")[0] for report in reports] == [
+        "mlflow is unavailable: values have not arrived"
+    ]
 
 
 def test_another_process_continues_after_the_last_batch(queue: TrackingQueue, forward: Forward) -> None:

@@ -39,7 +39,7 @@ class Server:
         self.files.write(job_id, [ScalarPoint(site="site-1", tag="loss", step=1, time=1.0, value=1.0)])
 
     def retention(self, keep_days: float | None = None) -> Retention:
-        return Retention(self.root, self.jobs.get, self.files.end, keep_days)
+        return Retention(self.root, self.jobs.get, keep_days)
 
     @property
     def kept(self) -> set[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import wandb
+from tenacity import RetryCallState
 
 from fl_app.tracking.forward import wandb_run
 from fl_app.tracking.forward.forwarder import Forwarder
@@ -93,29 +94,31 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeWandB]:
 
 
 @pytest.mark.parametrize(
-    ("request_", "status", "reason"),
+    ("refused", "reason"),
     [
-        ("upsertBucket", 403, "HTTP 403: permission denied"),
-        ("upsertBucket", 409, "HTTP 409: Timed out while retrying: HTTP 409: permission denied"),
-        ("file_stream", 404, "404 Not Found"),
+        (("upsertBucket", 403), "HTTP 403: permission denied"),
+        (("upsertBucket", 409), "HTTP 409: Timed out while retrying: HTTP 409: permission denied"),
+        (("file_stream", 404), "404 Not Found"),
     ],
 )
 def test_a_refused_run_is_reported_with_its_reason_and_the_next_run_is_sent(
     server: FakeWandB,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    request_: str,
-    status: int,
+    refused: tuple[str, int],
     reason: str,
 ) -> None:
     monkeypatch.setattr(wandb_run, "INIT_SECONDS", 2)
-    server.refused[request_, JOB.id] = status
+    request, server.refused[refused[0], JOB.id] = refused
     queue, reports = TrackingQueue(tmp_path, "wandb"), list[str]()
     for job in (JOB, NEXT):
         queue.add(job, [ScalarPoint(site="site-1", tag="loss", time=1.0, value=0.5)])
         queue.end(job.id, "FINISHED:COMPLETED")
-    forwarder = Forwarder(WandB(tmp_path), queue, lambda state: pytest.fail(str(state.outcome)), reports.append)
 
+    def unavailable(state: RetryCallState) -> float:
+        pytest.fail(str(state.outcome))
+
+    forwarder = Forwarder(WandB(tmp_path), queue, unavailable, reports.append)
     while forwarder.forward()[0]:
         pass
 
@@ -125,4 +128,4 @@ def test_a_refused_run_is_reported_with_its_reason_and_the_next_run_is_sent(
     assert f"wandb refused the run of job {JOB.name} ({JOB.id}): " in report
     assert reason in report
     left = {file.name.rpartition("-")[2] for file in (tmp_path / "wandb-runs" / "wandb").glob("run-*")}
-    assert left == ({JOB.id} if request_ == "file_stream" else set()), "only what was not sent is kept"
+    assert left == ({JOB.id} if request == "file_stream" else set()), "only what was not sent is kept"
