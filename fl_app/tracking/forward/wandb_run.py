@@ -6,7 +6,10 @@ import json
 import os
 import re
 import shutil
+import ssl
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
@@ -79,6 +82,7 @@ class WandB:
     def _init(self, job: QueuedJob) -> Any:
         import wandb
 
+        _check_connection()
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         earlier = self._files(job)
         try:
@@ -100,6 +104,8 @@ class WandB:
             found = _STATUS.search(self._failure(job, _FAILED_START))
             if self._files(job) != earlier:
                 self._remove_files(job)
+            if not self._runs:  # W&B's client does not open a run twice, even if it failed to open it
+                wandb.teardown(1)
             if found and is_refusal(int(found[1])):
                 raise RunRefusedError(f"HTTP {found[1]}: {' '.join(str(error).split())}") from error
             raise _unavailable(error) from error
@@ -127,6 +133,25 @@ class WandB:
     def _remove_files(self, job: QueuedJob) -> None:
         """Remove the copy of a run that has arrived or was not opened; offline runs have another name."""
         shutil.rmtree(self._files(job), ignore_errors=True)
+
+
+def _check_connection() -> None:
+    """Check that W&B's server answers: a failed `wandb.init` blocks the run until no other run is open.
+
+    Raises:
+        UnavailableError: it does not.
+    """
+    if os.environ.get("WANDB_MODE", "online") != "online":
+        return
+    url = os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai"
+    try:
+        urllib.request.urlopen(url, timeout=INIT_SECONDS).close()  # noqa: S310
+    except urllib.error.HTTPError as error:
+        if error.code in (502, 503, 504):
+            raise _unavailable(error) from error
+    except OSError as error:
+        if not isinstance(getattr(error, "reason", None), ssl.SSLError):  # W&B's client decides about these
+            raise _unavailable(error) from error
 
 
 def _log(run: _Run, job: QueuedJob, point: AnyPoint) -> None:

@@ -39,6 +39,7 @@ class Run:
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
     """Return the runs that W&B's client opens, in order."""
     opened: list[Run] = []
+    monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setattr("wandb.init", lambda **_: opened.pop(0))
     return opened
 
@@ -93,6 +94,42 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeWandB]:
     server.stop()
 
 
+def forward(
+    folder: Path, jobs: list[QueuedJob], wait: Callable[[RetryCallState], float], reports: list[str]
+) -> None:
+    """Send a value of each job."""
+    queue = TrackingQueue(folder, "wandb")
+    for job in jobs:
+        queue.add(job, [ScalarPoint(site="site-1", tag="loss", time=1.0, value=0.5)])
+        queue.end(job.id, "FINISHED:COMPLETED")
+    forwarder = Forwarder(WandB(folder), queue, wait, reports.append)
+    while forwarder.forward()[0]:
+        pass
+
+
+@pytest.mark.parametrize("is_running", [False, True])
+def test_a_run_that_starts_while_wandb_is_down_is_sent_later(
+    server: FakeWandB, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_running: bool
+) -> None:
+    monkeypatch.setattr(wandb_run, "INIT_SECONDS", 2)
+    reports: list[str] = []
+    if is_running:
+        server.refused["upsertBucket", JOB.id] = 500
+    else:
+        server.stop()
+
+    def repair(_: RetryCallState) -> float:
+        server.refused.clear()
+        if not is_running:
+            server.start()
+        return 0.0
+
+    forward(tmp_path, [JOB], repair, reports)
+
+    assert server.ended == {JOB.id: 0}
+    assert reports[1:] == ["wandb is available again"]
+
+
 @pytest.mark.parametrize(
     ("refused", "reason"),
     [
@@ -110,17 +147,12 @@ def test_a_refused_run_is_reported_with_its_reason_and_the_next_run_is_sent(
 ) -> None:
     monkeypatch.setattr(wandb_run, "INIT_SECONDS", 2)
     request, server.refused[refused[0], JOB.id] = refused
-    queue, reports = TrackingQueue(tmp_path, "wandb"), list[str]()
-    for job in (JOB, NEXT):
-        queue.add(job, [ScalarPoint(site="site-1", tag="loss", time=1.0, value=0.5)])
-        queue.end(job.id, "FINISHED:COMPLETED")
+    reports: list[str] = []
 
     def unavailable(state: RetryCallState) -> float:
         pytest.fail(str(state.outcome))
 
-    forwarder = Forwarder(WandB(tmp_path), queue, unavailable, reports.append)
-    while forwarder.forward()[0]:
-        pass
+    forward(tmp_path, [JOB, NEXT], unavailable, reports)
 
     assert server.ended == {NEXT.id: 0}
     assert server.history[NEXT.id][0]["site-1/loss"] == 0.5
