@@ -7,18 +7,20 @@ a site's parent and in job processes.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_constant import FLContextKey
 from nvflare.apis.fl_context import FLContext
 from nvflare.widgets.widget import Widget
+from prometheus_client.core import Metric
 
 from fl_app.contract import ENV_ANALYTICS_KEEP_DAYS
 from fl_app.nvflare_internals.parents import ServerParent, parent_of
 from fl_app.telemetry.endpoint import parent_endpoint
-from fl_app.tracking.metrics import TrackingCollector
+from fl_app.telemetry.metrics import ParentIdentity, counter_of, gauge_of
+from fl_app.tracking.queue import TrackingQueue
 from fl_app.tracking.receivers import TrackingSettingsError, requested_receivers
 from fl_app.tracking.retention import Retention
 from fl_app.tracking.storage import AnalyticsStorage
@@ -69,7 +71,7 @@ class ParentAnalytics(Widget):
         )
         endpoint.gateway.register(self._storage)
         if self._storage.queues:
-            endpoint.registry.register(TrackingCollector(identity, self._storage.queues))
+            endpoint.registry.register(_TrackingCollector(identity, self._storage.queues))
         keep_days = os.environ.get(ENV_ANALYTICS_KEEP_DAYS)
         self._retention = Retention(
             self._storage.folder, server.job_status, float(keep_days) if keep_days else None
@@ -81,6 +83,29 @@ class ParentAnalytics(Widget):
         self._storage.close()
         if self._retention is not None:
             self._retention.close()
+
+
+class _TrackingCollector:
+    """Collect the metrics of tracking at every scrape."""
+
+    def __init__(self, identity: ParentIdentity, queues: Sequence[TrackingQueue]) -> None:
+        self._identity = identity
+        self._queues = queues
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the current values."""
+        backlog, sent, failed = families = (
+            gauge_of("tracking_backlog"),
+            counter_of("tracking_sent_total"),
+            counter_of("tracking_failed_total"),
+        )
+        for queue in self._queues:
+            labels = (*self._identity.labels, queue.receiver)
+            state = queue.state()
+            backlog.add_metric(labels, state.backlog)
+            sent.add_metric(labels, state.sent)
+            failed.add_metric(labels, state.failed)
+        return families
 
 
 def _ended(status: str | None) -> str:

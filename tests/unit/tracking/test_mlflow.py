@@ -1,10 +1,12 @@
-"""Answers of an MLflow server, or of a proxy before it, and what the sender makes of them."""
+"""MLflow's client: its settings, and the answers of an MLflow server or of a proxy before it."""
 
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -50,8 +52,8 @@ class Request(BaseHTTPRequestHandler):
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     server = Server(("127.0.0.1", 0), Request)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
-    for name in ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"):
-        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "7")  # MLflow's default, which takes four minutes
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "")
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield server
     server.shutdown()
@@ -81,3 +83,19 @@ def test_a_refused_value_a_refused_run_and_an_unavailable_server_are_told_apart(
         tracker.send(JOB, [ScalarPoint(tag="loss", time=1.0, value=0.5)])
     with pytest.raises(UnavailableError if error is UnavailableError else RunRefusedError):
         tracker.close(JOB)
+
+
+@pytest.mark.parametrize(
+    ("requested", "seconds"), [("", "10"), ("soon", "10"), ("0", "10"), ("5", "5"), ("120", "20")]
+)
+def test_an_unavailable_server_is_reported_in_seconds_regardless_of_its_settings(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, requested: str, seconds: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", requested)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+
+    with pytest.raises(UnavailableError, match="Connection refused"):
+        MLflow(tmp_path).open(replace(JOB, run=""))
+
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "0"
+    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == seconds

@@ -63,22 +63,6 @@ def test_a_database_that_was_deleted_is_reported_once(
     assert not _senders(tmp_path)
 
 
-@pytest.mark.parametrize("seconds", ["", "120", "soon"])
-def test_an_unavailable_mlflow_server_is_reported_in_seconds_regardless_of_its_settings(
-    seconds: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "7")  # MLflow's default, which takes four minutes
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", seconds)
-    queue = TrackingQueue(tmp_path, "mlflow")
-    queue.add(JOB, [ScalarPoint(site="site-1", tag="loss", time=1.0, step=0, value=0.5)])
-    supervisor = SenderSupervisor([queue], lambda _: "")
-    try:
-        eventually(lambda: "Connection refused" in queue.state().error, 60, "the error is recorded")
-    finally:
-        supervisor.close()
-
-
 def _sender(queue: Path) -> int:
     return eventually(lambda: _senders(queue), 30, "a sender runs")[0]
 
