@@ -68,7 +68,7 @@ class AnalyticsStorage:
         opened = [_open_queue(folder, receiver) for receiver in receivers]
         self.queues = [queue for queue in opened if queue is not None]
         self._unopened = len(opened) - len(self.queues)
-        self._supervisor = SenderSupervisor(self.queues, ended_status) if self.queues else None
+        self._supervisors = [SenderSupervisor(queue, ended_status) for queue in self.queues]
         self._has_failed = False
 
     def accept(self, job_id: str, document: AnalyticsDocument) -> int:
@@ -104,8 +104,8 @@ class AnalyticsStorage:
 
     def close(self) -> None:
         """Stop the senders."""
-        if self._supervisor is not None:
-            self._supervisor.close()
+        for supervisor in self._supervisors:
+            supervisor.close()
 
     def _of_known_sites(self, job_id: str, points: Sequence[AnyPoint]) -> list[AnyPoint]:
         """Return the points of the server and of the job's sites: a site may invent names without end."""

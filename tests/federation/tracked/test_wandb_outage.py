@@ -27,7 +27,7 @@ def test_values_logged_while_wandb_is_down_arrive_later(
     monkeypatch.setenv("WANDB_MODE", "online")  # other tests of this package set it to offline
     queue = TrackingQueue(tmp_path, "wandb")
     _log(queue, 0)
-    supervisor = SenderSupervisor([queue], lambda _: "")
+    supervisor = SenderSupervisor(queue, lambda _: "")
     try:
         eventually(lambda: wandb.history.get(JOB.id), 60, "the first value has arrived")
         wandb.stop()

@@ -30,7 +30,7 @@ def test_a_stalled_sender_is_restarted_and_reported(
     queue = TrackingQueue(tmp_path, "mlflow")
     queue.add(JOB, [ScalarPoint(site="site-1", tag="loss", time=1.0, step=0, value=0.5)])
     with caplog.at_level(logging.WARNING):
-        supervisor = SenderSupervisor([queue], lambda _: "")
+        supervisor = SenderSupervisor(queue, lambda _: "")
         try:
             first = _sender(tmp_path)
             os.kill(first, signal.SIGSTOP)
@@ -52,7 +52,7 @@ def test_a_database_that_was_deleted_is_reported_once(
         file.rename(tmp_path / f"old.{file.name}")
     other = TrackingQueue(tmp_path, "mlflow") if is_replaced else None
     queue.add(JOB, [ScalarPoint(site="site-1", tag="loss", time=1.0, step=0, value=0.5)])
-    supervisor = SenderSupervisor([queue], lambda _: "")
+    supervisor = SenderSupervisor(queue, lambda _: "")
     try:
         eventually(lambda: "mlflow.sqlite3" in caplog.text, 30, "it is reported")
         time.sleep(0.2)
