@@ -208,14 +208,18 @@ class TrackingQueue:
             )
 
     def refuse(self, job_id: str) -> int:
-        """Give up the run of a job, which the receiver refuses; return how many values were not sent."""
+        """Give up the run of a job, which the receiver refuses; return how many values were not sent.
+
+        At least one value counts as lost: W&B may refuse values that its client has accepted.
+        """
         with self._transaction() as database:
             ((left,),) = database.execute(
-                "UPDATE jobs SET refused = 1, lost = lost + queued - position WHERE id = ? "
+                "UPDATE jobs SET refused = 1, lost = lost + MAX(queued - position, 1) WHERE id = ? "
                 "RETURNING queued - position",
                 (job_id,),
             ).fetchall()
-            database.execute("UPDATE receiver SET failed = failed + ?, heartbeat = ?", (left, time.time()))
+            failed = max(left, 1)
+            database.execute("UPDATE receiver SET failed = failed + ?, heartbeat = ?", (failed, time.time()))
         return int(left)
 
     def retry_refused(self) -> None:

@@ -26,7 +26,6 @@ INIT_SECONDS = 20
 CLOSE_SECONDS = 20.0
 """Timeout for closing a run: W&B's client blocks until all values have arrived at its server."""
 
-
 _FAILED_START, _FAILED_UPLOAD = "runupserter: failed to init run", "filestream: fatal error"
 """Messages in the log of W&B's client. It raises no error if an upload fails, and then sends nothing."""
 _STATUS = re.compile(r"(?:returned error|HTTP) (\d{3})")
@@ -120,8 +119,8 @@ class WandB:
         """Return the last failure of a kind in the log of W&B's client, "" if there is none."""
         found = ""
         for log in self._files(job).glob("logs/debug-internal.log"):
-            for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
-                if f'"msg":"{message}' in line:
+            for line in log.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
+                if f'"msg":"{message}' in line and line.endswith("\n"):
                     record = json.loads(line)
                     found = str(record.get("error") or record["msg"])
         return found

@@ -155,6 +155,9 @@ def test_a_refused_run_is_reported_with_its_reason_and_the_next_run_is_sent(
     forward(tmp_path, [JOB, NEXT], unavailable, reports)
 
     assert server.ended == {NEXT.id: 0}
+    queue = TrackingQueue(tmp_path, "wandb")
+    assert queue.state().failed == 1
+    assert queue.add(JOB, []) == 1, "the job learns that values are lost"
     assert server.history[NEXT.id][0]["site-1/loss"] == 0.5
     (report,) = reports
     assert f"wandb refused the run of job {JOB.name} ({JOB.id}): " in report
