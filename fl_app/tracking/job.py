@@ -78,7 +78,7 @@ class JobAnalytics(Widget):
         self._outbox = AnalyticsOutbox(str(meta.get(JobMetaKey.JOB_NAME.value, ""))[:256])
         pusher.attach(self._outbox)
         # After NVFlare's FedEventRunner, which still delivers values at END_RUN.
-        engine.run_manager.add_handler(_AtEndOfRun(self._flush))
+        engine.run_manager.add_handler(_AtEndOfRun(lambda context: self._flush(context, is_last=True)))
 
     def _received(self, fl_ctx: FLContext) -> None:
         event: Any = fl_ctx.get_prop(FLContextKey.EVENT_DATA)
@@ -86,22 +86,22 @@ class JobAnalytics(Widget):
             return
         self._outbox.put(points_of(from_shareable(event), site_that_logged(fl_ctx), time.time()))
 
-    def _flush(self, fl_ctx: FLContext) -> None:
-        """Push all values, and report once if values were lost."""
+    def _flush(self, fl_ctx: FLContext, *, is_last: bool = False) -> None:
+        """Push all values, and report once if values were lost; after the last push, the rest is lost."""
         pusher = job_pusher()
         if self._outbox is None or pusher is None:
             return
         self._outbox.end()
         pusher.flush(FLUSH_SECONDS)
-        if self._has_reported or not (what := self._lost(self._outbox)):
+        if self._has_reported or not (what := self._lost(self._outbox, is_last)):
             return
         self._has_reported = True
         self._log.error("Analytics: %s", what)
         remedy = "Read the log of the server, which names the tracker and the reason."
         report(fl_ctx, Finding(what, remedy, site="server", key="tracking", rule=LOST_VALUES))
 
-    def _lost(self, outbox: AnalyticsOutbox) -> str:
-        lost = len(outbox) + outbox.dropped + self._unreadable
+    def _lost(self, outbox: AnalyticsOutbox, is_last: bool) -> str:
+        lost = outbox.dropped + self._unreadable + (len(outbox) if is_last else 0)
         if lost:
             return f"{lost} logged values are lost: they are invalid, or the server did not accept them"
         return "TensorBoard or a tracker lost logged values of this job" if outbox.is_incomplete else ""

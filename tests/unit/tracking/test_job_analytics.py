@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from unittest.mock import MagicMock, Mock
 
 import pytest
 from nvflare.apis.analytix import ANALYTIC_EVENT_TYPE, AnalyticsDataType
 from nvflare.apis.event_type import EventType
+from nvflare.apis.fl_component import FLComponent
 from nvflare.apis.fl_constant import EventScope, FLContextKey, ReservedKey
 from nvflare.apis.fl_context import FLContext
+from nvflare.apis.server_engine_spec import ServerEngineSpec
 from nvflare.apis.utils.analytix_utils import create_analytic_dxo
 
 from fl_app.guard.finding import Finding
@@ -48,6 +51,9 @@ class Pusher:
     def __init__(self, outbox: AnalyticsOutbox, outcome: Outcome) -> None:
         self._outbox, self._outcome = outbox, outcome
 
+    def attach(self, outbox: AnalyticsOutbox) -> None:
+        assert outbox is self._outbox
+
     def flush(self, seconds: float) -> None:
         while self._outbox.next() is not None:
             self._outbox.settle(self._outcome)
@@ -56,27 +62,34 @@ class Pusher:
 
 
 @pytest.mark.parametrize(
-    ("logged", "outcome", "expected"),
+    ("logged", "outcome", "event", "expected"),
     [
-        (1, Outcome.ACCEPTED, ""),
-        (0, Outcome.INCOMPLETE, "TensorBoard or a tracker lost logged values of this job"),
-        (1, Outcome.INCOMPLETE, "TensorBoard or a tracker lost logged values of this job"),
-        (2, Outcome.REFUSED, "2 logged values are lost"),
-        (3, Outcome.RETRY, "3 logged values are lost"),
+        (1, Outcome.ACCEPTED, EventType.END_RUN, ""),
+        (0, Outcome.INCOMPLETE, EventType.ABOUT_TO_END_RUN, "TensorBoard or a tracker lost"),
+        (1, Outcome.INCOMPLETE, EventType.ABOUT_TO_END_RUN, "TensorBoard or a tracker lost"),
+        (2, Outcome.REFUSED, EventType.ABOUT_TO_END_RUN, "2 logged values are lost"),
+        (3, Outcome.RETRY, EventType.ABOUT_TO_END_RUN, ""),  # the parent may answer before the end
+        (3, Outcome.RETRY, EventType.END_RUN, "3 logged values are lost"),
     ],
 )
 def test_a_job_reports_lost_values_once_before_its_end(
-    monkeypatch: pytest.MonkeyPatch, logged: int, outcome: Outcome, expected: str
+    monkeypatch: pytest.MonkeyPatch, logged: int, outcome: Outcome, event: str, expected: str
 ) -> None:
-    analytics, found = JobAnalytics(), list[Finding]()
-    analytics._outbox = outbox = AnalyticsOutbox("job")
-    outbox.put(ScalarPoint(tag="loss", step=step, time=0.0, value=1.0) for step in range(logged))
-    monkeypatch.setattr("fl_app.tracking.job.job_pusher", lambda: Pusher(outbox, outcome))
+    outbox, found, late = AnalyticsOutbox("job"), list[Finding](), list[FLComponent]()
+    pusher = Pusher(outbox, outcome)
+    monkeypatch.setattr("fl_app.tracking.job.AnalyticsOutbox", lambda _: outbox)
+    monkeypatch.setattr("fl_app.tracking.job.job_pusher", lambda: pusher)
     monkeypatch.setattr("fl_app.tracking.job.report", lambda _, finding: found.append(finding))
+    engine = MagicMock(ServerEngineSpec, run_manager=Mock(add_handler=late.append))
+    context, analytics = FLContext(), JobAnalytics()
+    context.set_prop(ReservedKey.ENGINE, engine, private=True, sticky=False)
+    analytics.handle_event(EventType.START_RUN, context)
+    outbox.put(ScalarPoint(tag="loss", step=step, time=0.0, value=1.0) for step in range(logged))
 
     for _ in range(2):
-        analytics.handle_event(EventType.ABOUT_TO_END_RUN, FLContext())
+        for component in (analytics, *late):
+            component.handle_event(event, context)
 
-    assert [(finding.rule, finding.what.partition(":")[0]) for finding in found] == (
-        [("tracking-lost-values", expected)] if expected else []
+    assert [(one.rule, one.what.startswith(expected)) for one in found] == (
+        [("tracking-lost-values", True)] if expected else []
     )
