@@ -7,9 +7,14 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from nvflare.apis.fl_constant import RunProcessKey
 
+from fl_app.nvflare_internals.parents import ServerParent
 from fl_app.telemetry.push_gateway import DocumentRefusedError
 from fl_app.tracking.points import AnalyticsDocument, ScalarPoint
 from fl_app.tracking.queue import TrackingQueue
@@ -107,3 +112,12 @@ def test_a_job_learns_of_the_values_that_a_tracker_lost_later(
     assert caplog.messages == [
         "Analytics: values of job job-1 are lost: mlflow refused them, or its queue is full"
     ]
+
+
+def test_the_sites_of_a_job_are_its_participants_or_all_registered_sites() -> None:
+    one, two = SimpleNamespace(name="site-1"), SimpleNamespace(name="site-2")
+    running = {RunProcessKey.PARTICIPANTS: {"token": one}}
+    server: Any = Mock(engine=Mock(run_processes={"running": running}, get_clients=lambda: [one, two]))
+
+    assert ServerParent(server).job_sites("running") == {"site-1"}
+    assert ServerParent(server).job_sites("unknown") == {"site-1", "site-2"}
