@@ -22,6 +22,7 @@ from nvflare.app_opt.pt.fedopt_ctl import FedOpt
 
 from fl_app.guard.workflows import Expectations, expectations_of
 from fl_app.jobs.fedadagrad.controller import DigitController
+from fl_app.jobs.fedadagrad.job import DigitParameters
 from fl_app.jobs.shared.adagrad import FedAdagrad
 
 
@@ -50,18 +51,7 @@ class CustomAggregator(ModelAggregator):
 
 AVERAGED = {"aggregator": InTimeAccumulateWeightedAggregator()}
 ASSEMBLED = {"aggregator": CollectAndAssembleAggregator(assembler_id="assembler")}
-DIGITS = DigitController(
-    num_rounds=1,
-    sites=2,
-    fraction_train=1.0,
-    learning_rate=0.1,
-    halve_every=1,
-    server_learning_rate=0.1,
-    tau=0.1,
-    evaluate_every=1,
-    seed=0,
-    hidden=2,
-)
+DIGITS = DigitController(2, DigitParameters().model_dump())
 
 
 @pytest.mark.parametrize(
