@@ -42,6 +42,7 @@ from fl_app.guard.quorum import Quorum
 from fl_app.guard.receivers import ReceiverMonitor, error_log_of
 from fl_app.guard.results import ResultFailures, Results
 from fl_app.guard.rule_table import Level, Levels, levels_in_meta, levels_of_environment
+from fl_app.guard.site_errors import SiteErrors
 from fl_app.guard.site_watch import SiteWatch
 from fl_app.guard.task import dxo_in, round_of
 from fl_app.guard.timeouts import Timeouts
@@ -80,7 +81,8 @@ class ServerGuard:
         self._has_stored = False
         self._warnings: Warnings | None = None
         self._watch_failures: set[str] = set()
-        self._sites = SiteWatch(timeouts, self._report, self._watch_failed)
+        self._site_errors = SiteErrors(component, self._report)
+        self._sites = SiteWatch(timeouts, self._site_errors, self._report, self._watch_failed)
         self._receivers = ReceiverMonitor(SERVER, components)
         self._failures = ResultFailures()
         self._handlers: dict[str, Callable[[FLContext], None]] = {
@@ -125,6 +127,7 @@ class ServerGuard:
         engine.register_aux_message_handler(topic=HEARTBEAT_TOPIC, message_handle_func=self._on_heartbeat)
         results = Path(engine.get_workspace().get_result_root(fl_ctx.get_job_id()))
         self._warnings = Warnings(results / WARNINGS_FILE)
+        self._site_errors.start(engine)
         self._sites.expect(client.name for client in engine.get_clients())
         if not fl_ctx.get_prop(FLContextKey.SIMULATE_MODE, False):
             self._sites.start(engine)
@@ -236,6 +239,7 @@ class ServerGuard:
             return
         if not self._results.count:
             return
+        self._report_all(self._site_errors.tolerated(), fl_ctx)
         self._report_all(self._results.outcome.ended(), fl_ctx)
         self._report_all(self._results.best_model.ended(), fl_ctx)
         if missing := find_missing_model(self._controller, self._has_stored, self._stored, fl_ctx):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from deploy.session.failure import GUARD
 from deploy.session.session import COMPLETED, RUNNING, SUBMITTED
 from tests.federation import stock_evidence as evidence
 from tests.federation.guarded_table import Table
@@ -37,6 +38,8 @@ class Kit:
     job: str
     reason: str
     """Regular expression of the one line that is shown."""
+    source: str = GUARD
+    """What names the reason: the guard, or a site whose code raised."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,7 @@ FAILURES = (
         9,
         "a client fails in cross-site evaluation",
         Stock("stock-no-evaluation", evidence.evaluation_is_empty),
-        (Kit("no-evaluation", r"site-2, model of .*: failed in the cross-site evaluation \(task validate"),),
+        (Kit("no-evaluation", r"^RuntimeError: nothing to evaluate on \(guarded_client", "site-2"),),
     ),
     Failure(
         10,

@@ -38,7 +38,9 @@ def test_a_job_process_runs_the_kits_program_and_knows_its_parent(
         JobProcessArgs.JOB_ID: ("-n", "j1"),
         JobProcessArgs.TOKEN_SIGNATURE: ("-ts", "secret"),
     }
-    workspace = SimpleNamespace(get_app_custom_dir=lambda job_id: f"/ws/{job_id}/custom")
+    workspace = SimpleNamespace(
+        get_app_custom_dir=lambda job_id: f"/ws/{job_id}/custom", get_run_dir=lambda job_id: f"/ws/{job_id}"
+    )
     context.set_prop(FLContextKey.JOB_PROCESS_ARGS, arguments, private=True, sticky=False)
     context.set_prop(FLContextKey.WORKSPACE_OBJECT, workspace, private=True, sticky=False)
 
