@@ -38,7 +38,7 @@ from fl_app.guard.heartbeat import HEARTBEAT_TOPIC
 from fl_app.guard.outcome import SERVER
 from fl_app.guard.persisted import find_missing_model
 from fl_app.guard.privacy import withhold_site_weights
-from fl_app.guard.quorum import Quorum
+from fl_app.guard.quorum import Quorum, find_absent_sites
 from fl_app.guard.receivers import ReceiverMonitor, error_log_of
 from fl_app.guard.results import ResultFailures, Results
 from fl_app.guard.rule_table import Level, Levels, levels_in_meta, levels_of_environment
@@ -142,11 +142,8 @@ class ServerGuard:
             finding = Finding(str(error), remedy, site=SERVER, key="guard", rule="configuration")
             self._report(finding, fl_ctx)
         present = {client.name for client in fl_ctx.get_engine().get_clients()}
-        if absent := sorted((Quorum.of(meta).allowed or frozenset()) - present):
-            what = "the job was submitted for this site, which was not registered when it started"
-            remedy = "Check the site (flarefleet status), and submit the job again if it needs this site."
-            finding = Finding(what, remedy, site=", ".join(absent), rule="missing_site")
-            self._report(finding, fl_ctx)
+        if absent := find_absent_sites(Quorum.of(meta), present):
+            self._report(absent, fl_ctx)
 
     def _start_workflow(self, fl_ctx: FLContext) -> None:
         self._read_meta(fl_ctx)

@@ -15,6 +15,7 @@ from nvflare.apis.fl_constant import FLContextKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 
+from fl_app.guard.arrays import count_not_finite
 from fl_app.guard.error_capture import ErrorCapture
 from fl_app.guard.finding import FINDING_EVENT, FINDING_HEADER, MARK, Finding, refusal
 from fl_app.guard.heartbeat import HEARTBEAT_INTERVAL, HEARTBEAT_TOPIC
@@ -41,6 +42,8 @@ class SiteGuard:
         self._receivers: ReceiverMonitor | None = None
         self._capture: ErrorCapture | None = None
         self._open_tasks: dict[int, OpenTask] = {}
+        self._constants: dict[int, dict[str, Any]] = {}
+        """Received parameters that hold NaN or infinity, by thread."""
         self._script_loop = ScriptLoop()
         self._hung_exit = HungExit()
         self._reported: tuple[OpenTask, str] | None = None
@@ -49,6 +52,7 @@ class SiteGuard:
             EventType.ABOUT_TO_START_RUN: self._capture_errors,
             EventType.START_RUN: self._start,
             EventType.BEFORE_TASK_DATA_FILTER: self._task_started,
+            EventType.BEFORE_TASK_EXECUTION: self._remember_constants,
             EventType.AFTER_TASK_EXECUTION: self._task_executed,
             EventType.AFTER_TASK_RESULT_FILTER: self._task_done,
             EventType.BEFORE_SEND_TASK_RESULT: self._sending,
@@ -94,6 +98,17 @@ class SiteGuard:
             self._capture.task_started()
             self._script_loop.task_started()
 
+    def _remember_constants(self, fl_ctx: FLContext) -> None:
+        """Keep the few parameters that the site may return as they are, such as an attention mask.
+
+        NVFlare removes the task from the context before AFTER_TASK_EXECUTION.
+        """
+        model = model_in(fl_ctx.get_prop(FLContextKey.TASK_DATA))
+        parameters = model.parameters if model is not None and model.is_readable else {}
+        self._constants[threading.get_ident()] = {
+            str(name): value for name, value in parameters.items() if count_not_finite(value)
+        }
+
     def _task_executed(self, fl_ctx: FLContext) -> None:
         if _successful_result(fl_ctx) is None:
             self._task_failed(fl_ctx)
@@ -135,8 +150,8 @@ class SiteGuard:
         model = model_in(result)
         if result is None or model is None or not model.is_readable:
             return
-        received = model_in(fl_ctx.get_prop(FLContextKey.TASK_DATA)) if model.is_complete else None
-        if finding := find_not_finite(model.parameters, received.parameters if received else None):
+        constants = self._constants.get(threading.get_ident()) if model.is_complete else None
+        if finding := find_not_finite(model.parameters, constants):
             result.set_header(FINDING_HEADER, finding.document())
 
     def _check_integers(self, fl_ctx: FLContext) -> None:
