@@ -67,6 +67,8 @@ SERVER_SETTINGS = (ENV_TRACKING, ENV_ANALYTICS_KEEP_DAYS, ENV_SITE_PATIENCE, ENV
 """Variables that `deployment.tracking` and `deployment.guard` of project.yml set."""
 ENV_JOBS = "FLARE_JOBS"
 """Folder of study_runtime.yaml and launcher.yaml; only set with `launcher: pod`."""
+ENV_FORK_JOBS = "FLARE_FORK_JOBS"
+"""false: start each job process as a new Python process instead of a fork of a prepared one."""
 ENV_TERMINATION_LOG = "FLARE_TERMINATION_LOG"
 """File for the line that says why a parent did not start, such as Kubernetes' /dev/termination-log."""
 

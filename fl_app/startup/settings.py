@@ -83,6 +83,8 @@ class Settings(BaseSettings):
     """Seconds for which a job waits for sites that are not registered."""
     task_timeout: _Seconds = TASK_TIMEOUT_SECONDS
     """Seconds within which a site must return a result or log a metric; 0 disables the timeout."""
+    fork_jobs: Annotated[bool, Field(description="true or false")] = True
+    """Whether job processes are forked from a prepared process."""
     analytics_keep_days: _Days = None
     """Days for which event files stay after a job's last value; None keeps them until the job is deleted."""
 
