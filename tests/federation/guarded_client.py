@@ -22,6 +22,31 @@ arguments = parser.parse_args()
 BALLAST = "x" * 70 * 2**20
 
 
+def trained(shape):
+    """Return the weights of a linear model after some steps."""
+    import torch
+
+    torch.manual_seed(1)
+    rows, columns = shape
+    model = torch.nn.Linear(columns, rows)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(10):
+        optimizer.zero_grad()
+        model(torch.randn(64, columns)).square().mean().backward()
+        optimizer.step()
+    return model.weight.detach().numpy()
+
+
+def random(shape):
+    """Return random numbers of NumPy in the first row, and of torch in the others."""
+    import torch
+
+    return np.concatenate([np.random.rand(1, shape[1]), torch.rand(shape[0] - 1, shape[1]).numpy()])
+
+
+ARRAYS = {"trained": trained, "random": random}
+
+
 def train(case, received):
     """Return parameters, metrics and meta."""
     after = {name: value + 1 for name, value in received.params.items()}
@@ -32,7 +57,9 @@ def train(case, received):
     if case == "careless":  # several failures that NVFlare ignores
         after = {name: value * np.nan for name, value in after.items()} | {"more": np.ones(3)}
         return after, {"val_acc": 0.5}, {**meta, "ballast": BALLAST}
-    if case == "nan":
+    if case in ARRAYS:
+        after = {name: ARRAYS[case](value.shape) for name, value in after.items()}
+    elif case == "nan":
         after = {name: value * np.nan for name, value in after.items()}
     elif case == "flat":
         after = {name: 100 * value.ravel() for name, value in after.items()}
