@@ -86,6 +86,7 @@ def submit(
         choose_sites,
         export_process,
         extras_of_images,
+        refuse_components_not_allowed,
         refuse_missing_extras,
     )
     from deploy.session.submission import submit as submit_exported
@@ -94,7 +95,7 @@ def submit(
     parameters = read_parameters(description, settings or ())
     results_folder = _new_folder(fetch_to, detach)
     context = context_of(ctx)
-    federation = None
+    project = federation = None
     image_extras: tuple[str, ...] = ()
     if admin_kit is None:
         project = context.project()
@@ -110,6 +111,8 @@ def submit(
         registered = session.sites()
         job_sites = choose_sites(registered, federation, site or ())
         exported = exporting.export(parameters, job_sites, Path(folder))
+        if project is not None:
+            refuse_components_not_allowed(exported, project)
         job_id = submit_exported(session, exported, registered)
         if detach:
             _print_id(job_id, as_json)

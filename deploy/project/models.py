@@ -118,6 +118,8 @@ class Project(_Frozen):
     """The transport of NVFlare's messages: grpc, tcp or http."""
     tracking: Tracking = Tracking()
     guard: Guard = Guard()
+    allowed_components: tuple[str, ...] = ()
+    """`deployment.allowed_components`; see `deploy.project.allowed_components` for the complete list."""
     studies: dict[str, Study] = {}
     participants: tuple[ServerEntry | ClientEntry | AdminEntry, ...] = Field(default=(), exclude=True)
     """Every participant with all of NVFlare's keys, in the order of the file."""

@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from deploy.project.fields import (
     OR_EMPTY,
     AccessMode,
+    AllowedComponents,
     AnySecurity,
     ApiVersion,
     Arguments,
@@ -239,6 +240,8 @@ class DeploymentEntry(Section):
     sites: Annotated[dict[str, Annotated[SiteEntry, OR_EMPTY]], OR_EMPTY] = {}
     tracking: Annotated[Tracking, OR_EMPTY] = Tracking()
     guard: Annotated[Guard, OR_EMPTY] = Guard()
+    allowed_components: AllowedComponents = []
+    """Classes and packages that jobs without code of their own may use, besides the default ones."""
 
 
 class ProjectEntry(Section):

@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from fl_app.jobs.components import JobComponent, components_without_code
 from fl_app.jobs.custom_jobs import copy_packages, packages_of
 from fl_app.jobs.description import JobDescription
 from fl_app.jobs.registry import find
@@ -40,6 +41,8 @@ class ExportReply(BaseModel, frozen=True):
     folder: Path | None = None
     min_clients: int = 0
     """Number of sites that the job needs to start."""
+    components: tuple[JobComponent, ...] = ()
+    """Classes that the server and the sites must allow."""
     error: str = ""
     """Why the recipe rejects the parameters or the sites."""
     user_error: str = ""
@@ -73,7 +76,11 @@ def export(job: JobDescription, request: ExportRequest) -> ExportReply:
             app: targets if sites == ["@ALL"] else sites for app, sites in meta["deploy_map"].items()
         }
         meta_file.write_text(json.dumps(meta, indent=2), encoding="utf-8")
-    return ExportReply(folder=folder, min_clients=int(meta["min_clients"]))
+    return ExportReply(
+        folder=folder,
+        min_clients=int(meta["min_clients"]),
+        components=components_without_code(folder),
+    )
 
 
 def _make_script_paths_relative(folder: Path) -> None:

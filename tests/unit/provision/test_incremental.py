@@ -89,6 +89,20 @@ def test_a_changed_port_updates_every_kit_and_no_certificate(federation: Federat
     assert {name: federation.certificate(name) for name in before} == before
 
 
+def test_an_allowed_component_updates_the_kits_of_the_server_and_of_every_site(
+    federation: Federation,
+) -> None:
+    federation.document["deployment"] = {"allowed_components": ["my_package.Median"]}
+
+    report = federation.provision()
+
+    assert {one.name for one in report.renewed} == {SERVER, "site-1", "site-2"}
+    assert {one.reason for one in report.renewed} == {"the components that jobs may use have changed"}
+    for name in (SERVER, "site-1"):
+        file = federation.workspace.kit(name) / "local" / "resources.json.default"
+        assert json.loads(file.read_text())["class_allow_list"][-1] == "my_package.Median"
+
+
 def test_changed_arguments_of_a_builder_update_every_kit(federation: Federation) -> None:
     federation.document["builders"][1]["args"]["scheme"] = "http"
 
