@@ -1,7 +1,7 @@
 """Classes that a job without code of its own may use on the server and at sites.
 
-NVFlare checks each component of such a job against the `class_allow_list` of the kit. It does not check an app
-that carries code in a folder custom/, which needs the right `byoc`.
+NVFlare checks each component of such a job against the `class_allow_list` of the kit. It does not check an
+app that carries code in a folder custom/, which needs the right `byoc`.
 """
 
 from __future__ import annotations
