@@ -43,6 +43,6 @@ def run(job: Job, folder: Path, guarded: bool = True) -> Ended:
         if thread.is_alive():
             engine.runner.abort_signal.trigger(True)
             raise AssertionError(f"the job has not ended within {TIMEOUT:.0f} s")
-    memories = [one for one in job.components.values() if isinstance(one, Memory)]
-    engine.ended.models = [model for memory in memories for model in memory.saved]
+    for memory in [one for one in job.components.values() if isinstance(one, Memory)]:
+        engine.ended.initial, engine.ended.models = memory.parameters, memory.saved
     return engine.ended

@@ -54,6 +54,8 @@ class Ended:
     """The job's folder on the server."""
     panics: list[str] = field(default_factory=list)
     """Reasons for which a component ended the job."""
+    initial: Any = None
+    """The parameters with which `Memory` started."""
     models: list[Any] = field(default_factory=list)
     """What `Memory` saved, in order."""
 

@@ -10,7 +10,7 @@ from typing import Any
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_constant import FLContextKey, ReservedKey, ReturnCode
 from nvflare.apis.fl_context import FLContext, FLContextManager
-from nvflare.apis.shareable import ReservedHeaderKey, Shareable, make_reply
+from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.apis.signal import Signal
 from nvflare.apis.workspace import Workspace
 from nvflare.app_common.utils.fl_model_utils import FLModelUtils
@@ -80,7 +80,7 @@ class Site:
                 time.sleep(POLL)
                 continue
             result = copy.deepcopy(self._answer(task, data))
-            result.add_cookie(ReservedHeaderKey.WORKFLOW, data.get_cookie(ReservedHeaderKey.WORKFLOW))
+            result.set_cookie_jar(data.get_cookie_jar())
             with self._server.from_site(self._name, result) as context:
                 self._server.runner.process_submission(client, task, task_id, result, context)
         with self._engine.new_context() as context:
