@@ -12,7 +12,8 @@ SET ?=
 
 BIN := $(VENV)/bin
 HELM := $(or $(shell command -v helm),.tools/helm)
-PYTEST := $(BIN)/python -m tests.rerun -n logical --dist loadgroup
+# tests/conftest.py orders the groups of tests by duration, not by their number of tests.
+PYTEST := $(BIN)/python -m tests.rerun -n logical --dist loadgroup --no-loadscope-reorder
 FLAREFLEET := $(BIN)/flarefleet --project $(PROJECT) --workspace $(WORKSPACE)
 
 .PHONY: help install check provision up status logs down submit jobs console tensorboard demo test test-all test-unit lint format lock images tools charts docs monitor dashboards flower vla clean
@@ -116,9 +117,9 @@ vla: install ## Create .venv-vla, the environment of the tests of fedprox-vla
 flower: install ## Create .venv-flower: .venv with Flower, for the job flower-digits
 	$(BIN)/python -m maintenance.flower_environment
 
-docs: install ## Generate docs/metrics.md and the table in docs/nvflare-internals.md
+docs: install ## Generate docs/metrics.md and the tables in docs/guard.md and docs/nvflare-internals.md
 	$(BIN)/python docs/generate.py
-	$(BIN)/python -m docs.nvflare_internals
+	$(BIN)/python -m docs.tables
 
 charts: install ## Generate values.yaml, schemas and READMEs of the charts from values.schema.yaml
 	$(BIN)/python helm/generate.py

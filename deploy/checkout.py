@@ -1,7 +1,5 @@
 """Paths of the checkout that Flarefleet runs from."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[1]

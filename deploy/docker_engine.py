@@ -24,8 +24,11 @@ def connect() -> docker.DockerClient:
         client = docker.from_env()
         client.ping()
     except DockerException as error:
+        text = str(error)  # the SDK wraps the reason three times
+        known = ("Permission denied", "No such file or directory", "Connection refused")
+        reason = next((one.lower() for one in known if one in text), text.splitlines()[0][:200])
         raise MachineError(
-            f"No Docker engine answers ({_reason(error)}). Start Docker, or set DOCKER_HOST to another "
+            f"No Docker engine answers ({reason}). Start Docker, or set DOCKER_HOST to another "
             "engine. --runtime process needs no engine."
         ) from error
     return client
@@ -44,7 +47,6 @@ def docker_environment() -> dict[str, str]:
 
 
 def _current_context() -> str:
-    """Return the name of the current Docker context."""
     name = str(os.environ.get("DOCKER_CONTEXT") or get_current_context_name() or "default")
     try:
         found, reason = ContextAPI.get_context(name), "it does not exist"
@@ -55,12 +57,3 @@ def _current_context() -> str:
             f"The Docker context {name} cannot be used ({reason}). Choose another: docker context use NAME"
         )
     return name
-
-
-def _reason(error: DockerException) -> str:
-    """Return the innermost reason, which the SDK wraps three times."""
-    text = str(error)
-    for known in ("Permission denied", "No such file or directory", "Connection refused"):
-        if known in text:
-            return known.lower()
-    return text.splitlines()[0][:200]

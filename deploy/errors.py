@@ -18,11 +18,7 @@ class Failed(FlarefleetError):  # noqa: N818 - an outcome, such as a failed job,
 
 
 class InputError(FlarefleetError):
-    """The input is invalid: project.yml, a parameter or an argument.
-
-    Args:
-        messages: one message or several; each is shown on a line of its own.
-    """
+    """The input is invalid: project.yml, a parameter or an argument. It may have several messages."""
 
     exit_code = 2
 

@@ -21,7 +21,7 @@ def refuse_taken_ports(ports: Iterable[int], host: str = "") -> None:
     """
     for port in sorted(set(ports)):
         try:
-            _listen(host, port).close()
+            listen(host, port).close()
         except OSError as error:
             holder = holder_of(port)
             raise MachineError(
@@ -44,11 +44,11 @@ def holder_of(port: int) -> str | None:
         return None
     for connection in connections:
         if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr[1] == port:
-            return _name(connection.pid) if connection.pid else None
-    return None
-
-
-def _name(pid: int) -> str:
+            break
+    else:
+        return None
+    if (pid := connection.pid) is None:
+        return None
     try:
         return f"{psutil.Process(pid).name()} (process {pid})"
     except psutil.Error:
@@ -58,25 +58,26 @@ def _name(pid: int) -> str:
 def free_ports(count: int) -> list[int]:
     """Return `count` unused ports of the loopback interface."""
     with ExitStack() as held:
-        probes = [held.enter_context(_listen("127.0.0.1", 0)) for _ in range(count)]
+        probes = [held.enter_context(listen("127.0.0.1", 0)) for _ in range(count)]
         return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
     """Return whether this user can listen on `port`."""
     try:
-        _listen(host, port).close()
+        listen(host, port).close()
     except OSError:
         return False
     return True
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on a port of this machine."""
     probe = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ignores connections in TIME_WAIT
         probe.bind((host, port))
-        probe.listen(1)
+        probe.listen(64)
     except OSError:
         probe.close()
         raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,12 @@ def output_of(*command: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout if done.returncode == 0 else None
+
+
+def major_version(*command: str) -> int:
+    """Return the major version that a program prints, such as 5 for `v5.6.1`; 0 if there is none."""
+    found = re.search(r"(\d+)\.\d", output_of(*command) or "")
+    return int(found[1]) if found else 0
 
 
 @dataclass(frozen=True)

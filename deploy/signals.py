@@ -8,13 +8,9 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 
-def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
-
-
 def interruptible() -> AbstractContextManager[None]:
     """Raise KeyboardInterrupt on SIGTERM and SIGHUP, as on Ctrl-C."""
-    return _handled((signal.SIGTERM, signal.SIGHUP), _interrupt)
+    return _handled((signal.SIGTERM, signal.SIGHUP), signal.default_int_handler)
 
 
 def uninterruptible() -> AbstractContextManager[None]:

@@ -13,46 +13,27 @@ KIT_FOLDERS = ("startup", "local")
 """The folders of a startup kit."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Workspace:
     """The folder of one federation: workspace/PROJECT."""
 
     root: Path
 
-    @property
-    def state(self) -> Path:
+    def __post_init__(self) -> None:
+        self.state = self.root / "state"
         """The certificate authority and every key: mode 0700, never distributed."""
-        return self.root / "state"
-
-    @property
-    def kits(self) -> Path:
+        self.kits = self.root / "kits"
         """The startup kits, one folder per participant."""
-        return self.root / "kits"
-
-    @property
-    def release(self) -> Path:
+        self.release = self.root / "release"
         """One folder per server or site with everything its operator needs, and nothing of other sites."""
-        return self.root / "release"
-
-    @property
-    def removed(self) -> Path:
+        self.removed = self.root / "removed"
         """Kits and release folders of participants that project.yml no longer names."""
-        return self.root / "removed"
-
-    @property
-    def demo(self) -> Path:
+        self.demo = self.root / "demo"
         """The results of `flarefleet demo`, one folder per run."""
-        return self.root / "demo"
-
-    @property
-    def monitor(self) -> Path:
+        self.monitor = self.root / "monitor"
         """Settings, logs and data of `flarefleet monitor`."""
-        return self.root / "monitor"
-
-    @property
-    def runs(self) -> Path:
+        self.runs = self.root / "run"
         """The state of the runtimes, one folder per runtime."""
-        return self.root / "run"
 
     def kit(self, name: str) -> Path:
         """Return the startup kit of the participant `name`."""

@@ -50,6 +50,14 @@ def replace_folder(new: Path, folder: Path) -> None:
         old.rename(new)
 
 
+def link_or_copy(file: str, target: str) -> None:
+    """Make a hard link to a file, or a copy on a file system without hard links."""
+    try:
+        os.link(file, target, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(file, target, follow_symlinks=False)
+
+
 def move_to_removed(workspace: Workspace, folder: Path, name: str) -> Path:
     """Move a folder of a removed participant to the folder `removed`, as `name` with the current time.
 
@@ -85,7 +93,6 @@ def locked(
     The operating system releases the lock when the process exits or is killed.
 
     Args:
-        workspace: its root folder exists.
         on_wait: called once with a message if another process holds the lock.
         timeout: seconds.
 

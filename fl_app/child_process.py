@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import select
+import sys
 import threading
 
 PARENT_GRACE_SECONDS = 3.0
@@ -11,6 +13,15 @@ PARENT_GRACE_SECONDS = 3.0
 
 _PARENT_EXITED = 9
 """Exit code of a child process whose parent ended; NVFlare reads 9 as aborted."""
+
+
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def adopt_orphans() -> None:
+    """Let this process adopt orphans among its descendants (child subreaper of Linux), instead of init."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def end_with_parent(parent: int) -> None:

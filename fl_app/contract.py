@@ -30,45 +30,43 @@ ANALYTICS_FOLDER = "analytics"
 """In the server's workspace: ANALYTICS_FOLDER/JOB-ID/SITE contains TensorBoard's event files."""
 
 KIT_FACTS = "flarefleet.json"
-"""File in a kit's local/ that describes its participant. See `fl_app.startup.facts.KitFacts`."""
+"""File in a kit's local/ that describes its participant. See `fl_app.startup.kit.KitFacts`."""
 
 LABEL_SITE = "flare/site"
 LABEL_ROLE = "flare/role"
 METRIC_PREFIX = "nvflare_"
 
-# Environment of a parent; the constants above are the defaults. See `fl_app.startup.settings`.
+# Environment of a parent; `fl_app.startup.settings` explains each variable and has its default.
 ENV_KIT = "FLARE_KIT"
 ENV_KEY = "FLARE_KEY"
 ENV_WORKSPACE = "FLARE_WORKSPACE"
 ENV_SERVER_ADDRESS = "FLARE_SERVER_ADDRESS"
-"""HOST:PORT of the server, if it differs from the address in the kit."""
 ENV_PARENT_PORT = "FLARE_PARENT_PORT"
 ENV_TELEMETRY_PORT = "FLARE_TELEMETRY_PORT"
 ENV_TELEMETRY_HOST = "FLARE_TELEMETRY_HOST"
 ENV_PUSH_HOST = "FLARE_PUSH_HOST"
 """Host name of the parent's telemetry for job pods; unset if jobs run as processes."""
 ENV_METRICS_KEPT = "FLARE_METRICS_KEPT"
-"""Seconds for which a finished job's series stay."""
 METRICS_KEPT_SECONDS = 600.0
 ENV_TRACKING = "FLARE_TRACKING"
 """Trackers that receive what jobs log: mlflow, wandb, or both separated by a comma."""
 ENV_ANALYTICS_KEEP_DAYS = "FLARE_ANALYTICS_KEEP_DAYS"
-"""Days for which a job's event files stay after its last value; if unset, until the job is deleted."""
-ENV_SERVER_WAIT = "FLARE_SERVER_WAIT"
-"""Seconds for which a starting site waits for its server."""
 ENV_SITE_PATIENCE = "FLARE_SITE_PATIENCE"
 """Seconds for which the server lets a job wait for sites that are not registered."""
 SITE_PATIENCE_SECONDS = 3600.0
 ENV_TASK_TIMEOUT = "FLARE_TASK_TIMEOUT"
-"""Seconds within which a site must return a result or log a metric; 0 disables the timeout."""
 TASK_TIMEOUT_SECONDS = 86400.0
 """One day: longer than a round, and short enough to detect a stalled training."""
-SERVER_SETTINGS = (ENV_TRACKING, ENV_ANALYTICS_KEEP_DAYS, ENV_SITE_PATIENCE, ENV_TASK_TIMEOUT)
+ENV_GUARD_RULES = "FLARE_GUARD_RULES"
+"""Levels of the guard's rules on the server: RULE=LEVEL, separated by commas."""
+SERVER_SETTINGS = (
+    ENV_TRACKING,
+    ENV_ANALYTICS_KEEP_DAYS,
+    ENV_SITE_PATIENCE,
+    ENV_TASK_TIMEOUT,
+    ENV_GUARD_RULES,
+)
 """Variables that `deployment.tracking` and `deployment.guard` of project.yml set."""
-ENV_JOBS = "FLARE_JOBS"
-"""Folder of study_runtime.yaml and launcher.yaml; only set with `launcher: pod`."""
-ENV_TERMINATION_LOG = "FLARE_TERMINATION_LOG"
-"""File for the line that says why a parent did not start, such as Kubernetes' /dev/termination-log."""
 
 # Environment of a job process or pod, set by its parent: `fl_app.telemetry.access.push_environment`.
 ENV_PUSH_URL = "FLARE_PUSH_URL"
@@ -79,17 +77,14 @@ ENV_PARENT_PID = "FLARE_PARENT_PID"
 
 
 @cache  # it parses a file
-def flarefleet_version() -> str:
-    """Return the installed version of Flarefleet."""
+def installed_version(package: str) -> str | None:
+    """Return the installed version of a package, or None."""
     try:
-        return version("flarefleet")
-    except PackageNotFoundError:
-        return "0+unknown"
-
-
-def installed_nvflare() -> str | None:
-    """Return the installed version of NVFlare, or None."""
-    try:
-        return version("nvflare")
+        return version(package)
     except PackageNotFoundError:
         return None
+
+
+def flarefleet_version() -> str:
+    """Return the installed version of Flarefleet."""
+    return installed_version("flarefleet") or "0+unknown"

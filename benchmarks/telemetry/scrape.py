@@ -21,7 +21,7 @@ from prometheus_client.core import Metric
 from fl_app.telemetry.access import push_environment
 from fl_app.telemetry.endpoint import Endpoint
 from fl_app.telemetry.measurements import Measurements
-from fl_app.telemetry.metrics import ParentIdentity, gauge_of
+from fl_app.telemetry.metrics import ParentIdentity, View, family_of
 from fl_app.telemetry.push import Pusher
 
 SCRAPES = 20
@@ -48,26 +48,17 @@ class Scrape:
     """Duration until the parent accepted all values."""
 
 
-class Sites:
+class Sites(View):
     """A view with a number of registered sites."""
 
     def __init__(self, identity: ParentIdentity, number: int) -> None:
         self._identity = identity
         self._number = number
 
-    def unhealthy(self) -> str | None:
-        return None
-
-    def not_ready(self) -> str | None:
-        return None
-
     def metrics(self) -> Iterable[Metric]:
-        registered, contact = gauge_of("registered"), gauge_of("last_contact_timestamp_seconds")
-        for number in range(self._number):
-            labels = self._identity.labels_of(f"site-{number}")
-            registered.add_metric(labels, 1)
-            contact.add_metric(labels, time.time())
-        return registered, contact
+        labels = [self._identity.labels_of(f"site-{number}") for number in range(self._number)]
+        yield family_of("registered", dict.fromkeys(labels, 1))
+        yield family_of("last_contact_timestamp_seconds", dict.fromkeys(labels, time.time()))
 
 
 def measure(sites: int, tags: int) -> Scrape:

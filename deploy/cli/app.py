@@ -14,7 +14,7 @@ import typer
 from deploy.cli.commands import LazyCommands
 from deploy.cli.context import Context, err
 from deploy.errors import FlarefleetError, MachineError
-from fl_app.contract import NVFLARE_VERSION, flarefleet_version, installed_nvflare
+from fl_app.contract import NVFLARE_VERSION, flarefleet_version, installed_version
 
 INTERNAL_ERROR = 70
 
@@ -30,7 +30,9 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"flarefleet {flarefleet_version()} (NVFlare {installed_nvflare() or 'not installed'})")
+        typer.echo(
+            f"flarefleet {flarefleet_version()} (NVFlare {installed_version('nvflare') or 'not installed'})"
+        )
         raise typer.Exit
 
 
@@ -48,7 +50,7 @@ def options(
     ] = False,
 ) -> None:
     """Store the options before the command."""
-    found = installed_nvflare()
+    found = installed_version("nvflare")
     if found != NVFLARE_VERSION:
         raise MachineError(
             f"NVFlare {found or 'is not installed; it'} is not supported: Flarefleet {flarefleet_version()} "

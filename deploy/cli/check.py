@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import typer
 
 from deploy.cli.context import JsonOption, context_of, out, print_json
-
-if TYPE_CHECKING:
-    from deploy.project import Project
 
 app = typer.Typer()
 
@@ -17,16 +12,12 @@ app = typer.Typer()
 @app.command()
 def check(ctx: typer.Context, as_json: JsonOption = False) -> None:
     """Validate project.yml and report all errors with their lines."""
-    project = context_of(ctx).project()
+    from deploy.project.validation.diagnostics import listed
+
+    project = context_of(ctx).project(needs_credentials=True)
     if as_json:
         print_json(project.model_dump(mode="json"))
         return
-    _print(project)
-
-
-def _print(project: Project) -> None:
-    from deploy.project.validation.diagnostics import listed
-
     server = project.server
     rows = {
         "federation": project.name,

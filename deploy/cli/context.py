@@ -31,25 +31,30 @@ class Context:
     project_file: Path
     workspace_folder: Path
 
-    def project(self) -> Project:
+    def project(self, *, needs_credentials: bool = False) -> Project:
         """Load project.yml.
+
+        Args:
+            needs_credentials: also validate the credentials file that it names.
 
         Raises:
             InputError: the file is invalid; the message lists all errors.
         """
         from deploy.project import load_project
 
-        return load_project(self.project_file, self.workspace_folder.absolute())
+        folder = self.workspace_folder.absolute()
+        return load_project(self.project_file, folder, needs_credentials=needs_credentials)
 
-    def federation(self, runtime: str | None = None) -> tuple[Project, Workspace, Runtime]:
+    def federation(
+        self, runtime: str | None = None, *, needs_credentials: bool = False
+    ) -> tuple[Project, Workspace, Runtime]:
         """Return the federation, and the runtime of that name (default: the current one)."""
-        from deploy.runtimes.choice import current_runtime, open_runtime
+        from deploy.runtimes.choice import DEFAULT, open_runtime, remembered
 
-        project = self.project()
+        project = self.project(needs_credentials=needs_credentials)
         workspace = self.workspace(project)
-        if runtime is None:
-            return project, workspace, current_runtime(project, workspace)
-        return project, workspace, open_runtime(runtime, project, workspace)
+        name = runtime or remembered(workspace) or DEFAULT
+        return project, workspace, open_runtime(name, project, workspace)
 
     def workspace(self, project: Project) -> Workspace:
         """Return the federation's workspace."""

@@ -14,7 +14,7 @@ from deploy.cli.context import JsonOption, context_of, err, out, print_json
 from deploy.errors import Failed, InputError, MachineError
 from deploy.project.server_environment import ignored_variables
 from deploy.runtimes.choice import open_runtime, remember, remembered
-from deploy.runtimes.protocol import FederationStatus, KeepsVolumes, SiteState, SiteStatus
+from deploy.runtimes.protocol import FederationStatus, KeepsVolumes, SiteState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,13 +64,15 @@ def up(
     from deploy.provision import ensure_provisioned
     from deploy.release import update_releases
 
-    project, workspace, chosen = context_of(ctx).federation(runtime)
+    project, workspace, chosen = context_of(ctx).federation(runtime, needs_credentials=True)
     if gpus is not None:
         _require_runtime(chosen, "docker", "--gpus").gpus = gpus
     if context:
-        _require_runtime(chosen, "kubernetes", "--context").contexts = _contexts(context)
+        # The empty name stands for all sites.
+        pairs = [one.rpartition("=") for one in context]
+        _require_runtime(chosen, "kubernetes", "--context").contexts = {site: name for site, _, name in pairs}
     before = remembered(workspace)
-    if before not in (None, chosen.name) and _is_up(open_runtime(before, project, workspace)):
+    if before not in (None, chosen.name) and open_runtime(before, project, workspace).status().is_up:
         raise InputError(f"The federation is running on {before}. Stop it first: flarefleet down")
     if ignored := ignored_variables(project, os.environ):
         err.print(
@@ -158,42 +160,28 @@ def _require_runtime(runtime: Runtime, name: str, option: str) -> Any:
     return runtime
 
 
-def _contexts(given: list[str]) -> dict[str, str]:
-    """Return SITE -> context; the empty name stands for all sites."""
-    pairs = [one.rpartition("=") for one in given]
-    return {site: context for site, _, context in pairs}
-
-
-def _is_up(runtime: Runtime) -> bool:
-    ended = (SiteState.STOPPED, SiteState.EXITED)
-    return any(site.state not in ended for site in runtime.status().sites)
-
-
 @contextmanager
 def _progress() -> Iterator[StatusCallback]:
     """Show the state of all sites: a live table on a terminal, otherwise one line for each change."""
     if not err.is_terminal:
-        yield _StatusLines()
+        yield _status_lines()
         return
     with Live(console=err, refresh_per_second=8, transient=True) as live:
         yield lambda status: live.update(_table(status))
 
 
-class _StatusLines:
-    """Prints a line for each server or site whose state changed."""
+def _status_lines() -> StatusCallback:
+    """Return a function that prints a line for each server or site whose state changed."""
+    printed: dict[str, str] = {}
 
-    def __init__(self) -> None:
-        self._seen: dict[str, SiteStatus] = {}
-
-    def __call__(self, status: FederationStatus) -> None:
+    def show(status: FederationStatus) -> None:
         for site in status.sites:
-            before = self._seen.get(site.name)
-            if before is None or (before.state, before.reason) != (site.state, site.reason):
-                err.print(
-                    f"{site.name}: {site.state.value}{f' ({site.reason})' if site.reason else ''}",
-                    markup=False,
-                )
-            self._seen[site.name] = site
+            line = f"{site.name}: {site.state.value}{f' ({site.reason})' if site.reason else ''}"
+            if printed.get(site.name) != line:
+                err.print(line, markup=False)
+            printed[site.name] = line
+
+    return show
 
 
 def _table(status: FederationStatus) -> Table:

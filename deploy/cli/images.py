@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -61,10 +61,17 @@ def build(
 @images.command(name="list")
 def list_(ctx: typer.Context, site: SiteOption = None, as_json: JsonOption = False) -> None:
     """List the images of the federation, and whether this engine has them."""
+    from deploy.docker_engine import connect
+    from deploy.errors import MachineError
     from deploy.images.inventory import list_images
 
     project = context_of(ctx).project()
-    _print_records(list_images(_engine_or_none(), project, site), as_json)
+    try:
+        client = connect()
+    except MachineError as error:  # the names of the images are known anyway
+        err.print(f"Built images are unknown: {error}", style="yellow", markup=False)
+        client = None
+    _print_records(list_images(client, project, site), as_json)
 
 
 @images.command()
@@ -128,18 +135,6 @@ def load(
         return
     for name in names:
         out.print(name, markup=False)
-
-
-def _engine_or_none() -> Any:
-    """Return a client, or None without an engine: the names of the images are known anyway."""
-    from deploy.docker_engine import connect
-    from deploy.errors import MachineError
-
-    try:
-        return connect()
-    except MachineError as error:
-        err.print(f"Built images are unknown: {error}", style="yellow", markup=False)
-        return None
 
 
 def _print_records(records: list[ImageRecord], as_json: bool) -> None:

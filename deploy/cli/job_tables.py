@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from deploy.cli.context import err, out, print_json
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
 def job_document(job: Job) -> dict[str, Any]:
     """Return a job as a JSON document."""
-    from dataclasses import asdict
-
     return {**asdict(job), "submitted": job.submitted.isoformat()}
 
 
@@ -30,8 +29,11 @@ def print_jobs(found: tuple[Job, ...]) -> None:
     rows = [("id", "job", "status", "submitted", "duration", "by")]
     for job in found:
         when = job.submitted.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        rows.append((job.id, job.name, job.status, when, short_duration(job.duration), job.submitter))
+        marked = f"{job.status} (!)" if job.warnings else job.status
+        rows.append((job.id, job.name, marked, when, short_duration(job.duration), job.submitter))
     _print_columns(rows)
+    if any(job.warnings for job in found):
+        out.print("(!) has warnings: flarefleet watch ID", markup=False)
     for job in found:
         if job.status == SUBMITTED and job.waits_for:
             out.print(f"{job.id} is waiting to start: {job.waits_for}", markup=False)
@@ -46,7 +48,16 @@ def print_available(as_json: bool) -> None:
     from fl_app.jobs.registry import available
 
     if as_json:
-        print_json([_description_document(job) for job in available()])
+        print_json(
+            [
+                {
+                    "name": job.name,
+                    "description": job.description,
+                    "parameters": job.parameters.model_json_schema(),
+                }
+                for job in available()
+            ]
+        )
         return
     for job in available():
         out.print(f"{job.name}: {job.description}", markup=False)
@@ -67,11 +78,3 @@ def _print_columns(rows: Sequence[tuple[str, ...]]) -> None:
     for row in rows:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         out.print(line.rstrip(), markup=False)
-
-
-def _description_document(job: JobDescription) -> dict[str, Any]:
-    return {
-        "name": job.name,
-        "description": job.description,
-        "parameters": job.parameters.model_json_schema(),
-    }

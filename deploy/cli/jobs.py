@@ -36,6 +36,10 @@ SetOption = Annotated[
 SiteOption = Annotated[
     list[str] | None, typer.Option("--site", help="Site that takes part; repeatable (default: all sites).")
 ]
+GuardOption = Annotated[
+    list[str] | None,
+    typer.Option("--guard", help="Level of a rule of the guard, RULE=error, warn or off; repeatable."),
+]
 TimeoutOption = Annotated[
     float | None, typer.Option(min=0, help="Seconds until watching ends; the job continues.")
 ]
@@ -70,6 +74,7 @@ def submit(
     *,
     settings: SetOption = None,
     site: SiteOption = None,
+    guard: GuardOption = None,
     detach: Annotated[bool, typer.Option("--detach", help="Print the job's id and exit.")] = False,
     fetch_to: Annotated[
         Path | None, typer.Option("--fetch", help="New folder for the results, whether the job fails or not.")
@@ -81,7 +86,9 @@ def submit(
 ) -> None:
     """Submit a job and watch it until it ends. Exit code 0 if it completed."""
     from deploy.runtimes.choice import remembered
+    from deploy.session.guard_levels import read_levels, write_levels
     from deploy.session.parameters import find_job, read_parameters
+    from deploy.session.results import refuse_existing
     from deploy.session.submission import (
         choose_sites,
         export_process,
@@ -93,7 +100,12 @@ def submit(
 
     description = find_job(job)
     parameters = read_parameters(description, settings or ())
-    results_folder = _new_folder(fetch_to, detach)
+    levels = read_levels(guard or ())
+    if fetch_to is not None:
+        if detach:
+            raise InputError("--fetch and --detach exclude each other: a running job has no results")
+        refuse_existing(fetch_to)
+        fetch_to = fetch_to.absolute()  # a session changes the working directory
     context = context_of(ctx)
     project = federation = None
     image_extras: tuple[str, ...] = ()
@@ -113,13 +125,18 @@ def submit(
         exported = exporting.export(parameters, job_sites, Path(folder))
         if project is not None:
             refuse_components_not_allowed(exported, project)
+        assert exported.folder is not None
+        write_levels(exported.folder, levels)
         job_id = submit_exported(session, exported, registered)
         if detach:
-            _print_id(job_id, as_json)
+            if as_json:
+                print_json({"id": job_id})
+            else:
+                out.print(job_id, markup=False)
             return
         count = len(job_sites.names)
         err.print(f"{job_id} submitted to {count} site{'s' * (count != 1)}", markup=False)
-        _watch(session, job_id, timeout, as_json, results_folder)
+        _watch(session, job_id, timeout, as_json, fetch_to)
 
 
 @app.command()
@@ -232,17 +249,6 @@ def _session(
     return open_session(_kit(context, admin, admin_kit))
 
 
-def _new_folder(folder: Path | None, detach: bool) -> Path | None:
-    from deploy.session.results import refuse_existing
-
-    if folder is None:
-        return None
-    if detach:
-        raise InputError("--fetch and --detach exclude each other: a running job has no results")
-    refuse_existing(folder)
-    return folder.absolute()
-
-
 def _watch(
     session: AdminSession, job_id: str, timeout: float | None, as_json: bool, fetch_to: Path | None = None
 ) -> None:
@@ -259,9 +265,9 @@ def _watch(
 
     last = None
     try:
-        with job_display(err) as display:
+        with job_display(err) as show:
             for last in watch(session, job_id, timeout):
-                display.show(last)
+                show(last)
         assert last is not None
         errors = explain(session, last.job)
         if fetch_to is not None:
@@ -285,10 +291,3 @@ def _failure_text(job: Job, errors: tuple[SiteError, ...]) -> str:
     for error in errors:
         lines += [f"{error.site}:", *(f"  {line}" for line in error.text.splitlines())]
     return "\n".join(lines)
-
-
-def _print_id(job_id: str, as_json: bool) -> None:
-    if as_json:
-        print_json({"id": job_id})
-    else:
-        out.print(job_id, markup=False)

@@ -37,7 +37,7 @@ def provision(
 
     context = context_of(ctx)
     with _garbage_collection_disabled(), _progress() as progress:
-        project = context.project()
+        project = context.project(needs_credentials=True)
         report = make_kits_and_releases(project, context.workspace(project), renew=renew, progress=progress)
     if as_json:
         print_json(report.model_dump(mode="json"))
@@ -47,6 +47,8 @@ def provision(
 
 
 def _lines(report: ProvisionReport) -> Iterator[str]:
+    from deploy.provision import AUTHORITY
+
     yield from _some(f"created   {name}" for name in report.created)
     yield from _some(f"renewed   {one.name}: {one.reason}" for one in report.renewed)
     for gone in report.removed:
@@ -61,23 +63,17 @@ def _lines(report: ProvisionReport) -> Iterator[str]:
         for one in report.expiring
     )
     if report.expiring:
-        yield from _renewal_advice(report)
-    yield (
-        f"{report.project}: {len(report.created)} created, {len(report.renewed)} renewed, "
-        f"{len(report.removed)} removed, {report.unchanged} unchanged, in {report.workspace}"
-    )
-
-
-def _renewal_advice(report: ProvisionReport) -> Iterator[str]:
-    from deploy.provision import AUTHORITY
-
-    yield "Renew: flarefleet provision --renew"
+        yield "Renew: flarefleet provision --renew"
     if any(one.name == AUTHORITY for one in report.expiring):
         yield (
             "The certificate authority expires. Renewal creates a new one, and old kits stop working: "
             "replace every kit at the same time. The argument root_valid_days of CertBuilder in project.yml "
             "sets the lifetime of an authority."
         )
+    yield (
+        f"{report.project}: {len(report.created)} created, {len(report.renewed)} renewed, "
+        f"{len(report.removed)} removed, {report.unchanged} unchanged, in {report.workspace}"
+    )
 
 
 def _some(lines: Iterator[str]) -> Iterator[str]:

@@ -60,7 +60,11 @@ def simulate(
 
 def _show(name: str, sites: int, seconds: float, folder: Path, *, kept: bool, as_json: bool) -> None:
     files = sorted(file.relative_to(folder) for file in folder.rglob("*") if file.is_file())
-    results = {str(file): _read(folder / file) for file in files if _is_result(file)}
+    results = {
+        str(file): _read(folder / file)
+        for file in files
+        if file.parts[0] == "metrics" and file.suffix == ".json"
+    }
     if as_json:
         print_json({
             "job": name, "sites": sites, "seconds": round(seconds, 1), "results": results,
@@ -73,10 +77,6 @@ def _show(name: str, sites: int, seconds: float, folder: Path, *, kept: bool, as
             out.print(f"{file}: {json.dumps(document)[:_MAX_CHARACTERS]}", markup=False)
     if kept:
         out.print(f"{len(files)} files in {folder}", markup=False)
-
-
-def _is_result(file: Path) -> bool:
-    return file.parts[0] == "metrics" and file.suffix == ".json"
 
 
 def _read(file: Path) -> Any:

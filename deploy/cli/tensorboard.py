@@ -58,7 +58,7 @@ def tensorboard(
 @contextmanager
 def _event_files(runtime: Runtime, workspace: Workspace) -> Iterator[Path]:
     """Return the folder of event files if it is on this machine, otherwise a mirror of it."""
-    from deploy.tensorboard.mirror import Mirror
+    from deploy.tensorboard.mirror import mirrored
 
     copy = workspace.run(runtime.name) / ANALYTICS_FOLDER
     found = runtime.analytics()
@@ -66,15 +66,15 @@ def _event_files(runtime: Runtime, workspace: Workspace) -> Iterator[Path]:
         yield found
         return
     folder = workspace.run(runtime.name) / "tensorboard"
-    with Mirror(runtime.analytics, folder, lambda text: err.print(text, markup=False)):
+    with mirrored(runtime.analytics, folder, lambda text: err.print(text, markup=False)):
         yield folder
 
 
 def _folder_of(event_files: Path, job_id: str | None) -> Path:
     if job_id is None:
         return event_files
-    if not (event_files / job_id).is_dir() or "/" in job_id:
-        known = sorted(child.name for child in event_files.iterdir() if child.is_dir())
+    known = sorted(child.name for child in event_files.iterdir() if child.is_dir())
+    if job_id not in known:
         raise InputError(
             f"{job_id}: this job has no event files. Jobs with event files: {', '.join(known) or 'none'}. "
             "The first values appear a second after the job logs them."

@@ -25,12 +25,8 @@ class Style:
     width: float = 1.8
 
 
-@dataclass(frozen=True)
-class Tick:
-    """A mark on an axis."""
-
-    at: float
-    text: str
+Tick = tuple[float, str]
+"""A mark on an axis: its pixel and its text."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +72,6 @@ class Bar:
     low: float
     high: float
     value: float
-    text: str
 
 
 @dataclass(frozen=True)
@@ -124,8 +119,8 @@ def line_chart(report: Report, width: int) -> LineChart:
     tenths = range(round(lowest * 10), 11)
     return LineChart(
         width, height, left, right, top, bottom,
-        across=tuple(Tick(across(number), str(number)) for number in whole_ticks(rounds, width // 60)),
-        up=tuple(Tick(up(tenth / 10), f"{10 * tenth}") for tenth in tenths),
+        across=tuple((across(number), str(number)) for number in whole_ticks(rounds, width // 60)),
+        up=tuple((up(tenth / 10), f"{10 * tenth}") for tenth in tenths),
         lines=(*own, together),
     )  # fmt: skip
 
@@ -148,12 +143,12 @@ def bar_chart(report: Report, width: int) -> BarChart:
     def bar(row: int, name: str, colour: str, value: float) -> Bar:
         low, high = interval(value, report.test_patients)
         middle = top + row_height * (row + 0.5)
-        return Bar(name, colour, middle, across(value), across(low), across(high), value, percent(value))
+        return Bar(name, colour, middle, across(value), across(low), across(high), value)
 
     step = 20 if width > 500 else 25
     return BarChart(
         width, int(bottom + 44), left, right, top, bottom,
-        across=tuple(Tick(across(number / 100), str(number)) for number in range(0, 101, step)),
+        across=tuple((across(number / 100), str(number)) for number in range(0, 101, step)),
         thickness=row_height * 0.62,
         bars=tuple(bar(row, *parts) for row, parts in enumerate(rows)),
         always_benign=across(report.always_benign),

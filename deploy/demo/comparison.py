@@ -30,8 +30,6 @@ def compare(parameters: HospitalParameters, hospitals: int, model_file: Path) ->
     """Train the other models with the seeds and budget of the federation, and evaluate all models.
 
     Args:
-        parameters: the parameters of the job.
-        hospitals: the number of hospitals.
         model_file: the global model after the last round, as NVFlare's persistor stored it.
     """
     import torch

@@ -89,10 +89,10 @@ def logged_values(events: Path, site: str, tag: str, rounds: int) -> tuple[float
     accumulator.Reload()
     known = tag in accumulator.Tags()["scalars"]
     points = {event.step: event.value for event in accumulator.Scalars(tag)} if known else {}
-    missing = [number for number in range(rounds) if number not in points]
+    missing = [number for number in range(1, rounds + 1) if number not in points]
     if missing:
         raise Failed(
             f"{site} logged no {tag} in round {', '.join(map(str, missing))}, so there is no report. "
             f"See its event files: {events / site}"
         )
-    return tuple(float(points[number]) for number in range(rounds))
+    return tuple(float(points[number]) for number in range(1, rounds + 1))

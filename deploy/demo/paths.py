@@ -13,7 +13,6 @@ from filelock import FileLock, Timeout
 from deploy.ports import free_ports, in_use, is_free
 from deploy.project import Project, load_project
 from deploy.runtimes.process import ProcessRuntime
-from deploy.runtimes.protocol import SiteState
 from deploy.workspace import Workspace
 from fl_app.files import write_atomically
 
@@ -35,7 +34,6 @@ def reserved_paths(project: Project, home: Workspace, port: int | None = None) -
     """Reserve the federation of `project` if it is unused and its port is free, otherwise a copy.
 
     Args:
-        project: project.yml.
         home: the workspace of `project`; it also contains the copies.
         port: the port of the server (default: the one in project.yml).
     """
@@ -44,7 +42,8 @@ def reserved_paths(project: Project, home: Workspace, port: int | None = None) -
     try:
         obstacle = _obstacle(project, home, lock, port)
         if obstacle:
-            yield _copy(project, home.demo, port or _free_port(), obstacle)
+            free = (port for port in free_ports(20) if is_free(port, ALL_INTERFACES))
+            yield _copy(project, home.demo, port or next(free), obstacle)
         else:
             yield DemoPaths(project, home)
     finally:
@@ -62,17 +61,12 @@ def _obstacle(project: Project, home: Workspace, lock: FileLock, port: int | Non
         lock.acquire(blocking=False)
     except Timeout:
         return "Another demo is running"
-    ended = (SiteState.STOPPED, SiteState.EXITED)
-    if any(site.state not in ended for site in ProcessRuntime(project, home).status().sites):
+    if ProcessRuntime(project, home).status().is_up:
         return f"The federation {project.name} is running; the demo does not change it"
     for wanted in (server.fed_learn_port, server.admin_port):
         if not is_free(wanted, ALL_INTERFACES):
             return in_use(wanted)
     return ""
-
-
-def _free_port() -> int:
-    return next(port for port in free_ports(20) if is_free(port, ALL_INTERFACES))
 
 
 def _copy(project: Project, folder: Path, port: int, obstacle: str) -> DemoPaths:

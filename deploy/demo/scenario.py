@@ -46,11 +46,8 @@ def run_demo(
     The federation is stopped at the end, also after an error, SIGINT, SIGTERM or SIGHUP.
 
     Args:
-        project_file: project.yml.
         workspace_folder: the parent of the federation's workspace.
-        settings: parameters of the job, NAME=VALUE.
         port: the port of the server (default: the one in project.yml).
-        console: the terminal for the steps.
 
     Raises:
         InputError: project.yml or a parameter is invalid.
@@ -62,7 +59,7 @@ def run_demo(
     steps = Steps(console)
     with steps.step("check", f"{project_file} and the job's parameters"):
         parameters = _parameters(settings)
-        project = load_project(project_file)
+        project = load_project(project_file, needs_credentials=True)
         _check_division(project, parameters)
     home = Workspace(workspace_folder.absolute() / project.name)
     with interruptible(), reserved_paths(project, home, port) as paths:
@@ -128,17 +125,17 @@ def _running_federation(
         port = paths.project.server.fed_learn_port
         what = f"a server on port {port} and {len(paths.project.sites)} hospitals, by mutual TLS"
         with steps.step("up", what) as on_progress:
-            status = runtime.up(lambda seen: on_progress(_readiness(seen)), UP_TIMEOUT)
+
+            def show(seen: FederationStatus) -> None:
+                ready = sum(site.state is SiteState.READY for site in seen.sites)
+                on_progress(f"{ready} of {len(seen.sites)} ready")
+
+            status = runtime.up(show, UP_TIMEOUT)
         yield status
     finally:
         with uninterruptible(), steps.step("down", "all processes of the federation stopped"):
             runtime.down()
             remember(paths.workspace, None)
-
-
-def _readiness(status: FederationStatus) -> str:
-    ready = sum(site.state is SiteState.READY for site in status.sites)
-    return f"{ready} of {len(status.sites)} ready"
 
 
 def _submit(
@@ -176,7 +173,6 @@ def _submit(
 
 
 def _copy_logs(runtime: ProcessRuntime, lines_before: dict[str, int], folder: Path) -> None:
-    """Copy the log lines of this run to the results."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, lines in _logs(runtime.project, runtime):
         text = "".join(f"{line}\n" for line in lines[lines_before[name] :])

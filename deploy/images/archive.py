@@ -26,7 +26,7 @@ from filelock import FileLock, Timeout
 from deploy.docker_engine import docker_environment
 from deploy.errors import Failed, FlarefleetError, InputError, MachineError
 from deploy.images.buildkit import DISK_FULL, find_docker
-from deploy.images.checksum import read_chunks, sha256_of_stream
+from deploy.images.checksum import CHUNK, sha256_of_stream
 from deploy.images.inventory import ImageRecord
 from deploy.images.sbom import read_sbom
 from fl_app.files import sync_folder
@@ -189,7 +189,8 @@ def _check(file: Path, tell: ArchiveProgress) -> list[str]:
     if not {LIST, SBOM, SUMS} <= found.keys():
         raise _damaged(file, "it was not written by `flarefleet images save`, or is incomplete")
     del found[SUMS]
-    expected = dict(line.split()[::-1] for line in _lines(documents[SUMS]) if len(line.split()) == 2)
+    lines = documents[SUMS].decode("ascii", errors="replace").splitlines()
+    expected = dict(line.split()[::-1] for line in lines if len(line.split()) == 2)
     if wrong := sorted(
         name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name)
     ):
@@ -204,10 +205,6 @@ def _check(file: Path, tell: ArchiveProgress) -> list[str]:
         return [str(image["name"]) for image in document["images"]]
     except (ValueError, KeyError, TypeError) as error:
         raise _damaged(file, f"{LIST} is invalid") from error
-
-
-def _lines(content: bytes) -> list[str]:
-    return content.decode("ascii", errors="replace").splitlines()
 
 
 def _damaged(file: Path, why: str) -> InputError:
@@ -239,4 +236,4 @@ class _Observed:
         return content
 
     def __iter__(self) -> Iterator[bytes]:
-        return read_chunks(self)
+        return iter(lambda: self.read(CHUNK), b"")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import tempfile
@@ -17,7 +18,7 @@ from deploy.checkout import CHECKOUT
 from deploy.errors import InputError
 from deploy.images import inputs
 from deploy.images.buildkit import Build, BuildProgress, find_builder
-from deploy.images.kit_layer import KitLayer, kit_layer
+from deploy.images.kit_layer import kit_layer
 from deploy.images.names import (
     LABEL_KIT,
     LABEL_PROJECT,
@@ -26,12 +27,13 @@ from deploy.images.names import (
     runtime_image,
     site_image,
 )
-from deploy.images.sbom import write_sbom
+from deploy.images.sbom import read_sbom
 from deploy.programs import output_of
 from deploy.project import Image, Project
 from deploy.project.extras import VLA
 from deploy.workspace import Workspace
 from fl_app.contract import flarefleet_version
+from fl_app.files import write_atomically
 
 DEFAULT_SOURCE_DATE_EPOCH = 1767225600
 """2026-01-01. A fixed default, so that a new commit does not rebuild torch's layer."""
@@ -76,9 +78,11 @@ def build_images(
         MachineError: no docker program can build, torch is missing, or the disk is full.
     """
     names = participant_names(project, site)
-    layers = {name: kit_layer(_kit(workspace, name), source_date_epoch()) for name in names}
+    layers = _layers(workspace, names)
     runtime = build_runtime(client, project.image, options, progress)
-    write_sbom(client, runtime, workspace.root / "images" / "flarefleet.cdx.json")
+    sbom = workspace.root / "images" / "flarefleet.cdx.json"
+    sbom.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(sbom, read_sbom(client, runtime))
     return [runtime, *(build_site(project, name, layers[name], progress) for name in names)]
 
 
@@ -139,7 +143,7 @@ def runtime_arguments(image: Image, options: BuildOptions) -> dict[str, str]:
 def build_site(
     project: Project,
     name: str,
-    layer: KitLayer,
+    layer: bytes,
     progress: BuildProgress | None = None,
     *,
     cached: bool = True,
@@ -151,13 +155,13 @@ def build_site(
     labels = {
         **_oci_labels(),
         "org.opencontainers.image.title": f"Flarefleet: {name} of {project.name}",
-        LABEL_KIT: layer.digest,
+        LABEL_KIT: hashlib.sha256(layer).hexdigest(),
         LABEL_PROJECT: project.name,
         LABEL_SITE: name,
     }
     arguments = {"RUNTIME_IMAGE": runtime_image(project.image), "VARIANT": project.image.variant}
     with tempfile.TemporaryDirectory(prefix="flarefleet-image-") as folder:
-        (Path(folder) / "kit.tar").write_bytes(layer.content)
+        (Path(folder) / "kit.tar").write_bytes(layer)
         build = Build(tag, "site", inputs.DOCKERFILE, Path(folder), arguments, labels, cached)
         builder.run(build, progress)
     return tag
@@ -170,11 +174,9 @@ def ensure_site_images(
 
     It raises the same errors as `build_images`.
     """
-    layers = {
-        name: kit_layer(_kit(workspace, name), source_date_epoch()) for name in participant_names(project)
-    }
+    layers = _layers(workspace, participant_names(project))
     stale = [name for name in layers if not _is_current(client, project, name, layers[name])]
-    if stale and not _runtime_is_current(client, project.image):
+    if stale and not _matches_sources(_labels(client, runtime_image(project.image)), project.image):
         build_runtime(client, project.image, progress=progress)
         stale = list(layers)
     for name in stale:
@@ -212,25 +214,23 @@ def default_base_image() -> str:
     return next(line for line in lines if line.startswith("ARG BASE_IMAGE=")).partition("=")[2]
 
 
-def _kit(workspace: Workspace, name: str) -> Path:
-    kit = workspace.kit(name)
-    if not kit.is_dir():
-        raise InputError(f"{kit}: the startup kit of {name} is missing. Run: flarefleet provision")
-    return kit
+def _layers(workspace: Workspace, names: list[str]) -> dict[str, bytes]:
+    for name in names:
+        if not (kit := workspace.kit(name)).is_dir():
+            raise InputError(f"{kit}: the startup kit of {name} is missing. Run: flarefleet provision")
+    return {name: kit_layer(workspace.kit(name), source_date_epoch()) for name in names}
 
 
-def _runtime_is_current(client: docker.DockerClient, image: Image) -> bool:
-    """Return whether the runtime image exists and matches the sources, if this is a checkout."""
-    return _matches_sources(_labels(client, runtime_image(image)), image)
-
-
-def _is_current(client: docker.DockerClient, project: Project, name: str, layer: KitLayer) -> bool:
+def _is_current(client: docker.DockerClient, project: Project, name: str, layer: bytes) -> bool:
     """Return whether the image of a site exists, and matches its kit and the sources."""
     found = _labels(client, site_image(project, name))
-    return found.get(LABEL_KIT) == layer.digest and _matches_sources(found, project.image)
+    return found.get(LABEL_KIT) == hashlib.sha256(layer).hexdigest() and _matches_sources(
+        found, project.image
+    )
 
 
 def _matches_sources(labels: dict[str, str], image: Image) -> bool:
+    """Return whether an image exists and, in a checkout, was built from its sources."""
     if not inputs.DOCKERFILE.is_file():
         return bool(labels)
     return labels.get(LABEL_SOURCE) == inputs.source_digest(image.variant)
@@ -246,8 +246,9 @@ def _labels(client: docker.DockerClient, name: str) -> dict[str, str]:
 
 def _oci_labels() -> dict[str, str]:
     labels = {"org.opencontainers.image.version": flarefleet_version()}
-    if source := _without_login(_git("config", "--get", "remote.origin.url")):
-        labels["org.opencontainers.image.source"] = source
+    if source := _git("config", "--get", "remote.origin.url"):
+        # without user and password
+        labels["org.opencontainers.image.source"] = re.sub(r"(?<=://)[^/@]*@", "", source)
     if revision := _git("describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"):
         labels["org.opencontainers.image.revision"] = revision
     created = os.environ.get("SOURCE_DATE_EPOCH") or _git("log", "-1", "--format=%ct")
@@ -261,11 +262,6 @@ def _oci_labels() -> dict[str, str]:
 def _git(*arguments: str) -> str:
     """Return the output of git in this checkout, or "" without git or a repository."""
     return (output_of("git", "-C", str(CHECKOUT), *arguments) or "").strip()
-
-
-def _without_login(url: str) -> str:
-    """Return the URL of a repository without user and password."""
-    return re.sub(r"(?<=://)[^/@]*@", "", url)
 
 
 def _base_digest(client: docker.DockerClient, base: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ from typing import Literal
 
 from deploy.docker_engine import docker_environment
 from deploy.errors import Failed, MachineError
-from deploy.programs import output_of
+from deploy.programs import major_version, output_of
 
 FIRST_VERSION_WITH_BUILDX = 23
 """Since this version docker needs the plugin buildx to build. Older versions include BuildKit."""
@@ -99,7 +99,7 @@ def find_builder() -> Builder:
     for docker in _programs():
         if output_of(docker, "buildx", "version") is not None:
             return Builder((docker, "buildx", "build", "--load"))
-        if 0 < _major_version(docker) < FIRST_VERSION_WITH_BUILDX:
+        if 0 < major_version(docker, "--version") < FIRST_VERSION_WITH_BUILDX:
             return Builder((docker, "build"))
     raise MachineError(MISSING)
 
@@ -127,19 +127,12 @@ def _options(build: Build) -> Iterator[str]:
 
 
 def _programs() -> Iterator[str]:
-    """Yield every docker program on PATH in order."""
     seen = set()
     for folder in os.get_exec_path():
         found = shutil.which("docker", path=folder)
         if found and (real := Path(found).resolve()) not in seen:
             seen.add(real)
             yield found
-
-
-def _major_version(docker: str) -> int:
-    """Return 20 of `Docker version 20.10.24+dfsg1, build 297e128`, or 0 if the program fails."""
-    found = re.search(r"version (\d+)\.", output_of(docker, "--version") or "")
-    return int(found[1]) if found else 0
 
 
 _LINE = re.compile(r"#(?P<number>\d+) (?P<text>.*)")

@@ -3,25 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import IO
 
 CHUNK = 1 << 20
-
-
-class Readable(Protocol):
-    """A binary stream."""
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Return at most `size` bytes, and no bytes at the end."""
-        ...
-
-
-def read_chunks(file: Readable) -> Iterator[bytes]:
-    """Yield the rest of `file` in pieces of 1 MiB."""
-    while chunk := file.read(CHUNK):
-        yield chunk
 
 
 def sha256_of(path: Path) -> str:
@@ -30,9 +15,9 @@ def sha256_of(path: Path) -> str:
         return sha256_of_stream(file)
 
 
-def sha256_of_stream(file: Readable) -> str:
+def sha256_of_stream(file: IO[bytes]) -> str:
     """Return the SHA-256 of the rest of `file`."""
     digest = hashlib.sha256()
-    for chunk in read_chunks(file):
+    for chunk in iter(lambda: file.read(CHUNK), b""):
         digest.update(chunk)
     return digest.hexdigest()

@@ -64,7 +64,6 @@ def prepare_build_inputs(variant: str, wheels: Path | None, time: int) -> None:
     """Write .cache/images for a build of `variant`.
 
     Args:
-        variant: cpu or gpu.
         wheels: folder with torch's wheels (default: download them).
         time: modification time of generated files, in seconds since 1970.
 
@@ -107,7 +106,6 @@ def _source_files() -> Iterator[Path]:
 
 
 def _torch_version() -> str:
-    """Return the version in images/torch-gpu.txt."""
     line = next(
         line for line in LOCKED_TORCH.read_text(encoding="utf-8").splitlines() if line.startswith("torch==")
     )

@@ -38,7 +38,6 @@ def list_images(
 
     Args:
         client: the engine to query; with None every image is reported as missing.
-        project: the federation.
         site: list only the image of this server or site, which includes the layers of the runtime image.
 
     Raises:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.errors import InputError
@@ -15,23 +13,10 @@ from deploy.workspace import KIT_FOLDERS
 from fl_app.contract import KIT_PATH
 
 
-@dataclass(frozen=True)
-class KitLayer:
-    """A tar archive that unpacks to /etc/flare/kit."""
-
-    content: bytes
-
-    @property
-    def digest(self) -> str:
-        """Its SHA-256, which changes with the kit."""
-        return hashlib.sha256(self.content).hexdigest()
-
-
-def kit_layer(kit: Path, time: int) -> KitLayer:
-    """Pack the public part of a startup kit.
+def kit_layer(kit: Path, time: int) -> bytes:
+    """Pack the public part of a startup kit as a tar archive that unpacks to /etc/flare/kit.
 
     Args:
-        kit: the folder kits/NAME.
         time: modification time of every file, in seconds since 1970.
 
     Raises:
@@ -50,7 +35,7 @@ def kit_layer(kit: Path, time: int) -> KitLayer:
             header = _header(name, time, executable=path.stat().st_mode & 0o100 != 0)
             header.size = len(content)
             tar.addfile(header, io.BytesIO(content))
-    return KitLayer(stream.getvalue())
+    return stream.getvalue()
 
 
 def _public_files(kit: Path) -> Iterator[Path]:

@@ -22,13 +22,10 @@ def runtime_image(image: Image) -> str:
 
 def site_image(project: Project, name: str) -> str:
     """Return the image of the server or a site: REGISTRY/PROJECT/NAME with the tag of the runtime image."""
-    return f"{project.image.registry}/{_path(project.name)}/{name}:{_tag(project.image)}"
+    # A path in a registry is lower case and has no repeated separators.
+    path = re.sub(r"[^a-z0-9]+", "-", project.name.lower()).strip("-")
+    return f"{project.image.registry}/{path}/{name}:{_tag(project.image)}"
 
 
 def _tag(image: Image) -> str:
     return "-".join([image.tag, image.variant, *sorted(image.extras)])
-
-
-def _path(project: str) -> str:
-    """Return a project's name as a path in a registry: lower case, without repeated separators."""
-    return re.sub(r"[^a-z0-9]+", "-", project.lower()).strip("-")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import docker
 from docker.auth import resolve_repository_name
@@ -49,19 +48,15 @@ def _push(client: docker.DockerClient, name: str, tell: PushProgress) -> str:
         for event in client.api.push(repository, tag=tag, stream=True, decode=True):
             if "error" in event:
                 raise _push_error(name, registry, str(event["error"]))
-            _count(event, layers)
+            detail = event.get("progressDetail") or {}
+            if event.get("status") == "Pushing" and detail.get("total"):
+                total = int(detail["total"])
+                layers[event["id"]] = (min(int(detail.get("current", 0)), total), total)
             tell(name, sum(done for done, _ in layers.values()), sum(of for _, of in layers.values()))
             digest = (event.get("aux") or {}).get("Digest", digest)
     except (APIError, DockerException) as error:
         raise _push_error(name, registry, str(error)) from error
     return digest
-
-
-def _count(event: dict[str, Any], layers: dict[str, tuple[int, int]]) -> None:
-    detail = event.get("progressDetail") or {}
-    if event.get("status") == "Pushing" and detail.get("total"):
-        total = int(detail["total"])
-        layers[event["id"]] = (min(int(detail.get("current", 0)), total), total)
 
 
 def _push_error(name: str, registry: str, message: str) -> FlarefleetError:

@@ -1,14 +1,11 @@
-"""The bill of materials of an image, which is stored in the image and beside the kits."""
+"""The bill of materials of an image, which is stored in the image."""
 
 from __future__ import annotations
 
 import io
 import tarfile
-from pathlib import Path
 
 import docker
-
-from fl_app.files import write_atomically
 
 SBOM_PATH = "/usr/share/sbom/flarefleet.cdx.json"
 
@@ -26,10 +23,3 @@ def read_sbom(client: docker.DockerClient, image: str) -> bytes:
             return file.read()
     finally:
         container.remove()
-
-
-def write_sbom(client: docker.DockerClient, image: str, file: Path) -> None:
-    """Write the bill of materials of `image` to `file`."""
-    content = read_sbom(client, image)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, content)

@@ -6,11 +6,33 @@ jobs also have `job`, the name of the job.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from textwrap import dedent
+from typing import Literal
+
+import yaml
+
 from deploy.monitoring.paths import RUNBOOKS_URL, SCRAPE_JOB
-from deploy.monitoring.rule import Alert, Severity, rule_file
 
 MEMORY = "1d"
 """Time for which a parent without any series is reported as missing."""
+
+
+Severity = Literal["critical", "warning"]
+"""critical: jobs are blocked or will be soon, act now. warning: act today."""
+
+
+@dataclass(frozen=True)
+class Alert:
+    """An alert; the result of its expression has the label `project`."""
+
+    name: str
+    expression: str
+    wait: str
+    """Time for which the condition must hold before the alert fires (`for` in Prometheus)."""
+    severity: Severity
+    summary: str
+    description: str
 
 
 def _certificate_expiring(severity: Severity, condition: str) -> Alert:
@@ -163,6 +185,18 @@ JOBS = (
         "$value | humanize }}) than it took part in. Meanwhile the model does not learn from its data.",
     ),
     Alert(
+        name="JobWarning",
+        expression="""
+            sum by (project, job, rule) (nvflare_job_warnings_total) > 0
+            and on (project, job) sum by (project, job) (nvflare_job_info) > 0
+        """,
+        wait="1m",
+        severity="warning",
+        summary="The guard warns about {{ $labels.job }}: {{ $labels.rule }}",
+        description="The job {{ $labels.job }} of {{ $labels.project }} continues, but something in it is "
+        "probably not what its author meant. `flarefleet watch` shows the warnings.",
+    ),
+    Alert(
         name="TrackingBacklog",
         expression="""
             (
@@ -185,9 +219,38 @@ ALERTS = (*FEDERATION, *JOBS)
 
 
 def rules(runbooks: str = RUNBOOKS_URL) -> str:
-    """Return the rule file with all alerts.
+    """Return the Prometheus rule file; each alert links to `NAME.md` in the folder `runbooks`."""
+    document = {
+        "groups": [
+            {"name": name, "rules": [_rule(alert, runbooks) for alert in alerts]} for name, alerts in GROUPS
+        ]
+    }
+    return yaml.dump(document, Dumper=_Readable, sort_keys=False, width=110, allow_unicode=True)
 
-    Args:
-        runbooks: the URL of the runbooks' folder.
-    """
-    return rule_file(GROUPS, runbooks)
+
+def _rule(alert: Alert, runbooks: str) -> dict[str, object]:
+    return {
+        "alert": alert.name,
+        "expr": dedent(alert.expression).strip() + "\n",
+        "for": alert.wait,
+        "labels": {"severity": alert.severity},
+        "annotations": {
+            "summary": alert.summary,
+            "description": alert.description,
+            "runbook_url": f"{runbooks}/{alert.name}.md",
+        },
+    }
+
+
+class _Readable(yaml.SafeDumper):
+    """Indents lists below their key, and writes multi-line texts as blocks."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, indentless=False)
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Readable.add_representer(str, _text)

@@ -15,8 +15,6 @@ from deploy.monitoring.scrape import INTERVAL_SECONDS, Scrape
 from deploy.programs import Command, RunningProgram, refuse_port_in_use
 from deploy.runtimes.protocol import Runtime
 
-PROMETHEUS_PORT = 9090
-GRAFANA_PORT = 3000
 POLL_INTERVAL = 2.0
 """Seconds between two updates of the targets: a restarted container may have another address."""
 
@@ -49,17 +47,14 @@ class Monitor:
 def monitoring(
     runtime: Runtime,
     folder: Path,
-    prometheus_port: int = PROMETHEUS_PORT,
-    grafana_port: int = GRAFANA_PORT,
+    prometheus_port: int,
+    grafana_port: int,
     interval: int = INTERVAL_SECONDS,
 ) -> Iterator[Monitor]:
     """Monitor a running federation until the end of the block.
 
     Args:
-        runtime: the runtime of the federation: process or docker.
         folder: the folder for settings, data and logs; Prometheus' data stay there.
-        prometheus_port: the port of Prometheus.
-        grafana_port: the port of Grafana.
         interval: seconds between two scrapes.
 
     Raises:
@@ -67,7 +62,12 @@ def monitoring(
         MachineError: Prometheus is not installed, or a port is in use.
         Failed: the federation is not running, or a program did not start.
     """
-    _refuse_kubernetes(runtime)
+    if runtime.name == "kubernetes":
+        raise InputError(
+            "`flarefleet monitor` does not support Kubernetes. Use a Prometheus in the cluster: "
+            "helm install flare-monitoring helm/flare-monitoring -n monitoring "
+            "(helm/flare-monitoring/README.md describes the values)."
+        )
     program, grafana_program = find_prometheus(), find_grafana()
     refuse_port_in_use(prometheus_port, "Prometheus", "--port")
     if grafana_program is not None:
@@ -91,12 +91,3 @@ def monitoring(
         if grafana_program is not None:
             boards = start(grafana(grafana_program, folder / "grafana", metrics.command.url, grafana_port))
         yield Monitor(scrape, metrics, boards, parents)
-
-
-def _refuse_kubernetes(runtime: Runtime) -> None:
-    if runtime.name == "kubernetes":
-        raise InputError(
-            "`flarefleet monitor` does not support Kubernetes. Use a Prometheus in the cluster: "
-            "helm install flare-monitoring helm/flare-monitoring -n monitoring "
-            "(helm/flare-monitoring/README.md describes the values)."
-        )

@@ -1,7 +1,5 @@
 """Paths of the monitoring files in the checkout, and names that rules and charts share."""
 
-from __future__ import annotations
-
 from deploy.checkout import CHARTS, CHECKOUT
 
 CHART = CHARTS / "flare-monitoring"

@@ -19,12 +19,7 @@ REFRESH_SECONDS = 5
 
 
 class Scrape:
-    """The files of one Prometheus: prometheus.yml, rules.yaml, targets.json.
-
-    Args:
-        folder: the folder of the files.
-        interval: seconds between two scrapes.
-    """
+    """The files of one Prometheus: prometheus.yml, rules.yaml, targets.json. `interval` is in seconds."""
 
     def __init__(self, folder: Path, interval: int = INTERVAL_SECONDS) -> None:
         self._interval = interval

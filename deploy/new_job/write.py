@@ -23,7 +23,6 @@ def write_job(name: str, framework: str, parent: Path) -> Path:
 
     Args:
         name: name of the job; its package has the same name with `_` for `-`.
-        framework: one of FRAMEWORKS.
         parent: created if it does not exist.
 
     Raises:
@@ -46,18 +45,12 @@ def write_job(name: str, framework: str, parent: Path) -> Path:
             origin, _, path = template.partition("/")
             if origin not in ("common", framework):
                 continue
-            file = Path(temporary, name, _path_in_job(path, package))
+            path = path.removesuffix(".j2").replace("test_job.py", f"test_{package}.py")
+            file = Path(temporary, name, re.sub("^package/", f"{package}/", path))
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(environment.get_template(template).render(variables), encoding="utf-8")
         Path(temporary, name).rename(target)
     return target
-
-
-def _path_in_job(template: str, package: str) -> str:
-    path = template.removesuffix(".j2")
-    if path.startswith("package/"):
-        return f"{package}/{path.removeprefix('package/')}"
-    return path.replace("test_job.py", f"test_{package}.py")
 
 
 def _package_of(name: str) -> str:

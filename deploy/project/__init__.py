@@ -9,18 +9,15 @@ object_names  names of Kubernetes and Compose objects
 """
 
 from deploy.project.load import load_project
-from deploy.project.models import Admin, Image, Project, Server, Site, SiteDeployment
-from deploy.project.schema import Dataset, Guard, Tracking
+from deploy.project.models import Project, Server, Site, SiteDeployment
+from deploy.project.schema import Dataset, Image
 
 __all__ = [
-    "Admin",
     "Dataset",
-    "Guard",
     "Image",
     "Project",
     "Server",
     "Site",
     "SiteDeployment",
-    "Tracking",
     "load_project",
 ]

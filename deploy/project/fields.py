@@ -59,10 +59,6 @@ def _port(value: object) -> object:
     return value
 
 
-def _port_or_zero(value: object) -> object:
-    return value if value == 0 and not isinstance(value, bool) else _port(value)
-
-
 def _number(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise invalid(f"must be a number, not {quoted(value)}")
@@ -93,10 +89,6 @@ def _must(text: str, is_valid: Callable[[str], object]) -> AfterValidator:
     return _checked(error_of)
 
 
-def _is_registry(value: str) -> bool:
-    return len(value) <= 255 and _REGISTRY.fullmatch(value) is not None
-
-
 def _duplicate_error(value: list[str]) -> str | None:
     twice = next((item for item in value if value.count(item) > 1), None)
     return f"{twice} is listed twice; remove one" if twice else None
@@ -123,10 +115,6 @@ def _clear_error(value: str) -> str | None:
     return "Flarefleet does not support unencrypted connections; write mtls" if value == "clear" else None
 
 
-def _lower(value: object) -> object:
-    return value.lower().strip() if isinstance(value, str) else value
-
-
 def _as_list(value: object) -> object:
     """Accept a text for a list of one and an empty value for an empty list, as NVFlare does."""
     return [] if value is None else [value] if isinstance(value, str) else value
@@ -136,8 +124,9 @@ def _number_as_text(value: object) -> object:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
-def _or_empty(value: object) -> object:
-    return {} if value is None else value
+def _off_of_yaml(value: object) -> object:
+    """Return `off` for false, which is what YAML reads for it."""
+    return "off" if value is False else value
 
 
 def text_stands_for(key: str) -> BeforeValidator:
@@ -145,8 +134,9 @@ def text_stands_for(key: str) -> BeforeValidator:
     return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
 
 
-OR_EMPTY = BeforeValidator(_or_empty)
+OR_EMPTY = BeforeValidator(lambda value: {} if value is None else value)
 """Accept a section without content, such as `args:`, which NVFlare's own files contain."""
+_LOWER = BeforeValidator(lambda value: value.lower().strip() if isinstance(value, str) else value)
 
 ApiVersion = Annotated[
     int, _checked(lambda value: None if value in (3, 4) else f"must be 3 or 4, not {value}")
@@ -154,13 +144,15 @@ ApiVersion = Annotated[
 ProjectName = Annotated[str, _checked(project_name_error)]
 Org = Annotated[str, _checked(org_error), Field(description="its organization, such as hospital_1")]
 Port = Annotated[int, BeforeValidator(_port)]
-PortOrZero = Annotated[int, BeforeValidator(_port_or_zero)]
+PortOrZero = Annotated[
+    int, BeforeValidator(lambda value: value if value == 0 and value is not False else _port(value))
+]
 FederationPort = Annotated[Port, _checked(_reserved_port_error)]
 Host = Annotated[str, _must("be a host name or an IPv4 address, such as flare.example.org", is_host)]
 HostNames = Annotated[list[Host], BeforeValidator(_as_list)]
-AnySecurity = Annotated[Literal["mtls", "tls", "clear"], BeforeValidator(_lower)]
+AnySecurity = Annotated[Literal["mtls", "tls", "clear"], _LOWER]
 Security = Annotated[AnySecurity, _checked(_clear_error)]
-Scheme = Annotated[Literal["grpc", "tcp", "http"], BeforeValidator(_lower)]
+Scheme = Annotated[Literal["grpc", "tcp", "http"], _LOWER]
 Count = Annotated[int, _checked(_negative_error)]
 Number = Annotated[int | float, BeforeValidator(_number)]
 Seconds = Annotated[Number, _checked(_negative_error)]
@@ -176,10 +168,15 @@ Claim = Annotated[
     Field(description="the PersistentVolumeClaim that holds the data"),
 ]
 Registry = Annotated[
-    str, _must("be HOST[:PORT]/PATH in lower case, such as registry.example.org/flare", _is_registry)
+    str,
+    _must(
+        "be HOST[:PORT]/PATH in lower case, such as registry.example.org/flare",
+        lambda value: len(value) <= 255 and _REGISTRY.fullmatch(value),
+    ),
 ]
 Tag = Annotated[str, _must("be letters, digits, _, . and -", _TAG.fullmatch)]
 Extras = Annotated[list[Extra], _checked(_duplicate_error)]
 Trackers = Annotated[list[Tracker], _checked(_duplicate_error)]
 AllowedComponents = Annotated[list[Annotated[str, _checked(_component_error)]], _checked(_duplicate_error)]
+RuleLevel = Annotated[Literal["error", "warn", "off"], BeforeValidator(_off_of_yaml)]
 Arguments = Annotated[dict[str, Any], OR_EMPTY]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.errors import InputError
-from deploy.project.models import Admin, Image, Project, Server, Site, SiteDeployment
+from deploy.project.models import Admin, Project, Server, Site, SiteDeployment
 from deploy.project.schema import (
     PARTICIPANTS,
     AdminEntry,
@@ -24,20 +24,24 @@ from deploy.project.source import Source, read_source
 from deploy.project.validation.builders import STATIC_FILE_BUILDER, validate_builders
 from deploy.project.validation.deployment import validate_deployment
 from deploy.project.validation.diagnostics import Diagnostic, key_of
-from deploy.project.validation.object_names import validate_object_names
-from deploy.project.validation.participants import REMOVED_TYPES, validate_loopback, validate_participants
+from deploy.project.validation.participants import (
+    REMOVED_TYPES,
+    validate_loopback,
+    validate_object_names,
+    validate_participants,
+)
 from deploy.project.validation.schema_errors import parse
 from deploy.project.validation.studies import validate_studies
-from deploy.project.validation.tracking import validate_tracking
+from deploy.project.validation.tracking import validate_credentials, validate_tracking
 
 
-def load_project(path: Path, workspace: Path | None = None) -> Project:
+def load_project(path: Path, workspace: Path | None = None, *, needs_credentials: bool = False) -> Project:
     """Read and validate project.yml.
 
     Args:
-        path: the file.
         workspace: the folder of all federations, in which no other project may have the same object names;
             None: skip this check.
+        needs_credentials: also validate the file that deployment.tracking.credentials names.
 
     Raises:
         InputError: the file has errors. It contains all of them, sorted by line, each
@@ -50,7 +54,9 @@ def load_project(path: Path, workspace: Path | None = None) -> Project:
     errors += validate_participants(document)
     errors += validate_studies(document)
     errors += validate_deployment(document)
-    errors += validate_tracking(document, folder)
+    errors += validate_tracking(document)
+    if needs_credentials:
+        errors += validate_credentials(document, folder)
     errors += validate_loopback(document)
     errors += validate_object_names(document, workspace)
     if isinstance(document.get("builders"), list):
@@ -84,7 +90,12 @@ def _parse(source: Source) -> tuple[ProjectEntry | None, list[ParticipantEntry],
 
 
 def _messages(source: Source, errors: Iterable[Diagnostic]) -> list[str]:
-    readable = [error for error in errors if not _is_in_unreadable(error, source)]
+    readable = [
+        error
+        for error in errors
+        # Otherwise the error only follows from a value that could not be read.
+        if not any(error.at[:length] in source.unreadable for length in range(len(error.at) + 1))
+    ]
     lines = {
         (error.line or source.line_of(error.at), key_of(error.at), error.text): None
         for error in [*source.errors, *readable]
@@ -92,16 +103,12 @@ def _messages(source: Source, errors: Iterable[Diagnostic]) -> list[str]:
     return [f"{source.path}:{line}: {key}{': ' if key else ''}{text}" for line, key, text in sorted(lines)]
 
 
-def _is_in_unreadable(error: Diagnostic, source: Source) -> bool:
-    """Return whether the error only follows from a value that could not be read."""
-    return any(error.at[:length] in source.unreadable for length in range(len(error.at) + 1))
-
-
 def _project(source: Source, top: ProjectEntry, entries: list[ParticipantEntry]) -> Project:
     deployment = top.deployment
     participants = tuple(
         entry for entry in entries if isinstance(entry, ServerEntry | ClientEntry | AdminEntry)
     )
+    arguments = next((builder.args for builder in top.builders if builder.path == STATIC_FILE_BUILDER), {})
     project = Project(
         path=source.path,
         name=top.name,
@@ -121,8 +128,8 @@ def _project(source: Source, top: ProjectEntry, entries: list[ParticipantEntry])
             for entry in participants
             if isinstance(entry, AdminEntry)
         ),
-        image=Image(**deployment.image.model_dump(exclude_unset=True)),
-        scheme=_scheme(top),
+        image=deployment.image,
+        scheme=StaticFilesArguments.model_validate(arguments).scheme,
         tracking=deployment.tracking,
         guard=deployment.guard,
         allowed_components=tuple(deployment.allowed_components),
@@ -160,8 +167,3 @@ def _given(entry: DefaultsEntry) -> dict[str, Any]:
     if "resources" in given:
         given["resources"] = {part: amounts for part, amounts in given["resources"].items() if amounts}
     return given
-
-
-def _scheme(top: ProjectEntry) -> str:
-    arguments = next((builder.args for builder in top.builders if builder.path == STATIC_FILE_BUILDER), {})
-    return StaticFilesArguments.model_validate(arguments).scheme

@@ -9,35 +9,20 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from deploy.errors import InputError
-from deploy.project.fields import Extra, Launcher, Variant
-from deploy.project.schema import (
-    DEFAULT_REGISTRY,
-    DEFAULT_STORAGE,
-    DEFAULT_TAG,
-    AdminEntry,
-    BuilderEntry,
-    ClientEntry,
-    Dataset,
-    Guard,
-    ServerEntry,
-    Study,
-    Tracking,
-)
+from deploy.project import schema
+from deploy.project.fields import Launcher
+from deploy.project.schema import Dataset, Guard, Image, Tracking
 
 SUBMITTING_ROLES = ("project_admin", "lead")
 """Roles that NVFlare's default authorization allows to submit jobs."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class SiteDeployment(_Frozen):
+class SiteDeployment(BaseModel, frozen=True):
     """Deployment settings of a server or site, with `deployment.defaults` applied."""
 
     gpus: int = 0
     launcher: Launcher = "process"
-    storage: str = DEFAULT_STORAGE
+    storage: str = schema.DEFAULT_STORAGE
     """A Kubernetes quantity, more than 0."""
     resources: dict[str, dict[str, str]] = {}
     """`requests` and `limits` of Kubernetes; every quantity is a text."""
@@ -46,23 +31,7 @@ class SiteDeployment(_Frozen):
     datasets: dict[str, Dataset] = {}
 
 
-class Image(_Frozen):
-    """Registry, tag and content of the images."""
-
-    registry: str = DEFAULT_REGISTRY
-    """HOST[:PORT]/PATH or PATH, without a trailing slash."""
-    tag: str = DEFAULT_TAG
-    variant: Variant = "cpu"
-    extras: tuple[Extra, ...] = ()
-    """Optional packages that the images contain."""
-
-    @property
-    def registry_is_given(self) -> bool:
-        """Return whether project.yml names a registry."""
-        return "registry" in self.model_fields_set
-
-
-class Server(_Frozen):
+class Server(BaseModel, frozen=True):
     """The server of the federation."""
 
     role: ClassVar[str] = "server"
@@ -77,7 +46,7 @@ class Server(_Frozen):
     deployment: SiteDeployment = SiteDeployment()
 
 
-class Site(_Frozen):
+class Site(BaseModel, frozen=True):
     """A client of the federation, such as a hospital."""
 
     role: ClassVar[str] = "client"
@@ -86,7 +55,7 @@ class Site(_Frozen):
     deployment: SiteDeployment = SiteDeployment()
 
 
-class Admin(_Frozen):
+class Admin(BaseModel, frozen=True):
     """An administrator, who can log in to the server."""
 
     name: str
@@ -100,8 +69,10 @@ class Admin(_Frozen):
         return self.role in SUBMITTING_ROLES
 
 
-class Project(_Frozen):
+class Project(BaseModel):
     """A validated project.yml. `load_project` makes it."""
+
+    model_config = ConfigDict(frozen=True)
 
     path: Path
     name: str
@@ -120,10 +91,12 @@ class Project(_Frozen):
     guard: Guard = Guard()
     allowed_components: tuple[str, ...] = ()
     """`deployment.allowed_components`; see `deploy.project.allowed_components` for the complete list."""
-    studies: dict[str, Study] = {}
-    participants: tuple[ServerEntry | ClientEntry | AdminEntry, ...] = Field(default=(), exclude=True)
+    studies: dict[str, schema.Study] = {}
+    participants: tuple[schema.ServerEntry | schema.ClientEntry | schema.AdminEntry, ...] = Field(
+        default=(), exclude=True
+    )
     """Every participant with all of NVFlare's keys, in the order of the file."""
-    builders: tuple[BuilderEntry, ...] = Field(default=(), exclude=True)
+    builders: tuple[schema.BuilderEntry, ...] = Field(default=(), exclude=True)
     """NVFlare's builders of startup kits."""
     _document: dict[str, Any] = PrivateAttr(default_factory=dict)
 

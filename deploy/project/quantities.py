@@ -38,14 +38,10 @@ def quantity_error(text: str, *, is_bytes: bool) -> str | None:
     if value <= 0:
         return f"must be more than 0, such as {example}, not {quoted(text)}"
     if is_bytes and value < LEAST_BYTES:
-        return f"{text} is only {value.normalize():f} bytes; {_with_unit(text)}"
+        match = re.fullmatch(r"([\d.]+)(m?)", text)  # 512Mi for 512m, and 20Gi for 20
+        hint = f"did you mean {match[1]}{'Mi' if match[2] else 'Gi'}?" if match else "write 20Gi, for example"
+        return f"{text} is only {value.normalize():f} bytes; {hint}"
     return None
-
-
-def _with_unit(text: str) -> str:
-    """Suggest 512Mi for 512m, and 20Gi for 20."""
-    match = re.fullmatch(r"([\d.]+)(m?)", text)
-    return f"did you mean {match[1]}{'Mi' if match[2] else 'Gi'}?" if match else "write 20Gi, for example"
 
 
 def _nearest(text: str) -> str | None:

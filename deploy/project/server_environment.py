@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from deploy.errors import InputError
 from fl_app.contract import (
     ENV_ANALYTICS_KEEP_DAYS,
+    ENV_GUARD_RULES,
     ENV_SITE_PATIENCE,
     ENV_TASK_TIMEOUT,
     ENV_TRACKING,
@@ -34,6 +35,7 @@ def server_environment(project: Project) -> dict[str, str]:
         ENV_ANALYTICS_KEEP_DAYS: tracking.keep_days,
         ENV_SITE_PATIENCE: guard.site_patience_seconds,
         ENV_TASK_TIMEOUT: guard.task_timeout_seconds,
+        ENV_GUARD_RULES: ",".join(f"{rule}={level}" for rule, level in guard.levels.items()),
         **tracking.environment,
     }
     return {name: str(value) for name, value in variables.items() if value not in (None, "")}

@@ -28,8 +28,6 @@ class Source:
     """A YAML file that was read.
 
     Args:
-        path: the file, as messages name it.
-        document: the result of `yaml.safe_load`.
         root: the node of the document, with the position of every node below it.
         errors: valid YAML that project.yml must not contain, such as duplicate keys.
         unreadable: the locations whose value was replaced because of an error.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -33,11 +34,10 @@ from deploy.provision.local import LocalBuilder
 from deploy.provision.plan import ProvisionPlan
 from deploy.provision.provisioner_adapters import (
     FailFastBuilder,
-    NullLogger,
     ProvisioningAborted,
     SelectedProject,
 )
-from deploy.provision.state import CERTIFICATES, record_authority, record_certificate
+from deploy.provision.state import CERTIFICATES, ISSUED
 from fl_app.files import PRIVATE_FILE, write_atomically
 from fl_app.nvflare_internals.provisioning import KitFileBuilder, RootCertBuilder
 
@@ -80,25 +80,23 @@ def build_kits(
     Raises:
         InputError: a builder of NVFlare or of project.yml fails.
     """
-    pool = ThreadPoolExecutor(max_workers=_cores())
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    pool = ThreadPoolExecutor(max_workers=cores)
     kit_build = KitBuild(project, plan, state, staging, progress, pool)
     try:
         # NVFlare prints warnings to stdout, which is for results only.
         with redirect_stdout(sys.stderr), _importable(project.path.absolute().parent):
-            _build(kit_build)
-    finally:
-        pool.shutdown(cancel_futures=True)
-    return kit_build.kits
-
-
-def _build(kit_build: KitBuild) -> None:
-    flare_project = SelectedProject(prepare_project(kit_build.project.nvflare_document()))
-    builders = [FailFastBuilder(builder, kit_build.project.path) for builder in _builders(kit_build)]
-    try:
-        Provisioner(str(kit_build.staging), builders).provision(flare_project, logger=NullLogger())
+            flare_project = SelectedProject(prepare_project(project.nvflare_document()))
+            builders = [FailFastBuilder(builder, project.path) for builder in _builders(kit_build)]
+            # The logger's progress messages are discarded. Errors are raised as exceptions.
+            logger = logging.Logger("provisioner", logging.CRITICAL + 1)
+            Provisioner(str(staging), builders).provision(flare_project, logger=logger)
     except ProvisioningAborted as aborted:
         assert aborted.__cause__ is not None
         raise aborted.__cause__ from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return kit_build.kits
 
 
 class StagingWorkspaceBuilder(WorkspaceBuilder):
@@ -145,7 +143,8 @@ class ParallelCertBuilder(RootCertBuilder):
         self.build_root(project.name)
         ctx[CtxKey.ROOT_CERT] = self.root_cert
         ctx[CtxKey.ROOT_PRI_KEY] = self.pri_key
-        record_authority(self.persistent_state.content, self.root_cert.not_valid_after_utc)
+        expires = self.root_cert.not_valid_after_utc.isoformat()
+        self.persistent_state.content[ISSUED] = {"expires": expires}
         # OpenSSL generates keys without the GIL, so threads use every core while other builders write files.
         self._pending = {
             self._pool.submit(self.get_pri_key_cert, one): one
@@ -172,9 +171,10 @@ class ParallelCertBuilder(RootCertBuilder):
         name, state = participant.subject, self.persistent_state
         state.add_subject_cert(name, serialize_cert(certificate).decode("ascii"))
         state.add_subject_pri_key(name, serialize_pri_key(key).decode("ascii"))
-        record_certificate(
-            state.content, name, self._plan.specs[name].identity, certificate.not_valid_after_utc
-        )
+        state.content[name][ISSUED] = {
+            "identity": vars(self._plan.specs[name].identity),
+            "expires": certificate.not_valid_after_utc.isoformat(),
+        }
 
     def _write(self, participant: Participant, ctx: ProvisionContext) -> None:
         """Write key and certificate as text from cert.json: loading a key takes 30 ms, for its validation."""
@@ -226,10 +226,6 @@ def _builders(kit_build: KitBuild) -> list[Builder]:
     if not any(isinstance(builder, LocalBuilder) for builder in builders):
         raise InputError(f"{project.path}: builders: {STATIC_FILE_BUILDER} or a subclass of it is missing")
     return builders
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

@@ -39,7 +39,13 @@ REASONS = {
 
 MIN_CLIENTS = 100
 """Lowest value of max_num_clients: NVFlare's default."""
-_KIT_WRITERS = ("builders.py", "local.py", "provisioner_adapters.py")
+_KIT_WRITERS = (
+    "builders.py",
+    "content.py",
+    "local.py",
+    "provisioner_adapters.py",
+    "../../fl_app/nvflare_internals/provisioning.py",
+)
 _IN_EVERY_KIT = {"api_version", "name", "connection_security", "custom_ca_cert", "allow_log_streaming"}
 _AFFECTS_OTHER_KITS = ("parent", "connect_to", "auth_identity")
 """Keys of a client that change the kits of other participants."""
@@ -68,7 +74,8 @@ def kit_specs(project: Project) -> dict[str, KitSpec]:
     kits = {}
     for entry in entries:
         name = entry["name"]
-        parts = {**common, "entry": _digest(entry), "files": _named_files(project, entry)}
+        parts = {**common, "entry": _digest(entry)}
+        parts["files"] = _digest([digest_of(content) for content in _contents(project, entry)])
         parts["deployment"] = _digest(deployments.get(name))
         if name in deployments:
             parts["components"] = _digest(kit_classes(project))
@@ -126,11 +133,8 @@ def _identity(entry: dict[str, Any]) -> CertificateIdentity:
     return CertificateIdentity(kind=entry["type"], org=entry["org"], role=role, hosts=hosts)
 
 
-def _named_files(project: Project, entry: dict[str, Any]) -> str:
-    return _digest([digest_of(content) for content in _contents(project, entry)])
-
-
 def _contents(project: Project, entry: dict[str, Any]) -> Iterator[bytes]:
+    """Yield the content of the files that the entry names."""
     named = entry.get("custom_ca_cert") or project.custom_ca_cert
     if named:
         try:

@@ -24,6 +24,7 @@ LAUNCHERS = {
     ParticipantType.CLIENT: "fl_app.launchers.process.ClientJobLauncher",
 }
 """Launcher of job processes, by the parent's type."""
+JOB_MANAGER = "fl_app.guard.job_manager.JobManager"
 JOB_SCHEDULER = "fl_app.guard.scheduler.JobScheduler"
 JOB_LOG_COMMANDS = ("list_job", "get_job_log", "download_job_components")
 """Admin commands that show a submitter why a job failed."""
@@ -68,7 +69,9 @@ class LocalBuilder(Builder):
             if participant.type == ParticipantType.SERVER:
                 authorization = local / ProvFileName.AUTHORIZATION_JSON_DEFAULT
                 authorization.write_text(_allow_leads_to_read_job_logs(authorization.read_text()))
-            _fix_parent_port(participant)
+            # StaticFileBuilder writes the parent's port for job processes to comm_config.json.
+            arguments = participant.get_prop(PropKey.COMM_CONFIG_ARGS)
+            arguments[CommConfigArg.PORT] = arguments.get(CommConfigArg.PORT) or PARENT_PORT
             (local / "telemetry__p_resources.json").write_text(_PARENT_TELEMETRY)
             (local / "privacy.json").write_text(_PRIVACY)
             (local / KIT_FACTS).write_text(_json(self._facts(participant)))
@@ -121,6 +124,7 @@ def _complete(text: str, kind: str, client_limit: int, allowed: tuple[str, ...])
         server["max_num_clients"] = client_limit
         server["check_engine_frequency"] = CHECK_ENGINE_FREQUENCY
         components["job_scheduler"]["path"] = JOB_SCHEDULER
+        components["job_manager"]["path"] = JOB_MANAGER
         components["job_manager"]["args"]["uri_root"] = str(WORKSPACE_PATH / "jobs-storage")
         storage = resources["snapshot_persistor"]["args"]["storage"]
         storage["args"]["root_dir"] = str(WORKSPACE_PATH / "snapshot-storage")
@@ -128,12 +132,6 @@ def _complete(text: str, kind: str, client_limit: int, allowed: tuple[str, ...])
         resources["client"]["client_register_interval"] = REGISTER_INTERVAL
         resources["client"]["maint_msg_timeout"] = REQUEST_TIMEOUT
     return _json(resources)
-
-
-def _fix_parent_port(participant: Participant) -> None:
-    """Make StaticFileBuilder write the parent's port for job processes to comm_config.json."""
-    arguments = participant.get_prop(PropKey.COMM_CONFIG_ARGS)
-    arguments[CommConfigArg.PORT] = arguments.get(CommConfigArg.PORT) or PARENT_PORT
 
 
 def _study_runtime(deployment: SiteDeployment) -> str:

@@ -17,7 +17,6 @@ from deploy.provision.report import AUTHORITY, Expiring
 from deploy.provision.state import (
     CERTIFICATES,
     KITS,
-    Authority,
     Certificate,
     CertificateIdentity,
     Credentials,
@@ -74,7 +73,8 @@ def make_plan(
     now = now or datetime.now(timezone.utc)
     specs = kit_specs(project)
     credentials = Credentials(workspace.state)
-    new_authority = _new_authority(credentials.authority, workspace, renew, now)
+    expiry = credentials.authority_expiry
+    new_authority = _new_authority(expiry, workspace, renew, now)
     found = {name: credentials.certificate(name) for name in specs}
     issue = {
         name: reason
@@ -95,25 +95,32 @@ def make_plan(
     certificates = {
         name: certificate for name, certificate in found.items() if certificate and name not in issue
     }
-    _check_authority(project, credentials.authority, new_authority, issue, now)
+    if expiry and new_authority is None and issue and expiry <= now:
+        raise InputError(
+            f"The certificate authority of {project.name} expired {expiry:%Y-%m-%d} and cannot "
+            f"sign certificates for {listed(list(issue), 5)}. Create a new authority and rebuild every kit: "
+            "flarefleet provision --renew"
+        )
+    existing = set(credentials.names())
+    if workspace.kits.is_dir():
+        existing |= {folder.name for folder in workspace.kits.iterdir() if (folder / "startup").is_dir()}
     return ProvisionPlan(
         specs=specs,
         new_authority=new_authority,
         issue=issue,
         build=build,
         keep=keep,
-        remove={name: _expiry(credentials, name) for name in _removed(workspace, credentials, specs)},
-        expiring=tuple(
-            find_expiring(credentials.authority if new_authority is None else None, certificates, now)
-        ),
+        remove={
+            name: certificate.expires if (certificate := credentials.certificate(name)) else None
+            for name in sorted(existing - specs.keys())
+        },
+        expiring=tuple(find_expiring(expiry if new_authority is None else None, certificates, now)),
         recorded=recorded,
     )
 
 
-def _new_authority(
-    authority: Authority | None, workspace: Workspace, renew: bool, now: datetime
-) -> str | None:
-    if authority is None:
+def _new_authority(expiry: datetime | None, workspace: Workspace, renew: bool, now: datetime) -> str | None:
+    if expiry is None:
         if not workspace.kits.is_dir() or not any(workspace.kits.iterdir()):
             return ""
         if not (workspace.state / KITS).exists():
@@ -125,24 +132,9 @@ def _new_authority(
                 "authority. It rebuilds every kit, and old kits stop working."
             )
         return "a new certificate authority: the key of the old one was lost"
-    if renew and authority.expires <= now + RENEWAL_PERIOD:
-        return f"a new certificate authority: the old one expires {authority.expires:%Y-%m-%d}"
+    if renew and expiry <= now + RENEWAL_PERIOD:
+        return f"a new certificate authority: the old one expires {expiry:%Y-%m-%d}"
     return None
-
-
-def _check_authority(
-    project: Project,
-    authority: Authority | None,
-    new_authority: str | None,
-    issue: dict[str, str],
-    now: datetime,
-) -> None:
-    if authority and new_authority is None and issue and authority.expires <= now:
-        raise InputError(
-            f"The certificate authority of {project.name} expired {authority.expires:%Y-%m-%d} and cannot "
-            f"sign certificates for {listed(list(issue), 5)}. Create a new authority and rebuild every kit: "
-            "flarefleet provision --renew"
-        )
 
 
 def _reason_to_issue(
@@ -205,24 +197,12 @@ def _file_damage(path: str, record: FileRecord) -> str | None:
     return None
 
 
-def _removed(workspace: Workspace, credentials: Credentials, specs: dict[str, KitSpec]) -> list[str]:
-    existing = set(credentials.names())
-    if workspace.kits.is_dir():
-        existing |= {folder.name for folder in workspace.kits.iterdir() if (folder / "startup").is_dir()}
-    return sorted(existing - specs.keys())
-
-
-def _expiry(credentials: Credentials, name: str) -> datetime | None:
-    certificate = credentials.certificate(name)
-    return certificate.expires if certificate else None
-
-
 def find_expiring(
-    authority: Authority | None, certificates: dict[str, Certificate], now: datetime
+    expiry: datetime | None, certificates: dict[str, Certificate], now: datetime
 ) -> Iterator[Expiring]:
     """Yield the certificates that expire within 30 days of `now`."""
-    if authority and authority.expires <= now + RENEWAL_PERIOD:
-        yield Expiring(name=AUTHORITY, date=authority.expires)
+    if expiry and expiry <= now + RENEWAL_PERIOD:
+        yield Expiring(name=AUTHORITY, date=expiry)
     for name, certificate in certificates.items():
         if certificate.expires <= now + RENEWAL_PERIOD:
             yield Expiring(name=name, date=certificate.expires)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from nvflare.lighter.ctx import ProvisionContext
@@ -34,40 +35,21 @@ class ProvisioningAborted(BaseException):
 
 
 class FailFastBuilder(Builder):
-    """Run another builder and abort provisioning if it fails."""
+    """Run the steps of another builder, and abort provisioning if one fails."""
 
     def __init__(self, builder: Builder, project_file: Path) -> None:
-        self._builder = builder
         self._project_file = project_file
+        for step in (builder.initialize, builder.build, builder.finalize):
+            setattr(self, step.__name__, partial(self._run, type(builder).__name__, step))
 
-    def initialize(self, project: FlareProject, ctx: ProvisionContext) -> None:
-        """Call the other builder's `initialize`."""
-        self._run(self._builder.initialize, project, ctx)
-
-    def build(self, project: FlareProject, ctx: ProvisionContext) -> None:
-        """Call the other builder's `build`."""
-        self._run(self._builder.build, project, ctx)
-
-    def finalize(self, project: FlareProject, ctx: ProvisionContext) -> None:
-        """Call the other builder's `finalize`."""
-        self._run(self._builder.finalize, project, ctx)
-
-    def _run(self, step: Callable[..., None], project: FlareProject, ctx: ProvisionContext) -> None:
+    def _run(
+        self, name: str, step: Callable[..., None], project: FlareProject, ctx: ProvisionContext
+    ) -> None:
         try:
             step(project, ctx)
         except OSError as error:
             raise ProvisioningAborted from error
         except Exception as error:
-            name = type(self._builder).__name__
             failure = InputError(f"{self._project_file}: {name} failed: {error or type(error).__name__}")
             failure.__cause__ = error
             raise ProvisioningAborted from failure
-
-
-class NullLogger:
-    """A logger for Provisioner that discards its progress messages. Errors are raised as exceptions."""
-
-    def debug(self, message: str) -> None:
-        """Discard the message."""
-
-    info = warning = error = debug

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,17 +12,19 @@ from pathlib import Path
 
 from deploy.errors import InputError, MachineError
 from deploy.project import Project
-from deploy.provision.install_kits import install_kit, set_modes
 from deploy.provision.plan import ProvisionPlan, find_expiring, make_plan
 from deploy.provision.report import AUTHORITY, Expiring, ProvisionReport, Removal, Renewal
-from deploy.provision.state import Credentials, KitRecord, write_kits
+from deploy.provision.state import Credentials, FileRecord, KitRecord, digest_of, write_kits
+from deploy.secret_files import KEY_SUFFIX
 from deploy.workspace import Workspace
 from deploy.workspace_files import (
     OWN_PREFIX,
+    link_or_copy,
     locked,
     make_private,
     move_to_removed,
     os_errors_explained,
+    replace_folder,
     staging,
 )
 from fl_app.contract import flarefleet_version
@@ -56,7 +59,9 @@ def provision(
     tell = progress or (lambda _what, _done, _of: None)
     with locked_workspace(workspace, tell):
         if not (workspace.root / MARKER).exists():
-            _write_marker(workspace)
+            note = "made by flarefleet provision; holds private keys"
+            marker = json.dumps({"flarefleet": flarefleet_version(), "note": note}) + "\n"
+            write_atomically(workspace.root / MARKER, marker.encode(), PRIVATE_FILE)
         plan = make_plan(project, workspace, renew=renew, now=now)
         make_private(workspace.state)
         return _carry_out(project, workspace, plan, tell)
@@ -130,12 +135,50 @@ def _build(
         for number, name in enumerate(plan.build, start=1):
             certificate = credentials.certificate(name)
             assert certificate is not None
-            record = KitRecord(plan.specs[name].parts, certificate.digest, set_modes(kits / name))
-            install_kit(kits / name, record.files, plan.recorded.get(name), workspace.kit(name))
+            record = KitRecord(plan.specs[name].parts, certificate.digest, _set_modes(kits / name))
+            _install_kit(kits / name, record.files, plan.recorded.get(name), workspace.kit(name))
             records[name] = record
             tell("kits", number, len(plan.build))
         _install_common_files(kits, workspace.kits, {*plan.specs})
     return records
+
+
+def _set_modes(kit: Path) -> dict[str, FileRecord]:
+    """Set the mode of every file of a kit, regardless of the umask.
+
+    Returns:
+        The record of each file by its path in the kit.
+    """
+    records = {}
+    root = os.fspath(kit)
+    for where, _, names in os.walk(root):
+        os.chmod(where, 0o755)  # noqa: PTH101, S103 - pathlib would double the time here
+        for name in names:
+            file = f"{where}/{name}"
+            found = os.stat(file)  # noqa: PTH116
+            public_mode = 0o755 if found.st_mode & 0o100 else 0o644
+            mode = PRIVATE_FILE if name.endswith(KEY_SUFFIX) else public_mode
+            if found.st_mode & 0o777 != mode:
+                os.chmod(file, mode)  # noqa: PTH101
+            with open(file, "rb") as content:  # noqa: PTH123
+                digest = digest_of(content.read())
+            records[file[len(root) + 1 :]] = FileRecord(found.st_size, found.st_mtime_ns, digest)
+    return records
+
+
+def _install_kit(new: Path, records: dict[str, FileRecord], last: KitRecord | None, kit: Path) -> None:
+    """Replace `kit` with the folder `new` in one step. Files that the operator added to `kit` are kept."""
+    if kit.is_dir():
+        _keep_added_files(new, records.keys() | (last.files.keys() if last else set()), kit)
+    replace_folder(new, kit)
+
+
+def _keep_added_files(new: Path, provisioned: set[str], kit: Path) -> None:
+    for file in (Path(where, name) for where, _, names in os.walk(kit) for name in names):
+        path = file.relative_to(kit).as_posix()
+        if path not in provisioned and not os.path.lexists(new / path):
+            (new / path).parent.mkdir(parents=True, exist_ok=True)
+            link_or_copy(str(file), str(new / path))
 
 
 def _install_common_files(new: Path, kits: Path, names: set[str]) -> None:
@@ -171,8 +214,8 @@ def _issued_and_expiring(workspace: Workspace, plan: ProvisionPlan) -> Iterator[
     if plan.issue:
         credentials = Credentials(workspace.state)
         issued = {name: found for name in plan.issue if (found := credentials.certificate(name))}
-        authority = credentials.authority if plan.new_authority is not None else None
-        yield from find_expiring(authority, issued, datetime.now(timezone.utc))
+        expiry = credentials.authority_expiry if plan.new_authority is not None else None
+        yield from find_expiring(expiry, issued, datetime.now(timezone.utc))
 
 
 def _refuse_foreign(workspace: Workspace) -> None:
@@ -191,11 +234,3 @@ def _refuse_foreign(workspace: Workspace) -> None:
             f"{root} is not a workspace of Flarefleet (it contains {', '.join(foreign[:3])}). Use another "
             "folder: flarefleet --workspace FOLDER provision"
         )
-
-
-def _write_marker(workspace: Workspace) -> None:
-    document = {
-        "flarefleet": flarefleet_version(),
-        "note": "made by flarefleet provision; holds private keys",
-    }
-    write_atomically(workspace.root / MARKER, (json.dumps(document) + "\n").encode(), PRIVATE_FILE)

@@ -44,13 +44,6 @@ class Certificate:
     digest: str
 
 
-@dataclass(frozen=True)
-class Authority:
-    """The federation's certificate authority."""
-
-    expires: datetime
-
-
 class FileRecord(NamedTuple):
     """A file of a kit when it was built. A file of the same size and modification time is not read."""
 
@@ -75,18 +68,6 @@ def digest_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def record_certificate(
-    content: dict[str, Any], name: str, identity: CertificateIdentity, expires: datetime
-) -> None:
-    """Record the content of a participant's certificate in cert.json's document."""
-    content[name][ISSUED] = {"identity": vars(identity), "expires": expires.isoformat()}
-
-
-def record_authority(content: dict[str, Any], expires: datetime) -> None:
-    """Record the expiry of the authority's certificate in cert.json's document."""
-    content[ISSUED] = {"expires": expires.isoformat()}
-
-
 class Credentials:
     """The content of cert.json, read-only.
 
@@ -98,11 +79,11 @@ class Credentials:
         self._content = _read(folder / CERTIFICATES)
 
     @cached_property
-    def authority(self) -> Authority | None:
-        """Return the certificate authority, or None before the first provisioning."""
+    def authority_expiry(self) -> datetime | None:
+        """Return when the certificate authority expires, or None before the first provisioning."""
         if "root_cert" not in self._content:
             return None
-        return Authority(expires=datetime.fromisoformat(self._content[ISSUED]["expires"]))
+        return datetime.fromisoformat(self._content[ISSUED]["expires"])
 
     def certificate(self, name: str) -> Certificate | None:
         """Return a participant's certificate, or None if there is none with a record of its content."""
@@ -124,11 +105,7 @@ class Credentials:
 
 
 def read_kits(folder: Path) -> dict[str, KitRecord]:
-    """Return the record of every kit, or nothing if kits.json is missing or damaged.
-
-    Args:
-        folder: the workspace's state folder.
-    """
+    """Return the record of every kit, or nothing if kits.json in the state folder is missing or damaged."""
     file = folder / KITS
     try:
         found = file.stat()

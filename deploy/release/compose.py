@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -62,15 +63,11 @@ class Service:
     """The volume with its private key; empty if the key is mounted as a file."""
 
     @property
-    def gpus(self) -> int:
-        """Number of reserved GPUs."""
-        return self.deployment.gpus
-
-    @property
     def limits(self) -> Mapping[str, str | int]:
         """Compose's `deploy.resources.limits`."""
         wanted = self.deployment.resources.get("limits", {})
-        limits: dict[str, str | int] = {"memory": _bytes(wanted.get("memory", MEMORY)), "pids": PIDS}
+        memory = int(_quantity(wanted.get("memory", MEMORY)))  # in bytes, because Compose reads 8G as 8Gi
+        limits: dict[str, str | int] = {"memory": f"{memory}b", "pids": PIDS}
         if "cpu" in wanted:
             limits["cpus"] = format(_quantity(wanted["cpu"]).normalize(), "f")
         return limits
@@ -87,9 +84,6 @@ def federation_file(
     """Return the compose file of the whole federation on one machine.
 
     Args:
-        project: the project.
-        images: the image of the server and of each site.
-        key_volumes: the volume with the private key of each.
         workspace: the federation's folder, for a label of its containers.
         gpus: GPUs of each site; None: as in project.yml.
     """
@@ -118,13 +112,7 @@ def federation_file(
 
 
 def host_file(project: Project, name: str, *, image: str) -> str:
-    """Return the compose file of the server or of one site on a host of its own, for release/NAME.
-
-    Args:
-        project: the project; other hosts must be able to reach its server.
-        name: the server or the site.
-        image: its image.
-    """
+    """Return the compose file of the server or of one site on a host of its own, for release/NAME."""
     labels = {LABEL_PROJECT: project.name}
     service = _service(project, project.parent(name), image, labels, env_file=f"./{CREDENTIALS_FILE}")
     return render(
@@ -171,20 +159,10 @@ def published_ports(project: Project) -> tuple[str, ...]:
     return tuple(f"{interface}{port}:{port}" for port in ports)
 
 
-def _bytes(quantity: str) -> str:
-    """Return a Kubernetes quantity in bytes, because Compose reads 8G as 8Gi."""
-    return f"{int(_quantity(quantity))}b"
-
-
 def _quantity(text: str) -> Decimal:
     found = amount(text)
     assert found is not None, text  # load_project validated it
     return found
-
-
-def _as_yaml(value: object) -> str:
-    """Return a value as one line of YAML, with $ escaped for Compose."""
-    return json.dumps(value, ensure_ascii=False).replace("$", "$$")
 
 
 @cache
@@ -199,7 +177,9 @@ def _templates() -> Environment:
         keep_trailing_newline=True,
         undefined=StrictUndefined,
     )
-    environment.filters["yaml"] = _as_yaml
+    # A value as one line of YAML, with $ escaped for Compose.
+    environment.filters["yaml"] = lambda value: json.dumps(value, ensure_ascii=False).replace("$", "$$")
+    environment.filters["base64"] = lambda content: base64.b64encode(content).decode("ascii")
     environment.globals |= {
         "uid": CONTAINER_UID,
         "workspace_path": str(WORKSPACE_PATH),

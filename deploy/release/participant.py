@@ -19,7 +19,7 @@ EXCLUDED_SUFFIXES = (".sh", ".ipynb", ".sample")
 """Files of a kit that no pod reads."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Participant:
     """The server or a site."""
 
@@ -28,51 +28,28 @@ class Participant:
     name: str
     kit: Path
 
-    @property
-    def is_server(self) -> bool:
-        """Return whether it is the federation's server."""
-        return self.name == self.project.server.name
-
-    @property
-    def chart(self) -> str:
+    def __post_init__(self) -> None:
+        host, server = self.project.server_host, self.project.server
+        self.is_server = self.name == server.name
+        self.chart = "flare-server" if self.is_server else "flare-client"
         """The chart that installs it."""
-        return "flare-server" if self.is_server else "flare-client"
-
-    @property
-    def release(self) -> str:
+        self.release = release_name(self.name)
         """The name of its Helm release and of its Kubernetes objects."""
-        return release_name(self.name)
-
-    @property
-    def namespace(self) -> str:
+        self.namespace = namespace_of(self.name, self.deployment.namespace)
         """Its namespace: project.yml's, or the release name by default."""
-        return namespace_of(self.name, self.deployment.namespace)
-
-    @property
-    def server_host(self) -> str:
+        self.secret = f"{self.release}-key"
+        """The name of the Secret with its private key."""
+        self.key = self.kit / "startup" / ("server.key" if self.is_server else "client.key")
+        """The file of its private key."""
+        if is_loopback(host):
+            host = f"{release_name(server.name)}.{namespace_of(server.name, server.deployment.namespace)}.svc"
+        self.server_host = host
         """The host at which a site's pod reaches the server.
 
         If project.yml has a loopback address, it is the server's Service in the same cluster.
         """
-        host, server = self.project.server_host, self.project.server
-        if not is_loopback(host):
-            return host
-        return f"{release_name(server.name)}.{namespace_of(server.name, server.deployment.namespace)}.svc"
-
-    @property
-    def server_address(self) -> str:
+        self.server_address = f"{host}:{server.fed_learn_port}"
         """HOST:PORT of `server_host`."""
-        return f"{self.server_host}:{self.project.server.fed_learn_port}"
-
-    @property
-    def secret(self) -> str:
-        """The name of the Secret with its private key."""
-        return f"{self.release}-key"
-
-    @property
-    def key(self) -> Path:
-        """The file of its private key."""
-        return self.kit / "startup" / ("server.key" if self.is_server else "client.key")
 
     @cached_property
     def kit_files(self) -> dict[str, dict[str, str]] | None:

@@ -10,15 +10,20 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
-from pydantic import BaseModel
-
 from deploy.errors import InputError
 from deploy.project import Project
 from deploy.provision import KitRecord, read_kits
 from deploy.release.participant import participants_of
 from deploy.secret_files import has_secret_name
 from deploy.workspace import KIT_FOLDERS, Workspace
-from deploy.workspace_files import locked, move_to_removed, os_errors_explained, replace_folder, staging
+from deploy.workspace_files import (
+    link_or_copy,
+    locked,
+    move_to_removed,
+    os_errors_explained,
+    replace_folder,
+    staging,
+)
 from fl_app.files import PRIVATE_FILE, PRIVATE_FOLDER, write_atomically
 
 RELEASED = "released.json"
@@ -37,20 +42,14 @@ SOURCES = (
 """The code and templates that decide the content of a release folder, relative to this package's parent."""
 
 
-class ReleaseReport(BaseModel, frozen=True):
-    """The release folders that changed."""
-
-    written: tuple[str, ...] = ()
-    """Participants whose release folder was updated."""
-    removed: tuple[Path, ...] = ()
-    """New paths of the release folders of participants that project.yml no longer has."""
-
-
-def update_releases(project: Project, workspace: Workspace) -> ReleaseReport:
+def update_releases(project: Project, workspace: Workspace) -> list[str]:
     """Update the release folder of the server and of every site for which kit, settings or templates changed.
 
     Files that the operator added to a release folder are kept. The whole folder of a removed participant is
     moved to `removed`.
+
+    Returns:
+        The servers and sites whose release folder was updated.
 
     Raises:
         InputError: a kit is missing, or its public part holds a private key.
@@ -61,19 +60,22 @@ def update_releases(project: Project, workspace: Workspace) -> ReleaseReport:
         kits = read_kits(workspace.state)
         if missing := [name for name in names if name not in kits]:
             raise InputError(f"{workspace.kit(missing[0])}: the kit is missing. Run: flarefleet provision")
-        known, common = _read_digests(workspace), _common_inputs(project)
+        # What every release depends on, in addition to its kit and its own part of the deployment.
+        server = project.server.deployment.namespace, project.server_host
+        common = f"{(project.image, *server, project.tracking, project.guard)} {_sources_digest()}"
+        known = _read_digests(workspace)
         digests = {name: _digest(workspace, name, kits[name], common) for name in names}
         changed = [name for name in names if known.get(name) != digests[name]]
         if changed:
             _write(project, workspace, changed)
             digests |= {name: _digest(workspace, name, kits[name], common) for name in changed}
-        removed = [
-            move_to_removed(workspace, workspace.release / name, f"{name}-release")
-            for name in _obsolete(workspace, set(names))
-        ]
+        for folder in _entries(f"{workspace.release}"):
+            # Folders of the operator stay.
+            if folder.name not in names and Path(folder, KIT).is_dir():
+                move_to_removed(workspace, Path(folder), f"{folder.name}-release")
         if digests != known:
             write_atomically(workspace.state / RELEASED, json.dumps(digests).encode(), PRIVATE_FILE)
-    return ReleaseReport(written=tuple(changed), removed=tuple(removed))
+    return changed
 
 
 def _write(project: Project, workspace: Workspace, names: list[str]) -> None:
@@ -89,7 +91,10 @@ def _write(project: Project, workspace: Workspace, names: list[str]) -> None:
 
 
 def _install_kit(workspace: Workspace, name: str, folder: Path) -> None:
-    """Link the public files of a kit into kit/ and its keys into key/, so that no key has a second copy."""
+    """Link the public files of a kit into kit/, and copy its keys into key/.
+
+    A key is a file of its own, so that its operator can change its owner and mode in place.
+    """
     kit, new, release = f"{workspace.kits}/{name}", folder / "release" / name, workspace.release / name
     (new / KEY).mkdir(parents=True, mode=PRIVATE_FOLDER)
     for top in KIT_FOLDERS:
@@ -97,27 +102,14 @@ def _install_kit(workspace: Workspace, name: str, folder: Path) -> None:
             public = f"{new}/{KIT}/{where[len(kit) + 1 :]}"
             os.makedirs(public)  # noqa: PTH103 - pathlib would double the time here
             for file in names:
-                target = f"{new}/{KEY}" if has_secret_name(Path(file)) else public
-                _link(f"{where}/{file}", f"{target}/{file}")
+                if has_secret_name(Path(file)):
+                    key = shutil.copy2(f"{where}/{file}", f"{new}/{KEY}/{file}")
+                    os.chmod(key, PRIVATE_FILE)  # noqa: PTH101
+                else:
+                    link_or_copy(f"{where}/{file}", f"{public}/{file}")
     release.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
     for part in (KIT, KEY):
         replace_folder(new / part, release / part)
-
-
-def _link(file: str, target: str) -> None:
-    try:
-        os.link(file, target)
-    except OSError:  # a file system without hard links
-        shutil.copy2(file, target)
-
-
-def _obsolete(workspace: Workspace, names: set[str]) -> list[str]:
-    """Return the release folders of participants that project.yml no longer has. Other folders stay."""
-    return sorted(
-        entry.name
-        for entry in _entries(f"{workspace.release}")
-        if entry.name not in names and Path(entry, KIT).is_dir()
-    )
 
 
 def _read_digests(workspace: Workspace) -> dict[str, str]:
@@ -126,19 +118,6 @@ def _read_digests(workspace: Workspace) -> dict[str, str]:
     except (FileNotFoundError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
-
-
-def _common_inputs(project: Project) -> str:
-    """Return what every release depends on, in addition to its kit and its own part of the deployment."""
-    server = project.server
-    inputs = (
-        project.image,
-        server.deployment.namespace,
-        project.server_host,
-        project.tracking,
-        project.guard,
-    )
-    return f"{inputs} {_sources_digest()}"
 
 
 def release_sources() -> list[Path]:
@@ -159,14 +138,13 @@ def _digest(workspace: Workspace, name: str, kit: KitRecord, common: str) -> str
     `provision` has compared the files of the kit with their record.
     """
     source, release = f"{workspace.kits}/{name}", f"{workspace.release}/{name}"
-    written = [entry for entry in _entries(release) if not entry.is_dir()]
+    written = [entry for entry in _entries(release) if not entry.is_dir()] + _entries(f"{release}/{KEY}")
     metadata = [
         _metadata(source),  # another folder if the kit was built again
         *(_metadata(path) for path in _added_files(source, kit)),
         # A folder's time changes when a file is added or removed. The files are links to those of the kit.
         *(_metadata(f"{release}/{KIT}/{top}") for top in KIT_FOLDERS),
-        _metadata(f"{release}/{KEY}"),
-        *(_metadata(entry.path) for entry in sorted(written, key=lambda entry: entry.name)),
+        *(_metadata(path) for path in sorted([f"{release}/{KEY}", *(entry.path for entry in written)])),
     ]
     return sha256(f"{common} {kit.parts} {kit.certificate} {metadata}".encode()).hexdigest()[:32]
 

@@ -14,8 +14,6 @@ from deploy.project.server_environment import server_environment
 from deploy.release.participant import Participant
 from fl_app.contract import ENV_ANALYTICS_KEEP_DAYS, ENV_TRACKING
 
-VALUES_FILE = "values.yaml"
-
 HEADER = """\
 # Values of {name} in the federation {project}, for the chart {chart}.
 # `flarefleet provision` overwrites this file. Put your own settings into a second file and pass both to helm:
@@ -62,17 +60,13 @@ def _kit(participant: Participant) -> str:
     )
 
 
-def _image(participant: Participant) -> dict[str, str]:
-    registry = participant.project.image.registry
-    name, _, tag = participant.image.rpartition(":")
-    return {"registry": registry, "repository": name.removeprefix(f"{registry}/"), "tag": tag}
-
-
 def _settings(participant: Participant) -> dict[str, Any]:
     project, deployment = participant.project, participant.deployment
+    registry = project.image.registry
+    image, _, tag = participant.image.rpartition(":")
     settings: dict[str, Any] = {
         "site": {"name": participant.name, "project": project.name},
-        "image": _image(participant),
+        "image": {"registry": registry, "repository": image.removeprefix(f"{registry}/"), "tag": tag},
         "key": {"existingSecret": participant.secret},
         "launcher": deployment.launcher,
         "gpus": deployment.gpus,

@@ -10,15 +10,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from deploy.images.names import site_image
-from deploy.release.compose import host_file, is_for_several_hosts
-from deploy.release.install_guide import install_text
-from deploy.release.key_secret import KEY_SECRET_FILE, key_secret_text
+from deploy.release.compose import host_file, is_for_several_hosts, render
 from deploy.release.participant import Participant
-from deploy.release.values import VALUES_FILE, values_text
+from deploy.release.values import values_text
+from fl_app.contract import NVFLARE_VERSION
 from fl_app.files import PRIVATE_FILE, PUBLIC_FILE
 
-INSTALL_FILE = "INSTALL.md"
 COMPOSE_FILE = "compose.yaml"
+KEY_SECRET_FILE = "key-secret.yaml"  # noqa: S105 - a file name
+"""The private key as the Secret that the chart expects, without a namespace, which the operator chooses."""
 
 
 def file_texts(participant: Participant) -> dict[str, str]:
@@ -28,12 +28,14 @@ def file_texts(participant: Participant) -> dict[str, str]:
         InputError: the public part of its kit holds a private key.
     """
     project, name = participant.project, participant.name
+    has_compose = is_for_several_hosts(project)
+    guide = {"participant": participant, "nvflare": NVFLARE_VERSION, "has_compose": has_compose}
     texts = {
-        VALUES_FILE: values_text(participant),
-        KEY_SECRET_FILE: key_secret_text(participant),
-        INSTALL_FILE: install_text(participant),
+        "values.yaml": values_text(participant),
+        KEY_SECRET_FILE: render("key-secret.yaml.j2", participant=participant),
+        "INSTALL.md": render("INSTALL.md.j2", **guide),
     }
-    if is_for_several_hosts(project):
+    if has_compose:
         texts[COMPOSE_FILE] = host_file(project, name, image=site_image(project, name))
     return texts
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -21,9 +19,6 @@ def kit_for_host(kit: Path, host: str, variant: Path, port: int | None = None) -
     replaced atomically and only if it differs, so that concurrent calls and open sessions do not interfere.
 
     Args:
-        kit: an administrator's startup kit.
-        host: the server's name or address.
-        variant: the folder of the variant.
         port: the server's administration port (default: the port in the kit).
     """
     document = json.loads((kit / "startup" / _CONFIG).read_text(encoding="utf-8"))
@@ -50,9 +45,7 @@ def kit_for_host(kit: Path, host: str, variant: Path, port: int | None = None) -
 def _link(link: Path, target: Path) -> None:
     if link.is_symlink() and link.readlink() == target:
         return
-    if link.is_dir() and not link.is_symlink():  # an earlier release copied a folder
-        shutil.rmtree(link, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=link.parents[1], prefix=".new-") as folder:
         new = Path(folder, link.name)
         new.symlink_to(target)
-        os.replace(new, link)  # noqa: PTH105 - replaces a file that an earlier release copied
+        new.replace(link)

@@ -53,8 +53,3 @@ def remembered(workspace: Workspace) -> str | None:
     except FileNotFoundError:
         return None
     return name if name in BACKENDS else None
-
-
-def current_runtime(project: Project, workspace: Workspace) -> Runtime:
-    """Return the runtime that the federation was started on, or the default one."""
-    return open_runtime(remembered(workspace) or DEFAULT, project, workspace)

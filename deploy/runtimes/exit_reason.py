@@ -15,7 +15,6 @@ def exit_reason(exit_code: int | None, log: Iterable[str]) -> str:
 
     Args:
         exit_code: 128 + N for a signal N; None if unknown.
-        log: the last lines of its log.
     """
     if exit_code is None:
         return "exited; the exit status is unknown"

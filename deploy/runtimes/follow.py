@@ -10,11 +10,6 @@ POLL_SECONDS = 0.2
 TAIL_BYTES = 16_384
 
 
-def read_lines(file: Path) -> Iterator[str]:
-    """Yield the current lines of `file`; none if it does not exist."""
-    return follow_lines(file, lambda: False)
-
-
 def last_lines(file: Path) -> list[str]:
     """Return the lines in the last 16 KiB of `file`; none if it does not exist."""
     try:
@@ -25,8 +20,8 @@ def last_lines(file: Path) -> list[str]:
         return []
 
 
-def follow_lines(file: Path, is_written: Callable[[], bool]) -> Iterator[str]:
-    """Yield the lines of `file`, and new ones until `is_written` returns False.
+def read_lines(file: Path, is_written: Callable[[], bool] = lambda: False) -> Iterator[str]:
+    """Yield the lines of `file` if it exists, and new ones until `is_written` returns False.
 
     A last line without a line break is yielded at the end.
     """

@@ -57,6 +57,11 @@ class FederationStatus(BaseModel, frozen=True):
         """Return whether the server and every site are ready."""
         return bool(self.sites) and all(site.state is SiteState.READY for site in self.sites)
 
+    @property
+    def is_up(self) -> bool:
+        """Return whether the server or a site is running, ready or not."""
+        return any(site.state not in (SiteState.STOPPED, SiteState.EXITED) for site in self.sites)
+
 
 StatusCallback = Callable[[FederationStatus], None]
 """Called with each change of the status while a runtime waits."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from deploy.errors import Failed
-from deploy.runtimes.protocol import FederationStatus, SiteState, SiteStatus, StatusCallback
+from deploy.runtimes.protocol import FederationStatus, SiteState, StatusCallback
 
 LOG_LINES = 15
 """Log lines shown of a site that is not ready."""
@@ -24,10 +24,7 @@ def wait_until_ready(
     """Poll the status until all are ready, one has exited or cannot start, or the timeout expires.
 
     Args:
-        status: returns the current status.
         log: returns the last log lines of a server or site.
-        progress: called with each change of the status.
-        timeout: seconds.
         poll: seconds between two calls of `status`.
 
     Raises:
@@ -48,17 +45,15 @@ def wait_until_ready(
         time.sleep(poll)
 
 
-def _describe(site: SiteStatus) -> str:
-    code = "" if site.exit_code is None else f" (exit code {site.exit_code})"
-    return f"{site.name} is not ready: {site.reason or site.state.value}{code}"
-
-
 def _explain(status: FederationStatus, log: Callable[[str], Iterable[str]], timeout: float) -> str:
     final = [site for site in status.sites if site.state in FINAL]
     late = final or [site for site in status.sites if site.state is not SiteState.READY]
     if not late:
         return "No server or site is running."
-    lines = [_describe(site) for site in late]
+    lines = []
+    for site in late:
+        code = "" if site.exit_code is None else f" (exit code {site.exit_code})"
+        lines.append(f"{site.name} is not ready: {site.reason or site.state.value}{code}")
     if not final:
         lines.append(f"The timeout of {timeout:.0f} s has expired.")
     first = late[0].name

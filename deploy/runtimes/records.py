@@ -66,7 +66,6 @@ def locked(file: Path, timeout: float = 0.0) -> Iterator[None]:
     The lock is released when this process exits; child processes do not inherit it.
 
     Args:
-        file: the lock file; its folder is created if it is missing.
         timeout: seconds to wait for another command.
 
     Raises:

@@ -4,24 +4,8 @@ from __future__ import annotations
 
 import shutil
 import tarfile
-import tempfile
 from pathlib import Path, PurePosixPath
 from typing import IO
-
-
-def unpack(archive: IO[bytes], folder: str, target: Path) -> bool:
-    """Replace `target` with `folder` of an archive; return whether the archive has that folder."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".copying-") as beside:
-        try:
-            extract(archive, Path(beside))
-        except tarfile.ReadError:  # the archive is empty
-            return False
-        if not (Path(beside) / folder).is_dir():
-            return False
-        shutil.rmtree(target, ignore_errors=True)
-        (Path(beside) / folder).rename(target)
-    return True
 
 
 def extract(archive: IO[bytes], folder: Path) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -18,53 +17,46 @@ from fl_app.telemetry.job_progress import JobProgress, SitePhase, SiteProgress
 _COLOURS = {SitePhase.WAITING: "dim", SitePhase.TRAINING: "cyan", SitePhase.FAILED: "red"}
 
 
-class Display(Protocol):
-    """Shows snapshots of one job."""
-
-    def show(self, snapshot: Snapshot) -> None:
-        """Show the current state of the job."""
-        ...
-
-
 @contextmanager
-def job_display(console: Console) -> Iterator[Display]:
-    """Return the display that suits `console`."""
+def job_display(console: Console) -> Iterator[Callable[[Snapshot], None]]:
+    """Return the function that shows snapshots of a job on `console`."""
     if not console.is_terminal:
-        yield _LineDisplay(console)
+        yield _line_display(console)
         return
     with Live(console=console, transient=False, auto_refresh=False) as live:
-        yield _TableDisplay(live)
+        yield lambda snapshot: live.update(_as_table(snapshot), refresh=True)
 
 
-class _TableDisplay:
-    def __init__(self, live: Live) -> None:
-        self._live = live
-
-    def show(self, snapshot: Snapshot) -> None:
-        parts: list[Text | Table] = [Text(_headline(snapshot))]
-        if snapshot.progress and snapshot.progress.sites:
-            parts.append(_site_table(snapshot.progress))
-        self._live.update(Group(*parts), refresh=True)
+def _as_table(snapshot: Snapshot) -> Group:
+    parts: list[Text | Table] = [Text(_headline(snapshot))]
+    if snapshot.progress and snapshot.progress.sites:
+        parts.append(_site_table(snapshot.progress))
+    parts += [Text(f"warning: {line}", style="yellow") for line in snapshot.warnings]
+    return Group(*parts)
 
 
-class _LineDisplay:
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._headline = ""
-        self._sites: dict[str, SiteProgress] = {}
+def _line_display(console: Console) -> Callable[[Snapshot], None]:
+    """Return a function that prints the lines that have changed."""
+    sites: dict[str, SiteProgress] = {}
+    warnings: set[str] = set()
+    last_headline = ""
 
-    def show(self, snapshot: Snapshot) -> None:
+    def show(snapshot: Snapshot) -> None:
+        nonlocal last_headline
         headline = _headline(snapshot)
-        if headline != self._headline:
-            self._headline = headline
-            self._print(headline)
+        if headline != last_headline:
+            console.print(headline, markup=False)
+            last_headline = headline
         for name, site in sorted((snapshot.progress.sites if snapshot.progress else {}).items()):
-            if _printed_state(site) != _printed_state(self._sites.get(name, SiteProgress())):
-                self._print(f"  {name}: {site_text(site)}")
-            self._sites[name] = site
+            if _printed_state(site) != _printed_state(sites.get(name, SiteProgress())):
+                console.print(f"  {name}: {site_text(site)}", markup=False)
+            sites[name] = site
+        for line in snapshot.warnings:
+            if line not in warnings:
+                warnings.add(line)
+                console.print(f"warning: {line}", markup=False)
 
-    def _print(self, line: str) -> None:
-        self._console.print(line, markup=False)
+    return show
 
 
 def _headline(snapshot: Snapshot) -> str:

@@ -22,14 +22,7 @@ CONNECT_TIMEOUT = 5.0
 
 @dataclass(frozen=True)
 class AdminKit:
-    """A startup kit that NVFlare created for an administrator.
-
-    Args:
-        folder: the folder with startup/fed_admin.json.
-        user: the administrator, such as admin@example.org.
-        host: the server's host name in the kit.
-        port: the server's administration port.
-    """
+    """A startup kit that NVFlare created for an administrator, with the server's address in it."""
 
     folder: Path
     user: str

@@ -36,7 +36,9 @@ def read_parameters(job: JobDescription, settings: Sequence[str]) -> JobParamete
     """
     given, errors = _split(settings)
     known = job.parameters.model_fields
-    errors += [_unknown(name, job) for name in given if name not in known]
+    for name in (name for name in given if name not in known):
+        available = Choices(known).available(name)
+        errors.append(f"--set {name}: the job {job.name} has no such parameter; {available}")
     values = {name: _value(text) for name, text in given.items() if name in known}
     try:
         parameters = job.parameters.model_validate(values)
@@ -75,11 +77,6 @@ def _value(text: str) -> Any:
         except ValueError:
             return text
     return text
-
-
-def _unknown(name: str, job: JobDescription) -> str:
-    available = Choices(job.parameters.model_fields).available(name)
-    return f"--set {name}: the job {job.name} has no such parameter; {available}"
 
 
 def _invalid(loc: tuple[int | str, ...], message: str, given: dict[str, str], job: JobDescription) -> str:

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 from deploy.errors import Failed, InputError
 from deploy.session.session import AdminSession
+from fl_app.guard.warnings import WARNINGS_FILE
 from fl_app.jobs.shared.journal import MODEL_FOLDER
 
 _METRICS = (".json", ".csv", ".txt")
@@ -93,6 +94,8 @@ def _destination(path: Path) -> tuple[str, Path]:
     if path.parts[0] != "workspace":
         return "", path
     inner = Path(*path.parts[1:])
+    if inner.name == WARNINGS_FILE:
+        return "", Path(inner.name)
     is_of_app = inner.parts[0].startswith("app_") and len(inner.parts) > 1
     short = Path(*inner.parts[1:]) if is_of_app else inner
     if "tb_events" in inner.parts:

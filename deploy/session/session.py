@@ -14,6 +14,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_expone
 from deploy.errors import Failed, InputError
 from deploy.session.kit import AdminKit
 from deploy.session.nvflare_output import suppressed
+from fl_app.guard.warnings import WARNINGS_META
 from fl_app.telemetry.job_progress import (
     PENDING_GROUP,
     SERVER_PENDING_REASON,
@@ -51,6 +52,8 @@ class Job:
     """The server's reason for not having started the job; empty if there is none."""
     server_waits_for: str
     """Kubernetes' reason why the job's pod on the server is not running yet; empty if there is none."""
+    warnings: tuple[str, ...] = ()
+    """Warnings of the guard, of a job that has ended."""
 
     @property
     def is_finished(self) -> bool:
@@ -70,6 +73,7 @@ class Job:
             submitted=datetime.fromtimestamp(float(meta.get("submit_time") or 0), timezone.utc),
             duration="" if meta.get("duration") in (None, "N/A") else str(meta["duration"]),
             waits_for=attempts[-1] if attempts and status in (SUBMITTED, NEVER_STARTED) else "",
+            warnings=tuple(str(line) for line in meta.get(WARNINGS_META) or ()),
             server_waits_for=str(meta.get(SERVER_PENDING_REASON, "")),
         )
 
@@ -83,12 +87,7 @@ class PermissionDenied(Failed):
 
 
 class AdminSession:
-    """A login to the server.
-
-    Args:
-        kit: the administrator's kit.
-        log_in: returns a session of NVFlare's flare_api; called again if the connection is lost.
-    """
+    """A login to the server. `log_in` is called again if the connection is lost."""
 
     def __init__(self, kit: AdminKit, log_in: Callable[[], Any]) -> None:
         self.kit = kit
@@ -223,7 +222,6 @@ class AdminSession:
 
 
 def _add_waiting_sites(progress: JobProgress, waiting: dict[str, str] | None) -> JobProgress:
-    """Add the reasons why job pods of sites are not running yet."""
     sites = dict(progress.sites)
     for site, reason in (waiting or {}).items():
         sites[site] = sites.get(site, SiteProgress()).model_copy(update={"waits_for": str(reason)})

@@ -47,7 +47,7 @@ class ExportProcess:
         self._process = process
 
     def export(self, parameters: JobParameters, sites: JobSites, into: Path) -> ExportReply:
-        """Export the job to a folder below `into`.
+        """Export the job to a folder below `into`, and print the recipe's warnings on stderr.
 
         Raises:
             InputError: the recipe rejects these parameters for these sites.
@@ -73,6 +73,8 @@ class ExportProcess:
         if reply.error:
             raise InputError(f"the job {self._job.name} rejects its parameters or sites: {reply.error}")
         refuse_silent_failures(reply)
+        for warning in reply.warnings:
+            print(f"warning: {warning}", file=sys.stderr)
         return reply
 
 
@@ -125,7 +127,7 @@ def refuse_missing_extras(job: JobDescription, project: Project, runtime: str | 
 
 def extras_of_images(project: Project, runtime: str | None) -> tuple[str, ...]:
     """Return the extras that the containers of the federation include, so that this machine needs none."""
-    return project.image.extras if runtime in CONTAINER_RUNTIMES else ()
+    return tuple(project.image.extras) if runtime in CONTAINER_RUNTIMES else ()
 
 
 @contextmanager
@@ -161,7 +163,6 @@ def choose_sites(
     """Return the sites of a job: the wanted ones, or the whole federation.
 
     Args:
-        registered: the registered sites.
         federation: the sites of project.yml (default: the registered sites).
         wanted: the sites that the user named (default: all).
 

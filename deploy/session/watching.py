@@ -30,13 +30,16 @@ class Snapshot:
     progress: JobProgress | None
     """The last answer of the job process; None before its first answer."""
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The warnings of the guard so far."""
+        return self.job.warnings or (self.progress.warnings if self.progress else ())
+
 
 def watch(session: AdminSession, job_id: str, timeout: float | None = None) -> Iterator[Snapshot]:
     """Return a snapshot of the job after each change, until it has ended.
 
     Args:
-        session: an open session.
-        job_id: the job.
         timeout: seconds until watching ends (default: no limit).
 
     Raises:
@@ -49,7 +52,7 @@ def watch(session: AdminSession, job_id: str, timeout: float | None = None) -> I
     requested, changed = -FIRST_PROGRESS_INTERVAL, time.monotonic()
     while True:
         job = session.job(job_id)
-        if not _may_have_progress(job):
+        if job.status != RUNNING or job.server_waits_for:
             requested = time.monotonic()  # the job process starts only from now on
         elif time.monotonic() - requested >= (PROGRESS_INTERVAL if progress else FIRST_PROGRESS_INTERVAL):
             progress = session.progress(job_id) or progress
@@ -72,8 +75,3 @@ def watch(session: AdminSession, job_id: str, timeout: float | None = None) -> I
 def poll_interval(idle: float) -> float:
     """Return the seconds until the next request if nothing has changed for `idle` seconds."""
     return max(MIN_POLL_INTERVAL, min(1.0, idle / SLOWDOWN_SECONDS) * MAX_POLL_INTERVAL)
-
-
-def _may_have_progress(job: Job) -> bool:
-    """Return whether the job process on the server may be running."""
-    return job.status == RUNNING and not job.server_waits_for

@@ -27,8 +27,6 @@ def simulate(
     """Run a job until it ends.
 
     Args:
-        job: the exported job's folder.
-        sites: the names of the simulated sites; each has its own process.
         work: an empty folder for all files of the simulator; see `collect_results`.
         timeout: seconds until the simulation is terminated.
         on_line: called with each line that the simulator prints.
@@ -41,13 +39,16 @@ def simulate(
         sys.executable, "-m", SIMULATOR_MODULE, str(job), "-w", str(work),
         "-c", ",".join(sites), "-t", str(len(sites)), "-m", str(len(sites)),
     ]  # fmt: skip
+    # The simulator creates sockets in the temporary folder, whose path Linux limits to 107 characters.
+    is_short = len(tempfile.gettempdir()) <= _MAX_TEMPORARY_PATH
+    folder = tempfile.gettempdir() if is_short else "/tmp"  # noqa: S108
     supervisor = subprocess.Popen(
         [sys.executable, "-m", "deploy.simulation.simulator_process", str(timeout), *command],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=work,
-        env=os.environ | {"PYTHONUNBUFFERED": "1", "TMPDIR": _socket_folder(tempfile.gettempdir())},
+        env=os.environ | {"PYTHONUNBUFFERED": "1", "TMPDIR": folder},
         text=True,
         errors="replace",
         start_new_session=True,
@@ -61,15 +62,6 @@ def simulate(
         supervisor.stdin.close()  # terminates the simulation if it is still running
         supervisor.wait()
     _check_result(result, work, sites, timeout)
-
-
-def _socket_folder(temporary: str) -> str:
-    """Return the temporary folder, or /tmp if its path is too long for sockets.
-
-    Python's multiprocessing, which the simulator uses, creates sockets in it. On Linux the path of a socket
-    has at most 107 characters.
-    """
-    return temporary if len(temporary) <= _MAX_TEMPORARY_PATH else "/tmp"  # noqa: S108
 
 
 def collect_results(work: Path, sites: Sequence[str], folder: Path) -> None:
@@ -104,15 +96,14 @@ def _check_result(result: str, work: Path, sites: Sequence[str], timeout: float)
 def _failure_text(work: Path, sites: Sequence[str], code: str) -> str:
     """Return the errors of the sites, or else of the server."""
     lines = [f"the simulation failed (exit status {code}). Its logs: {work}"]
-    errors = {name: _last_error(work / name / "error_log.txt") for name in (*sites, "server")}
+    errors = {}
+    for name in (*sites, "server"):
+        log = work / name / "error_log.txt"
+        errors[name] = last_error(log.read_text("utf-8", errors="replace")) if log.is_file() else ""
     for name in [name for name in sites if errors[name]] or ["server"]:
         if errors[name]:
             lines += [f"{name}:", *(f"  {line}" for line in errors[name].splitlines())]
     return "\n".join(lines)
-
-
-def _last_error(log: Path) -> str:
-    return last_error(log.read_text(encoding="utf-8", errors="replace")) if log.is_file() else ""
 
 
 def _allow_classes(work: Path) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from deploy.errors import FlarefleetError
@@ -33,45 +34,39 @@ def append_new(source: Path, target: Path) -> None:
             shutil.copyfileobj(read, write)
 
 
-class Mirror:
-    """Updates a folder with the event files of a runtime until it is closed.
+@contextmanager
+def mirrored(
+    find: Callable[[], Path | None], target: Path, on_error: Callable[[str], None]
+) -> Iterator[None]:
+    """Update a folder with the event files of a runtime until the end of the block.
 
     Args:
         find: returns the folder of event files; None if there is none yet.
         target: the folder to update.
-        on_error: called with each new error; the mirror continues.
+        on_error: called with each new error; the updates continue.
     """
+    last_error = ""
 
-    def __init__(
-        self, find: Callable[[], Path | None], target: Path, on_error: Callable[[str], None]
-    ) -> None:
-        self._find = find
-        self._target = target
-        self._on_error = on_error
-        self._last_error = ""
-        self._stop = threading.Event()
-        target.mkdir(parents=True, exist_ok=True)
-        self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
-
-    def __enter__(self) -> Mirror:
-        self._update()
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.wait(INTERVAL_SECONDS):
-            self._update()
-
-    def _update(self) -> None:
+    def update() -> None:
+        nonlocal last_error
         try:
-            found = self._find()
-            if found is not None:
-                append_new(found, self._target)
+            if (found := find()) is not None:
+                append_new(found, target)
         except (FlarefleetError, OSError) as error:
-            if str(error) != self._last_error:
-                self._last_error = str(error)
-                self._on_error(f"Cannot read the event files: {error}")
+            if str(error) != last_error:
+                last_error = str(error)
+                on_error(f"Cannot read the event files: {error}")
+
+    def run() -> None:
+        while not stop.wait(INTERVAL_SECONDS):
+            update()
+
+    target.mkdir(parents=True, exist_ok=True)
+    stop, thread = threading.Event(), threading.Thread(target=run, name="mirror", daemon=True)
+    update()
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

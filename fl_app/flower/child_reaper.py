@@ -6,7 +6,6 @@ the command exits, when the process PID exits, or when it receives SIGTERM itsel
 
 from __future__ import annotations
 
-import ctypes
 import os
 import select
 import signal
@@ -15,9 +14,10 @@ import sys
 
 import psutil
 
+from fl_app.child_process import adopt_orphans
+
 GRACE_PERIOD = 3.0
 """Seconds between SIGTERM and SIGKILL."""
-_PR_SET_CHILD_SUBREAPER = 36
 _TERMINATED = 128 + signal.SIGTERM
 
 
@@ -29,8 +29,7 @@ def main(arguments: list[str]) -> int:
     signal.set_wakeup_fd(wakeup)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    # Orphans of the command become children of this process; among those of init it could not identify them.
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    adopt_orphans()  # it could not identify them among the children of init
     try:
         parent_exited = os.pidfd_open(parent)
     except ProcessLookupError:

@@ -17,8 +17,6 @@ from nvflare.app_opt.flower.defs import Constant
 
 from fl_app.flower.bundle import first_difference
 
-_PUSH = PushMessagesRequest.DESCRIPTOR.name
-_FAB = GetFabResponse.DESCRIPTOR.name
 _HEARTBEATS = {kind.DESCRIPTOR.name: kind for kind in (ActivateNodeRequest, SendNodeHeartbeatRequest)}
 
 HEARTBEAT_INTERVAL = 300.0
@@ -43,7 +41,7 @@ class ServerConnector(GrpcServerConnector):
 
     def send_request_to_flower(self, request: Shareable, fl_ctx: FLContext) -> Shareable:
         """Forward a request of a site, and report the errors in it."""
-        if request.get(Constant.PARAM_KEY_MSG_NAME) == _PUSH:
+        if request.get(Constant.PARAM_KEY_MSG_NAME) == PushMessagesRequest.DESCRIPTOR.name:
             for reason in errors_in(request.get(Constant.PARAM_KEY_CONTENT)):
                 self._on_failure(fl_ctx, reason)
         return super().send_request_to_flower(request, fl_ctx)
@@ -72,7 +70,7 @@ class SiteConnector(GrpcClientConnector):
             request.grpc_message_name, request.grpc_message_content
         )
         reply = super().SendReceive(request, context)
-        if reply.grpc_message_name == _FAB:
+        if reply.grpc_message_name == GetFabResponse.DESCRIPTOR.name:
             bundle = GetFabResponse.FromString(reply.grpc_message_content).fab.content
             if differing := first_difference(bundle, self._app):
                 self._on_difference(differing)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
@@ -15,14 +14,6 @@ REMEDY = (
     "(deployment.image of project.yml); as processes, use a separate environment, as described in "
     "fl_app/jobs/flower_digits/README.md."
 )
-
-
-def installed_flower() -> str | None:
-    """Return the installed version of Flower; None without Flower."""
-    try:
-        return version("flwr")
-    except PackageNotFoundError:
-        return None
 
 
 def version_error(installed: str | None) -> str:

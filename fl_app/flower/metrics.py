@@ -25,16 +25,12 @@ class FlowerSiteMetrics(MetricRelay):
         super().handle_event(event_type, fl_ctx)
 
 
-class FlowerServerMetrics(MetricRelay):
+class FlowerServerMetrics(FlowerSiteMetrics):
     """Relay what a ServerApp logs with NVFlare's SummaryWriter."""
-
-    def __init__(self) -> None:
-        super().__init__(fed_event=False)
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Start and stop with the run: the server fires other events than a site."""
         if event_type == EventType.START_RUN:
-            listen_on_loopback(fl_ctx)
             super().handle_event(EventType.ABOUT_TO_START_RUN, fl_ctx)
         elif event_type == EventType.END_RUN:
             super().handle_event(EventType.ABOUT_TO_END_RUN, fl_ctx)

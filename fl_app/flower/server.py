@@ -9,7 +9,8 @@ from typing import Any
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.signal import Signal
 
-from fl_app.flower.environment import REMEDY, installed_flower, version_error
+from fl_app.contract import installed_version
+from fl_app.flower.environment import REMEDY, version_error
 from fl_app.flower.processes import SERVER_APP_LOG, SuperLink
 from fl_app.guard import Finding, fail
 from fl_app.nvflare_internals.flower import FlowerControllerWithCallbacks
@@ -47,7 +48,7 @@ class FlowerServer(FlowerControllerWithCallbacks):
 
     def start_controller(self, fl_ctx: FLContext) -> None:
         """Start, unless the installed Flower is not supported."""
-        self._version_error = version_error(installed_flower())
+        self._version_error = version_error(installed_version("flwr"))
         if self._version_error:
             fail(self, fl_ctx, Finding(self._version_error, REMEDY, site="server"))
         else:

@@ -11,7 +11,8 @@ from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.apis.signal import Signal
 from nvflare.app_opt.flower.executor import FlowerExecutor
 
-from fl_app.flower.environment import REMEDY, installed_flower, version_error
+from fl_app.contract import installed_version
+from fl_app.flower.environment import REMEDY, version_error
 from fl_app.flower.processes import SuperNode, app_folder
 from fl_app.guard import Finding, fail
 
@@ -36,7 +37,7 @@ class FlowerSite(FlowerExecutor):
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Start, unless the installed Flower is not supported."""
         if event_type == EventType.START_RUN:
-            self._version_error = version_error(installed_flower())
+            self._version_error = version_error(installed_version("flwr"))
             if self._version_error:
                 self._fail(fl_ctx, self._version_error, REMEDY)
         if not self._version_error:

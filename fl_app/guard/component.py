@@ -27,6 +27,7 @@ class JobGuard(Widget):
         heartbeat_timeout: seconds without a heartbeat after which a site is lost.
         task_timeout: seconds within which a site with a task must return a result or log a metric. 0 is no
             limit; None uses deployment.guard.task_timeout_seconds of project.yml (default: one day).
+        rules: levels by the names of rules, such as {"untrained": "warn"}; see `rule_table.RULES`.
         enabled: False disables the guard, for a job that it ends wrongly. Such a job names the guard in its
             own configuration, which overrides that of the kit.
     """
@@ -36,8 +37,10 @@ class JobGuard(Widget):
         heartbeat_timeout: float = HEARTBEAT_TIMEOUT,
         enabled: bool = True,
         task_timeout: float | None = None,
+        rules: dict[str, str] | None = None,
     ) -> None:
         super().__init__()
+        self.rules = rules
         self.heartbeat_timeout = heartbeat_timeout
         self.enabled = enabled
         self.task_timeout = task_timeout
@@ -82,7 +85,8 @@ class JobGuard(Widget):
         from fl_app.guard.server import ServerGuard  # sites do not need its imports
 
         task = task_timeout() if self.task_timeout is None else self.task_timeout
-        return ServerGuard(self, components, Timeouts(heartbeat=self.heartbeat_timeout, task=task))
+        timeouts = Timeouts(heartbeat=self.heartbeat_timeout, task=task)
+        return ServerGuard(self, components, timeouts, self.rules)
 
     @contextlib.contextmanager
     def _failures_logged(self, event_type: str, fl_ctx: FLContext) -> Iterator[None]:

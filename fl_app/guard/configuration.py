@@ -78,7 +78,7 @@ def findings_in_config(config: Any, at: str, check_packages: bool = False) -> tu
     components = tuple(_listed(config, "components"))
     if any(one.path == _GUARD and one.args.get("enabled") is False for one in components):
         return ()
-    found = [finding for workflow in _listed(config, "workflows") for finding in _flower(workflow, at)]
+    found = [finding for workflow in _listed(config, "workflows") for finding in _workflow(workflow, at)]
     for component in components:
         found += _component(component, at)
         if check_packages:
@@ -95,6 +95,19 @@ def _component(component: Component, at: str) -> Iterator[Finding]:
         yield from _wandb(component, at)
 
 
+def _workflow(workflow: Component, at: str) -> Iterator[Finding]:
+    yield from _flower(workflow, at)
+    condition = workflow.args.get("stop_cond")
+    if isinstance(condition, str) and "=" in condition.split():
+        yield Finding(
+            f"{condition}: a metric hardly ever equals a number exactly, so the condition is never met",
+            f"Write {condition.replace('=', '>=')} or {condition.replace('=', '<=')}.",
+            site=at,
+            key=f"{workflow.id} ({workflow.class_name}).stop_cond",
+            rule="stop_condition",
+        )
+
+
 def _flower(workflow: Component, at: str) -> Iterator[Finding]:
     if workflow.path == _FLOWER_CONTROLLER:
         yield Finding(
@@ -103,6 +116,7 @@ def _flower(workflow: Component, at: str) -> Iterator[Finding]:
             "fl_app/jobs/flower_digits/job.py is an example.",
             site=at,
             key=f"{workflow.id} ({workflow.class_name})",
+            rule="configuration",
         )
 
 
@@ -114,6 +128,7 @@ def _numpy_model(component: Component, at: str) -> Iterator[Finding]:
             "Pass the initial model to the recipe: NumpyFedAvgRecipe(model=[[...]], ...).",
             site=at,
             key=f"{component.id} (NPModelPersistor).model",
+            rule="configuration",
         )
 
 
@@ -126,6 +141,7 @@ def _mlflow(component: Component, at: str) -> Iterator[Finding]:
             "the job's results.",
             site=at,
             key=f"{component.id} (MLflowReceiver).tracking_uri",
+            rule="configuration",
         )
 
 
@@ -134,16 +150,22 @@ def _wandb(component: Component, at: str) -> Iterator[Finding]:
     form = 'Valid arguments: {"mode": "offline", "wandb_args": {"name", "project", "group", "job_type"}}.'
     unknown = sorted(set(component.args) - set(_WANDB_ARGUMENTS))
     if unknown:
-        yield Finding(f"unknown arguments: {', '.join(unknown)}", form, site=at, key=key)
+        yield Finding(
+            f"unknown arguments: {', '.join(unknown)}", form, site=at, key=key, rule="configuration"
+        )
         return
     arguments = component.args.get("wandb_args")
     if not isinstance(arguments, Mapping):
-        yield Finding("wandb_args is missing", form, site=at, key=key)
+        yield Finding("wandb_args is missing", form, site=at, key=key, rule="configuration")
         return
     missing = [name for name in _WANDB_REQUIRED if not arguments.get(name)]
     if missing:
         yield Finding(
-            f"wandb_args has no {', '.join(missing)}: nothing would be tracked", form, site=at, key=key
+            f"wandb_args has no {', '.join(missing)}: nothing would be tracked",
+            form,
+            site=at,
+            key=key,
+            rule="configuration",
         )
 
 
@@ -159,6 +181,7 @@ def _packages(component: Component, at: str) -> Iterator[Finding]:
             f"Install it there (pip install {' '.join(missing)}), or remove the receiver from the job.",
             site=at,
             key=f"{component.id} ({component.class_name})",
+            rule="configuration",
         )
 
 

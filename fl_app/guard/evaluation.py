@@ -32,6 +32,7 @@ def failed_evaluation(result: Shareable, site: str, task: str) -> Finding | None
             "See its log; the client must answer flare.is_evaluate() with FLModel(metrics=...).",
             site=site,
             key=model,
+            rule="evaluation",
         )
     dxo = dxo_in(result)
     if task != AppConstants.TASK_VALIDATION or dxo is None or dxo.data_kind != DataKind.METRICS or dxo.data:
@@ -41,4 +42,5 @@ def failed_evaluation(result: Shareable, site: str, task: str) -> Finding | None
         "The client must answer flare.is_evaluate() with FLModel(metrics=...).",
         site=site,
         key=model,
+        rule="evaluation",
     )

@@ -86,6 +86,7 @@ def find_lost_site(controller: Any, overdue: Mapping[str, float]) -> Finding | N
                 "waits for it without a timeout",
                 "Check the site (flarefleet status, flarefleet logs), then submit the job again.",
                 site=", ".join(lost),
+                rule="lost_site",
             )
     return None
 

@@ -82,6 +82,7 @@ class ReceiverMonitor(logging.Handler):
             "Fix the tracking, or remove it from the job: otherwise metrics are lost.",
             site=self._site,
             key=f"{', '.join(ids)} ({class_name})" if ids else class_name,
+            rule="tracking",
         )
 
     def close(self) -> None:
@@ -116,6 +117,7 @@ class ReceiverMonitor(logging.Handler):
                     "Fix the tracking, or remove it from the job: otherwise nothing is tracked.",
                     site=self._site,
                     key=f"{name} ({type(receiver).__name__})",
+                    rule="tracking",
                 )
         return None
 
@@ -129,6 +131,7 @@ class ReceiverMonitor(logging.Handler):
             "Log metrics in the client (SummaryWriter.add_scalar, SiteTraining.log), or remove the tracking.",
             site=self._site,
             key=", ".join(requested),
+            rule="nothing_logged",
         )
 
 

@@ -1,33 +1,53 @@
-"""The guard on the server: it checks every task and every result, and ends the job."""
+"""The guard on the server: it checks tasks, results and new models, and ends the job or warns."""
 
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from nvflare.apis.dxo import DataKind
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_component import FLComponent
-from nvflare.apis.fl_constant import FedEventHeader, FLContextKey, ReservedKey, ReturnCode
+from nvflare.apis.fl_constant import FedEventHeader, FLContextKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
-from nvflare.apis.shareable import ReservedHeaderKey, Shareable, make_reply
+from nvflare.apis.shareable import Shareable, make_reply
+from nvflare.app_common.app_constant import AppConstants
+from nvflare.app_common.app_event_type import AppEventType
 
 from fl_app.guard import rules
 from fl_app.guard.configuration import findings_on_server
-from fl_app.guard.evaluation import failed_evaluation
-from fl_app.guard.finding import FINDING_EVENT, MARK, REASON_HEADER, Finding, refusal
-from fl_app.guard.heartbeat import CHECK_INTERVAL, HEARTBEAT_TOPIC, Heartbeats, find_lost_site
+from fl_app.guard.context import (
+    current_round,
+    global_model,
+    is_aborted,
+    job_meta,
+    replace_by_refusal,
+    sender_of,
+)
+from fl_app.guard.finding import (
+    FINDING_EVENT,
+    MARK,
+    REASON_HEADER,
+    WARNING_EVENT,
+    WARNING_MARK,
+    Finding,
+)
+from fl_app.guard.heartbeat import HEARTBEAT_TOPIC
+from fl_app.guard.outcome import SERVER
+from fl_app.guard.persisted import find_missing_model
 from fl_app.guard.privacy import withhold_site_weights
+from fl_app.guard.quorum import Quorum
 from fl_app.guard.receivers import ReceiverMonitor, error_log_of
-from fl_app.guard.site import CHECKED_HEADER
-from fl_app.guard.stalled import find_stalled_site
-from fl_app.guard.task import Model, SentTask, dxo_in, model_in, round_of
+from fl_app.guard.results import ResultFailures, Results
+from fl_app.guard.rule_table import Level, Levels, levels_in_meta, levels_of_environment
+from fl_app.guard.site_watch import SiteWatch
+from fl_app.guard.task import dxo_in, round_of
 from fl_app.guard.timeouts import Timeouts
+from fl_app.guard.warnings import WARNINGS_FILE, Warnings
 from fl_app.guard.workflows import Expectations, expectations_of
-from fl_app.nvflare_internals.guard import current_controller, starting_controller
+from fl_app.nvflare_internals.guard import starting_controller
 from fl_app.telemetry.analytics_events import FED_ANALYTICS
 
 
@@ -38,28 +58,45 @@ class ServerGuard:
         component: component that logs and ends the job.
         components: components of the job on the server, by id.
         timeouts: how long the guard waits for a site.
+        levels: levels of rules that the component itself sets.
     """
 
-    def __init__(self, component: FLComponent, components: Mapping[str, Any], timeouts: Timeouts) -> None:
+    def __init__(
+        self,
+        component: FLComponent,
+        components: Mapping[str, Any],
+        timeouts: Timeouts,
+        levels: Mapping[str, str] | None = None,
+    ) -> None:
         self._component = component
         self._components = components
-        self._timeouts = timeouts
+        self._own_levels = levels or {}
+        self._levels = Levels()
         self._lock = threading.Lock()
         self._reason = ""
-        self._closed = threading.Event()
-        self._expectations = Expectations()
-        self._sent: dict[str, SentTask] = {}
-        self._results = 0
-        self._heartbeats = Heartbeats()
-        self._last_metric: dict[str, float] = {}
-        self._receivers = ReceiverMonitor("server", components)
+        self._results = Results(Expectations())
+        self._controller: Any = None
+        self._stored: Mapping[str, Any] | None = None
+        self._has_stored = False
+        self._warnings: Warnings | None = None
+        self._watch_failures: set[str] = set()
+        self._sites = SiteWatch(timeouts, self._report, self._watch_failed)
+        self._receivers = ReceiverMonitor(SERVER, components)
+        self._failures = ResultFailures()
         self._handlers: dict[str, Callable[[FLContext], None]] = {
             EventType.START_RUN: self._start,
             EventType.START_WORKFLOW: self._start_workflow,
             EventType.BEFORE_PROCESS_TASK_REQUEST: self._on_poll,
             EventType.BEFORE_TASK_DATA_FILTER: self._remember_task,
             EventType.AFTER_TASK_DATA_FILTER: self._check_task,
+            EventType.BEFORE_TASK_RESULT_FILTER: self._start_result,
             EventType.BEFORE_PROCESS_SUBMISSION: self._check_result,
+            AppEventType.AFTER_CONTRIBUTION_ACCEPT: self._check_acceptance,
+            EventType.AFTER_PROCESS_SUBMISSION: self._end_result,
+            AppEventType.AFTER_AGGREGATION: self._check_aggregate,
+            AppEventType.AFTER_SHAREABLE_TO_LEARNABLE: self._check_new_model,
+            AppEventType.AFTER_LEARNABLE_PERSIST: self._on_stored,
+            EventType.END_WORKFLOW: self._end_workflow,
             EventType.END_RUN: self._check_tracking,
             FINDING_EVENT: self._on_finding,
             FED_ANALYTICS: self._on_metric,
@@ -67,48 +104,74 @@ class ServerGuard:
 
     def handle(self, event_type: str, fl_ctx: FLContext) -> None:
         """Handle an event of the server's job process."""
+        if failure := self._failures.next_failure():  # of the result before, for which no event was fired
+            self._report(failure, fl_ctx)
         if handler := self._handlers.get(event_type):
             handler(fl_ctx)
-        if failure := self._receivers.next_failure():
-            self._end(failure, fl_ctx)
+        if failure := self._receivers.next_failure() or self._failures.next_failure():
+            self._report(failure, fl_ctx)
 
     def close(self) -> None:
         """Stop the checks."""
-        self._closed.set()
+        self._sites.close()
         self._receivers.close()
+        self._failures.close()
+        if self._warnings:
+            self._warnings.write()
 
     def _start(self, fl_ctx: FLContext) -> None:
         engine = fl_ctx.get_engine()
         engine.register_aux_message_handler(topic=FINDING_EVENT, message_handle_func=self._on_sites_finding)
         engine.register_aux_message_handler(topic=HEARTBEAT_TOPIC, message_handle_func=self._on_heartbeat)
-        self._heartbeats.expect(client.name for client in engine.get_clients())
+        results = Path(engine.get_workspace().get_result_root(fl_ctx.get_job_id()))
+        self._warnings = Warnings(results / WARNINGS_FILE)
+        self._sites.expect(client.name for client in engine.get_clients())
         if not fl_ctx.get_prop(FLContextKey.SIMULATE_MODE, False):
-            threading.Thread(
-                target=self._watch_sites, args=(engine,), name="guard-timeouts", daemon=True
-            ).start()
+            self._sites.start(engine)
+
+    def _read_meta(self, fl_ctx: FLContext) -> None:
+        """Read the levels of the job, and name the sites that the job promises and that are not there."""
+        meta = job_meta(fl_ctx)
+        try:
+            self._levels = Levels(levels_of_environment(), self._own_levels, levels_in_meta(meta))
+        except ValueError as error:
+            remedy = "Correct the levels of the guard in the job or in deployment.guard."
+            finding = Finding(str(error), remedy, site=SERVER, key="guard", rule="configuration")
+            self._report(finding, fl_ctx)
+        present = {client.name for client in fl_ctx.get_engine().get_clients()}
+        if absent := sorted((Quorum.of(meta).allowed or frozenset()) - present):
+            what = "the job was submitted for this site, which was not registered when it started"
+            remedy = "Check the site (flarefleet status), and submit the job again if it needs this site."
+            finding = Finding(what, remedy, site=", ".join(absent), rule="missing_site")
+            self._report(finding, fl_ctx)
 
     def _start_workflow(self, fl_ctx: FLContext) -> None:
-        self._expectations = expectations_of(starting_controller(fl_ctx), self._components)
+        self._read_meta(fl_ctx)
+        self._controller, self._stored, self._has_stored = starting_controller(fl_ctx), None, False
+        logged = self._results.count
+        self._results = Results(expectations_of(self._controller, self._components))
+        self._results.count = logged
         for finding in findings_on_server(fl_ctx):
-            self._end(finding, fl_ctx)
+            self._report(finding, fl_ctx)
         if failure := self._receivers.not_started(error_log_of(fl_ctx)):
-            self._end(failure, fl_ctx)
+            self._report(failure, fl_ctx)
 
     def _on_poll(self, fl_ctx: FLContext) -> None:
-        if site := _sender(fl_ctx):
-            self._heartbeats.polled(site)
+        if site := sender_of(fl_ctx):
+            self._sites.heartbeats.polled(site)
 
     def _on_metric(self, fl_ctx: FLContext) -> None:
         self._receivers.count_metric()
         data = fl_ctx.get_prop(FLContextKey.EVENT_DATA)
         site = data.get_header(FedEventHeader.ORIGIN) if isinstance(data, Shareable) else None
-        self._last_metric[str(site or _sender(fl_ctx))] = time.time()
+        self._sites.logged(str(site or sender_of(fl_ctx)))
 
     def _remember_task(self, fl_ctx: FLContext) -> None:
-        site, task = _sender(fl_ctx), fl_ctx.get_prop(FLContextKey.TASK_DATA)
+        site, task = sender_of(fl_ctx), fl_ctx.get_prop(FLContextKey.TASK_DATA)
         if site and isinstance(task, Shareable):
-            self._sent[site] = SentTask.of(str(fl_ctx.get_prop(FLContextKey.TASK_NAME)), task)
-            self._heartbeats.assigned(site)
+            self._sites.heartbeats.assigned(site)
+            name = str(fl_ctx.get_prop(FLContextKey.TASK_NAME))
+            self._report_all(self._results.sent(site, name, task), fl_ctx)
 
     def _check_task(self, fl_ctx: FLContext) -> None:
         task = fl_ctx.get_prop(FLContextKey.TASK_DATA)
@@ -118,128 +181,121 @@ class ServerGuard:
         dxo = dxo_in(task)
         if finding := rules.find_large_integer(dxo.meta if dxo is not None else dict(task)):
             finding = replace(finding, what=f"its task has {finding.what}")
-            self._end(finding.at(_sender(fl_ctx), round_of(task)), fl_ctx)
+            self._end(finding.at(sender_of(fl_ctx), round_of(task)).line, fl_ctx)
             task.clear()
             task.update(make_reply(ReturnCode.ERROR))
 
+    def _start_result(self, fl_ctx: FLContext) -> None:
+        self._failures.processing(sender_of(fl_ctx), round_of(fl_ctx.get_prop(FLContextKey.TASK_RESULT)))
+
     def _check_result(self, fl_ctx: FLContext) -> None:
-        site, result = _sender(fl_ctx), fl_ctx.get_prop(FLContextKey.TASK_RESULT)
+        site, result = sender_of(fl_ctx), fl_ctx.get_prop(FLContextKey.TASK_RESULT)
         if not site or not isinstance(result, Shareable):
             return
-        self._heartbeats.returned(site)
-        self._results += 1
-        task = str(fl_ctx.get_prop(FLContextKey.TASK_NAME))
-        sent = self._sent.pop(site, None)
-        reason = self._reason_to_end(result, site, task, sent if sent and sent.name == task else None)
-        if reason:
-            self._end(reason, fl_ctx)
-            _replace(result, reason)
-
-    def _reason_to_end(self, result: Shareable, site: str, task: str, sent: SentTask | None) -> str:
+        self._sites.heartbeats.returned(site)
         if reason := result.get_header(REASON_HEADER):
-            return str(reason)
-        if task in self._expectations.evaluation_tasks:
-            failed = failed_evaluation(result, site, task)
-            return failed.line if failed else ""
-        if result.get_return_code() not in (None, "", ReturnCode.OK):
-            return ""  # the workflow itself decides how many sites may fail
-        finding = self._finding_in(result, task, sent)
-        number = round_of(result) if round_of(result) is not None else sent.round if sent else None
-        return finding.at(site, number).line if finding else ""
+            self._end(str(reason), fl_ctx)
+            replace_by_refusal(result, str(reason))
+            return
+        task = str(fl_ctx.get_prop(FLContextKey.TASK_NAME))
+        for finding in self._results.check(site, task, result):
+            if self._report(finding, fl_ctx):
+                replace_by_refusal(result, finding.line)
+                return
 
-    def _finding_in(self, result: Shareable, task: str, sent: SentTask | None) -> Finding | None:
-        expected, dxo, model = self._expectations, dxo_in(result), model_in(result)
-        is_training = task in expected.training_tasks
-        only_metrics = dxo is not None and dxo.data_kind == DataKind.METRICS
-        if is_training and (only_metrics or (model is not None and not model.parameters)):
-            return rules.NO_PARAMETERS
-        if model is None or not model.is_readable:
-            return None
-        if sent and sent.parameters and expected.keeps_shape:
-            returned = rules.describe(model.parameters)
-            finding = rules.find_oversize(dict(result), sent.size) or rules.find_mismatch(
-                sent.parameters, returned, model.is_complete, expected.excluded
-            )
-            if finding:
-                return finding
-        if not result.get_header(CHECKED_HEADER) and (finding := rules.find_not_finite(model.parameters)):
-            return finding
-        return self._missing_key_metric(model) if is_training else None
+    def _check_acceptance(self, fl_ctx: FLContext) -> None:
+        site, accepted = sender_of(fl_ctx), fl_ctx.get_prop(AppConstants.AGGREGATION_ACCEPTED)
+        if site and isinstance(accepted, bool) and not self._failures.has_failure():
+            result = fl_ctx.get_prop(FLContextKey.TASK_RESULT)
+            number = current_round(fl_ctx)
+            if finding := self._results.accepted(site, result, accepted, number):
+                self._report(finding, fl_ctx)
 
-    def _missing_key_metric(self, model: Model) -> Finding | None:
-        wanted, metrics = self._expectations.key_metric, model.metrics
-        if not wanted or not isinstance(metrics, Mapping) or not metrics or wanted in metrics:
-            return None
-        names = ", ".join(sorted(map(str, metrics)))
-        return Finding(
-            f"is not among the returned metrics ({names}): no best model would be kept",
-            "Set key_metric of the recipe to one of these, or return it in FLModel(metrics=...).",
-            key=f"key metric {wanted}",
-        )
+    def _end_result(self, fl_ctx: FLContext) -> None:
+        self._failures.done()
+
+    def _check_aggregate(self, fl_ctx: FLContext) -> None:
+        if is_aborted(fl_ctx):
+            return  # ScatterAndGather aggregates what it has
+        aggregate = fl_ctx.get_prop(AppConstants.AGGREGATION_RESULT)
+        number = current_round(fl_ctx)
+        self._report_all(self._results.outcome.aggregated(), fl_ctx)
+        metrics = getattr(aggregate, "metrics", None)
+        self._report_all(self._results.best_model.aggregated(metrics, number), fl_ctx)
+
+    def _check_new_model(self, fl_ctx: FLContext) -> None:
+        if not is_aborted(fl_ctx) and (parameters := global_model(fl_ctx)) is not None:
+            self._report_all(self._results.outcome.new_model(parameters), fl_ctx)
+
+    def _on_stored(self, fl_ctx: FLContext) -> None:
+        self._has_stored, self._stored = True, global_model(fl_ctx)
+
+    def _end_workflow(self, fl_ctx: FLContext) -> None:
+        """Check what a workflow leaves; an aborted one, or one that has an error, leaves nothing."""
+        if self._reason or is_aborted(fl_ctx) or not self._results.expected.training_tasks:
+            return
+        if not self._results.count:
+            return
+        self._report_all(self._results.outcome.ended(), fl_ctx)
+        self._report_all(self._results.best_model.ended(), fl_ctx)
+        if missing := find_missing_model(self._controller, self._has_stored, self._stored, fl_ctx):
+            self._report(missing, fl_ctx)
+
+    def _check_tracking(self, fl_ctx: FLContext) -> None:
+        if not self._results.count or is_aborted(fl_ctx):
+            return
+        if missing := self._receivers.transient_failure() or self._receivers.nothing_logged():
+            self._report(missing, fl_ctx)
 
     def _on_sites_finding(self, topic: str, request: Shareable, fl_ctx: FLContext) -> Shareable:
-        fields = {name: request.get(name) for name in Finding.__dataclass_fields__}
-        self._end(Finding(**fields), fl_ctx)
+        self._report(Finding.of(request), fl_ctx)
         return make_reply(ReturnCode.OK)
 
     def _on_heartbeat(self, topic: str, request: Shareable, fl_ctx: FLContext) -> Shareable:
-        if site := _sender(fl_ctx):
-            self._heartbeats.received(site)
+        if site := sender_of(fl_ctx):
+            self._sites.heartbeats.received(site)
         return make_reply(ReturnCode.OK)
 
     def _on_finding(self, fl_ctx: FLContext) -> None:
         finding = fl_ctx.get_prop(FLContextKey.EVENT_DATA)
         if isinstance(finding, Finding):
-            self._end(finding, fl_ctx)
+            self._report(finding, fl_ctx)
 
-    def _watch_sites(self, engine: Any) -> None:
-        while not self._closed.wait(CHECK_INTERVAL):
-            with engine.new_context() as fl_ctx:
-                try:
-                    if finding := self._find_blocking_site(current_controller(fl_ctx)):
-                        self._end(finding, fl_ctx)
-                        return
-                except Exception as error:
-                    self._component.log_warning(
-                        fl_ctx, f"the guard stopped its checks for lost sites: {error}", fire_event=False
-                    )
-                    return
+    def _watch_failed(self, error: Exception, fl_ctx: FLContext) -> None:
+        """Log an error of the watch once for each kind."""
+        text = f"{type(error).__name__}: {error}"
+        if type(error).__name__ not in self._watch_failures:
+            self._watch_failures.add(type(error).__name__)
+            self._component.log_warning(
+                fl_ctx, f"the guard failed to check for lost sites; it tries again: {text}", fire_event=False
+            )
 
-    def _find_blocking_site(self, controller: Any) -> Finding | None:
-        overdue = self._heartbeats.overdue(self._timeouts.heartbeat)
-        return find_lost_site(controller, overdue) or find_stalled_site(
-            controller, dict(self._last_metric), self._timeouts.task, time.time()
-        )
+    def _report_all(self, findings: Iterable[Finding], fl_ctx: FLContext) -> None:
+        for finding in findings:
+            self._report(finding, fl_ctx)
 
-    def _check_tracking(self, fl_ctx: FLContext) -> None:
-        signal = fl_ctx.get_prop(ReservedKey.RUN_ABORT_SIGNAL)
-        was_aborted = signal is not None and signal.triggered
-        if not self._results or was_aborted:
-            return
-        if missing := self._receivers.transient_failure() or self._receivers.nothing_logged():
-            self._end(missing, fl_ctx)
+    def _report(self, finding: Finding, fl_ctx: FLContext) -> bool:
+        """End the job or warn, as the level of the finding's rule says; return whether it ends the job."""
+        level = self._levels.of(finding.rule)
+        if level == Level.ERROR:
+            self._end(finding.line, fl_ctx)
+        elif level == Level.WARN and not self._reason:
+            self._warn(finding, fl_ctx)
+        return level == Level.ERROR
 
-    def _end(self, finding: Finding | str, fl_ctx: FLContext) -> None:
+    def _warn(self, finding: Finding, fl_ctx: FLContext) -> None:
+        with self._lock:
+            is_new = self._warnings is None or self._warnings.add(finding)
+        if is_new:
+            self._component.log_warning(fl_ctx, f"{WARNING_MARK} {finding.line}", fire_event=False)
+            fl_ctx.set_prop(FLContextKey.EVENT_DATA, finding, private=True, sticky=False)
+            self._component.fire_event(WARNING_EVENT, fl_ctx)
+
+    def _end(self, reason: str, fl_ctx: FLContext) -> None:
         """End the job; only the first reason counts."""
-        reason = finding if isinstance(finding, str) else finding.line
         with self._lock:
             if self._reason:
                 return
             self._reason = reason
         self._component.log_error(fl_ctx, f"{MARK} {reason}", fire_event=False)
         self._component.system_panic(f"{MARK} {reason}", fl_ctx)
-
-
-def _sender(fl_ctx: FLContext) -> str:
-    """Return the site that sent the current message."""
-    peer = fl_ctx.get_peer_context()
-    return str(peer.get_identity_name()) if peer is not None else ""
-
-
-def _replace(result: Shareable, reason: str) -> None:
-    """Replace an unusable result by an error, and keep the headers by which NVFlare finds the task."""
-    headers = dict(result.get(ReservedHeaderKey.HEADERS) or {})
-    reply = refusal(reason)
-    result.clear()
-    result.update(reply)
-    result[ReservedHeaderKey.HEADERS] = {**headers, **reply[ReservedHeaderKey.HEADERS]}

@@ -13,14 +13,12 @@ from nvflare.apis.fl_constant import FLContextKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 
-from fl_app.guard.finding import FINDING_EVENT, MARK, Finding, refusal
+from fl_app.guard.finding import FINDING_EVENT, FINDING_HEADER, MARK, Finding, refusal
 from fl_app.guard.heartbeat import HEARTBEAT_INTERVAL, HEARTBEAT_TOPIC
 from fl_app.guard.receivers import ReceiverMonitor, error_log_of
 from fl_app.guard.rules import find_large_integer, find_not_finite
 from fl_app.guard.task import dxo_in, model_in, round_of
 
-CHECKED_HEADER = "flarefleet.guard.finite"
-"""Header of a result whose numbers the site has checked; the server does not check them again."""
 _SERVER = "server"
 _REPORT_TIMEOUT = 5.0
 
@@ -67,15 +65,14 @@ class SiteGuard:
             ).start()
 
     def _check_numbers(self, fl_ctx: FLContext) -> None:
-        """Check the numbers before a filter can encrypt or compress them."""
+        """Check the numbers before a filter can encrypt or compress them; the server decides what follows."""
         result = _successful_result(fl_ctx)
         model = model_in(result)
         if result is None or model is None or not model.is_readable:
             return
-        if finding := find_not_finite(model.parameters):
-            self._refuse(result, finding, fl_ctx)
-        else:
-            result.set_header(CHECKED_HEADER, True)
+        received = model_in(fl_ctx.get_prop(FLContextKey.TASK_DATA)) if model.is_complete else None
+        if finding := find_not_finite(model.parameters, received.parameters if received else None):
+            result.set_header(FINDING_HEADER, finding.document())
 
     def _check_integers(self, fl_ctx: FLContext) -> None:
         result = _successful_result(fl_ctx)

@@ -36,6 +36,7 @@ def find_stalled_site(
                 "the job's JobGuard.task_timeout, or deployment.guard.task_timeout_seconds in project.yml.",
                 site=", ".join(stalled),
                 round=round_of(task.data),
+                rule="stalled_site",
             )
     return None
 

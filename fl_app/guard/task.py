@@ -10,7 +10,8 @@ from nvflare.apis.dxo import DXO, DataKind, MetaKey, from_shareable
 from nvflare.apis.shareable import Shareable
 from nvflare.app_common.app_constant import AppConstants
 
-from fl_app.guard.rules import Parameter, describe, size_of
+from fl_app.guard.arrays import Parameter, describe
+from fl_app.guard.rules import size_of
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Model:
     """False if a filter has encrypted or compressed the numbers."""
     metrics: Any = None
     """Metrics of the received model, as the client measured them."""
+    steps: Any = None
+    """Number of local steps, by which NVFlare weights the site."""
 
 
 def model_in(shareable: Shareable | None) -> Model | None:
@@ -38,6 +41,7 @@ def model_in(shareable: Shareable | None) -> Model | None:
         is_complete=dxo.data_kind == DataKind.WEIGHTS,
         is_readable=dxo.get_meta_prop(MetaKey.PROCESSED_ALGORITHM) is None,
         metrics=dxo.get_meta_prop(MetaKey.INITIAL_METRICS),
+        steps=dxo.get_meta_prop(MetaKey.NUM_STEPS_CURRENT_ROUND),
     )
 
 
@@ -52,12 +56,12 @@ def dxo_in(shareable: Shareable | None) -> DXO | None:
 
 
 def round_of(*messages: Any) -> int | None:
-    """Return the round of the first message that has one, from 0."""
+    """Return the round of the first message that has one, from 1; NVFlare counts from 0."""
     for message in messages:
         if isinstance(message, Shareable):
             number = message.get_header(AppConstants.CURRENT_ROUND)
             if isinstance(number, int):
-                return number
+                return number + 1
     return None
 
 
@@ -71,6 +75,13 @@ class SentTask:
     """None if the task carries no readable model."""
     size: int = field(default=0)
     """Size of the model in bytes."""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """The numbers. A controller may replace them in its own model while the site trains."""
+
+    @property
+    def has_arrays(self) -> bool:
+        """Whether the model has arrays; the first task of some workflows carries only settings."""
+        return any(one.shape is not None for one in (self.parameters or {}).values())
 
     @classmethod
     def of(cls, name: str, task: Shareable) -> SentTask:
@@ -78,4 +89,5 @@ class SentTask:
         model = model_in(task)
         if model is None or not model.is_readable:
             return cls(name, round_of(task), None)
-        return cls(name, round_of(task), describe(model.parameters), size_of(model.parameters))
+        parameters = model.parameters
+        return cls(name, round_of(task), describe(parameters), size_of(parameters), dict(parameters))

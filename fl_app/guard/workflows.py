@@ -19,12 +19,27 @@ from nvflare.app_common.workflows.fedavg import FedAvg
 from nvflare.app_common.workflows.scaffold import Scaffold
 from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
 
-from fl_app.nvflare_internals.guard import has_default_averaging
+from fl_app.nvflare_internals.guard import has_default_averaging, uses_step_counts
 
 KEEPS_SHAPE = "keeps_model_shape"
 """Attribute of a custom controller or aggregator whose sites must return the shapes that they received."""
 
 _NONE: frozenset[str] = frozenset()
+
+
+DEFAULT_KEY_METRICS = ("accuracy", "val_accuracy")
+"""Key metrics of NVFlare's recipes and of its model selector by default: nobody may have asked for one."""
+
+
+@dataclass(frozen=True)
+class KeyMetric:
+    """The metric that selects the best model."""
+
+    name: str
+    direction: str
+    """`max` or `min`."""
+    is_default: bool = False
+    """Whether it may be NVFlare's default, which nobody set."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +52,16 @@ class Expectations:
     """Whether a result must have the parameters and shapes of the model that was sent."""
     evaluation_tasks: frozenset[str] = _NONE
     """Tasks of a cross-site evaluation, in which NVFlare turns a failure into an empty result."""
-    key_metric: str = ""
-    """Metric that selects the best model; empty if there is none."""
+    key_metric: KeyMetric | None = None
+    """Metric that selects the best model."""
+    stop_metric: str = ""
+    """Metric of the condition that ends the training early; empty if there is none."""
+    averages: bool = False
+    """Whether the workflow averages each parameter over the sites that return it."""
+    uses_steps: bool = False
+    """Whether the workflow weights each site by its number of local steps."""
+    is_lenient: bool = False
+    """Whether an aggregator of the user's own may reject a result on purpose."""
     excluded: str = ""
     """Regular expression of the parameters that are not averaged."""
 
@@ -59,7 +82,11 @@ def expectations_of(controller: Any, components: Mapping[str, Any]) -> Expectati
     return Expectations(
         training_tasks=_training_tasks(controller) if averages or isinstance(controller, FedAvg) else _NONE,
         keeps_shape=averages or declared,
-        key_metric=_key_metric(components) if isinstance(controller, FedAvg | ScatterAndGather) else "",
+        key_metric=_key_metric(components) if isinstance(controller, FedAvg | ScatterAndGather) else None,
+        stop_metric=str((getattr(controller, "stop_condition", None) or ("",))[0]),
+        averages=averages and not isinstance(controller, Cyclic | CyclicController),
+        uses_steps=averages and uses_step_counts(controller, aggregator),
+        is_lenient=aggregator is not None and not averages,
         excluded=_excluded(controller) or _excluded(aggregator),
     )
 
@@ -91,8 +118,14 @@ def _excluded(averaging: Any) -> str:
     return pattern if isinstance(pattern, str) else ""
 
 
-def _key_metric(components: Mapping[str, Any]) -> str:
+def _key_metric(components: Mapping[str, Any]) -> KeyMetric | None:
     for component in components.values():
-        if isinstance(component, IntimeModelSelector):
-            return str(component.key_metric or "")
-    return ""
+        if isinstance(component, IntimeModelSelector) and component.key_metric:
+            name = str(component.key_metric)
+            is_smaller_better = bool(component.negate_key_metric)
+            return KeyMetric(
+                name,
+                "min" if is_smaller_better else "max",
+                is_default=name in DEFAULT_KEY_METRICS and not is_smaller_better,
+            )
+    return None

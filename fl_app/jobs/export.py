@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import warnings
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from pydantic import BaseModel
 from fl_app.jobs.components import JobComponent, components_without_code
 from fl_app.jobs.custom_jobs import copy_packages, packages_of
 from fl_app.jobs.description import JobDescription
+from fl_app.jobs.parameters import JobWarning
 from fl_app.jobs.registry import find
 from fl_app.jobs.user_code import UserCodeError, user_code_error
 
@@ -43,6 +45,8 @@ class ExportReply(BaseModel, frozen=True):
     """Number of sites that the job needs to start."""
     components: tuple[JobComponent, ...] = ()
     """Classes that the server and the sites must allow."""
+    warnings: tuple[str, ...] = ()
+    """Probable mistakes in the parameters: see `JobWarning`."""
     error: str = ""
     """Why the recipe rejects the parameters or the sites."""
     user_error: str = ""
@@ -57,7 +61,9 @@ def export(job: JobDescription, request: ExportRequest) -> ExportReply:
         ValueError: the recipe rejects these parameters or sites.
     """
     try:
-        recipe = job.recipe(job.parameters.model_validate(request.parameters), request.sites)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", JobWarning)
+            recipe = job.recipe(job.parameters.model_validate(request.parameters), request.sites)
         recipe.export(str(request.folder))
     except ValueError:
         raise
@@ -76,9 +82,11 @@ def export(job: JobDescription, request: ExportRequest) -> ExportReply:
             app: targets if sites == ["@ALL"] else sites for app, sites in meta["deploy_map"].items()
         }
         meta_file.write_text(json.dumps(meta, indent=2), encoding="utf-8")
+    texts = tuple(str(one.message) for one in caught if issubclass(one.category, JobWarning))
     return ExportReply(
         folder=folder,
         min_clients=int(meta["min_clients"]),
+        warnings=texts,
         components=components_without_code(folder),
     )
 

@@ -9,7 +9,8 @@ from nvflare.app_common.widgets.convert_to_fed_event import ConvertToFedEvent
 from nvflare.job_config.api import FedJob
 from nvflare.recipe.spec import Recipe
 
-from fl_app.flower.environment import installed_flower, version_error
+from fl_app.contract import installed_version
+from fl_app.flower.environment import version_error
 from fl_app.flower.metrics import FlowerServerMetrics, FlowerSiteMetrics
 from fl_app.flower.server import FlowerServer
 from fl_app.flower.site import FlowerSite
@@ -32,7 +33,7 @@ class FlowerAppRecipe(Recipe):
     def __init__(
         self, *, name: str, app: str, run_config: Mapping[str, str | int | float | bool], sites: Sequence[str]
     ) -> None:
-        installed = installed_flower()
+        installed = installed_version("flwr")
         if installed and (error := version_error(installed)):
             raise ValueError(error)
         job = FedJob(name=name, min_clients=len(sites))

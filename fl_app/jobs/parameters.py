@@ -7,6 +7,13 @@ from collections.abc import Iterable, Sequence
 from pydantic import BaseModel, ConfigDict
 
 
+class JobWarning(UserWarning):
+    """A parameter is valid and probably a mistake. `submit`, `export` and `simulate` show the text.
+
+    A recipe calls `warnings.warn("what, and what to do", JobWarning)`.
+    """
+
+
 class JobParameters(BaseModel):
     """Parameters of a job. Every field has a default and a description; unknown names are rejected.
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from fl_app.guard.component import JobGuard
-from fl_app.nvflare_internals.recipes import add_to_every_app, exclude_packages
+from fl_app.nvflare_internals.recipes import FedAvgHooks, add_to_every_app, exclude_packages
 
 if TYPE_CHECKING:
     from nvflare.recipe.spec import Recipe
+
+    from fl_app.jobs.training import SiteTraining
 
 TASK_CHECK_PERIOD = 0.05
 """Seconds between two checks by the server's controller whether all sites have answered."""
@@ -61,3 +64,27 @@ def apply_defaults(recipe: Recipe, sites: int) -> None:
     )
     add_to_every_app(recipe, JobGuard, GUARD_ID)
     exclude_packages(recipe, APP_PACKAGES)
+
+
+class SiteTrainingRecipe(FedAvgHooks):
+    """Federated averaging whose sites run a `SiteTraining` in place of a script.
+
+    A mixin: name it before NVFlare's recipe among the bases.
+
+    Args:
+        training: what each site runs.
+        sites: the participating sites; all of them train in every round.
+        controller: runs at the server in place of NVFlare's FedAvg; it must load and save the model with the
+            component `persistor`.
+        fedavg: further arguments of NVFlare's recipe (name, model, num_rounds, key_metric...).
+    """
+
+    task_check_period = TASK_CHECK_PERIOD
+
+    def __init__(
+        self, *, training: SiteTraining, sites: Sequence[str], controller: Any = None, **fedavg: Any
+    ) -> None:
+        self.executor = training
+        self.controller = controller
+        super().__init__(train_script="", min_clients=len(sites), **fedavg)  # type: ignore[call-arg]
+        apply_defaults(self, len(sites))

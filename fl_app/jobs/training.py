@@ -20,6 +20,7 @@ A `SiteTraining` is an NVFlare Executor: a round takes no longer than its traini
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -42,7 +43,8 @@ from nvflare.client.decomposers import register_framework_decomposers
 from nvflare.security.logging import secure_format_traceback
 
 from fl_app.guard import Finding, refusal
-from fl_app.guard.rules import describe, find_mismatch
+from fl_app.guard.arrays import describe
+from fl_app.guard.rules import find_mismatch
 
 Weights: TypeAlias = dict[str, Any]
 """Parameters of a model by name: torch tensors with `TrainingRecipe`."""
@@ -76,11 +78,16 @@ class Round:
     """A round of the job."""
 
     number: int
-    """Number of the round, from 0."""
+    """Number of the round, from 1, as in all messages of Flarefleet."""
     total: int
     """Number of rounds of the job."""
     meta: Mapping[str, Any] = field(default_factory=dict)
     """Further metadata from the server, such as FedProx's mu."""
+
+    @property
+    def index(self) -> int:
+        """Number of the round, from 0, as NVFlare counts: for seeds and schedules."""
+        return self.number - 1
 
 
 @dataclass(frozen=True)
@@ -191,11 +198,13 @@ class SiteTraining(Executor):
             return make_reply(ReturnCode.EXECUTION_EXCEPTION)
         try:
             received = FLModelUtils.from_shareable(shareable)
-            round = Round(received.current_round or 0, received.total_rounds or 0, received.meta or {})
+            round = Round((received.current_round or 0) + 1, received.total_rounds or 0, received.meta or {})
             result = self.train(dict(received.params), round)
             check_result(result, received.params)
         except InvalidResult as error:
-            return self._refuse(fl_ctx, error.finding, round)
+            line = error.finding.at(fl_ctx.get_identity_name(), round.number).line
+            self.log_error(fl_ctx, line)
+            return refusal(line)  # the server's guard ends the job with this reason
         except Exception:
             self.log_error(fl_ctx, secure_format_traceback())
             return make_reply(ReturnCode.EXECUTION_EXCEPTION)
@@ -223,12 +232,6 @@ class SiteTraining(Executor):
         except Exception:
             self._failure = secure_format_traceback()
 
-    def _refuse(self, fl_ctx: FLContext, finding: Finding, round: Round) -> Shareable:
-        """Return the reason to the server, whose guard ends the job with it."""
-        finding = finding.at(fl_ctx.get_identity_name(), round.number)
-        self.log_error(fl_ctx, finding.line)
-        return refusal(finding.line)
-
 
 class ArrayTraining(SiteTraining):
     """A `SiteTraining` for `ArrayTrainingRecipe`: the model is one array, `weights[ARRAY]`; no torch."""
@@ -246,10 +249,12 @@ def check_result(result: LocalResult, received: Mapping[str, Any]) -> None:
         raise InvalidResult(Finding(f"train() returned {type(result).__name__}", "Return a LocalResult."))
     if finding := find_mismatch(describe(received), describe(result.weights), is_complete=True):
         raise InvalidResult(finding)
-    if result.examples <= 0:
+    if not _is_positive(result.examples):
         raise InvalidResult(
             Finding(
-                f"{result.examples} is not above 0", "Return the number of training examples.", key="examples"
+                f"{result.examples} is not a finite number above 0",
+                "Return the number of training examples.",
+                key="examples",
             )
         )
     for name, before in received.items():
@@ -257,3 +262,11 @@ def check_result(result: LocalResult, received: Mapping[str, Any]) -> None:
         if type(after) is not type(before):
             kinds = f"returned {type(after).__name__}, and was sent {type(before).__name__}"
             raise InvalidResult(Finding(kinds, "Return each parameter in its original type.", key=name))
+
+
+def _is_positive(examples: Any) -> bool:
+    """Return whether NVFlare can weight a result by this number, which may be a 0-dimensional array."""
+    try:
+        return not isinstance(examples, str) and 0 < float(examples) < math.inf
+    except (TypeError, ValueError):
+        return False

@@ -1,7 +1,8 @@
 """The pod and the Secret of a job: the site's template, merged with the requirements of the job.
 
-They do not contain the site's private key. A job pod connects only to its parent, over TLS, and authenticates
-with its job's token. NVFlare still loads a key; it gets a disposable one that signs nothing.
+They do not contain the site's private key. A job pod connects only to its parent: over TLS for its job, over
+plain HTTP for its metrics, and with a token for each. NVFlare still loads a key: a disposable one that signs
+nothing.
 """
 
 from __future__ import annotations

@@ -6,15 +6,15 @@ The server's job process usually reports the state of a job, but it runs in that
 from __future__ import annotations
 
 from nvflare.apis.fl_context import FLContext
-from nvflare.apis.impl.job_def_manager import SimpleJobDefManager
 from nvflare.apis.job_def import Job
 
+from fl_app.guard.job_manager import JobManager
 from fl_app.launchers.job_pod import pending_reason
 from fl_app.telemetry.job_progress import SERVER_PENDING_REASON
 
 
-class PendingJobs(SimpleJobDefManager):
-    """NVFlare's `job_manager`; it adds the pending reason to the jobs that it returns."""
+class PendingJobs(JobManager):
+    """The job manager; it adds the pending reason to the jobs that it returns."""
 
     def get_job(self, jid: str, fl_ctx: FLContext) -> Job | None:
         """Return the job with this id, or None."""

@@ -11,28 +11,25 @@ from nvflare.app_common.tie.process_mgr import CommandDescriptor
 from nvflare.app_opt.flower.applet import FlowerServerApplet
 from nvflare.app_opt.flower.controller import FlowerController
 
-from fl_app.nvflare_internals.private_name import PrivateName
-
-_CONTROLLER = "nvflare.app_common.tie.controller:TieController"
-_SUPERLINK = "nvflare.app_opt.flower.applet:FlowerServerApplet"
-
-USES: tuple[PrivateName, ...] = (
-    PrivateName(f"{_CONTROLLER}._process_client_done", "callback when a SuperNode exits"),
-    PrivateName(f"{_CONTROLLER}._app_stopped", "callback when the ServerApp exits"),
-    PrivateName(f"{_SUPERLINK}._query_for_run_status", "callback when a Flower run has finished"),
-    PrivateName(f"{_SUPERLINK}._build_flower_env", "environment of Flower's processes on the server"),
-    PrivateName(f"{_SUPERLINK}._start_process", "command line of the SuperLink"),
-)
+USES = {
+    "nvflare.app_common.tie.controller:TieController._process_client_done": "callback when a SuperNode exits",
+    "nvflare.app_common.tie.controller:TieController._app_stopped": "callback when the ServerApp exits",
+    "nvflare.app_opt.flower.applet:FlowerServerApplet._query_for_run_status": (
+        "callback when a Flower run has finished"
+    ),
+    "nvflare.app_opt.flower.applet:FlowerServerApplet._build_flower_env": (
+        "environment of Flower's processes on the server"
+    ),
+    "nvflare.app_opt.flower.applet:FlowerServerApplet._start_process": "command line of the SuperLink",
+}
 
 
 class FlowerControllerWithCallbacks(FlowerController):
-    """NVFlare's Flower controller; subclasses override the callbacks."""
+    """NVFlare's Flower controller with callbacks, which subclasses define.
 
-    def on_super_node_exit(self, site: str, exit_code: int, fl_ctx: FLContext) -> None:
-        """Handle the exit, before NVFlare marks the site as done."""
-
-    def on_server_app_exit(self, exit_code: int, fl_ctx: FLContext) -> None:
-        """Handle the exit, before NVFlare ends the job."""
+    - on_super_node_exit(site, exit_code, fl_ctx): called before NVFlare marks the site as done.
+    - on_server_app_exit(exit_code, fl_ctx): called before NVFlare ends the job.
+    """
 
     def _process_client_done(self, topic: str, request: Shareable, fl_ctx: FLContext) -> Shareable:
         site = fl_ctx.get_peer_context().get_identity_name()
@@ -45,18 +42,12 @@ class FlowerControllerWithCallbacks(FlowerController):
 
 
 class SuperLinkWithCallbacks(FlowerServerApplet):
-    """NVFlare's SuperLink applet; subclasses override the callbacks."""
+    """NVFlare's SuperLink applet with callbacks, which subclasses define.
 
-    def on_run_finished(self) -> None:
-        """Handle the end of the run, while the SuperLink is still running."""
-
-    def extra_environment(self) -> dict[str, str]:
-        """Return variables for all of Flower's processes on the server."""
-        return {}
-
-    def wrap_command(self, command: CommandDescriptor) -> CommandDescriptor:
-        """Change the command line of the SuperLink."""
-        return command
+    - on_run_finished(): called at the end of the run, while the SuperLink is still running.
+    - extra_environment(): returns variables for all of Flower's processes on the server.
+    - wrap_command(command): returns the command line of the SuperLink.
+    """
 
     def cli_environment(self) -> dict[str, str]:
         """Return the variables with which `flwr` finds this SuperLink."""

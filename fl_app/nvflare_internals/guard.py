@@ -7,36 +7,62 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fl_app.nvflare_internals.private_name import PrivateName
-
-_RUNNER = "nvflare.private.fed.server.server_runner:ServerRunner"
-_STREAMING = "nvflare.app_common.widgets.streaming"
-
-USES: tuple[PrivateName, ...] = (
-    PrivateName(_RUNNER, "lookup of the workflow among the handlers of a job"),
-    PrivateName(f"{_RUNNER}.current_wf", "workflow that runs"),
-    PrivateName(f"{_RUNNER}.current_wf_index", "index of the workflow that starts"),
-    PrivateName(f"{_RUNNER}.config", "list of the job's workflows"),
-    PrivateName("nvflare.private.fed.server.run_manager:RunManager.handlers", "event handlers of a job"),
-    PrivateName("nvflare.private.fed.server.run_manager:RunManager.components", "components of a job"),
-    PrivateName("nvflare.private.fed.utils.fed_utils:extract_participants", "sites of a deploy_map"),
-    PrivateName("nvflare.apis.impl.wf_comm_server:WFCommServer._tasks", "tasks that are not completed"),
-    PrivateName("nvflare.apis.impl.wf_comm_server:_TASK_KEY_MANAGER", "kind of a task"),
-    PrivateName("nvflare.apis.impl.bcast_manager:_KEY_MIN_RESPS", "number of results that end a broadcast"),
-    PrivateName("nvflare.apis.impl.any_relay_manager:_KEY_TASK_RESULT_TIMEOUT", "timeout of a relay"),
-    PrivateName(
-        "nvflare.app_common.workflows.fedavg:FedAvg._aggregate_one_result", "detection of custom averaging"
+USES = {
+    "nvflare.private.fed.server.server_runner:ServerRunner": (
+        "lookup of the workflow among the handlers of a job"
     ),
-    PrivateName(
-        f"{_STREAMING}:AnalyticsReceiver._initialized", "detection of a receiver that failed to start"
+    "nvflare.private.fed.server.server_runner:ServerRunner.current_wf": "workflow that runs",
+    "nvflare.private.fed.server.server_runner:ServerRunner.current_wf_index": (
+        "index of the workflow that starts"
     ),
-    PrivateName(f"log:{_STREAMING}:Receiver initialize failed with", "reason why a receiver did not start"),
-    PrivateName(f"log:{_STREAMING}:Receiver save method failed with", "reason why a metric was not stored"),
-    PrivateName(f"log:{_STREAMING}:Receiver finalize failed with", "reason why the last metrics were lost"),
-)
+    "nvflare.private.fed.server.server_runner:ServerRunner.config": "list of the job's workflows",
+    "nvflare.private.fed.server.run_manager:RunManager.handlers": "event handlers of a job",
+    "nvflare.private.fed.server.run_manager:RunManager.components": "components of a job",
+    "nvflare.private.fed.utils.fed_utils:extract_participants": "sites of a deploy_map",
+    "nvflare.apis.impl.wf_comm_server:WFCommServer._tasks": "tasks that are not completed",
+    "nvflare.apis.impl.wf_comm_server:_TASK_KEY_MANAGER": "kind of a task",
+    "nvflare.apis.impl.bcast_manager:_KEY_MIN_RESPS": "number of results that end a broadcast",
+    "nvflare.apis.impl.any_relay_manager:_KEY_TASK_RESULT_TIMEOUT": "timeout of a relay",
+    "nvflare.app_common.workflows.fedavg:FedAvg._aggregate_one_result": "detection of custom averaging",
+    "nvflare.app_common.aggregators.intime_accumulate_model_aggregator:"
+    "InTimeAccumulateWeightedAggregator._weigh_by_local_iter": (
+        "whether an aggregator weights sites by their steps"
+    ),
+    "log:nvflare.app_common.workflows.base_model_controller:Unsuccessful callback": (
+        "reason why a result was not used"
+    ),
+    "log:nvflare.apis.impl.wf_comm_server:processing error in result_received_cb on task": (
+        "reason why a result was not used"
+    ),
+    "log:nvflare.private.fed.server.server_runner:processing error in task result filter": (
+        "reason why a result was not used"
+    ),
+    "log:nvflare.private.fed.server.server_runner:Error processing client result by": (
+        "reason why a result was not used"
+    ),
+    "nvflare.app_common.widgets.streaming:AnalyticsReceiver._initialized": (
+        "detection of a receiver that failed to start"
+    ),
+    "log:nvflare.app_common.widgets.streaming:Receiver initialize failed with": (
+        "reason why a receiver did not start"
+    ),
+    "log:nvflare.app_common.widgets.streaming:Receiver save method failed with": (
+        "reason why a metric was not stored"
+    ),
+    "log:nvflare.app_common.widgets.streaming:Receiver finalize failed with": (
+        "reason why the last metrics were lost"
+    ),
+}
 
 _RECEIVER_FAILED = re.compile(
     r"Receiver (?P<step>initialize|save|finalize)(?: method)? failed with (?P<reason>.*)"
+)
+_RESULT_FAILED = re.compile(
+    r"Unsuccessful callback .* for task [^:]*: (?P<callback>.*)"
+    r"|processing error in result_received_cb on task [^:]*: (?P<received>.*)"
+    r"|processing error in task result filter (?P<filter>.*?);? *$"
+    r"|Error processing client result by [^:]*: (?P<processing>.*)",
+    re.DOTALL,
 )
 
 
@@ -113,6 +139,19 @@ def has_default_averaging(fedavg: Any) -> bool:
     from nvflare.app_common.workflows.fedavg import FedAvg
 
     return type(fedavg)._aggregate_one_result is FedAvg._aggregate_one_result
+
+
+def uses_step_counts(controller: Any, aggregator: Any) -> bool:
+    """Return whether a workflow that averages weights each site by its number of local steps."""
+    from nvflare.app_common.workflows.fedavg import FedAvg
+
+    return isinstance(controller, FedAvg) or bool(getattr(aggregator, "_weigh_by_local_iter", False))
+
+
+def failure_of_result(message: str) -> str:
+    """Return why the server could not process a result, from a message in its log; else an empty text."""
+    match = _RESULT_FAILED.search(message)
+    return next((text.strip() for text in match.groups() if text), "") if match else ""
 
 
 @dataclass(frozen=True)

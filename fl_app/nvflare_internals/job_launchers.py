@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from fl_app.nvflare_internals.private_name import PrivateName
-
-USES = (
-    PrivateName(
-        "nvflare.app_opt.job_launcher.k8s_launcher:K8sJobLauncher._resolve_study_runtime",
-        "find the pod template of a job's study",
+USES = {
+    "nvflare.app_opt.job_launcher.k8s_launcher:K8sJobLauncher._resolve_study_runtime": (
+        "find the pod template of a job's study"
     ),
-)
+}
 
 
 def study_runtime(launcher: Any, workspace_root: str, study: str | None) -> Any | None:

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from types import ModuleType
+from typing import Literal
 
-from fl_app.nvflare_internals.private_name import PrivateName
-
-USES = (
-    PrivateName("nvflare.private.fed.app.server.server_train:main", "run the server's parent"),
-    PrivateName("nvflare.private.fed.app.server.server_train:parse_arguments", "read its command line"),
-    PrivateName("nvflare.private.fed.app.client.client_train:main", "run a site's parent"),
-    PrivateName("nvflare.private.fed.app.client.client_train:parse_arguments", "read its command line"),
-    PrivateName("nvflare.private.fed.app.server.runner_process:main", "run the server's job process"),
-    PrivateName("nvflare.private.fed.app.server.runner_process:parse_arguments", "read its command line"),
-    PrivateName("nvflare.private.fed.app.client.worker_process:main", "run a site's job process"),
-    PrivateName("nvflare.private.fed.app.client.worker_process:parse_arguments", "read its command line"),
-    PrivateName("nvflare.private.fed.app.utils:version_check", "refuse unsupported Python versions"),
-)
+USES = {
+    "nvflare.private.fed.app.server.server_train:main": "run the server's parent",
+    "nvflare.private.fed.app.server.server_train:parse_arguments": "read its command line",
+    "nvflare.private.fed.app.client.client_train:main": "run a site's parent",
+    "nvflare.private.fed.app.client.client_train:parse_arguments": "read its command line",
+    "nvflare.private.fed.app.server.runner_process:main": "run the server's job process",
+    "nvflare.private.fed.app.server.runner_process:parse_arguments": "read its command line",
+    "nvflare.private.fed.app.client.worker_process:main": "run a site's job process",
+    "nvflare.private.fed.app.client.worker_process:parse_arguments": "read its command line",
+    "nvflare.private.fed.app.utils:version_check": "refuse unsupported Python versions",
+}
 
 Role = Literal["server", "client"]
 
@@ -33,27 +30,18 @@ _JOB_PROCESSES = {
 }
 
 
-@dataclass(frozen=True)
-class Program:
-    """A main program of NVFlare; `main` takes what `parse_arguments` makes of `sys.argv`."""
+def load_parent(role: Role) -> ModuleType:
+    """Import the program of a parent. Its `main` takes what its `parse_arguments` makes of `sys.argv`.
 
-    main: Callable[[Any], Any]
-    parse_arguments: Callable[[], Any]
-
-
-def load_parent(role: Role) -> Program:
-    """Import the program of a parent. Raise RuntimeError if NVFlare does not support this Python version."""
+    Raises:
+        RuntimeError: NVFlare does not support this Python version.
+    """
     from nvflare.private.fed.app.utils import version_check
 
     version_check()
-    return _load(_PARENTS[role])
+    return importlib.import_module(_PARENTS[role])
 
 
-def load_job_process(role: Role) -> Program:
-    """Import the program of a job process."""
-    return _load(_JOB_PROCESSES[role])
-
-
-def _load(module: str) -> Program:
-    program = importlib.import_module(module)
-    return Program(program.main, program.parse_arguments)
+def load_job_process(role: Role) -> ModuleType:
+    """Import the program of a job process; it has the same functions."""
+    return importlib.import_module(_JOB_PROCESSES[role])

@@ -17,40 +17,24 @@ from nvflare.private.fed.client.fed_client import FederatedClient
 from nvflare.private.fed.server.fed_server import FederatedServer
 from nvflare.private.fed.server.server_status import ServerStatus
 
-from fl_app.nvflare_internals.private_name import PrivateName
-
 _DUPLICATE_SITE = "already registered"
 
-USES: tuple[PrivateName, ...] = (
-    PrivateName(
-        "nvflare.private.fed.server.fed_server:FederatedServer", "recognize a server's parent; its state"
+USES = {
+    "nvflare.private.fed.server.fed_server:FederatedServer": "recognize a server's parent; its state",
+    "nvflare.private.fed.server.server_status:ServerStatus.STARTED": "whether the server has started",
+    "nvflare.private.fed.server.server_engine:ServerEngine.get_clients": (
+        "registered sites and the time of their last contact"
     ),
-    PrivateName(
-        "nvflare.private.fed.server.server_status:ServerStatus.STARTED", "whether the server has started"
+    "nvflare.private.fed.server.server_engine:ServerEngine.new_context": "read the server's job store",
+    "nvflare.private.fed.client.fed_client:FederatedClient": "recognize a site's parent; its token",
+    "nvflare.private.fed.client.client_engine:ClientEngine.get_all_job_ids": "jobs that run on a site",
+    "nvflare.private.fed.client.client_executor:_ABORT_REQUESTED_KEY": "whether a site's job was aborted",
+    "nvflare.private.defs:CellChannel.SERVER_MAIN": "channel of heartbeats",
+    "nvflare.private.defs:CellChannelTopic.HEART_BEAT": "topic of heartbeats",
+    "log:nvflare.private.fed.server.client_manager:already registered": (
+        "recognize the server's refusal of a second process with the same kit"
     ),
-    PrivateName(
-        "nvflare.private.fed.server.server_engine:ServerEngine.get_clients",
-        "registered sites and the time of their last contact",
-    ),
-    PrivateName(
-        "nvflare.private.fed.server.server_engine:ServerEngine.new_context", "read the server's job store"
-    ),
-    PrivateName(
-        "nvflare.private.fed.client.fed_client:FederatedClient", "recognize a site's parent; its token"
-    ),
-    PrivateName(
-        "nvflare.private.fed.client.client_engine:ClientEngine.get_all_job_ids", "jobs that run on a site"
-    ),
-    PrivateName(
-        "nvflare.private.fed.client.client_executor:_ABORT_REQUESTED_KEY", "whether a site's job was aborted"
-    ),
-    PrivateName("nvflare.private.defs:CellChannel.SERVER_MAIN", "channel of heartbeats"),
-    PrivateName("nvflare.private.defs:CellChannelTopic.HEART_BEAT", "topic of heartbeats"),
-    PrivateName(
-        f"log:nvflare.private.fed.server.client_manager:{_DUPLICATE_SITE}",
-        "recognize the server's refusal of a second process with the same kit",
-    ),
-)
+}
 
 
 class ServerParent:
@@ -74,6 +58,13 @@ class ServerParent:
     def running_jobs(self) -> Collection[str]:
         """Return the ids of the jobs whose process or pod is running."""
         return tuple(self._server.engine.run_processes)
+
+    def job_sites(self, job_id: str) -> Collection[str]:
+        """Return the names of the sites of a job; all registered sites if its process is not running."""
+        engine = self._server.engine
+        participants = engine.run_processes.get(job_id, {}).get(RunProcessKey.PARTICIPANTS)
+        clients = participants.values() if participants else engine.get_clients()
+        return {client.name for client in clients}
 
     def job_status(self, job_id: str) -> str | None:
         """Return NVFlare's status of a job; None if the job store has no such job, "" if it is unknown."""

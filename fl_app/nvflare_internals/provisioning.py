@@ -9,19 +9,15 @@ from nvflare.lighter.impl.cert import CertBuilder
 from nvflare.lighter.impl.static_file import StaticFileBuilder
 from nvflare.lighter.spec import ProvisionContext
 
-from fl_app.nvflare_internals.private_name import PrivateName
-
-USES = (
-    PrivateName(
-        "nvflare.lighter.impl.static_file:StaticFileBuilder._build_auth_identity_map",
-        "compute the identities of all participants once, not once for each client",
+USES = {
+    "nvflare.lighter.impl.static_file:StaticFileBuilder._build_auth_identity_map": (
+        "compute the identities of all participants once, not once for each client"
     ),
-    PrivateName("nvflare.lighter.impl.cert:CertBuilder._build_root", "create the root certificate"),
-    PrivateName(
-        "nvflare.lighter.impl.cert:CertBuilder._build_internal_listener_cert",
-        "issue the certificate of a parent's listener for job pods",
+    "nvflare.lighter.impl.cert:CertBuilder._build_root": "create the root certificate",
+    "nvflare.lighter.impl.cert:CertBuilder._build_internal_listener_cert": (
+        "issue the certificate of a parent's listener for job pods"
     ),
-)
+}
 
 
 class KitFileBuilder(StaticFileBuilder):

@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from fl_app.nvflare_internals.private_name import PrivateName
-
 if TYPE_CHECKING:
     from nvflare.apis.executor import Executor
     from nvflare.app_common.abstract.fl_model import FLModel
     from nvflare.recipe.spec import Recipe
 
-USES: tuple[PrivateName, ...] = (
-    PrivateName("nvflare.recipe.spec:Recipe._add_to_client_apps", "adds a component to every client app"),
-    PrivateName("nvflare.recipe.fedavg:FedAvgRecipe._get_controller_kwargs", "sets task_check_period"),
-    PrivateName("nvflare.recipe.fedavg:FedAvgRecipe._create_controller", "replaces the controller"),
-    PrivateName("nvflare.recipe.fedavg:FedAvgRecipe._prepare_client_apps", "replaces the script runner"),
-    PrivateName(
-        "nvflare.app_common.workflows.fedavg:FedAvg._aggregate_one_result",
-        "checks a site's result before it is averaged",
+USES = {
+    "nvflare.recipe.spec:Recipe._add_to_client_apps": "adds a component to every client app",
+    "nvflare.recipe.fedavg:FedAvgRecipe._get_controller_kwargs": "sets task_check_period",
+    "nvflare.recipe.fedavg:FedAvgRecipe._create_controller": "replaces the controller",
+    "nvflare.recipe.fedavg:FedAvgRecipe._prepare_client_apps": "replaces the script runner",
+    "nvflare.app_common.workflows.fedavg:FedAvg._aggregate_one_result": (
+        "checks a site's result before it is averaged"
     ),
-)
+}
 """Besides these: `Recipe._job`, an attribute that its constructor sets."""
 
 

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fl_app.nvflare_internals.private_name import PrivateName
-
-USES = (
-    PrivateName(
-        "log:nvflare.private.fed.authenticator:registration rejected:",
-        "report why the server refused a registration",
+USES = {
+    "log:nvflare.private.fed.authenticator:registration rejected:": (
+        "report why the server refused a registration"
     ),
-    PrivateName(
-        "log:nvflare.private.fed.app.client.client_train:Login failed.",
-        "retry a registration that the server did not answer",
+    "log:nvflare.private.fed.app.client.client_train:Login failed.": (
+        "retry a registration that the server did not answer"
     ),
-)
+}
 
 _REJECTED = "registration rejected:"
 _UNANSWERED = "Login failed."

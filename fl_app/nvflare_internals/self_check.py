@@ -1,23 +1,21 @@
 """Check the private names that Flarefleet uses against the source of an NVFlare release.
 
-    python -m fl_app.nvflare_internals.self_check [--list] [--root FOLDER]
+    python -m fl_app.nvflare_internals.self_check
 
-prints a table and exits with status 1 if a name is missing. The check reads source files and imports nothing:
-a parent runs it at every start.
+prints a table of the missing names, and exits with status 1 if there are any. The check reads source files
+and imports nothing: a parent runs it at every start.
 """
 
 from __future__ import annotations
 
-import argparse
 import ast
 import importlib.util
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-
-from fl_app.nvflare_internals.private_name import PrivateName
 
 _CLASS = r"^class {name}\b\s*(?:\((?P<bases>[^)]*)\))?(?P<body>.*?)(?=^[A-Za-z@]|\Z)"
 _TOP_LEVEL = r"^(?:async def|def|class)\s+{name}\b|^{name}\s*[:=]"
@@ -25,49 +23,35 @@ _MEMBER = r"^\s+(?:async def|def|class)\s+{name}\b|^\s+{name}\s*[:=]|\bself\.{na
 _IMPORT = r"^from (?P<module>[\w.]+) import (?:\((?P<many>[^)]*)\)|(?P<few>[^\n]*))"
 
 
+@dataclass(frozen=True)
+class PrivateName:
+    """A private name of NVFlare that Flarefleet depends on."""
+
+    name: str
+    """MODULE:ATTRIBUTE.PATH, or `log:MODULE:TEXT` for a log text that Flarefleet parses."""
+    purpose: str
+
+
 def declared_names() -> tuple[PrivateName, ...]:
     """Return the `USES` of every module of this package, without importing the modules.
 
     Raises:
-        ValueError: a `USES` is not a tuple of PrivateName calls with literal or constant strings.
+        ValueError: a `USES` is not a literal.
     """
-    found = [name for file in sorted(Path(__file__).parent.glob("*.py")) for name in _uses_in(file)]
+    found = [
+        PrivateName(name, purpose)
+        for file in sorted(Path(__file__).parent.glob("*.py"))
+        for name, purpose in _uses_in(file).items()
+    ]
     return tuple(sorted(found, key=lambda one: one.name.removeprefix("log:")))
 
 
-def _uses_in(file: Path) -> list[PrivateName]:
-    text = file.read_text(encoding="utf-8")
-    if "\nUSES" not in text:
-        return []
-    constants: dict[str, ast.expr] = {}
-    for node in ast.parse(text).body:
-        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
-            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-                if isinstance(target, ast.Name):
-                    constants[target.id] = node.value
-    uses = constants.get("USES")
-    calls = uses.elts if isinstance(uses, ast.Tuple) else [None]
-    return [_private_name(file, call, constants) for call in calls]
-
-
-def _private_name(file: Path, call: ast.expr | None, constants: Mapping[str, ast.expr]) -> PrivateName:
-    if not isinstance(call, ast.Call):
-        raise ValueError(f"{file}: USES must be a tuple of PrivateName(...)")  # noqa: TRY004
-    arguments = [*call.args, *(keyword.value for keyword in call.keywords)]
-    return PrivateName(*(_string(file, argument, constants) for argument in arguments))
-
-
-def _string(file: Path, node: ast.expr | None, constants: Mapping[str, ast.expr]) -> str:
-    match node:
-        case ast.Constant(value=str(text)):
-            return text
-        case ast.Name(id=name):
-            return _string(file, constants.get(name), constants)
-        case ast.FormattedValue(value=value):
-            return _string(file, value, constants)
-        case ast.JoinedStr(values=values):
-            return "".join(_string(file, value, constants) for value in values)
-    raise ValueError(f"{file}: USES must contain literal strings or constants of the module")
+def _uses_in(file: Path) -> dict[str, str]:
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id="USES")], value=value):
+                return dict(ast.literal_eval(value))
+    return {}
 
 
 def installed_root() -> Path:
@@ -145,16 +129,11 @@ def table(names: Iterable[PrivateName]) -> str:
 
 
 def main() -> int:
-    """Print the table and return the exit status."""
-    parser = argparse.ArgumentParser(description="Check the private names of NVFlare that Flarefleet uses.")
-    parser.add_argument("--list", action="store_true", help="list every name, not only missing ones")
-    parser.add_argument("--root", type=Path, help="folder of nvflare/ (default: the installed one)")
-    options = parser.parse_args()
-    names = declared_names()
-    missing = missing_names(options.root or installed_root(), names)
-    if options.list or missing:
-        print(table(names if options.list else missing))
-    print(f"{len(missing)} of {len(names)} names are missing", file=sys.stderr)
+    """Check the installed release, print a table of the missing names, and return the exit status."""
+    missing = missing_names(installed_root())
+    if missing:
+        print(table(missing))
+    print(f"{len(missing)} of {len(declared_names())} names are missing", file=sys.stderr)
     return 1 if missing else 0
 
 

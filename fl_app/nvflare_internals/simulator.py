@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from fl_app.nvflare_internals.private_name import PrivateName
-
-USES = (
-    PrivateName(
-        "nvflare.private.fed.app.simulator.simulator:define_simulator_parser",
-        "start the simulator as `python -m`",
+USES = {
+    "nvflare.private.fed.app.simulator.simulator:define_simulator_parser": (
+        "start the simulator as `python -m`"
     ),
-    PrivateName(
-        "nvflare.private.fed.app.simulator.simulator_worker:main", "recognize the process of a simulated site"
-    ),
-)
+    "nvflare.private.fed.app.simulator.simulator_worker:main": "recognize the process of a simulated site",
+}
 
 SIMULATOR_MODULE = "nvflare.private.fed.app.simulator.simulator"
 SITE_MODULE = "nvflare.private.fed.app.simulator.simulator_worker"

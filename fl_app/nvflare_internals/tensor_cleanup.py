@@ -5,14 +5,11 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from fl_app.nvflare_internals.private_name import PrivateName
-
-USES = (
-    PrivateName(
-        "nvflare.apis.impl.wf_comm_server:WFCommServer._cleanup_inflight_tensor_downloads",
-        "skip the clean-up, and the import of torch, in jobs that did not load torch",
+USES = {
+    "nvflare.apis.impl.wf_comm_server:WFCommServer._cleanup_inflight_tensor_downloads": (
+        "skip the clean-up, and the import of torch, in jobs that did not load torch"
     ),
-)
+}
 
 
 def skip_tensor_cleanup_without_torch() -> None:

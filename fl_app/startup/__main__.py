@@ -22,7 +22,7 @@ def main() -> int:
     """Run the parent that the environment describes and return its exit code."""
     opt_out_of_telemetry(os.environ)
     try:
-        settings = Settings.read(os.environ)
+        settings = Settings.read()
     except StartupError as error:
         return _report(error, None)
     attempts = itertools.count(1)

@@ -19,9 +19,6 @@ CONNECT_TIMEOUT_SECONDS = 5.0
 
 GRPC = ("grpc", "agrpc", "ngrpc")
 
-WaitCallback = Callable[[str], None]
-"""Receives the reason after each failed attempt."""
-
 
 def server_address(kit: Kit, override: tuple[str, int] | None) -> tuple[str, int]:
     """Return the host and port at which this site connects to its server."""
@@ -31,8 +28,10 @@ def server_address(kit: Kit, override: tuple[str, int] | None) -> tuple[str, int
     return host, int(port)
 
 
-def wait_for_server(kit: Kit, address: tuple[str, int], seconds: float, on_wait: WaitCallback) -> None:
-    """Wait until the server answers, and check its certificate.
+def wait_for_server(
+    kit: Kit, address: tuple[str, int], seconds: float, on_wait: Callable[[str], None]
+) -> None:
+    """Wait until the server answers, and check its certificate; pass each reason to wait to `on_wait`.
 
     Raises:
         StartupError: the server did not answer in time, or it belongs to another federation.
@@ -70,14 +69,12 @@ class _ServerUnavailable(Exception):  # noqa: N818
 def _check_once(kit: Kit, address: tuple[str, int]) -> None:
     host, port = address
     try:
-        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        connection = socket.create_connection(address, CONNECT_TIMEOUT_SECONDS)
     except (socket.gaierror, UnicodeError) as error:
         raise _ServerUnavailable(
             Exit.SERVER_NAME,
             f"the server's name {host} does not resolve ({getattr(error, 'strerror', error)})",
         ) from error
-    try:
-        connection = _connect(addresses)
     except OSError as error:
         reason = error.strerror or str(error)
         raise _ServerUnavailable(
@@ -85,22 +82,6 @@ def _check_once(kit: Kit, address: tuple[str, int]) -> None:
         ) from error
     with connection:
         _check_certificate(kit, address, connection)
-
-
-def _connect(addresses: list[Any]) -> socket.socket:
-    """Connect to the first address that answers. Raise the last OSError if none answers."""
-    last = OSError("no address")
-    for family, kind, protocol, _, target in addresses:
-        connection = socket.socket(family, kind, protocol)
-        connection.settimeout(CONNECT_TIMEOUT_SECONDS)
-        try:
-            connection.connect(target)
-        except OSError as error:
-            connection.close()
-            last = error
-        else:
-            return connection
-    raise last
 
 
 def _check_certificate(kit: Kit, address: tuple[str, int], connection: socket.socket) -> None:
@@ -149,7 +130,8 @@ def _check_name(kit: Kit, host: str, certificate: dict[str, Any]) -> None:
     names = [name for kind, name in certificate.get("subjectAltName", ()) if kind in ("DNS", "IP Address")]
     if any(_covers(name, host) for name in names):
         return
-    if kit.scheme not in GRPC and kit.facts.server.name in _common_names(certificate):
+    subject = [attribute for part in certificate.get("subject", ()) for attribute in part]
+    if kit.scheme not in GRPC and ("commonName", kit.facts.server.name) in subject:
         return
     raise StartupError(
         Exit.SERVER_CERTIFICATE,
@@ -157,10 +139,6 @@ def _check_name(kit: Kit, host: str, certificate: dict[str, Any]) -> None:
         f"Add {host} to the server's host_names in project.yml and provision again, "
         "or connect to one of the names in the certificate",
     )
-
-
-def _common_names(certificate: dict[str, Any]) -> set[str]:
-    return {value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"}
 
 
 def _covers(pattern: str, host: str) -> bool:

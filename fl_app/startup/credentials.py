@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import NameOID
 
 from fl_app.startup.exit_codes import Exit, StartupError
@@ -54,18 +54,13 @@ def _check_key(kit: Kit, certificate: x509.Certificate) -> None:
         key = load_pem_private_key(kit.key.read_bytes(), password=None, unsafe_skip_rsa_key_validation=True)
     except (ValueError, TypeError) as error:
         raise StartupError(Exit.KEY, f"{kit.key} is not a private key without a password") from error
-    if _der(key.public_key()) != _der(certificate.public_key()):
+    if key.public_key() != certificate.public_key():
         raise StartupError(
             Exit.KEY,
             f"the private key {kit.key} does not match the certificate {kit.certificate}: "
             "one of them is older or belongs to another participant; "
             f"use both from one kit of {kit.facts.name}",
         )
-
-
-def _der(public_key: object) -> bytes:
-    encoded: bytes = public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)  # type: ignore[attr-defined]
-    return encoded
 
 
 def _check_validity(file: Path, certificate: x509.Certificate, now: datetime) -> None:

@@ -35,7 +35,12 @@ def install_kit(kit: Kit, settings: Settings) -> None:
         StartupError: a file of the kit is not JSON, or the description of job pods is invalid.
     """
     workspace = settings.workspace
-    pods = _job_pod_config(settings.jobs) if settings.jobs else None
+    pods = None
+    if settings.jobs:
+        # Imported here: it builds pydantic models, which parents without job pods do not need.
+        from fl_app.startup.job_pod_config import JobPodConfig
+
+        pods = JobPodConfig(settings.jobs)
     _replace(workspace / "startup", lambda folder: _write_startup(kit, settings, folder))
     _replace(workspace / "local", lambda folder: _write_local(kit, settings, pods, folder))
     (workspace / "transfer").mkdir(exist_ok=True)
@@ -48,13 +53,6 @@ def install_kit(kit: Kit, settings: Settings) -> None:
         (workspace / "startup" / kit.nvflare_file.name, kit.nvflare_file.name),
     ):
         write_atomically(workspace / name, source.read_bytes(), PRIVATE_FILE)
-
-
-def _job_pod_config(folder: Path) -> JobPodConfig:
-    # Imported here: it builds pydantic models, which parents without job pods do not need.
-    from fl_app.startup.job_pod_config import JobPodConfig
-
-    return JobPodConfig(folder)
 
 
 def _replace(folder: Path, fill: Callable[[Path], None]) -> None:

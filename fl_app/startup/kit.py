@@ -1,4 +1,4 @@
-"""The startup kit of a parent: its files and its private key."""
+"""The startup kit of a parent: its description, its files and its private key."""
 
 from __future__ import annotations
 
@@ -8,9 +8,55 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fl_app.contract import ENV_KEY, installed_nvflare
+from pydantic import BaseModel, ValidationError
+
+from fl_app.contract import ENV_KEY, KIT_FACTS, installed_version
+from fl_app.nvflare_internals.main_programs import Role
 from fl_app.startup.exit_codes import Exit, StartupError
-from fl_app.startup.facts import KitFacts
+
+
+class ServerFacts(BaseModel, frozen=True):
+    """The federation's server."""
+
+    name: str
+    host: str
+    fed_learn_port: int
+    admin_port: int
+
+
+class KitFacts(BaseModel, frozen=True):
+    """local/flarefleet.json: the participant of a kit, and the releases that made the kit."""
+
+    project: str
+    name: str
+    role: Role
+    org: str
+    nvflare: str
+    flarefleet: str
+    server: ServerFacts
+
+    @classmethod
+    def read(cls, kit: Path) -> KitFacts:
+        """Read flarefleet.json from the kit's local/.
+
+        Raises:
+            StartupError: the kit is missing or unreadable, or Flarefleet did not make it.
+        """
+        if not kit.is_dir():
+            raise StartupError(Exit.KIT, f"there is no startup kit at {kit}; mount it there or set FLARE_KIT")
+        file = kit / "local" / KIT_FACTS
+        try:
+            return cls.model_validate_json(file.read_bytes())
+        except OSError as error:
+            raise StartupError(
+                Exit.KIT, f"the startup kit is not readable: {file}: {error.strerror}"
+            ) from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            reason = ": ".join([*map(str, first["loc"]), first["msg"]])
+            raise StartupError(
+                Exit.KIT, f"{file} is invalid ({reason}); provision again: flarefleet provision"
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -87,7 +133,7 @@ class Kit:
 
 
 def _check_version(facts: KitFacts) -> None:
-    installed = installed_nvflare()
+    installed = installed_version("nvflare")
     if facts.nvflare != installed:
         raise StartupError(
             Exit.VERSION,

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from fl_app.contract import installed_nvflare
+from fl_app.contract import installed_version
 from fl_app.garbage_collection import paused_for_imports
 from fl_app.nvflare_internals.registration_log import is_unanswered, rejection_reason
 from fl_app.nvflare_internals.self_check import installed_root, missing_names
 from fl_app.startup.components import check_components
 from fl_app.startup.connectivity import server_address, wait_for_server
 from fl_app.startup.credentials import check_credentials, load_certificates
-from fl_app.startup.error_log import ErrorLog
 from fl_app.startup.exit_codes import Exit, StartupError
 from fl_app.startup.installation import install_kit
 from fl_app.startup.kit import Kit
-from fl_app.startup.ports import check_port_free, port_error
 from fl_app.startup.settings import Settings
 from fl_app.startup.workspace import locked_workspace, prepare_workspace
 from fl_app.telemetry.endpoint import Endpoint, open_endpoint
-from fl_app.telemetry.metrics import ParentIdentity
-from fl_app.telemetry.view import Starting
+from fl_app.telemetry.metrics import ParentIdentity, Starting
 from fl_app.tracking.receivers import TrackingSettingsError, requested_receivers
 
+ERROR_LOG = "error_log.txt"
 RESTART_REQUEST = "restart.fl"
 SHUTDOWN_REQUEST = "shutdown.fl"
 """Files that NVFlare creates in the workspace when an administrator requests a restart or a shutdown."""
@@ -53,8 +52,9 @@ def run_parent(settings: Settings) -> int:
             run_nvflare = _load_nvflare(kit, settings.workspace)
         if kit.facts.role == "client":
             _wait_for_server(kit, settings, telemetry)
-        errors = ErrorLog(settings.workspace)
-        return _check_exit(run_nvflare(), settings.workspace, errors)
+        log = settings.workspace / ERROR_LOG
+        previous_size = log.stat().st_size if log.exists() else 0
+        return _check_exit(run_nvflare(), settings.workspace, previous_size)
 
 
 def check_nvflare() -> None:
@@ -67,7 +67,8 @@ def check_nvflare() -> None:
         names = "; ".join(f"{one.name} ({one.purpose})" for one in missing)
         raise StartupError(
             Exit.INCOMPATIBLE,
-            f"the installed NVFlare {installed_nvflare()} lacks private names that Flarefleet uses: {names}. "
+            f"the installed NVFlare {installed_version('nvflare')} lacks private names that Flarefleet uses: "
+            f"{names}. "
             "Install an unmodified NVFlare of the kit's release",
         )
 
@@ -89,19 +90,39 @@ def _check_tracking() -> None:
 
 
 def _check_ports(kit: Kit, settings: Settings) -> None:
-    check_port_free(settings.parent_port, "of the parent for its jobs")
+    _check_port_free(settings.parent_port, "of the parent for its jobs")
     if kit.facts.role == "server":
         server = kit.facts.server
-        check_port_free(server.fed_learn_port, "of the federation")
+        _check_port_free(server.fed_learn_port, "of the federation")
         if server.admin_port != server.fed_learn_port:
-            check_port_free(server.admin_port, "of administration")
+            _check_port_free(server.admin_port, "of administration")
+
+
+def _check_port_free(port: int, purpose: str) -> None:
+    """Check that this process can listen on `port`: NVFlare would wait forever for a port that is in use."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ignore closed connections
+        try:
+            probe.bind(("", port))
+            probe.listen(1)
+        except OSError as error:
+            raise _port_error(port, purpose, error) from error
+
+
+def _port_error(port: int, purpose: str, error: OSError) -> StartupError:
+    reason = (error.strerror or str(error)).lower()
+    return StartupError(
+        Exit.PORT,
+        f"cannot listen on port {port} ({purpose}): {reason}. "
+        "Stop the process that uses it, or choose another port",
+    )
 
 
 def _open_telemetry(kit: Kit, settings: Settings) -> Endpoint:
     try:
         endpoint = open_endpoint(settings.telemetry_host, settings.telemetry_port, settings.push_host)
     except OSError as error:
-        raise port_error(settings.telemetry_port, "of telemetry", error) from error
+        raise _port_error(settings.telemetry_port, "of telemetry", error) from error
     certificates = {"own": kit.certificate, "root": kit.root_certificate}
     endpoint.identify(
         ParentIdentity(
@@ -142,14 +163,21 @@ def _load_nvflare(kit: Kit, workspace: Path) -> Callable[[], int | None]:
     return partial(MainProcessMonitor.run, main_func=program.main, run_dir=str(workspace), args=arguments)
 
 
-def _check_exit(code: int | None, workspace: Path, errors: ErrorLog) -> int:
+def _check_exit(code: int | None, workspace: Path, previous_size: int) -> int:
     """Return 0 if an administrator stopped NVFlare; otherwise raise StartupError with the reason.
 
     NVFlare's exit code is None or 0 after some failures, too.
+
+    Args:
+        code: NVFlare's exit code.
+        workspace: workspace of the parent.
+        previous_size: size of NVFlare's error log before this start, in bytes.
     """
     if not code and any((workspace / request).exists() for request in (SHUTDOWN_REQUEST, RESTART_REQUEST)):
         return 0
-    lines = errors.lines()
+    log = workspace / ERROR_LOG
+    written = log.read_bytes()[previous_size:] if log.exists() else b""
+    lines = written.decode("utf-8", errors="replace").strip().splitlines()
     if reason := rejection_reason(lines):
         raise StartupError(Exit.REFUSED, f"the server refused the registration of this site: {reason}")
     if is_unanswered(lines):

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from fl_app import contract
 from fl_app.contract import METRICS_KEPT_SECONDS, SITE_PATIENCE_SECONDS, TASK_TIMEOUT_SECONDS
+from fl_app.guard.rule_table import parse_levels
 from fl_app.startup.exit_codes import Exit, StartupError
-
-SERVER_WAIT_SECONDS = 60.0
 
 _PREFIX = "FLARE_"
 
@@ -40,6 +33,11 @@ def _address(value: Any) -> Any:
     return host.strip("[]"), port
 
 
+def _levels(value: str) -> str:
+    parse_levels(dict(entry.partition("=")[::2] for entry in value.split(",") if entry))
+    return value
+
+
 _Port = Annotated[int, BeforeValidator(_port), Field(ge=1, le=65535, description="a port, 1 to 65535")]
 _Address = Annotated[
     tuple[str, _Port] | None,
@@ -49,6 +47,11 @@ _Address = Annotated[
 ]
 _Folder = Annotated[Path, AfterValidator(Path.absolute)]
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False, description="a number of seconds")]
+_Rules = Annotated[
+    str,
+    AfterValidator(_levels),
+    Field(description="RULE=LEVEL,RULE=LEVEL, with levels error, warn and off"),
+]
 _Days = Annotated[float | None, Field(gt=0, allow_inf_nan=False, description="a number of days, more than 0")]
 
 
@@ -73,7 +76,7 @@ class Settings(BaseSettings):
     """Seconds for which a finished job's series stay."""
     server_address: _Address = None
     """Address of the server, if it differs from the one in the kit."""
-    server_wait: _Seconds = SERVER_WAIT_SECONDS
+    server_wait: _Seconds = 60.0
     """Seconds for which a starting site waits for its server."""
     termination_log: Path | None = None
     """File for the line that says why the parent did not start."""
@@ -83,37 +86,23 @@ class Settings(BaseSettings):
     """Seconds for which a job waits for sites that are not registered."""
     task_timeout: _Seconds = TASK_TIMEOUT_SECONDS
     """Seconds within which a site must return a result or log a metric; 0 disables the timeout."""
+    guard_rules: _Rules = ""
+    """Levels of the guard's rules: RULE=LEVEL, separated by commas."""
     analytics_keep_days: _Days = None
     """Days for which event files stay after a job's last value; None keeps them until the job is deleted."""
 
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        *_: PydanticBaseSettingsSource,
-        **__: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Ignore os.environ: `read` passes the environment."""
-        return (init_settings,)
-
-    @classmethod
-    def read(cls, environment: Mapping[str, str]) -> Settings:
-        """Read the settings from `environment`.
+    def read(cls) -> Settings:
+        """Read the settings from the environment.
 
         Raises:
             StartupError: a value is invalid; the message names its variable.
         """
-        source = EnvSettingsSource(cls)
-        source.env_vars = {name.lower(): value for name, value in environment.items() if value}
         try:
-            return cls(**source())
+            return cls()
         except ValidationError as error:
-            raise _invalid(error, environment) from error
-
-
-def _invalid(error: ValidationError, environment: Mapping[str, str]) -> StartupError:
-    field = str(error.errors()[0]["loc"][0])
-    name = _PREFIX + field.upper()
-    expected = Settings.model_fields[field].description
-    return StartupError(Exit.SETTINGS, f"{name}={environment.get(name)}: expected {expected}")
+            field = str(error.errors()[0]["loc"][0])
+            name, expected = _PREFIX + field.upper(), cls.model_fields[field].description
+            raise StartupError(
+                Exit.SETTINGS, f"{name}={os.environ.get(name)}: expected {expected}"
+            ) from error

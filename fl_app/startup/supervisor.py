@@ -19,13 +19,14 @@ from typing import NoReturn
 
 import psutil  # at the top: a signal handler must not wait for a lock of the import system
 
+from fl_app.child_process import adopt_orphans
+
 STOP_GRACE_SECONDS = 5.0
 """From SIGTERM until the supervisor kills the parent."""
 SWEEP_SECONDS = 5.0
 STOPPED = 0
 
 _PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -45,7 +46,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Run the parent until it exits, and return its exit code, or 0 after a stop signal."""
-        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        adopt_orphans()
         for number in _STOP_SIGNALS:
             signal.signal(number, self._stop)
         signal.signal(signal.SIGALRM, self._kill)
@@ -94,7 +95,8 @@ def _run_child(run: Callable[[], int], supervisor: int) -> NoReturn:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor forwards it as SIGTERM
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
         if os.getppid() == supervisor:  # otherwise the supervisor exited before prctl
             code = run()
@@ -130,8 +132,3 @@ def kill_descendants(seconds: float = SWEEP_SECONDS) -> None:
             while os.waitpid(-1, os.WNOHANG) != (0, 0):
                 pass
         psutil.wait_procs(descendants, timeout=0.2)
-
-
-def _prctl(option: int, value: int) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)

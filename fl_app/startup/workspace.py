@@ -34,7 +34,7 @@ def prepare_workspace(workspace: Path, minimum_free: int = MINIMUM_FREE_BYTES) -
             probe.flush()
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise _no_space(workspace, 0) from error
+            raise _no_space(workspace, 0, minimum_free) from error
         raise StartupError(
             Exit.WORKSPACE,
             f"the workspace {workspace} is not writable for user {os.getuid()} ({error.strerror}); "
@@ -42,14 +42,13 @@ def prepare_workspace(workspace: Path, minimum_free: int = MINIMUM_FREE_BYTES) -
         ) from error
     free = shutil.disk_usage(workspace).free
     if free < minimum_free:
-        raise _no_space(workspace, free)
+        raise _no_space(workspace, free, minimum_free)
 
 
-def _no_space(workspace: Path, free: int) -> StartupError:
-    needed = MINIMUM_FREE_BYTES // 2**20
+def _no_space(workspace: Path, free: int, needed: int) -> StartupError:
     return StartupError(
         Exit.SPACE,
-        f"the workspace {workspace} has {free // 2**20} MiB free and needs at least {needed} MiB; "
+        f"the workspace {workspace} has {free // 2**20} MiB free and needs at least {needed // 2**20} MiB; "
         "delete files, or use a larger volume",
     )
 

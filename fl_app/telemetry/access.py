@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 from fl_app.contract import ENV_PUSH_TOKEN, ENV_PUSH_URL
 
-_SCHEME = "Bearer"
 _MAX_HEADER = 512
 _ALL_INTERFACES = ("", "0.0.0.0", "::")  # noqa: S104
 
@@ -24,7 +23,7 @@ class PushTokens:
         granted: called with the id of each job that gets a token.
     """
 
-    def __init__(self, url: str, granted: Callable[[str], None] = lambda job_id: None) -> None:
+    def __init__(self, url: str, granted: Callable[[str], None]) -> None:
         self.url = url
         self._granted = granted
         self._key = secrets.token_bytes(32)
@@ -40,17 +39,12 @@ class PushTokens:
             return None
         scheme, _, token = authorization.partition(" ")
         job_id = token.rpartition(".")[0]
-        if scheme != _SCHEME or not job_id:
+        if scheme != "Bearer" or not job_id:
             return None
         return job_id if hmac.compare_digest(token.encode(), self._token(job_id).encode()) else None
 
     def _token(self, job_id: str) -> str:
         return f"{job_id}.{hmac.new(self._key, job_id.encode(), hashlib.sha256).hexdigest()}"
-
-
-def authorization(token: str) -> str:
-    """Return the Authorization header for a token."""
-    return f"{_SCHEME} {token}"
 
 
 def push_url(listen_address: str, port: int, name: str | None) -> str:

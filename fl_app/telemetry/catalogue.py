@@ -117,11 +117,7 @@ PARENT_METRICS = (
     MetricSpec("gpu_memory_used_bytes", G, "bytes", "GPU memory used by all programs.", ("gpu",)),
     MetricSpec("gpu_memory_total_bytes", G, "bytes", "Total memory of a GPU.", ("gpu",)),
     MetricSpec(
-        "job_pods",
-        G,
-        "pods",
-        "Job pods of this site by phase; absent if jobs run as processes.",
-        ("phase",),
+        "job_pods", G, "pods", "Job pods of this site by phase; absent if jobs run as processes.", ("phase",)
     ),
     MetricSpec(
         "job_pod_pending_timestamp_seconds",
@@ -251,6 +247,14 @@ JOB_METRICS = (
         "",
         "Errors of a job by kind: `fatal` fails the job; others are NVFlare's return codes in lower case.",
         ("kind",),
+    ),
+    MetricSpec(
+        "job_warnings_total",
+        C,
+        "",
+        "Warnings of the guard by rule. The job continues; docs/guard.md explains the rules.",
+        ("rule",),
+        ReportedBy.SERVER,
     ),
 )
 

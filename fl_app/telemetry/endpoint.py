@@ -12,13 +12,14 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
+from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 
 from fl_app.contract import (
@@ -30,14 +31,12 @@ from fl_app.contract import (
     TELEMETRY_PORT,
 )
 from fl_app.telemetry.access import new_push_tokens, push_url
-from fl_app.telemetry.counters import JobCounters
-from fl_app.telemetry.metrics import ParentCollector, ParentIdentity, Source
+from fl_app.telemetry.metrics import ParentCollector, ParentIdentity, Source, Starting, View, family_of
 from fl_app.telemetry.parent_jobs import ParentJobs
-from fl_app.telemetry.pods import JobPodMetrics
+from fl_app.telemetry.pods import job_pod_metrics
 from fl_app.telemetry.push_gateway import PushGateway
-from fl_app.telemetry.resources import GpuMetrics, WorkspaceMetrics
+from fl_app.telemetry.resources import WorkspaceMetrics, gpu_metrics
 from fl_app.telemetry.series import JobSeries
-from fl_app.telemetry.view import Starting, View
 
 REQUEST_TIMEOUT_SECONDS = 10.0
 MAX_CONNECTIONS = 64
@@ -72,11 +71,11 @@ class Endpoint:
         self.view: View = Starting()
         self.identity: ParentIdentity | None = None
         self.was_ready = False
-        self.registry = CollectorRegistry(auto_describe=False)
+        self.registry = CollectorRegistry()
         self._server = _Server((host, port), _Request)
         self._server.endpoint = self
         self.jobs = ParentJobs()
-        tokens = new_push_tokens(push_url(host, self.port, push_host), self.jobs.granted)
+        tokens = new_push_tokens(push_url(host, self.port, push_host), self.jobs.launched)
         self.gateway = PushGateway(tokens, self.jobs.may_push)
         self._series: JobSeries | None = None
         threading.Thread(target=self._server.serve_forever, name="telemetry", daemon=True).start()
@@ -100,14 +99,18 @@ class Endpoint:
         self.jobs.kept = kept
         self._series = JobSeries(identity, self.jobs, self.gateway.drop)
         self.gateway.register(self._series)
-        sources: list[Source] = [
-            JobCounters(identity, self.jobs, self.gateway),
-            GpuMetrics(identity),
-            JobPodMetrics(identity),
-        ]
+        sources: list[Source] = [self._counters, gpu_metrics, job_pod_metrics]
         if workspace is not None:
-            sources.append(WorkspaceMetrics(identity, workspace))
+            sources.append(WorkspaceMetrics(workspace))
         self.registry.register(ParentCollector(identity, lambda: self.view, sources))
+
+    def _counters(self, identity: ParentIdentity) -> Iterable[Metric]:
+        """Yield counters. Every label value starts at zero, so that `rate()` sees the first increase."""
+        labels, jobs = identity.labels, self.jobs
+        yield family_of("jobs_started_total", {labels: jobs.started})
+        yield family_of("jobs_finished_total", {(*labels, one): n for one, n in jobs.finished.items()})
+        dropped = self.gateway.dropped
+        yield family_of("telemetry_dropped_total", {(*labels, one): n for one, n in dropped.items()})
 
     def metrics(self, accept: str) -> tuple[str, bytes]:
         """Return content type and text of all metrics, in the format that the header `Accept` prefers."""
@@ -126,8 +129,6 @@ class Endpoint:
 
 
 class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    allow_reuse_address = True
     request_queue_size = 2 * MAX_CONNECTIONS
     endpoint: Endpoint
 
@@ -166,8 +167,9 @@ class _Request(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         try:
-            respond = _RESPONSES.get(self.path.partition("?")[0], _not_found)
-            status, content_type, body = respond(self.server.endpoint, self.headers.get("Accept", ""))
+            status, content_type, body = _response(
+                self.server.endpoint, self.path.partition("?")[0], self.headers.get("Accept", "")
+            )
         except Exception:
             _log.exception("Telemetry: the request for %s failed", self.path)
             status, content_type, body = HTTPStatus.INTERNAL_SERVER_ERROR, "text/plain", b"see the log\n"
@@ -179,7 +181,7 @@ class _Request(BaseHTTPRequestHandler):
             self._respond(HTTPStatus.NOT_FOUND, "text/plain", b"/push/KIND\n")
             return
         status = self.server.endpoint.gateway.receive(self.path[len(_PUSH) :], self.headers, self.rfile)
-        if status is not HTTPStatus.NO_CONTENT:
+        if status not in (HTTPStatus.NO_CONTENT, HTTPStatus.ACCEPTED):
             self.close_connection = True
             if status in _BODY_NOT_READ:
                 self._discard_body()
@@ -209,32 +211,24 @@ class _Request(BaseHTTPRequestHandler):
 _Response = tuple[HTTPStatus, str, bytes]
 
 
-def _healthz(endpoint: Endpoint, accept: str) -> _Response:
-    return _probe_response("healthy", endpoint.view.unhealthy())
-
-
-def _readyz(endpoint: Endpoint, accept: str) -> _Response:
-    reason = endpoint.view.not_ready()
-    endpoint.was_ready |= reason is None
-    return _probe_response("ready", reason, {"starting": not endpoint.was_ready})
-
-
-def _probe_response(name: str, reason: str | None, details: Mapping[str, bool] | None = None) -> _Response:
-    status, document = HTTPStatus.OK, dict[str, bool | str]({name: True})
-    if reason is not None:
-        status, document = HTTPStatus.SERVICE_UNAVAILABLE, {name: False, "reason": reason, **(details or {})}
-    return status, "application/json", (json.dumps(document) + "\n").encode()
-
-
-def _metrics(endpoint: Endpoint, accept: str) -> _Response:
-    return HTTPStatus.OK, *endpoint.metrics(accept)
-
-
-def _not_found(endpoint: Endpoint, accept: str) -> _Response:
+def _response(endpoint: Endpoint, path: str, accept: str) -> _Response:
+    match path:
+        case "/healthz":
+            return _probe_response("healthy", endpoint.view.unhealthy())
+        case "/readyz":
+            reason = endpoint.view.not_ready()
+            endpoint.was_ready |= reason is None
+            return _probe_response("ready", reason, starting=not endpoint.was_ready)
+        case "/metrics":
+            return HTTPStatus.OK, *endpoint.metrics(accept)
     return HTTPStatus.NOT_FOUND, "text/plain", b"/healthz, /readyz or /metrics\n"
 
 
-_RESPONSES = {"/healthz": _healthz, "/readyz": _readyz, "/metrics": _metrics}
+def _probe_response(name: str, reason: str | None, **details: bool) -> _Response:
+    status = HTTPStatus.OK if reason is None else HTTPStatus.SERVICE_UNAVAILABLE
+    document = {name: True} if reason is None else {name: False, "reason": reason, **details}
+    return status, "application/json", (json.dumps(document) + "\n").encode()
+
 
 _endpoint: Endpoint | None = None
 

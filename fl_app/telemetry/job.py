@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Iterator
 from threading import Lock
 from typing import Any
@@ -21,10 +20,13 @@ from nvflare.widgets.fed_event import FedEventRunner
 from nvflare.widgets.info_collector import InfoCollector
 from nvflare.widgets.widget import Widget
 
+from fl_app.guard.finding import WARNING_EVENT
+from fl_app.guard.warnings import MAX_LINES
 from fl_app.telemetry.analytics_events import FED_ANALYTICS
+from fl_app.telemetry.documents import MAX_LABEL
 from fl_app.telemetry.job_metrics import EventHandlers, ServerJobMetrics, SiteJobMetrics, peer, result_error
 from fl_app.telemetry.job_progress import STATS_GROUP, JobProgress, SitePhase, SiteProgress
-from fl_app.telemetry.measurements import Measurements
+from fl_app.telemetry.measurements import MAX_TAGS, Measurements
 from fl_app.telemetry.push import Pusher, job_pusher
 
 LATE_METRICS_GRACE = 0.3
@@ -48,7 +50,6 @@ class JobTelemetry(Widget):
         super().__init__()
         self._lock = Lock()
         self._progress = JobProgress()
-        self._log = logging.getLogger(type(self).__name__)
         self._pusher: Pusher | None = None
         self._metrics: EventHandlers | None = None
         self._progress_handlers = {
@@ -58,6 +59,7 @@ class JobTelemetry(Widget):
             EventType.BEFORE_PROCESS_SUBMISSION: self._result_received,
             FED_ANALYTICS: self._metric_received,
             EventType.FATAL_SYSTEM_ERROR: self._failed,
+            WARNING_EVENT: self._warned,
             InfoCollector.EVENT_TYPE_GET_STATS: self._report,
         }
 
@@ -68,7 +70,8 @@ class JobTelemetry(Widget):
             if self._metrics is None:
                 self._metrics = self._start_metrics(is_server)
             if event_type in self._progress_handlers and is_server:
-                self._progress_handlers[event_type](fl_ctx)
+                with self._lock:
+                    self._progress_handlers[event_type](fl_ctx)
         with self._logging_errors(event_type):
             if self._metrics is not None and event_type in self._metrics:
                 self._metrics[event_type](fl_ctx)
@@ -88,67 +91,72 @@ class JobTelemetry(Widget):
         try:
             yield
         except Exception as error:  # an error of telemetry must not affect the job
-            self._log.debug("Telemetry: handling of the event %s failed: %s", event_type, error)
+            self.logger.debug("Telemetry: handling of the event %s failed: %s", event_type, error)
 
     def _run_started(self, fl_ctx: FLContext) -> None:
-        with self._lock:
-            sites = {client.name: SiteProgress() for client in fl_ctx.get_engine().get_clients()}
-            self._progress = JobProgress(sites=sites)
+        self._progress = JobProgress(sites={name: SiteProgress() for name in _sites_of_job(fl_ctx)})
         shorten_end(fl_ctx.get_engine())
 
     def _round_started(self, fl_ctx: FLContext) -> None:
-        current, total = (
-            fl_ctx.get_prop(AppConstants.CURRENT_ROUND),
-            fl_ctx.get_prop(AppConstants.NUM_ROUNDS),
-        )
-        with self._lock:
-            rounds = self._progress.rounds if total is None else int(total)
-            self._progress = self._progress.model_copy(update={"round": int(current) + 1, "rounds": rounds})
+        self._progress.round = int(fl_ctx.get_prop(AppConstants.CURRENT_ROUND)) + 1
+        self._set_rounds(fl_ctx.get_prop(AppConstants.NUM_ROUNDS))
+
+    def _set_rounds(self, total: Any) -> None:
+        if total is not None:
+            self._progress.rounds = int(total)
 
     def _task_sent(self, fl_ctx: FLContext) -> None:
         task: Shareable | None = fl_ctx.get_prop(FLContextKey.TASK_DATA)
-        total = task.get_header(AppConstants.NUM_ROUNDS) if task is not None else None
-        with self._lock:
-            if total is not None:
-                self._progress = self._progress.model_copy(update={"rounds": int(total)})
-        self._update(peer(fl_ctx), phase=SitePhase.TRAINING)
+        if task is not None:
+            self._set_rounds(task.get_header(AppConstants.NUM_ROUNDS))
+        if (site := self._site(fl_ctx, peer(fl_ctx))) is not None:
+            site.phase = SitePhase.TRAINING
 
     def _result_received(self, fl_ctx: FLContext) -> None:
-        site = peer(fl_ctx)
+        site = self._site(fl_ctx, peer(fl_ctx))
         if site is None:
             return
         if error := result_error(fl_ctx):
-            self._update(site, phase=SitePhase.FAILED, error=error)
+            site.phase, site.error = SitePhase.FAILED, error[:MAX_LABEL]
         else:
-            done = self._progress.sites.get(site, SiteProgress()).rounds_done + 1
-            self._update(site, phase=SitePhase.WAITING, rounds_done=done)
+            site.phase = SitePhase.WAITING
+            site.rounds_done += 1
 
     def _metric_received(self, fl_ctx: FLContext) -> None:
         event: Shareable = fl_ctx.get_prop(FLContextKey.EVENT_DATA)
-        site = event.get_peer_prop(ReservedKey.IDENTITY_NAME, None)
+        site = self._site(fl_ctx, event.get_peer_prop(ReservedKey.IDENTITY_NAME, None))
         point = AnalyticsData.from_dxo(from_shareable(event))
         if site is None or point is None or point.data_type != AnalyticsDataType.SCALAR:
             return
-        known = self._progress.sites.get(site, SiteProgress()).metrics
-        self._update(site, metrics={**known, point.tag: float(point.value)})
+        tag = point.tag[:MAX_LABEL]
+        if tag in site.metrics or len(site.metrics) < MAX_TAGS:
+            site.metrics[tag] = float(point.value)
 
     def _failed(self, fl_ctx: FLContext) -> None:
         reason = str(fl_ctx.get_prop(FLContextKey.EVENT_DATA, ""))
-        with self._lock:  # later errors are consequences of the first
-            self._progress = self._progress.model_copy(update={"fatal": self._progress.fatal or reason})
+        self._progress.fatal = self._progress.fatal or reason  # later errors are consequences of the first
+
+    def _warned(self, fl_ctx: FLContext) -> None:
+        line = fl_ctx.get_prop(FLContextKey.EVENT_DATA).line
+        with self._lock:
+            if len(self._progress.warnings) < MAX_LINES:
+                warnings = (*self._progress.warnings, line)
+                self._progress = self._progress.model_copy(update={"warnings": warnings})
 
     def _report(self, fl_ctx: FLContext) -> None:
         collector = fl_ctx.get_prop(InfoCollector.CTX_KEY_STATS_COLLECTOR)
         if collector is not None:
             collector.set_info(STATS_GROUP, self._progress.model_dump(mode="json"))
 
-    def _update(self, site: str | None, **changes: Any) -> None:
-        if site is None:
-            return
-        with self._lock:
-            before = self._progress.sites.get(site, SiteProgress())
-            sites = {**self._progress.sites, site: before.model_copy(update=changes)}
-            self._progress = self._progress.model_copy(update={"sites": sites})
+    def _site(self, fl_ctx: FLContext, name: str | None) -> SiteProgress | None:
+        """Return the progress of a site; None if the job has no site of that name."""
+        if name not in self._progress.sites and name in _sites_of_job(fl_ctx):
+            self._progress.sites[name] = SiteProgress()
+        return self._progress.sites.get(name or "")
+
+
+def _sites_of_job(fl_ctx: FLContext) -> list[str]:
+    return [client.name for client in fl_ctx.get_engine().get_clients()]
 
 
 def shorten_end(engine: Any) -> None:

@@ -16,25 +16,43 @@ from nvflare.apis.shareable import Shareable
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 
+from fl_app.guard.finding import WARNING_EVENT
 from fl_app.telemetry.analytics_events import FED_ANALYTICS, scalars_of, site_that_logged
 from fl_app.telemetry.measurements import Measurements
 
 EventHandlers = Mapping[str, Callable[[FLContext], None]]
-_FATAL = "fatal"
 
 
-class ServerJobMetrics:
-    """Measure the server's part of a job."""
+class _JobMetrics:
+    handlers: EventHandlers
 
     def __init__(self, measurements: Measurements) -> None:
         self._measurements = measurements
+
+    def _failed(self, fl_ctx: FLContext) -> None:
+        self._measurements.add("job_errors_total", 1, "fatal")
+
+    def _count_result(self, fl_ctx: FLContext, metric: str) -> bool:
+        """Count the size of a result, or its error; return whether it is no error."""
+        if error := result_error(fl_ctx):
+            self._measurements.add("job_errors_total", 1, error.lower())
+        else:
+            self._measurements.add(metric, array_bytes(fl_ctx.get_prop(FLContextKey.TASK_RESULT)))
+        return not error
+
+
+class ServerJobMetrics(_JobMetrics):
+    """Measure the server's part of a job."""
+
+    def __init__(self, measurements: Measurements) -> None:
+        super().__init__(measurements)
         self._sites: set[str] = set()
         self._participants: set[str] = set()
         self._round: int | None = None
         self._round_start = self._aggregation_start = 0.0
         self._has_failed = False
         self._lock = threading.Lock()
-        self.handlers: EventHandlers = {
+        self.handlers = {
             EventType.START_RUN: self._find_sites,
             AppEventType.ROUND_STARTED: self._round_started,
             EventType.AFTER_TASK_DATA_FILTER: self._task_sent,
@@ -45,6 +63,7 @@ class ServerJobMetrics:
             AppEventType.ROUND_DONE: self._round_done,
             EventType.END_WORKFLOW: self._round_done,
             EventType.FATAL_SYSTEM_ERROR: self._failed,
+            WARNING_EVENT: self._warned,
             FED_ANALYTICS: self._logged,
             ANALYTIC_EVENT_TYPE: self._logged,
         }
@@ -85,12 +104,7 @@ class ServerJobMetrics:
             _set_rounds(self._measurements, task.get_header(AppConstants.NUM_ROUNDS))
 
     def _result_received(self, fl_ctx: FLContext) -> None:
-        if error := result_error(fl_ctx):
-            self._measurements.add("job_errors_total", 1, error.lower())
-            return
-        result = fl_ctx.get_prop(FLContextKey.TASK_RESULT)
-        self._measurements.add("model_received_bytes_total", array_bytes(result))
-        if (site := peer(fl_ctx)) is not None:
+        if self._count_result(fl_ctx, "model_received_bytes_total") and (site := peer(fl_ctx)) is not None:
             self._participants.add(site)
 
     def _result_accepted(self, fl_ctx: FLContext) -> None:
@@ -105,20 +119,23 @@ class ServerJobMetrics:
 
     def _failed(self, fl_ctx: FLContext) -> None:
         self._has_failed = True
-        self._measurements.add("job_errors_total", 1, _FATAL)
+        super()._failed(fl_ctx)
+
+    def _warned(self, fl_ctx: FLContext) -> None:
+        self._measurements.add("job_warnings_total", 1, fl_ctx.get_prop(FLContextKey.EVENT_DATA).rule)
 
     def _logged(self, fl_ctx: FLContext) -> None:
         event: Shareable = fl_ctx.get_prop(FLContextKey.EVENT_DATA)
         _record_logged(self._measurements, event, site_that_logged(fl_ctx))
 
 
-class SiteJobMetrics:
+class SiteJobMetrics(_JobMetrics):
     """Measure a site's part of a job."""
 
     def __init__(self, measurements: Measurements) -> None:
-        self._measurements = measurements
+        super().__init__(measurements)
         self._task_start: float | None = None
-        self.handlers: EventHandlers = {
+        self.handlers = {
             EventType.BEFORE_TASK_EXECUTION: self._task_started,
             EventType.AFTER_TASK_EXECUTION: self._task_done,
             EventType.BEFORE_SEND_TASK_RESULT: self._task_result_sent,
@@ -141,11 +158,7 @@ class SiteJobMetrics:
         start, self._task_start = self._task_start, None
         if start is not None:
             self._measurements.observe("task_duration_seconds", time.monotonic() - start)
-        if error := result_error(fl_ctx):
-            self._measurements.add("job_errors_total", 1, error.lower())
-        else:
-            result = fl_ctx.get_prop(FLContextKey.TASK_RESULT)
-            self._measurements.add("model_sent_bytes_total", array_bytes(result))
+        self._count_result(fl_ctx, "model_sent_bytes_total")
 
     def _task_result_sent(self, fl_ctx: FLContext) -> None:
         """Count a task that raised: NVFlare fires no event for it but the sending of its result, an error."""
@@ -153,9 +166,6 @@ class SiteJobMetrics:
             self._task_start = None
             if not _is_aborted(fl_ctx):
                 self._measurements.add("job_errors_total", 1, ReturnCode.EXECUTION_EXCEPTION.lower())
-
-    def _failed(self, fl_ctx: FLContext) -> None:
-        self._measurements.add("job_errors_total", 1, _FATAL)
 
     def _logged(self, fl_ctx: FLContext) -> None:
         _record_logged(self._measurements, fl_ctx.get_prop(FLContextKey.EVENT_DATA), "")

@@ -25,20 +25,20 @@ class SitePhase(str, Enum):
     """The site's last result was an error."""
 
 
-class SiteProgress(BaseModel, frozen=True):
+class SiteProgress(BaseModel):
     """Progress of one site of a running job."""
 
     phase: SitePhase = SitePhase.WAITING
     rounds_done: int = 0
     metrics: dict[str, float] = Field(default_factory=dict)
-    """Last value of each scalar that the site logged."""
+    """Last value of each scalar that the site logged, for a limited number of tags."""
     error: str = ""
     """NVFlare's return code of the last result, if it was an error. The site's log has the details."""
     waits_for: str = ""
     """Why the site's job pod is not running yet, as reported by Kubernetes."""
 
 
-class JobProgress(BaseModel, frozen=True):
+class JobProgress(BaseModel):
     """Progress of a running job."""
 
     round: int | None = None
@@ -48,3 +48,5 @@ class JobProgress(BaseModel, frozen=True):
     sites: dict[str, SiteProgress] = Field(default_factory=dict)
     fatal: str = ""
     """Error that fails the job."""
+    warnings: tuple[str, ...] = ()
+    """First warnings of the guard."""

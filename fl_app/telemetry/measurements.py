@@ -10,6 +10,7 @@ import json
 import threading
 from bisect import bisect_left
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from typing import Any
 
 from fl_app.telemetry.catalogue import JOBS, Type
@@ -58,25 +59,22 @@ class Measurements:
 
     def set(self, name: str, value: float, *labels: str) -> None:
         """Set the value of a gauge, or the total of a counter."""
-        with self._lock:
-            if (key := self._key(name, labels)) is not None:
-                self._values[key] = float(value)
+        self._update(name, labels, lambda before: float(value))
 
     def add(self, name: str, amount: float = 1.0, *labels: str) -> None:
         """Add to a counter."""
-        with self._lock:
-            if (key := self._key(name, labels)) is not None:
-                before = self._values.get(key, 0.0)
-                assert isinstance(before, float)
-                self._values[key] = before + amount
+        self._update(name, labels, lambda before: before + amount)
 
     def raise_to(self, name: str, total: float, *labels: str) -> None:
         """Raise a counter to a total; a lower total is ignored."""
+        self._update(name, labels, lambda before: max(before, float(total)))
+
+    def _update(self, name: str, labels: tuple[str, ...], change: Callable[[float], float]) -> None:
         with self._lock:
             if (key := self._key(name, labels)) is not None:
                 before = self._values.get(key, 0.0)
                 assert isinstance(before, float)
-                self._values[key] = max(before, float(total))
+                self._values[key] = change(before)
 
     def observe(self, name: str, value: float, *labels: str) -> None:
         """Add an observation to a histogram."""

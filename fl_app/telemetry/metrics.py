@@ -1,4 +1,4 @@
-"""Metrics that every parent has."""
+"""The state of a parent that telemetry serves, and the metrics that every parent has."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
-from fl_app.contract import flarefleet_version, installed_nvflare
-from fl_app.telemetry.catalogue import LABELS, PARENTS
-from fl_app.telemetry.view import Starting, View
+from fl_app.contract import flarefleet_version, installed_version
+from fl_app.telemetry.catalogue import LABELS, PARENTS, Type
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -24,7 +23,7 @@ _NONE: list[Metric] = []
 
 @dataclass(frozen=True)
 class ParentIdentity:
-    """ParentIdentity of a parent."""
+    """Identity of a parent."""
 
     name: str
     role: str
@@ -46,19 +45,53 @@ class ParentIdentity:
         return self.project, site, self.role
 
 
-def gauge_of(name: str) -> GaugeMetricFamily:
-    """Return a gauge of the catalogue, without values."""
+class View:
+    """State of a parent. Every method returns immediately and may be called from any thread."""
+
+    def unhealthy(self) -> str | None:
+        """Return why the parent must be restarted; None if it is healthy."""
+        return None
+
+    def not_ready(self) -> str | None:
+        """Return why the parent is not ready; None if it is."""
+        return None
+
+    def metrics(self) -> Iterable[Metric]:
+        """Return the metrics that only this kind of parent has."""
+        return ()
+
+
+class Starting(View):
+    """State of a parent before NVFlare runs: healthy, since a failed start exits with a message of its own.
+
+    Args:
+        reason: what the parent waits for.
+    """
+
+    def __init__(self, reason: str = "starting") -> None:
+        self.reason = reason
+
+    def not_ready(self) -> str | None:
+        """Return what the parent waits for."""
+        return self.reason
+
+
+def family_of(name: str, values: Mapping[tuple[str, ...], float]) -> Metric:
+    """Return a gauge or counter of the catalogue.
+
+    Args:
+        name: its name in the catalogue.
+        values: values by labels: those of LABELS, then the metric's own.
+    """
     spec = PARENTS[name]
-    return GaugeMetricFamily(spec.full_name, spec.meaning, labels=[*LABELS, *spec.labels])
+    kind = CounterMetricFamily if spec.type is Type.COUNTER else GaugeMetricFamily
+    family = kind(spec.family, spec.meaning, labels=[*LABELS, *spec.labels])
+    for labels, value in values.items():
+        family.add_metric(labels, value)
+    return family
 
 
-def counter_of(name: str) -> CounterMetricFamily:
-    """Return a counter of the catalogue, without values. The name ends in _total."""
-    spec = PARENTS[name]
-    return CounterMetricFamily(spec.family, spec.meaning, labels=[*LABELS, *spec.labels])
-
-
-Source = Callable[[], Iterable[Metric]]
+Source = Callable[[ParentIdentity], Iterable[Metric]]
 """Returns its metrics at each scrape."""
 
 
@@ -76,26 +109,23 @@ class ParentCollector(Collector):
     ) -> None:
         self._identity = identity
         self._view = view
-        self._sources = (*sources, ProcessMetrics(identity))
+        self._sources = (*sources, process_metrics)
         self._errors = 0
-
-    def describe(self) -> Iterable[Metric]:
-        """Return nothing, so that the registration collects nothing."""
-        return ()
 
     def collect(self) -> Iterable[Metric]:
         """Yield all metrics."""
-        view = self._view()
+        view, labels = self._view(), self._identity.labels
         yield self._build()
-        yield self._gauge("up", not isinstance(view, Starting))
-        yield self._gauge("ready", self._is_ready(view))
-        yield self._expiry()
+        yield family_of("up", {labels: not isinstance(view, Starting)})
+        yield family_of("ready", {labels: self._guarded(lambda: view.not_ready() is None, False)})
+        expiry = self._identity.certificate_expiry
+        yield family_of(
+            "certificate_expiry_timestamp_seconds", {(*labels, name): time for name, time in expiry.items()}
+        )
         yield from self._guarded(lambda: list(view.metrics()), _NONE)
         for source in self._sources:
-            yield from self._guarded(lambda source=source: list(source()), _NONE)  # type: ignore[misc]
-        errors = counter_of("telemetry_errors_total")
-        errors.add_metric(self._identity.labels, self._errors)
-        yield errors
+            yield from self._guarded(lambda source=source: list(source(self._identity)), _NONE)  # type: ignore[misc]
+        yield family_of("telemetry_errors_total", {labels: self._errors})
 
     def _guarded(self, collect: Callable[[], _T], default: _T) -> _T:
         try:
@@ -105,40 +135,19 @@ class ParentCollector(Collector):
             _log.exception("Telemetry: a metric could not be collected")
             return default
 
-    def _is_ready(self, view: View) -> bool:
-        return self._guarded(lambda: view.not_ready() is None, False)
-
-    def _gauge(self, name: str, value: float) -> Metric:
-        family = gauge_of(name)
-        family.add_metric(self._identity.labels, float(value))
-        return family
-
     def _build(self) -> Metric:
         spec = PARENTS["build_info"]
         info = InfoMetricFamily(spec.family, spec.meaning, labels=LABELS)
-        values = (installed_nvflare() or "", flarefleet_version(), platform.python_version())
+        values = (installed_version("nvflare") or "", flarefleet_version(), platform.python_version())
         info.add_metric(self._identity.labels, dict(zip(spec.labels, values, strict=True)))
         return info
 
-    def _expiry(self) -> Metric:
-        family = gauge_of("certificate_expiry_timestamp_seconds")
-        for certificate, expiry in self._identity.certificate_expiry.items():
-            family.add_metric((*self._identity.labels, certificate), expiry)
-        return family
 
-
-class ProcessMetrics:
-    """Metrics of this process from prometheus-client, with Flarefleet's labels."""
-
-    def __init__(self, identity: ParentIdentity) -> None:
-        self._labels = dict(zip(LABELS, identity.labels, strict=True))
-        self._collector = ProcessCollector(registry=None)
-
-    def __call__(self) -> Iterable[Metric]:
-        """Yield CPU time, memory, open files and start time of the process."""
-        for family in self._collector.collect():
-            family.samples = [
-                Sample(sample.name, {**sample.labels, **self._labels}, sample.value)
-                for sample in family.samples
-            ]
-            yield family
+def process_metrics(identity: ParentIdentity) -> Iterable[Metric]:
+    """Yield prometheus-client's metrics of this process: CPU time, memory, open files and start time."""
+    labels = dict(zip(LABELS, identity.labels, strict=True))
+    for family in ProcessCollector(registry=None).collect():
+        family.samples = [
+            Sample(sample.name, {**sample.labels, **labels}, sample.value) for sample in family.samples
+        ]
+        yield family

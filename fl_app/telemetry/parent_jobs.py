@@ -54,7 +54,7 @@ class ParentJobs:
         self._with_result: set[str] = set()
         self._lock = threading.Lock()
 
-    def launched(self, job_id: str, name: str) -> None:
+    def launched(self, job_id: str, name: str = "") -> None:
         """Record the launch of a job; does nothing if the job is active."""
         with self._lock:
             known = self._jobs.get(job_id)
@@ -66,10 +66,6 @@ class ParentJobs:
             self._evict()
             label = self._free_label(name[:MAX_NAME] or "unnamed")
             self._jobs[job_id] = ParentJob(job_id, label, self._clock())
-
-    def granted(self, job_id: str) -> None:
-        """Record that a job got a push token. Its launch, with its name, is normally recorded before."""
-        self.launched(job_id, "")
 
     def ended(self, job_id: str, result: str) -> None:
         """Record the end of a job; only the first result counts."""

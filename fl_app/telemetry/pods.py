@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from prometheus_client.core import Metric
 
-from fl_app.telemetry.metrics import ParentIdentity, gauge_of
+from fl_app.telemetry.metrics import ParentIdentity, family_of
 
 PHASES = ("Pending", "Running", "Succeeded", "Failed", "Unknown")
 
@@ -34,26 +34,19 @@ def show_job_pods(pods: Callable[[], Sequence[JobPodStatus]]) -> None:
     _list_pods = pods
 
 
-class JobPodMetrics:
-    """Number of job pods by phase, and the time since which pods have been pending."""
-
-    def __init__(self, identity: ParentIdentity) -> None:
-        self._identity = identity
-
-    def __call__(self) -> Iterable[Metric]:
-        """Return the current values."""
-        if _list_pods is None:
-            return ()
-        pods = _list_pods()
-        phases = Counter(dict.fromkeys(PHASES, 0))
-        phases.update(pod.phase if pod.phase in PHASES else "Unknown" for pod in pods)
-        by_phase, pending = gauge_of("job_pods"), gauge_of("job_pod_pending_timestamp_seconds")
-        for phase, count in phases.items():
-            by_phase.add_metric((*self._identity.labels, phase), count)
-        oldest: dict[str, float] = {}
-        for pod in pods:
-            if pod.pending_since is not None:
-                oldest[pod.job] = min(pod.pending_since, oldest.get(pod.job, pod.pending_since))
-        for job, since in oldest.items():
-            pending.add_metric((*self._identity.labels, job), since)
-        return by_phase, pending
+def job_pod_metrics(identity: ParentIdentity) -> Iterable[Metric]:
+    """Return the number of job pods by phase, and the time since which pods of each job have been pending."""
+    if _list_pods is None:
+        return ()
+    labels, pods = identity.labels, _list_pods()
+    phases = Counter(dict.fromkeys(PHASES, 0))
+    phases.update(pod.phase if pod.phase in PHASES else "Unknown" for pod in pods)
+    oldest: dict[tuple[str, ...], float] = {}
+    for pod in pods:
+        if pod.pending_since is not None:
+            key = (*labels, pod.job)
+            oldest[key] = min(pod.pending_since, oldest.get(key, pod.pending_since))
+    return (
+        family_of("job_pods", {(*labels, phase): count for phase, count in phases.items()}),
+        family_of("job_pod_pending_timestamp_seconds", oldest),
+    )

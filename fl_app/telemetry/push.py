@@ -10,14 +10,12 @@ import http.client
 import logging
 import os
 import threading
-import time
 from enum import Enum
 from http import HTTPStatus
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from fl_app.contract import ENV_PUSH_TOKEN, ENV_PUSH_URL
-from fl_app.telemetry.access import authorization
 
 INTERVAL_SECONDS = 1.0
 MAX_INTERVAL_SECONDS = 15.0
@@ -31,6 +29,8 @@ class Outcome(Enum):
     """Outcome of sending a document."""
 
     ACCEPTED = "accepted"
+    INCOMPLETE = "incomplete"
+    """The parent accepted the document, and dropped a part of it or of an earlier one."""
     REFUSED = "refused"
     """The parent will never accept this document."""
     RETRY = "retry"
@@ -62,13 +62,13 @@ class Pusher:
     def __init__(self, url: str, token: str) -> None:
         parts = urlsplit(url)
         self._host, self._port, self._path = parts.hostname or "", parts.port or 80, parts.path
-        self._headers = {"Authorization": authorization(token), "Content-Type": "application/json"}
+        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         self._connection: http.client.HTTPConnection | None = None
         self._outboxes: list[Outbox] = []
         self._wake = threading.Event()
         self._closing = False
         self._rounds = threading.Condition()
-        self._started = self._finished = 0
+        self._started = self._finished = self._settled = 0
         self._interval = INTERVAL_SECONDS
         self._has_warned = False
         threading.Thread(target=self._run, name="push", daemon=True).start()
@@ -79,13 +79,11 @@ class Pusher:
 
     def flush(self, seconds: float) -> bool:
         """Send all documents now, within `seconds`; return whether all were accepted or refused."""
-        deadline = time.monotonic() + seconds
         with self._rounds:
             target = self._started + 1  # a round that starts after this call
             self._wake.set()
-            return self._rounds.wait_for(lambda: self._finished >= target, deadline - time.monotonic()) and (
-                self._interval == INTERVAL_SECONDS
-            )
+            self._rounds.wait_for(lambda: self._finished >= target, seconds)
+            return self._settled >= target
 
     def close(self) -> None:
         """Stop the thread; documents that were not sent are lost."""
@@ -99,21 +97,20 @@ class Pusher:
             with self._rounds:
                 self._started += 1
             try:
-                all_settled = self._send_all()
+                settled = [
+                    self._empty(outbox) for outbox in self._outboxes
+                ]  # do not stop at the first failure
             except Exception as error:  # an error of telemetry must not affect the job
-                all_settled = False
+                settled = [False]
                 self._warn_once(str(error))
-            self._interval = (
-                INTERVAL_SECONDS if all_settled else min(self._interval * 2, MAX_INTERVAL_SECONDS)
-            )
             with self._rounds:
                 self._finished = self._started
+                if all(settled):
+                    self._interval, self._settled = INTERVAL_SECONDS, self._started
+                else:
+                    self._interval = min(self._interval * 2, MAX_INTERVAL_SECONDS)
                 self._rounds.notify_all()
         self._disconnect()
-
-    def _send_all(self) -> bool:
-        settled = [self._empty(outbox) for outbox in self._outboxes]  # every outbox, even if one is refused
-        return all(settled)
 
     def _empty(self, outbox: Outbox) -> bool:
         while not self._closing and (document := outbox.next()) is not None:
@@ -135,6 +132,8 @@ class Pusher:
             return Outcome.RETRY
         if status == HTTPStatus.NO_CONTENT:
             return Outcome.ACCEPTED
+        if status == HTTPStatus.ACCEPTED:
+            return Outcome.INCOMPLETE
         self._warn_once(f"{kind}: the parent answers {status}")
         return Outcome.RETRY if status == HTTPStatus.TOO_MANY_REQUESTS or status >= 500 else Outcome.REFUSED
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.message import Message
 from http import HTTPStatus
+from io import BufferedIOBase
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
@@ -32,14 +33,6 @@ MAX_RATE_LIMITED_JOBS = 256
 _log = logging.getLogger(__name__)
 
 
-class Body(Protocol):
-    """Body of a request."""
-
-    def read1(self, size: int = ..., /) -> bytes:
-        """Return available bytes, at most `size`; b"" at the end."""
-        ...
-
-
 class DocumentKind(Protocol):
     """A kind of document that a parent accepts. Methods are called from several threads at once."""
 
@@ -52,7 +45,7 @@ class DocumentKind(Protocol):
         ...
 
     def accept(self, job_id: str, document: Any) -> int:
-        """Store a document of a job; return how many of its parts were dropped for lack of space.
+        """Store a document of a job; return how many parts of it, or of earlier ones, were lost.
 
         Raises:
             DocumentRefusedError: the document cannot be stored.
@@ -78,7 +71,7 @@ REASONS: Mapping[str, str] = {
     Reason.SIZE: f"The document is larger than {MAX_DOCUMENT_BYTES >> 20} MiB, or its size is unknown.",
     Reason.RATE: "The job exceeded its rate limit.",
     Reason.MALFORMED: "The document does not match the schema of its kind.",
-    Reason.CAPACITY: "The job has too many series or too long labels, or the disk is full.",
+    Reason.CAPACITY: "Too many series, too long labels, a full disk, or a tracker that lost values.",
     Reason.QUEUE: "The queue in the job process was full while the parent did not answer.",
 }
 
@@ -130,7 +123,7 @@ class PushGateway:
     def __init__(
         self,
         tokens: PushTokens,
-        may_push: Callable[[str], bool] = lambda job_id: True,
+        may_push: Callable[[str], bool],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tokens = tokens
@@ -156,7 +149,7 @@ class PushGateway:
         with self._lock:
             self._dropped[reason] += number
 
-    def receive(self, kind_name: str, headers: Message, body: Body) -> HTTPStatus:
+    def receive(self, kind_name: str, headers: Message, body: BufferedIOBase) -> HTTPStatus:
         """Receive one document; return the status of the response.
 
         Raises:
@@ -185,6 +178,7 @@ class PushGateway:
             return HTTPStatus.INTERNAL_SERVER_ERROR
         if dropped:
             self.drop(Reason.CAPACITY, dropped)
+            return HTTPStatus.ACCEPTED
         return HTTPStatus.NO_CONTENT
 
     def _authenticate(self, authorization: str) -> str:
@@ -213,7 +207,7 @@ def _size(headers: Message) -> int:
     return int(text)
 
 
-def _read(body: Body, size: int, clock: Callable[[], float]) -> bytes:
+def _read(body: BufferedIOBase, size: int, clock: Callable[[], float]) -> bytes:
     deadline = clock() + BODY_TIMEOUT_SECONDS
     content = bytearray()
     while len(content) < size:

@@ -9,17 +9,19 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from prometheus_client.core import Metric
 
-from fl_app.telemetry.metrics import ParentIdentity, gauge_of
+from fl_app.telemetry.metrics import ParentIdentity, family_of
 
 MEASURE_SECONDS = 60.0
 """Interval between two measurements of the disk usage."""
 PAUSE_FACTOR = 50
 """A measurement that takes t seconds is followed by a pause of at least PAUSE_FACTOR * t seconds."""
+GPU_METRICS = ("gpu_utilization_ratio", "gpu_memory_used_bytes", "gpu_memory_total_bytes")
 
 _log = logging.getLogger(__name__)
 
@@ -27,20 +29,21 @@ _log = logging.getLogger(__name__)
 class WorkspaceMetrics:
     """Disk usage and free space of a workspace. A thread measures, so that a scrape does not wait."""
 
-    def __init__(self, identity: ParentIdentity, workspace: Path) -> None:
-        self._identity = identity
+    def __init__(self, workspace: Path) -> None:
         self._workspace = workspace
         self._used: int | None = None
         threading.Thread(target=self._measure_regularly, name="disk-usage", daemon=True).start()
 
-    def __call__(self) -> Iterable[Metric]:
-        """Return disk usage, if it has been measured, and free space."""
-        used, free = gauge_of("workspace_used_bytes"), gauge_of("workspace_free_bytes")
-        if self._used is not None:
-            used.add_metric(self._identity.labels, self._used)
-        with suppress(FileNotFoundError):  # the workspace does not exist yet
-            free.add_metric(self._identity.labels, shutil.disk_usage(self._workspace).free)
-        return used, free
+    def __call__(self, identity: ParentIdentity) -> Iterable[Metric]:
+        """Return disk usage, if it has been measured, and free space, if the workspace exists."""
+        labels = identity.labels
+        free: dict[tuple[str, ...], float] = {}
+        with suppress(FileNotFoundError):
+            free = {labels: shutil.disk_usage(self._workspace).free}
+        return (
+            family_of("workspace_used_bytes", {labels: self._used} if self._used is not None else {}),
+            family_of("workspace_free_bytes", free),
+        )
 
     def _measure_regularly(self) -> None:
         while True:
@@ -66,43 +69,32 @@ def disk_usage(folder: Path) -> int:
     return total
 
 
-class GpuMetrics:
-    """Metrics of NVIDIA GPUs; none, and no error, if there is no driver."""
+def gpu_metrics(identity: ParentIdentity) -> Iterable[Metric]:
+    """Return utilization and memory of each NVIDIA GPU; nothing if there is no driver."""
+    nvml = _nvml()
+    if nvml is None:
+        return ()
+    values: dict[str, dict[tuple[str, ...], float]] = {name: {} for name in GPU_METRICS}
+    for number in range(nvml.nvmlDeviceGetCount()):
+        labels = (*identity.labels, str(number))
+        with suppress(nvml.NVMLError):  # a GPU that fails does not affect the others
+            gpu = nvml.nvmlDeviceGetHandleByIndex(number)
+            memory = nvml.nvmlDeviceGetMemoryInfo(gpu)
+            values["gpu_memory_used_bytes"][labels] = memory.used
+            values["gpu_memory_total_bytes"][labels] = memory.total
+            rates = nvml.nvmlDeviceGetUtilizationRates(gpu)
+            values["gpu_utilization_ratio"][labels] = rates.gpu / 100
+    return [family_of(name, by_gpu) for name, by_gpu in values.items()]
 
-    def __init__(self, identity: ParentIdentity) -> None:
-        self._identity = identity
-        self._nvml: Any = None
-        self._unavailable = False
 
-    def __call__(self) -> Iterable[Metric]:
-        """Return utilization and memory of each GPU."""
-        nvml = self._open()
-        if nvml is None:
-            return ()
-        utilization, used, total = families = (
-            gauge_of("gpu_utilization_ratio"),
-            gauge_of("gpu_memory_used_bytes"),
-            gauge_of("gpu_memory_total_bytes"),
-        )
-        for number in range(nvml.nvmlDeviceGetCount()):
-            labels = (*self._identity.labels, str(number))
-            with suppress(nvml.NVMLError):  # a GPU that fails does not affect the others
-                gpu = nvml.nvmlDeviceGetHandleByIndex(number)
-                memory = nvml.nvmlDeviceGetMemoryInfo(gpu)
-                used.add_metric(labels, memory.used)
-                total.add_metric(labels, memory.total)
-                utilization.add_metric(labels, nvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100)
-        return families
+@cache
+def _nvml() -> Any:
+    """Return NVIDIA's management library; None if it is not available."""
+    try:
+        import pynvml  # type: ignore[import-untyped]
 
-    def _open(self) -> Any:
-        """Return NVIDIA's management library; None if it is not available."""
-        if self._nvml is None and not self._unavailable:
-            try:
-                import pynvml  # type: ignore[import-untyped]
-
-                pynvml.nvmlInit()
-                self._nvml = pynvml
-            except Exception as error:  # no driver, no library, or no permission
-                self._unavailable = True
-                _log.info("Telemetry: no GPU metrics: %s", error)
-        return self._nvml
+        pynvml.nvmlInit()
+    except Exception as error:  # no driver, no library, or no permission
+        _log.info("Telemetry: no GPU metrics: %s", error)
+        return None
+    return pynvml

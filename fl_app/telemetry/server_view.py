@@ -12,7 +12,7 @@ from nvflare.apis.job_def import RunStatus
 from prometheus_client.core import Metric
 
 from fl_app.nvflare_internals.parents import ServerParent
-from fl_app.telemetry.metrics import ParentIdentity, gauge_of
+from fl_app.telemetry.metrics import ParentIdentity, View, family_of
 from fl_app.telemetry.site_view import FRESH_SECONDS
 
 JOB_COUNT_SECONDS = 5.0
@@ -24,7 +24,7 @@ _RESULTS = {
 }
 
 
-class ServerView:
+class ServerView(View):
     """Read the state of NVFlare's server on request."""
 
     def __init__(self, identity: ParentIdentity, server: ServerParent) -> None:
@@ -67,23 +67,21 @@ class ServerView:
 
     def metrics(self) -> Iterable[Metric]:
         """Return contact with every site since the start, and the number of jobs by status."""
-        registered = gauge_of("registered")
-        contact = gauge_of("last_contact_timestamp_seconds")
-        last_contacts = self._server.last_contacts()
+        labels_of, last_contacts, now = self._identity.labels_of, self._server.last_contacts(), time.time()
         self._known_sites |= last_contacts.keys()
-        now = time.time()
-        for site in sorted(self._known_sites):
-            labels = self._identity.labels_of(site)
-            last = last_contacts.get(site)
-            registered.add_metric(labels, float(last is not None and now - last < FRESH_SECONDS))
-            if last is not None:
-                contact.add_metric(labels, last)
-        yield registered
-        yield contact
-        jobs = gauge_of("jobs")
-        for status, number in self._count_jobs().items():
-            jobs.add_metric((*self._identity.labels, status), number)
-        yield jobs
+        yield family_of(
+            "registered",
+            {
+                labels_of(site): now - last_contacts.get(site, 0.0) < FRESH_SECONDS
+                for site in sorted(self._known_sites)
+            },
+        )
+        yield family_of(
+            "last_contact_timestamp_seconds",
+            {labels_of(site): last for site, last in sorted(last_contacts.items())},
+        )
+        jobs, labels = self._count_jobs(), self._identity.labels
+        yield family_of("jobs", {(*labels, status): number for status, number in jobs.items()})
 
     def running(self) -> Collection[str]:
         """Return the ids of the jobs whose process or pod is running."""

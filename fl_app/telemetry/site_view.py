@@ -9,7 +9,7 @@ from nvflare.apis.event_type import EventType
 from prometheus_client.core import Metric
 
 from fl_app.nvflare_internals.parents import SiteParent, is_duplicate_site
-from fl_app.telemetry.metrics import ParentIdentity, counter_of, gauge_of
+from fl_app.telemetry.metrics import ParentIdentity, View, family_of
 
 FRESH_SECONDS = 35.0
 """Age up to which a contact is fresh: three heartbeats of ten seconds, and a margin."""
@@ -22,7 +22,7 @@ REFUSED_SECONDS = 120.0
 helps."""
 
 
-class SiteView:
+class SiteView(View):
     """Follow the server's replies to heartbeats: NVFlare's own events also fire for refused ones."""
 
     def __init__(self, identity: ParentIdentity, site: SiteParent) -> None:
@@ -85,17 +85,8 @@ class SiteView:
 
     def metrics(self) -> Iterable[Metric]:
         """Return registration, last contact, refused heartbeats, and the number of running jobs."""
-        labels = self._identity.labels
-        registered = gauge_of("registered")
-        registered.add_metric(labels, float(self._site.has_token() and self._refused_since is None))
-        yield registered
-        contact = gauge_of("last_contact_timestamp_seconds")
-        if self._last_contact:
-            contact.add_metric(labels, self._last_contact)
-        yield contact
-        refused = counter_of("heartbeats_refused_total")
-        refused.add_metric(labels, self._refusals)
-        yield refused
-        jobs = gauge_of("jobs")
-        jobs.add_metric((*labels, "RUNNING"), len(self.running()))
-        yield jobs
+        labels, last_contact = self._identity.labels, self._last_contact
+        yield family_of("registered", {labels: self.not_ready() is None})
+        yield family_of("last_contact_timestamp_seconds", {labels: last_contact} if last_contact else {})
+        yield family_of("heartbeats_refused_total", {labels: self._refusals})
+        yield family_of("jobs", {(*labels, "RUNNING"): len(self.running())})

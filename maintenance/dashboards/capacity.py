@@ -11,6 +11,7 @@ from maintenance.dashboards.panels import (
     GREEN,
     ORANGE,
     RED,
+    Column,
     Format,
     Query,
     bars,
@@ -88,19 +89,15 @@ def _workspaces() -> Panels:
             "Growth of each workspace per day, and time until it is full, from the last six hours.",
             ("site", "Site"),
             (
-                (
-                    Query(
-                        f"max by (site) (deriv(nvflare_workspace_used_bytes{{{ANY}}}[6h])) * {DAY:.0f}",
-                        "Growth per day",
-                    ),
+                Column(
+                    "Growth per day",
+                    f"max by (site) (deriv(nvflare_workspace_used_bytes{{{ANY}}}[6h])) * {DAY:.0f}",
                     Format(units.BytesIEC),
                 ),
-                (
-                    Query(
-                        f"min by (site) (nvflare_workspace_free_bytes{{{ANY}}} / "
-                        f"(deriv(nvflare_workspace_used_bytes{{{ANY}}}[6h]) > 0))",
-                        "Full in",
-                    ),
+                Column(
+                    "Full in",
+                    f"min by (site) (nvflare_workspace_free_bytes{{{ANY}}} / "
+                    f"(deriv(nvflare_workspace_used_bytes{{{ANY}}}[6h]) > 0))",
                     Format(units.Seconds, ((None, RED), (DAY, ORANGE), (7 * DAY, GREEN))),
                 ),
             ),

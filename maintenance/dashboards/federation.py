@@ -11,6 +11,7 @@ from maintenance.dashboards.panels import (
     NONE_IS_GOOD,
     ONE_IS_GOOD,
     READY,
+    Column,
     Format,
     Query,
     bars,
@@ -82,12 +83,10 @@ def _sites() -> Panels:
             "Sites that have been connected since the server started. Click on a site to open its dashboard.",
             ("site", "Site"),
             (
-                (Query(f"max by (site) (nvflare_registered{{{SERVER_SITES}}})", "Connection"), CONNECTED),
-                (
-                    Query(
-                        f"time() - max by (site) (nvflare_last_contact_timestamp_seconds{{{SERVER_SITES}}})",
-                        "Last contact",
-                    ),
+                Column("Connection", f"max by (site) (nvflare_registered{{{SERVER_SITES}}})", CONNECTED),
+                Column(
+                    "Last contact",
+                    f"time() - max by (site) (nvflare_last_contact_timestamp_seconds{{{SERVER_SITES}}})",
                     CONTACT_AGE,
                 ),
             ),
@@ -179,12 +178,10 @@ def _certificates() -> Panels:
             "flarefleet provision --renew.",
             ("site", "Site"),
             (
-                (
-                    Query(
-                        f"min by (site) (nvflare_certificate_expiry_timestamp_seconds"
-                        f'{{{PROJECT}, certificate="own"}}) - time()',
-                        "Expires in",
-                    ),
+                Column(
+                    "Expires in",
+                    f"min by (site) (nvflare_certificate_expiry_timestamp_seconds"
+                    f'{{{PROJECT}, certificate="own"}}) - time()',
                     Format(units.Seconds, EXPIRY),
                 ),
             ),

@@ -67,14 +67,7 @@ TAGS = Variable(
 
 
 def assemble(title: str, description: str, variables: Sequence[Variable], rows: Rows) -> dashboard.Dashboard:
-    """Return a dashboard.
-
-    Args:
-        title: one of UIDS.
-        description: the purpose.
-        variables: the variables besides datasource.
-        rows: heading and panels, from top to bottom.
-    """
+    """Return the dashboard with a title of UIDS, and rows of a heading and panels."""
     board = (
         builders.Dashboard(f"Flarefleet / {title}")
         .uid(UIDS[title])

@@ -10,6 +10,7 @@ from maintenance.dashboards.panels import (
     NONE_IS_GOOD,
     ORANGE,
     RED,
+    Column,
     Format,
     Query,
     bars,
@@ -136,15 +137,12 @@ def _rounds() -> Panels:
             "Number of rounds that each site took part in and missed since the start of the job.",
             ("participant", "Site"),
             (
-                (
-                    Query(
-                        f"sum by (participant) (nvflare_rounds_participated_total{{{PARTICIPANTS}}})",
-                        "Took part",
-                    ),
-                    Format(units.Short),
+                Column(
+                    "Took part", f"sum by (participant) (nvflare_rounds_participated_total{{{PARTICIPANTS}}})"
                 ),
-                (
-                    Query(f"sum by (participant) (nvflare_rounds_missed_total{{{PARTICIPANTS}}})", "Missed"),
+                Column(
+                    "Missed",
+                    f"sum by (participant) (nvflare_rounds_missed_total{{{PARTICIPANTS}}})",
                     Format(units.Short, NONE_IS_GOOD),
                 ),
             ),

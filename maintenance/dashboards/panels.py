@@ -48,6 +48,15 @@ class Format:
     """Value -> text, such as 1 -> ready."""
 
 
+@dataclass(frozen=True)
+class Column:
+    """A column of a table."""
+
+    title: str
+    expression: str
+    display: Format = Format()
+
+
 READY = Format(units.NoUnit, ONE_IS_GOOD, {1: "ready", 0: "not ready"})
 CONTACT_AGE = Format(units.Seconds, ((None, GREEN), (35, ORANGE), (300, RED)))
 """Orange after three missed heartbeats of 10 s; the alert fires after 5 minutes."""
@@ -67,10 +76,6 @@ def stat(
     """Return a panel with one current number.
 
     Args:
-        title: the title.
-        description: the meaning, and when to act.
-        query: the number.
-        display: unit and colours.
         span: width in columns of 24.
         empty: the text if there is no value.
     """
@@ -141,7 +146,7 @@ def table(
     title: str,
     description: str,
     label: tuple[str, str],
-    columns: Sequence[tuple[Query, Format]],
+    columns: Sequence[Column],
     *,
     link: builders.DashboardLink | None = None,
     span: int = 24,
@@ -149,19 +154,17 @@ def table(
     """Return a table with one row per value of a label and one column per query.
 
     Args:
-        title: the title.
-        description: the meaning.
         label: the label, and the title of its column; the queries must aggregate by it.
-        columns: the queries; a query's legend is the title of its column.
-        link: the target of a click on the label.
-        span: width in columns of 24.
     """
     panel = _styled(table_builders.Panel(), title, description, Format(), span=span, height=9)
     names: dict[str, str] = {label[0]: label[1]}
-    for number, (query, display) in enumerate(columns):
+    for number, column in enumerate(columns):
+        query = Query(column.expression, column.title)
         panel.with_target(_target(query, number, instant=True, table=True))
-        names[_value_column(number, len(columns))] = query.legend
-        panel.override_by_name(query.legend, _column(display))
+        # Grafana's name for the values of a query in a table
+        value = "Value" if len(columns) == 1 else f"Value #{chr(ord('A') + number)}"
+        names[value] = column.title
+        panel.override_by_name(column.title, _column(column.display))
     if link is not None:
         panel.override_by_name(label[1], [dashboard.DynamicConfigValue("links", [link.build()])])
     panel.with_transformation(dashboard.DataTransformerConfig("merge", options={}))
@@ -209,11 +212,6 @@ def _column(display: Format) -> list[dashboard.DynamicConfigValue]:
     if display.texts:
         properties.append(dashboard.DynamicConfigValue("mappings", [_texts(display)]))
     return properties
-
-
-def _value_column(number: int, of: int) -> str:
-    """Return Grafana's name for the values of a query in a table."""
-    return "Value" if of == 1 else f"Value #{chr(ord('A') + number)}"
 
 
 def _target(query: Query, number: int, *, instant: bool = False, table: bool = False) -> prometheus.Dataquery:

@@ -15,6 +15,7 @@ from maintenance.dashboards.panels import (
     ORANGE,
     READY,
     RED,
+    Column,
     Format,
     Query,
     Steps,
@@ -96,12 +97,10 @@ def _health() -> Panels:
             "The server rejects heartbeats if a second process uses the same kit.",
             ("site", "Site"),
             (
-                (
-                    Query(f'max by (site) (nvflare_jobs{{{SITE}, status="RUNNING"}})', "Jobs running"),
-                    Format(units.Short),
-                ),
-                (
-                    Query(increase("heartbeats_refused_total", SITE, "site", RANGE), "Heartbeats rejected"),
+                Column("Jobs running", f'max by (site) (nvflare_jobs{{{SITE}, status="RUNNING"}})'),
+                Column(
+                    "Heartbeats rejected",
+                    increase("heartbeats_refused_total", SITE, "site", RANGE),
                     Format(units.Short, NONE_IS_GOOD),
                 ),
             ),
@@ -231,13 +230,10 @@ def _telemetry() -> Panels:
             "Releases of NVFlare and Flarefleet by site. All sites should have the server's releases.",
             ("release", "NVFlare and Flarefleet at site"),
             (
-                (
-                    Query(
-                        "max by (release) (label_join("
-                        f'nvflare_build_info{{{ANY}}}, "release", " ", "nvflare", "flarefleet", "site"))',
-                        "Running",
-                    ),
-                    Format(units.Short),
+                Column(
+                    "Running",
+                    "max by (release) (label_join("
+                    f'nvflare_build_info{{{ANY}}}, "release", " ", "nvflare", "flarefleet", "site"))',
                 ),
             ),
             span=8,

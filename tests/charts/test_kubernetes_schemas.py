@@ -14,90 +14,56 @@ from tests.charts.rendering import (
     HELM_FOLDER,
     NEWEST,
     OLDEST,
-    Values,
+    Rendered,
     everything,
     minimal,
     overlaid,
     render,
 )
 
-EXAMPLES = sorted((HELM_FOLDER / "flare-server" / "examples").glob("*.yaml"))
+EXAMPLES = sorted(file.stem for file in (HELM_FOLDER / "flare-server" / "examples").glob("*.yaml"))
+
+
+def texts(longest: int) -> dict[str, Any]:
+    return {"type": "string", "minLength": 1, "maxLength": longest}
+
+
+def closed(*required: str, **properties: Any) -> dict[str, Any]:
+    """Return the schema of an object that has no other properties."""
+    rules = {"required": list(required), "additionalProperties": False}
+    return {"type": "object", **rules, "properties": properties}
+
+
+def several(items: dict[str, Any], least: int, most: int) -> dict[str, Any]:
+    return {"type": "array", "minItems": least, "maxItems": most, "items": items}
+
+
 NAME = {"type": "string", "pattern": r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"}
 HOST = r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
-TLS_ROUTE = {
-    # TLSRoute v1 of Gateway API 1.5 (gateway-api.sigs.k8s.io/reference/spec/); no package has its schema.
-    "type": "object",
-    "required": ["apiVersion", "kind", "metadata", "spec"],
-    "additionalProperties": False,
-    "properties": {
-        "apiVersion": {
-            "enum": [f"gateway.networking.k8s.io/{version}" for version in ("v1", "v1alpha3", "v1alpha2")]
-        },
-        "kind": {"const": "TLSRoute"},
-        "metadata": {"type": "object"},
-        "spec": {
-            "type": "object",
-            "required": ["hostnames", "rules"],
-            "additionalProperties": False,
-            "properties": {
-                "parentRefs": {
-                    "type": "array",
-                    "maxItems": 32,
-                    "items": {
-                        "type": "object",
-                        "required": ["name"],
-                        "additionalProperties": False,
-                        "properties": {
-                            "group": {"type": "string"},
-                            "kind": {"type": "string"},
-                            "name": {"type": "string", "minLength": 1, "maxLength": 253},
-                            "namespace": NAME,
-                            "sectionName": {"type": "string", "minLength": 1, "maxLength": 253},
-                            "port": {"type": "integer", "minimum": 1, "maximum": 65535},
-                        },
-                    },
-                },
-                "hostnames": {
-                    "type": "array",
-                    "minItems": 1,
-                    "maxItems": 16,
-                    "items": {"type": "string", "pattern": HOST},
-                },
-                "rules": {
-                    "type": "array",
-                    "minItems": 1,
-                    "maxItems": 1,
-                    "items": {
-                        "type": "object",
-                        "required": ["backendRefs"],
-                        "additionalProperties": False,
-                        "properties": {
-                            "name": {"type": "string"},
-                            "backendRefs": {
-                                "type": "array",
-                                "minItems": 1,
-                                "maxItems": 16,
-                                "items": {
-                                    "type": "object",
-                                    "required": ["name", "port"],
-                                    "additionalProperties": False,
-                                    "properties": {
-                                        "group": {"type": "string"},
-                                        "kind": {"type": "string"},
-                                        "name": {"type": "string", "minLength": 1, "maxLength": 253},
-                                        "namespace": NAME,
-                                        "port": {"type": "integer", "minimum": 1, "maximum": 65535},
-                                        "weight": {"type": "integer", "minimum": 0, "maximum": 1_000_000},
-                                    },
-                                },
-                            },
-                        },
-                    },
-                },
-            },
-        },
-    },
-}
+TEXT, PORT = {"type": "string"}, {"type": "integer", "minimum": 1, "maximum": 65535}
+OBJECT = {"group": TEXT, "kind": TEXT, "name": texts(253), "namespace": NAME, "port": PORT}
+WEIGHT = {"type": "integer", "minimum": 0, "maximum": 1_000_000}
+RULE = closed(
+    "backendRefs", name=TEXT, backendRefs=several(closed("name", "port", **OBJECT, weight=WEIGHT), 1, 16)
+)
+# TLSRoute v1 of Gateway API 1.5 (gateway-api.sigs.k8s.io/reference/spec/); no package has its schema.
+TLS_ROUTE = closed(
+    *("apiVersion", "kind", "metadata", "spec"),
+    apiVersion={"enum": [f"gateway.networking.k8s.io/{one}" for one in ("v1", "v1alpha3", "v1alpha2")]},
+    kind={"const": "TLSRoute"},
+    metadata={"type": "object"},
+    spec=closed(
+        *("hostnames", "rules"),
+        parentRefs=several(closed("name", **OBJECT, sectionName=texts(253)), 0, 32),
+        hostnames=several({"type": "string", "pattern": HOST}, 1, 16),
+        rules=several(RULE, 1, 1),
+    ),
+)
+
+
+def example(name: str) -> Rendered:
+    values = yaml.safe_load((HELM_FOLDER / "flare-server" / "examples" / f"{name}.yaml").read_text())
+    return render("flare-server", overlaid(minimal(), values))
 
 
 def check(one: dict[str, Any], version: str) -> None:
@@ -112,7 +78,7 @@ def check(one: dict[str, Any], version: str) -> None:
 @pytest.mark.parametrize("chart", CHARTS)
 @pytest.mark.parametrize("values", ["minimal", "everything"])
 def test_kubernetes_accepts_every_object(chart: str, values: str, version: str) -> None:
-    given: Values = minimal() if values == "minimal" else everything(chart)
+    given = minimal() if values == "minimal" else everything(chart)
     own_claim = overlaid(given, {"persistence": {"existingClaim": ""}})
     for one in render(chart, own_claim).objects:
         check(one, version)
@@ -126,24 +92,21 @@ def test_kubernetes_accepts_the_pod_of_a_job(version: str) -> None:
     check(template, version)
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
-def test_kubernetes_accepts_an_example(example: Any) -> None:
-    values = overlaid(minimal(), yaml.safe_load(example.read_text()))
-    objects = render("flare-server", values).objects
-    for one in objects:
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_kubernetes_accepts_an_example(name: str) -> None:
+    for one in example(name).objects:
         check(one, NEWEST)
 
 
 @pytest.mark.parametrize(
-    ("example", "annotation"),
+    ("name", "annotation"),
     [
         ("ingress-nginx", "nginx.ingress.kubernetes.io/ssl-passthrough"),
         ("haproxy", "haproxy.org/ssl-passthrough"),
     ],
 )
-def test_an_ingress_passes_tls_through_to_the_federation_port(example: str, annotation: str) -> None:
-    file = HELM_FOLDER / "flare-server" / "examples" / f"{example}.yaml"
-    rendered = render("flare-server", overlaid(minimal(), yaml.safe_load(file.read_text())))
+def test_an_ingress_passes_tls_through_to_the_federation_port(name: str, annotation: str) -> None:
+    rendered = example(name)
     ingress = rendered.one("Ingress")
     assert ingress["metadata"]["annotations"][annotation] == "true"
     assert "tls" not in ingress["spec"], "TLS must end in the pod"
@@ -154,8 +117,7 @@ def test_an_ingress_passes_tls_through_to_the_federation_port(example: str, anno
 
 
 def test_a_tls_route_forwards_to_the_federation_port() -> None:
-    file = HELM_FOLDER / "flare-server" / "examples" / "gateway-api.yaml"
-    rendered = render("flare-server", overlaid(minimal(), yaml.safe_load(file.read_text())))
+    rendered = example("gateway-api")
     (rule,) = rendered.one("TLSRoute")["spec"]["rules"]
     (backend,) = rule["backendRefs"]
     service = rendered.one("Service", backend["name"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import lzma
 import os
-from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,15 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tests.charts.rendering import HELM_FOLDER, NEWEST, OLDEST, RefusedError, Rendered, Values, overlaid
+from tests.charts.rendering import (
+    HELM_FOLDER,
+    NEWEST,
+    OLDEST,
+    Rendered,
+    Values,
+    overlaid,
+    with_value,
+)
 from tests.charts.rendering import render as render_chart
 from tests.skipping import skip_or_fail_in_ci
 
@@ -52,12 +59,6 @@ VALUES: list[tuple[str, Any, Values]] = [
 
 def render(values: Values | None = None, notes: bool = False) -> Rendered:
     return render_chart("flare-monitoring", values or {}, release="watcher", notes=notes)
-
-
-def nested(path: str, value: Any) -> Values:
-    for key in reversed(path.split(".")):
-        value = {key: value}
-    return deepcopy(value)
 
 
 def rules_of(rendered: Rendered) -> list[dict[str, Any]]:
@@ -103,7 +104,7 @@ def test_the_defaults_render_the_golden_file() -> None:
 
 @pytest.mark.parametrize(("path", "value", "also"), VALUES)
 def test_every_value_changes_the_rendered_objects(path: str, value: Any, also: Values) -> None:
-    assert render(overlaid(also, nested(path, value))).text != render(also).text
+    assert render(with_value(path, value, also)).text != render(also).text
 
 
 def test_every_value_is_tested() -> None:
@@ -116,23 +117,6 @@ def test_every_value_is_tested() -> None:
     given = yaml.safe_load((CHART / "values.yaml").read_text())
     assert leaves(given) == {path for path, _, _ in VALUES}
     assert leaves(yaml.safe_load((HERE / "everything-monitoring.yaml").read_text())) == leaves(given)
-
-
-@pytest.mark.parametrize(
-    ("path", "value", "name"),
-    [
-        ("operater.enabled", True, "operater"),
-        ("scrape.interval", "often", "interval"),
-        ("scrape.namespaces", "fed-server", "namespaces"),
-        ("alerts.without", ["ServerDwn"], "without"),
-        ("dashboards.label", {}, "label"),
-        ("fullnameOverride", "Watch_1", "fullnameOverride"),
-    ],
-)
-def test_an_invalid_value_is_rejected_with_its_name(path: str, value: Any, name: str) -> None:
-    with pytest.raises(RefusedError) as refused:
-        render(nested(path, value))
-    assert name in str(refused.value)
 
 
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])

@@ -28,11 +28,10 @@ PREREQUISITES: dict[str, Values] = {
     "kit.configMap.local": {"kit": {"source": "configMap"}},
     "kit.source": {"kit": {"configMap": {"startup": "", "local": ""}}},
     "kit.files.startup": {"kit": {"files": {"startup": {"other": ""}}}},
-    "persistence.size": {"persistence": {"existingClaim": ""}},
-    "persistence.storageClassName": {"persistence": {"existingClaim": ""}},
-    "persistence.accessModes": {"persistence": {"existingClaim": ""}},
-    "persistence.annotations": {"persistence": {"existingClaim": ""}},
-    "persistence.whenDeleted": {"persistence": {"existingClaim": ""}},
+    **{
+        f"persistence.{name}": {"persistence": {"existingClaim": ""}}
+        for name in ("size", "storageClassName", "accessModes", "annotations", "whenDeleted")
+    },
 }
 OTHER_VALUES: dict[str, Any] = {
     # Values that `everything` leaves at their default, or that are required, with another value for each.
@@ -102,35 +101,44 @@ def test_every_value_changes_the_rendered_objects(chart: str, path: str) -> None
     assert render(chart, on).text != render(chart, off).text
 
 
-@pytest.mark.parametrize(
-    ("path", "value", "name"),
-    [
-        ("persistance.size", "1Gi", "persistance"),
-        ("image.repo", "x", "repo"),
-        ("networkPolicy.dns.port", 53, "port"),
-        ("tolerations", [{"keys": "x"}], "keys"),
-        ("resources.limit", {}, "limit"),
-        ("launcher", "docker", "launcher"),
-        ("gpus", -1, "gpus"),
-        ("gpus", "2", "gpus"),
-        ("ports.telemetry", 99999, "telemetry"),
-        ("persistence.size", "lots", "size"),
-        ("datasets", {"training": {"claim": "x", "mode": "write"}}, "mode"),
-        ("datasets", {"Training_1": {"claim": "x"}}, "Training_1"),
-        ("kit.files.startup", {"client.key": "-----BEGIN PRIVATE KEY-----"}, "client.key"),
-        ("key.existingSecret", "", "existingSecret"),
-        ("site.name", "", "name"),
-        ("server.address", "flare.example.org", "address"),
-        ("fullnameOverride", "Site_1", "fullnameOverride"),
-        ("image.digest", "sha256:abc", "digest"),
-        ("extraEnv", [{"name": "A", "vale": "b"}], "vale"),
-        ("podDisruptionBudget.maxUnavailable", 3, "maxUnavailable"),
-    ],
-)
-def test_an_invalid_value_is_rejected_with_its_name(path: str, value: Any, name: str) -> None:
-    with pytest.raises(RefusedError) as refused:
-        render("flare-client", with_value(path, value))
-    assert name in str(refused.value)
+INVALID = [
+    ("client", "persistance.size", "1Gi", "persistance"),
+    ("client", "image.repo", "x", "repo"),
+    ("client", "networkPolicy.dns.port", 53, "port"),
+    ("client", "tolerations", [{"keys": "x"}], "keys"),
+    ("client", "resources.limit", {}, "limit"),
+    ("client", "launcher", "docker", "launcher"),
+    ("client", "gpus", -1, "gpus"),
+    ("client", "gpus", "2", "gpus"),
+    ("client", "ports.telemetry", 99999, "telemetry"),
+    ("client", "persistence.size", "lots", "size"),
+    ("client", "datasets", {"training": {"claim": "x", "mode": "write"}}, "mode"),
+    ("client", "datasets", {"Training_1": {"claim": "x"}}, "Training_1"),
+    ("client", "kit.files.startup", {"client.key": "-----BEGIN PRIVATE KEY-----"}, "client.key"),
+    ("client", "key.existingSecret", "", "existingSecret"),
+    ("client", "site.name", "", "name"),
+    ("client", "server.address", "flare.example.org", "address"),
+    ("client", "fullnameOverride", "Site_1", "fullnameOverride"),
+    ("client", "image.digest", "sha256:abc", "digest"),
+    ("client", "extraEnv", [{"name": "A", "vale": "b"}], "vale"),
+    ("client", "podDisruptionBudget.maxUnavailable", 3, "maxUnavailable"),
+    ("server", "analytics.keepDays", 0, "keepDays"),
+    ("server", "tracking.receivers", ["mflow"], "receivers"),
+    ("server", "tensorboard.pathPrefix", "curves", "pathPrefix"),
+    ("server", "tensorboard.enable", True, "enable"),
+    ("monitoring", "operater.enabled", True, "operater"),
+    ("monitoring", "scrape.interval", "often", "interval"),
+    ("monitoring", "scrape.namespaces", "fed-server", "namespaces"),
+    ("monitoring", "alerts.without", ["ServerDwn"], "without"),
+    ("monitoring", "dashboards.label", {}, "label"),
+    ("monitoring", "fullnameOverride", "Watch_1", "fullnameOverride"),
+]
+
+
+@pytest.mark.parametrize(("chart", "path", "value", "name"), INVALID)
+def test_an_invalid_value_is_rejected_with_its_name(chart: str, path: str, value: Any, name: str) -> None:
+    with pytest.raises(RefusedError, match=name):
+        render(f"flare-{chart}", with_value(path, value, {} if chart == "monitoring" else None))
 
 
 @pytest.mark.parametrize("missing", ["site", "key"])
@@ -142,14 +150,16 @@ def test_a_missing_required_value_is_named(chart: str, missing: str) -> None:
         render(chart, values)
 
 
-def test_an_empty_kit_in_the_values_is_rejected() -> None:
-    with pytest.raises(RefusedError, match=r"give -f the values\.yaml that provisioning wrote"):
-        render("flare-client", with_value("kit.source", "values"))
-
-
-def test_a_kit_from_unnamed_config_maps_is_rejected() -> None:
-    with pytest.raises(RefusedError, match=r"kit\.configMap\.startup"):
-        render("flare-client", with_value("kit.source", "configMap"))
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("values", r"give -f the values\.yaml that provisioning wrote"),
+        ("configMap", r"kit\.configMap\.startup"),
+    ],
+)
+def test_a_source_without_a_kit_is_rejected(source: str, message: str) -> None:
+    with pytest.raises(RefusedError, match=message):
+        render("flare-client", with_value("kit.source", source))
 
 
 @pytest.mark.parametrize("section", ["ingress", "tlsRoute"])

@@ -20,7 +20,7 @@ from fl_app.jobs.shared.classifier import DigitClassifier
 
 def test_an_error_of_the_superlink_fails_the_round_with_its_reason(tmp_path: Path) -> None:
     settings = DigitParameters(hidden=16)
-    journal = EvaluationJournal(tmp_path, DigitClassifier(16, 0), divide(2, 0).test)
+    journal = EvaluationJournal(tmp_path, DigitClassifier(16, 0), divide(2, 0))
     strategy = DigitStrategy(settings, {"site-1": 11, "site-2": 22}, journal)
     strategy.sampled = ["site-1"]
     request = Message(RecordDict(), dst_node_id=11, message_type=MessageType.TRAIN)

@@ -58,7 +58,6 @@ def validate_builders(builders: Sequence[Any], folder: Path, text_of: TextOf) ->
     """Validate `builders`, beyond keys and types.
 
     Args:
-        builders: as in the document.
         folder: searched for custom classes, in addition to Python's path.
         text_of: returns a value as written in the file.
     """

@@ -26,11 +26,15 @@ def validate_deployment(document: Mapping[str, Any]) -> Iterator[Diagnostic]:
     sections |= {("deployment", "sites", name): site for name, site in sites.items()}
     yield from _site_names(document, sites)
     image = mapping_of(deployment.get("image"))
-    yield from _extras(image)
+    extras = [name for name in list_of(image.get("extras")) if isinstance(name, str)]
+    if (error := extras_error(extras, image.get("variant", "cpu"))) is not None:
+        yield Diagnostic(("deployment", "image", "extras"), error)
     for at, section in sections.items():
         settings = mapping_of(section)
         yield from _resources(mapping_of(settings.get("resources")), (*at, "resources"))
-        yield from _datasets(mapping_of(settings.get("datasets")), (*at, "datasets"))
+        for name in mapping_of(settings.get("datasets")):
+            if (error := label_error(name, _LONGEST_DATASET)) is not None:
+                yield Diagnostic((*at, "datasets", name), error)
         yield from _gpus(settings.get("gpus"), image, (*at, "gpus"))
 
 
@@ -47,12 +51,6 @@ def _site_names(document: Mapping[str, Any], sites: Mapping[str, Any]) -> Iterat
             yield Diagnostic(
                 at, f"no client or server is named {quoted(name)}; {choices.hint(name, 'sites')}"
             )
-
-
-def _extras(image: Mapping[str, Any]) -> Iterator[Diagnostic]:
-    extras = [name for name in list_of(image.get("extras")) if isinstance(name, str)]
-    if (error := extras_error(extras, image.get("variant", "cpu"))) is not None:
-        yield Diagnostic(("deployment", "image", "extras"), error)
 
 
 def _gpus(gpus: object, image: Mapping[str, Any], at: Location) -> Iterator[Diagnostic]:
@@ -80,9 +78,3 @@ def _resource(name: str, value: object, at: Location) -> Iterator[Diagnostic]:
         is_bytes = name in _BYTES or name.startswith("hugepages-")
         if (error := quantity_error(str(value), is_bytes=is_bytes)) is not None:
             yield Diagnostic(at, error)
-
-
-def _datasets(datasets: Mapping[str, Any], at: Location) -> Iterator[Diagnostic]:
-    for name in datasets:
-        if (error := label_error(name, _LONGEST_DATASET)) is not None:
-            yield Diagnostic((*at, name), error)

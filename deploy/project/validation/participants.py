@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from deploy.hosts import is_loopback
 from deploy.project.models import SUBMITTING_ROLES
+from deploy.project.object_names import colliding_project, compose_name, unique_objects
 from deploy.project.validation.diagnostics import Choices, Diagnostic, quoted
 from deploy.project.validation.entries import Entry, entries_of, mapping_of, text_at
 from deploy.project.validation.names import admin_name_error, server_name_error, site_name_error
@@ -30,19 +32,15 @@ def validate_participants(document: Mapping[str, Any]) -> Iterator[Diagnostic]:
                 ("participants", number), f"must be a mapping (KEY: VALUE lines), not {quoted(item)}"
             )
     for entry in entries:
-        yield from _type(entry)
+        if entry.type in REMOVED_TYPES:
+            yield Diagnostic((*entry.at, "type"), REMOVED_TYPES[entry.type])
+        elif isinstance(entry.content.get("type"), str) and entry.type not in _TYPES:
+            hint = Choices(_TYPES).hint(entry.type, "types")
+            yield Diagnostic((*entry.at, "type"), f"unknown type {quoted(entry.type)}; {hint}")
     yield from _names(entries)
     yield from _required(entries)
     yield from _hierarchy(entries)
     yield from _connect_to(entries)
-
-
-def _type(entry: Entry) -> Iterator[Diagnostic]:
-    if entry.type in REMOVED_TYPES:
-        yield Diagnostic((*entry.at, "type"), REMOVED_TYPES[entry.type])
-    elif isinstance(entry.content.get("type"), str) and entry.type not in _TYPES:
-        hint = Choices(_TYPES).hint(entry.type, "types")
-        yield Diagnostic((*entry.at, "type"), f"unknown type {quoted(entry.type)}; {hint}")
 
 
 def _names(entries: list[Entry]) -> Iterator[Diagnostic]:
@@ -85,14 +83,14 @@ def _required(entries: list[Entry]) -> Iterator[Diagnostic]:
         yield Diagnostic(at, "no client; add a participant of type: client for each site")
     if not count["admin"]:
         yield Diagnostic(at, "no administrator; add a participant of type: admin, role: project_admin")
-    elif not any(_may_submit(entry) for entry in entries if entry.type == "admin"):
+    elif not any(
+        # A role that is missing or invalid has its own error.
+        entry.content.get("role") not in ("org_admin", "member")
+        for entry in entries
+        if entry.type == "admin"
+    ):
         roles = " or ".join(SUBMITTING_ROLES)
         yield Diagnostic(at, f"no administrator may submit jobs; give one of them role: {roles}")
-
-
-def _may_submit(entry: Entry) -> bool:
-    """Return whether the role may submit jobs. A role that is missing or invalid has its own error."""
-    return entry.content.get("role") not in ("org_admin", "member")
 
 
 def _hierarchy(entries: list[Entry]) -> Iterator[Diagnostic]:
@@ -154,3 +152,26 @@ def validate_loopback(document: Mapping[str, Any]) -> Iterator[Diagnostic]:
                 f"{text_at(entry.content, loopback)} is a loopback name, but the sites in deployment.sites "
                 "run on other hosts; write the server's name in their network, such as flare.example.org",
             )
+
+
+def validate_object_names(document: Mapping[str, Any], workspace: Path | None) -> Iterator[Diagnostic]:
+    """Find servers and sites, and projects in the workspace, with the same object names."""
+    project = text_at(document, "name")
+    settings = mapping_of(mapping_of(document.get("deployment")).get("sites"))
+    first: dict[str, str] = {}
+    for entry in entries_of(document):
+        if entry.type not in ("server", "client") or entry.name.lower() in map(str.lower, first.values()):
+            continue  # validate_participants reports names that differ only in case
+        namespace = text_at(settings.get(entry.name), "namespace")
+        for shared in unique_objects(project, entry.name, namespace or None):
+            earlier = first.setdefault(shared, entry.name)
+            if earlier != entry.name:
+                text = f"{entry.name} and {earlier} both become {shared}; rename one of them"
+                yield Diagnostic((*entry.at, "name"), text)
+                break
+    if workspace is not None and project and (other := colliding_project(project, workspace)):
+        yield Diagnostic(
+            ("name",),
+            f"{project} and {other}, another federation in {workspace}, both become the Compose project "
+            f"{compose_name(project)}; choose another name, or delete {workspace / other} if it is unused",
+        )

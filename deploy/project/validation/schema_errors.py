@@ -43,12 +43,8 @@ def parse(
         return section.model_validate(value), []
     except ValidationError as error:
         details = error.errors(include_url=False)
-    return None, [_diagnostic(section, detail, at, text_of) for detail in details]
-
-
-def _diagnostic(section: type[Section], detail: ErrorDetails, above: Location, text_of: TextOf) -> Diagnostic:
-    at = (*above, *detail["loc"])
-    return Diagnostic(at, _message(section, detail, text_of(at)))
+    found = [((*at, *detail["loc"]), detail) for detail in details]
+    return None, [Diagnostic(where, _message(section, detail, text_of(where))) for where, detail in found]
 
 
 def _message(section: type[Section], detail: ErrorDetails, written: str | None) -> str:
@@ -58,7 +54,9 @@ def _message(section: type[Section], detail: ErrorDetails, written: str | None) 
         case "message":
             return str(context["text"])
         case "missing":
-            return f"missing; write {_description(section, detail['loc'])}"
+            key = str(detail["loc"][-1])
+            field = _model_at(section, detail["loc"]).model_fields[key]
+            return f"missing; write {field.description or key}"
         case "extra_forbidden":
             return _unknown_key(str(detail["loc"][-1]), _model_at(section, detail["loc"]))
         case "string_type":
@@ -90,15 +88,12 @@ def _not_text(value: object, written: str | None) -> str:
 
 
 def _not_in_choices(value: object, section: type[Section], at: Location) -> str:
-    choices = [str(choice) for choice in _literals(_annotation_at(section, at))]
+    bare = _bare(_annotation_at(section, at))
+    literals = typing.get_args(bare) if typing.get_origin(bare) is typing.Literal else ()
+    choices = [str(choice) for choice in literals]
     likely = Choices(choices).closest(value) if isinstance(value, str) else None
     text = f"must be {' or '.join(choices)}, not {quoted(value)}"
     return f"{text}; did you mean {likely}?" if likely else text
-
-
-def _description(section: type[Section], at: Location) -> str:
-    field = _model_at(section, at).model_fields[str(at[-1])]
-    return field.description or str(at[-1])
 
 
 def _model_at(section: type[BaseModel], at: Location) -> type[BaseModel]:
@@ -131,8 +126,3 @@ def _section_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(bare, type) and issubclass(bare, BaseModel):
         return bare
     return next((found for part in typing.get_args(bare) if (found := _section_in(part))), None)
-
-
-def _literals(annotation: Any) -> tuple[Any, ...]:
-    bare = _bare(annotation)
-    return typing.get_args(bare) if typing.get_origin(bare) is typing.Literal else ()

@@ -32,18 +32,15 @@ def validate_studies(document: Mapping[str, Any]) -> Iterator[Diagnostic]:
             yield Diagnostic(at, "must be lower-case letters, digits, - and _, at most 63 characters")
         if isinstance(study, dict):
             site_orgs = mapping_of(study.get("site_orgs"))
-            yield from _orgs(site_orgs, (*at, "site_orgs"), orgs, org_names)
+            for org in (org for org in site_orgs if org not in orgs):
+                hint = org_names.hint(org, "organizations")
+                text = f"no participant has the organization {quoted(org)}; {hint}"
+                yield Diagnostic((*at, "site_orgs", org), text)
             yield from _sites(site_orgs, (*at, "site_orgs"), org_of, site_names)
-            yield from _admins(list_of(study.get("admins")), (*at, "admins"), admins, admin_names)
-
-
-def _orgs(
-    site_orgs: Mapping[str, Any], at: Location, orgs: set[str], choices: Choices
-) -> Iterator[Diagnostic]:
-    for org in site_orgs:
-        if org not in orgs:
-            hint = choices.hint(org, "organizations")
-            yield Diagnostic((*at, org), f"no participant has the organization {quoted(org)}; {hint}")
+            for number, admin in enumerate(list_of(study.get("admins"))):
+                if isinstance(admin, str) and admin not in admins:
+                    hint = admin_names.hint(admin, "administrators")
+                    yield Diagnostic((*at, "admins", number), f"no administrator {quoted(admin)}; {hint}")
 
 
 def _sites(
@@ -62,10 +59,3 @@ def _sites(
             elif site in seen:
                 yield Diagnostic(where, f"{site} is listed twice; remove one")
             seen.add(site)
-
-
-def _admins(names: list[Any], at: Location, admins: set[str], choices: Choices) -> Iterator[Diagnostic]:
-    for number, admin in enumerate(names):
-        if isinstance(admin, str) and admin not in admins:
-            hint = choices.hint(admin, "administrators")
-            yield Diagnostic((*at, number), f"no administrator {quoted(admin)}; {hint}")

@@ -17,11 +17,9 @@ _PASSWORD_IN_URL = re.compile(r"://[^/@\s]*:[^/@\s]*@")
 _AT: Location = ("deployment", "tracking")
 
 
-def validate_tracking(document: Mapping[str, Any], folder: Path) -> Iterator[Diagnostic]:
-    """Validate `deployment.tracking`, beyond keys and types. Relative paths start at `folder`."""
-    tracking = mapping_of(mapping_of(document.get("deployment")).get("tracking"))
-    environment = mapping_of(tracking.get("environment"))
-    for name, value in environment.items():
+def validate_tracking(document: Mapping[str, Any]) -> Iterator[Diagnostic]:
+    """Validate the variables in `deployment.tracking`, beyond keys and types."""
+    for name, value in mapping_of(_tracking(document).get("environment")).items():
         at = (*_AT, "environment", name)
         if not name.startswith(TRACKER_PREFIXES):
             yield Diagnostic(at, "must begin with MLFLOW_ or WANDB_; remove it")
@@ -31,6 +29,11 @@ def validate_tracking(document: Mapping[str, Any], folder: Path) -> Iterator[Dia
             yield Diagnostic(
                 at, "is a secret; move it to a file that only you can read, and name it in credentials: FILE"
             )
+
+
+def validate_credentials(document: Mapping[str, Any], folder: Path) -> Iterator[Diagnostic]:
+    """Validate the credentials file. A relative path starts at `folder`."""
+    tracking = _tracking(document)
     if written := text_at(tracking, "credentials"):
         at = (*_AT, "credentials")
         try:
@@ -38,5 +41,9 @@ def validate_tracking(document: Mapping[str, Any], folder: Path) -> Iterator[Dia
         except (InputError, RuntimeError) as error:
             yield Diagnostic(at, str(error))
             return
-        for name in sorted(credentials.keys() & environment.keys()):
+        for name in sorted(credentials.keys() & mapping_of(tracking.get("environment")).keys()):
             yield Diagnostic(at, f"{name} is in this file and in environment; remove one")
+
+
+def _tracking(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    return mapping_of(mapping_of(document.get("deployment")).get("tracking"))

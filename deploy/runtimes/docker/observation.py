@@ -25,11 +25,15 @@ def observe(container: Container) -> SiteStatus:
     labels = attributes["Config"]["Labels"]
     state, reason = _state(docker_state)
     has_exited = state is SiteState.EXITED
+    if docker_state.get("OOMKilled") and has_exited:
+        reason = OUT_OF_MEMORY
+    elif has_exited:
+        reason = docker_state.get("Error") or exit_reason(docker_state["ExitCode"], tail(container))
     return SiteStatus(
         name=labels[LABEL_SITE],
         role=labels[LABEL_ROLE],
         state=state,
-        reason=_exit_reason(container, docker_state) if has_exited else reason,
+        reason=reason,
         exit_code=docker_state["ExitCode"] if has_exited else None,
         telemetry_url=None if has_exited else _telemetry_url(attributes),
         where=f"container {container.name}",
@@ -49,12 +53,6 @@ def _state(state: Mapping[str, Any]) -> tuple[SiteState, str]:
     if health["Status"] == "healthy" and last is not None and last["ExitCode"] == 0:
         return SiteState.READY, ""
     return SiteState.NOT_READY, answer or "its telemetry does not answer"
-
-
-def _exit_reason(container: Container, state: Mapping[str, Any]) -> str:
-    if state.get("OOMKilled"):
-        return OUT_OF_MEMORY
-    return state.get("Error") or exit_reason(state["ExitCode"], tail(container))
 
 
 def tail(container: Container) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from deploy.docker_engine import docker_environment
 from deploy.errors import Failed, MachineError
-from deploy.programs import output_of
+from deploy.programs import major_version
 
 OLDEST = 2
 """Major version. Compose 1 reads another file format."""
@@ -64,7 +64,7 @@ def find_compose() -> Compose:
         MachineError: none is installed, or only one older than Compose 2.
     """
     for command in _candidates():
-        if _major_version(command) >= OLDEST:
+        if major_version(*command, "version", "--short") >= OLDEST:
             return Compose(command)
     raise MachineError(MISSING)
 
@@ -77,10 +77,3 @@ def _candidates() -> Iterator[tuple[str, ...]]:
         yield (str(beside_python),)
     if on_path := shutil.which("docker-compose"):
         yield (on_path,)
-
-
-def _major_version(command: tuple[str, ...]) -> int:
-    """Return 5 for `v5.6.1` and 2 for `2.24.0-desktop.1`; 0 if the program fails."""
-    version = output_of(*command, "version", "--short") or ""
-    major = version.strip().removeprefix("v").partition(".")[0]
-    return int(major) if major.isdecimal() else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import docker
     from docker.models.containers import Container
 
-    from deploy.project import Project, Server, Site
+    from deploy.project import Project
     from deploy.workspace import Workspace
 
 POLL_SECONDS = 0.5
@@ -46,8 +46,7 @@ POLL_SECONDS = 0.5
 class DockerRuntime:
     """A federation in containers. It implements `deploy.runtimes.protocol.Runtime`.
 
-    Args:
-        gpus: number of GPUs of each site; it overrides project.yml.
+    `gpus` is the number of GPUs of each site; it overrides project.yml.
     """
 
     name = "docker"
@@ -58,10 +57,7 @@ class DockerRuntime:
         self.gpus = gpus
         self.folder = workspace.run(self.name)
         self.file = self.folder / "compose.yaml"
-        self.labels = {
-            compose.LABEL_PROJECT: project.name,
-            compose.LABEL_WORKSPACE: str(workspace.root),
-        }
+        self.labels = {compose.LABEL_PROJECT: project.name, compose.LABEL_WORKSPACE: str(workspace.root)}
 
     @cached_property
     def _client(self) -> docker.DockerClient:
@@ -80,10 +76,19 @@ class DockerRuntime:
             private_keys = self._private_keys()
             for name, key in private_keys.items():
                 keys.write_key_volume(self._client, key, images[name], self.labels)
-            self._write_file(images, private_keys)
+            text = compose.federation_file(
+                self.project,
+                images=images,
+                key_volumes={name: key.volume for name, key in private_keys.items()},
+                workspace=self.workspace.root,
+                gpus=self.gpus,
+            )
+            write_atomically(self.file, text.encode())
             program.run(self.file, "up", "--detach", "--remove-orphans")
             self._remove_key_volumes(keep={key.volume for key in private_keys.values()})
-        return wait_until_ready(self.status, self._log_end, progress, timeout, POLL_SECONDS)
+        return wait_until_ready(
+            self.status, lambda name: tail(self._container(name)), progress, timeout, POLL_SECONDS
+        )
 
     def down(self) -> None:
         """See `deploy.runtimes.protocol.Runtime.down`."""
@@ -99,13 +104,20 @@ class DockerRuntime:
 
     def status(self) -> FederationStatus:
         """See `deploy.runtimes.protocol.Runtime.status`."""
-        found = {site.name: site for site in map(observe, self._containers())}
+        found = {site.name: site for site in map(observe, self._containers(LABEL_SITE))}
         parents = self.project.parents if found else ()
+        host = LOOPBACK if compose.is_for_several_hosts(self.project) else self.project.server_host
         return FederationStatus(
             project=self.project.name,
             runtime=self.name,
-            server_address=self._server_address if found else None,
-            sites=tuple(found.get(parent.name) or _stopped(parent) for parent in parents),
+            server_address=f"{host}:{self.project.server.fed_learn_port}" if found else None,
+            sites=tuple(
+                found.get(parent.name)
+                or SiteStatus(
+                    name=parent.name, role=parent.role, state=SiteState.STOPPED, reason="it has no container"
+                )
+                for parent in parents
+            ),
         )
 
     def logs(self, site: str, follow: bool = False) -> Iterator[str]:
@@ -144,25 +156,17 @@ class DockerRuntime:
         with volume_container(self._client, name, str(WORKSPACE_PATH), image, self.labels) as container:
             return copy if copy_out(container, source, copy) else None
 
-    @property
-    def _server_address(self) -> str:
-        host = LOOPBACK if compose.is_for_several_hosts(self.project) else self.project.server_host
-        return f"{host}:{self.project.server.fed_learn_port}"
-
     def _filters(self, *further: str) -> Filters:
         return {"label": [*(f"{label}={value}" for label, value in self.labels.items()), *further]}
 
-    def _containers(self) -> list[Container]:
-        """Return the containers of the server and the sites, including stopped ones."""
-        return self._listed(LABEL_SITE)
-
-    def _listed(self, *further: str) -> list[Container]:
-        filters = self._filters(*further)
+    def _containers(self, *labels: str) -> list[Container]:
+        """Return the containers with further labels, including stopped ones."""
+        filters = self._filters(*labels)
         return list(self._client.containers.list(all=True, filters=filters, ignore_removed=True))
 
     def _container(self, site: str) -> Container:
         self.project.parent(site)  # rejects an unknown name
-        for container in self._containers():
+        for container in self._containers(LABEL_SITE):
             if container.labels.get(LABEL_SITE) == site:
                 return container
         raise Failed(f"{site} has no container; start the federation: flarefleet up --runtime docker")
@@ -170,7 +174,7 @@ class DockerRuntime:
     def _refuse_taken_ports(self) -> None:
         server = self.project.server
         ports = {server.fed_learn_port, server.admin_port}
-        for container in self._containers():  # a running server keeps or releases its own ports
+        for container in self._containers(LABEL_SITE):  # a running server keeps or releases its own ports
             if container.labels[LABEL_SITE] == server.name and container.status == "running":
                 ports -= published_ports(container)
         refuse_published_ports(self._client, ports)
@@ -185,34 +189,14 @@ class DockerRuntime:
             for parent in self.project.parents
         }
 
-    def _write_file(self, images: Mapping[str, str], private_keys: Mapping[str, keys.PrivateKey]) -> None:
-        text = compose.federation_file(
-            self.project,
-            images=images,
-            key_volumes={name: key.volume for name, key in private_keys.items()},
-            workspace=self.workspace.root,
-            gpus=self.gpus,
-        )
-        write_atomically(self.file, text.encode())
-
     def _stop(self) -> None:
         if self.file.exists():
             find_compose().run(self.file, "down", "--remove-orphans")
-        for container in self._listed():  # containers of an `up` that was killed
+        for container in self._containers():  # containers of an `up` that was killed
             container.remove(force=True)
         self._remove_key_volumes(keep=set())
 
     def _remove_key_volumes(self, keep: set[str]) -> None:
-        filters = self._filters(keys.LABEL_KEY)
-        for volume in self._client.volumes.list(filters=filters):
+        for volume in self._client.volumes.list(filters=self._filters(keys.LABEL_KEY)):
             if volume.name not in keep:
                 volume.remove()
-
-    def _log_end(self, name: str) -> list[str]:
-        return tail(self._container(name))
-
-
-def _stopped(parent: Server | Site) -> SiteStatus:
-    return SiteStatus(
-        name=parent.name, role=parent.role, state=SiteState.STOPPED, reason="it has no container"
-    )

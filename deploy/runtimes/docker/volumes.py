@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import shutil
+import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from deploy.runtimes.unpacking import unpack
+from deploy.runtimes.unpacking import extract
 
 if TYPE_CHECKING:
     import docker
@@ -25,9 +28,6 @@ def volume_container(
     """Create a container with a volume, yield it and remove it; it is never started.
 
     Args:
-        client: the engine.
-        volume: name of the volume.
-        path: mount path of the volume in the container.
         image: any image of the engine; it is not run.
         labels: labels of the container, by which `down` finds it after a kill.
     """
@@ -60,11 +60,19 @@ def copy_out(container: Container, path: str, target: Path) -> bool:
         for chunk in chunks:
             spool.write(chunk)
         spool.seek(0)
-        return unpack(spool, Path(path).name, target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".copying-") as beside:
+            with contextlib.suppress(tarfile.ReadError):  # the archive is empty
+                extract(spool, Path(beside))
+            folder = Path(beside) / Path(path).name
+            if found := folder.is_dir():
+                shutil.rmtree(target, ignore_errors=True)
+                folder.rename(target)
+    return found
 
 
-def output_of(container: Container, command: list[str]) -> IO[bytes]:
-    """Return the stdout of a command in a running container."""
-    output = container.exec_run(command, stderr=False).output
+def output_of(container: Container, command: list[str]) -> tuple[int | None, IO[bytes]]:
+    """Return the exit status and the stdout of a command in a running container."""
+    status, output = container.exec_run(command, stderr=False)
     assert isinstance(output, bytes)  # it is not streamed
-    return io.BytesIO(output)
+    return status, io.BytesIO(output)

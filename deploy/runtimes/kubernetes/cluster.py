@@ -77,8 +77,10 @@ class Cluster:
         opened = portforward(api.connect_get_namespaced_pod_portforward, pod, namespace, ports=str(port))
         return opened.socket(port)
 
-    def read_from(self, namespace: str, pod: str, container: str, *command: str) -> IO[bytes]:
-        """Return the output of a command in a container.
+    def read_from(
+        self, namespace: str, pod: str, container: str, *command: str
+    ) -> tuple[int | None, IO[bytes]]:
+        """Return the exit status (None: unknown) and the stdout of a command in a container.
 
         Raises:
             ApiException: the pod does not exist, or the request is denied.
@@ -97,7 +99,10 @@ class Cluster:
         )
         try:
             opened.run_forever(timeout=COPY_SECONDS)
-            return io.BytesIO(opened.read_channel(STDOUT))
+            status = None
+            with contextlib.suppress(TypeError, KeyError):  # the connection ended before the status arrived
+                status = opened.returncode
+            return status, io.BytesIO(opened.read_channel(STDOUT))
         finally:
             opened.close()
 
@@ -133,18 +138,13 @@ def explained_errors() -> Iterator[None]:
     try:
         yield
     except ApiException as error:
-        if error.status in DENIED:
-            raise MachineError(f"The cluster denied the request: {api_message(error)}") from error
-        raise MachineError(f"The cluster rejected the request: {api_message(error)}") from error
+        message = f"{error.status} {error.reason}"
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            message = json.loads(error.body)["message"]
+        verb = "denied" if error.status in DENIED else "rejected"
+        raise MachineError(f"The cluster {verb} the request: {message}") from error
     except urllib3.exceptions.HTTPError as error:
         raise MachineError(
             f"The cluster does not answer: {error}. Check that it is running and that the kubeconfig is "
             "correct: kubectl get nodes"
         ) from error
-
-
-def api_message(error: ApiException) -> str:
-    """Return the message of an error of the API server."""
-    with contextlib.suppress(ValueError, TypeError, KeyError):
-        return str(json.loads(error.body)["message"])
-    return f"{error.status} {error.reason}"

@@ -43,11 +43,6 @@ def is_public(server: Participant) -> bool:
     return "." in host and not SERVICE_NAME.fullmatch(host)
 
 
-def server_values(plan: InstallationPlan, server: Participant) -> dict[str, Any]:
-    """Return the values that make the server reachable for all sites."""
-    return {"service": {"type": "NodePort"}} if _needs_node_port(plan, server) else {}
-
-
 def needs_service_address(plan: InstallationPlan, server: Participant) -> bool:
     """Return whether sites need an address of the server's Service, so that the server is installed first.
 
@@ -55,7 +50,7 @@ def needs_service_address(plan: InstallationPlan, server: Participant) -> bool:
         InputError: they do, and the server's certificate has no host name for it; or no site can reach it.
     """
     refuse_loopback_server(server.project)
-    if not _needs_node_port(plan, server) and not _needs_cluster_ip(server):
+    if not needs_node_port(plan, server) and not _needs_cluster_ip(server):
         return False
     _certified_name(server.project)
     return True
@@ -69,23 +64,17 @@ def find_service_addresses(cluster: Cluster, plan: InstallationPlan, server: Par
     """
     local = remote = None
     if _needs_cluster_ip(server):
-        local = _find(cluster, plan.server, _cluster_ip), server.project.server.fed_learn_port
-    if _needs_node_port(plan, server):
-        remote = _ready_node(cluster), int(_find(cluster, plan.server, _node_port))
+        ip = _find(cluster, plan.server, lambda service, _port: service.spec.cluster_ip)
+        local = ip, server.project.server.fed_learn_port
+    if needs_node_port(plan, server):
+        remote = _ready_node(cluster), int(_find(cluster, plan.server, lambda _service, port: port.node_port))
     return ServiceAddresses(local, remote)
 
 
 def site_values(
     plan: InstallationPlan, site: ReleaseTarget, server: Participant, addresses: ServiceAddresses
 ) -> dict[str, Any]:
-    """Return the values by which a site reaches the server.
-
-    Args:
-        plan: the clusters of the server and the sites.
-        site: the site.
-        server: the server.
-        addresses: addresses of the server's Service, as far as sites need them.
-    """
+    """Return the values by which a site reaches the server, whose Service has these addresses."""
     is_remote = site.context != plan.server.context
     if is_remote and is_public(server):
         return {}
@@ -108,7 +97,8 @@ def site_values(
     }
 
 
-def _needs_node_port(plan: InstallationPlan, server: Participant) -> bool:
+def needs_node_port(plan: InstallationPlan, server: Participant) -> bool:
+    """Return whether sites in other clusters reach the server by a node port only."""
     return bool(plan.remote_sites) and not is_public(server)
 
 
@@ -127,7 +117,6 @@ def _service(server: Participant) -> str:
 
 
 def _names(project: Project) -> tuple[str, ...]:
-    """Return the names in the server's certificate."""
     return project.server_host, *project.server.host_names, project.server.name
 
 
@@ -150,7 +139,7 @@ def _find(cluster: Cluster, server: ReleaseTarget, address_of: Callable[[Any, An
         services = core.list_namespaced_service(server.namespace, label_selector=selector).items
         ports = [(one, port) for one in services for port in one.spec.ports or ()]
         found = (address_of(service, port) for service, port in ports if port.name == "federation")
-        return next(filter(None, found), None)
+        return next((address for address in found if address not in (None, "", "None")), None)
 
     if (found := poll_until(look, SERVICE_SECONDS, POLL_SECONDS)) is None:
         raise Failed(
@@ -159,15 +148,6 @@ def _find(cluster: Cluster, server: ReleaseTarget, address_of: Callable[[Any, An
             "Otherwise give the server a public host name: default_host in project.yml."
         )
     return found
-
-
-def _cluster_ip(service: Any, _port: Any) -> str | None:
-    address = service.spec.cluster_ip
-    return None if address == "None" else address
-
-
-def _node_port(_service: Any, port: Any) -> int | None:
-    return port.node_port
 
 
 def _ready_node(cluster: Cluster) -> str:

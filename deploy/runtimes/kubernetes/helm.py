@@ -10,7 +10,7 @@ from pathlib import Path
 
 from deploy.checkout import CHARTS
 from deploy.errors import Failed, MachineError
-from deploy.programs import output_of
+from deploy.programs import major_version
 from deploy.runtimes.kubernetes.plan import ReleaseTarget
 from deploy.tools import find_tool
 
@@ -56,9 +56,7 @@ class Helm:
 
     @cached_property
     def _applies_on_the_server(self) -> bool:
-        version = output_of(str(self.program), "version", "--template", "{{.Version}}") or ""
-        major = version.strip().removeprefix("v").partition(".")[0]
-        return major.isdigit() and int(major) >= 4
+        return major_version(str(self.program), "version", "--template", "{{.Version}}") >= 4
 
     def _run(self, target: ReleaseTarget, *arguments: str) -> None:
         where = ("--kube-context", target.context, "--namespace", target.namespace)

@@ -50,10 +50,7 @@ def ensure_key(cluster: Cluster, target: ReleaseTarget, participant: Participant
 def write_values(file: Path, participant: Participant, values: Mapping[str, Any]) -> None:
     """Write the values that `up` adds to those of the release folder.
 
-    Args:
-        file: the file.
-        participant: the server or site. The checksum of its key restarts the pod when the key changes.
-        values: values that depend on the clusters of the others.
+    The checksum of the key restarts the pod when the key changes.
     """
     digest = hashlib.sha256(participant.key.read_bytes()).hexdigest()
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -82,7 +79,10 @@ def ensure_release(
         InputError: another federation has a release of this name in the namespace.
         Failed: helm failed.
     """
-    inputs = _fingerprint(participant.chart, values)
+    digest = hashlib.sha256(_chart_fingerprint(participant.chart).encode())
+    for file in values:
+        digest.update(file.read_bytes() + b"\0")
+    inputs = digest.hexdigest()[:40]  # short enough for a label
     installed = _stateful_set(cluster, target)
     if installed is not None:
         _refuse_other_owner(installed, target, participant.project.name)
@@ -99,18 +99,15 @@ def ensure_release(
     helm.install(target, participant.chart, values, inputs)
 
 
-def restart(cluster: Cluster, target: ReleaseTarget, pod: str) -> None:
-    """Replace an exited pod at once, without the back-off of Kubernetes."""
-    _ignoring_missing(lambda: cluster.core.delete_namespaced_pod(pod, target.namespace))
-
-
 def remove(helm: Helm, cluster: Cluster, target: ReleaseTarget) -> None:
     """Uninstall a release, wait until its pods are gone, and delete its key. Its volume stays.
 
     Raises:
         Failed: a pod does not terminate.
     """
-    _delete_stateful_set(cluster, target)
+    if (found := _stateful_set(cluster, target)) is not None:  # its pod terminates while helm starts
+        delete = cluster.apps.delete_namespaced_stateful_set
+        ignoring_missing(partial(delete, found.metadata.name, target.namespace))
     helm.uninstall(target)
     left = _wait_until_gone(lambda: cluster.pods(target.namespace, target.instance_selector))
     if left:
@@ -120,7 +117,7 @@ def remove(helm: Helm, cluster: Cluster, target: ReleaseTarget) -> None:
             f"{GONE_SECONDS:.0f} s: kubectl describe pod -n {target.namespace} {name}"
         )
     secret = f"{target.release}-key"
-    _ignoring_missing(lambda: cluster.core.delete_namespaced_secret(secret, target.namespace))
+    ignoring_missing(lambda: cluster.core.delete_namespaced_secret(secret, target.namespace))
 
 
 def remove_volumes(cluster: Cluster, target: ReleaseTarget) -> None:
@@ -137,7 +134,7 @@ def remove_volumes(cluster: Cluster, target: ReleaseTarget) -> None:
 
     for claim in claims():
         name = claim.metadata.name
-        _ignoring_missing(partial(core.delete_namespaced_persistent_volume_claim, name, where))
+        ignoring_missing(partial(core.delete_namespaced_persistent_volume_claim, name, where))
     if _wait_until_gone(claims):
         raise Failed(f"The volume of {target.name} in {where} is still in use: kubectl get pvc -n {where}")
 
@@ -152,14 +149,6 @@ def _wait_until_gone(find: Callable[[], list[Any]]) -> list[Any]:
 
     poll_until(is_gone, GONE_SECONDS, POLL_SECONDS)
     return left
-
-
-def _delete_stateful_set(cluster: Cluster, target: ReleaseTarget) -> None:
-    """Delete the StatefulSet, so that its pod terminates while helm starts."""
-    found = _stateful_set(cluster, target)
-    if found is not None:
-        apps, name = cluster.apps, found.metadata.name
-        _ignoring_missing(lambda: apps.delete_namespaced_stateful_set(name, target.namespace))
 
 
 def _stateful_set(cluster: Cluster, target: ReleaseTarget) -> Any:
@@ -177,20 +166,13 @@ def _refuse_other_owner(installed: Any, target: ReleaseTarget, project: str) -> 
         )
 
 
-def _fingerprint(chart: str, values: Sequence[Path]) -> str:
-    """Return a digest of the chart and the values, short enough for a label."""
-    digest = hashlib.sha256(_chart_fingerprint(chart).encode())
-    for file in values:
-        digest.update(file.read_bytes() + b"\0")
-    return digest.hexdigest()[:40]
-
-
 @cache
 def _chart_fingerprint(chart: str) -> str:
     return fingerprint(CHARTS / chart, CHARTS / "flare-common")
 
 
-def _ignoring_missing(action: Callable[[], object]) -> None:
+def ignoring_missing(action: Callable[[], object]) -> None:
+    """Run an action on an object that may not exist."""
     try:
         action()
     except ApiException as error:

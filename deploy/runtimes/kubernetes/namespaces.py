@@ -38,7 +38,7 @@ def ensure_namespace(cluster: Cluster, target: ReleaseTarget, project: str, auth
     """
     found = _wait_while_terminating(cluster, target.namespace)
     if found is None:
-        found = _create_or_get(cluster, target.namespace, _manifest(target.namespace, project, authority))
+        found = _create_or_get(cluster, target.namespace, project, authority)
     labels, annotations = found.metadata.labels or {}, found.metadata.annotations or {}
     if labels.get(LABEL_MANAGED_BY) != MANAGER:
         return
@@ -66,15 +66,11 @@ def remove_if_empty(cluster: Cluster, target: ReleaseTarget) -> None:
         cluster.core.delete_namespace(target.namespace)
 
 
-def _manifest(name: str, project: str, authority: str) -> dict[str, Any]:
+def _create_or_get(cluster: Cluster, name: str, project: str, authority: str) -> Any:
     labels = {LABEL_MANAGED_BY: MANAGER, LABEL_PROJECT: project, LABEL_RESTRICTED: "restricted"}
-    annotations = {ANNOTATION_AUTHORITY: authority}
-    return {"metadata": {"name": name, "labels": labels, "annotations": annotations}}
-
-
-def _create_or_get(cluster: Cluster, name: str, manifest: dict[str, Any]) -> Any:
+    metadata = {"name": name, "labels": labels, "annotations": {ANNOTATION_AUTHORITY: authority}}
     try:
-        return cluster.core.create_namespace(manifest)
+        return cluster.core.create_namespace({"metadata": metadata})
     except ApiException as error:
         if error.status != CONFLICT:
             raise

@@ -11,7 +11,7 @@ from typing import Any
 from kubernetes.client.exceptions import ApiException
 
 from deploy.runtimes.exit_reason import OUT_OF_MEMORY, exit_reason
-from deploy.runtimes.kubernetes.cluster import Cluster
+from deploy.runtimes.kubernetes.cluster import NOT_FOUND, Cluster
 from deploy.runtimes.kubernetes.plan import ReleaseTarget
 from deploy.runtimes.protocol import SiteState, SiteStatus
 from fl_app.contract import TELEMETRY_PORT
@@ -47,9 +47,12 @@ def observe(cluster: Cluster, target: ReleaseTarget) -> SiteStatus:
     if stateful_set.spec.replicas == 0:
         return _status(target, SiteState.STOPPED, "scaled to 0 replicas")
     pods = cluster.pods(target.namespace, target.selector)
-    if not pods:
-        return _without_pod(cluster, target, stateful_set)
-    return _with_pod(cluster, target, stateful_set, pods[0])
+    if pods:
+        return _with_pod(cluster, target, stateful_set, pods[0])
+    event = _warning(cluster, target, stateful_set.metadata.uid)
+    if event is not None and _when(event) >= _last_change(stateful_set):
+        return _status(target, SiteState.CANNOT_START, f"its pod is rejected: {_shortened(event.message)}")
+    return _status(target, SiteState.STARTING, "its pod is being created")
 
 
 def tail(cluster: Cluster, target: ReleaseTarget) -> list[str]:
@@ -71,13 +74,6 @@ def tail(cluster: Cluster, target: ReleaseTarget) -> list[str]:
     return []
 
 
-def _without_pod(cluster: Cluster, target: ReleaseTarget, stateful_set: Any) -> SiteStatus:
-    event = _warning(cluster, target, stateful_set.metadata.uid)
-    if event is not None and _when(event) >= _last_change(stateful_set):
-        return _status(target, SiteState.CANNOT_START, f"its pod is rejected: {_shortened(event.message)}")
-    return _status(target, SiteState.STARTING, "its pod is being created")
-
-
 def _with_pod(cluster: Cluster, target: ReleaseTarget, stateful_set: Any, pod: Any) -> SiteStatus:
     where = f"pod {target.namespace}/{pod.metadata.name}"
     if pod.metadata.deletion_timestamp is not None or _is_outdated(stateful_set, pod):
@@ -92,12 +88,15 @@ def _with_pod(cluster: Cluster, target: ReleaseTarget, stateful_set: Any, pod: A
         return _waiting(cluster, target, pod, container, where)
     if container.state.terminated is not None:
         return _exited(cluster, target, container.state.terminated, where)
-    if _is_ready(pod):
+    condition = _condition(pod, "Ready")
+    if condition is not None and condition.status == "True":
         return _status(target, SiteState.READY, where=where)
     age = datetime.now(timezone.utc) - container.state.running.started_at
     if timedelta() <= age < STARTUP:  # a negative age means that the clocks differ
         return _status(target, SiteState.STARTING, "starting", where=where)
-    return _not_ready(cluster, target, pod, where)
+    answer = _readiness(cluster, target, pod.metadata.name)
+    state = SiteState.STARTING if answer.get("starting", True) else SiteState.NOT_READY
+    return _status(target, state, str(answer.get("reason") or "its telemetry does not answer"), where=where)
 
 
 def _waiting(cluster: Cluster, target: ReleaseTarget, pod: Any, container: Any, where: str) -> SiteStatus:
@@ -125,12 +124,6 @@ def _exited(cluster: Cluster, target: ReleaseTarget, terminated: Any, where: str
         lines = (terminated.message or "").splitlines()
         reason = exit_reason(terminated.exit_code, lines or tail(cluster, target))
     return _status(target, SiteState.EXITED, reason, where=where, exit_code=terminated.exit_code)
-
-
-def _not_ready(cluster: Cluster, target: ReleaseTarget, pod: Any, where: str) -> SiteStatus:
-    answer = _readiness(cluster, target, pod.metadata.name)
-    state = SiteState.STARTING if answer.get("starting", True) else SiteState.NOT_READY
-    return _status(target, state, str(answer.get("reason") or "its telemetry does not answer"), where=where)
 
 
 def _readiness(cluster: Cluster, target: ReleaseTarget, pod: str) -> dict[str, Any]:
@@ -166,8 +159,9 @@ def _unbound(cluster: Cluster, target: ReleaseTarget, pod: Any) -> str:
         name = volume.persistent_volume_claim.claim_name
         try:
             claim = cluster.core.read_namespaced_persistent_volume_claim(name, target.namespace)
-        except ApiException:
-            return f"; the volume claim {name} does not exist"
+        except ApiException as error:
+            # Any other error, such as a denied request, tells nothing about the claim.
+            return f"; the volume claim {name} does not exist" if error.status == NOT_FOUND else ""
         if claim.status.phase != "Bound":
             event = _warning(cluster, target, claim.metadata.uid)
             if event is not None:
@@ -176,7 +170,6 @@ def _unbound(cluster: Cluster, target: ReleaseTarget, pod: Any) -> str:
 
 
 def _warning(cluster: Cluster, target: ReleaseTarget, uid: str) -> Any:
-    """Return the latest warning about an object."""
     selector = f"involvedObject.uid={uid},type=Warning"
     try:
         events = cluster.core.list_namespaced_event(target.namespace, field_selector=selector).items
@@ -202,11 +195,6 @@ def _is_outdated(stateful_set: Any, pod: Any) -> bool:
         return True
     revision = (pod.metadata.labels or {}).get("controller-revision-hash")
     return bool(status.update_revision) and revision != status.update_revision
-
-
-def _is_ready(pod: Any) -> bool:
-    condition = _condition(pod, "Ready")
-    return condition is not None and condition.status == "True"
 
 
 def _condition(pod: Any, kind: str) -> Any:

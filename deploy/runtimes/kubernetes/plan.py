@@ -9,13 +9,11 @@ run/kubernetes/admin/NAME/         copy of an administrator's kit that uses them
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from pydantic import BaseModel
 
 from deploy.errors import InputError
 from deploy.release.participant import Participant
-from deploy.runtimes import records
 
 
 class ReleaseTarget(BaseModel, frozen=True):
@@ -59,34 +57,6 @@ class InstallationPlan(BaseModel, frozen=True):
         return next((member for member in self.members if member.name == name), None)
 
 
-class KubernetesRunFolder:
-    """The folder run/kubernetes of a federation."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._plan = root / "plan.json"
-
-    def plan(self) -> InstallationPlan:
-        """Return the plan that `up` installed; it has no members before the first `up`."""
-        return records.read(self._plan, InstallationPlan) or InstallationPlan()
-
-    def write_plan(self, plan: InstallationPlan) -> None:
-        """Replace the plan."""
-        records.write(self._plan, plan)
-
-    def remove_plan(self) -> None:
-        """Delete the plan."""
-        self._plan.unlink(missing_ok=True)
-
-    def values(self, name: str) -> Path:
-        """Return the file of values that `up` adds for a server or site."""
-        return self.root / "values" / f"{name}.yaml"
-
-    def admin(self, name: str) -> Path:
-        """Return the path for the copy of an administrator's kit."""
-        return self.root / "admin" / name
-
-
 def make_plan(
     participants: Mapping[str, Participant],
     contexts: Mapping[str, str],
@@ -99,10 +69,7 @@ def make_plan(
     in which it is installed, the kubeconfig's current context.
 
     Args:
-        participants: the server and every site.
         contexts: NAME -> context; the empty name stands for all.
-        before: the installed plan.
-        current: the kubeconfig's current context.
 
     Raises:
         InputError: a context is given for an unknown site, or a participant has no context.

@@ -20,6 +20,7 @@ import psutil
 
 from deploy.errors import FlarefleetError
 from deploy.hosts import LOOPBACK
+from deploy.ports import listen
 from deploy.runtimes import records
 from deploy.runtimes.kubernetes.port_forward import PortForward, PortForwardList
 from deploy.runtimes.records import ProcessRecord
@@ -38,7 +39,7 @@ def main(arguments: list[str]) -> int:
     found = records.read(Path(arguments[0]), PortForwardList) or PortForwardList()
     with selectors.DefaultSelector() as listening:
         for forward in found.forwards:
-            listening.register(_listen(forward), selectors.EVENT_READ, forward)
+            listening.register(listen(LOOPBACK, forward.local_port), selectors.EVENT_READ, forward)
         created = psutil.Process().create_time()
         records.write(Path(arguments[1]), ProcessRecord(pid=os.getpid(), created=created))
         for context in {forward.context for forward in found.forwards}:
@@ -50,14 +51,6 @@ def main(arguments: list[str]) -> int:
                 with suppress(OSError):  # the peer has closed the connection
                     connection = listener.accept()[0]
                     threading.Thread(target=_forward, args=(connection, key.data), daemon=True).start()
-
-
-def _listen(forward: PortForward) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((LOOPBACK, forward.local_port))
-    listener.listen(64)
-    return listener
 
 
 @cache
@@ -74,7 +67,6 @@ def _warm_up(context: str) -> None:
 
 
 def _forward(local: socket.socket, forward: PortForward) -> None:
-    """Forward one connection until it is closed."""
     from kubernetes.client.exceptions import ApiException
     from urllib3.exceptions import HTTPError
 

@@ -8,13 +8,14 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from deploy.errors import Failed
 from deploy.hosts import local_server_host
 from deploy.release.participant import Participant, participants_of
+from deploy.runtimes import records
 from deploy.runtimes.admin_kit import kit_for_host
 from deploy.runtimes.event_files import update_copy
 from deploy.runtimes.follow import lines_of
@@ -23,16 +24,10 @@ from deploy.runtimes.kubernetes.cluster import ANSWER_SECONDS, Cluster, current_
 from deploy.runtimes.kubernetes.helm import Helm, find_helm
 from deploy.runtimes.kubernetes.namespaces import ensure_namespace, remove_if_empty
 from deploy.runtimes.kubernetes.observation import CONTAINER, observe, tail
-from deploy.runtimes.kubernetes.plan import (
-    InstallationPlan,
-    KubernetesRunFolder,
-    ReleaseTarget,
-    make_plan,
-)
+from deploy.runtimes.kubernetes.plan import InstallationPlan, ReleaseTarget, make_plan
 from deploy.runtimes.kubernetes.port_forward import ADMIN, FEDERATION, TELEMETRY, PortForwarder
 from deploy.runtimes.protocol import FederationStatus, SiteState, SiteStatus, StatusCallback
 from deploy.runtimes.readiness import wait_until_ready
-from deploy.runtimes.records import locked
 from fl_app.contract import ANALYTICS_FOLDER, WORKSPACE_PATH
 
 if TYPE_CHECKING:
@@ -69,21 +64,26 @@ class KubernetesRuntime:
         self.project = project
         self.workspace = workspace
         self.contexts = contexts or {}
-        self.folder = KubernetesRunFolder(workspace.run(self.name))
-        self._forwarder = PortForwarder(self.folder.root)
+        self.folder = workspace.run(self.name)
+        self._plan_file = self.folder / "plan.json"
+        self._lock = self.folder / ".lock"
+        self._forwarder = PortForwarder(self.folder)
         self._clusters: dict[str, Cluster] = {}
         self._clusters_lock = threading.Lock()
 
     def up(self, progress: StatusCallback | None = None, timeout: float = UP_SECONDS) -> FederationStatus:
         """See `deploy.runtimes.protocol.Runtime.up`."""
         helm = find_helm()
-        with explained_errors(), locked(self._lock):
-            before = self.folder.plan()
+        with explained_errors(), records.locked(self._lock):
+            before = self._plan()
             plan = make_plan(self._participants, self.contexts, before, current_context())
             needs_address = connectivity.needs_service_address(plan, self._participants[plan.server.name])
-            _each(self._ensure_namespace, plan.members)
+            _each(
+                lambda one: ensure_namespace(self._cluster(one), one, self.project.name, self._authority),
+                plan.members,
+            )
             self._remove([one for one in before.members if one not in plan.members], helm)
-            self.folder.write_plan(plan)
+            records.write(self._plan_file, plan)
             self._install(plan, helm, needs_address)
             _each(self._restart_if_exited, plan.members)
             wait_until_ready(self.status, self._log_end, progress, timeout, POLL_SECONDS)
@@ -92,16 +92,16 @@ class KubernetesRuntime:
 
     def down(self) -> None:
         """See `deploy.runtimes.protocol.Runtime.down`."""
-        self._take_down(lambda target: None)
+        self._take_down()
 
     def forget(self) -> None:
         """See `deploy.runtimes.protocol.KeepsVolumes.forget`."""
-        self._take_down(lambda target: installation.remove_volumes(self._cluster(target), target))
-        self.folder.remove_plan()
+        self._take_down(with_volumes=True)
+        self._plan_file.unlink(missing_ok=True)
 
     def status(self) -> FederationStatus:
         """See `deploy.runtimes.protocol.Runtime.status`."""
-        plan = self.folder.plan()
+        plan = self._plan()
         if not plan.members:
             return FederationStatus(project=self.project.name, runtime=self.name)
         with explained_errors():
@@ -134,7 +134,7 @@ class KubernetesRuntime:
 
     def admin_kit(self, admin: str) -> Path:
         """See `deploy.runtimes.protocol.Runtime.admin_kit`."""
-        plan = self.folder.plan()
+        plan = self._plan()
         with explained_errors():
             installed = plan.members and self._observe(plan.server).state is not SiteState.STOPPED
             if not installed:
@@ -146,28 +146,27 @@ class KubernetesRuntime:
         return kit_for_host(
             self.workspace.kit(admin),
             local_server_host(self.project),
-            self.folder.admin(admin),
+            self.folder / "admin" / admin,
             port=int(address.rpartition(":")[2]),
         )
 
     def analytics(self) -> Path | None:
         """See `deploy.runtimes.protocol.Runtime.analytics`. The folder is a copy."""
-        plan = self.folder.plan()
+        plan = self._plan()
         if not plan.members:
             return None
-        copy = self.folder.root / ANALYTICS_FOLDER
+        copy = self.folder / ANALYTICS_FOLDER
         server = plan.server
         with explained_errors():
             pod = self._cluster(server).running_pod(server.namespace, server.selector)
             if pod is None:
                 return copy if copy.is_dir() else None
-            where, read_from = (server.namespace, pod, CONTAINER), self._cluster(server).read_from
-            source = str(WORKSPACE_PATH / ANALYTICS_FOLDER)
-            return update_copy(copy, source, lambda command: read_from(*where, *command))
+            run = partial(self._cluster(server).read_from, server.namespace, pod, CONTAINER)
+            return update_copy(copy, str(WORKSPACE_PATH / ANALYTICS_FOLDER), lambda command: run(*command))
 
-    @property
-    def _lock(self) -> Path:
-        return self.folder.root / ".lock"
+    def _plan(self) -> InstallationPlan:
+        """Return the plan that `up` installed; it has no members before the first `up`."""
+        return records.read(self._plan_file, InstallationPlan) or InstallationPlan()
 
     @cached_property
     def _participants(self) -> dict[str, Participant]:
@@ -188,14 +187,11 @@ class KubernetesRuntime:
             return self._clusters[target.context]
 
     def _target(self, site: str) -> ReleaseTarget:
-        target = self.folder.plan().member(site)
+        target = self._plan().member(site)
         if target is not None:
             return target
         self.project.parent(site)  # rejects an unknown name
         raise Failed(f"{site} is not installed; install it: flarefleet up --runtime kubernetes")
-
-    def _ensure_namespace(self, target: ReleaseTarget) -> None:
-        ensure_namespace(self._cluster(target), target, self.project.name, self._authority)
 
     def _install(self, plan: InstallationPlan, helm: Helm, needs_address: bool) -> None:
         """Install the server and the sites concurrently, or the server first if sites need its address."""
@@ -204,29 +200,28 @@ class KubernetesRuntime:
 
         def install(target: ReleaseTarget) -> None:
             if target == plan.server:
-                values = connectivity.server_values(plan, server)
+                is_node_port = connectivity.needs_node_port(plan, server)
+                values = {"service": {"type": "NodePort"}} if is_node_port else {}
             else:
                 values = connectivity.site_values(plan, target, server, addresses)
-            self._install_one(helm, target, values)
+            participant, cluster = self._participants[target.name], self._cluster(target)
+            added = self.folder / "values" / f"{target.name}.yaml"
+            installation.write_values(added, participant, values)
+            installation.ensure_key(cluster, target, participant)
+            files = installation.value_files(self.workspace.release / target.name, added)
+            installation.ensure_release(helm, cluster, target, participant, files)
 
         if needs_address:
             install(plan.server)
             addresses = connectivity.find_service_addresses(self._cluster(plan.server), plan, server)
         _each(install, plan.members[1:] if needs_address else plan.members, MAX_HELM_PROCESSES)
 
-    def _install_one(self, helm: Helm, target: ReleaseTarget, values: dict[str, object]) -> None:
-        participant = self._participants[target.name]
-        cluster = self._cluster(target)
-        added = self.folder.values(target.name)
-        installation.write_values(added, participant, values)
-        installation.ensure_key(cluster, target, participant)
-        files = installation.value_files(self.workspace.release / target.name, added)
-        installation.ensure_release(helm, cluster, target, participant, files)
-
     def _restart_if_exited(self, target: ReleaseTarget) -> None:
         status = self._observe(target)
         if status.state in (SiteState.EXITED, SiteState.CANNOT_START) and status.where:
-            installation.restart(self._cluster(target), target, status.where.rpartition("/")[2])
+            # Its new pod starts at once, without the back-off of Kubernetes.
+            delete, pod = self._cluster(target).core.delete_namespaced_pod, status.where.rpartition("/")[2]
+            installation.ignoring_missing(partial(delete, pod, target.namespace))
 
     def _observe(self, target: ReleaseTarget) -> SiteStatus:
         status = observe(self._cluster(target), target)
@@ -237,32 +232,27 @@ class KubernetesRuntime:
         server = self.project.server
         self._forwarder.start(plan, server.fed_learn_port, server.admin_port)
 
-    def _take_down(self, after_removal: Callable[[ReleaseTarget], None]) -> None:
-        plan = self.folder.plan()
+    def _take_down(self, *, with_volumes: bool = False) -> None:
+        plan = self._plan()
         if not plan.members:
             return
         helm = find_helm()
-        with explained_errors(), locked(self._lock):
+        with explained_errors(), records.locked(self._lock):
             self._forwarder.stop()
-            self._remove(plan.members, helm, after_removal)
+            self._remove(plan.members, helm, with_volumes=with_volumes)
 
-    def _remove(
-        self,
-        targets: Sequence[ReleaseTarget],
-        helm: Helm,
-        after_removal: Callable[[ReleaseTarget], None] = lambda target: None,
-    ) -> None:
+    def _remove(self, targets: Sequence[ReleaseTarget], helm: Helm, *, with_volumes: bool = False) -> None:
         def remove(target: ReleaseTarget) -> None:
             installation.remove(helm, self._cluster(target), target)
-            after_removal(target)
+            if with_volumes:
+                installation.remove_volumes(self._cluster(target), target)
 
         _each(remove, targets, MAX_HELM_PROCESSES)
         for target in targets:
             remove_if_empty(self._cluster(target), target)
 
     def _log_end(self, name: str) -> list[str]:
-        target = self._target(name)
-        return tail(self._cluster(target), target)
+        return tail(self._cluster(self._target(name)), self._target(name))
 
 
 def _each(

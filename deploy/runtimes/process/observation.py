@@ -7,6 +7,7 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 from deploy.runtimes.exit_reason import exit_reason
@@ -26,25 +27,18 @@ def observe(folder: ProcessRunFolder, spec: FederationSpec) -> tuple[SiteStatus,
 
 
 def _observe(folder: ProcessRunFolder, spec: ParentSpec) -> SiteStatus:
-    status = SiteStatus(name=spec.name, role=spec.role, state=SiteState.STOPPED)
+    status = partial(SiteStatus, name=spec.name, role=spec.role)
     record = folder.record(spec.name)
     if record is None:
-        return status
+        return status(state=SiteState.STOPPED)
+    where = f"process {record.pid}"
     if record.process() is None:
         record = folder.record(spec.name) or record  # the supervisor may have just added the exit code
-        return status.model_copy(
-            update={
-                "state": SiteState.EXITED,
-                "reason": exit_reason(record.exit_code, last_lines(folder.log(spec.name))),
-                "exit_code": record.exit_code,
-                "where": f"process {record.pid}, exited",
-            }
-        )
+        code, lines = record.exit_code, last_lines(folder.log(spec.name))
+        reason, where = exit_reason(code, lines), f"{where}, exited"
+        return status(state=SiteState.EXITED, reason=reason, exit_code=code, where=where)
     state, reason = _readiness(spec, time.time() - record.created)
-    where = f"process {record.pid}"
-    return status.model_copy(
-        update={"state": state, "reason": reason, "telemetry_url": spec.telemetry_url, "where": where}
-    )
+    return status(state=state, reason=reason, telemetry_url=spec.telemetry_url, where=where)
 
 
 def _readiness(spec: ParentSpec, age: float) -> tuple[SiteState, str]:

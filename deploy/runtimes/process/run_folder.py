@@ -76,10 +76,6 @@ class ProcessRunFolder:
         """Return the log file of a server or site."""
         return self.workspace(name) / "parent.log"
 
-    def admin(self, name: str) -> Path:
-        """Return the path for the copy of an administrator's kit."""
-        return self.root / ".admin" / name
-
     def spec(self) -> FederationSpec | None:
         """Return the specification of the last `up`; None before the first one."""
         return read(self._spec, FederationSpec)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,15 +18,11 @@ from deploy.ports import free_ports, is_free, refuse_taken_ports
 from deploy.project.server_environment import TRACKER_PREFIXES, server_environment
 from deploy.runtimes.admin_kit import kit_for_host
 from deploy.runtimes.fingerprint import fingerprint
-from deploy.runtimes.follow import follow_lines, last_lines, read_lines
+from deploy.runtimes.follow import last_lines, read_lines
 from deploy.runtimes.polling import poll_until
+from deploy.runtimes.process import run_folder
 from deploy.runtimes.process.observation import observe
-from deploy.runtimes.process.run_folder import (
-    ENV_RUN_FOLDER,
-    FederationSpec,
-    ParentSpec,
-    ProcessRunFolder,
-)
+from deploy.runtimes.process.run_folder import FederationSpec, ParentSpec, ProcessRunFolder
 from deploy.runtimes.protocol import FederationStatus, StatusCallback
 from deploy.runtimes.readiness import wait_until_ready
 from deploy.runtimes.records import is_running
@@ -62,12 +58,17 @@ class ProcessRuntime:
             spec = self._make_spec(before, running)
             unchanged = [one.name for one in spec.members if before and one == before.member(one.name)]
             current = set(unchanged) & running.keys()
-            self._refuse_taken_ports(running.get(self.project.server.name))
+            ports = {self.project.server.fed_learn_port, self.project.server.admin_port}
+            if server := running.get(self.project.server.name):
+                ports -= _listening_ports(server)
+            refuse_taken_ports(ports)
             self._stop(set(running) - current)
             self.folder.write_spec(spec)
             if missing := [parent.name for parent in self.project.parents if parent.name not in current]:
                 self._start(missing)
-        return wait_until_ready(self.status, self._log_end, progress, timeout)
+        return wait_until_ready(
+            self.status, lambda name: last_lines(self.folder.log(name)), progress, timeout
+        )
 
     def down(self) -> None:
         """See `deploy.runtimes.protocol.Runtime.down`."""
@@ -91,7 +92,7 @@ class ProcessRuntime:
     def logs(self, site: str, follow: bool = False) -> Iterator[str]:
         """See `deploy.runtimes.protocol.Runtime.logs`."""
         log = self.folder.log(self.project.parent(site).name)
-        return follow_lines(log, lambda: site in self._running()) if follow else read_lines(log)
+        return read_lines(log, lambda: follow and site in self._running())
 
     def analytics(self) -> Path | None:
         """See `deploy.runtimes.protocol.Runtime.analytics`."""
@@ -103,7 +104,7 @@ class ProcessRuntime:
         if self.project.server.name not in self._running():
             raise Failed("The federation is not running; start it: flarefleet up --runtime process")
         return kit_for_host(
-            self.workspace.kit(admin), local_server_host(self.project), self.folder.admin(admin)
+            self.workspace.kit(admin), local_server_host(self.project), self.folder.root / ".admin" / admin
         )
 
     def _running(self) -> dict[str, psutil.Process]:
@@ -115,11 +116,6 @@ class ProcessRuntime:
             if process is not None:
                 found[member.name] = process
         return found
-
-    def _refuse_taken_ports(self, server: psutil.Process | None) -> None:
-        """Check the federation's ports, except those of the running server."""
-        ports = {self.project.server.fed_learn_port, self.project.server.admin_port}
-        refuse_taken_ports(ports - (_listening_ports(server) if server else set()))
 
     def _make_spec(self, before: FederationSpec | None, running: Container[str]) -> FederationSpec:
         """Specify the server and every site. Each keeps its ports if it is running or they are free."""
@@ -138,7 +134,7 @@ class ProcessRuntime:
     ) -> ParentSpec:
         kit = self.workspace.kit(parent.name)
         environment = {
-            ENV_RUN_FOLDER: str(self.folder.root),
+            run_folder.ENV_RUN_FOLDER: str(self.folder.root),
             contract.ENV_KIT: str(kit),
             contract.ENV_KEY: str(kit / "startup"),
             contract.ENV_WORKSPACE: str(self.folder.workspace(parent.name)),
@@ -172,7 +168,7 @@ class ProcessRuntime:
         with self.folder.supervisor_log.open("wb") as log:
             supervisor = subprocess.Popen(
                 [sys.executable, "-m", "deploy.runtimes.process.supervisor", str(self.folder.root), *names],
-                env=_inherited_environment() | {ENV_RUN_FOLDER: str(self.folder.root)},
+                env=_inherited_environment() | {run_folder.ENV_RUN_FOLDER: str(self.folder.root)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -192,7 +188,8 @@ class ProcessRuntime:
         names = list(names)
         running = [process for name, process in self._running().items() if name in names]
         for process in running:
-            _ignoring_exited(process.terminate)
+            with suppress(psutil.NoSuchProcess):
+                process.terminate()
         _kill(_wait_until_exited(running))
         poll_until(lambda: all(map(self._has_exit_code, names)), RECORD_SECONDS, 0.01)
         for name in names:
@@ -202,9 +199,6 @@ class ProcessRuntime:
         """Return whether the supervisor has nothing left to record."""
         record = self.folder.record(name)
         return record is None or record.exit_code is not None
-
-    def _log_end(self, name: str) -> list[str]:
-        return last_lines(self.folder.log(name))
 
 
 def _inherited_environment() -> dict[str, str]:
@@ -218,7 +212,6 @@ def _inherited_environment() -> dict[str, str]:
 
 
 def _listening_ports(process: psutil.Process) -> set[int]:
-    """Return the ports on which a process and its children listen."""
     ports: set[int] = set()
     with suppress(psutil.Error):
         for one in (process, *process.children(recursive=True)):
@@ -229,7 +222,8 @@ def _listening_ports(process: psutil.Process) -> set[int]:
 
 def _kill(processes: list[psutil.Process]) -> None:
     for process in processes:
-        _ignoring_exited(process.kill)
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
     _wait_until_exited(processes)
 
 
@@ -240,8 +234,3 @@ def _wait_until_exited(processes: list[psutil.Process]) -> list[psutil.Process]:
     """
     poll_until(lambda: not any(map(is_running, processes)), STOP_SECONDS, 0.01)
     return [process for process in processes if is_running(process)]
-
-
-def _ignoring_exited(action: Callable[[], None]) -> None:
-    with suppress(psutil.NoSuchProcess):
-        action()

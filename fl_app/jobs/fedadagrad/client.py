@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from fl_app.jobs.training import LocalResult, Round, Site, SiteTraining, Weights
+from fl_app.jobs.fedadagrad.job import DigitParameters
+from fl_app.jobs.shared.example_site import ExampleSite, weights_of
+from fl_app.jobs.training import LocalResult, Round, Site, Weights
 
 LEARNING_RATE = "learning_rate"
 """Key of the round's learning rate in the metadata that the server sends."""
 
 
-@dataclass(eq=False, kw_only=True)
-class DigitSite(SiteTraining):
-    """One site; see `DigitParameters` for all arguments but `sites`."""
-
-    sites: list[str]
-    """Names of all sites; the position of a name decides which images are its own."""
-    seed: int
-    hidden: int
-    local_epochs: int
-    batch_size: int
-    patience: int
-    tolerance: float
+class DigitSite(ExampleSite):
+    """One site."""
 
     def begin(self, site: Site) -> None:
         """Load the images and build the model."""
-        import torch
-
         from fl_app.jobs.fedadagrad.digits import divide
         from fl_app.jobs.shared.classifier import DigitClassifier
 
-        torch.set_num_threads(1)  # small steps gain nothing from more threads, and sites may share a machine
-        self._index = site.position_among(self.sites)
-        self._images = divide(len(self.sites), self.seed).sites[self._index]
-        self._model = DigitClassifier(self.hidden, self.seed)
+        super().begin(site)
+        self._settings = DigitParameters(**self.parameters)
+        self._images = divide(len(self.sites), self._settings.seed).sites[self._index]
+        self._model = DigitClassifier(self._settings.hidden, self._settings.seed)
         self._losses: list[float] = []
 
     def train(self, weights: Weights, round: Round) -> LocalResult:
@@ -50,16 +38,15 @@ class DigitSite(SiteTraining):
         report, metrics = train_locally(
             self._model,
             self._images,
-            self,
+            self._settings,
             learning_rate=float(round.meta[LEARNING_RATE]),
-            seed=mixed_seed(self.seed, self._index, round.number),
+            seed=mixed_seed(self._settings.seed, self._index, round.index),
             earlier_losses=self._losses,
         )
         self._losses += report.losses
-        for tag, value in metrics.items():
-            self.log(tag, value, step=round.number)
+        self.log_all(metrics, round.number)
         return LocalResult(
-            {name: value.detach().clone() for name, value in self._model.state_dict().items()},
+            weights_of(self._model),
             examples=report.examples,
             metrics={"own_accuracy": metrics["own_accuracy"]},
             meta={REPORT: report.to_wire()},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,6 +11,7 @@ from nvflare.app_common.abstract.fl_model import FLModel
 from fl_app.guard import Finding, fail
 from fl_app.jobs.fedadagrad import schedule
 from fl_app.jobs.fedadagrad.client import LEARNING_RATE
+from fl_app.jobs.fedadagrad.job import DigitParameters
 from fl_app.jobs.fedadagrad.metadata import REPORT, BadReport, TrainingReport
 from fl_app.jobs.shared.adagrad import FedAdagrad
 from fl_app.jobs.shared.journal import Evaluation
@@ -25,38 +25,33 @@ SENDER = "client_name"
 """Key of the site's name in the metadata of a result."""
 
 
-@dataclass(eq=False, kw_only=True)
 class DigitController(ServerEvaluation, ResultHook, FedAdagrad):
-    """FedAdagrad on handwritten digits; see `DigitParameters` for all arguments but `sites`."""
+    """FedAdagrad on handwritten digits.
 
-    num_rounds: int
-    sites: int
-    """Number of sites that the images are divided over."""
-    fraction_train: float
-    learning_rate: float
-    halve_every: int
-    server_learning_rate: float
-    tau: float
-    evaluate_every: int
-    seed: int
-    hidden: int
+    Args:
+        sites: number of sites that the images are divided over.
+        parameters: parameters of the job; see `DigitParameters`.
+    """
 
     keeps_model_shape: ClassVar = True
     """Tells the guard to check the shapes of the results."""
 
-    def __post_init__(self) -> None:
-        """Initialise NVFlare's controller."""
+    def __init__(self, sites: int, parameters: dict[str, Any]) -> None:
+        self.sites = sites
+        self.parameters = parameters
+        self._settings = settings = DigitParameters(**parameters)
+        self.evaluate_every = settings.evaluate_every
         super().__init__(
-            num_clients=self.sites,
-            num_rounds=self.num_rounds,
-            server_learning_rate=self.server_learning_rate,
-            tau=self.tau,
+            num_clients=sites,
+            num_rounds=settings.rounds,
+            server_learning_rate=settings.server_learning_rate,
+            tau=settings.tau,
         )
 
     def sample_clients(self, num_clients: int | None = None) -> list[str]:
         """Draw the sites that train in this round, by the seed."""
-        registered = [client.name for client in self.engine.get_clients()]
-        chosen = schedule.sample(registered, self.fraction_train, self.seed, self.current_round)
+        registered, given = [client.name for client in self.engine.get_clients()], self._settings
+        chosen = schedule.sample(registered, given.fraction_train, given.seed, self.current_round)
         self.info(f"Sampled clients: {chosen}")
         return chosen
 
@@ -71,7 +66,9 @@ class DigitController(ServerEvaluation, ResultHook, FedAdagrad):
         try:
             training = TrainingReport.from_wire(result.meta.pop(REPORT, None))
         except BadReport as error:
-            self._end_job(site, error)
+            remedy = f"Check that {site} runs this version of the job's code."
+            what = f"bad metadata: {error}"
+            fail(self, self.fl_ctx, Finding(what, remedy, site=site, round=self.rounds_done))
             return False
         if not super().add_result(result):
             return False
@@ -79,12 +76,13 @@ class DigitController(ServerEvaluation, ResultHook, FedAdagrad):
         return True
 
     def evaluate(self, rounds_done: int, weights: dict[str, Any]) -> Evaluation:
-        """Evaluate the weights on the test images."""
+        """Evaluate the weights on the images of the server."""
         return self._journal.evaluate(rounds_done, weights)
 
     @property
     def _learning_rate(self) -> float:
-        return schedule.learning_rate(self.learning_rate, self.halve_every, self.current_round)
+        given = self._settings
+        return schedule.learning_rate(given.learning_rate, given.halve_every, self.current_round)
 
     @cached_property
     def _journal(self) -> EvaluationJournal:
@@ -92,14 +90,6 @@ class DigitController(ServerEvaluation, ResultHook, FedAdagrad):
         from fl_app.jobs.fedadagrad.evaluation import EvaluationJournal
         from fl_app.jobs.shared.classifier import DigitClassifier
 
-        test = divide(self.sites, self.seed).test
-        return EvaluationJournal(Path(self.get_run_dir()), DigitClassifier(self.hidden, self.seed), test)
-
-    def _end_job(self, site: str, error: BadReport) -> None:
-        finding = Finding(
-            what=f"bad metadata: {error}",
-            remedy=f"Check that {site} runs this version of the job's code.",
-            site=site,
-            round=self.current_round,
-        )
-        fail(self, self.fl_ctx, finding)
+        seed = self._settings.seed
+        model, digits = DigitClassifier(self._settings.hidden, seed), divide(self.sites, seed)
+        return EvaluationJournal(Path(self.get_run_dir()), model, digits)

@@ -11,8 +11,8 @@ import numpy as np
 from fl_app.jobs.shared.examples import Examples
 from fl_app.jobs.shared.sklearn_datasets import load_digits
 
-TEST_SHARE = 0.2
-"""Share of the images in the test set, on which the server evaluates; no site trains on them."""
+SERVER_SHARE = 0.2
+"""Share of the images at the server, half for validation and half for tests; no site trains on them."""
 MIN_IMAGES = 10
 """Smallest number of images of a site."""
 
@@ -22,7 +22,10 @@ class Digits:
     """All images of the federation: 8 x 8 shades of grey, 0 to 1."""
 
     sites: tuple[Examples, ...]
+    validation: Examples
+    """Images that choose the best model."""
     test: Examples
+    """Images that no choice depends on, so that the accuracy on them is unbiased."""
 
 
 @lru_cache(maxsize=4)
@@ -36,9 +39,11 @@ def divide(sites: int, seed: int) -> Digits:
     shades, labels = load_digits()
     pixels = (shades / 16).astype(np.float32)
     rows = np.random.default_rng(seed).permutation(len(labels))
-    test, kept = np.split(rows, [math.ceil(TEST_SHARE * len(rows))])
+    held_out = math.ceil(SERVER_SHARE * len(rows))
+    validation, test, kept = np.split(rows, [held_out // 2, held_out])
     most = len(kept) // MIN_IMAGES
     if not 2 <= sites <= most:
         raise ValueError(f"{sites} sites: the digits can be divided over 2 to {most}")
-    parts = [Examples(pixels[part], labels[part]) for part in np.array_split(kept, sites)]
-    return Digits(tuple(parts), Examples(pixels[test], labels[test]))
+    parts = (validation, test, *np.array_split(kept, sites))
+    chosen, reported, *own = (Examples(pixels[part], labels[part]) for part in parts)
+    return Digits(tuple(own), chosen, reported)

@@ -9,9 +9,9 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor
 
+from fl_app.jobs.fedadagrad.digits import Digits
 from fl_app.jobs.fedadagrad.metadata import TrainingReport
 from fl_app.jobs.shared.classifier import DigitClassifier, evaluate_classifier
-from fl_app.jobs.shared.examples import Examples
 from fl_app.jobs.shared.journal import Evaluation, Journal, parameter_norm
 
 REPORTS = "training_history.json"
@@ -19,9 +19,11 @@ BEST_MODEL = "best_model.safetensors"
 
 
 class DigitEvaluation(Evaluation, frozen=True):
-    """The global model on the test images."""
+    """The global model: accuracy and loss on the test images."""
 
     accuracy: float
+    validation_accuracy: float
+    """Accuracy on the validation images, which chooses the best model."""
 
 
 class EvaluationJournal(Journal):
@@ -30,29 +32,31 @@ class EvaluationJournal(Journal):
     Args:
         folder: the job's run folder.
         model: model for evaluations; each evaluation replaces its weights.
-        test: the images to evaluate on.
+        digits: the images of the server; those of the sites are not used.
     """
 
-    def __init__(self, folder: Path, model: DigitClassifier, test: Examples) -> None:
+    def __init__(self, folder: Path, model: DigitClassifier, digits: Digits) -> None:
         super().__init__(folder)
         self._model = model
-        self._test = test
+        self._digits = digits
         self._reports: list[dict[str, Any]] = []
 
     def evaluate(self, rounds_done: int, weights: Mapping[str, Tensor]) -> DigitEvaluation:
-        """Evaluate the weights on the test images; keep them if they are the best."""
+        """Evaluate the weights; keep them if they are the best on the validation images."""
         self._model.load_state_dict(dict(weights))
-        metrics = evaluate_classifier(self._model, self._test)
+        metrics = evaluate_classifier(self._model, self._digits.test)
+        validation = evaluate_classifier(self._model, self._digits.validation).accuracy
         evaluation = DigitEvaluation(
             round=rounds_done,
             accuracy=metrics.accuracy,
+            validation_accuracy=validation,
             loss=metrics.loss,
             parameter_norm=parameter_norm(weights.values()),
-            is_best=all(metrics.accuracy > earlier.accuracy for earlier in self.evaluations),
+            is_best=all(validation > earlier.validation_accuracy for earlier in self.evaluations),
         )
         self.record(evaluation)
         if evaluation.is_best:
-            about = {"round": str(rounds_done), "accuracy": repr(metrics.accuracy)}
+            about = {name: str(value) for name, value in evaluation if name != "is_best"}
             tensors = {name: value.contiguous() for name, value in self._model.state_dict().items()}
             self.write(BEST_MODEL, save(tensors, metadata=about))
         return evaluation

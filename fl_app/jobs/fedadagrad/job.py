@@ -65,19 +65,17 @@ def recipe(parameters: DigitParameters, sites: Sequence[str]) -> Recipe:
     from fl_app.jobs.recipe import TrainingRecipe
 
     divide(len(sites), parameters.seed)
-    network = {"hidden": parameters.hidden, "seed": parameters.seed}
-    of_sites = {"local_epochs", "batch_size", "patience", "tolerance"}
+    given = parameters.model_dump()
     job = TrainingRecipe(
         name="fedadagrad",
-        model={"class_path": "fl_app.jobs.shared.classifier.DigitClassifier", "args": network},
+        model={
+            "class_path": "fl_app.jobs.shared.classifier.DigitClassifier",
+            "args": {"hidden": parameters.hidden, "seed": parameters.seed},
+        },
         num_rounds=parameters.rounds,
         sites=sites,
-        training=DigitSite(sites=list(sites), **network, **parameters.model_dump(include=of_sites)),
-        controller=DigitController(
-            num_rounds=parameters.rounds,
-            sites=len(sites),
-            **parameters.model_dump(exclude={"rounds", *of_sites}),
-        ),
+        training=DigitSite(list(sites), given),
+        controller=DigitController(len(sites), given),
         key_metric="",  # the server's own evaluations choose the best model
     )
     add_experiment_tracking(job, "tensorboard")

@@ -14,14 +14,13 @@ from fl_app.jobs.shared.classifier import evaluate_classifier, train_classifier
 from fl_app.jobs.shared.examples import Examples
 
 if TYPE_CHECKING:
-    from fl_app.jobs.fedadagrad.client import DigitSite
     from fl_app.jobs.fedadagrad.job import DigitParameters
 
 
 def train_locally(
     model: nn.Module,
     images: Examples,
-    settings: DigitSite | DigitParameters,
+    settings: DigitParameters,
     *,
     learning_rate: float,
     seed: int,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from fl_app.jobs.training import LocalResult, Round, Site, SiteTraining, Weights
+from fl_app.jobs.fedprox_vla.job import VlaParameters
+from fl_app.jobs.shared.example_site import ExampleSite, weights_of
+from fl_app.jobs.training import LocalResult, Round, Site, Weights
 
 if TYPE_CHECKING:
     from fl_app.jobs.fedprox_vla.step import FedProxStep
@@ -16,45 +16,21 @@ LAST_RATE = 0.1
 """Learning rate at the end of a round, relative to the one at its beginning."""
 
 
-@dataclass(eq=False, kw_only=True)
-class RobotSite(SiteTraining):
-    """One site; see `VlaParameters` for all arguments but `sites`."""
-
-    sites: list[str]
-    """Names of all sites; the position of a name seeds the site's synthetic recordings."""
-    policy: str
-    dataset: str
-    episodes: int
-    local_epochs: int
-    learning_rate: float
-    batch_size: int
-    mu: float
-    max_norm: float
-    amp: Literal["auto", "off", "bf16", "fp16"]
-    device: Literal["auto", "cpu", "cuda"]
-    seed: int
+class RobotSite(ExampleSite):
+    """One site; its position seeds its synthetic recordings."""
 
     def begin(self, site: Site) -> None:
         """Open or generate the recordings, and build the policy."""
-        import torch
+        from fl_app.jobs.fedprox_vla.policy import PolicyPipeline
+        from fl_app.jobs.fedprox_vla.step import choose_device, choose_precision
 
-        from fl_app.jobs.fedprox_vla.policy import PolicyPipeline, build_policy
-        from fl_app.jobs.fedprox_vla.precision import choose_device, choose_precision
-        from fl_app.jobs.fedprox_vla.recordings import make_recordings, open_recordings
-
-        torch.set_num_threads(1)  # sites may share this machine
-        self._index = site.position_among(self.sites)
-        device = choose_device(self.device)
-        self._precision = choose_precision(device, self.amp)
-        policy = build_policy(self.policy, self.seed, device)
-        folder = (
-            Path(self.dataset)
-            if self.dataset
-            else make_recordings(site.folder / "recordings", (self.seed, self._index), self.episodes)
-        )
-        self._pipeline = PolicyPipeline(policy, open_recordings(folder, policy.config.chunk_size))
-        steps = self.local_epochs * -(-len(self._pipeline.recordings) // self.batch_size)
-        if self.mu and steps < 2:
+        super().begin(site)
+        self._settings = given = VlaParameters(**self.parameters)
+        device = choose_device(given.device)
+        self._precision = choose_precision(device, given.amp)
+        self._pipeline = PolicyPipeline.build(given, given.dataset, site.folder, self._index, device)
+        steps = given.local_epochs * -(-len(self._pipeline.recordings) // given.batch_size)
+        if given.mu and steps < 2:
             raise ValueError(
                 f"{site.name} would take {steps} step per round, and the proximal term has no gradient at "
                 "the first step. Submit with a smaller batch_size, more local_epochs, or mu=0"
@@ -68,14 +44,12 @@ class RobotSite(SiteTraining):
         by round: `round_loss`, the mean of the last epoch, and `skipped_steps`, the steps that overflowed.
         """
         self._pipeline.policy.load_state_dict(weights)
-        losses, skipped = self._fit(round.number)
-        last_epoch = losses[-(self._steps // self.local_epochs) :]
+        losses, skipped = self._fit(round.index)
+        last_epoch = losses[-(self._steps // self._settings.local_epochs) :]
         mean = sum(last_epoch) / len(last_epoch)
-        self.log("round_loss", mean, step=round.number)
-        self.log("skipped_steps", skipped, step=round.number)
-        state = self._pipeline.policy.state_dict()
+        self.log_all({"round_loss": mean, "skipped_steps": skipped}, round.number)
         return LocalResult(
-            {name: value.detach().to("cpu", copy=True) for name, value in state.items()},
+            weights_of(self._pipeline.policy),
             examples=len(self._pipeline.recordings),
             metrics={"round_loss": mean},
         )
@@ -86,22 +60,21 @@ class RobotSite(SiteTraining):
 
         from fl_app.jobs.shared.examples import mixed_seed
 
-        step = self._new_step()
+        given, step = self._settings, self._new_step()
         losses: list[float] = []
         skipped = 0
-        torch.manual_seed(mixed_seed(self.seed, self._index, round, 0))  # seeds the policy's own noise
-        for epoch in range(self.local_epochs):
-            for batch in self._pipeline.batches(self.batch_size, (self.seed, self._index, round, epoch)):
+        torch.manual_seed(mixed_seed(given.seed, self._index, round, 0))  # seeds the policy's own noise
+        for epoch in range(given.local_epochs):
+            for batch in self._pipeline.batches(given.batch_size, (given.seed, self._index, round, epoch)):
                 rate = step.optimizer.param_groups[0]["lr"]
                 result = step(partial(self._pipeline.loss, batch))
-                number = round * self._steps + len(losses)
-                for tag, value in (
-                    ("train_loss", result.loss),
-                    ("proximal", result.proximal),
-                    ("gradient_norm", result.gradient_norm),
-                    ("learning_rate", rate),
-                ):
-                    self.log(tag, value, step=number)
+                metrics = {
+                    "train_loss": result.loss,
+                    "proximal": result.proximal,
+                    "gradient_norm": result.gradient_norm,
+                    "learning_rate": rate,
+                }
+                self.log_all(metrics, step=round * self._steps + len(losses))
                 losses.append(result.loss)
                 skipped += not result.stepped
         return losses, skipped
@@ -112,19 +85,19 @@ class RobotSite(SiteTraining):
         from fl_app.jobs.fedprox_vla.step import FedProxStep
         from fl_app.jobs.shared.proximal_term import anchor_of
 
-        policy = self._pipeline.policy
+        given, policy = self._settings, self._pipeline.policy
         policy.train()
         optimizer = torch.optim.AdamW(
-            [value for value in policy.parameters() if value.requires_grad], lr=self.learning_rate
+            [value for value in policy.parameters() if value.requires_grad], lr=given.learning_rate
         )
         return FedProxStep(
             policy,
             optimizer,
             anchor_of(policy),
-            mu=self.mu,
-            max_norm=self.max_norm,
+            mu=given.mu,
+            max_norm=given.max_norm,
             precision=self._precision,
             scheduler=torch.optim.lr_scheduler.CosineAnnealingLR(
-                optimizer, self._steps, eta_min=self.learning_rate * LAST_RATE
+                optimizer, self._steps, eta_min=given.learning_rate * LAST_RATE
             ),
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 from nvflare.app_common.abstract.fl_model import FLModel
 from nvflare.app_common.workflows.fedavg import FedAvg
 
-from fl_app.guard.finding import Finding, report
+from fl_app.guard import Finding, fail
 from fl_app.jobs.fedprox_vla.hub import HubError, HubRepository
+from fl_app.jobs.fedprox_vla.job import VlaParameters
 from fl_app.jobs.recipe_defaults import TASK_CHECK_PERIOD
 from fl_app.jobs.shared.journal import MODEL_FOLDER, Evaluation, Journal
+from fl_app.jobs.shared.precise_average import PreciseAverage
 from fl_app.jobs.shared.server_evaluation import ServerEvaluation
 
 if TYPE_CHECKING:
@@ -23,40 +24,32 @@ SERVER_SEED = 2**31
 """Seed of the server's synthetic recordings; the sites have 0, 1, 2..."""
 
 
-@dataclass(eq=False, kw_only=True)
-class EvaluatedFedProx(ServerEvaluation, FedAvg):
+class EvaluatedFedProx(ServerEvaluation, PreciseAverage, FedAvg):
     """FedAvg that evaluates the policy every few rounds and publishes the best one at the end.
 
-    See `VlaParameters` for the arguments.
+    Args:
+        num_clients: number of sites.
+        parameters: parameters of the job; see `VlaParameters`.
     """
 
-    num_clients: int
-    num_rounds: int
-    mu: float
-    evaluate_every: int
-    policy: str
-    evaluation_dataset: str
-    episodes: int
-    batch_size: int
-    hub_repository: str
-    seed: int
-
-    def __post_init__(self) -> None:
-        """Initialise NVFlare's controller."""
+    def __init__(self, num_clients: int, parameters: dict[str, Any]) -> None:
+        self.parameters = parameters
+        self._settings = settings = VlaParameters(**parameters)
+        self.evaluate_every = settings.evaluate_every
         super().__init__(
-            num_clients=self.num_clients,
-            num_rounds=self.num_rounds,
+            num_clients=num_clients,
+            num_rounds=settings.rounds,
             persistor_id="persistor",
             task_check_period=TASK_CHECK_PERIOD,
-            fedprox_mu=self.mu,
+            fedprox_mu=settings.mu,
         )
         self._hub: HubRepository | None = None
 
     def run(self) -> None:
         """Check the hub first, if the job publishes the policy; then train."""
-        if self.hub_repository:
+        if self._settings.hub_repository:
             try:
-                self._hub = HubRepository(self.hub_repository)
+                self._hub = HubRepository(self._settings.hub_repository)
                 self._hub.prepare()
             except HubError as error:
                 self._end_job("hub_repository", error)
@@ -82,20 +75,13 @@ class EvaluatedFedProx(ServerEvaluation, FedAvg):
         return self._evaluator.evaluate(rounds_done, weights)
 
     def _end_job(self, key: str, error: HubError) -> None:
-        report(self.fl_ctx, Finding(error.what, error.remedy, site="server", key=key))
+        fail(self, self.fl_ctx, Finding(error.what, error.remedy, site="server", key=key))
 
     @cached_property
     def _evaluator(self) -> PolicyEvaluator:
         from fl_app.jobs.fedprox_vla.evaluation import PolicyEvaluator
-        from fl_app.jobs.fedprox_vla.policy import PolicyPipeline, build_policy
-        from fl_app.jobs.fedprox_vla.recordings import make_recordings, open_recordings
+        from fl_app.jobs.fedprox_vla.policy import PolicyPipeline
 
-        folder = Path(self.get_run_dir())
-        policy = build_policy(self.policy, self.seed)
-        recordings = (
-            Path(self.evaluation_dataset)
-            if self.evaluation_dataset
-            else make_recordings(folder / "recordings", (self.seed, SERVER_SEED), self.episodes)
-        )
-        pipeline = PolicyPipeline(policy, open_recordings(recordings, policy.config.chunk_size))
-        return PolicyEvaluator(pipeline, Journal(folder), self.batch_size, self.seed)
+        folder, given = Path(self.get_run_dir()), self._settings
+        pipeline = PolicyPipeline.build(given, given.evaluation_dataset, folder, SERVER_SEED)
+        return PolicyEvaluator(pipeline, Journal(folder), given.batch_size, given.seed)

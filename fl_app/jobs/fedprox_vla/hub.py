@@ -6,6 +6,7 @@ The job checks the token and creates the repository before it trains, so that a 
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,10 +62,8 @@ class HubRepository:
             HubError: the hub is unreachable or does not accept the token.
         """
         self._ask(self._api.whoami, "accept the token of HF_TOKEN")
-        self._ask(
-            lambda: self._api.create_repo(self.name, private=True, exist_ok=True),
-            f"create the repository {self.name}",
-        )
+        create = partial(self._api.create_repo, self.name, private=True, exist_ok=True)
+        self._ask(create, f"create the repository {self.name}")
 
     def push(self, folder: Path, message: str) -> str:
         """Upload all files of `folder` in one commit, and return the commit's URL.
@@ -72,14 +71,10 @@ class HubRepository:
         Raises:
             HubError: the hub is unreachable or refuses the files.
         """
-        return str(
-            self._ask(
-                lambda: self._api.upload_folder(
-                    repo_id=self.name, folder_path=folder, commit_message=message
-                ),
-                f"accept the policy for {self.name}",
-            )
+        upload = partial(
+            self._api.upload_folder, repo_id=self.name, folder_path=folder, commit_message=message
         )
+        return str(self._ask(upload, f"accept the policy for {self.name}"))
 
     def _ask(self, request, what: str):  # type: ignore[no-untyped-def] # the hub's answer
         from huggingface_hub.errors import HfHubHTTPError

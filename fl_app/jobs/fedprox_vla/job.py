@@ -77,8 +77,7 @@ def recipe(parameters: VlaParameters, sites: Sequence[str]) -> Recipe:
             f"policy={parameters.policy} needs real recordings: set dataset (each site's folder) and "
             "evaluation_dataset (the server's folder)"
         )
-    of_server = {"evaluate_every", "evaluation_dataset", "hub_repository"}
-    of_sites = {"dataset", "local_epochs", "learning_rate", "max_norm", "amp", "device"}
+    given = parameters.model_dump()
     job = TrainingRecipe(
         name="fedprox-vla",
         model={
@@ -87,12 +86,8 @@ def recipe(parameters: VlaParameters, sites: Sequence[str]) -> Recipe:
         },
         num_rounds=parameters.rounds,
         sites=sites,
-        training=RobotSite(sites=list(sites), **parameters.model_dump(exclude={"rounds", *of_server})),
-        controller=EvaluatedFedProx(
-            num_clients=len(sites),
-            num_rounds=parameters.rounds,
-            **parameters.model_dump(exclude={"rounds", *of_sites}),
-        ),
+        training=RobotSite(list(sites), given),
+        controller=EvaluatedFedProx(len(sites), given),
         key_metric="",  # the server's own evaluations choose the best policy
     )
     add_experiment_tracking(job, "tensorboard")

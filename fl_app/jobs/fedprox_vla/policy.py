@@ -14,12 +14,21 @@ from torch import Tensor
 
 from fl_app.contract import ENV_WORKSPACE
 from fl_app.jobs.fedprox_vla.backbone import IMAGE_SIZE, make_backbone
-from fl_app.jobs.fedprox_vla.recordings import ACTION, CAMERA, JOINTS, STATE
+from fl_app.jobs.fedprox_vla.recordings import (
+    ACTION,
+    CAMERA,
+    JOINTS,
+    STATE,
+    make_recordings,
+    open_recordings,
+)
 from fl_app.jobs.shared.examples import mixed_seed
 
 if TYPE_CHECKING:
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
     from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
+
+    from fl_app.jobs.fedprox_vla.job import VlaParameters
 
 TINY = "tiny"
 _TINY_CHUNK = 8
@@ -40,7 +49,7 @@ def build_policy(source: str = TINY, seed: int = 0, device: str = "cpu") -> Smol
 
     if source != TINY:
         return SmolVLAPolicy.from_pretrained(source).to(device)
-    with _Offline(), torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return SmolVLAPolicy(_tiny_config(device)).to(device)
 
@@ -106,23 +115,6 @@ def save_policy(pipeline: PolicyPipeline, folder: Path, card: str) -> None:
             file.write_text(file.read_text(encoding="utf-8").replace(backbone, BACKBONE), encoding="utf-8")
 
 
-class _Offline:
-    """Keep Hugging Face's libraries from contacting a hub within a `with` block."""
-
-    _NAMES = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
-
-    def __enter__(self) -> None:
-        self._before = {name: os.environ.get(name) for name in self._NAMES}
-        os.environ.update(dict.fromkeys(self._NAMES, "1"))
-
-    def __exit__(self, *_: object) -> None:
-        for name, value in self._before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
 @dataclass
 class PolicyPipeline:
     """A policy, its recordings, and the processors between them."""
@@ -137,6 +129,27 @@ class PolicyPipeline:
         self.preprocessor, self.postprocessor = make_smolvla_pre_post_processors(
             self.policy.config, dataset_stats=self.recordings.meta.stats
         )
+
+    @classmethod
+    def build(
+        cls, given: VlaParameters, dataset: str, folder: Path, position: int, device: str = "cpu"
+    ) -> PolicyPipeline:
+        """Build the policy, and open a dataset, or synthetic recordings in `folder` if `dataset` is empty.
+
+        Args:
+            given: parameters of the job.
+            dataset: folder of a LeRobot dataset.
+            folder: the job's own folder.
+            position: number that, with the job's seed, seeds the synthetic recordings.
+            device: device of the policy.
+        """
+        policy = build_policy(given.policy, given.seed, device)
+        recordings = (
+            Path(dataset)
+            if dataset
+            else make_recordings(folder / "recordings", (given.seed, position), given.episodes)
+        )
+        return cls(policy, open_recordings(recordings, policy.config.chunk_size))
 
     def batches(self, size: int, seed: tuple[int, ...] | None) -> Any:
         """Return preprocessed batches, shuffled by `seed`; in order if `seed` is None."""

@@ -26,20 +26,16 @@ FRAMES = 20
 FPS = 10
 
 
-class InvalidRecordings(ValueError):  # noqa: N818 - an outcome that users read
-    """A folder holds no readable LeRobot dataset."""
-
-
 def open_recordings(folder: Path, chunk: int) -> LeRobotDataset:
     """Open the dataset in `folder`; each frame comes with the `chunk` actions that follow it.
 
     Raises:
-        InvalidRecordings: the folder holds no dataset that LeRobot can read.
+        ValueError: the folder holds no dataset that LeRobot can read.
     """
     from lerobot.datasets.lerobot_dataset import LeRobotDataset, LeRobotDatasetMetadata
 
     if not (folder / "meta" / "info.json").is_file():
-        raise InvalidRecordings(
+        raise ValueError(
             f"{folder} holds no LeRobot dataset (meta/info.json is missing): mount the site's data there "
             "(deployment.sites.SITE.datasets in project.yml) or submit with another --set dataset=FOLDER"
         )
@@ -49,7 +45,7 @@ def open_recordings(folder: Path, chunk: int) -> LeRobotDataset:
         following = {ACTION: [step / facts.fps for step in range(chunk)]}
         return LeRobotDataset(name, root=folder, delta_timestamps=following)
     except Exception as error:
-        raise InvalidRecordings(f"{folder} cannot be read as a LeRobot dataset: {error}") from error
+        raise ValueError(f"{folder} cannot be read as a LeRobot dataset: {error}") from error
 
 
 def make_recordings(folder: Path, seed: tuple[int, ...], episodes: int) -> Path:
@@ -75,13 +71,9 @@ def make_recordings(folder: Path, seed: tuple[int, ...], episodes: int) -> Path:
 
 
 def _features() -> dict[str, dict[str, Any]]:
-    names = list(JOINTS)
-    joints = {"dtype": "float32", "shape": (len(names),), "names": names}
-    picture = {
-        "dtype": "image",
-        "shape": (IMAGE_SIZE, IMAGE_SIZE, 3),
-        "names": ["height", "width", "channels"],
-    }
+    joints = {"dtype": "float32", "shape": (len(JOINTS),), "names": list(JOINTS)}
+    size = (IMAGE_SIZE, IMAGE_SIZE, 3)
+    picture = {"dtype": "image", "shape": size, "names": ["height", "width", "channels"]}
     return {CAMERA: picture, STATE: joints, ACTION: joints}
 
 

@@ -21,10 +21,6 @@ from fl_app.jobs.recipe_defaults import TASK_CHECK_PERIOD
 RESULT_FILE = "fibonacci.json"
 
 
-class InvalidAnswer(ValueError):  # noqa: N818 - an outcome that users read
-    """A site returned no valid sum; the text names the site."""
-
-
 class FibonacciController(ModelController):
     """Send the levels in FLModel.meta, one task per site, so that no site sees another's level.
 
@@ -57,20 +53,25 @@ class FibonacciController(ModelController):
 
     def _run_round(self, number: int) -> dict[str, int] | None:
         """Return the sums of one round by site; None if the job ends."""
-        answers: dict[str, Any] = {}
+        answers: dict[str, FLModel] = {}
         requests = {site: self._request(level, number) for site, level in self.levels.items()}
         self.set_fl_context(next(iter(requests.values())))
         self.event(AppEventType.ROUND_STARTED)
         for site, request in requests.items():
-            keep = partial(_keep, answers, site)
-            self.send_model(TASK, request, targets=[site], timeout=self.timeout, callback=keep)
+            self.send_model(
+                TASK,
+                request,
+                targets=[site],
+                timeout=self.timeout,
+                callback=partial(answers.__setitem__, site),
+            )
         while self.get_num_standing_tasks() and not self.abort_signal.triggered:
             time.sleep(TASK_CHECK_PERIOD)
         if self.abort_signal.triggered:
             return None
         try:
-            return read_sums(self.levels, answers)
-        except InvalidAnswer as error:
+            return read_sums(self.levels, {site: (one.meta or {}).get(SUM) for site, one in answers.items()})
+        except ValueError as error:
             self.panic(f"round {number + 1}: {error}")
             return None
 
@@ -82,17 +83,17 @@ def read_sums(sites: Iterable[str], answers: Mapping[str, Any]) -> dict[str, int
     """Return each site's sum.
 
     Raises:
-        InvalidAnswer: a site did not answer, or its answer is not an integer.
+        ValueError: a site did not answer, or its answer is not an integer.
     """
     missing = [site for site in sites if site not in answers]
     if missing:
-        raise InvalidAnswer(f"no answer from {', '.join(missing)}; see the log: flarefleet logs {missing[0]}")
+        raise ValueError(f"no answer from {', '.join(missing)}; see the log: flarefleet logs {missing[0]}")
     sums = {}
     for site in sites:
         try:
             sums[site] = from_wire(answers[site])
         except ValueError as error:
-            raise InvalidAnswer(f"{site}: meta[{SUM!r}]: {error}") from None
+            raise ValueError(f"{site}: meta[{SUM!r}]: {error}") from None
     return sums
 
 
@@ -114,10 +115,6 @@ def summary(levels: Mapping[str, int], history: Sequence[Mapping[str, int]]) -> 
         "best_round": totals.index(max(totals)) + 1,
         "best_site": _largest(history[totals.index(max(totals))]),
     }
-
-
-def _keep(answers: dict[str, Any], site: str, answer: FLModel) -> None:
-    answers[site] = (answer.meta or {}).get(SUM)
 
 
 def _largest(sums: Mapping[str, int]) -> str:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fl_app.jobs.shared.examples import Examples
-from fl_app.jobs.shared.sklearn_datasets import load_breast_cancer
+from fl_app.jobs.shared.sklearn_datasets import Features, Labels, load_breast_cancer
+
+Rows: TypeAlias = NDArray[np.intp]
 
 MALIGNANT, BENIGN = 0, 1
 FEATURES = 30
@@ -56,42 +60,42 @@ def divide(hospitals: int, seed: int) -> Cohort:
         ValueError: fewer than 2 hospitals, or so many that one would have fewer than MIN_PATIENTS.
     """
     features, labels = load_breast_cancer()
-    kept, test = _split_off_test_set(labels, np.random.default_rng(seed))
+    kept_by_class, test = split_off_test_set(labels, seed)
+    kept = np.sort(np.concatenate(kept_by_class))
     most = len(kept) // MIN_PATIENTS
     if not 2 <= hospitals <= most:
         raise ValueError(f"{hospitals} hospitals: the data set can be divided over 2 to {most}")
     in_order = kept[np.argsort(_first_component(features[kept]), kind="stable")]
-    parts = np.array_split(in_order, hospitals)
-    mean, deviation = pooled_moments([features[part] for part in parts])
+    return standardised(features, labels, np.array_split(in_order, hospitals), test)
 
-    def patients(rows: NDArray[np.intp]) -> Patients:
+
+def split_off_test_set(labels: Labels, seed: int) -> tuple[list[Rows], Rows]:
+    """Return the training rows of each class in random order, and the test rows: the same share of each."""
+    random = np.random.default_rng(seed)
+    kept, test = [], []
+    for label in np.unique(labels):
+        rows = random.permutation(np.flatnonzero(labels == label))
+        size = math.ceil(TEST_SHARE * len(rows))
+        test.append(rows[:size])
+        kept.append(rows[size:])
+    return kept, np.sort(np.concatenate(test))
+
+
+def standardised(features: Features, labels: Labels, parts: Sequence[Rows], test: Rows) -> Cohort:
+    """Standardise the features over all parts, by sums that hospitals could exchange."""
+    count = sum(len(part) for part in parts)
+    mean = np.sum([features[part].sum(axis=0) for part in parts], axis=0) / count
+    square = np.sum([(features[part] ** 2).sum(axis=0) for part in parts], axis=0) / count
+    deviation = np.sqrt(np.maximum(square - mean**2, 1e-12))
+    deviation = np.where(deviation > 1e-3, deviation, 1.0)  # a pixel that is always white carries no signal
+
+    def patients(rows: Rows) -> Patients:
         return Patients(((features[rows] - mean) / deviation).astype(np.float32), labels[rows])
 
     return Cohort(tuple(patients(part) for part in parts), patients(test))
 
 
-def pooled_moments(parts: list[NDArray[np.float64]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean and standard deviation over all parts, from sums that hospitals could exchange."""
-    count = sum(len(part) for part in parts)
-    mean = np.sum([part.sum(axis=0) for part in parts], axis=0) / count
-    square = np.sum([(part**2).sum(axis=0) for part in parts], axis=0) / count
-    return mean, np.sqrt(np.maximum(square - mean**2, 1e-12))
-
-
-def _split_off_test_set(
-    labels: NDArray[np.int64], random: np.random.Generator
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return training rows and test rows, with the same share of malignant tumours in both."""
-    kept, test = [], []
-    for label in (MALIGNANT, BENIGN):
-        rows = random.permutation(np.flatnonzero(labels == label))
-        size = math.ceil(TEST_SHARE * len(rows))
-        test.append(rows[:size])
-        kept.append(rows[size:])
-    return np.sort(np.concatenate(kept)), np.sort(np.concatenate(test))
-
-
-def _first_component(features: NDArray[np.float64]) -> NDArray[np.float64]:
+def _first_component(features: Features) -> Features:
     """Return each row's coordinate along the first principal component."""
     centred = features - features.mean(axis=0)
     direction = np.linalg.svd(centred, full_matrices=False)[2][0]

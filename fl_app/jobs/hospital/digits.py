@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
-from numpy.typing import NDArray
 
-from fl_app.jobs.hospital.data import TEST_SHARE, Cohort, Patients, pooled_moments
+from fl_app.jobs.hospital.data import Cohort, Rows, split_off_test_set, standardised
 from fl_app.jobs.shared.sklearn_datasets import DIGIT_CLASSES, load_digits
 
 CLASSES_PER_SITE = 5
@@ -28,27 +25,17 @@ def divide_digits(sites: int, seed: int) -> Cohort:
     most = len(labels) // (4 * MIN_IMAGES)
     if not 2 <= sites <= most:
         raise ValueError(f"{sites} sites: the digits can be divided over 2 to {most}")
-    random = np.random.default_rng(seed)
-    test: list[NDArray[np.intp]] = []
-    parts: list[list[NDArray[np.intp]]] = [[] for _ in range(sites)]
-    for label in range(DIGIT_CLASSES):
-        rows = random.permutation(np.flatnonzero(labels == label))
-        test_size = math.ceil(TEST_SHARE * len(rows))
-        test.append(rows[:test_size])
+    kept_by_class, test = split_off_test_set(labels, seed)
+    parts: list[list[Rows]] = [[] for _ in range(sites)]
+    for label, rows in enumerate(kept_by_class):
         owners = [site for site in range(sites) if label in classes_of(site, sites)]
-        for owner, share in zip(owners, np.array_split(rows[test_size:], len(owners)), strict=True):
+        for owner, share in zip(owners, np.array_split(rows, len(owners)), strict=True):
             parts[owner].append(share)
     rows_of = [np.sort(np.concatenate(part)) for part in parts]
     fewest = min(map(len, rows_of))
     if fewest < MIN_IMAGES:
         raise ValueError(f"{sites} sites: one would have {fewest} digits; the minimum is {MIN_IMAGES}")
-    mean, deviation = pooled_moments([pixels[rows] for rows in rows_of])
-    deviation = np.where(deviation > 1e-3, deviation, 1.0)  # a pixel that is always white carries no signal
-
-    def images(rows: NDArray[np.intp]) -> Patients:
-        return Patients(((pixels[rows] - mean) / deviation).astype(np.float32), labels[rows])
-
-    return Cohort(tuple(images(rows) for rows in rows_of), images(np.sort(np.concatenate(test))))
+    return standardised(pixels, labels, rows_of, test)
 
 
 def classes_of(site: int, sites: int) -> set[int]:

@@ -13,6 +13,8 @@ from fl_app.jobs.parameters import JobParameters
 if TYPE_CHECKING:
     from nvflare.recipe.spec import Recipe
 
+    from fl_app.jobs.hospital.training import Training
+
 DESCRIPTION = "Tumour classifier trained by hospitals that share no patients (federated averaging, PyTorch)"
 NEEDS = dict.fromkeys(("torch", "sklearn", "tensorboard"), "flarefleet[jobs]")
 WARM_UP = ("fl_app.jobs.recipe", "fl_app.jobs.shared.adagrad")
@@ -54,11 +56,13 @@ class HospitalParameters(JobParameters):
         return self
 
     @property
-    def effective_mu(self) -> float:
-        """Strength of the proximal term; 0 for other algorithms than FedProx."""
-        if self.algorithm != "fedprox":
-            return 0.0
-        return DEFAULT_MU if self.mu is None else self.mu
+    def training(self) -> Training:
+        """Settings of a hospital's training; the proximal term is 0 for other algorithms than FedProx."""
+        from fl_app.jobs.hospital.training import Training
+
+        mu = DEFAULT_MU if self.mu is None else self.mu
+        used = mu if self.algorithm == "fedprox" else 0.0
+        return Training(self.local_epochs, self.learning_rate, self.batch_size, used)
 
     @property
     def effective_server_learning_rate(self) -> float:
@@ -78,13 +82,12 @@ def recipe(parameters: HospitalParameters, sites: Sequence[str]) -> Recipe:
     from nvflare.recipe.utils import add_experiment_tracking
 
     from fl_app.jobs.hospital.client import Hospital
-    from fl_app.jobs.hospital.datasets import DIVISIONS
-    from fl_app.jobs.hospital.model import MODELS
+    from fl_app.jobs.hospital.model import DATASETS
     from fl_app.jobs.recipe import TrainingRecipe
     from fl_app.jobs.shared.adagrad import FedAdagrad
 
-    DIVISIONS[parameters.dataset](len(sites), parameters.seed)
-    model = MODELS[parameters.dataset]
+    divide, model = DATASETS[parameters.dataset]
+    divide(len(sites), parameters.seed)
     adagrad = FedAdagrad(
         num_clients=len(sites),
         num_rounds=parameters.rounds,
@@ -100,13 +103,7 @@ def recipe(parameters: HospitalParameters, sites: Sequence[str]) -> Recipe:
         },
         num_rounds=parameters.rounds,
         sites=sites,
-        training=Hospital(
-            hospitals=list(sites),
-            mu=parameters.effective_mu,
-            **parameters.model_dump(
-                include={"seed", "hidden", "local_epochs", "learning_rate", "batch_size", "dataset"}
-            ),
-        ),
+        training=Hospital(list(sites), parameters.model_dump(exclude_none=True)),
         controller=adagrad if parameters.algorithm == "fedadagrad" else None,
         key_metric="own_accuracy",
     )

@@ -39,15 +39,7 @@ def train(model: nn.Module, patients: Patients, training: Training, seed: tuple[
         seed: seed of the order of the patients; the same numbers give the same weights.
     """
     mixed = np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> np.uint64(1)
-    return train_classifier(
-        model,
-        patients,
-        epochs=training.epochs,
-        learning_rate=training.learning_rate,
-        batch_size=training.batch_size,
-        seed=int(mixed),
-        mu=training.mu,
-    )[-1]
+    return train_classifier(model, patients, seed=int(mixed), **vars(training))[-1]
 
 
 def measure(model: nn.Module, patients: Patients) -> TumourMetrics:

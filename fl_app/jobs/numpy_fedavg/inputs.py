@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fl_app.jobs.user_code import check_syntax, import_file, user_code_error
+from fl_app.metric_direction import Direction
 
 MAX_NUMBERS = 1_000_000
 """Largest initial model: it travels as text in the job's configuration."""
 
 _FLOAT32 = np.finfo(np.float32).max
-_CONDITION = re.compile(r"(?P<key>\S+) (?P<operator><=|>=|<|>|=) (?P<value>\S+)")
+_CONDITION = re.compile(r"(?P<key>\S+) (?P<operator><=|>=|<|>) (?P<value>\S+)")
 
 
 def initial_model(given: list[Any] | str) -> NDArray[np.float64]:
@@ -79,11 +80,7 @@ def script(path: str) -> str:
 
 
 def command_line(text: str) -> str:
-    """Return a command line, unchanged.
-
-    Raises:
-        ValueError: a quotation is not closed.
-    """
+    """Return a command line, unchanged; ValueError if a quotation is not closed."""
     try:
         shlex.split(text)
     except ValueError as error:
@@ -92,11 +89,7 @@ def command_line(text: str) -> str:
 
 
 def pattern(text: str) -> str:
-    """Return a regular expression, unchanged.
-
-    Raises:
-        ValueError: it is invalid.
-    """
+    """Return a regular expression, unchanged; ValueError if it is invalid."""
     try:
         re.compile(text)
     except re.error as error:
@@ -104,8 +97,8 @@ def pattern(text: str) -> str:
     return text
 
 
-def condition(text: str) -> tuple[str, str]:
-    """Return the metric and the operator of a condition such as `accuracy >= 0.9`.
+def condition(text: str) -> tuple[str, Direction]:
+    """Return the metric of a condition such as `accuracy >= 0.9`, and the direction in which it is met.
 
     Raises:
         ValueError: it is invalid.
@@ -116,9 +109,10 @@ def condition(text: str) -> tuple[str, str]:
             raise ValueError
     except ValueError:
         raise ValueError(
-            f"{text!r} is not a condition: METRIC OPERATOR NUMBER with single spaces, such as 'loss <= 0.1'"
+            f"{text!r} is not a condition: METRIC OPERATOR NUMBER with single spaces, such as 'loss <= 0.1'; "
+            "operators: < <= > >= (a measured number almost never equals another)"
         ) from None
-    return match["key"], match["operator"]
+    return match["key"], "max" if match["operator"].startswith(">") else "min"
 
 
 def aggregator(reference: str) -> Any:
@@ -128,7 +122,7 @@ def aggregator(reference: str) -> Any:
 
     Raises:
         UserCodeError: the file, or the constructor of the class, fails.
-        ValueError: the class is missing, is not a ModelAggregator, or its constructor needs arguments.
+        ValueError: the class is missing, is not a ModelAggregator, lacks a method, or needs arguments.
     """
     from nvflare.app_common.aggregators.model_aggregator import ModelAggregator
 
@@ -137,21 +131,13 @@ def aggregator(reference: str) -> Any:
     if importlib.util.find_spec(file.stem) is not None:
         raise ValueError(f"{file.name}: another package has the name {file.stem}; rename the file")
     found = getattr(import_file(file.stem, file), name, None)
-    if not inspect.isclass(found):
-        raise ValueError(f"{path} has no class {name}")
-    if not issubclass(found, ModelAggregator) or inspect.isabstract(found):
-        raise ValueError(
-            f"{name} must be a subclass of nvflare.app_common.aggregators.model_aggregator.ModelAggregator "
-            "with accept_model, aggregate_model and reset_stats"
-        )
-    try:
-        inspect.signature(found).bind()
-    except TypeError as error:
-        raise ValueError(f"{name} must have a constructor without arguments: {error}") from None
+    if not (inspect.isclass(found) and issubclass(found, ModelAggregator)):
+        base = "nvflare.app_common.aggregators.model_aggregator.ModelAggregator"
+        raise ValueError(f"{path} has no class {name}, a subclass of {base}")
     try:
         return found()
-    except Exception as error:
-        raise user_code_error(error, file.parent) or error from error
+    except Exception as error:  # a missing method, a constructor with arguments, or an error in it
+        raise user_code_error(error, file.parent) or ValueError(f"{name}() failed: {error}") from error
 
 
 def aggregator_reference(text: str) -> str:

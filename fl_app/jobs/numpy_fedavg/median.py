@@ -9,10 +9,6 @@ from nvflare.app_common.abstract.fl_model import FLModel, ParamsType
 from nvflare.app_common.aggregators.model_aggregator import ModelAggregator
 
 
-class IncompatibleResults(ValueError):  # noqa: N818 - an outcome that users read
-    """The sites' results have no common median; the text names the site."""
-
-
 class MedianAggregator(ModelAggregator):
     """Take the median of every number over the sites: a minority of broken sites has little effect on it.
 
@@ -37,10 +33,10 @@ class MedianAggregator(ModelAggregator):
         """Return the median model. An exception ends the job.
 
         Raises:
-            IncompatibleResults: no result, different names or shapes, or full models mixed with differences.
+            ValueError: no result, different names or shapes, or full models mixed with differences.
         """
         if self._error or not self._results:
-            raise IncompatibleResults(self._error or "no site returned a result")
+            raise ValueError(self._error or "no site returned a result")
         results = list(self._results.values())
         first = results[0]
         median = {

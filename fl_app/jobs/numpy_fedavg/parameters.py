@@ -1,15 +1,17 @@
-"""Parameters of the job `numpy-fedavg`."""
+"""Parameters of the job `numpy-fedavg`; an alias is the name in NVFlare's recipe."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from warnings import warn
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 from typing_extensions import Self
 
 from fl_app.jobs.numpy_fedavg import inputs
-from fl_app.jobs.parameters import JobParameters
+from fl_app.jobs.parameters import JobParameters, JobWarning
+from fl_app.metric_direction import Direction, direction_of
 
 Script = Annotated[str, AfterValidator(inputs.script)]
 CommandLine = Annotated[str, AfterValidator(inputs.command_line)]
@@ -25,18 +27,18 @@ class SiteSettings(JobParameters):
     """Training script of the site"""
     train_args: CommandLine | None = None
     """Arguments of the script"""
-    external_process: bool | None = None
+    external_process: bool | None = Field(default=None, serialization_alias="launch_external_process")
     """Whether the script is a separate process"""
     command: Command | None = None
     """Command that starts the script"""
-    transfer: Transfer | None = None
+    transfer: Transfer | None = Field(default=None, serialization_alias="params_transfer_type")
     """Kind of result: the array, or the difference"""
 
 
 class NumpyFedAvgParameters(JobParameters):
     """Parameters of the job `numpy-fedavg`."""
 
-    rounds: int = Field(5, ge=1, le=10_000)
+    rounds: int = Field(5, ge=1, le=10_000, serialization_alias="num_rounds")
     """Number of rounds"""
     model: list[Any] | str | None = None
     """Initial model: numbers as JSON, [[0, 0], [0, 0]], or a .npy file; required with a script of your own"""
@@ -49,7 +51,7 @@ class NumpyFedAvgParameters(JobParameters):
     per_site: dict[str, SiteSettings] = Field(
         {}, description='Settings of individual sites: {"site-2": {"train_args": "--steps 5"}}'
     )
-    external_process: bool = False
+    external_process: bool = Field(False, serialization_alias="launch_external_process")
     """Whether the script is a separate process, or runs in the job process"""
     command: Command = "python3 -u"
     """Command that starts the script as a separate process"""
@@ -57,7 +59,7 @@ class NumpyFedAvgParameters(JobParameters):
     """Whether the separate process lives for all rounds, or for one"""
     shutdown_timeout: float = Field(0.0, ge=0, le=3600, allow_inf_nan=False)
     """Seconds within which the separate process may exit by itself"""
-    transfer: Transfer = "FULL"
+    transfer: Transfer = Field("FULL", serialization_alias="params_transfer_type")
     """Kind of result: the array, or its difference from the received array"""
     aggregator: Annotated[str, AfterValidator(inputs.aggregator_reference)] = "mean"
     """Aggregator: mean (weighted by examples), median (by coordinate), or FILE.py:CLASS, a ModelAggregator"""
@@ -68,13 +70,13 @@ class NumpyFedAvgParameters(JobParameters):
     """Regular expression of parameter names that are excluded from the average"""
     key_metric: str = Field("loss", min_length=1)
     """Metric by which the best model is chosen"""
-    key_metric_mode: Literal["min", "max"] = "min"
-    """Whether a smaller or a larger value of the metric is better"""
+    key_metric_mode: Direction | None = None
+    """Whether a smaller (min) or a larger value (max) of the metric is better; by its name if not set"""
     stop_cond: str | None = None
     """Condition that ends the job early: METRIC OPERATOR NUMBER, such as 'loss <= 0.01'"""
     patience: int | None = Field(None, ge=1)
     """Number of rounds without improvement of the metric of stop_cond after which the job ends"""
-    memory_gc_rounds: int = Field(0, ge=0)
+    memory_gc_rounds: int = Field(0, ge=0, serialization_alias="client_memory_gc_rounds")
     """Number of rounds after which a site frees memory; 0 for never"""
 
     @field_validator("model")
@@ -96,10 +98,34 @@ class NumpyFedAvgParameters(JobParameters):
         if self.patience and not self.stop_cond:
             raise ValueError("patience needs stop_cond, which names the metric")
         if self.stop_cond:
-            key, operator = inputs.condition(self.stop_cond)
-            mode = "max" if operator.startswith(">") else "min"
-            if key == self.key_metric and operator != "=" and mode != self.key_metric_mode:
-                raise ValueError(
-                    f"stop_cond={self.stop_cond} contradicts key_metric_mode={self.key_metric_mode}"
-                )
+            key, mode = inputs.condition(self.stop_cond)
+            expected = self.key_metric_mode or direction_of(self.key_metric) or mode
+            if key == self.key_metric and mode != expected:
+                raise ValueError(f"stop_cond={self.stop_cond} contradicts key_metric_mode={expected}")
         return self
+
+    def direction(self) -> Direction:
+        """Return whether a smaller or a larger value of the key metric is better.
+
+        An explicit mode decides, then the metric's name, then `stop_cond`. A mode against the name is a
+        warning and no error: a name may mislead (the accuracy of a positioning system is an error in metres).
+        """
+        mode, named = self.key_metric_mode, direction_of(self.key_metric)
+        if mode and named and mode != named:
+            _warn(
+                f"key_metric_mode={mode}: the model with the {'smallest' if mode == 'min' else 'largest'} "
+                f"{self.key_metric} would be kept as the best. Remove key_metric_mode unless you mean this"
+            )
+        if known := mode or named:
+            return known
+        if self.stop_cond and inputs.condition(self.stop_cond)[0] == self.key_metric:
+            return inputs.condition(self.stop_cond)[1]
+        _warn(
+            f"key_metric={self.key_metric}: the name does not tell whether a larger value is better; max is "
+            "assumed, as in NVFlare. Set key_metric_mode"
+        )
+        return "max"
+
+
+def _warn(text: str) -> None:
+    warn(text, JobWarning, stacklevel=3)

@@ -11,7 +11,7 @@ from nvflare.recipe.utils import set_per_site_config
 
 from fl_app.jobs.numpy_fedavg import inputs
 from fl_app.jobs.numpy_fedavg.median import MedianAggregator
-from fl_app.jobs.numpy_fedavg.parameters import NumpyFedAvgParameters
+from fl_app.jobs.numpy_fedavg.parameters import NumpyFedAvgParameters, SiteSettings
 from fl_app.jobs.recipe_defaults import TASK_CHECK_PERIOD, apply_defaults
 from fl_app.nvflare_internals.recipes import FedAvgHooks
 
@@ -19,12 +19,14 @@ EXAMPLE_SCRIPT = Path(__file__).with_name("train.py")
 EXAMPLE_MODEL = [0.0] * 5
 """Initial model of the example, whose script fits any number of weights."""
 
-_ADAPTED = {"model", "min_clients", "train_script", "aggregator", "aggregation_weights", "per_site"}
-_NVFLARES_NAMES = {
-    "rounds": "num_rounds",
-    "external_process": "launch_external_process",
-    "transfer": "params_transfer_type",
-    "memory_gc_rounds": "client_memory_gc_rounds",
+_ADAPTED = {
+    "model",
+    "min_clients",
+    "key_metric_mode",
+    "train_script",
+    "aggregator",
+    "aggregation_weights",
+    "per_site",
 }
 
 
@@ -35,7 +37,6 @@ class NumpyRecipe(FedAvgHooks, NumpyFedAvgRecipe):
 
     def __init__(self, parameters: NumpyFedAvgParameters, sites: Sequence[str]) -> None:
         model = EXAMPLE_MODEL if parameters.model is None else parameters.model
-        unchanged = parameters.model_dump(exclude=_ADAPTED)
         super().__init__(
             name="numpy-fedavg",
             model=inputs.initial_model(model).tolist(),  # without one, NVFlare trains a 3x3 array of its own
@@ -43,10 +44,15 @@ class NumpyRecipe(FedAvgHooks, NumpyFedAvgRecipe):
             train_script=parameters.train_script or str(EXAMPLE_SCRIPT),
             aggregator=_aggregator(parameters.aggregator),
             aggregation_weights=parameters.aggregation_weights or None,
-            **_by_nvflares_names(unchanged),
+            key_metric_mode=parameters.direction(),
+            **parameters.model_dump(exclude=_ADAPTED, by_alias=True),
         )
-        if parameters.per_site:
-            set_per_site_config(self, {site: _overrides(parameters, site) for site in sites})
+        if parameters.per_site:  # NVFlare needs an entry for every site, even an empty one
+            given = {site: parameters.per_site.get(site, SiteSettings()) for site in sites}
+            changes = {
+                site: each.model_dump(exclude_none=True, by_alias=True) for site, each in given.items()
+            }
+            set_per_site_config(self, changes)
         apply_defaults(self, len(sites))
 
 
@@ -54,13 +60,3 @@ def _aggregator(reference: str) -> Any:
     if reference == "mean":
         return None
     return MedianAggregator() if reference == "median" else inputs.aggregator(reference)
-
-
-def _overrides(parameters: NumpyFedAvgParameters, site: str) -> dict[str, Any]:
-    """Return one site's settings. NVFlare needs an entry for every site, even an empty one."""
-    settings = parameters.per_site.get(site)
-    return _by_nvflares_names(settings.model_dump(exclude_none=True)) if settings else {}
-
-
-def _by_nvflares_names(values: dict[str, Any]) -> dict[str, Any]:
-    return {_NVFLARES_NAMES.get(name, name): value for name, value in values.items()}

@@ -79,7 +79,7 @@ def main() -> None:
             raise ValueError(f"this script fits one row of weights, but the model has shape {weights.shape}")
         features, targets = measurements(site, len(weights), given)
         loss = loss_of(weights, features, targets)
-        writer.add_scalar("loss", loss, global_step=received.current_round)
+        writer.add_scalar("loss", loss, global_step=received.current_round + 1)  # NVFlare counts from 0
         after = fit(weights, features, targets, given)
         flare.send(
             flare.FLModel(

@@ -33,9 +33,9 @@ class Probe(SiteTraining):
 
     def train(self, weights: Weights, round: Round) -> LocalResult:
         """Add one to every number."""
-        if self._name == self.failing_site and round.number + 1 == self.failing_round:
+        if self._name == self.failing_site and round.number == self.failing_round:
             raise ProbeFailure(f"{self._name} failed on request in round {self.failing_round}")
         time.sleep(self.seconds)
-        self.log("round", round.number + 1, step=round.number)
+        self.log("round", round.number, step=round.number)
         after = {name: value + 1 for name, value in weights.items()}
-        return LocalResult(after, examples=1, metrics={"round": float(round.number + 1)})
+        return LocalResult(after, examples=1, metrics={"round": float(round.number)})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from fl_app.jobs.parameters import JobParameters
+from fl_app.jobs.parameters import JobParameters, require_sites
 
 if TYPE_CHECKING:
     from nvflare.recipe.spec import Recipe
@@ -44,8 +44,7 @@ def recipe(parameters: ProbeParameters, sites: Sequence[str]) -> Recipe:
     from fl_app.jobs.probe.client import Probe
     from fl_app.jobs.recipe import TrainingRecipe
 
-    if parameters.failing_site and parameters.failing_site not in sites:
-        raise ValueError(f"failing_site={parameters.failing_site}: not among the sites: {', '.join(sites)}")
+    require_sites("failing_site", [parameters.failing_site] if parameters.failing_site else [], sites)
     return TrainingRecipe(
         name="probe",
         model={"class_path": "fl_app.jobs.probe.model.Numbers", "args": {"count": parameters.numbers}},

@@ -10,10 +10,11 @@ import pytest
 import yaml
 
 from deploy.project import Project
-from deploy.release.compose import federation_file, host_file, is_for_several_hosts
+from deploy.release.compose import federation_file, host_file
 from deploy.runtimes.docker.program import find_compose
 
 Write = Callable[..., Project]
+Read = Callable[[str], dict[str, Any]]
 
 ELSEWHERE = "flare.example.org"
 
@@ -33,27 +34,26 @@ def services(text: str) -> dict[str, Any]:
     return dict(yaml.safe_load(text)["services"])
 
 
-def test_compose_accepts_the_file_of_a_federation(project: Write, tmp_path: Path) -> None:
-    file = tmp_path / "compose.yaml"
-    file.write_text(federation(project()), encoding="utf-8")
+@pytest.fixture
+def as_compose_reads(tmp_path: Path) -> Read:
+    """Return the services of a file as Compose reads them, with every dollar doubled."""
 
-    assert find_compose().run(file, "config", "--quiet") == ""
+    def read(text: str) -> dict[str, Any]:
+        (tmp_path / "compose.yaml").write_text(text, encoding="utf-8")
+        return services(find_compose().run(tmp_path / "compose.yaml", "config"))
 
-
-@pytest.mark.parametrize("name", ["flare-server", "site-2"])
-def test_compose_accepts_the_file_of_a_host(project: Write, tmp_path: Path, name: str) -> None:
-    file = tmp_path / "compose.yaml"
-    file.write_text(host_file(project(default_host=ELSEWHERE), name, image="image:1"), encoding="utf-8")
-
-    assert find_compose().run(file, "config", "--quiet") == ""
+    return read
 
 
-def test_every_container_is_hardened(project: Write) -> None:
+def test_compose_accepts_every_file_and_every_container_is_hardened(
+    project: Write, as_compose_reads: Read
+) -> None:
     for text in (
         federation(project()),
         host_file(project(default_host=ELSEWHERE), "flare-server", image="image:1"),
         host_file(project(default_host=ELSEWHERE), "site-1", image="image:1"),
     ):
+        assert as_compose_reads(text).keys() == services(text).keys()
         for service in services(text).values():
             assert service["read_only"] is True
             assert service["user"] == "10001:10001"
@@ -78,19 +78,6 @@ def test_a_server_for_other_hosts_publishes_its_port_on_every_interface(project:
     assert services(federation(several))["flare-server"]["ports"] == ["8002:8002"]
     assert services(host_file(several, "flare-server", image="i"))["flare-server"]["ports"] == ["8002:8002"]
     assert "ports" not in services(host_file(several, "site-1", image="i"))["site-1"]
-
-
-def test_sites_on_one_machine_connect_to_the_servers_name_in_their_network(project: Write) -> None:
-    found = services(federation(project()))
-
-    assert found["site-1"]["environment"] == {"FLARE_SERVER_ADDRESS": "flare-server:8002"}
-    assert found["site-1"]["networks"] == found["flare-server"]["networks"] == ["federation"]
-
-
-def test_a_site_on_its_own_host_connects_to_the_server_address_in_its_kit(project: Write) -> None:
-    service = services(host_file(project(default_host=ELSEWHERE), "site-1", image="i"))["site-1"]
-
-    assert "environment" not in service
 
 
 def test_compose_mounts_the_key_file_of_a_host_as_a_secret(project: Write) -> None:
@@ -134,53 +121,18 @@ def test_gpus_of_a_site_are_reserved_for_it_only(project: Write) -> None:
 
 
 def test_gpus_of_the_command_line_apply_to_every_site_and_not_to_the_server(
-    project: Write, tmp_path: Path
+    project: Write, as_compose_reads: Read
 ) -> None:
-    text = federation(project(), gpus=1)
-    file = tmp_path / "compose.yaml"
-    file.write_text(text, encoding="utf-8")
-
-    found = services(text)
-    accepted = find_compose().run(file, "config")
+    found = as_compose_reads(federation(project(), gpus=1))
 
     assert all("reservations" in found[f"site-{n}"]["deploy"]["resources"] for n in (1, 2, 3))
     assert "reservations" not in found["flare-server"]["deploy"]["resources"]
-    assert accepted.count("driver: nvidia") == 3
 
 
-def test_a_dollar_in_a_path_is_not_interpolated(project: Write, tmp_path: Path) -> None:
-    file = tmp_path / "compose.yaml"
-    file.write_text(federation(project(), workspace='/home/$USER/"a b"'), encoding="utf-8")
+def test_a_dollar_in_a_path_is_not_interpolated(project: Write, as_compose_reads: Read) -> None:
+    read = as_compose_reads(federation(project(), workspace='/home/$USER/"a b"'))
 
-    read = yaml.safe_load(find_compose().run(file, "config"))
-
-    # Compose doubles dollars in its output.
-    assert read["services"]["site-1"]["labels"]["flare/workspace"] == '/home/$$USER/"a b"'
-
-
-def test_the_file_contains_no_key_and_no_template_tag(project: Write) -> None:
-    text = federation(project())
-
-    assert "PRIVATE" not in text
-    assert "{{" not in text
-    assert "{%" not in text
-
-
-@pytest.mark.parametrize(
-    ("host", "several"),
-    [
-        ("localhost", False),
-        ("127.0.0.1", False),
-        ("flare.localhost", False),
-        ("flare.example.org", True),
-        ("10.1.2.3", True),
-        (None, True),
-    ],
-)
-def test_a_federation_is_for_several_hosts_unless_its_server_host_is_loopback(
-    project: Write, host: str | None, several: bool
-) -> None:
-    assert is_for_several_hosts(project(default_host=host, count=1)) is several
+    assert read["site-1"]["labels"]["flare/workspace"] == '/home/$$USER/"a b"'
 
 
 TRACKING = {
@@ -213,19 +165,17 @@ def test_only_the_server_gets_the_settings_of_tracking_and_guard(project: Write,
     assert found["flare-server"]["env_file"] == [str(credentials)]
     assert found["site-1"]["environment"] == {"FLARE_SERVER_ADDRESS": "flare-server:8002"}
     assert "env_file" not in found["site-1"]
+    assert found["site-1"]["networks"] == found["flare-server"]["networks"] == ["federation"]
 
 
 def test_compose_reads_credentials_from_their_file_without_interpolation(
-    project: Write, credentials: Path, tmp_path: Path
+    project: Write, credentials: Path, as_compose_reads: Read
 ) -> None:
-    file = tmp_path / "compose.yaml"
-    file.write_text(federation(project(tracking=TRACKING)), encoding="utf-8")
+    text = federation(project(tracking=TRACKING))
 
-    read = yaml.safe_load(find_compose().run(file, "config"))
-
-    assert "s3cret" not in file.read_text(encoding="utf-8")
-    # Compose doubles dollars in its output.
-    assert read["services"]["flare-server"]["environment"]["MLFLOW_TRACKING_PASSWORD"] == "s3cret $$HOME"
+    assert "s3cret" not in text
+    environment = as_compose_reads(text)["flare-server"]["environment"]
+    assert environment["MLFLOW_TRACKING_PASSWORD"] == "s3cret $$HOME"
 
 
 def test_the_file_of_a_host_names_a_credentials_file_that_its_operator_writes(

@@ -52,18 +52,15 @@ class Page:
             pass
 
     def value(self, expression: str) -> Any:
-        """Return the value of a JavaScript expression in the page."""
         answer = self.ask("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
     def screenshot(self, file: Path) -> None:
-        """Save a picture of the whole page."""
         answer = self.ask("Page.captureScreenshot", format="png", captureBeyondViewport=True)
         file.write_bytes(base64.b64decode(answer["data"]))
 
     def ask(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Send a DevTools command and return its result."""
         self._number += 1
         self._connection.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
         while (message := self._receive()).get("id") != self._number:

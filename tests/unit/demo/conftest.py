@@ -18,7 +18,6 @@ HOSPITALS = 4
 
 @pytest.fixture(scope="session")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
-    """The report of a run with few rounds."""
     return make_report(tmp_path_factory.mktemp("results"), HospitalParameters(rounds=6), HOSPITALS)
 
 

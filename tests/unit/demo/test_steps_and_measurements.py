@@ -40,17 +40,17 @@ def test_a_failed_step_is_printed_and_its_error_propagates(error: BaseException)
 
 
 def test_values_are_sorted_by_round(tmp_path: Path) -> None:
-    _log(tmp_path / "north", "accuracy", {1: 0.75, 0: 0.5, 2: 0.875})
-    _log(tmp_path / "south", "accuracy", {0: 0.25, 1: 0.25, 2: 0.25})
+    _log(tmp_path / "north", "accuracy", {2: 0.75, 1: 0.5, 3: 0.875})
+    _log(tmp_path / "south", "accuracy", {1: 0.25, 2: 0.25, 3: 0.25})
 
     assert logged_values(tmp_path, "north", "accuracy", rounds=3) == (0.5, 0.75, 0.875)
 
 
 @pytest.mark.parametrize("tag", ["accuracy", "loss"])
 def test_a_missing_round_is_an_error(tmp_path: Path, tag: str) -> None:
-    _log(tmp_path / "north", "accuracy", {0: 0.5, 2: 0.875})
+    _log(tmp_path / "north", "accuracy", {1: 0.5, 3: 0.875})
 
-    with pytest.raises(Failed, match=f"north logged no {tag} in round .*1.*{tmp_path / 'north'}"):
+    with pytest.raises(Failed, match=f"north logged no {tag} in round .*2.*{tmp_path / 'north'}"):
         logged_values(tmp_path, "north", tag, rounds=3)
 
 

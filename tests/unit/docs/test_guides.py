@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from deploy.cli.app import app
-from fl_app.startup import exit_codes
+from docs.tables import TABLES, updated
+from fl_app.startup.exit_codes import Exit
 
 ROOT = Path(__file__).parents[3]
 GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
@@ -41,10 +42,15 @@ def test_there_are_commands_to_check() -> None:
 
 
 def test_the_operators_guide_lists_the_exit_codes_of_a_parent() -> None:
-    assert exit_codes.__doc__ is not None
-    table = exit_codes.__doc__[exit_codes.__doc__.index("| code") :].strip()
+    guide = (ROOT / "docs" / "operator.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| ([A-Z_]+) \|", guide, re.MULTILINE)
 
-    assert table in (ROOT / "docs" / "operator.md").read_text(encoding="utf-8")
+    assert [(int(code), name) for code, name in rows] == [(code.value, code.name) for code in Exit]
+
+
+@pytest.mark.parametrize("page", TABLES)
+def test_the_generated_tables_are_current(page: str) -> None:
+    assert (ROOT / "docs" / page).read_text(encoding="utf-8") == updated(page), "run: python -m docs.tables"
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.name)

@@ -24,18 +24,8 @@ ETA, TAU = 0.05, 1e-3
 def controller(monkeypatch: pytest.MonkeyPatch) -> DigitController:
     """A controller without a server; evaluate_every is too large for any evaluation."""
     monkeypatch.setattr(FedAdagrad, "event", lambda self, event_type: None)
-    made = DigitController(
-        num_rounds=100,
-        sites=2,
-        fraction_train=0.5,
-        learning_rate=0.01,
-        halve_every=5,
-        server_learning_rate=ETA,
-        tau=TAU,
-        evaluate_every=1000,
-        seed=0,
-        hidden=3,
-    )
+    parameters = DigitParameters(rounds=100, server_learning_rate=ETA, tau=TAU, evaluate_every=1000, hidden=3)
+    made = DigitController(2, parameters.model_dump())
     made.fl_ctx = FLContext()
     return made
 

@@ -4,101 +4,40 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from safetensors import safe_open
 
-from deploy.errors import InputError
-from deploy.session.parameters import find_job, read_parameters
-from fl_app.jobs.fedadagrad.digits import MIN_IMAGES, divide
+from fl_app.jobs.fedadagrad.digits import MIN_IMAGES, Digits, divide
 from fl_app.jobs.fedadagrad.evaluation import BEST_MODEL, EvaluationJournal
-from fl_app.jobs.fedadagrad.job import DigitParameters, recipe
 from fl_app.jobs.fedadagrad.metadata import TrainingReport
-from fl_app.jobs.shared.classifier import DigitClassifier
+from fl_app.jobs.shared.classifier import DigitClassifier, evaluate_classifier, train_classifier
+from fl_app.jobs.shared.examples import Examples
 
 SITES = ("Zurich", "a-clinic", "b_clinic", "z")
 
 
-def test_every_parameter_reaches_the_server_or_the_sites(tmp_path: Path) -> None:
-    parameters = DigitParameters(
-        **{"rounds": 3, "fraction_train": 0.75, "local_epochs": 4, "learning_rate": 0.2, "halve_every": 2},
-        **{"server_learning_rate": 0.3, "tau": 0.01, "evaluate_every": 7, "batch_size": 8, "hidden": 5},
-        **{"patience": 9, "tolerance": 0.5, "seed": 6},
-    )
-    assert all(
-        value != DigitParameters.model_fields[name].default for name, value in parameters.model_dump().items()
-    )
-    recipe(parameters, SITES).export(str(tmp_path))
-
-    site = _config(tmp_path, "client")["executors"][0]["executor"]["args"]
-    server = _config(tmp_path, "server")["workflows"][0]["args"]
-
-    exported = {"rounds": server.pop("num_rounds"), **site, **server}
-    assert {name: exported[name] for name in parameters.model_dump()} == parameters.model_dump()
-    assert site["sites"] == list(SITES)
-    assert server["sites"] == len(SITES)
-    persistor = next(each for each in _config(tmp_path, "server")["components"] if each["id"] == "persistor")
-    assert persistor["args"]["model"]["args"] == {"hidden": 5, "seed": 6}
-
-
-def test_the_exported_job_contains_no_code(tmp_path: Path) -> None:
-    recipe(DigitParameters(), SITES).export(str(tmp_path))
-    assert not [*tmp_path.rglob("*.py"), *tmp_path.rglob("custom")]
-
-
-@pytest.mark.parametrize("sites", [0, 1, 144])
-def test_an_unsupported_number_of_sites_is_rejected(sites: int) -> None:
-    with pytest.raises(ValueError, match=f"{sites} sites: the digits can be divided over 2 to 143"):
-        recipe(DigitParameters(), [f"site-{number}" for number in range(sites)])
-
-
 @pytest.mark.parametrize("sites", [2, 3, 143])
-def test_sites_and_test_set_share_no_image(sites: int) -> None:
+def test_sites_validation_and_test_share_no_image(sites: int) -> None:
     digits = divide(sites, seed=1)
-    parts = [*digits.sites, digits.test]
+    parts = [*digits.sites, digits.validation, digits.test]
     assert sum(len(images) for images in parts) == 1797
     assert min(len(images) for images in digits.sites) >= MIN_IMAGES
-    assert len({row.tobytes() for images in parts for row in images.features}) == len(
-        {row.tobytes() for images in (divide(2, seed=9)).sites for row in images.features}
-        | {row.tobytes() for row in divide(2, seed=9).test.features}
-    )
+    assert len({row.tobytes() for images in parts for row in images.features}) == 1797
     assert all(images.features.min() >= 0 and images.features.max() <= 1 for images in parts)
 
 
-@pytest.mark.parametrize(
-    ("setting", "message"),
-    [
-        ("rounds=0", "greater than or equal to 1"),
-        ("fraction_train=0", "greater than 0"),
-        ("fraction_train=1.5", "less than or equal to 1"),
-        ("fraction_train=nan", "fraction_train=nan"),
-        ("halve_every=0", "greater than or equal to 1"),
-        ("learning_rate=inf", "learning_rate=inf"),
-        ("tau=0", "greater than 0"),
-        ("tolerance=1", "less than 1"),
-        ("evaluate_every=half", "valid integer"),
-        ("fraction=0.5", "did you mean fraction_train"),
-    ],
-)
-def test_an_invalid_parameter_is_rejected_by_name(setting: str, message: str) -> None:
-    with pytest.raises(InputError) as error:
-        read_parameters(find_job("fedadagrad"), [setting])
-    assert setting.partition("=")[0] in str(error.value)
-    assert message in str(error.value)
-
-
 def test_the_journal_keeps_the_best_model(tmp_path: Path) -> None:
-    from fl_app.jobs.shared.classifier import train_classifier
-
     torch.set_num_threads(1)
     digits = divide(2, seed=0)
     model = DigitClassifier(hidden=16, seed=0)
     untrained = {name: value.clone() for name, value in model.state_dict().items()}
     train_classifier(model, digits.sites[0], epochs=3, learning_rate=0.05, batch_size=16, seed=0)
     trained = {name: value.clone() for name, value in model.state_dict().items()}
-    journal = EvaluationJournal(tmp_path, DigitClassifier(hidden=16, seed=5), digits.test)
+    journal = EvaluationJournal(tmp_path, DigitClassifier(hidden=16, seed=5), digits)
 
     evaluations = [
         journal.evaluate(0, untrained),
@@ -115,12 +54,31 @@ def test_the_journal_keeps_the_best_model(tmp_path: Path) -> None:
         evaluation.model_dump() for evaluation in evaluations
     ]
     with safe_open(tmp_path / BEST_MODEL, framework="pt") as stored:
-        assert stored.metadata() == {"round": "2", "accuracy": repr(evaluations[1].accuracy)}
+        expected = evaluations[1].model_dump(exclude={"is_best"})
+        assert stored.metadata() == {name: str(value) for name, value in expected.items()}
         for name in stored.keys():  # noqa: SIM118 - not a mapping
             torch.testing.assert_close(stored.get_tensor(name), trained[name], rtol=0, atol=0)
     assert json.loads((tmp_path / "training_history.json").read_text())[0]["site"] == "z"
     assert not list(tmp_path.glob(".*"))
 
 
-def _config(folder: Path, whose: str) -> dict[str, Any]:
-    return json.loads(next(folder.rglob(f"config_fed_{whose}.json")).read_text())
+def test_the_best_model_is_chosen_on_other_images_than_those_that_its_accuracy_is_reported_on(
+    tmp_path: Path,
+) -> None:
+    """The first model is right on all validation images, the second on all test images."""
+    images = divide(2, seed=0).test.features
+    first, second = (DigitClassifier(hidden=16, seed=seed) for seed in (1, 2))
+    validation, test = (Examples(images, predictions(model, images)) for model in (first, second))
+    journal = EvaluationJournal(tmp_path, DigitClassifier(hidden=16, seed=0), Digits((), validation, test))
+
+    chosen, reported = (journal.evaluate(n, model.state_dict()) for n, model in enumerate((first, second)))
+
+    assert (chosen.is_best, chosen.validation_accuracy) == (True, 1.0)
+    assert (reported.is_best, reported.accuracy) == (False, 1.0)
+    assert chosen.accuracy < 1 > reported.validation_accuracy
+    assert reported.scalars().keys() == {"accuracy", "validation_accuracy", "loss", "parameter_norm"}
+
+
+def predictions(model: DigitClassifier, images: NDArray[np.float32]) -> NDArray[np.int64]:
+    labels = np.zeros(len(images), np.int64)
+    return evaluate_classifier(model, Examples(images, labels)).predictions

@@ -4,32 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from pydantic import ValidationError
 
 from fl_app.jobs.fedprox_vla.job import VlaParameters, recipe
-from fl_app.jobs.fedprox_vla.precision import UnsupportedPrecision, choose_device, choose_precision
-from fl_app.jobs.registry import find
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("mu", -0.1),
-        ("mu", float("nan")),
-        ("max_norm", 0),
-        ("rounds", 0),
-        ("amp", "fp8"),
-        ("device", "tpu"),
-        ("hub_repository", "no-owner"),
-        ("hub_repository", "owner/name/more"),
-        ("policy", ""),
-        ("seed", -1),
-        ("grad_clip_norm", 1.0),
-    ],
-)
-def test_an_invalid_parameter_is_rejected(name: str, value: object) -> None:
-    with pytest.raises(ValidationError):
-        VlaParameters(**{name: value})  # type: ignore[arg-type]
+from fl_app.jobs.fedprox_vla.step import choose_device, choose_precision
 
 
 def test_a_published_policy_needs_real_recordings() -> None:
@@ -41,7 +18,7 @@ def test_a_missing_gpu_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 
     assert choose_device("auto") == "cpu"
-    with pytest.raises(UnsupportedPrecision, match="no GPU that PyTorch can use"):
+    with pytest.raises(ValueError, match="no GPU that PyTorch can use"):
         choose_device("cuda")
 
 
@@ -54,13 +31,5 @@ def test_precision_follows_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_precision("cpu", "auto").mixed is torch.bfloat16
     assert not choose_precision("cpu", "auto").needs_scaler
     assert choose_precision("cuda", "off").mixed is None
-    with pytest.raises(UnsupportedPrecision, match="amp=fp16 needs a GPU"):
+    with pytest.raises(ValueError, match="amp=fp16 needs a GPU"):
         choose_precision("cpu", "fp16")
-
-
-def test_missing_packages_are_reported_with_their_installation() -> None:
-    job = find("fedprox-vla")
-
-    assert set(job.needs) >= {"lerobot", "transformers", "torch"}
-    if "lerobot" in job.missing():
-        assert "pip install 'flarefleet[vla]'" in job.missing()

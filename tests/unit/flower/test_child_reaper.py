@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -38,13 +37,10 @@ def reaped(tmp_path: Path) -> Iterator[Callable[..., tuple[subprocess.Popen[byte
     ) -> tuple[subprocess.Popen[bytes], psutil.Process]:
         pid_file = tmp_path / "child"
         script = TREE.format(seconds=seconds, code=code, stubborn=stubborn)
-        command = [sys.executable, "-c", script, str(pid_file)]
-        process = subprocess.Popen(
-            [sys.executable, "-m", "fl_app.flower.child_reaper", str(parent), *command]
-        )
-        started.append(process)
+        reaper = [sys.executable, "-m", "fl_app.flower.child_reaper", str(parent)]
+        started.append(subprocess.Popen([*reaper, sys.executable, "-c", script, str(pid_file)]))
         eventually(lambda: pid_file.is_file() and pid_file.read_text() != "")
-        return process, psutil.Process(int(pid_file.read_text()))
+        return started[-1], psutil.Process(int(pid_file.read_text()))
 
     yield start
     for process in started:
@@ -58,24 +54,14 @@ def test_descendants_end_with_the_command_and_its_exit_code_is_returned(reaped: 
     assert not is_running(child)
 
 
-def test_sigterm_ends_all_descendants(reaped: Callable) -> None:
-    reaper, child = reaped(os.getpid())
-    reaper.send_signal(signal.SIGTERM)
-    reaper.wait(15)
-    assert not is_running(child)
-
-
-def test_a_descendant_that_ignores_sigterm_is_killed(reaped: Callable) -> None:
-    reaper, child = reaped(os.getpid(), stubborn=True)
-    reaper.send_signal(signal.SIGTERM)
-    reaper.wait(15)
-    assert not is_running(child)
-
-
-def test_all_descendants_end_with_the_process_that_started_the_reaper(reaped: Callable) -> None:
-    parent = subprocess.Popen(["sleep", "60"])
-    reaper, child = reaped(parent.pid)
-    parent.kill()
-    parent.wait()
-    reaper.wait(15)
+@pytest.mark.parametrize("stubborn", [False, True], ids=["ends by SIGTERM", "ignores SIGTERM"])
+@pytest.mark.parametrize("target", ["reaper", "parent"])
+def test_all_descendants_end_after_a_signal_to_the_reaper_or_its_parent(
+    reaped: Callable, target: str, stubborn: bool
+) -> None:
+    with subprocess.Popen(["sleep", "60"]) as parent:
+        reaper, child = reaped(parent.pid, stubborn=stubborn)
+        (reaper if target == "reaper" else parent).terminate()
+        reaper.wait(15)
+        parent.kill()
     assert not is_running(child)

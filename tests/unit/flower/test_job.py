@@ -22,28 +22,22 @@ def test_the_app_receives_every_parameter_and_the_number_of_sites(tmp_path: Path
     parameters = FlowerDigitsParameters(rounds=3, fraction_train=0.75, learning_rate=1e-05, seed=9)
     recipe(parameters, SITES).export(str(tmp_path))
 
+    assert not [*tmp_path.rglob("*.py"), *tmp_path.rglob("custom")], "the job contains no code"
     server = json.loads(next(tmp_path.rglob("config_fed_server.json")).read_text())
     run_config = server["workflows"][0]["args"]["run_config"]
     assert run_config.pop("num-sites") == len(SITES)
     assert {name.replace("-", "_"): value for name, value in run_config.items()} == parameters.model_dump()
 
 
-def test_the_app_declares_every_parameter_with_its_type(tmp_path: Path) -> None:
-    declared = tomllib.loads((app_folder(APP) / "pyproject.toml").read_text())["tool"]["flwr"]["app"][
-        "config"
-    ]
-    sites = declared.pop("num-sites")
-    assert sites == 2
-    assert {name.replace("-", "_"): value for name, value in declared.items()} == (
-        FlowerDigitsParameters().model_dump()
-    )
-    for name, value in FlowerDigitsParameters().model_dump().items():
-        assert type(declared[name.replace("_", "-")]) is type(value)
-
-
-def test_the_exported_job_contains_no_code(tmp_path: Path) -> None:
-    recipe(FlowerDigitsParameters(), SITES).export(str(tmp_path))
-    assert not [*tmp_path.rglob("*.py"), *tmp_path.rglob("custom")]
+def test_the_app_declares_every_parameter_with_its_type() -> None:
+    app = tomllib.loads((app_folder(APP) / "pyproject.toml").read_text())["tool"]["flwr"]["app"]
+    declared = {name.replace("-", "_"): value for name, value in app["config"].items()}
+    assert declared.pop("num_sites") == 2
+    defaults = FlowerDigitsParameters().model_dump()
+    assert declared == defaults
+    assert {name: type(value) for name, value in declared.items()} == {
+        name: type(value) for name, value in defaults.items()
+    }
 
 
 @pytest.mark.parametrize("sites", [0, 1, 144])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -21,15 +20,6 @@ PARENTS_PORT = 8102
 
 
 @pytest.fixture
-def configuration(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """NVFlare's communication settings, as a job process reads them from its parent's kit."""
-    settings = {"internal": {"scheme": "tcp", "resources": {"host": "0.0.0.0", "port": PARENTS_PORT}}}
-    monkeypatch.setattr(CommConfigurator, "_config_loaded", True)
-    monkeypatch.setattr(CommConfigurator, "_configuration", settings)
-    return settings
-
-
-@pytest.fixture
 def communicator() -> Iterator[Communicator]:
     made = Communicator(Endpoint("job"))
     yield made
@@ -37,15 +27,15 @@ def communicator() -> Iterator[Communicator]:
 
 
 def test_a_job_process_listens_on_a_free_loopback_port_and_keeps_nvflares_settings(
-    configuration: dict[str, Any], communicator: Communicator
+    monkeypatch: pytest.MonkeyPatch, communicator: Communicator
 ) -> None:
-    manager = ConnectorManager(communicator, False, CommConfigurator())
-    listeners = []
-
-    def make_internal_listener(**options: Any) -> None:
-        listeners.append(manager.get_internal_listener(**options))
-
-    cell = SimpleNamespace(make_internal_listener=make_internal_listener)
+    internal = {"scheme": "tcp", "resources": {"host": "0.0.0.0", "port": PARENTS_PORT}}
+    monkeypatch.setattr(CommConfigurator, "_config_loaded", True)
+    monkeypatch.setattr(CommConfigurator, "_configuration", {"internal": internal})
+    manager, listeners = ConnectorManager(communicator, False, CommConfigurator()), []
+    cell = SimpleNamespace(
+        make_internal_listener=lambda **options: listeners.append(manager.get_internal_listener(**options))
+    )
     context = FLContext()
     context.set_prop(ReservedKey.ENGINE, SimpleNamespace(get_cell=lambda: cell), private=True, sticky=True)
 
@@ -55,4 +45,4 @@ def test_a_job_process_listens_on_a_free_loopback_port_and_keeps_nvflares_settin
     url = urlsplit(listener.get_connection_url())
     assert url.hostname == "127.0.0.1"
     assert url.port != PARENTS_PORT
-    assert configuration["internal"]["resources"]["port"] == PARENTS_PORT
+    assert internal["resources"]["port"] == PARENTS_PORT

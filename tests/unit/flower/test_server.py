@@ -49,16 +49,15 @@ def test_a_super_node_that_exits_before_the_app_ends_the_job(server: RecordingSe
     assert reason.startswith(f"site-1: its SuperNode exited before the ServerApp (exit code {exit_code}).")
 
 
-def test_a_super_node_that_exits_after_the_run_is_done(server: RecordingServer) -> None:
+@pytest.mark.parametrize("ended", ["the run is done", "the job is aborted"])
+def test_a_super_node_that_exits_after_the_end_adds_no_reason(server: RecordingServer, ended: str) -> None:
     """Sites learn that the run has finished seconds before the controller."""
-    server.get_applet(FLContext()).flower_run_finished = True
+    server.get_applet(FLContext()).flower_run_finished = ended == "the run is done"
+    server.abort_signal = Signal()
+    if ended == "the job is aborted":
+        server.abort_signal.trigger(True)
+
     exit_super_node(server)
+
     assert not server.reasons
     assert server.client_statuses["site-1"].app_done
-
-
-def test_a_super_node_that_exits_after_an_abort_adds_no_reason(server: RecordingServer) -> None:
-    server.abort_signal = Signal()
-    server.abort_signal.trigger(True)
-    exit_super_node(server)
-    assert not server.reasons

@@ -7,7 +7,7 @@ from nvflare.apis.fl_constant import ReturnCode
 
 from fl_app.guard.finding import MARK, REASON_HEADER, Finding, reasons_in, refusal
 
-WHOLE = Finding("is NaN", "Lower the learning rate.", site="site-2", round=2, key="fc.weight")
+WHOLE = Finding("is NaN", "Lower the learning rate.", site="site-2", round=3, key="fc.weight")
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ WHOLE = Finding("is NaN", "Lower the learning rate.", site="site-2", round=2, ke
         (WHOLE, "site-2, round 3, fc.weight: is NaN. Lower the learning rate."),
         (Finding("is NaN", "Do."), "is NaN. Do."),
         (Finding("two\n  lines", "Do.", site="s"), "s: two lines. Do."),
-        (Finding("is NaN", "Do.", round=0), "round 1: is NaN. Do."),
+        (Finding("is NaN", "Do.", round=1), "round 1: is NaN. Do."),
     ],
 )
 def test_a_reason_is_one_line_with_its_place_if_known(finding: Finding, line: str) -> None:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from fl_app.guard.arrays import describe
 from fl_app.guard.rules import (
     MAX_INTEGER,
     MIN_INTEGER,
     SIZE_ALLOWANCE,
-    describe,
     find_large_integer,
     find_mismatch,
     find_not_finite,

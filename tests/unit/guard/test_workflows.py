@@ -20,7 +20,7 @@ from nvflare.app_common.workflows.scaffold import Scaffold
 from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
 from nvflare.app_opt.pt.fedopt_ctl import FedOpt
 
-from fl_app.guard.workflows import Expectations, expectations_of
+from fl_app.guard.workflows import Expectations, KeyMetric, expectations_of
 from fl_app.jobs.fedadagrad.controller import DigitController
 from fl_app.jobs.shared.adagrad import FedAdagrad
 
@@ -50,18 +50,7 @@ class CustomAggregator(ModelAggregator):
 
 AVERAGED = {"aggregator": InTimeAccumulateWeightedAggregator()}
 ASSEMBLED = {"aggregator": CollectAndAssembleAggregator(assembler_id="assembler")}
-DIGITS = DigitController(
-    num_rounds=1,
-    sites=2,
-    fraction_train=1.0,
-    learning_rate=0.1,
-    halve_every=1,
-    server_learning_rate=0.1,
-    tau=0.1,
-    evaluate_every=1,
-    seed=0,
-    hidden=2,
-)
+DIGITS = DigitController(sites=2, parameters={"rounds": 1})
 
 
 @pytest.mark.parametrize(
@@ -117,8 +106,8 @@ def test_a_training_task_may_have_another_name() -> None:
 
 def test_the_key_metric_is_that_of_the_model_selector() -> None:
     selector = {"model_selector": IntimeModelSelector(key_metric="auc")}
-    assert expectations_of(FedAvg(num_clients=2), selector).key_metric == "auc"
-    assert expectations_of(FedAvg(num_clients=2), {}).key_metric == ""
+    assert expectations_of(FedAvg(num_clients=2), selector).key_metric == KeyMetric("auc", "max")
+    assert expectations_of(FedAvg(num_clients=2), {}).key_metric is None
 
 
 def test_a_cross_site_evaluation_has_only_evaluation_tasks() -> None:

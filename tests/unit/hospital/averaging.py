@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
-from fl_app.jobs.hospital.datasets import DIVISIONS
 from fl_app.jobs.hospital.job import TAU, HospitalParameters
-from fl_app.jobs.hospital.model import MODELS
-from fl_app.jobs.hospital.training import Training, TumourMetrics, measure, train
+from fl_app.jobs.hospital.model import DATASETS
+from fl_app.jobs.hospital.training import TumourMetrics, measure, train
 from fl_app.jobs.shared.adagrad import ServerAdagrad
 
 
@@ -29,11 +28,9 @@ class Averaged:
 def average(parameters: HospitalParameters, hospitals: int) -> Averaged:
     """Train as the federation does, one hospital after the other."""
     torch.set_num_threads(1)
-    cohort = DIVISIONS[parameters.dataset](hospitals, parameters.seed)
-    model = MODELS[parameters.dataset](parameters.hidden, parameters.seed)
-    training = Training(
-        parameters.local_epochs, parameters.learning_rate, parameters.batch_size, parameters.effective_mu
-    )
+    dataset = DATASETS[parameters.dataset]
+    cohort = dataset.divide(hospitals, parameters.seed)
+    model = dataset.model(parameters.hidden, parameters.seed)
     adagrad = ServerAdagrad(parameters.effective_server_learning_rate, TAU)
     total = sum(len(patients) for patients in cohort.hospitals)
     global_accuracy = [measure(model, cohort.test).accuracy]
@@ -42,7 +39,7 @@ def average(parameters: HospitalParameters, hospitals: int) -> Averaged:
         mean = {name: torch.zeros_like(value) for name, value in model.state_dict().items()}
         for index, patients in enumerate(cohort.hospitals):
             own = copy.deepcopy(model)
-            train(own, patients, training, seed=(parameters.seed, index, number))
+            train(own, patients, parameters.training, seed=(parameters.seed, index, number))
             own_accuracy[index].append(measure(own, cohort.test).accuracy)
             for name, value in own.state_dict().items():
                 mean[name] += value * len(patients) / total

@@ -7,6 +7,7 @@ import json
 import subprocess
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,24 +23,19 @@ SAVED = {"manifest.json": b"[]", "blobs/sha256/1": b"layer" * 1000, "index.json"
 IMAGE = ImageRecord(name="flarefleet/one:1", present=True)
 
 
-class Engine:
-    """The part of the Docker SDK that loads images."""
-
-    def __init__(self) -> None:
-        self.images = self
-        self.loaded = b""
-
-    def load(self, chunks: Any) -> None:
-        self.loaded = b"".join(chunks)
+def new_engine() -> Any:
+    """Return the part of the Docker SDK that loads images."""
+    engine = SimpleNamespace(loaded=b"")
+    engine.images = SimpleNamespace(load=lambda chunks: setattr(engine, "loaded", b"".join(chunks)))
+    return engine
 
 
 @pytest.fixture
 def saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An archive of `save_images`."""
     archive(tmp_path / "docker-save.tar", SAVED)
     install_docker(tmp_path, monkeypatch, "28.2.2", f"exec /bin/cat {tmp_path}/docker-save.tar")
     monkeypatch.setattr(archive_module, "read_sbom", lambda _client, _image: b"{}")
-    save_images(Engine(), [IMAGE], tmp_path / "site-1.tar")  # type: ignore[arg-type]
+    save_images(new_engine(), [IMAGE], tmp_path / "site-1.tar")
     return tmp_path / "site-1.tar"
 
 
@@ -56,8 +52,8 @@ def test_the_checksums_of_an_archive_are_what_sha256sum_expects(saved: Path) -> 
 
 
 def test_an_archive_is_sent_to_the_engine_unchanged(saved: Path) -> None:
-    engine = Engine()
-    assert load_images(engine, saved) == [IMAGE.name]  # type: ignore[arg-type]
+    engine = new_engine()
+    assert load_images(engine, saved) == [IMAGE.name]
     assert engine.loaded == saved.read_bytes()
 
 
@@ -68,16 +64,16 @@ def test_a_damaged_archive_is_not_loaded(saved: Path, position: float) -> None:
         layer = tar.getmember("blobs/sha256/1")
     content[layer.offset_data + int(layer.size * position)] ^= 1
     saved.write_bytes(content)
-    engine = Engine()
+    engine = new_engine()
     with pytest.raises(InputError, match="the checksum of blobs/sha256/1 does not match"):
-        load_images(engine, saved)  # type: ignore[arg-type]
+        load_images(engine, saved)
     assert engine.loaded == b""
 
 
 def test_an_archive_of_another_format_is_refused(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive_module, "FORMAT", FORMAT + 1)
     with pytest.raises(InputError, match=f"has format {FORMAT}"):
-        load_images(Engine(), saved)  # type: ignore[arg-type]
+        load_images(new_engine(), saved)
 
 
 @pytest.mark.parametrize("output", ["", "/bin/head -c 3000 {}"])
@@ -86,7 +82,7 @@ def test_a_failure_of_docker_save_is_reported_and_leaves_no_file(saved: Path, ou
     program = saved.parent / "docker"
     program.write_text(f"#!/bin/sh\n{script}\necho no such image >&2\nexit 1\n")
     with pytest.raises(Failed, match="docker could not save the images: no such image"):
-        save_images(Engine(), [IMAGE], saved.parent / "other.tar")  # type: ignore[arg-type]
+        save_images(new_engine(), [IMAGE], saved.parent / "other.tar")
     assert not list(saved.parent.glob("*other.tar*"))
 
 
@@ -98,7 +94,7 @@ def test_leftovers_of_a_killed_save_are_deleted_and_files_of_a_running_one_are_k
     for file in (leftover, running, foreign):
         file.write_bytes(b"half of it")
     with FileLock(running):
-        save_images(Engine(), [IMAGE], saved)  # type: ignore[arg-type]
+        save_images(new_engine(), [IMAGE], saved)
     assert {file.name for file in folder.glob(".site-1*")} == {running.name, foreign.name}
 
 
@@ -132,12 +128,11 @@ def test_an_invalid_archive_is_refused_before_it_is_sent_to_the_engine(
     tmp_path: Path, members: dict[str, bytes]
 ) -> None:
     with pytest.raises(InputError, match="was not loaded"):
-        load_images(Engine(), archive(tmp_path / "images.tar", members))  # type: ignore[arg-type]
+        load_images(new_engine(), archive(tmp_path / "images.tar", members))
 
 
 @pytest.mark.parametrize("content", [b"", b"no tar at all", b"\0" * 3000, b"\x1f\x8b compressed?"])
 def test_a_file_that_is_not_a_tar_archive_is_refused(tmp_path: Path, content: bytes) -> None:
-    file = tmp_path / "images.tar"
-    file.write_bytes(content)
+    (file := tmp_path / "images.tar").write_bytes(content)
     with pytest.raises(InputError, match="was not loaded"):
-        load_images(Engine(), file)  # type: ignore[arg-type]
+        load_images(new_engine(), file)

@@ -66,14 +66,15 @@ def build_of(folder: Path) -> Build:
     )
 
 
-def test_buildx_is_used_if_docker_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    docker = install_docker(tmp_path, monkeypatch, "28.2.2", buildx=0)
-    assert find_builder().command == (str(docker), "buildx", "build", "--load")
-
-
-def test_an_older_docker_builds_without_buildx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    docker = install_docker(tmp_path, monkeypatch, "20.10.24+dfsg1")
-    assert find_builder().command == (str(docker), "build")
+@pytest.mark.parametrize(
+    ("version", "buildx", "command"),
+    [("28.2.2", 0, ("buildx", "build", "--load")), ("20.10.24+dfsg1", 1, ("build",))],
+)
+def test_buildx_is_used_if_docker_has_it_and_an_older_docker_builds_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, buildx: int, command: tuple[str, ...]
+) -> None:
+    docker = install_docker(tmp_path, monkeypatch, version, buildx=buildx)
+    assert find_builder().command == (str(docker), *command)
 
 
 def test_the_first_docker_on_path_that_can_build_is_used(
@@ -105,23 +106,26 @@ def test_the_start_and_end_of_steps_are_reported(tmp_path: Path, monkeypatch: py
     ]
 
 
-def test_a_failed_step_is_reported_with_its_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    install_docker(tmp_path, monkeypatch, "20.10.24", FAILED_BUILD)
-    with pytest.raises(Failed, match=r"(?s)packages 1/2.*the hash of the wheel is wrong"):
+@pytest.mark.parametrize(
+    ("script", "kind", "message"),
+    [
+        (FAILED_BUILD, Failed, r"(?s)packages 1/2.*the hash of the wheel is wrong"),
+        ("echo 'write /x: no space left on device'; exit 1", MachineError, "disk is full"),
+    ],
+    ids=["a failed step", "a full disk"],
+)
+def test_a_failed_build_is_reported_with_its_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, kind: type[Exception], message: str
+) -> None:
+    install_docker(tmp_path, monkeypatch, "20.10.24", script)
+    with pytest.raises(kind, match=message):
         find_builder().run(build_of(tmp_path))
 
 
-def test_a_full_disk_is_a_machine_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    install_docker(tmp_path, monkeypatch, "20.10.24", "echo 'write /x: no space left on device'; exit 1")
-    with pytest.raises(MachineError, match="disk is full"):
-        find_builder().run(build_of(tmp_path))
-
-
-def test_source_date_epoch_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1234567890")
-    assert source_date_epoch() == 1234567890
-    monkeypatch.delenv("SOURCE_DATE_EPOCH")
-    assert source_date_epoch() == DEFAULT_SOURCE_DATE_EPOCH
+@pytest.mark.parametrize(("text", "expected"), [("1234567890", 1234567890), ("", DEFAULT_SOURCE_DATE_EPOCH)])
+def test_source_date_epoch_is_read(monkeypatch: pytest.MonkeyPatch, text: str, expected: int) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", text)
+    assert source_date_epoch() == expected
 
 
 @pytest.mark.parametrize("text", ["yesterday", "-1", "1.5", "٣"])
@@ -160,17 +164,19 @@ def test_the_gpu_variant_locks_torch_and_its_cuda_packages(
     assert {"torch", "nvidia-cublas", "nvidia-cudnn-cu13", "triton"} <= dict(LOCK.findall(locked)).keys()
 
 
-def test_every_lock_has_hashes_and_the_same_versions() -> None:
-    locks = [
-        CHECKOUT / name
-        for name in ("images/requirements.txt", "images/torch-gpu.txt", "requirements/dev.txt")
-    ]
+LOCKS = ("images/requirements.txt", "images/torch-gpu.txt", "requirements/dev.txt")
+
+
+@pytest.mark.parametrize("lock", [*(CHECKOUT / name for name in LOCKS), TORCH_LOCK, LOCK_OF_VLA])
+def test_every_pin_of_a_lock_has_a_hash(lock: Path) -> None:
+    text = lock.read_text(encoding="utf-8")
+    assert len(re.findall(r"==\S+ \\\n    --hash=sha256:", text)) == len(LOCK.findall(text)) > 0
+
+
+def test_the_locks_have_the_same_versions() -> None:
     versions: dict[str, set[str]] = {}
-    for lock in locks:
-        text = lock.read_text(encoding="utf-8")
-        pinned = LOCK.findall(text)
-        assert len(re.findall(r"==\S+ \\\n    --hash=sha256:", text)) == len(pinned)
-        for name, version in pinned:
+    for lock in LOCKS:
+        for name, version in LOCK.findall((CHECKOUT / lock).read_text(encoding="utf-8")):
             versions.setdefault(name, set()).add(version.removesuffix("+cpu"))
     assert {name: found for name, found in versions.items() if len(found) > 1} == {}
 
@@ -192,18 +198,12 @@ def test_the_lock_of_vla_has_the_versions_of_other_images_where_lerobot_accepts_
     assert not ours.keys() & LEFT_OUT
 
 
-@pytest.mark.parametrize("lock", [TORCH_LOCK, LOCK_OF_VLA], ids=lambda lock: lock.name)
-def test_the_locks_of_vla_have_hashes(lock: Path) -> None:
-    hashed = re.findall(r"^\S+==\S+ \\\n    --hash=sha256:", lock.read_text(encoding="utf-8"), re.MULTILINE)
-    assert len(hashed) == len(pins(lock)) > 0
-
-
 @pytest.mark.parametrize(
     ("image", "stages"),
     [
         (Image(), {"VARIANT": "cpu"}),
-        (Image(variant="gpu", extras=("flower",)), {"VARIANT": "gpu", "EXTRAS": "flower"}),
-        (Image(variant="gpu", extras=("vla",)), {"VARIANT": "gpu", "EXTRAS": "vla"}),
+        (Image(variant="gpu", extras=["flower"]), {"VARIANT": "gpu", "EXTRAS": "flower"}),
+        (Image(variant="gpu", extras=["vla"]), {"VARIANT": "gpu", "EXTRAS": "vla"}),
     ],
     ids=lambda value: "-".join((value.variant, *value.extras)) if isinstance(value, Image) else "",
 )
@@ -217,7 +217,7 @@ def test_the_dockerfile_has_the_stages_of_build_of(image: Image, stages: dict[st
 
 def test_wheels_are_refused_for_the_extra_vla(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install_docker(tmp_path, monkeypatch, "28.2.2", buildx=0)
-    image = Image(variant="gpu", extras=("vla",))
+    image = Image(variant="gpu", extras=["vla"])
     with pytest.raises(InputError, match=r"--wheels: not supported for images with the extra vla"):
         build_runtime(docker.DockerClient(version="1.41"), image, BuildOptions(wheels=tmp_path))
 

@@ -25,18 +25,15 @@ class PanelQuery:
 
 
 def dashboards() -> dict[str, dict[str, Any]]:
-    """Return title -> dashboard."""
     found = (json.loads(file.read_text()) for file in sorted(DASHBOARDS.glob("*.json")))
     return {board["title"].removeprefix("Flarefleet / "): board for board in found}
 
 
 def panels(board: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the panels without the row headings."""
     return [panel for panel in board["panels"] if panel["type"] != "row"]
 
 
 def panel_queries() -> list[PanelQuery]:
-    """Return all queries of all panels."""
     return [
         PanelQuery(f"{title} / {panel['title']} / {target['refId']}", target["expr"])
         for title, board in dashboards().items()
@@ -46,7 +43,6 @@ def panel_queries() -> list[PanelQuery]:
 
 
 def rule_expressions() -> list[PanelQuery]:
-    """Return the expressions of all alerts."""
     document = yaml.safe_load((RULES / "flarefleet.yaml").read_text())
     return [
         PanelQuery(f"alert {rule['alert']} ({rule['labels']['severity']})", rule["expr"])

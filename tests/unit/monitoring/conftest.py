@@ -11,7 +11,6 @@ from tests.skipping import skip_or_fail_in_ci
 
 @pytest.fixture(scope="session")
 def promtool() -> str:
-    """The path of promtool."""
     found = shutil.which("promtool")
     if found is None:
         skip_or_fail_in_ci("promtool is not on PATH; it is part of Prometheus: apt-get install prometheus")

@@ -29,7 +29,6 @@ def summaries(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_promtool(promtool: str, summaries: Path, cases: list[Case]) -> subprocess.CompletedProcess[str]:
-    """Run promtool on the cases."""
     document = {
         "rule_files": [str(summaries)],
         "evaluation_interval": "1m",
@@ -63,12 +62,8 @@ def test_every_alert_has_firing_and_silent_cases() -> None:
 
 
 def test_prometheus_accepts_the_rules(promtool: str) -> None:
-    ended = subprocess.run(
-        [promtool, "check", "rules", "--lint-fatal", str(RULES / "flarefleet.yaml")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [promtool, "check", "rules", "--lint-fatal", str(RULES / "flarefleet.yaml")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert f"{len(ALERTS)} rules found" in ended.stdout
 

@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import pytest
-from grafana_foundation_sdk.models import dashboard as models
 
 from deploy.checkout import CHECKOUT
 from deploy.monitoring.paths import DASHBOARDS
@@ -36,31 +35,9 @@ SCRAPED = {"project", "site", "role"}
 
 
 def test_the_committed_files_are_up_to_date() -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "maintenance.dashboards", "--check"],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=CHECKOUT,
-    )
+    command = [sys.executable, "-m", "maintenance.dashboards", "--check"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=CHECKOUT)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-
-
-def test_there_are_four_dashboards_with_fixed_uids() -> None:
-    assert {title: board["uid"] for title, board in dashboards().items()} == {
-        "Federation": "flarefleet-federation",
-        "Site": "flarefleet-site",
-        "Job": "flarefleet-job",
-        "Capacity": "flarefleet-capacity",
-    }
-
-
-@pytest.mark.parametrize("title", TITLES)
-def test_grafanas_types_read_a_dashboard_completely(title: str) -> None:
-    written = dashboards()[title]
-    read = models.Dashboard.from_json(written)
-    assert (read.uid, len(read.panels or ())) == (written["uid"], len(written["panels"]))
-    assert [panel.title for panel in read.panels or ()] == [panel["title"] for panel in written["panels"]]
 
 
 @pytest.mark.parametrize("title", TITLES)

@@ -13,14 +13,8 @@ from deploy.new_job import FRAMEWORKS, write_job
 
 
 def run(folder: Path, command: str) -> str:
-    ran = subprocess.run(
-        [sys.executable, "-m", *command.split()],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    words = [sys.executable, "-m", *command.split()]
+    ran = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
     assert ran.returncode == 0, ran.stdout
     return ran.stdout
 

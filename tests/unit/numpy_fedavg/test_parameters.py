@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 from deploy.errors import InputError
 from deploy.session.parameters import find_job, read_parameters
+from fl_app.jobs.export import ExportRequest, export
 from fl_app.jobs.numpy_fedavg import inputs
 from fl_app.jobs.numpy_fedavg.job import PARAMETERS, recipe
 from fl_app.jobs.user_code import UserCodeError
@@ -32,20 +35,6 @@ class Demanding(First):
 class Stranger: pass
 number = 7
 """
-
-
-@pytest.fixture
-def script(tmp_path: Path) -> str:
-    file = tmp_path / "my_train.py"
-    file.write_text("import numpy\n")
-    return str(file)
-
-
-@pytest.fixture
-def aggregators(tmp_path: Path) -> str:
-    file = tmp_path / f"aggregators_{tmp_path.name}.py"
-    file.write_text(AGGREGATOR)
-    return str(file)
 
 
 def refusal(*settings: str) -> str:
@@ -86,11 +75,14 @@ def refusal(*settings: str) -> str:
         ('aggregation_weights={"north": 0}', "greater than 0"),
         ('aggregation_weights={"north": NaN}', "finite"),
         ("exclude_vars=(", "not a regular expression"),
-        ("key_metric_mode=best", "'min' or 'max'"),
+        ('aggregation_weights={"north": 2} aggregator=median', "need aggregator=mean"),
+        ("exclude_vars=numpy.* aggregator=median", "need aggregator=mean"),
+        ("key_metric_mode=best", "'max' or 'min'"),
         ("stop_cond=loss<0.1", "not a condition"),
         ("stop_cond=loss <= low", "not a condition"),
         ("stop_cond=loss <= nan", "not a condition"),
-        ("stop_cond=loss >= 0.1", "contradicts"),
+        ("stop_cond=loss = 0.1", "not a condition"),
+        ("stop_cond=loss >= 0.1", "contradicts key_metric_mode=min"),
         ("patience=3", "patience needs stop_cond"),
         ('per_site={"north": {"train_arguments": ""}}', "Extra inputs"),
         ('per_site={"north": {"train_script": "nowhere.py"}}', "must be a Python file that exists"),
@@ -98,20 +90,65 @@ def refusal(*settings: str) -> str:
     ],
 )  # fmt: skip
 def test_an_invalid_parameter_is_rejected_with_the_reason(setting: str, why: str) -> None:
-    assert why in refusal(setting)
+    settings = re.split(" (?=aggregator=)", setting)
+    assert why in refusal(*settings)
 
 
-def test_a_custom_script_needs_an_initial_model(script: str) -> None:
+@pytest.mark.parametrize(
+    ("settings", "mode", "warning"),
+    [
+        ([], "min", None),
+        (["key_metric=accuracy"], "max", None),
+        (["key_metric=val_loss", "key_metric_mode=min"], "min", None),
+        (["key_metric=accuracy", "stop_cond=accuracy >= 0.9"], "max", None),
+        (["key_metric=fitness", "key_metric_mode=min"], "min", None),
+        (["key_metric=fitness", "stop_cond=fitness <= 3"], "min", None),
+        (["key_metric=fitness", "stop_cond=loss <= 3"], "max", "key_metric=fitness: .* Set key_metric_mode"),
+        (["key_metric=fitness"], "max", "key_metric=fitness: .* Set key_metric_mode"),
+        (["key_metric=accuracy", "key_metric_mode=min"], "min", "smallest accuracy would be kept"),
+        (["key_metric_mode=max"], "max", "largest loss would be kept"),
+    ],
+)  # fmt: skip
+def test_the_best_model_is_chosen_in_the_direction_of_the_metric(
+    settings: list[str], mode: str, warning: str | None, tmp_path: Path
+) -> None:
+    parameters = read_parameters(JOB, settings).model_dump(mode="json")
+    request = ExportRequest(parameters=parameters, sites=tuple(SITES), only_these=False, folder=tmp_path)
+
+    reply = export(JOB, request)
+
+    (config,) = tmp_path.rglob("config_fed_server.json")
+    (selector,) = (
+        one for one in json.loads(config.read_text())["components"] if one["id"] == "model_selector"
+    )
+    assert selector["args"].get("negate_key_metric", False) is (mode == "min")
+    assert [bool(re.search(str(warning), text)) for text in reply.warnings] == [True] * (warning is not None)
+
+
+@pytest.mark.parametrize(
+    ("array", "why"),
+    [
+        (np.array(["a"]), "not numbers"),
+        (np.array([1 + 2j]), "not numbers"),
+        (np.array([True]), "not numbers"),
+        (np.array([{"a": 1}], dtype=object), "is not a NumPy array"),
+        (np.zeros(inputs.MAX_NUMBERS + 1), "the maximum is 1000000"),
+    ],
+    ids=lambda given: given if isinstance(given, str) else str(given.dtype),
+)
+def test_a_file_without_a_valid_model_is_rejected(tmp_path: Path, array: np.ndarray, why: str) -> None:
+    np.save(tmp_path / "start.npy", array, allow_pickle=True)
+    assert why in refusal(f"model={tmp_path / 'start.npy'}")
+
+
+def test_a_custom_script_needs_an_initial_model(tmp_path: Path) -> None:
+    script = tmp_path / "my_train.py"
+    script.write_text("import numpy\n")
     assert "train_script needs an initial model" in refusal(f"train_script={script}")
     assert "train_script needs an initial model" in refusal(
         f'per_site={{"north": {{"train_script": "{script}"}}}}'
     )
     read_parameters(JOB, [f"train_script={script}", "model=[0]"])
-
-
-def test_a_parameter_that_the_aggregator_ignores_is_rejected() -> None:
-    assert "need aggregator=mean" in refusal("aggregator=median", 'aggregation_weights={"north": 2}')
-    assert "need aggregator=mean" in refusal("aggregator=median", "exclude_vars=numpy.*")
 
 
 def test_a_syntax_error_in_the_script_is_reported_by_file_and_line(tmp_path: Path) -> None:
@@ -130,22 +167,6 @@ def test_a_relative_path_is_resolved_when_the_parameters_are_read(
     assert inputs.initial_model(parameters.model).tolist() == [[1, 2], [3, 4]]
 
 
-@pytest.mark.parametrize("array", [np.array(["a"]), np.array([1 + 2j]), np.array([True])], ids=str)
-def test_a_file_without_numbers_is_rejected(tmp_path: Path, array: np.ndarray) -> None:
-    np.save(tmp_path / "start.npy", array)
-    assert "not numbers" in refusal(f"model={tmp_path / 'start.npy'}")
-
-
-def test_a_file_with_python_objects_is_rejected(tmp_path: Path) -> None:
-    np.save(tmp_path / "start.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    assert "is not a NumPy array" in refusal(f"model={tmp_path / 'start.npy'}")
-
-
-def test_a_model_that_is_too_large_is_rejected(tmp_path: Path) -> None:
-    np.save(tmp_path / "start.npy", np.zeros(inputs.MAX_NUMBERS + 1))
-    assert "the maximum is 1000000" in refusal(f"model={tmp_path / 'start.npy'}")
-
-
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
@@ -162,22 +183,20 @@ def test_a_parameter_that_does_not_fit_the_sites_is_rejected(changes: dict, why:
 @pytest.mark.parametrize(
     ("name", "why"),
     [
+        ("json.py:First", "another package has the name json"),
         ("Missing", "has no class Missing"),
         ("number", "has no class number"),
-        ("Stranger", "must be a subclass of .*ModelAggregator"),
-        ("Unfinished", "with accept_model, aggregate_model and reset_stats"),
-        ("Demanding", "must have a constructor without arguments"),
+        ("Stranger", "has no class Stranger, a subclass of .*ModelAggregator"),
+        ("Unfinished", "abstract class Unfinished .*aggregate_model.* reset_stats"),
+        ("Demanding", r"Demanding\(\) failed: .* missing 1 required positional argument: 'needed'"),
     ],
 )
-def test_an_invalid_aggregator_is_rejected(aggregators: str, name: str, why: str) -> None:
+def test_an_invalid_aggregator_is_rejected(tmp_path: Path, name: str, why: str) -> None:
+    file, _, class_name = name.rpartition(":")
+    path = tmp_path / (file or f"aggregators_{tmp_path.name}.py")
+    path.write_text(AGGREGATOR)
     with pytest.raises(ValueError, match=why):
-        recipe(PARAMETERS(aggregator=f"{aggregators}:{name}"), SITES)
-
-
-def test_an_aggregator_with_the_name_of_a_package_is_rejected(tmp_path: Path) -> None:
-    (tmp_path / "json.py").write_text(AGGREGATOR)
-    with pytest.raises(ValueError, match="another package has the name json"):
-        recipe(PARAMETERS(aggregator=f"{tmp_path / 'json.py'}:First"), SITES)
+        recipe(PARAMETERS(aggregator=f"{path}:{class_name}"), SITES)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fl_app.nvflare_internals.private_name import PrivateName
-from fl_app.nvflare_internals.self_check import installed_root, missing_names
+from fl_app.nvflare_internals.self_check import PrivateName, installed_root, missing_names
 
 ROOT = Path(__file__).parents[3]
 INTERNALS = ROOT / "fl_app" / "nvflare_internals"

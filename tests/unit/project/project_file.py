@@ -12,60 +12,17 @@ from _pytest.mark import ParameterSet
 from deploy.errors import InputError
 from deploy.project import Project, load_project
 
-VALID = """\
-api_version: 3
-name: consortium
-description: A federation
-
-participants:
-  - name: flare.example.org
-    type: server
-    org: consortium
-    fed_learn_port: 8002
-    host_names: [flare.internal.example.org]
-  - name: site-1
-    type: client
-    org: hospital_1
-  - name: site-2
-    type: client
-    org: hospital_2
-  - name: admin@example.org
-    type: admin
-    org: consortium
-    role: project_admin
-
-builders:
-  - path: nvflare.lighter.impl.workspace.WorkspaceBuilder
-    args: {template_file: [master_template.yml]}
-  - path: nvflare.lighter.impl.static_file.StaticFileBuilder
-    args:
-      config_folder: config
-      scheme: grpc
-  - path: nvflare.lighter.impl.cert.CertBuilder
-  - path: nvflare.lighter.impl.signature.SignatureBuilder
-
-deployment:
-  image: {registry: registry.example.org/flare, tag: "1.0.0", variant: gpu}
-  defaults: {launcher: process, storage: 20Gi}
-  sites:
-    site-1:
-      gpus: 1
-      storage: 200Gi
-      namespace: flare-site-1
-      datasets: {training: {claim: site-1-data, mode: ro}}
-"""
+VALID = Path(__file__).with_name("valid.yml").read_text(encoding="utf-8")
 WITHOUT_DEPLOYMENT = VALID[: VALID.index("deployment:")]
 HERE = "  # HERE"
 
 
 def changed(old: str, new: str) -> str:
-    """Replace one part of the valid file."""
     assert VALID.count(old) == 1, f"{old!r} must be in the file exactly once"
     return VALID.replace(old, new)
 
 
 def with_deployment(text: str) -> str:
-    """Add lines to `deployment` of the valid file."""
     return changed("deployment:\n", f"deployment:\n  {text}\n")
 
 
@@ -76,7 +33,7 @@ def write(folder: Path, content: str | bytes) -> Path:
 
 
 def load(folder: Path, content: str | bytes, workspace: Path | None = None) -> Project:
-    return load_project(write(folder, content), workspace)
+    return load_project(write(folder, content), workspace, needs_credentials=True)
 
 
 def errors(folder: Path, content: str | bytes, workspace: Path | None = None) -> list[str]:

@@ -8,9 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
-
-from deploy.cli.app import app
 
 from .project_file import VALID, write
 
@@ -50,19 +47,3 @@ def test_check_prints_every_error_and_nothing_else(arguments: tuple[str, ...], t
     first, second = done.stderr.splitlines()
     assert first == f"{path}:9: participants[0].fed_learn_prot: unknown key; did you mean fed_learn_port?"
     assert second.startswith(f"{path}:20: ")
-
-
-def test_a_missing_file_has_a_remedy(tmp_path: Path) -> None:
-    done = flarefleet("--project", tmp_path / "nothing.yml", "check")
-
-    assert done.returncode == 2
-    assert "nothing.yml: no such file" in done.stderr
-    assert "--project FILE" in done.stderr
-
-
-@pytest.mark.parametrize("arguments", [("check", "--nope"), ("nope",), ("--project",)])
-def test_an_invalid_argument_exits_with_2(arguments: tuple[str, ...]) -> None:
-    result = CliRunner().invoke(app, list(arguments))
-
-    assert result.exit_code == 2
-    assert isinstance(result.exception, SystemExit)

@@ -46,12 +46,16 @@ def test_all_errors_are_reported_together_sorted_by_line(tmp_path: Path) -> None
     assert [int(message.split(":")[1]) for message in found] == [1, 9, 14, 20, 28, 29, 37, 41, 42]
 
 
+def without(part: str, key: str, value: str) -> str:
+    """Return the file without the entries of a list whose key has this value."""
+    document = yaml.safe_load(WITHOUT_DEPLOYMENT)
+    document[part] = [entry for entry in document[part] if value not in entry[key]]
+    return yaml.safe_dump(document, sort_keys=False)
+
+
 @pytest.mark.parametrize("missing", ["WorkspaceBuilder", "StaticFileBuilder", "CertBuilder"])
 def test_a_missing_builder_that_kits_require_is_reported(missing: str, tmp_path: Path) -> None:
-    document = yaml.safe_load(VALID)
-    document["builders"] = [entry for entry in document["builders"] if missing not in entry["path"]]
-
-    (found,) = errors(tmp_path, yaml.safe_dump(document))
+    (found,) = errors(tmp_path, without("builders", "path", missing))
 
     assert f"{missing} is missing" in found
 
@@ -61,35 +65,51 @@ def test_a_missing_section_that_nvflare_requires_is_reported(key: str, tmp_path:
     document = yaml.safe_load(VALID)
     del document[key]
 
-    assert any(
-        message.startswith(f"project.yml:1: {key}: missing; write ")
-        for message in errors(tmp_path, yaml.safe_dump(document))
-    )
+    found = errors(tmp_path, yaml.safe_dump(document))
+
+    assert any(message.startswith(f"project.yml:1: {key}: missing; write ") for message in found)
+
+
+def with_server(name: str) -> str:
+    return VALID.replace("name: flare.example.org", f"name: {name}")
+
+
+NO_SUBMITTER = (
+    "5: participants: no administrator may submit jobs; give one of them role: project_admin or lead"
+)
+NO_GPU = (
+    "37: deployment.sites.site-1.gpus: cpu images cannot use GPUs; write variant: gpu in deployment.image"
+)
+VLA = changed("variant: gpu", "variant: cpu, extras: [vla]").replace("      gpus: 1\n", "")
 
 
 @pytest.mark.parametrize(
-    ("kind", "text"),
+    ("content", "expected"),
     [
-        ("server", "no server; add a participant of type: server"),
-        ("client", "no client; add a participant of type: client for each site"),
-        ("admin", "no administrator; add a participant of type: admin, role: project_admin"),
+        (
+            without("participants", "type", "server"),
+            "4: participants: no server; add a participant of type: s",
+        ),
+        (
+            without("participants", "type", "client"),
+            "4: participants: no client; add a participant of type: c",
+        ),
+        (
+            without("participants", "type", "admin"),
+            "4: participants: no administrator; add a participant of ",
+        ),
+        (changed("role: project_admin", "role: org_admin"), NO_SUBMITTER),
+        (changed("role: project_admin", "role: member"), NO_SUBMITTER),
+        (changed("variant: gpu", "variant: cpu"), NO_GPU),
+        (VLA, "33: deployment.image.extras: vla requires variant: gpu"),
+        (with_server("localhost"), "6: participants[0].name: localhost is a loopback name"),
+        (with_server("server.localhost"), "6: participants[0].name: server.localhost is a loopback name"),
     ],
 )
-def test_a_missing_type_of_participant_is_reported(kind: str, text: str, tmp_path: Path) -> None:
-    document = yaml.safe_load(WITHOUT_DEPLOYMENT)
-    document["participants"] = [entry for entry in document["participants"] if entry["type"] != kind]
+def test_an_error_of_several_entries_is_reported_once(content: str, expected: str, tmp_path: Path) -> None:
+    (found,) = errors(tmp_path, content)
 
-    found = errors(tmp_path, yaml.safe_dump(document, sort_keys=False))
-
-    assert found == [f"project.yml:4: participants: {text}"]
-
-
-@pytest.mark.parametrize("role", ["org_admin", "member"])
-def test_at_least_one_administrator_may_submit_jobs(role: str, tmp_path: Path) -> None:
-    assert errors(tmp_path, changed("role: project_admin", f"role: {role}")) == [
-        "project.yml:5: participants: no administrator may submit jobs; "
-        "give one of them role: project_admin or lead"
-    ]
+    assert found.startswith(f"project.yml:{expected}")
 
 
 def test_every_suggested_name_is_valid(tmp_path: Path) -> None:
@@ -98,28 +118,6 @@ def test_every_suggested_name_is_valid(tmp_path: Path) -> None:
         suggested = found[0].rpartition("; use ")[2]
 
         assert load(tmp_path, changed("name: site-2\n", f"name: {suggested}\n")).sites[1].name == suggested
-
-
-def test_gpus_require_gpu_images(tmp_path: Path) -> None:
-    assert errors(tmp_path, changed("variant: gpu", "variant: cpu")) == [
-        "project.yml:37: deployment.sites.site-1.gpus: cpu images cannot use GPUs; "
-        "write variant: gpu in deployment.image, or gpus: 0"
-    ]
-
-
-def test_vla_requires_gpu_images(tmp_path: Path) -> None:
-    text = changed("variant: gpu", "variant: cpu, extras: [vla]").replace("      gpus: 1\n", "")
-
-    (found,) = errors(tmp_path, text)
-
-    assert found.startswith("project.yml:33: deployment.image.extras: vla requires variant: gpu")
-
-
-@pytest.mark.parametrize("name", ["localhost", "server.localhost"])
-def test_the_server_of_several_hosts_has_no_loopback_name(name: str, tmp_path: Path) -> None:
-    (found,) = errors(tmp_path, VALID.replace("name: flare.example.org", f"name: {name}"))
-
-    assert found.startswith(f"project.yml:6: participants[0].name: {name} is a loopback name")
 
 
 @pytest.mark.parametrize(

@@ -15,27 +15,34 @@ def with_site(name: str, content: str = WITHOUT_DEPLOYMENT) -> str:
     return content.replace("name: site-2\n", f"name: {name}\n")
 
 
-def test_a_site_with_the_helm_release_of_the_server_is_reported(tmp_path: Path) -> None:
-    assert errors(tmp_path, with_site("flare-example-org")) == [
-        "project.yml:14: participants[2].name: flare-example-org and flare.example.org both become the Helm "
-        "release flare-example-org in the namespace flare-example-org; rename one of them"
-    ]
+NAMESPACES = "{flare.example.org: {namespace: a}, flare-example-org: {namespace: b}}"
+LONG = "a" * 52
 
 
-def test_a_site_with_the_shortened_release_name_of_the_server_is_reported(tmp_path: Path) -> None:
-    server = "a" * 52 + "-server"
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (
+            with_site("flare-example-org"),
+            "14: participants[2].name: flare-example-org and flare.example.org both become the Helm release "
+            "flare-example-org in the namespace flare-example-org; rename one of them",
+        ),
+        (
+            with_site(LONG).replace("name: flare.example.org", f"name: {LONG}-server"),
+            f"14: participants[2].name: {LONG} and {LONG}-server both become the Helm release {LONG} in ",
+        ),
+        (
+            with_site("flare-example-org") + f"deployment: {{sites: {NAMESPACES}}}\n",
+            "14: participants[2].name: flare-example-org and flare.example.org both become the Compose "
+            "project flare-consortium-flare-example-org",
+        ),
+    ],
+    ids=["dots", "a shortened name", "Compose ignores namespaces"],
+)
+def test_a_site_with_an_object_of_the_server_is_reported(tmp_path: Path, content: str, error: str) -> None:
+    (found,) = errors(tmp_path, content)
 
-    (found,) = errors(tmp_path, with_site("a" * 52).replace("name: flare.example.org", f"name: {server}"))
-
-    assert "both become the Helm release" in found
-
-
-def test_namespaces_separate_helm_releases_but_not_compose_projects(tmp_path: Path) -> None:
-    sites = "deployment: {sites: {flare.example.org: {namespace: a}, flare-example-org: {namespace: b}}}\n"
-
-    (found,) = errors(tmp_path, with_site("flare-example-org") + sites)
-
-    assert "both become the Compose project flare-consortium-flare-example-org" in found
+    assert found.startswith(f"project.yml:{error}")
 
 
 def test_two_participants_may_share_a_namespace(tmp_path: Path) -> None:
@@ -44,28 +51,17 @@ def test_two_participants_may_share_a_namespace(tmp_path: Path) -> None:
     assert load(tmp_path, VALID + shared).parent("site-2").deployment.namespace == "flare-site-1"
 
 
-@pytest.mark.parametrize("other", ["consortium", "elsewhere"])
-def test_a_project_whose_name_differs_in_case_from_one_in_the_workspace_is_reported(
-    tmp_path: Path, other: str
-) -> None:
-    (tmp_path / "workspace" / other / "state").mkdir(parents=True)
-    content = changed("name: consortium", "name: Consortium")
+def test_a_project_whose_name_differs_in_case_from_one_in_the_workspace_is_reported(tmp_path: Path) -> None:
     workspace = tmp_path / "workspace"
+    for project in ("consortium", "elsewhere"):
+        (workspace / project / "state").mkdir(parents=True)
 
-    if other == "elsewhere":
-        assert load(tmp_path, content, workspace).name == "Consortium"
-        return
-    assert errors(tmp_path, content, workspace) == [
+    assert load(tmp_path, VALID, workspace).name == "consortium"
+    assert errors(tmp_path, changed("name: consortium", "name: Consortium"), workspace) == [
         f"project.yml:2: name: Consortium and consortium, another federation in {workspace}, both become the "
         f"Compose project flare-consortium; choose another name, or delete {workspace}/consortium if it is "
         "unused"
     ]
-
-
-def test_a_project_does_not_collide_with_its_own_workspace(tmp_path: Path) -> None:
-    (tmp_path / "workspace" / "consortium" / "state").mkdir(parents=True)
-
-    assert load(tmp_path, VALID, tmp_path / "workspace").name == "consortium"
 
 
 @pytest.mark.parametrize(

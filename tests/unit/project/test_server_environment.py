@@ -26,7 +26,7 @@ def test_settings_become_the_servers_variables(tmp_path: Path) -> None:
         with_deployment(
             "tracking: {receivers: [mlflow, wandb], keep_days: 0.5,"
             " environment: {WANDB_MODE: offline, MLFLOW_HTTP_REQUEST_TIMEOUT: 5}}\n"
-            "  guard: {site_patience_seconds: 3600, task_timeout_seconds: 0}"
+            "  guard: {site_patience_seconds: 3600, task_timeout_seconds: 0, untrained: warn, metric: off}"
         ),
     )
 
@@ -35,6 +35,7 @@ def test_settings_become_the_servers_variables(tmp_path: Path) -> None:
         "FLARE_ANALYTICS_KEEP_DAYS": "0.5",
         "FLARE_SITE_PATIENCE": "3600",
         "FLARE_TASK_TIMEOUT": "0",
+        "FLARE_GUARD_RULES": "untrained=warn,metric=off",
         "WANDB_MODE": "offline",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
     }
@@ -66,33 +67,29 @@ def test_settings_become_values_of_the_servers_chart(tmp_path: Path) -> None:
     assert not {"tracking", "analytics", "environment"} & yaml.safe_load(values_text(site)).keys()
 
 
-def test_credentials_are_read_from_a_private_file_beside_project_yml(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (
+            "# MLflow\nMLFLOW_A=me\n\nMLFLOW_B='a $b # \"c\"'\nWANDB_API_KEY=\n",
+            {"MLFLOW_A": "me", "MLFLOW_B": 'a $b # "c"', "WANDB_API_KEY": ""},
+        ),
+        ("WANDB_A=me=\r\nWANDB_B='a\tb\u2028c'\r\n", {"WANDB_A": "me=", "WANDB_B": "a\tb\u2028c"}),
+    ],
+    ids=["quotes", "line ends of Windows"],
+)
+def test_credentials_are_read_from_a_private_file_beside_project_yml(
+    tmp_path: Path, content: str, expected: dict[str, str]
+) -> None:
     file = tmp_path / "trackers.env"
-    file.write_text(
-        "# MLflow\nMLFLOW_TRACKING_USERNAME=me\n\nMLFLOW_TRACKING_PASSWORD='a $b # \"c\"'\nWANDB_API_KEY=\n"
-    )
+    file.write_bytes(content.encode())
     file.chmod(0o600)
 
     project = load(tmp_path, with_deployment("tracking: {credentials: trackers.env}"))
 
     assert project.credentials_file == file
-    assert read_credentials(file) == {
-        "MLFLOW_TRACKING_USERNAME": "me",
-        "MLFLOW_TRACKING_PASSWORD": 'a $b # "c"',
-        "WANDB_API_KEY": "",
-    }
+    assert read_credentials(file) == expected
     assert server_environment(project) == {}
-
-
-def test_the_credentials_file_may_have_the_line_ends_of_windows(tmp_path: Path) -> None:
-    file = tmp_path / "trackers.env"
-    file.write_bytes("MLFLOW_TRACKING_USERNAME=me=\r\nMLFLOW_TRACKING_PASSWORD='a\tb\u2028c'\r\n".encode())
-    file.chmod(0o600)
-
-    assert read_credentials(file) == {
-        "MLFLOW_TRACKING_USERNAME": "me=",
-        "MLFLOW_TRACKING_PASSWORD": "a\tb\u2028c",
-    }
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 import yaml
 
 from deploy.errors import InputError
-from deploy.project import Dataset, SiteDeployment, load_project
+from deploy.project import Dataset, Image, Project, SiteDeployment, load_project
 
 from .project_file import VALID, WITHOUT_DEPLOYMENT, changed, edits, errors, load, with_deployment
 
@@ -25,38 +26,22 @@ OURS = ["project.yml", "examples/consortium/project.yml"]
 
 def nvflare_provision(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     program = Path(sys.executable).with_name("nvflare")
-    return subprocess.run(
-        [program, "provision", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    command, nothing = [program, "provision", *arguments], subprocess.DEVNULL
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, stdin=nothing, check=False)
 
 
 def test_a_project_has_the_values_of_the_file(tmp_path: Path) -> None:
     project = load(tmp_path, VALID)
 
     assert (project.name, project.description, project.api_version) == ("consortium", "A federation", 3)
-    assert (project.server.name, project.server.fed_learn_port, project.server.admin_port) == (
-        "flare.example.org",
-        8002,
-        8002,
-    )
-    assert project.server.host_names == ("flare.internal.example.org",)
+    server = project.server
+    assert (server.name, server.fed_learn_port, server.admin_port) == ("flare.example.org", 8002, 8002)
+    assert server.host_names == ("flare.internal.example.org",)
     assert project.server_host == "flare.example.org"
-    assert [(site.name, site.org) for site in project.sites] == [
-        ("site-1", "hospital_1"),
-        ("site-2", "hospital_2"),
-    ]
+    sites = {site.name: site.org for site in project.sites}
+    assert sites == {"site-1": "hospital_1", "site-2": "hospital_2"}
     assert [(admin.name, admin.role) for admin in project.admins] == [("admin@example.org", "project_admin")]
-    assert (project.image.registry, project.image.tag, project.image.variant) == (
-        "registry.example.org/flare",
-        "1.0.0",
-        "gpu",
-    )
+    assert project.image == Image(registry="registry.example.org/flare", tag="1.0.0", variant="gpu")
     assert project.scheme == "grpc"
 
 
@@ -72,49 +57,48 @@ def test_settings_of_a_site_override_the_defaults(tmp_path: Path) -> None:
     assert project.sites[1].deployment == SiteDeployment(storage="20Gi")
 
 
-def test_datasets_of_the_defaults_and_of_a_site_are_merged(tmp_path: Path) -> None:
-    defaults = "defaults: {datasets: {common: {claim: common, mode: ro}}}"
-    project = load(tmp_path, changed("defaults: {launcher: process, storage: 20Gi}", defaults))
-
-    assert sorted(project.sites[0].deployment.datasets) == ["common", "training"]
-    assert sorted(project.sites[1].deployment.datasets) == ["common"]
+SERVER_SETTINGS = "    flare.example.org: {storage: 1Ti, resources: {requests: {cpu: 2}}}\n"
+DATASETS = "defaults: {datasets: {common: {claim: common, mode: ro}}}"
 
 
-def test_the_server_has_deployment_settings_by_its_name(tmp_path: Path) -> None:
-    project = load(
-        tmp_path, VALID + "    flare.example.org: {storage: 1Ti, resources: {requests: {cpu: 2}}}\n"
-    )
-
-    assert project.server.deployment.storage == "1Ti"
-    assert project.server.deployment.resources == {"requests": {"cpu": "2"}}
-
-
-def test_sites_connect_to_default_host(tmp_path: Path) -> None:
-    project = load(tmp_path, changed("fed_learn_port: 8002", "default_host: 10.0.0.7\n    admin_port: 8003"))
-
-    assert project.server_host == "10.0.0.7"
-    assert (project.server.fed_learn_port, project.server.admin_port) == (8002, 8003)
-
-
-@pytest.mark.parametrize("extra", ["flower", "vla"])
-def test_images_have_the_extras_of_the_file(tmp_path: Path, extra: str) -> None:
-    assert load(tmp_path, VALID).image.extras == ()
-    with_extra = load(tmp_path, changed("variant: gpu", f"variant: gpu, extras: [{extra}]"))
-    assert with_extra.image.extras == (extra,)
+@pytest.mark.parametrize(
+    ("content", "value_of", "expected"),
+    [
+        (
+            changed("defaults: {launcher: process, storage: 20Gi}", DATASETS),
+            lambda it: [sorted(site.deployment.datasets) for site in it.sites],
+            [["common", "training"], ["common"]],
+        ),
+        (
+            VALID + SERVER_SETTINGS,
+            lambda it: (it.server.deployment.storage, it.server.deployment.resources),
+            ("1Ti", {"requests": {"cpu": "2"}}),
+        ),
+        (
+            changed("fed_learn_port: 8002", "default_host: 10.0.0.7\n    admin_port: 8003"),
+            lambda it: (it.server_host, it.server.fed_learn_port, it.server.admin_port),
+            ("10.0.0.7", 8002, 8003),
+        ),
+        (changed("variant: gpu", "variant: gpu, extras: [vla]"), lambda it: it.image.extras, ["vla"]),
+        (changed("variant: gpu", "variant: gpu, extras: [flower]"), lambda it: it.image.extras, ["flower"]),
+        (changed("\n      scheme: grpc", ""), lambda it: it.scheme, "http"),
+        (changed("scheme: grpc", "scheme: TCP"), lambda it: it.scheme, "tcp"),
+    ],
+    ids=["merged datasets", "the server", "default_host", "vla", "flower", "NVFlare's scheme", "upper case"],
+)
+def test_a_setting_of_the_file_is_a_value_of_the_project(
+    tmp_path: Path, content: str, value_of: Callable[[Project], object], expected: object
+) -> None:
+    assert value_of(load(tmp_path, content)) == expected
 
 
 def test_every_setting_of_deployment_has_a_default(tmp_path: Path) -> None:
     project = load(tmp_path, WITHOUT_DEPLOYMENT)
 
     assert project.sites[0].deployment == SiteDeployment()
-    assert (project.image.variant, project.image.registry) == ("cpu", "flarefleet")
+    assert (project.image.variant, project.image.registry, project.image.extras) == ("cpu", "flarefleet", [])
     assert not project.image.registry_is_given
     assert load(tmp_path, VALID).image.registry_is_given
-
-
-def test_the_default_scheme_is_that_of_nvflare(tmp_path: Path) -> None:
-    assert load(tmp_path, changed("\n      scheme: grpc", "")).scheme == "http"
-    assert load(tmp_path, changed("scheme: grpc", "scheme: TCP")).scheme == "tcp"
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -128,9 +112,8 @@ def test_the_document_for_nvflare_is_a_copy_of_the_file(name: str) -> None:
 
 def test_the_document_for_another_port_keeps_the_credentials_of_the_original_folder(tmp_path: Path) -> None:
     (tmp_path / "a.env").touch(mode=0o600)
-    content = with_deployment("tracking: {credentials: a.env}").replace(
-        "fed_learn_port: 8002", "admin_port: 8003"
-    )
+    content = with_deployment("tracking: {credentials: a.env}")
+    content = content.replace("fed_learn_port: 8002", "admin_port: 8003")
 
     document = load(tmp_path, content).document_for_port(9000)
 
@@ -142,15 +125,10 @@ def test_the_document_for_another_port_keeps_the_credentials_of_the_original_fol
 def test_parents_are_the_server_and_every_site(tmp_path: Path) -> None:
     project = load(tmp_path, VALID)
 
-    assert [(parent.name, parent.role) for parent in project.parents] == [
-        ("flare.example.org", "server"),
-        ("site-1", "client"),
-        ("site-2", "client"),
-    ]
+    roles = {parent.name: parent.role for parent in project.parents}
+    assert roles == {"flare.example.org": "server", "site-1": "client", "site-2": "client"}
     assert project.parent("site-2").org == "hospital_2"
-    with pytest.raises(
-        InputError, match=r"has no server or site site-9; available: flare\.example\.org, site-1, site-2"
-    ):
+    with pytest.raises(InputError, match=r"site-9; available: flare\.example\.org, site-1, site-2"):
         project.parent("site-9")
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,10 @@ from deploy.workspace import Workspace
 SERVER = "flare.example.org"
 ADMIN = "admin@example.org"
 LIGHTER = "nvflare.lighter.impl"
+STATIC_FILES = {"config_folder": "config", "scheme": "grpc"}
 
 
 def document(*sites: str) -> dict[str, Any]:
-    """Return a project.yml like NVFlare's template."""
     return {
         "api_version": 3,
         "name": "hospitals",
@@ -35,22 +35,15 @@ def document(*sites: str) -> dict[str, Any]:
         ],
         "builders": [
             {"path": f"{LIGHTER}.workspace.WorkspaceBuilder"},
-            {
-                "path": f"{LIGHTER}.static_file.StaticFileBuilder",
-                "args": {"config_folder": "config", "scheme": "grpc"},
-            },
+            {"path": f"{LIGHTER}.static_file.StaticFileBuilder", "args": {**STATIC_FILES}},
             {"path": f"{LIGHTER}.cert.CertBuilder"},
             {"path": f"{LIGHTER}.signature.SignatureBuilder"},
         ],
     }
 
 
-@dataclass(frozen=True)
-class FileState:
-    """Content and modification time of a file."""
-
-    content: bytes
-    time: int
+FileState = tuple[bytes, int]
+"""Content and modification time of a file."""
 
 
 class Federation:
@@ -62,7 +55,6 @@ class Federation:
 
     @property
     def project(self) -> Project:
-        """Write project.yml and load it."""
         file = self.folder / "project.yml"
         file.write_text(yaml.safe_dump(self.document, sort_keys=False))
         return load_project(file)
@@ -75,7 +67,6 @@ class Federation:
         return make_kits_and_releases(self.project, self.workspace, **options)
 
     def entry(self, name: str) -> dict[str, Any]:
-        """Return a participant's entry of project.yml."""
         return next(entry for entry in self.document["participants"] if entry["name"] == name)
 
     def add(self, *sites: str) -> None:
@@ -89,6 +80,12 @@ class Federation:
     def set_root_validity(self, days: int) -> None:
         """Set CertBuilder's root_valid_days. Call it before the first provisioning."""
         self.document["builders"][2]["args"] = {"root_valid_days": days}
+
+    def read(self, name: str, file: str) -> Any:
+        return json.loads((self.workspace.kit(name) / file).read_text())
+
+    def authority(self, name: str) -> bytes:
+        return (self.workspace.kit(name) / "startup" / "rootCA.pem").read_bytes()
 
     def copy_to(self, folder: Path) -> Federation:
         other = Federation(folder)
@@ -109,9 +106,7 @@ class Federation:
 def files_in(*folders: Path) -> dict[str, FileState]:
     """Return every file below the folders except lock files."""
     return {
-        str(Path(where, name)): FileState(
-            Path(where, name).read_bytes(), Path(where, name).stat().st_mtime_ns
-        )
+        str(file := Path(where, name)): (file.read_bytes(), file.stat().st_mtime_ns)
         for folder in folders
         for where, _, names in os.walk(folder)
         for name in names

@@ -10,19 +10,25 @@ from deploy.errors import InputError
 from tests.unit.provision.federation import SERVER, Federation
 
 
+def add_builder(federation: Federation, code: str) -> None:
+    """Add a class `Own` with this code to project.yml."""
+    (federation.folder / "own.py").write_text(f"from nvflare.lighter.spec import Builder\n{code}")
+    federation.document["builders"].append({"path": "own.Own"})
+    sys.modules.pop("own", None)
+
+
 def test_a_custom_builder_runs_and_rebuilds_every_kit_when_a_participant_is_added(
     federation: Federation,
 ) -> None:
-    (federation.folder / "motd.py").write_text(
+    add_builder(
+        federation,
         "from pathlib import Path\n"
-        "from nvflare.lighter.spec import Builder\n"
-        "class Motd(Builder):\n"
+        "class Own(Builder):\n"
         "    def build(self, project, ctx):\n"
         "        names = ','.join(client.name for client in project.get_clients())\n"
         "        for one in project.get_all_participants():\n"
-        "            Path(ctx.get_local_dir(one), 'motd').write_text(names)\n"
+        "            Path(ctx.get_local_dir(one), 'motd').write_text(names)\n",
     )
-    federation.document["builders"].append({"path": "motd.Motd"})
     federation.provision()
     federation.add("site-3")
 
@@ -34,46 +40,29 @@ def test_a_custom_builder_runs_and_rebuilds_every_kit_when_a_participant_is_adde
     assert not federation.provision().changed
 
 
-def test_a_failing_builder_is_reported_and_nothing_changes(
-    federation: Federation, capfd: pytest.CaptureFixture[str]
-) -> None:
-    (federation.folder / "failing.py").write_text(
-        "from nvflare.lighter.spec import Builder\n"
-        "class Failing(Builder):\n"
-        "    def build(self, project, ctx):\n"
-        "        raise ValueError('the moon is full')\n"
-    )
-    before = federation.files()
-    federation.document["builders"].append({"path": "failing.Failing"})
+FAILING = "class Own(Builder):\n    def {}(self, *_):\n        raise ValueError('the moon is full')\n"
+SUBCLASS = "from nvflare.lighter.impl.{0} import {1} as Base\nclass Own(Base):\n    pass\n"
+REFUSAL = "own.Own: Flarefleet replaces WorkspaceBuilder and CertBuilder"
 
-    with pytest.raises(InputError, match="Failing failed: the moon is full"):
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (FAILING.format("build"), "Own failed: the moon is full"),
+        (FAILING.format("__init__"), "own.Own cannot be created: .*the moon is full"),
+        (SUBCLASS.format("cert", "CertBuilder"), REFUSAL),
+        (SUBCLASS.format("workspace", "WorkspaceBuilder"), REFUSAL),
+    ],
+    ids=["failing", "not constructible", "of CertBuilder", "of WorkspaceBuilder"],
+)
+def test_an_unusable_builder_is_reported_and_nothing_changes(
+    federation: Federation, capfd: pytest.CaptureFixture[str], code: str, message: str
+) -> None:
+    before = federation.files()
+    add_builder(federation, code)
+
+    with pytest.raises(InputError, match=message):
         federation.provision()
 
     assert federation.files() == before
     assert "Traceback" not in capfd.readouterr().err
-
-
-@pytest.mark.parametrize("base", ["cert.CertBuilder", "workspace.WorkspaceBuilder"])
-def test_subclasses_of_the_replaced_builders_are_refused(federation: Federation, base: str) -> None:
-    (federation.folder / "own.py").write_text(
-        f"from nvflare.lighter.impl.{base.split('.')[0]} import {base.split('.')[1]} as Base\n"
-        "class Own(Base):\n    pass\n"
-    )
-    federation.document["builders"].append({"path": "own.Own"})
-    sys.modules.pop("own", None)
-
-    with pytest.raises(InputError, match=r"own.Own: Flarefleet replaces WorkspaceBuilder and CertBuilder"):
-        federation.provision()
-
-
-def test_a_builder_that_cannot_be_created_is_reported(federation: Federation) -> None:
-    (federation.folder / "broken.py").write_text(
-        "from nvflare.lighter.spec import Builder\n"
-        "class Broken(Builder):\n"
-        "    def __init__(self):\n"
-        "        raise RuntimeError('no license')\n"
-    )
-    federation.document["builders"].append({"path": "broken.Broken"})
-
-    with pytest.raises(InputError, match=r"broken.Broken cannot be created: .*no license"):
-        federation.provision()

@@ -58,7 +58,7 @@ def test_a_changed_default_host_renews_the_servers_certificate_and_every_kit(fed
     assert set(reasons) == {SERVER, "site-1", "site-2", ADMIN}
     assert hosts(federation.certificate(SERVER)) == ["other.example.org", SERVER]
     assert federation.certificate("site-1") == site
-    fed_client = json.loads((federation.workspace.kit("site-1") / "startup" / "fed_client.json").read_text())
+    fed_client = federation.read("site-1", "startup/fed_client.json")
     assert fed_client["servers"][0]["service"]["target"] == "other.example.org:8002"
 
 
@@ -73,27 +73,24 @@ def test_an_additional_host_name_renews_only_the_server(federation: Federation) 
     assert federation.files("site-1", "site-2", ADMIN) == others
 
 
-def test_a_changed_organization_renews_that_certificate(federation: Federation) -> None:
-    other = federation.files("site-2", SERVER)
-    federation.entry("site-1")["org"] = "city"
+@pytest.mark.parametrize(
+    ("name", "change", "reason", "oid"),
+    [
+        ("site-1", {"org": "city"}, "its organization was county and is now city", NameOID.ORGANIZATION_NAME),
+        (ADMIN, {"role": "lead"}, "its role was project_admin and is now lead", NameOID.UNSTRUCTURED_NAME),
+    ],
+)
+def test_a_changed_organization_or_role_renews_that_certificate_only(
+    federation: Federation, name: str, change: dict[str, str], reason: str, oid: x509.ObjectIdentifier
+) -> None:
+    others = federation.files("site-2", SERVER)
+    federation.entry(name).update(change)
 
-    report = federation.provision()
+    (renewed,) = federation.provision().renewed
 
-    (renewed,) = report.renewed
-    assert (renewed.name, renewed.reason) == ("site-1", "its organization was county and is now city")
-    assert attribute(federation.certificate("site-1"), NameOID.ORGANIZATION_NAME) == "city"
-    assert "org=city" in (federation.workspace.kit("site-1") / "startup" / "sub_start.sh").read_text()
-    assert federation.files("site-2", SERVER) == other
-
-
-def test_a_changed_role_renews_the_administrators_certificate(federation: Federation) -> None:
-    federation.entry(ADMIN)["role"] = "lead"
-
-    report = federation.provision()
-
-    (renewed,) = report.renewed
-    assert (renewed.name, renewed.reason) == (ADMIN, "its role was project_admin and is now lead")
-    assert attribute(federation.certificate(ADMIN), NameOID.UNSTRUCTURED_NAME) == "lead"
+    assert (renewed.name, renewed.reason) == (name, reason)
+    assert [attribute(federation.certificate(name), oid)] == [*change.values()]
+    assert federation.files("site-2", SERVER) == others
 
 
 def test_a_certificate_that_expires_soon_is_reported_and_kept(long_lived: Federation) -> None:
@@ -106,13 +103,9 @@ def test_a_certificate_that_expires_soon_is_reported_and_kept(long_lived: Federa
     assert long_lived.files(SERVER, "site-1", ADMIN) == before
 
 
-def test_a_certificate_with_more_than_30_days_left_is_not_reported(long_lived: Federation) -> None:
-    assert long_lived.provision(now=in_days(325)).expiring == ()
-
-
 def test_renewal_issues_expiring_certificates_again_under_the_same_authority(long_lived: Federation) -> None:
     before = long_lived.certificate("site-1")
-    root = (long_lived.workspace.kit("site-1") / "startup" / "rootCA.pem").read_bytes()
+    root = long_lived.authority("site-1")
 
     report = long_lived.provision(renew=True, now=in_days(335))
 
@@ -120,11 +113,12 @@ def test_renewal_issues_expiring_certificates_again_under_the_same_authority(lon
     assert report.renewed[0].reason.startswith("its certificate expires ")
     assert report.expiring == ()
     assert long_lived.certificate("site-1").serial_number != before.serial_number
-    assert (long_lived.workspace.kit("site-1") / "startup" / "rootCA.pem").read_bytes() == root
+    assert long_lived.authority("site-1") == root
     assert_valid(long_lived.workspace.kit("site-1"))
 
 
-def test_renewal_keeps_certificates_with_more_than_30_days_left(long_lived: Federation) -> None:
+def test_certificates_with_more_than_30_days_left_are_not_reported_and_kept(long_lived: Federation) -> None:
+    assert long_lived.provision(now=in_days(325)).expiring == ()
     assert not long_lived.provision(renew=True).changed
 
 
@@ -132,7 +126,7 @@ def test_renewal_of_an_expiring_authority_rebuilds_every_kit(tmp_path: Path) -> 
     federation = Federation(tmp_path, "site-1")
     federation.set_root_validity(20)
     federation.provision()
-    root = (federation.workspace.kit("site-1") / "startup" / "rootCA.pem").read_bytes()
+    root = federation.authority("site-1")
     assert AUTHORITY in {one.name for one in federation.provision().expiring}
 
     report = federation.provision(renew=True)
@@ -140,7 +134,7 @@ def test_renewal_of_an_expiring_authority_rebuilds_every_kit(tmp_path: Path) -> 
     assert [one.name for one in report.renewed] == [AUTHORITY, SERVER, "site-1", ADMIN]
     assert {one.reason.partition(":")[0] for one in report.renewed} == {"a new certificate authority"}
     for name in (SERVER, "site-1", ADMIN):
-        assert (federation.workspace.kit(name) / "startup" / "rootCA.pem").read_bytes() != root
+        assert federation.authority(name) != root
         assert_valid(federation.workspace.kit(name))
 
 
@@ -182,7 +176,7 @@ def test_a_lost_authority_is_replaced_only_by_renewal(federation: Federation) ->
 def test_a_state_folder_that_was_moved_away_is_replaced_by_a_new_authority(
     federation: Federation, tmp_path: Path
 ) -> None:
-    root = (federation.workspace.kit("site-1") / "startup" / "rootCA.pem").read_bytes()
+    root = federation.authority("site-1")
     federation.workspace.state.rename(tmp_path / "old-state")
 
     report = federation.provision()
@@ -190,10 +184,12 @@ def test_a_state_folder_that_was_moved_away_is_replaced_by_a_new_authority(
     assert [one.name for one in report.renewed] == [AUTHORITY, SERVER, "site-1", "site-2", ADMIN]
     assert report.renewed[0].reason.endswith("state was moved away")
     for name in (SERVER, "site-1", ADMIN):
-        assert (federation.workspace.kit(name) / "startup" / "rootCA.pem").read_bytes() != root
+        assert federation.authority(name) != root
         assert_valid(federation.workspace.kit(name))
     released = federation.workspace.release / "site-1" / "key" / "client.key"
-    assert released.samefile(federation.workspace.kit("site-1") / "startup" / "client.key")
+    assert (
+        released.read_bytes() == (federation.workspace.kit("site-1") / "startup" / "client.key").read_bytes()
+    )
     assert not federation.provision().changed
 
 

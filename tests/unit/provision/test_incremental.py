@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+from deploy.checkout import CHECKOUT
 from deploy.errors import InputError, MachineError
-from deploy.provision import ensure_provisioned
-from deploy.provision.content import max_clients
+from deploy.provision import content, ensure_provisioned
 from tests.unit.provision.federation import ADMIN, SERVER, Federation, assert_valid
-
-
-def server_resources(federation: Federation) -> dict:
-    return json.loads((federation.workspace.kit(SERVER) / "local" / "resources.json.default").read_text())
 
 
 def test_the_first_run_creates_every_kit(untouched: Federation) -> None:
     for name in (SERVER, "site-1", "site-2", ADMIN):
         assert_valid(untouched.workspace.kit(name))
+    ensure_provisioned(untouched.project, untouched.workspace)
 
 
 def test_a_run_without_changes_writes_nothing(tmp_path: Path) -> None:
@@ -53,20 +49,20 @@ def test_the_servers_client_limit_grows_with_the_number_of_sites(
     monkeypatch.setattr("deploy.provision.content.MIN_CLIENTS", 2)
     federation = Federation(tmp_path, "site-1")
     federation.provision()
-    assert server_resources(federation)["servers"][0]["max_num_clients"] == 2
+    assert federation.read(SERVER, "local/resources.json.default")["servers"][0]["max_num_clients"] == 2
     before = federation.files("site-1", ADMIN)
     federation.add("site-2")
 
     report = federation.provision()
 
     assert [one.name for one in report.renewed] == [SERVER]
-    assert server_resources(federation)["servers"][0]["max_num_clients"] == 4
+    assert federation.read(SERVER, "local/resources.json.default")["servers"][0]["max_num_clients"] == 4
     assert federation.files("site-1", ADMIN) == before
 
 
 @pytest.mark.parametrize(("sites", "limit"), [(1, 100), (80, 100), (81, 200), (160, 200), (1000, 1600)])
 def test_the_servers_client_limit_exceeds_the_number_of_sites_by_a_quarter(sites: int, limit: int) -> None:
-    assert max_clients(sites) == limit
+    assert content.max_clients(sites) == limit
     assert limit >= sites * 1.25
 
 
@@ -76,16 +72,35 @@ def test_a_changed_description_changes_no_kit(federation: Federation) -> None:
     assert not federation.provision().changed
 
 
-def test_a_changed_port_updates_every_kit_and_no_certificate(federation: Federation) -> None:
+@pytest.mark.parametrize(
+    ("change", "reason", "key", "value"),
+    [
+        (
+            lambda it: it.entry(SERVER).update(fed_learn_port=9002),
+            "the server's entry in project.yml has changed",
+            "target",
+            f"{SERVER}:9002",
+        ),
+        (
+            lambda it: it.document["builders"][1]["args"].update(scheme="http"),
+            "the builders have changed",
+            "scheme",
+            "http",
+        ),
+    ],
+    ids=["a port", "arguments of a builder"],
+)
+def test_a_setting_of_all_kits_updates_every_kit_and_no_certificate(
+    federation: Federation, change, reason: str, key: str, value: str
+) -> None:
     before = {name: federation.certificate(name) for name in (SERVER, "site-1", ADMIN)}
-    federation.entry(SERVER)["fed_learn_port"] = 9002
+    change(federation)
 
     report = federation.provision()
 
     assert {one.name for one in report.renewed} == {SERVER, "site-1", "site-2", ADMIN}
-    assert "the server's entry in project.yml has changed" in {one.reason for one in report.renewed}
-    client = json.loads((federation.workspace.kit("site-1") / "startup" / "fed_client.json").read_text())
-    assert client["servers"][0]["service"]["target"] == f"{SERVER}:9002"
+    assert reason in {one.reason for one in report.renewed}
+    assert federation.read("site-1", "startup/fed_client.json")["servers"][0]["service"][key] == value
     assert {name: federation.certificate(name) for name in before} == before
 
 
@@ -99,18 +114,10 @@ def test_an_allowed_component_updates_the_kits_of_the_server_and_of_every_site(
     assert {one.name for one in report.renewed} == {SERVER, "site-1", "site-2"}
     assert {one.reason for one in report.renewed} == {"the components that jobs may use have changed"}
     for name in (SERVER, "site-1"):
-        file = federation.workspace.kit(name) / "local" / "resources.json.default"
-        assert json.loads(file.read_text())["class_allow_list"][-1] == "my_package.Median"
-
-
-def test_changed_arguments_of_a_builder_update_every_kit(federation: Federation) -> None:
-    federation.document["builders"][1]["args"]["scheme"] = "http"
-
-    report = federation.provision()
-
-    assert len(report.renewed) == 4
-    client = json.loads((federation.workspace.kit("site-1") / "startup" / "fed_client.json").read_text())
-    assert client["servers"][0]["service"]["scheme"] == "http"
+        assert (
+            federation.read(name, "local/resources.json.default")["class_allow_list"][-1]
+            == "my_package.Median"
+        )
 
 
 def test_a_missing_kit_is_built_again_with_the_same_content(federation: Federation) -> None:
@@ -120,8 +127,8 @@ def test_a_missing_kit_is_built_again_with_the_same_content(federation: Federati
     report = federation.provision()
 
     assert [(one.name, one.reason) for one in report.renewed] == [("site-1", "its kit was missing")]
-    assert {name: file.content for name, file in federation.files("site-1").items()} == {
-        name: file.content for name, file in before.items()
+    assert {name: file[0] for name, file in federation.files("site-1").items()} == {
+        name: file[0] for name, file in before.items()
     }
 
 
@@ -171,28 +178,34 @@ def test_a_copied_workspace_is_up_to_date(federation: Federation) -> None:
     assert not federation.provision().changed
 
 
-def test_files_added_to_a_kit_are_kept_when_it_is_built_again(federation: Federation) -> None:
+def test_files_added_to_a_kit_are_kept_when_it_is_built_again_and_released(federation: Federation) -> None:
     local = federation.workspace.kit("site-1") / "local"
     (local / "custom").mkdir()
     (local / "custom" / "filters.py").write_text("ours = True\n")
-    (local / "resources.json").write_text("{}")
+    (local / "resources.json").write_text('{"ours": 1}')
     federation.entry(SERVER)["fed_learn_port"] = 9002
 
     federation.provision()
 
-    assert (local / "custom" / "filters.py").read_text() == "ours = True\n"
-    assert (local / "resources.json").read_text() == "{}"
+    released = federation.workspace.release / "site-1" / "kit" / "local"
+    for folder in (local, released):
+        assert (folder / "custom" / "filters.py").read_text() == "ours = True\n"
+        assert (folder / "resources.json").read_text() == '{"ours": 1}'
     assert "9002" in (local.parent / "startup" / "fed_client.json").read_text()
 
 
-def test_files_added_to_a_kit_are_released(federation: Federation) -> None:
-    (federation.workspace.kit("site-1") / "local" / "resources.json").write_text('{"ours": 1}')
+@pytest.mark.parametrize(
+    "module",
+    ["deploy/provision/content.py", "deploy/provision/local.py", "fl_app/nvflare_internals/provisioning.py"],
+)
+def test_a_change_of_a_module_that_writes_kits_changes_their_digest(
+    monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    read, before = Path.read_bytes, content._program()
+    changed = CHECKOUT / module
+    monkeypatch.setattr(Path, "read_bytes", lambda it: b"" if it.resolve() == changed else read(it))
 
-    federation.provision()
-
-    released = federation.workspace.release / "site-1"
-    assert (released / "kit" / "local" / "resources.json").read_text() == '{"ours": 1}'
-    assert "resources.json" in (released / "values.yaml").read_text()
+    assert content._program.__wrapped__() != before
 
 
 def test_a_kit_of_another_version_is_built_again_with_the_same_key(
@@ -206,10 +219,6 @@ def test_a_kit_of_another_version_is_built_again_with_the_same_key(
     assert len(report.renewed) == 4
     assert "Flarefleet" in report.renewed[0].reason
     assert federation.certificate("site-1") == before
-
-
-def test_a_provisioned_federation_passes_the_check(untouched: Federation) -> None:
-    ensure_provisioned(untouched.project, untouched.workspace)
 
 
 def test_a_federation_that_was_not_provisioned_is_refused(tmp_path: Path) -> None:

@@ -45,10 +45,6 @@ def files_of(kit: Path) -> set[str]:
     return {str(Path(where, name).relative_to(kit)) for where, _, names in os.walk(kit) for name in names}
 
 
-def read(federation: Federation, name: str, file: str) -> dict:
-    return json.loads((federation.workspace.kit(name) / "local" / file).read_text())
-
-
 @pytest.mark.parametrize("name", [SERVER, "site-1", ADMIN])
 def test_a_kit_has_every_file_of_nvflares_kit(untouched: Federation, stock: Path, name: str) -> None:
     ours = set() if name == ADMIN else OURS
@@ -91,10 +87,11 @@ def test_the_servers_resources_differ_from_nvflares_only_as_intended(
     theirs["snapshot_persistor"]["args"]["storage"]["args"]["root_dir"] = "/var/lib/flare/snapshot-storage"
     components = {component["id"]: component for component in theirs["components"]}
     components["job_scheduler"]["path"] = "fl_app.guard.scheduler.JobScheduler"
+    components["job_manager"]["path"] = "fl_app.guard.job_manager.JobManager"
     components["job_manager"]["args"]["uri_root"] = "/var/lib/flare/jobs-storage"
     components["process_launcher"]["path"] = "fl_app.launchers.process.ServerJobLauncher"
 
-    assert read(untouched, SERVER, "resources.json.default") == theirs
+    assert untouched.read(SERVER, "local/resources.json.default") == theirs
 
 
 def test_a_sites_resources_differ_from_nvflares_only_as_intended(untouched: Federation, stock: Path) -> None:
@@ -104,7 +101,7 @@ def test_a_sites_resources_differ_from_nvflares_only_as_intended(untouched: Fede
     components = {component["id"]: component for component in theirs["components"]}
     components["process_launcher"]["path"] = "fl_app.launchers.process.ClientJobLauncher"
 
-    assert read(untouched, "site-1", "resources.json.default") == theirs
+    assert untouched.read("site-1", "local/resources.json.default") == theirs
 
 
 @pytest.mark.parametrize("name", [SERVER, "site-1"])
@@ -115,7 +112,7 @@ def test_permissions_equal_nvflares_except_that_leads_may_read_logs_of_their_job
     if name == SERVER:
         theirs["permissions"]["lead"] |= dict.fromkeys(JOB_LOG_COMMANDS, "n:submitter")
 
-    assert read(untouched, name, "authorization.json.default") == theirs
+    assert untouched.read(name, "local/authorization.json.default") == theirs
 
 
 @pytest.mark.parametrize("name", [SERVER, "site-1"])
@@ -127,7 +124,7 @@ def test_no_file_of_local_refers_to_tmp(untouched: Federation, name: str) -> Non
 
 @pytest.mark.parametrize("name", [SERVER, "site-1"])
 def test_the_parents_port_for_job_processes_is_fixed(untouched: Federation, name: str) -> None:
-    internal = read(untouched, name, "comm_config.json")["internal"]
+    internal = untouched.read(name, "local/comm_config.json")["internal"]
 
     assert internal["scheme"] == "tcp"
     assert internal["resources"] == {"host": "localhost", "port": 8102, "connection_security": "clear"}
@@ -135,8 +132,8 @@ def test_the_parents_port_for_job_processes_is_fixed(untouched: Federation, name
 
 @pytest.mark.parametrize("name", [SERVER, "site-1"])
 def test_telemetry_runs_in_the_parent_and_in_every_job(untouched: Federation, name: str) -> None:
-    parent = read(untouched, name, "telemetry__p_resources.json")["components"]
-    privacy = read(untouched, name, "privacy.json")
+    parent = untouched.read(name, "local/telemetry__p_resources.json")["components"]
+    privacy = untouched.read(name, "local/privacy.json")
 
     assert {one["path"]: one["args"] for one in parent} == {
         "fl_app.telemetry.parent.ParentTelemetry": {},
@@ -153,7 +150,7 @@ def test_telemetry_runs_in_the_parent_and_in_every_job(untouched: Federation, na
     ("name", "role", "org"), [(SERVER, "server", "consortium"), ("site-1", "client", "county")]
 )
 def test_a_kit_names_its_holder(untouched: Federation, name: str, role: str, org: str) -> None:
-    facts = read(untouched, name, "flarefleet.json")
+    facts = untouched.read(name, "local/flarefleet.json")
 
     assert (facts["project"], facts["name"], facts["role"], facts["org"]) == ("hospitals", name, role, org)
     assert facts["nvflare"] == "2.9.0"
@@ -214,7 +211,19 @@ def test_a_release_has_the_kit_without_its_key_and_the_key_in_a_separate_folder(
         if file.startswith(("startup/", "local/")) and not file.endswith(".key")
     }
     assert files_of(released / "key") == {"client.key"}
-    assert (released / "key" / "client.key").samefile(kit / "startup" / "client.key")
+
+
+def test_a_released_key_is_a_private_copy(federation: Federation) -> None:
+    key = federation.workspace.kit("site-1") / "startup" / "client.key"
+    released = federation.workspace.release / "site-1" / "key" / "client.key"
+    assert released.read_bytes() == key.read_bytes()
+    assert released.stat().st_mode & 0o777 == 0o600
+
+    released.chmod(0o444)
+
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert not federation.provision().changed
+    assert released.stat().st_mode & 0o777 == 0o600
 
 
 def test_only_kits_state_and_key_folders_hold_a_private_key(untouched: Federation) -> None:

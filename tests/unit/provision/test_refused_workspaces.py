@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,60 +13,42 @@ from deploy.federation_files import make_kits_and_releases
 from tests.unit.provision.federation import Federation, files_in
 
 
-def test_a_foreign_folder_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("foreign", ["thesis.tex", "prod_00/startup"])
+def test_a_foreign_folder_or_a_workspace_of_nvflare_is_refused(tmp_path: Path, foreign: str) -> None:
     federation = Federation(tmp_path, "site-1")
-    root = federation.workspace.root
-    root.mkdir(parents=True)
-    (root / "thesis.tex").write_text("do not lose")
+    file = federation.workspace.root / foreign
+    file.parent.mkdir(parents=True)
+    file.write_text("do not lose")
 
-    with pytest.raises(MachineError, match=r"is not a workspace of Flarefleet \(it contains thesis.tex\)"):
+    message = rf"is not a workspace of Flarefleet \(it contains {foreign.partition('/')[0]}\)"
+    with pytest.raises(MachineError, match=message):
         federation.provision()
 
-    assert [Path(name).name for name in files_in(root)] == ["thesis.tex"]
+    assert files_in(federation.workspace.root).keys() == {str(file)}
 
 
-def test_a_workspace_of_nvflare_is_refused(tmp_path: Path) -> None:
-    federation = Federation(tmp_path, "site-1")
-    (federation.workspace.root / "prod_00").mkdir(parents=True)
-
-    with pytest.raises(MachineError, match="is not a workspace of Flarefleet"):
-        federation.provision()
-
-
-def test_an_empty_folder_is_used(tmp_path: Path) -> None:
-    federation = Federation(tmp_path, "site-1")
-    federation.workspace.root.mkdir(parents=True)
-
-    assert "site-1" in federation.provision().created
-
-
-@pytest.mark.parametrize("folder", ["run", "demo"])
-def test_a_folder_with_files_of_another_command_is_used(tmp_path: Path, folder: str) -> None:
+@pytest.mark.parametrize("folder", ["", "run", "demo"])
+def test_an_empty_folder_or_one_with_files_of_another_command_is_used(tmp_path: Path, folder: str) -> None:
     federation = Federation(tmp_path, "site-1")
     (federation.workspace.root / folder).mkdir(parents=True)
 
     assert "site-1" in federation.provision().created
 
 
-def test_a_workspace_that_is_a_file_is_reported(tmp_path: Path) -> None:
-    (tmp_path / "workspace").write_text("")
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda folder: folder.write_text(""), r"workspace.*(Not a directory|File exists)"),
+        (lambda folder: (folder.mkdir(), (folder / "hospitals").touch()), r"hospitals.*File exists"),
+        # Not even root can create a folder there.
+        (lambda folder: folder.symlink_to("/proc/sys"), "workspace"),
+    ],
+    ids=["a file", "a project that is a file", "read-only"],
+)
+def test_an_unusable_workspace_is_reported(tmp_path: Path, make: Any, message: str) -> None:
+    make(tmp_path / "workspace")
 
-    with pytest.raises(MachineError, match=r"workspace.*(Not a directory|File exists)"):
-        Federation(tmp_path, "site-1").provision()
-
-
-def test_a_project_folder_that_is_a_file_is_reported(tmp_path: Path) -> None:
-    (tmp_path / "workspace").mkdir()
-    (tmp_path / "workspace" / "hospitals").write_text("")
-
-    with pytest.raises(MachineError, match=r"hospitals.*File exists"):
-        Federation(tmp_path, "site-1").provision()
-
-
-def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
-    (tmp_path / "workspace").symlink_to("/proc/sys")  # not even root can create a folder there
-
-    with pytest.raises(MachineError, match="workspace"):
+    with pytest.raises(MachineError, match=message):
         Federation(tmp_path, "site-1").provision()
 
 

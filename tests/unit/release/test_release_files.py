@@ -11,38 +11,22 @@ import pytest
 import yaml
 
 from deploy.errors import InputError
-from deploy.federation_files import make_kits_and_releases
-from deploy.project import Project, load_project
-from deploy.project.models import Image
+from deploy.project import Image
 from deploy.project.schema import Guard, Tracking
 from deploy.release import update, update_releases
 from deploy.workspace import Workspace
+from tests.unit.provision.federation import SERVER, Federation
 
-PROJECT = """\
-api_version: 3
-name: hospitals
-description: for tests
-participants:
-  - {name: flare.example.org, type: server, org: consortium, fed_learn_port: 8443, admin_port: 8444}
-  - {name: site-1, type: client, org: county}
-  - {name: site-2, type: client, org: city}
-  - {name: admin@example.org, type: admin, org: consortium, role: project_admin}
-builders:
-  - path: nvflare.lighter.impl.workspace.WorkspaceBuilder
-    args: {template_file: [master_template.yml]}
-  - {path: nvflare.lighter.impl.static_file.StaticFileBuilder, args: {config_folder: config, scheme: http}}
-  - path: nvflare.lighter.impl.cert.CertBuilder
-  - path: nvflare.lighter.impl.signature.SignatureBuilder
-deployment:
-  image: {registry: registry.example.org/flare, tag: "1.2.3", variant: gpu}
-  sites:
-    site-1:
-      namespace: county-flare
-      gpus: 2
-      storage: 200Gi
-      launcher: pod
-      resources: {limits: {memory: 8Gi}}
-      datasets: {training: {claim: county-data, mode: ro}}
+DEPLOYMENT = """\
+image: {registry: registry.example.org/flare, tag: "1.2.3", variant: gpu}
+sites:
+  site-1:
+    namespace: county-flare
+    gpus: 2
+    storage: 200Gi
+    launcher: pod
+    resources: {limits: {memory: 8Gi}}
+    datasets: {training: {claim: county-data, mode: ro}}
 """
 CHECKOUT = Path(update.__file__).parents[2]
 PEM_KEY = "-----BEGIN {} KEY-----\nMIIEvQ\n-----END {} KEY-----\n"
@@ -50,40 +34,38 @@ FILES = ("values.yaml", "key-secret.yaml", "INSTALL.md", "compose.yaml")
 
 
 @pytest.fixture(scope="module")
-def provisioned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Workspace]:
+def provisioned(tmp_path_factory: pytest.TempPathFactory) -> Federation:
     """A provisioned federation, shared and read-only."""
-    folder = tmp_path_factory.mktemp("release")
-    (folder / "project.yml").write_text(PROJECT)
-    project = load_project(folder / "project.yml")
-    workspace = Workspace(folder / "workspace" / project.name)
-    make_kits_and_releases(project, workspace)
-    return project, workspace
+    federation = Federation(tmp_path_factory.mktemp("release"), "site-1", "site-2")
+    federation.entry(SERVER).update(fed_learn_port=8443, admin_port=8444)
+    federation.document["deployment"] = yaml.safe_load(DEPLOYMENT)
+    federation.provision()
+    return federation
 
 
 @pytest.fixture
-def federation(provisioned: tuple[Project, Workspace], tmp_path: Path) -> tuple[Project, Workspace]:
+def federation(provisioned: Federation, tmp_path: Path) -> Federation:
     """A copy of the provisioned federation with up-to-date releases."""
-    project, workspace = provisioned
-    shutil.copytree(workspace.root, tmp_path / project.name)
-    copy = Workspace(tmp_path / project.name)
-    update_releases(project, copy)
-    return project, copy
+    shutil.copytree(provisioned.folder / "workspace", tmp_path / "workspace")
+    copy = provisioned.copy_to(tmp_path)
+    update_all(copy)
+    return copy
+
+
+def update_all(federation: Federation) -> list[str]:
+    return update_releases(federation.project, federation.workspace)
 
 
 def values_of(workspace: Workspace, name: str) -> dict:
     return yaml.safe_load((workspace.release / name / "values.yaml").read_text())
 
 
-def test_the_values_have_the_settings_of_a_site(provisioned: tuple[Project, Workspace]) -> None:
-    values = values_of(provisioned[1], "site-1")
+def test_the_values_have_the_settings_of_a_site(provisioned: Federation) -> None:
+    values = values_of(provisioned.workspace, "site-1")
     del values["kit"]
     assert values == {
         "site": {"name": "site-1", "project": "hospitals"},
-        "image": {
-            "registry": "registry.example.org/flare",
-            "repository": "runtime",
-            "tag": "1.2.3-gpu",
-        },
+        "image": {"registry": "registry.example.org/flare", "repository": "runtime", "tag": "1.2.3-gpu"},
         "key": {"existingSecret": "site-1-key"},
         "launcher": "pod",
         "gpus": 2,
@@ -94,16 +76,16 @@ def test_the_values_have_the_settings_of_a_site(provisioned: tuple[Project, Work
     }
 
 
-def test_the_servers_values_have_both_ports(provisioned: tuple[Project, Workspace]) -> None:
-    values = values_of(provisioned[1], "flare.example.org")
+def test_the_servers_values_have_both_ports(provisioned: Federation) -> None:
+    values = values_of(provisioned.workspace, "flare.example.org")
     assert values["ports"] == {"federation": 8443, "admin": 8444}
     assert values["service"] == {"port": 8443, "adminPort": 8444}
     assert values["key"] == {"existingSecret": "flare-example-org-key"}
 
 
 @pytest.mark.parametrize("name", ["flare.example.org", "site-1", "site-2"])
-def test_the_files_in_the_values_equal_the_kits(provisioned: tuple[Project, Workspace], name: str) -> None:
-    _, workspace = provisioned
+def test_the_files_in_the_values_equal_the_kits(provisioned: Federation, name: str) -> None:
+    workspace = provisioned.workspace
     files = values_of(workspace, name)["kit"]["files"]
     assert {"rootCA.pem"} < files["startup"].keys()
     assert {"flarefleet.json", "resources.json.default"} < files["local"].keys()
@@ -112,8 +94,8 @@ def test_the_files_in_the_values_equal_the_kits(provisioned: tuple[Project, Work
             assert text == (workspace.kit(name) / folder / file).read_text(), file
 
 
-def test_only_the_secret_has_the_private_key(provisioned: tuple[Project, Workspace]) -> None:
-    _, workspace = provisioned
+def test_only_the_secret_has_the_private_key(provisioned: Federation) -> None:
+    workspace = provisioned.workspace
     file = workspace.release / "site-1" / "key-secret.yaml"
     secret = yaml.safe_load(file.read_text())
     key = (workspace.kit("site-1") / "startup" / "client.key").read_bytes()
@@ -125,39 +107,38 @@ def test_only_the_secret_has_the_private_key(provisioned: tuple[Project, Workspa
         assert "PRIVATE KEY" not in (workspace.release / "site-1" / public).read_text()
 
 
-def test_a_sites_folder_has_nothing_about_other_sites(provisioned: tuple[Project, Workspace]) -> None:
+def test_a_sites_folder_has_nothing_about_other_sites(provisioned: Federation) -> None:
     for file in FILES:
-        text = (provisioned[1].release / "site-1" / file).read_text()
+        text = (provisioned.workspace.release / "site-1" / file).read_text()
         assert "site-2" not in text
         assert "admin@example.org" not in text
 
 
-def test_the_install_guide_has_the_commands_of_that_site(provisioned: tuple[Project, Workspace]) -> None:
-    text = (provisioned[1].release / "site-1" / "INSTALL.md").read_text()
+def test_the_install_guide_has_the_commands_of_that_site(provisioned: Federation) -> None:
+    text = (provisioned.workspace.release / "site-1" / "INSTALL.md").read_text()
     assert "kubectl apply -n county-flare -f key-secret.yaml" in text
     assert "helm install site-1 helm/flare-client -n county-flare -f values.yaml" in text
     assert "flare.example.org:8443" in text
     assert "county-data" in text
-    server = (provisioned[1].release / "flare.example.org" / "INSTALL.md").read_text()
+    server = (provisioned.workspace.release / "flare.example.org" / "INSTALL.md").read_text()
     assert "helm install flare-example-org helm/flare-server -n flare-example-org -f values.yaml" in server
 
 
-def test_a_second_run_writes_nothing(federation: tuple[Project, Workspace]) -> None:
-    project, workspace = federation
+def test_a_second_run_writes_nothing(federation: Federation) -> None:
+    workspace = federation.workspace
     before = {file: file.stat().st_mtime_ns for file in workspace.release.rglob("*")}
-    assert update_releases(project, workspace).written == ()
+    assert update_all(federation) == []
     assert {file: file.stat().st_mtime_ns for file in workspace.release.rglob("*")} == before
 
 
-def test_a_changed_file_is_written_again(federation: tuple[Project, Workspace]) -> None:
-    project, workspace = federation
-    file = workspace.release / "site-2" / "values.yaml"
+def test_a_changed_file_is_written_again(federation: Federation) -> None:
+    file = federation.workspace.release / "site-2" / "values.yaml"
     content = file.read_bytes()
     file.write_text("site: {name: other}\n")
-    (workspace.release / "site-1" / "key-secret.yaml").chmod(0o644)
-    assert update_releases(project, workspace).written == ("site-1", "site-2")
+    (federation.workspace.release / "site-1" / "key-secret.yaml").chmod(0o644)
+    assert update_all(federation) == ["site-1", "site-2"]
     assert file.read_bytes() == content
-    assert (workspace.release / "site-1" / "key-secret.yaml").stat().st_mode & 0o777 == 0o600
+    assert (federation.workspace.release / "site-1" / "key-secret.yaml").stat().st_mode & 0o777 == 0o600
 
 
 def test_the_releases_depend_on_their_templates_and_code() -> None:
@@ -172,67 +153,63 @@ def test_the_releases_depend_on_their_templates_and_code() -> None:
 
 
 def test_a_changed_template_updates_existing_releases(
-    federation: tuple[Project, Workspace], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    federation: Federation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project, workspace = federation
     template = tmp_path / "host.yaml.j2"
     template.write_text("services: {}\n")
     monkeypatch.setattr("deploy.release.write.host_file", lambda *_, **__: template.read_text())
     monkeypatch.setattr(update, "release_sources", lambda: [template])
     update._sources_digest.cache_clear()
     try:
-        assert len(update_releases(project, workspace).written) == 3
+        assert len(update_all(federation)) == 3
     finally:
         update._sources_digest.cache_clear()
-    assert (workspace.release / "site-1" / "compose.yaml").read_text() == "services: {}\n"
+    assert (federation.workspace.release / "site-1" / "compose.yaml").read_text() == "services: {}\n"
 
 
 def test_a_kit_that_does_not_fit_into_values_is_in_the_sites_image(
-    federation: tuple[Project, Workspace],
+    federation: Federation,
 ) -> None:
-    project, workspace = federation
-    (workspace.kit("site-2") / "local" / "custom").mkdir()
-    update_releases(project, workspace)
-    values = values_of(workspace, "site-2")
+    (federation.workspace.kit("site-2") / "local" / "custom").mkdir()
+    update_all(federation)
+    values = values_of(federation.workspace, "site-2")
     assert values["kit"] == {"source": "image"}
     assert values["image"]["repository"] == "hospitals/site-2"
-    assert "files" in values_of(workspace, "site-1")["kit"]
+    assert "files" in values_of(federation.workspace, "site-1")["kit"]
 
 
 @pytest.mark.parametrize(
     "kind", ["PRIVATE", "RSA PRIVATE", "EC PRIVATE", "ENCRYPTED PRIVATE", "OPENSSH PRIVATE"]
 )
 @pytest.mark.parametrize("name", ["backup.pem", "custom/notes.txt"])
-def test_a_private_key_in_a_public_file_is_refused(
-    federation: tuple[Project, Workspace], name: str, kind: str
-) -> None:
-    project, workspace = federation
-    file = workspace.kit("site-1") / "local" / name
+def test_a_private_key_in_a_public_file_is_refused(federation: Federation, name: str, kind: str) -> None:
+    file = federation.workspace.kit("site-1") / "local" / name
     file.parent.mkdir(exist_ok=True)
     file.write_text("a copy\n" + PEM_KEY.format(kind, kind))
     with pytest.raises(InputError, match=rf"local/{name} holds a private key.*Move the file out of the kit"):
-        update_releases(project, workspace)
+        update_all(federation)
     released = [
-        one for one in (workspace.release / "site-1").rglob("*") if one.is_file() and one.parent.name != "key"
+        one
+        for one in (federation.workspace.release / "site-1").rglob("*")
+        if one.is_file() and one.parent.name != "key"
     ]
     assert not [one for one in released if b"a copy" in one.read_bytes()]
 
 
-def test_files_with_the_name_of_a_secret_are_not_published(federation: tuple[Project, Workspace]) -> None:
-    project, workspace = federation
+def test_files_with_the_name_of_a_secret_are_not_published(federation: Federation) -> None:
     for name in ("old.key", "site.p12"):
-        (workspace.kit("site-1") / "local" / name).write_text(PEM_KEY.format("PRIVATE", "PRIVATE"))
-    update_releases(project, workspace)
-    folder = workspace.release / "site-1"
+        (federation.workspace.kit("site-1") / "local" / name).write_text(PEM_KEY.format("PRIVATE", "PRIVATE"))
+    update_all(federation)
+    folder = federation.workspace.release / "site-1"
     assert {file.name for file in (folder / "key").iterdir()} == {"client.key", "old.key", "site.p12"}
     assert not {"old.key", "site.p12"} & {file.name for file in (folder / "kit").rglob("*")}
     assert "old.key" not in (folder / "values.yaml").read_text()
 
 
 def test_the_compose_file_of_a_server_that_moves_to_this_machine_is_deleted(
-    federation: tuple[Project, Workspace],
+    federation: Federation,
 ) -> None:
-    project, workspace = federation
+    project, workspace = federation.project, federation.workspace
     own = workspace.release / "site-2" / "compose.yaml"
     own.write_text("services: {}\n")
     server = project.server.model_copy(update={"default_host": "localhost"})
@@ -250,53 +227,48 @@ def test_the_compose_file_of_a_server_that_moves_to_this_machine_is_deleted(
     ],
 )
 def test_changed_settings_of_the_federation_update_every_release(
-    federation: tuple[Project, Workspace], changed: dict[str, object]
+    federation: Federation, changed: dict[str, object]
 ) -> None:
-    project, workspace = federation
-    assert len(update_releases(project.model_copy(update=changed), workspace).written) == 3
+    project, workspace = federation.project, federation.workspace
+    assert len(update_releases(project.model_copy(update=changed), workspace)) == 3
 
 
 def test_a_file_system_without_hard_links_gets_copies(
-    federation: tuple[Project, Workspace], monkeypatch: pytest.MonkeyPatch
+    federation: Federation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EOPNOTSUPP, "Operation not supported")
 
-    project, workspace = federation
-    (workspace.kit("site-1") / "local" / "added.txt").write_text("a note")
+    (federation.workspace.kit("site-1") / "local" / "added.txt").write_text("a note")
     monkeypatch.setattr(update.os, "link", refuse)
-    assert update_releases(project, workspace).written == ("site-1",)
-    key = workspace.release / "site-1" / "key" / "client.key"
-    assert key.read_bytes() == (workspace.kit("site-1") / "startup" / "client.key").read_bytes()
+    assert update_all(federation) == ["site-1"]
+    key = federation.workspace.release / "site-1" / "key" / "client.key"
+    assert key.read_bytes() == (federation.workspace.kit("site-1") / "startup" / "client.key").read_bytes()
     assert key.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_missing_kit_is_reported(provisioned: tuple[Project, Workspace], tmp_path: Path) -> None:
+def test_a_missing_kit_is_reported(provisioned: Federation, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"flare\.example\.org.*flarefleet provision"):
-        update_releases(provisioned[0], Workspace(tmp_path))
+        update_releases(provisioned.project, Workspace(tmp_path))
+
+
+def namespace(name: str) -> list[dict]:
+    return [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}]
 
 
 @pytest.mark.parametrize(
     ("host", "address", "peers"),
     [
         ("198.51.100.7", None, [{"ipBlock": {"cidr": "198.51.100.7/32"}}]),
-        (
-            "flare.fed.svc",
-            None,
-            [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "fed"}}}],
-        ),
-        (
-            "localhost",
-            "flare-example-org.flare-example-org.svc:8443",
-            [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "flare-example-org"}}}],
-        ),
+        ("flare.fed.svc", None, namespace("fed")),
+        ("localhost", "flare-example-org.flare-example-org.svc:8443", namespace("flare-example-org")),
         ("fl.example.com", None, None),
     ],
 )
 def test_a_sites_network_policy_is_limited_to_the_servers_address_if_it_is_known(
-    federation: tuple[Project, Workspace], host: str, address: str | None, peers: list | None
+    federation: Federation, host: str, address: str | None, peers: list | None
 ) -> None:
-    project, workspace = federation
+    project, workspace = federation.project, federation.workspace
     moved = project.model_copy(update={"server": project.server.model_copy(update={"default_host": host})})
     update_releases(moved, workspace)
     values = values_of(workspace, "site-2")

@@ -46,23 +46,6 @@ def test_a_variant_names_the_address_and_contains_no_copy_of_the_key(kit: Path, 
     assert AdminKit.read(kit).address == "fl.example.org:8002"
 
 
-def test_a_copy_of_an_earlier_release_is_replaced(kit: Path, tmp_path: Path) -> None:
-    (tmp_path / "copy" / "startup").mkdir(parents=True)
-    (tmp_path / "copy" / "startup" / "client.key").write_text("an expired key")
-
-    assert read_variant(kit, tmp_path / "copy", 8002) == "secret"
-
-
-def test_a_folder_that_an_earlier_release_copied_is_replaced(kit: Path, tmp_path: Path) -> None:
-    (kit / "local" / "plugins").mkdir()
-    (tmp_path / "copy" / "local" / "plugins").mkdir(parents=True)
-    (tmp_path / "copy" / "local" / "plugins" / "old.txt").touch()
-
-    read_variant(kit, tmp_path / "copy", 8002)
-
-    assert (tmp_path / "copy" / "local" / "plugins").readlink() == kit / "local" / "plugins"
-
-
 def test_the_variant_follows_a_kit_that_is_replaced(kit: Path, tmp_path: Path) -> None:
     (kit / "local" / "old.json").write_text("{}")
     read_variant(kit, tmp_path / "copy", 8002)

@@ -18,11 +18,11 @@ class Container:
     def __init__(self) -> None:
         self.transferred: list[str] = []
 
-    def run(self, command: list[str]) -> IO[bytes]:
+    def run(self, command: list[str]) -> tuple[int | None, IO[bytes]]:
         if command[0] == "tar":
             self.transferred += command[command.index("--") + 1 :]
         done = subprocess.run(command, capture_output=True, check=False)
-        return io.BytesIO(done.stdout)
+        return done.returncode, io.BytesIO(done.stdout)
 
 
 @pytest.fixture
@@ -59,13 +59,24 @@ def test_deleted_files_disappear_from_the_copy(folder: Path, tmp_path: Path) -> 
     assert [file.parent.name for file in copy.rglob("events")] == ["site-2"]
 
 
+def test_a_failed_listing_deletes_nothing(folder: Path, tmp_path: Path) -> None:
+    copy, container = tmp_path / "copy", Container()
+    update_copy(copy, str(folder), container.run)
+
+    def fail_after_the_first_file(command: list[str]) -> tuple[int | None, IO[bytes]]:
+        return 1, io.BytesIO(b"3 job/site-1/events\0")
+
+    assert update_copy(copy, str(folder), fail_after_the_first_file) == copy
+    assert len(list(copy.rglob("events"))) == 2
+
+
 def test_a_folder_that_does_not_exist_has_no_copy(tmp_path: Path) -> None:
     assert update_copy(tmp_path / "copy", str(tmp_path / "none"), Container().run) is None
 
 
 def test_paths_outside_of_the_folder_are_ignored(tmp_path: Path) -> None:
-    def run(command: list[str]) -> IO[bytes]:
+    def run(command: list[str]) -> tuple[int | None, IO[bytes]]:
         assert command[0] == "find"
-        return io.BytesIO(b"3 ../../etc/passwd\0")
+        return 0, io.BytesIO(b"3 ../../etc/passwd\0")
 
     assert update_copy(tmp_path / "copy", "/data", run) is None

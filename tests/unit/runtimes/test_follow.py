@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deploy.runtimes.follow import follow_lines, last_lines, read_lines
+from deploy.runtimes.follow import last_lines, read_lines
 
 
 def test_a_missing_log_has_no_lines(tmp_path: Path) -> None:
@@ -33,4 +33,4 @@ def test_following_a_log_yields_added_lines_when_they_are_complete(tmp_path: Pat
             file.write(addition)
         return True
 
-    assert list(follow_lines(log, is_written)) == ["one", "two", "three", "four"]
+    assert list(read_lines(log, is_written)) == ["one", "two", "three", "four"]

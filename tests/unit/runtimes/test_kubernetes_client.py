@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from deploy.errors import InputError
 from deploy.project import load_project
+from deploy.runtimes.kubernetes import observation
 from deploy.runtimes.kubernetes.namespaces import (
     ANNOTATION_AUTHORITY,
     LABEL_MANAGED_BY,
@@ -81,3 +82,15 @@ def test_concurrent_requests_share_one_client(tmp_path: Path, monkeypatch: pytes
 
     assert created == ["fed"]
     assert len(set(clusters)) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"), [(404, "; the volume claim data does not exist"), (403, ""), (500, "")]
+)
+def test_only_a_claim_that_is_not_found_is_reported_as_missing(status: int, reason: str) -> None:
+    source = client.V1PersistentVolumeClaimVolumeSource(claim_name="data")
+    volume = client.V1Volume(name="data", persistent_volume_claim=source)
+    pod = client.V1Pod(spec=client.V1PodSpec(containers=[], volumes=[volume]))
+    core = Mock(read_namespaced_persistent_volume_claim=Mock(side_effect=ApiException(status)))
+
+    assert observation._unbound(Mock(core=core), TARGET, pod) == reason

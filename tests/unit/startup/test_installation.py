@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 from fl_app.startup.exit_codes import StartupError
-from fl_app.startup.facts import KitFacts, ServerFacts
 from fl_app.startup.installation import install_kit
-from fl_app.startup.kit import Kit
+from fl_app.startup.kit import Kit, KitFacts, ServerFacts
 from fl_app.startup.settings import Settings
 
 
@@ -30,114 +29,82 @@ def kit(tmp_path: Path) -> Kit:
     (folder / "local" / "resources.json.default").write_text(
         json.dumps({"store": "/var/lib/flare/jobs", "root": "/var/lib/flare", "other": "/var/lib/flarefleet"})
     )
-    facts = KitFacts(
-        project="clinics",
-        name="site-1",
-        role="client",
-        org="nv",
-        nvflare="2.9.0",
-        flarefleet="1",
-        server=ServerFacts(
-            name="flare-server", host="flare.example.org", fed_learn_port=8002, admin_port=8002
-        ),
-    )
+    server = ServerFacts(name="server", host="flare.example.org", fed_learn_port=8002, admin_port=8002)
+    releases = {"nvflare": "2.9.0", "flarefleet": "1"}
+    facts = KitFacts(project="clinics", name="site-1", role="client", org="nv", server=server, **releases)
     return Kit(folder, facts, folder / "startup" / "client.key")
 
 
-def settings(tmp_path: Path, **fields: Any) -> Settings:
-    workspace = tmp_path / "ws"
+def install(kit: Kit, **fields: Any) -> Path:
+    """Install the kit into a workspace beside it, and return the workspace."""
+    workspace = kit.folder.parent / "ws"
     workspace.mkdir(exist_ok=True)
-    return Settings(workspace=workspace, parent_port=18102, **fields)
+    install_kit(kit, Settings(workspace=workspace, parent_port=18102, **fields))
+    return workspace
 
 
-def document(file: Path) -> dict[str, object]:
+def document(file: Path) -> dict[str, Any]:
     return dict(json.loads(file.read_text()))
 
 
-def test_only_paths_on_the_workspace_volume_are_relocated(kit: Kit, tmp_path: Path) -> None:
-    install_kit(kit, settings(tmp_path))
+def test_a_kit_is_installed_with_private_files_a_linked_key_and_paths_of_the_workspace(kit: Kit) -> None:
+    workspace = install(kit)
 
-    workspace = tmp_path / "ws"
     assert document(workspace / "local" / "resources.json.default") == {
         "store": str(workspace / "jobs"),
         "root": str(workspace),
         "other": "/var/lib/flarefleet",
     }
-
-
-def test_the_key_is_linked_and_shell_scripts_are_not_installed(kit: Kit, tmp_path: Path) -> None:
-    install_kit(kit, settings(tmp_path))
-
-    startup = tmp_path / "ws" / "startup"
+    startup = workspace / "startup"
     assert (startup / "client.key").readlink() == kit.key
-    assert sorted(file.name for file in startup.iterdir()) == [
-        "client.crt",
-        "client.key",
-        "fed_client.json",
-        "rootCA.pem",
-    ]
+    names = sorted(file.name for file in startup.iterdir())
+    assert names == ["client.crt", "client.key", "fed_client.json", "rootCA.pem"], "no shell scripts"
+    files = [file for file in workspace.rglob("*") if file.is_file() and not file.is_symlink()]
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+    assert document(workspace / "comm_config.json") == {
+        "internal": {"scheme": "tcp", "resources": {"host": "127.0.0.1", "port": 18102}}
+    }
 
 
-def test_every_file_is_private(kit: Kit, tmp_path: Path) -> None:
-    install_kit(kit, settings(tmp_path))
-
-    for file in (tmp_path / "ws").rglob("*"):
-        if file.is_file() and not file.is_symlink():
-            assert file.stat().st_mode & 0o777 == 0o600, file
-
-
-def test_only_the_port_of_the_kits_communication_settings_changes(kit: Kit, tmp_path: Path) -> None:
+def test_only_the_port_of_the_kits_communication_settings_changes(kit: Kit) -> None:
     internal = {"scheme": "grpc", "resources": {"host": "site-1-svc", "port": 8102}}
     (kit.local / "comm_config.json").write_text(json.dumps({"backbone_conn_gen": 2, "internal": internal}))
 
-    install_kit(kit, settings(tmp_path))
-
-    assert document(tmp_path / "ws" / "local" / "comm_config.json") == {
+    assert document(install(kit) / "local" / "comm_config.json") == {
         "backbone_conn_gen": 2,
         "internal": {"scheme": "grpc", "resources": {"host": "site-1-svc", "port": 18102}},
     }
 
 
-def test_a_parent_listens_on_loopback_by_default(kit: Kit, tmp_path: Path) -> None:
-    install_kit(kit, settings(tmp_path))
+@pytest.mark.parametrize(
+    ("address", "target"), [(None, "flare.example.org:8002"), (("10.0.0.7", 9000), "10.0.0.7:9000")]
+)
+def test_the_server_address_of_the_settings_overrides_the_kits(
+    kit: Kit, address: tuple[str, int] | None, target: str
+) -> None:
+    client = document(install(kit, server_address=address) / "startup" / "fed_client.json")
 
-    assert document(tmp_path / "ws" / "comm_config.json") == {
-        "internal": {"scheme": "tcp", "resources": {"host": "127.0.0.1", "port": 18102}}
-    }
-
-
-def test_the_server_address_of_the_settings_overrides_the_kits(kit: Kit, tmp_path: Path) -> None:
-    def target() -> object:
-        found = json.loads((tmp_path / "ws" / "startup" / "fed_client.json").read_text())
-        return found["servers"][0]["service"]["target"]
-
-    install_kit(kit, settings(tmp_path))
-    assert target() == "flare.example.org:8002"
-
-    install_kit(kit, settings(tmp_path, server_address=("10.0.0.7", 9000)))
-    assert target() == "10.0.0.7:9000"
+    assert client["servers"][0]["service"]["target"] == target
 
 
-def test_a_sites_own_resources_override_the_default(kit: Kit, tmp_path: Path) -> None:
+def test_a_sites_own_resources_override_the_default(kit: Kit) -> None:
     (kit.local / "resources.json").write_text('{"mine": true}')
 
-    install_kit(kit, settings(tmp_path))
-
-    assert document(tmp_path / "ws" / "resources.json") == {"mine": True}
+    assert document(install(kit) / "resources.json") == {"mine": True}
 
 
-def test_a_second_installation_removes_old_files_but_keeps_job_data(kit: Kit, tmp_path: Path) -> None:
-    install_kit(kit, settings(tmp_path))
-    (tmp_path / "ws" / "local" / "old.json").write_text("{}")
-    (tmp_path / "ws" / "jobs").mkdir()
+def test_a_second_installation_removes_old_files_but_keeps_job_data(kit: Kit) -> None:
+    workspace = install(kit)
+    (workspace / "local" / "old.json").write_text("{}")
+    (workspace / "jobs").mkdir()
 
-    install_kit(kit, settings(tmp_path))
+    install(kit)
 
-    assert not (tmp_path / "ws" / "local" / "old.json").exists()
-    assert (tmp_path / "ws" / "jobs").is_dir()
+    assert not (workspace / "local" / "old.json").exists()
+    assert (workspace / "jobs").is_dir()
 
 
-def test_the_hidden_folders_of_a_mounted_configmap_are_ignored(kit: Kit, tmp_path: Path) -> None:
+def test_the_hidden_folders_of_a_mounted_configmap_are_ignored(kit: Kit) -> None:
     """Kubernetes mounts each file as a link into a hidden folder."""
     hidden = kit.local / "..2026_11_23"
     hidden.mkdir()
@@ -145,18 +112,17 @@ def test_the_hidden_folders_of_a_mounted_configmap_are_ignored(kit: Kit, tmp_pat
     (kit.local / "..data").symlink_to(hidden.name)
     (kit.local / "privacy.json").symlink_to("..data/privacy.json")
 
-    install_kit(kit, settings(tmp_path))
+    local = install(kit) / "local"
 
-    local = tmp_path / "ws" / "local"
     assert document(local / "privacy.json") == {}
     assert not any(file.name.startswith("..") for file in local.iterdir())
 
 
-def test_a_file_that_is_not_json_is_rejected_with_its_name(kit: Kit, tmp_path: Path) -> None:
+def test_a_file_that_is_not_json_is_rejected_with_its_name(kit: Kit) -> None:
     (kit.local / "privacy.json").write_text("{")
 
     with pytest.raises(StartupError, match=r"privacy\.json is not JSON"):
-        install_kit(kit, settings(tmp_path))
+        install(kit)
 
 
 def test_a_parent_without_job_pods_does_not_import_their_settings() -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import yaml
 
 from fl_app.startup.exit_codes import Exit, StartupError
-from fl_app.startup.installation import install_kit
 from fl_app.startup.job_pod_config import JobPodConfig
 from fl_app.startup.kit import Kit
-from tests.unit.startup.test_installation import document, kit, settings
+from tests.unit.startup.test_installation import document, install, kit
 
 __all__ = ["kit"]
 
@@ -24,7 +24,12 @@ LAUNCHER = {
     "ephemeral_storage": "10Gi",
     "start_timeout_seconds": 60,
 }
-GPU_MANAGER = "nvflare.app_common.resource_managers.gpu_resource_manager.GPUResourceManager"
+MANAGERS = "nvflare.app_common.resource_managers"
+GPU_MANAGER = f"{MANAGERS}.gpu_resource_manager.GPUResourceManager"
+PASSTHROUGH_MANAGER = f"{MANAGERS}.passthrough_resource_manager.PassthroughResourceManager"
+
+
+KIT_JOB_MANAGER = "fl_app.guard.job_manager.JobManager"
 
 
 @pytest.fixture
@@ -36,77 +41,55 @@ def jobs(tmp_path: Path) -> Path:
     return folder
 
 
-def write_resources(kit: Kit, manager: str) -> None:
-    components = (
-        '{"id": "process_launcher", "path": "fl_app.launchers.process.ClientJobLauncher", "args": {}},'
-        f'{{"id": "resource_manager", "path": "{manager}", "args": {{"num_of_gpus": 0}}}}'
-    )
-    (kit.local / "resources.json.default").write_text(f'{{"components": [{components}]}}')
+def installed_components(kit: Kit, jobs: Path, manager: str) -> dict[str, str]:
+    """Install a kit with this resource manager, and return the components of its parent."""
+    components = [
+        {"id": "process_launcher", "path": "fl_app.launchers.process.ClientJobLauncher", "args": {}},
+        {"id": "resource_manager", "path": manager, "args": {"num_of_gpus": 0}},
+    ]
+    (kit.local / "resources.json.default").write_text(json.dumps({"components": components}))
+    installed = document(install(kit, jobs=jobs) / "local" / "resources.json.default")
+    return {one["id"]: one["path"] for one in installed["components"]}
 
 
-def components(workspace: Path) -> dict[str, str]:
-    found = document(workspace / "local" / "resources.json.default")["components"]
-    assert isinstance(found, list)
-    return {one["id"]: one["path"] for one in found}
-
-
-def test_the_pod_launcher_replaces_the_process_launcher_and_the_gpu_manager(
-    kit: Kit, jobs: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("manager", "expected"), [(GPU_MANAGER, PASSTHROUGH_MANAGER), ("site.Custom", "site.Custom")]
+)
+def test_the_pod_launcher_replaces_the_process_launcher_and_nvflares_gpu_manager(
+    kit: Kit, jobs: Path, manager: str, expected: str
 ) -> None:
-    write_resources(kit, GPU_MANAGER)
-    install_kit(kit, settings(tmp_path, jobs=jobs))
-    made = components(tmp_path / "ws")
-    assert made["process_launcher"] == "fl_app.launchers.pods.ClientPodLauncher"
-    assert made["resource_manager"].endswith(".PassthroughResourceManager")
-    assert (tmp_path / "ws" / "local" / "study_runtime.yaml").read_text() == "format_version: 2\n"
-
-
-def test_a_sites_own_resource_manager_is_kept(kit: Kit, jobs: Path, tmp_path: Path) -> None:
-    write_resources(kit, "site.Custom")
-    install_kit(kit, settings(tmp_path, jobs=jobs))
-    assert components(tmp_path / "ws")["resource_manager"] == "site.Custom"
+    assert installed_components(kit, jobs, manager) == {
+        "process_launcher": "fl_app.launchers.pods.ClientPodLauncher",
+        "resource_manager": expected,
+    }
 
 
 @pytest.mark.parametrize(
     ("path", "expected"),
-    [
-        (
-            "nvflare.apis.impl.job_def_manager.SimpleJobDefManager",
-            "fl_app.launchers.pending_jobs.PendingJobs",
-        ),
-        ("site.Custom", "site.Custom"),
-    ],
+    [(KIT_JOB_MANAGER, "fl_app.launchers.pending_jobs.PendingJobs"), ("site.Custom", "site.Custom")],
 )
-def test_only_nvflares_own_job_manager_is_replaced(jobs: Path, path: str, expected: str) -> None:
+def test_only_the_kits_own_job_manager_is_replaced(jobs: Path, path: str, expected: str) -> None:
     original = {"id": "job_manager", "path": path, "args": {"uri_root": "/jobs"}}
     made, _launcher = JobPodConfig(jobs).resources({"components": [original]}, "server")["components"]
     assert made == {**original, "path": expected}
 
 
-def test_job_pods_connect_to_their_parent_over_tls(kit: Kit, jobs: Path, tmp_path: Path) -> None:
-    write_resources(kit, GPU_MANAGER)
-    install_kit(kit, settings(tmp_path, jobs=jobs))
-    internal = document(tmp_path / "ws" / "comm_config.json")["internal"]
-    assert internal == {
+def test_job_pods_connect_to_their_parent_over_tls_and_find_their_study_runtime(kit: Kit, jobs: Path) -> None:
+    workspace = install(kit, jobs=jobs)
+
+    assert document(workspace / "comm_config.json")["internal"] == {
         "scheme": "tcp",
         "resources": {"host": "site-1-headless", "connection_security": "tls", "port": 18102},
     }
-
-
-def test_without_job_pods_the_parent_listens_on_loopback(kit: Kit, tmp_path: Path) -> None:
-    write_resources(kit, GPU_MANAGER)
-    install_kit(kit, settings(tmp_path))
-    assert components(tmp_path / "ws")["process_launcher"] == "fl_app.launchers.process.ClientJobLauncher"
-    internal = document(tmp_path / "ws" / "comm_config.json")["internal"]
-    assert isinstance(internal, dict)
-    assert internal["resources"]["host"] == "127.0.0.1"
+    assert (workspace / "local" / "study_runtime.yaml").read_text() == "format_version: 2\n"
 
 
 @pytest.mark.parametrize(
     "text", ["", "namespace: x\n", "[", "- a\n", yaml.safe_dump({**LAUNCHER, "more": 1})]
 )
-def test_invalid_settings_of_job_pods_are_rejected(kit: Kit, jobs: Path, tmp_path: Path, text: str) -> None:
+def test_invalid_settings_of_job_pods_are_rejected_in_one_line(kit: Kit, jobs: Path, text: str) -> None:
     (jobs / "launcher.yaml").write_text(text)
-    with pytest.raises(StartupError, match=r"launcher: pod: .*launcher\.yaml is invalid") as raised:
-        install_kit(kit, settings(tmp_path, jobs=jobs))
+    with pytest.raises(StartupError, match=r"^launcher: pod: .*launcher\.yaml is invalid.*$") as raised:
+        install(kit, jobs=jobs)
     assert raised.value.exit_code is Exit.CONFIGURATION
+    assert "\n" not in str(raised.value)

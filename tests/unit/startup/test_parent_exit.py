@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from fl_app.startup.__main__ import REGISTRATION_ATTEMPTS, _should_restart
-from fl_app.startup.error_log import ErrorLog
 from fl_app.startup.exit_codes import Exit, StartupError
 from fl_app.startup.parent import _check_exit
 from fl_app.startup.settings import Settings
@@ -37,20 +36,17 @@ OTHER = "2026-11-28 18:11:33,316 - MPM - ERROR - Execute exception: ValueError: 
 def test_the_error_log_of_this_start_decides_the_exit_code(
     tmp_path: Path, written: str, code: Exit, message: str
 ) -> None:
-    log = tmp_path / "error_log.txt"
-    log.write_text(REJECTED + LOST)  # from a previous start
-    errors = ErrorLog(tmp_path)
-    with log.open("a") as file:
-        file.write(written)
+    previous = REJECTED + LOST
+    (tmp_path / "error_log.txt").write_text(previous + written)
 
     with pytest.raises(StartupError, match=message) as raised:
-        _check_exit(101, tmp_path, errors)
+        _check_exit(101, tmp_path, len(previous))
 
     assert raised.value.exit_code is code
 
 
 def test_a_registration_without_an_answer_is_retried_a_limited_number_of_times(tmp_path: Path) -> None:
-    settings, attempts = Settings.read({"FLARE_WORKSPACE": str(tmp_path)}), itertools.count(1)
+    settings, attempts = Settings(workspace=tmp_path), itertools.count(1)
 
     restarts = [_should_restart(settings, Exit.NO_ANSWER, attempts) for _ in range(REGISTRATION_ATTEMPTS)]
 

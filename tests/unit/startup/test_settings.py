@@ -11,7 +11,7 @@ from fl_app.startup.settings import Settings
 
 
 def test_the_defaults_fit_a_container() -> None:
-    settings = Settings.read({})
+    settings = Settings.read()
 
     assert settings.kit == Path("/etc/flare/kit")
     assert settings.key == Path("/run/secrets/flare")
@@ -24,26 +24,24 @@ def test_the_defaults_fit_a_container() -> None:
     assert settings.analytics_keep_days is None
 
 
-def test_only_the_given_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FLARE_PARENT_PORT", "9000")
+def test_empty_variables_count_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    defaults = Settings.read()
+    for name in ("FLARE_KIT", "FLARE_TELEMETRY_PORT", "FLARE_SERVER_ADDRESS", "FLARE_SERVER_WAIT"):
+        monkeypatch.setenv(name, "")
 
-    assert Settings.read({"FLARE_TELEMETRY_PORT": "9001"}).parent_port == 8102
-
-
-def test_empty_variables_count_as_missing() -> None:
-    empty = dict.fromkeys(
-        ["FLARE_KIT", "FLARE_TELEMETRY_PORT", "FLARE_SERVER_ADDRESS", "FLARE_SERVER_WAIT"], ""
-    )
-
-    assert Settings.read(empty) == Settings.read({})
+    assert Settings.read() == defaults
 
 
 @pytest.mark.parametrize(
     ("text", "address"),
     [("flare.example.org:8002", ("flare.example.org", 8002)), ("[::1]:8002", ("::1", 8002))],
 )
-def test_a_server_address_consists_of_host_and_port(text: str, address: tuple[str, int]) -> None:
-    assert Settings.read({"FLARE_SERVER_ADDRESS": text}).server_address == address
+def test_a_server_address_consists_of_host_and_port(
+    text: str, address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLARE_SERVER_ADDRESS", text)
+
+    assert Settings.read().server_address == address
 
 
 @pytest.mark.parametrize(
@@ -68,8 +66,12 @@ def test_a_server_address_consists_of_host_and_port(text: str, address: tuple[st
         ("FLARE_TASK_TIMEOUT", "-1"),
     ],
 )
-def test_an_invalid_value_is_rejected_with_the_name_of_its_variable(name: str, value: str) -> None:
+def test_an_invalid_value_is_rejected_with_the_name_of_its_variable(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+
     with pytest.raises(StartupError, match=f"{name}={value}: expected") as raised:
-        Settings.read({name: value})
+        Settings.read()
 
     assert raised.value.exit_code is Exit.SETTINGS

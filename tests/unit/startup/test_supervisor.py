@@ -35,14 +35,9 @@ def run():
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     time.sleep(60)
 
-def should_restart(code):
-    restart = (folder / "restart").exists()
-    (folder / "restart").unlink(missing_ok=True)
-    return restart
-
 import fl_app.startup.supervisor as supervisor
 supervisor.STOP_GRACE_SECONDS = 1.0
-sys.exit(Supervisor(run, should_restart).run())
+sys.exit(Supervisor(run, lambda code: False).run())
 """
 
 
@@ -73,46 +68,31 @@ def folder(tmp_path: Path) -> Iterator[Path]:
                 process.kill()
 
 
-@pytest.mark.parametrize("stop_signal", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_stop_signal_ends_parent_and_jobs_with_code_0(folder: Path, stop_signal: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("target", "number", "ignores_sigterm", "code"),
+    [
+        ("supervisor", signal.SIGTERM, False, 0),
+        ("supervisor", signal.SIGINT, False, 0),
+        ("supervisor", signal.SIGHUP, False, 0),
+        ("supervisor", signal.SIGTERM, True, 0),
+        ("supervisor", signal.SIGKILL, False, -signal.SIGKILL),
+        ("parent", signal.SIGKILL, False, 128 + signal.SIGKILL),
+    ],
+)
+def test_no_process_survives_a_signal(
+    folder: Path, target: str, number: signal.Signals, ignores_sigterm: bool, code: int
+) -> None:
+    if ignores_sigterm:
+        (folder / "ignores_sigterm").touch()
     supervised = Supervised(folder)
     processes = supervised.processes()
 
-    supervised.process.send_signal(stop_signal)
+    os.kill(supervised.pid("parent") if target == "parent" else supervised.process.pid, number)
 
-    assert supervised.process.wait(5) == 0
+    assert supervised.process.wait(5) == code
+    if code < 0:  # the kernel signals the parent
+        eventually(lambda: not any(map(is_running, processes)))
     assert not any(map(is_running, processes))
-
-
-def test_a_parent_that_ignores_sigterm_is_killed_after_the_grace_period(folder: Path) -> None:
-    (folder / "ignores_sigterm").touch()
-    supervised = Supervised(folder)
-    processes = supervised.processes()
-
-    supervised.process.send_signal(signal.SIGTERM)
-
-    assert supervised.process.wait(5) == 0
-    assert not any(map(is_running, processes))
-
-
-def test_jobs_are_killed_after_their_parent_was_killed(folder: Path) -> None:
-    supervised = Supervised(folder)
-    processes = supervised.processes()
-
-    os.kill(supervised.pid("parent"), signal.SIGKILL)
-
-    assert supervised.process.wait(5) == 137
-    assert not any(map(is_running, processes))
-
-
-def test_parent_and_jobs_exit_after_the_supervisor_was_killed(folder: Path) -> None:
-    supervised = Supervised(folder)
-    processes = supervised.processes()
-
-    supervised.process.kill()
-    supervised.process.wait()
-
-    eventually(lambda: not any(map(is_running, processes)))
 
 
 def test_the_exit_code_of_a_parent_that_exits_by_itself_is_returned(folder: Path) -> None:
@@ -121,15 +101,3 @@ def test_the_exit_code_of_a_parent_that_exits_by_itself_is_returned(folder: Path
 
     assert supervised.process.wait(5) == 19
     assert not psutil.pid_exists(supervised.pid("job"))
-
-
-def test_a_parent_is_restarted_on_request(folder: Path) -> None:
-    supervised = Supervised(folder)
-    first = supervised.pid("parent")
-    (folder / "restart").touch()
-
-    os.kill(first, signal.SIGKILL)
-
-    eventually(lambda: supervised.pid("parent") != first)
-    supervised.process.send_signal(signal.SIGTERM)
-    assert supervised.process.wait(5) == 0

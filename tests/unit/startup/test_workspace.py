@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -20,17 +21,15 @@ def test_a_new_workspace_is_private(tmp_path: Path) -> None:
 
 
 def test_too_little_disk_space_is_rejected_with_the_free_and_required_space(tmp_path: Path) -> None:
-    with pytest.raises(StartupError, match=r"has \d+ MiB free and needs at least") as raised:
+    with pytest.raises(StartupError, match=rf"has \d+ MiB free and needs at least {2**40} MiB") as raised:
         prepare_workspace(tmp_path, minimum_free=2**60)
 
     assert raised.value.exit_code is Exit.SPACE
 
 
 def test_a_full_device_is_reported_as_full(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def no_space(*_: object, **__: object) -> None:
-        raise OSError(28, os.strerror(28))
-
-    monkeypatch.setattr("tempfile.TemporaryFile", no_space)  # a real full volume would need a mount
+    full = Mock(side_effect=OSError(28, os.strerror(28)))
+    monkeypatch.setattr("tempfile.TemporaryFile", full)  # a real full volume would need a mount
 
     with pytest.raises(StartupError) as raised:
         prepare_workspace(tmp_path)

@@ -8,10 +8,9 @@ import pytest
 
 from fl_app.telemetry.access import new_push_tokens, push_url
 from fl_app.telemetry.endpoint import Endpoint
-from fl_app.telemetry.metrics import ParentIdentity
+from fl_app.telemetry.metrics import ParentIdentity, Starting
 from fl_app.telemetry.parent_jobs import ParentJobs
 from fl_app.telemetry.push_gateway import PushGateway
-from fl_app.telemetry.view import Starting
 from tests.unit.telemetry.pushing import Notes
 
 
@@ -27,7 +26,7 @@ def shared_endpoint() -> Iterator[Endpoint]:
 def endpoint(shared_endpoint: Endpoint) -> Endpoint:
     """Return the endpoint with new tokens and counters, as after a restart of the parent."""
     jobs = ParentJobs()
-    tokens = new_push_tokens(push_url("127.0.0.1", shared_endpoint.port, None), jobs.granted)
+    tokens = new_push_tokens(push_url("127.0.0.1", shared_endpoint.port, None), jobs.launched)
     shared_endpoint.gateway = PushGateway(tokens, jobs.may_push)
     shared_endpoint.view, shared_endpoint.was_ready = Starting(), False
     return shared_endpoint

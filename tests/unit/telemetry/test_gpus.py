@@ -16,11 +16,12 @@ from tests.skipping import skip_or_fail_in_ci
 SCRAPES = """
 import json, logging, sys
 from fl_app.telemetry.metrics import ParentIdentity
-from fl_app.telemetry.resources import GpuMetrics
+from fl_app.telemetry.resources import gpu_metrics
 logging.basicConfig(stream=sys.stderr, level=logging.INFO)
-gpus = GpuMetrics(ParentIdentity("site-1", "client", project="hospitals"))
+identity = ParentIdentity("site-1", "client", project="hospitals")
 def scrape():
-    return {f"{one.name} {one.labels['gpu']}": one.value for family in gpus() for one in family.samples}
+    samples = [sample for family in gpu_metrics(identity) for sample in family.samples]
+    return {f"{one.name} {one.labels['gpu']}": one.value for one in samples}
 print(json.dumps([scrape(), scrape()]))
 """
 """Program that prints the result of two scrapes."""
@@ -56,38 +57,32 @@ def scraped(library: Path, gpus: str | None) -> tuple[list[dict[str, float]], st
     return json.loads(ended.stdout), ended.stderr
 
 
-def all_metrics(gpu: int) -> dict[str, float]:
-    """Return the metrics of a healthy GPU."""
-    return {f"nvflare_gpu_utilization_ratio {gpu}": 0.62, **memory(gpu)}
-
-
-def memory(gpu: int) -> dict[str, float]:
+def metrics(gpus: str, utilized: str | None = None) -> dict[str, float]:
+    """Return the metrics of GPUs; without utilization, except those in `utilized`."""
     return {
-        f"nvflare_gpu_memory_used_bytes {gpu}": 7 * 2**30,
-        f"nvflare_gpu_memory_total_bytes {gpu}": 80 * 2**30,
+        **{f"nvflare_gpu_utilization_ratio {gpu}": 0.62 for gpu in (gpus if utilized is None else utilized)},
+        **{f"nvflare_gpu_memory_used_bytes {gpu}": 7 * 2**30 for gpu in gpus},
+        **{f"nvflare_gpu_memory_total_bytes {gpu}": 80 * 2**30 for gpu in gpus},
     }
 
 
-def test_each_gpu_has_the_metrics_of_the_driver(library: Path) -> None:
-    assert scraped(library, "oo")[0] == [all_metrics(0) | all_metrics(1)] * 2
-
-
-def test_a_lost_gpu_does_not_affect_the_others(library: Path) -> None:
-    assert scraped(library, "lo")[0] == [all_metrics(1)] * 2
-
-
-def test_a_gpu_that_is_lost_between_two_scrapes_is_absent_from_the_second(library: Path) -> None:
-    assert scraped(library, "xo")[0] == [all_metrics(0) | all_metrics(1), all_metrics(1)]
-
-
-def test_an_unsupported_metric_is_absent_and_the_others_are_reported(library: Path) -> None:
-    assert scraped(library, "uo")[0] == [memory(0) | all_metrics(1)] * 2
-
-
-@pytest.mark.parametrize("gpus", ["", None], ids=["no GPU", "no driver"])
-def test_without_gpus_there_are_no_metrics_and_no_error(library: Path, gpus: str | None) -> None:
+@pytest.mark.parametrize(
+    ("gpus", "first", "second"),
+    [
+        ("oo", metrics("01"), metrics("01")),
+        ("lo", metrics("1"), metrics("1")),
+        ("xo", metrics("01"), metrics("1")),
+        ("uo", metrics("01", utilized="1"), metrics("01", utilized="1")),
+        ("", {}, {}),
+        (None, {}, {}),
+    ],
+    ids=["two GPUs", "one is lost", "lost between two scrapes", "no utilization", "no GPU", "no driver"],
+)
+def test_gpus_have_the_metrics_of_the_driver_and_do_not_affect_each_other(
+    library: Path, gpus: str | None, first: dict[str, float], second: dict[str, float]
+) -> None:
     found, log = scraped(library, gpus)
 
-    assert found == [{}, {}]
+    assert found == [first, second]
     assert "ERROR" not in log
     assert "WARNING" not in log

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from fl_app.telemetry import measurements as measurements_module
 from fl_app.telemetry.catalogue import JOBS
 from fl_app.telemetry.documents import MAX_LABEL, MetricsDocument
 from fl_app.telemetry.measurements import MAX_SITES, MAX_TAGS, Measurements
@@ -29,18 +28,13 @@ def sent(measured: Measurements, outcome: Outcome = Outcome.ACCEPTED) -> dict[st
     return dict(json.loads(document))
 
 
-def test_there_is_no_document_until_a_value_changes(measured: Measurements) -> None:
+def test_only_the_latest_values_are_sent_and_only_once(measured: Measurements) -> None:
     assert measured.next() is None
-    measured.set("job_round", 1)
-    assert sent(measured)["values"] == [["job_round", [], 1.0]]
-    assert measured.next() is None
-
-
-def test_only_the_latest_value_is_sent(measured: Measurements) -> None:
     for number in range(100):
         measured.set("training_metric", number, "site-1", "loss")
 
     assert sent(measured)["values"] == [["training_metric", ["site-1", "loss"], 99.0]]
+    assert measured.next() is None
 
 
 def test_a_retry_sends_the_current_values(measured: Measurements) -> None:
@@ -81,6 +75,7 @@ def test_the_tags_of_each_site_are_limited(measured: Measurements) -> None:
     measured.set("training_metric", 1, "site-2", "loss")
     measured.set("training_metric", 7, "site-1", "tag-0")
 
+    assert sent(measured, Outcome.RETRY)["dropped"] == {"capacity": 5}
     document = sent(measured)
 
     assert len(document["values"]) == MAX_TAGS + 1
@@ -88,17 +83,6 @@ def test_the_tags_of_each_site_are_limited(measured: Measurements) -> None:
     assert ["training_metric", ["site-1", "tag-0"], 7.0] in document["values"]
     measured.set("job_round", 1)
     assert sent(measured)["dropped"] == {}, "reported once"
-
-
-def test_dropped_values_are_reported_again_after_a_retry(
-    measured: Measurements, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(measurements_module, "MAX_LABEL_VALUES", 1)
-    measured.add("job_errors_total", 1, "fatal")
-    measured.add("job_errors_total", 1, "other")
-    assert sent(measured, Outcome.RETRY)["dropped"] == {"capacity": 1}
-
-    assert sent(measured)["dropped"] == {"capacity": 1}
 
 
 def test_documents_do_not_exceed_the_size_that_a_parent_accepts(measured: Measurements) -> None:

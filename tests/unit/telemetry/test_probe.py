@@ -7,7 +7,7 @@ import sys
 
 from deploy.ports import free_ports
 from fl_app.telemetry.endpoint import Endpoint
-from fl_app.telemetry.view import Starting
+from fl_app.telemetry.metrics import Starting
 
 
 def probe(port: int, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -20,15 +20,12 @@ def probe(port: int, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_parent_that_is_not_ready_exits_1_with_the_reason(endpoint: Endpoint) -> None:
+def test_the_exit_status_and_the_reason_are_those_of_the_parent(endpoint: Endpoint) -> None:
     endpoint.view = Starting("waiting for flare-server")
 
     answer = probe(endpoint.port)
 
     assert (answer.returncode, answer.stdout) == (1, "waiting for flare-server\n")
-
-
-def test_a_healthy_parent_exits_0(endpoint: Endpoint) -> None:
     assert probe(endpoint.port, "healthz").returncode == 0
 
 

@@ -42,7 +42,7 @@ class Parent:
     def __init__(self) -> None:
         self.now = 0.0
         self.jobs = ParentJobs(clock=lambda: self.now)
-        access = new_push_tokens("http://127.0.0.1:9464/push", self.jobs.granted)
+        access = new_push_tokens("http://127.0.0.1:9464/push", self.jobs.launched)
         self.gateway = PushGateway(access, self.jobs.may_push, lambda: self.now)
         self.series = JobSeries(ParentIdentity("s", "server", project="p"), self.jobs, self.gateway.drop)
         self.gateway.register(self.series)
@@ -53,9 +53,8 @@ class Parent:
 
     def push(self, job_id: str, body: bytes, kind: str = "metrics") -> HTTPStatus:
         token = push_environment(job_id)["FLARE_PUSH_TOKEN"]
-        return self.receive(
-            {"Authorization": f"Bearer {token}", "Content-Length": str(len(body))}, body, kind
-        )
+        headers = {"Authorization": f"Bearer {token}", "Content-Length": f"{len(body)}"}
+        return self.receive(headers, body, kind)
 
     def receive(self, headers: dict[str, str], body: bytes, kind: str = "metrics") -> HTTPStatus:
         self.now += 1
@@ -69,10 +68,8 @@ class Parent:
         assert text.count(VICTIMS_LINE) == 1
         samples = [one for family in text_string_to_metric_families(text) for one in family.samples]
         assert {one.labels["job"] for one in samples} <= {"victim", "hostile"}
-        assert [one.name for one in samples if one.labels["job"] == "victim"] == [
-            "nvflare_job_info",
-            "nvflare_job_round",
-        ]
+        of_victim = [one.name for one in samples if one.labels["job"] == "victim"]
+        assert of_victim == ["nvflare_job_info", "nvflare_job_round"]
         return len(samples) < 2000
 
 
@@ -109,21 +106,20 @@ def encoded(document: Any) -> bytes:
     return json.dumps(document).encode("utf-8", "surrogatepass")
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
-@given(document=documents | anything)
-def test_no_document_affects_another_job_or_exceeds_the_limits(parent: Parent, document: Any) -> None:
-    assert parent.push("hostile-id", encoded(document)) in STATUSES
+@settings(max_examples=2 * EXAMPLES, deadline=None)
+@given(
+    body=(documents | anything).map(encoded) | st.binary(max_size=500),
+    kind=st.sampled_from(["metrics", "metrics", "metrics", "metrics", "../metrics", "", "\n"]),
+)
+def test_no_document_affects_another_job_or_the_limits(parent: Parent, body: bytes, kind: str) -> None:
+    assert parent.push("hostile-id", body, kind) in STATUSES
     assert parent.is_intact()
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(
     known=st.lists(
-        st.tuples(
-            st.sampled_from(["training_metric", "job_errors_total", "rounds_missed_total", "job_round"]),
-            texts,
-            texts,
-        ),
+        st.tuples(known_names, texts, texts),
         max_size=30,
     )
 )
@@ -134,13 +130,6 @@ def test_a_nearly_valid_document_is_accepted_or_refused_as_a_whole(
     document = {"values": [[name, [one, two][: wanted.get(name, 1)], 1.0] for name, one, two in known]}
 
     assert parent.push("hostile-id", encoded(document)) in (HTTPStatus.NO_CONTENT, HTTPStatus.BAD_REQUEST)
-    assert parent.is_intact()
-
-
-@settings(max_examples=EXAMPLES, deadline=None)
-@given(body=st.binary(max_size=500), kind=st.sampled_from(["metrics", "", "../metrics"]) | texts)
-def test_arbitrary_bytes_do_no_harm(parent: Parent, body: bytes, kind: str) -> None:
-    assert parent.push("hostile-id", body, kind) in STATUSES
     assert parent.is_intact()
 
 
@@ -164,9 +153,4 @@ def test_a_push_without_a_valid_token_is_refused(
     }
 
     assert parent.receive(headers, body) is HTTPStatus.UNAUTHORIZED
-    assert parent.is_intact()
-
-
-def test_deep_nesting_is_refused(parent: Parent) -> None:
-    assert parent.push("hostile-id", b'{"values":' + b"[" * 100_000) is HTTPStatus.BAD_REQUEST
     assert parent.is_intact()

@@ -12,8 +12,8 @@ from prometheus_client.core import Metric
 from fl_app.telemetry import pods as pods_module
 from fl_app.telemetry.catalogue import LABELS
 from fl_app.telemetry.metrics import ParentIdentity
-from fl_app.telemetry.pods import JobPodMetrics, JobPodStatus, show_job_pods
-from fl_app.telemetry.resources import GpuMetrics, WorkspaceMetrics, disk_usage
+from fl_app.telemetry.pods import JobPodStatus, job_pod_metrics, show_job_pods
+from fl_app.telemetry.resources import WorkspaceMetrics, _nvml, disk_usage, gpu_metrics
 from tests.waiting import eventually
 
 IDENTITY = ParentIdentity("site-1", "client", project="hospitals")
@@ -30,18 +30,21 @@ def samples(families: Iterable[Metric]) -> dict[tuple[str, ...], float]:
 
 def test_without_the_library_there_are_no_gpu_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
+    _nvml.cache_clear()
 
-    assert samples(GpuMetrics(IDENTITY)()) == {}
+    assert samples(gpu_metrics(IDENTITY)) == {}
 
 
 def test_disk_usage_is_measured_in_the_background(tmp_path: Path) -> None:
     (tmp_path / "job" / "model").mkdir(parents=True)
     (tmp_path / "job" / "model" / "weights").write_bytes(b"x" * 100_000)
     (tmp_path / "link").symlink_to("/")
-    metrics = WorkspaceMetrics(IDENTITY, tmp_path)
+    metrics = WorkspaceMetrics(tmp_path)
 
-    eventually(lambda: ("nvflare_workspace_used_bytes",) in samples(metrics()), what="disk usage is measured")
-    found = samples(metrics())
+    eventually(
+        lambda: ("nvflare_workspace_used_bytes",) in samples(metrics(IDENTITY)), what="disk usage is measured"
+    )
+    found = samples(metrics(IDENTITY))
 
     assert 100_000 <= found["nvflare_workspace_used_bytes",] < 200_000
     assert found["nvflare_workspace_free_bytes",] > 0
@@ -53,7 +56,7 @@ def test_a_missing_folder_has_no_disk_usage(tmp_path: Path) -> None:
 
 def test_job_pods_are_counted_by_phase_with_the_longest_pending_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pods_module, "_list_pods", None)
-    assert samples(JobPodMetrics(IDENTITY)()) == {}
+    assert samples(job_pod_metrics(IDENTITY)) == {}
     show_job_pods(
         lambda: [
             JobPodStatus("hospital", "Pending", 200.0),
@@ -63,7 +66,7 @@ def test_job_pods_are_counted_by_phase_with_the_longest_pending_time(monkeypatch
         ]
     )
 
-    assert samples(JobPodMetrics(IDENTITY)()) == {
+    assert samples(job_pod_metrics(IDENTITY)) == {
         ("nvflare_job_pods", "Pending"): 2,
         ("nvflare_job_pods", "Running"): 1,
         ("nvflare_job_pods", "Succeeded"): 0,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -81,29 +80,21 @@ def test_a_pushed_value_has_the_labels_of_its_parent_and_job(parent: Parent) -> 
     ]
 
 
-def test_a_later_value_replaces_the_previous_one(parent: Parent) -> None:
-    parent.push("id-1", ["job_round", [], 1], ["job_round", [], 2])
-    parent.push("id-1", ["job_round", [], 3])
-
-    assert parent.value("nvflare_job_round", job="hospital") == 3
-    assert len([family for family in parent.families() if family.name == "nvflare_job_round"]) == 1
-
-
-def test_on_the_server_a_training_metric_has_the_label_of_the_site_that_logged_it(parent: Parent) -> None:
-    parent.push("id-1", ["training_metric", ["site-7", "loss"], 0.5], ["training_metric", ["", "best"], 1])
-
-    assert parent.value("nvflare_training_metric", site="site-7", role="server", tag="loss") == 0.5
-    assert parent.value("nvflare_training_metric", site="flare-server", role="server", tag="best") == 1
-
-
-def test_a_job_of_a_site_cannot_report_for_another_site() -> None:
-    parent = Parent(role="client")
+@pytest.mark.parametrize(
+    ("role", "pushed", "shown"),
+    [("server", "site-7", "site-7"), ("server", "", "flare-server"), ("client", "site-7", "site-1")],
+    ids=["of a site at the server", "of the server", "a site cannot report for another"],
+)
+def test_a_training_metric_has_the_label_of_the_site_that_logged_it(
+    role: str, pushed: str, shown: str
+) -> None:
+    parent = Parent(role)
     parent.launch("id-1", "hospital")
 
-    parent.push("id-1", ["training_metric", ["site-7", "loss"], 0.5])
+    parent.push("id-1", ["training_metric", [pushed, "loss"], 0.5])
 
-    assert parent.value("nvflare_training_metric", site="site-1", role="client", tag="loss") == 0.5
-    assert parent.value("nvflare_training_metric", site="site-7") is None
+    assert parent.value("nvflare_training_metric", site=shown, role=role, tag="loss") == 0.5
+    assert parent.value("nvflare_training_metric") == 0.5, "the only series"
 
 
 def test_a_histogram_is_cumulative_and_has_count_and_sum(parent: Parent) -> None:
@@ -156,88 +147,64 @@ def test_every_metric_of_a_job_has_its_type_and_unit_in_both_formats(parent: Par
     assert len(parent.families()) == len(JOBS)
 
 
-def test_the_id_of_a_job_is_shown_only_while_the_job_is_active(parent: Parent) -> None:
+def test_the_id_of_a_finished_job_disappears_at_once_and_its_series_expire(parent: Parent) -> None:
     parent.push("id-1", ["job_round", [], 1])
     assert parent.value("nvflare_job_info", job="hospital", job_id="id-1") == 1
-
     parent.end("id-1")
 
     assert parent.value("nvflare_job_info") is None
-    assert parent.value("nvflare_job_round") == 1
-
-
-def test_the_series_of_a_finished_job_expire(parent: Parent) -> None:
-    parent.push("id-1", ["job_round", [], 1])
-    parent.end("id-1")
-
     parent.now += 600
-    assert parent.job_labels() == {"hospital"}
+    assert parent.value("nvflare_job_round") == 1
     parent.now += 1
     assert parent.job_labels() == set()
     assert parent.push("id-1", ["job_round", [], 2]) == 1
     assert parent.job_labels() == set()
 
 
-def test_the_series_of_a_job_whose_end_was_not_reported_expire(parent: Parent) -> None:
+@pytest.mark.parametrize(("was_listed", "delay"), [(True, 0), (False, 59)], ids=["listed", "never listed"])
+def test_the_series_of_a_job_whose_end_was_not_reported_expire(
+    parent: Parent, was_listed: bool, delay: float
+) -> None:
     parent.push("id-1", ["job_round", [], 1])
-    assert parent.job_labels() == {"hospital"}
+    if was_listed:
+        parent.job_labels()
     parent.running.clear()
+    parent.now += delay
     parent.job_labels()
 
-    parent.now += 601
-
-    assert parent.job_labels() == set()
-
-
-def test_the_series_of_a_job_that_never_ran_expire(parent: Parent) -> None:
-    parent.running.clear()
-    parent.push("id-1", ["job_round", [], 1])
-    parent.now += 59
-    parent.job_labels()
     parent.now += 600
     assert parent.job_labels() == {"hospital"}
     parent.now += 700
     assert parent.job_labels() == set()
 
 
-def test_a_new_job_replaces_a_finished_one_of_the_same_name(parent: Parent) -> None:
+def test_a_new_job_replaces_a_finished_one_of_the_same_name_but_not_an_active_one(parent: Parent) -> None:
     parent.push("id-1", ["job_round", [], 9], ["round_sites", [], 2])
-    parent.end("id-1")
-
     parent.launch("id-2", "hospital")
     parent.push("id-2", ["job_round", [], 1])
+    assert parent.value("nvflare_job_round", job="hospital") == 9
+    assert parent.value("nvflare_job_round", job="hospital~2") == 1
 
-    assert parent.value("nvflare_job_round", job="hospital") == 1
+    parent.end("id-1")
+    parent.launch("id-3", "hospital")
+    parent.push("id-3", ["job_round", [], 3])
+    assert parent.value("nvflare_job_round", job="hospital") == 3
     assert parent.value("nvflare_round_sites") is None
 
 
-def test_two_active_jobs_of_one_name_have_different_labels(parent: Parent) -> None:
-    parent.launch("id-2", "hospital")
-    parent.push("id-1", ["job_round", [], 1])
-    parent.push("id-2", ["job_round", [], 2])
-
-    assert parent.value("nvflare_job_round", job="hospital") == 1
-    assert parent.value("nvflare_job_round", job="hospital~2") == 2
-
-
-def test_series_beyond_the_limit_are_dropped_and_existing_series_are_updated(
-    parent: Parent, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("limit", "second_job"), [("MAX_SERIES_PER_JOB", "id-1"), ("MAX_SERIES", "id-2")], ids=["job", "all jobs"]
+)
+def test_series_beyond_a_limit_are_dropped_and_existing_series_are_updated(
+    parent: Parent, monkeypatch: pytest.MonkeyPatch, limit: str, second_job: str
 ) -> None:
-    monkeypatch.setattr(series_module, "MAX_SERIES_PER_JOB", 10)
+    monkeypatch.setattr(series_module, limit, 10)
+    parent.launch("id-2", "other")
+    assert parent.push("id-1", *(["training_metric", ["s", f"{tag}"], 0] for tag in range(8))) == 0
 
-    without_room = parent.push("id-1", *(["training_metric", ["s", str(tag)], 0] for tag in range(15)))
-
-    assert without_room == 5
+    assert parent.push(second_job, *(["training_metric", ["s", f"more {tag}"], 0] for tag in range(8))) == 6
     assert parent.push("id-1", ["training_metric", ["s", "3"], 7]) == 0
     assert parent.value("nvflare_training_metric", tag="3") == 7
-
-
-def test_the_series_of_all_jobs_are_limited(parent: Parent, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(series_module, "MAX_SERIES", 10)
-    parent.launch("id-2", "other")
-    parent.push("id-1", *(["training_metric", ["s", str(tag)], 0] for tag in range(8)))
-
-    assert parent.push("id-2", *(["training_metric", ["s", str(tag)], 0] for tag in range(8))) == 6
 
 
 def test_values_that_a_job_dropped_itself_are_counted(parent: Parent) -> None:
@@ -288,9 +255,8 @@ def test_the_job_that_ended_first_is_evicted() -> None:
 
 
 def test_results_are_counted_once(parent: Parent) -> None:
-    end: Callable[[str], None] = lambda result: parent.jobs.ended("id-1", result)  # noqa: E731
-    end("aborted")
-    end("completed")
+    parent.end("id-1", "aborted")
+    parent.end("id-1", "completed")
     parent.launch("id-1", "hospital")
 
     assert parent.jobs.finished == {"completed": 0, "failed": 0, "aborted": 1}

@@ -56,54 +56,39 @@ def test_an_unregistered_site_is_not_ready(site: Site) -> None:
     assert site.metrics()["nvflare_registered"] == 0
 
 
-def test_a_registered_site_is_ready(site: Site) -> None:
+def test_a_site_is_ready_while_the_server_replies(site: Site) -> None:
     site.register()
-
     assert site.view.not_ready() is None
     assert site.metrics()["nvflare_registered"] == 1
     assert site.metrics()["nvflare_jobs"] == 1
 
-
-def test_a_heartbeat_without_a_reply_is_no_contact(site: Site) -> None:
-    site.register()
     site.now += FRESH_SECONDS + 1
     site.heartbeat(code=None)
-
     assert "has not answered for 36 s; it is down, unreachable, or another" in str(site.view.not_ready())
+    assert site.metrics()["nvflare_registered"] == 0
     assert site.view.unhealthy() is None
 
-
-def test_an_accepted_heartbeat_is_a_contact(site: Site) -> None:
-    site.register()
-    site.now += FRESH_SECONDS + 1
-
     site.heartbeat()
-
     assert site.view.not_ready() is None
     assert site.metrics()["nvflare_last_contact_timestamp_seconds"] == site.now
 
 
-def test_a_site_that_is_refused_is_not_ready_and_after_two_minutes_unhealthy(site: Site) -> None:
+def test_a_refused_site_becomes_unhealthy_and_is_ready_when_it_is_accepted_again(
+    site: Site,
+) -> None:
     site.register()
     site.heartbeat(ReturnCode.COMM_ERROR, "Client ID already registered as a client: site-1")
-
     assert "another process uses this kit" in str(site.view.not_ready())
     assert site.view.unhealthy() is None
 
     site.now += REFUSED_SECONDS + 1
-    site.heartbeat(ReturnCode.COMM_ERROR, "Client ID already registered as a client: site-1")
+    site.heartbeat(ReturnCode.UNAUTHENTICATED, "Client 'site-1' is disabled")
+    assert "disabled" in str(site.view.not_ready())
     assert "refused this site for 121 s" in str(site.view.unhealthy())
     assert site.metrics()["nvflare_registered"] == 0
     assert site.metrics()["nvflare_heartbeats_refused_total"] == 2
 
-
-def test_a_site_that_is_accepted_again_is_ready(site: Site) -> None:
-    site.register()
-    site.heartbeat(ReturnCode.UNAUTHENTICATED, "Client 'site-1' is disabled")
-    assert "disabled" in str(site.view.not_ready())
-
     site.heartbeat()
-
     assert site.view.not_ready() is None
 
 

@@ -10,7 +10,7 @@ import pytest
 from deploy.errors import Failed, MachineError
 from deploy.ports import free_ports
 from deploy.tensorboard import mirror
-from deploy.tensorboard.mirror import Mirror, append_new
+from deploy.tensorboard.mirror import append_new, mirrored
 from deploy.tensorboard.program import choose_port
 from tests.waiting import eventually
 
@@ -72,7 +72,7 @@ def test_an_error_is_reported_once_and_the_mirror_continues(
             raise Failed("the server has no pod")
         return source if calls > 6 else None
 
-    with Mirror(find, tmp_path / "target", errors.append):
+    with mirrored(find, tmp_path / "target", errors.append):
         eventually(lambda: calls >= 9, pause=0.01)
 
     assert errors == ["Cannot read the event files: the server has no pod"]

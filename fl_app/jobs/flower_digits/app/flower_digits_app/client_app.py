@@ -44,7 +44,7 @@ def train_round(message: Message, context: Context) -> Message:
     """Train on the images of the site, with the learning rate from the server."""
     settings, sites = settings_in(context.run_config)
     config = message.content["config"]
-    part, round = int(context.node_config["partition-id"]), int(config["server-round"]) - 1
+    part, round = int(context.node_config["partition-id"]), int(config["server-round"])
     images = divide(sites, settings.seed).sites[part]
     model = DigitClassifier(settings.hidden, settings.seed)
     model.load_state_dict(message.content["arrays"].to_torch_state_dict())
@@ -54,7 +54,7 @@ def train_round(message: Message, context: Context) -> Message:
         images,
         settings,
         learning_rate=float(config["learning-rate"]),
-        seed=mixed_seed(settings.seed, part, round),
+        seed=mixed_seed(settings.seed, part, round - 1),
         earlier_losses=earlier_losses,
     )
     context.state[LOSSES] = MetricRecord({"all": [*earlier_losses, *report.losses]})

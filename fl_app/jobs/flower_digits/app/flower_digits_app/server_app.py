@@ -33,7 +33,7 @@ def main(grid: Grid, context: Context) -> None:
     settings, sites = settings_in(context.run_config)
     model = DigitClassifier(settings.hidden, settings.seed)
     initial = ArrayRecord(model.state_dict())
-    journal = EvaluationJournal(Path.cwd(), model, divide(sites, settings.seed).test)
+    journal = EvaluationJournal(Path.cwd(), model, divide(sites, settings.seed))
     with connected():
         strategy = DigitStrategy(settings, wait_for_sites(grid, sites), journal)
         result = strategy.start(

@@ -80,8 +80,7 @@ class DigitStrategy(FedAdagrad):
         """Evaluate the global model on the server, at the configured interval."""
         if rounds_done % self.settings.evaluate_every and rounds_done != self.settings.rounds:
             return None
-        evaluation = self.journal.evaluate(rounds_done, arrays.to_torch_state_dict())
-        values = {tag: getattr(evaluation, tag) for tag in ("accuracy", "loss", "parameter_norm")}
+        values = self.journal.evaluate(rounds_done, arrays.to_torch_state_dict()).scalars()
         log(values, step=rounds_done)
         return MetricRecord(values)
 

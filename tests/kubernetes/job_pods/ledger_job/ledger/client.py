@@ -34,7 +34,7 @@ class Reading(SiteTraining):
         if not _is_read_only(data):
             raise ValueError(f"{data} is writable")
         after = {name: value + 1 for name, value in weights.items()}
-        return LocalResult(after, examples=1, metrics={"round": float(round.number + 1)})
+        return LocalResult(after, examples=1, metrics={"round": float(round.number)})
 
 
 def _is_read_only(folder: Path) -> bool:

@@ -1,0 +1,39 @@
+"""Write the generated tables of pages that are written by hand: `python -m docs.tables`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from fl_app.guard.rule_table import RULES
+from fl_app.nvflare_internals.self_check import declared_names, table
+
+FOLDER = Path(__file__).parent
+
+
+def _rules() -> str:
+    lines = ["| rule | level | finds | NVFlare alone |", "|---|---|---|---|"]
+    return "\n".join(
+        [*lines, *(f"| `{rule.name}` | {rule.level.value} | {rule.finds} | {rule.stock} |" for rule in RULES)]
+    )
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "nvflare-internals.md": lambda: table(declared_names()),
+    "guard.md": _rules,
+}
+"""The table of each page; its first line finds the old one."""
+
+
+def updated(page: str) -> str:
+    """Return a page with its current table."""
+    current = TABLES[page]().rstrip("\n") + "\n"
+    header = re.escape(current.partition("\n")[0])
+    text = (FOLDER / page).read_text(encoding="utf-8")
+    return re.sub(rf"{header}\n(\|.*\n)*", lambda _: current, text)
+
+
+if __name__ == "__main__":
+    for name in TABLES:
+        (FOLDER / name).write_text(updated(name), encoding="utf-8")

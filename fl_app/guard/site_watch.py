@@ -1,0 +1,71 @@
+"""A thread that watches the sites of a job for those that are lost or stalled."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from fl_app.guard.finding import Finding
+from fl_app.guard.heartbeat import CHECK_INTERVAL, Heartbeats, find_lost_site
+from fl_app.guard.stalled import find_stalled_site
+from fl_app.guard.timeouts import Timeouts
+from fl_app.nvflare_internals.guard import current_controller
+
+
+class SiteWatch:
+    """Watch the sites of one job on the server.
+
+    Args:
+        timeouts: how long to wait for a site.
+        report: called with each finding and a context of the engine.
+        failed: called with an error of the watch itself; the watch continues.
+    """
+
+    def __init__(
+        self,
+        timeouts: Timeouts,
+        report: Callable[[Finding, Any], object],
+        failed: Callable[[Exception, Any], None],
+    ) -> None:
+        self.heartbeats = Heartbeats()
+        self._timeouts = timeouts
+        self._report = report
+        self._failed = failed
+        self._last_metric: dict[str, float] = {}
+        self._closed = threading.Event()
+
+    def start(self, engine: Any) -> None:
+        """Start the thread."""
+        threading.Thread(target=self._watch, args=(engine,), name="guard-timeouts", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop the thread."""
+        self._closed.set()
+
+    def expect(self, sites: Iterable[str]) -> None:
+        """Start to wait for these sites; only they are watched."""
+        names = list(sites)
+        self.heartbeats.expect(names)
+        self._last_metric |= dict.fromkeys(names, 0.0)
+
+    def logged(self, site: str) -> None:
+        """Record that a site logged a metric; names that are not of the job are ignored."""
+        if site in self._last_metric:
+            self._last_metric[site] = time.time()
+
+    def _watch(self, engine: Any) -> None:
+        while not self._closed.wait(CHECK_INTERVAL):
+            with engine.new_context() as fl_ctx:
+                try:
+                    if finding := self._find(current_controller(fl_ctx)):
+                        self._report(finding, fl_ctx)
+                except Exception as error:  # an error here must not end the watch
+                    self._failed(error, fl_ctx)
+
+    def _find(self, controller: Any) -> Finding | None:
+        overdue = self.heartbeats.overdue(self._timeouts.heartbeat)
+        return find_lost_site(controller, overdue) or find_stalled_site(
+            controller, dict(self._last_metric), self._timeouts.task, time.time()
+        )

@@ -1,0 +1,64 @@
+"""Warnings of a job: a file in its results, and the lines that admin sessions show."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from fl_app.files import write_atomically
+from fl_app.guard.finding import Finding
+
+WARNINGS_FILE = "warnings.json"
+"""File in a job's results."""
+WARNINGS_META = "flarefleet.warnings"
+"""Key of a finished job's meta: its first warnings, as lines."""
+MAX_WARNINGS = 100
+"""Warnings of one job; further ones only count."""
+MAX_LINES = 20
+"""Warnings in a job's meta."""
+
+
+class Warnings:
+    """The warnings of one job.
+
+    A warning that repeats, in a later round or by another site, is counted and not repeated: the file stays
+    small whatever a job does.
+
+    Args:
+        file: where to write them.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._entries: dict[tuple[str, str, str], dict[str, Any]] = {}
+
+    def add(self, finding: Finding) -> bool:
+        """Record a warning and return whether it is new."""
+        key = finding.rule, finding.site, finding.key
+        entry = self._entries.get(key)
+        if entry is None and len(self._entries) >= MAX_WARNINGS:
+            return False
+        if entry is not None:
+            entry["times"] += 1
+            return False
+        self._entries[key] = {**finding.document(), "line": finding.line, "times": 1}
+        self.write()
+        return True
+
+    def write(self) -> None:
+        """Write the warnings, if there are any."""
+        if self._entries:
+            write_atomically(self._file, json.dumps(list(self._entries.values()), indent=2).encode())
+
+
+def warning_lines(folders: Iterable[str | Path]) -> list[str]:
+    """Return the warnings in the first of the folders that has a file of warnings."""
+    for folder in folders:
+        try:
+            entries = json.loads(Path(folder, WARNINGS_FILE).read_text(encoding="utf-8"))
+            return [str(entry["line"]) for entry in entries][:MAX_LINES]
+        except (OSError, ValueError, TypeError, KeyError):
+            continue
+    return []

@@ -1,0 +1,108 @@
+"""Good jobs pass the guard: NVFlare's own controllers run in one process."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from nvflare.app_common.abstract.fl_model import FLModel
+from nvflare.app_common.widgets.intime_model_selector import IntimeModelSelector
+from nvflare.app_common.workflows.fedavg import FedAvg
+
+from tests.unit.guard.one_process import Judgement, Script, judge
+from tests.unit.guard.scripts import ACCURACY, ROUNDS, TRAINS, only_metrics, returning, train
+
+
+def half(value: Any) -> Any:
+    return (value + 1).astype(np.float16)
+
+
+def without(name: str) -> Script:
+    """A site that returns one parameter less."""
+
+    def answer(model: FLModel) -> FLModel:
+        answered = TRAINS(model)
+        del answered.params[name]
+        return answered
+
+    return answer
+
+
+def mask_returned(model: FLModel) -> FLModel:
+    return returning(lambda value: value if np.isinf(value).any() else value + 1, {"accuracy": 0.5})(model)
+
+
+def counted(model: FLModel) -> FLModel:
+    """A PyTorch site: it loads the averaged counter of its batch norm into an integer again."""
+    answer = TRAINS(model)
+    answer.params["counter"] = (np.asarray(model.params["counter"]) + 1).astype(np.int64)
+    return answer
+
+
+@dataclass(frozen=True)
+class Good:
+    """A job that must pass without a reason, and with at most these warnings."""
+
+    what: str
+    site: Script
+    other: Script = TRAINS
+    model: dict[str, Any] = field(default_factory=lambda: {"w": np.ones(4), "b": np.ones(2)})
+    warnings: str = "nothing"
+
+
+GOOD_JOBS = [
+    Good(
+        "a mask that holds -inf",
+        mask_returned,
+        mask_returned,
+        {"w": np.ones(4), "mask": np.array([0.0, -np.inf])},
+    ),
+    Good("the counter of a batch norm", counted, counted, {"w": np.ones(4), "counter": np.int64(3)}),
+    Good("a site that only evaluates", only_metrics, warnings="took no part"),
+    Good("each site returns a part of the model", without("w"), without("b")),
+    Good("frozen layers", lambda model: FLModel(
+        params={**model.params, "b": model.params["b"] + 1}, metrics={"accuracy": 0.5},
+        meta={"NUM_STEPS_CURRENT_ROUND": 1}), ),
+    Good("one site that does not learn", returning(lambda value: value, {"accuracy": 0.5})),
+    Good("a warm-up that begins without a change", *2 * [lambda model: returning(
+        lambda value: value + model.current_round, {"accuracy": 0.5})(model)], warnings="no site changed"),
+    Good("a single example", returning(train, {"accuracy": 0.5}, steps=1)),
+    Good("a model that starts at zero", *2 * [returning(lambda value: value + 500.0, {"accuracy": 0.5})],
+         model={"w": np.zeros(4)}),
+    Good("no metrics at all", *2 * [returning(train)]),
+    Good("other metrics than NVFlare's default", *2 * [returning(train, {"g_loss": 1.0, "d_loss": 2.0})],
+         warnings="key metric accuracy: is not among"),
+    Good("noise around the first accuracy", *2 * [lambda model: returning(
+        train, {"accuracy": 0.9 - 0.02 * model.current_round})(model)]),
+    Good("float16 from the sites", *2 * [returning(half, {"accuracy": 1})]),
+    Good("settings in place of a model", *2 * [lambda model: FLModel(
+        params={"coef": np.ones(2)}, metrics={"accuracy": 0.5}, meta={"NUM_STEPS_CURRENT_ROUND": 1})],
+        model={"n_classes": 2}, warnings="no site changed"),
+    Good("no initial model", *2 * [lambda model: FLModel(
+        params={"w": np.ones(2) + model.current_round}, meta={"NUM_STEPS_CURRENT_ROUND": 1})], model={}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("job", GOOD_JOBS, ids=lambda job: job.what)
+def test_a_good_job_passes(tmp_path: Path, job: Good) -> None:
+    judgement = run(tmp_path, job)
+
+    assert (judgement.reasons, judgement.panics) == ([], []), judgement
+    assert [line for line in judgement.warnings if not re.search(job.warnings, line)] == []
+
+
+def test_a_parameter_that_no_site_returns_would_be_lost(tmp_path: Path) -> None:
+    judgement = run(tmp_path, Good("", without("w"), without("w")))
+
+    (reason,) = judgement.reasons
+    assert re.search(r"server, round 1, w: .*the sites did not return 1 parameter \(w\)", reason)
+
+
+def run(folder: Path, job: Good) -> Judgement:
+    controller = FedAvg(num_clients=2, num_rounds=ROUNDS, persistor_id="", model=dict(job.model))
+    components = {"selector": IntimeModelSelector(**ACCURACY)}
+    return judge(folder, controller, {"site-1": job.other, "site-2": job.site}, components)
