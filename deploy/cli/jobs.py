@@ -93,6 +93,7 @@ def submit(
         choose_sites,
         export_process,
         extras_of_images,
+        refuse_components_not_allowed,
         refuse_missing_extras,
     )
     from deploy.session.submission import submit as submit_exported
@@ -106,7 +107,7 @@ def submit(
         refuse_existing(fetch_to)
         fetch_to = fetch_to.absolute()  # a session changes the working directory
     context = context_of(ctx)
-    federation = None
+    project = federation = None
     image_extras: tuple[str, ...] = ()
     if admin_kit is None:
         project = context.project()
@@ -122,6 +123,8 @@ def submit(
         registered = session.sites()
         job_sites = choose_sites(registered, federation, site or ())
         exported = exporting.export(parameters, job_sites, Path(folder))
+        if project is not None:
+            refuse_components_not_allowed(exported, project)
         assert exported.folder is not None
         write_levels(exported.folder, levels)
         job_id = submit_exported(session, exported, registered)

@@ -30,6 +30,8 @@ _REGISTRY = re.compile(
     rf"(?:{_IMAGE_PART}(?::\d{{1,5}})?/)?{_IMAGE_PART}(?:/{_IMAGE_PART})*|{_IMAGE_PART}:\d{{1,5}}"
 )
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_COMPONENT = re.compile(rf"{_IDENTIFIER.pattern}(?:\.{_IDENTIFIER.pattern})*(?:\.|\.{_IDENTIFIER.pattern})")
 _CLAIM = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
@@ -90,6 +92,19 @@ def _must(text: str, is_valid: Callable[[str], object]) -> AfterValidator:
 def _duplicate_error(value: list[str]) -> str | None:
     twice = next((item for item in value if value.count(item) > 1), None)
     return f"{twice} is listed twice; remove one" if twice else None
+
+
+def _component_error(value: str) -> str | None:
+    """Check an entry by NVFlare's rules, which would reject it only when a parent starts."""
+    if value == "*":
+        return "would allow every class to every job; name classes or packages"
+    if _COMPONENT.fullmatch(value):
+        return None
+    hint = f"; write {value}. for the whole package" if _IDENTIFIER.fullmatch(value) else ""
+    return (
+        "must be a class such as my_package.aggregation.Median, or a package that ends with a dot such as "
+        f"my_package., not {quoted(value)}{hint}"
+    )
 
 
 def _negative_error(value: float) -> str | None:
@@ -162,5 +177,6 @@ Registry = Annotated[
 Tag = Annotated[str, _must("be letters, digits, _, . and -", _TAG.fullmatch)]
 Extras = Annotated[list[Extra], _checked(_duplicate_error)]
 Trackers = Annotated[list[Tracker], _checked(_duplicate_error)]
+AllowedComponents = Annotated[list[Annotated[str, _checked(_component_error)]], _checked(_duplicate_error)]
 RuleLevel = Annotated[Literal["error", "warn", "off"], BeforeValidator(_off_of_yaml)]
 Arguments = Annotated[dict[str, Any], OR_EMPTY]

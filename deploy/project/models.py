@@ -89,6 +89,8 @@ class Project(BaseModel):
     """The transport of NVFlare's messages: grpc, tcp or http."""
     tracking: Tracking = Tracking()
     guard: Guard = Guard()
+    allowed_components: tuple[str, ...] = ()
+    """`deployment.allowed_components`; see `deploy.project.allowed_components` for the complete list."""
     studies: dict[str, schema.Study] = {}
     participants: tuple[schema.ServerEntry | schema.ClientEntry | schema.AdminEntry, ...] = Field(
         default=(), exclude=True

@@ -231,6 +231,8 @@ class DeploymentEntry(Section):
     sites: Annotated[dict[str, Annotated[SiteEntry, fields.OR_EMPTY]], fields.OR_EMPTY] = {}
     tracking: Annotated[Tracking, fields.OR_EMPTY] = Tracking()
     guard: Annotated[Guard, fields.OR_EMPTY] = Guard()
+    allowed_components: fields.AllowedComponents = []
+    """Classes and packages that jobs without code of their own may use, besides the default ones."""
 
 
 class ProjectEntry(Section):

@@ -14,6 +14,7 @@ from typing import Any
 
 from deploy.errors import InputError
 from deploy.project import Project
+from deploy.project.allowed_components import kit_classes
 from deploy.project.validation.builders import REQUIRED, SIGNATURE_BUILDER
 from deploy.provision.state import CertificateIdentity, digest_of
 from fl_app.contract import NVFLARE_VERSION, flarefleet_version
@@ -28,6 +29,7 @@ REASONS = {
     "federation": "settings of the whole federation have changed",
     "builders": "the builders have changed",
     "deployment": "its deployment has changed",
+    "components": "the components that jobs may use have changed",
     "capacity": "the number of clients that the server accepts has changed",
     "studies": "the studies have changed",
     "files": "a file that project.yml names has changed",
@@ -75,6 +77,8 @@ def kit_specs(project: Project) -> dict[str, KitSpec]:
         parts = {**common, "entry": _digest(entry)}
         parts["files"] = _digest([digest_of(content) for content in _contents(project, entry)])
         parts["deployment"] = _digest(deployments.get(name))
+        if name in deployments:
+            parts["components"] = _digest(kit_classes(project))
         if entry is server:
             parts["capacity"] = str(max_clients(len(project.sites)))
             parts["studies"] = _digest(project.model_dump(mode="json", include={"studies"}))

@@ -15,6 +15,7 @@ from nvflare.lighter.entity import Project as FlareProject
 from nvflare.lighter.spec import Builder
 
 from deploy.project import Project, SiteDeployment
+from deploy.project.allowed_components import kit_classes
 from deploy.provision.content import max_clients
 from fl_app.contract import KIT_FACTS, NVFLARE_VERSION, PARENT_PORT, WORKSPACE_PATH, flarefleet_version
 
@@ -25,13 +26,6 @@ LAUNCHERS = {
 """Launcher of job processes, by the parent's type."""
 JOB_MANAGER = "fl_app.guard.job_manager.JobManager"
 JOB_SCHEDULER = "fl_app.guard.scheduler.JobScheduler"
-ALLOWED_CLASSES = (
-    "fl_app.",
-    "nvflare.metrics.",
-    # NVFlare's PyTorch recipes use this class, but its allow list lacks it.
-    "nvflare.app_opt.pt.file_model_persistor.PTFileModelPersistor",
-)
-"""Classes that a job may use without permission for custom code, in addition to NVFlare's list."""
 JOB_LOG_COMMANDS = ("list_job", "get_job_log", "download_job_components")
 """Admin commands that show a submitter why a job failed."""
 CHECK_ENGINE_FREQUENCY = 0.2
@@ -69,7 +63,9 @@ class LocalBuilder(Builder):
             local = Path(ctx.get_local_dir(participant))
             resources = local / ProvFileName.RESOURCES_JSON_DEFAULT
             client_limit = max_clients(len(self._project.sites))
-            resources.write_text(_complete(resources.read_text(), participant.type, client_limit))
+            resources.write_text(
+                _complete(resources.read_text(), participant.type, client_limit, kit_classes(self._project))
+            )
             if participant.type == ParticipantType.SERVER:
                 authorization = local / ProvFileName.AUTHORIZATION_JSON_DEFAULT
                 authorization.write_text(_allow_leads_to_read_job_logs(authorization.read_text()))
@@ -115,11 +111,11 @@ def _allow_leads_to_read_job_logs(text: str) -> str:
 
 
 @cache
-def _complete(text: str, kind: str, client_limit: int) -> str:
+def _complete(text: str, kind: str, client_limit: int, allowed: tuple[str, ...]) -> str:
     """Return NVFlare's resources.json, completed. Cached because most sites have the same."""
     resources = json.loads(text)
     resources["class_allow_list"] += [
-        prefix for prefix in ALLOWED_CLASSES if prefix not in resources["class_allow_list"]
+        prefix for prefix in allowed if prefix not in resources["class_allow_list"]
     ]
     components = {component["id"]: component for component in resources["components"]}
     components["process_launcher"]["path"] = LAUNCHERS[kind]

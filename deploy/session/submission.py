@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from deploy.errors import Failed, FlarefleetError, InputError, MachineError
+from deploy.project.allowed_components import allowed_classes, is_allowed
 from deploy.project.extras import setting_for
 from deploy.session.session import AdminSession
 from fl_app.guard.configuration import findings_in_job
@@ -87,6 +88,26 @@ def refuse_silent_failures(exported: ExportReply) -> None:
     findings = findings_in_job(exported.folder)
     if findings:
         raise InputError([finding.line for finding in findings])
+
+
+def refuse_components_not_allowed(exported: ExportReply, project: Project) -> None:
+    """Reject a job with a class that the kits do not allow: its processes would exit when they load it.
+
+    Raises:
+        InputError: lists the classes, each with its file.
+    """
+    allowed = allowed_classes(project)
+    refused = [one for one in exported.components if not is_allowed(one.path, allowed)]
+    if not refused:
+        return
+    names = ", ".join(dict.fromkeys(one.path for one in refused))
+    raise InputError(
+        [f"{one.file}: this federation does not allow {one.path} to jobs without code" for one in refused]
+        + [
+            f"Write allowed_components: [{names}] under deployment in {project.path}, and update the "
+            "federation: flarefleet up. Allow only what cannot run code that a job brings"
+        ]
+    )
 
 
 def refuse_missing_extras(job: JobDescription, project: Project, runtime: str | None) -> None:

@@ -108,11 +108,9 @@ def _failure_text(work: Path, sites: Sequence[str], code: str) -> str:
 
 def _allow_classes(work: Path) -> None:
     """Allow the simulated sites the same component classes as the sites of a federation."""
-    from nvflare.app_common.default_component_policy import DEFAULT_CLASS_ALLOW_LIST
-
-    from deploy.provision.local import ALLOWED_CLASSES
+    from deploy.project.allowed_components import allowed_classes
 
     file = work / "local" / "resources.json"
     file.parent.mkdir(parents=True)
-    policy = {"format_version": 2, "class_allow_list": [*DEFAULT_CLASS_ALLOW_LIST, *ALLOWED_CLASSES]}
+    policy = {"format_version": 2, "class_allow_list": allowed_classes(None)}
     file.write_text(json.dumps(policy), encoding="utf-8")

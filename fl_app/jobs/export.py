@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from fl_app.jobs.components import JobComponent, components_without_code
 from fl_app.jobs.custom_jobs import copy_packages, packages_of
 from fl_app.jobs.description import JobDescription
 from fl_app.jobs.parameters import JobWarning
@@ -42,6 +43,8 @@ class ExportReply(BaseModel, frozen=True):
     folder: Path | None = None
     min_clients: int = 0
     """Number of sites that the job needs to start."""
+    components: tuple[JobComponent, ...] = ()
+    """Classes that the server and the sites must allow."""
     warnings: tuple[str, ...] = ()
     """Probable mistakes in the parameters: see `JobWarning`."""
     error: str = ""
@@ -80,7 +83,12 @@ def export(job: JobDescription, request: ExportRequest) -> ExportReply:
         }
         meta_file.write_text(json.dumps(meta, indent=2), encoding="utf-8")
     texts = tuple(str(one.message) for one in caught if issubclass(one.category, JobWarning))
-    return ExportReply(folder=folder, min_clients=int(meta["min_clients"]), warnings=texts)
+    return ExportReply(
+        folder=folder,
+        min_clients=int(meta["min_clients"]),
+        warnings=texts,
+        components=components_without_code(folder),
+    )
 
 
 def _make_script_paths_relative(folder: Path) -> None:

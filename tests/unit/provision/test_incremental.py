@@ -104,6 +104,22 @@ def test_a_setting_of_all_kits_updates_every_kit_and_no_certificate(
     assert {name: federation.certificate(name) for name in before} == before
 
 
+def test_an_allowed_component_updates_the_kits_of_the_server_and_of_every_site(
+    federation: Federation,
+) -> None:
+    federation.document["deployment"] = {"allowed_components": ["my_package.Median"]}
+
+    report = federation.provision()
+
+    assert {one.name for one in report.renewed} == {SERVER, "site-1", "site-2"}
+    assert {one.reason for one in report.renewed} == {"the components that jobs may use have changed"}
+    for name in (SERVER, "site-1"):
+        assert (
+            federation.read(name, "local/resources.json.default")["class_allow_list"][-1]
+            == "my_package.Median"
+        )
+
+
 def test_a_missing_kit_is_built_again_with_the_same_content(federation: Federation) -> None:
     before = federation.files("site-1")
     shutil.rmtree(federation.workspace.kit("site-1"))

@@ -12,7 +12,8 @@ import pytest
 import yaml
 from cryptography import x509
 
-from deploy.provision.local import ALLOWED_CLASSES, JOB_LOG_COMMANDS
+from deploy.project.allowed_components import DEFAULT
+from deploy.provision.local import JOB_LOG_COMMANDS
 from tests.unit.provision.federation import ADMIN, SERVER, Federation, certificate_of
 
 OURS = {
@@ -81,7 +82,7 @@ def test_the_servers_resources_differ_from_nvflares_only_as_intended(
     untouched: Federation, stock: Path
 ) -> None:
     theirs = json.loads((stock / SERVER / "local" / "resources.json.default").read_text())
-    theirs["class_allow_list"] += ALLOWED_CLASSES
+    theirs["class_allow_list"] += DEFAULT
     theirs["servers"][0]["check_engine_frequency"] = 0.2
     theirs["snapshot_persistor"]["args"]["storage"]["args"]["root_dir"] = "/var/lib/flare/snapshot-storage"
     components = {component["id"]: component for component in theirs["components"]}
@@ -95,7 +96,7 @@ def test_the_servers_resources_differ_from_nvflares_only_as_intended(
 
 def test_a_sites_resources_differ_from_nvflares_only_as_intended(untouched: Federation, stock: Path) -> None:
     theirs = json.loads((stock / "site-1" / "local" / "resources.json.default").read_text())
-    theirs["class_allow_list"] += ALLOWED_CLASSES
+    theirs["class_allow_list"] += DEFAULT
     theirs["client"] |= {"client_register_interval": 0.5, "maint_msg_timeout": 10.0}
     components = {component["id"]: component for component in theirs["components"]}
     components["process_launcher"]["path"] = "fl_app.launchers.process.ClientJobLauncher"

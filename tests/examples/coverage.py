@@ -1,0 +1,44 @@
+"""Which example covers each recipe of NVFlare 2.9.0, and what does not run here."""
+
+from __future__ import annotations
+
+COVERED_BY = {
+    "cyclic": "hello-cyclic",
+    "cyclic-pt": "hello-cyclic",
+    "fed-task": "task",
+    "fedavg": "hello-pt",
+    "fedavg-numpy": "hello-numpy",
+    "fedavg-pt": "hello-pt",
+    "fedavg-sklearn": "sklearn-linear",
+    "fedce-pt": "fedce",
+    "fedeval-pt": "fedeval",
+    "fedopt-pt": "fedopt",
+    "fedprox-pt": "fedprox",
+    "fedstats": "statistics",
+    "kmeans-sklearn": "sklearn-kmeans",
+    "lr": "logistic-regression",
+    "scaffold-pt": "scaffold",
+    "svm-sklearn": "sklearn-svm",
+    "swarm-pt": "swarm",
+}
+"""Example, by recipe. Further examples have no listed recipe, such as hello-collab and Kaplan-Meier."""
+
+NOT_RUN = {
+    "cyclic-tf": "tensorflow",
+    "fedavg-tf": "tensorflow",
+    "fedopt-tf": "tensorflow",
+    "scaffold-tf": "tensorflow",
+    "fedavg-he-pt": "tenseal",
+    "Kaplan-Meier with encryption": "tenseal",
+    "xgb-bagging": "xgboost",
+    "xgb-horizontal": "xgboost",
+    "xgb-vertical": "xgboost",
+    "PyTorch Lightning": "lightning",
+    "private set intersection": "openmined-psi",
+    "LLM examples": "peft",
+    "hello-flower": "flwr",
+}
+"""Distribution that a recipe or example needs, and that requirements/dev.txt lacks.
+
+Flower has an environment of its own: tests/federation/test_flower_job.py. Edge devices are out of scope.
+"""
