@@ -39,7 +39,7 @@ class BestModel:
             return
         if texts := sorted(str(name) for name, value in metrics.items() if isinstance(value, str)):
             yield Finding(
-                f"returned text as a metric ({', '.join(texts)}): NVFlare ignores it",
+                f"returned text as a metric ({', '.join(texts)}): NVFlare averages numbers only",
                 "Return numbers: float(accuracy).",
                 key=texts[0],
                 rule="metric",
@@ -85,7 +85,7 @@ class BestModel:
 
         Args:
             metrics: metrics of the aggregate, which this call may change; None if there are none.
-            round: number of the round, from 0.
+            round: number of the round, from 1.
         """
         of_round, self._of_round = self._of_round, {}
         if self._stop_metric:

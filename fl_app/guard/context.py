@@ -28,6 +28,12 @@ def is_aborted(fl_ctx: FLContext) -> bool:
     return signal is not None and bool(signal.triggered)
 
 
+def current_round(fl_ctx: FLContext) -> int | None:
+    """Return the current round of the workflow, from 1; None if it has none. NVFlare counts from 0."""
+    number = fl_ctx.get_prop(AppConstants.CURRENT_ROUND)
+    return number + 1 if isinstance(number, int) else None
+
+
 def job_meta(fl_ctx: FLContext) -> dict[str, Any]:
     """Return the meta.json of the job that runs; empty if it cannot be read."""
     file = fl_ctx.get_engine().get_workspace().get_job_meta_path(fl_ctx.get_job_id())

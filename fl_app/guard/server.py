@@ -18,7 +18,14 @@ from nvflare.app_common.app_event_type import AppEventType
 
 from fl_app.guard import rules
 from fl_app.guard.configuration import findings_on_server
-from fl_app.guard.context import global_model, is_aborted, job_meta, replace_by_refusal, sender_of
+from fl_app.guard.context import (
+    current_round,
+    global_model,
+    is_aborted,
+    job_meta,
+    replace_by_refusal,
+    sender_of,
+)
 from fl_app.guard.finding import (
     FINDING_EVENT,
     MARK,
@@ -200,8 +207,7 @@ class ServerGuard:
         site, accepted = sender_of(fl_ctx), fl_ctx.get_prop(AppConstants.AGGREGATION_ACCEPTED)
         if site and isinstance(accepted, bool) and not self._failures.has_failure():
             result = fl_ctx.get_prop(FLContextKey.TASK_RESULT)
-            number = fl_ctx.get_prop(AppConstants.CURRENT_ROUND)
-            if finding := self._results.accepted(site, result, accepted, number):
+            if finding := self._results.accepted(site, result, accepted, current_round(fl_ctx)):
                 self._report(finding, fl_ctx)
 
     def _end_result(self, fl_ctx: FLContext) -> None:
@@ -211,10 +217,9 @@ class ServerGuard:
         if is_aborted(fl_ctx):
             return  # ScatterAndGather aggregates what it has
         aggregate = fl_ctx.get_prop(AppConstants.AGGREGATION_RESULT)
-        number = fl_ctx.get_prop(AppConstants.CURRENT_ROUND)
         self._report_all(self._results.outcome.aggregated(), fl_ctx)
         metrics = getattr(aggregate, "metrics", None)
-        self._report_all(self._results.best_model.aggregated(metrics, number), fl_ctx)
+        self._report_all(self._results.best_model.aggregated(metrics, current_round(fl_ctx)), fl_ctx)
 
     def _check_new_model(self, fl_ctx: FLContext) -> None:
         if not is_aborted(fl_ctx) and (parameters := global_model(fl_ctx)) is not None:

@@ -137,11 +137,8 @@ class JobTelemetry(Widget):
         self._progress.fatal = self._progress.fatal or reason  # later errors are consequences of the first
 
     def _warned(self, fl_ctx: FLContext) -> None:
-        line = fl_ctx.get_prop(FLContextKey.EVENT_DATA).line
-        with self._lock:
-            if len(self._progress.warnings) < MAX_LINES:
-                warnings = (*self._progress.warnings, line)
-                self._progress = self._progress.model_copy(update={"warnings": warnings})
+        if len(self._progress.warnings) < MAX_LINES:
+            self._progress.warnings += (fl_ctx.get_prop(FLContextKey.EVENT_DATA).line,)
 
     def _report(self, fl_ctx: FLContext) -> None:
         collector = fl_ctx.get_prop(InfoCollector.CTX_KEY_STATS_COLLECTOR)

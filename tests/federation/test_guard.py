@@ -42,10 +42,8 @@ KIT = {row.job: row for failure in FAILURES for row in failure.kit if isinstance
 WARNED = {failure.what: row for failure in FAILURES for row in failure.kit if isinstance(row, Warned)}
 PAGE = "silent-failures.md"
 """File in the module's temporary folder: the table with the measured outcomes, for docs/guard.md."""
-POSSIBLE_WARNINGS = dict.fromkeys(
-    ("good-hello", "good-hello-evaluation"),
-    r"no site returns its number of steps|key metric accuracy: is not among",
-)
+_HELLO = r"no site returns its number of steps|key metric accuracy: is not among"
+POSSIBLE_WARNINGS = dict.fromkeys(("good-hello", "good-hello-evaluation"), _HELLO)
 """Regular expression of the warnings of a valid job; the others have none."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Thread
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -12,6 +13,7 @@ from nvflare.apis.fl_constant import FLContextKey, ReservedKey
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.server_engine_spec import ServerEngineSpec
 
+from fl_app.guard.finding import WARNING_EVENT, Finding
 from fl_app.telemetry.analytics_events import FED_ANALYTICS
 from fl_app.telemetry.documents import MAX_LABEL
 from fl_app.telemetry.job import JobTelemetry
@@ -64,3 +66,16 @@ def test_only_sites_of_the_job_have_progress(job: Job) -> None:
     job.engine.get_clients.return_value.append(SimpleNamespace(name="site-2"))
     job.receive("site-2", "loss")
     assert list(job._progress.sites) == ["site-1", "site-2"], "a site may join later"
+
+
+def test_a_warning_of_the_guard_is_part_of_the_progress(job: Job) -> None:
+    finding = Finding("no site changed any parameter", "Check the learning rate.", round=1)
+    context = job.context()
+    context.set_prop(FLContextKey.EVENT_DATA, finding, private=True, sticky=False)
+
+    event = Thread(target=job.handle_event, args=(WARNING_EVENT, context), daemon=True)  # it blocked once
+    event.start()
+    event.join(10)
+
+    assert not event.is_alive()
+    assert job._progress.warnings == (finding.line,)
