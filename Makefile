@@ -12,7 +12,8 @@ SET ?=
 
 BIN := $(VENV)/bin
 HELM := $(or $(shell command -v helm),.tools/helm)
-PYTEST := $(BIN)/python -m tests.rerun -n logical --dist loadgroup
+# tests/conftest.py orders the groups of tests by duration, not by their number of tests.
+PYTEST := $(BIN)/python -m tests.rerun -n logical --dist loadgroup --no-loadscope-reorder
 FLAREFLEET := $(BIN)/flarefleet --project $(PROJECT) --workspace $(WORKSPACE)
 
 .PHONY: help install check provision up status logs down submit jobs console tensorboard demo test test-all test-unit lint format lock images tools charts docs monitor dashboards flower vla clean

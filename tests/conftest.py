@@ -18,10 +18,18 @@ from tests.skipping import skip_or_fail_in_ci
 
 VLA_IMAGE = "FLAREFLEET_VLA_IMAGE"
 """Environment variable that enables the tests of images with lerobot."""
-
-
-def _vla_is_requested() -> bool:
-    return os.environ.get(VLA_IMAGE) == "1"
+VLA_IS_REQUESTED = os.environ.get(VLA_IMAGE) == "1"
+LONGEST_FIRST = (
+    "kubernetes",
+    "docker",
+    "test_guard.py",
+    "tracked",
+    "test_flower_job.py",
+    "test_fedprox_vla_job.py",
+    "test_demo.py",
+    "test_runbooks.py",
+)
+"""Groups of tests that take minutes, the longest first."""
 
 
 def pytest_configure() -> None:
@@ -31,7 +39,7 @@ def pytest_configure() -> None:
 
 def pytest_report_header() -> str | None:
     """Report which tests are not run."""
-    if _vla_is_requested():
+    if VLA_IS_REQUESTED:
         return None
     return f"not run: images with lerobot, 9 GB (tests marked vla_image); {VLA_IMAGE}=1 runs them"
 
@@ -41,21 +49,30 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Run tests that share a costly resource in one worker; distribute all others.
 
     Docker tests share one engine and its images; federation tests of a file or folder share one federation.
+    The longest groups start first and the tests without a group last, so that all workers end together.
     Tests that were not requested are deselected, not skipped: a skip means that this machine lacks something.
     """
-    if not _vla_is_requested():
+    if not VLA_IS_REQUESTED:
         excluded = [item for item in items if item.get_closest_marker("vla_image")]
         config.hook.pytest_deselected(items=excluded)
         items[:] = [item for item in items if item not in excluded]
-    for item in items:
-        for shared in ("kubernetes", "docker"):
-            if item.get_closest_marker(shared):
-                item.add_marker(pytest.mark.xdist_group(shared))
-                break
-        else:
-            if item.get_closest_marker("federation"):
-                folder = item.path.parent.name
-                item.add_marker(pytest.mark.xdist_group(item.path.name if folder == "federation" else folder))
+    groups = {item: _group(item) for item in items}
+    for item, group in groups.items():
+        if group:
+            item.add_marker(pytest.mark.xdist_group(group))
+    rank = dict(zip(LONGEST_FIRST, range(len(LONGEST_FIRST)), strict=True)) | {"": len(LONGEST_FIRST) + 1}
+    items.sort(key=lambda item: rank.get(groups[item], len(LONGEST_FIRST)))
+
+
+def _group(item: pytest.Item) -> str:
+    """Return the name of the group that a test runs in; empty if it can run anywhere."""
+    for shared in ("kubernetes", "docker"):
+        if item.get_closest_marker(shared):
+            return shared
+    if not item.get_closest_marker("federation"):
+        return ""
+    folder = item.path.parent.name
+    return item.path.name if folder == "federation" else folder
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ from tests.unit.monitoring.boards import (
 
 GPU = "no NVIDIA driver on this machine"
 PODS = "jobs run as processes of their parent, not as pods"
-ERRORS = "a kind of error has a series only after an error, and `hospital` has none"
+ERRORS = "a kind of error has a series only after an error, and the job has none"
 TRACKER = "no tracker is configured"
 EMPTY = {
     "nvflare_gpu_utilization_ratio": GPU,
@@ -33,7 +33,7 @@ EMPTY = {
     "nvflare_tracking_sent_total": TRACKER,
     "nvflare_tracking_failed_total": TRACKER,
 }
-"""Metrics that a healthy federation of processes lacks while it runs `hospital`, with the reason."""
+"""Metrics that a healthy federation of processes lacks while it runs a job, with the reason."""
 STARTED = "this metric exists only while a job pod is pending"
 EMPTY_WITH_PODS = {
     metric: STARTED if "pending" in metric else reason

@@ -286,5 +286,6 @@ def _failure_text(job: Job, errors: tuple[SiteError, ...]) -> str:
         return f"{text}; no site sent an error. Download its logs: flarefleet fetch {job.id} DIR"
     lines = [text]
     for error in errors:
-        lines += [f"{error.site}:", *(f"  {line}" for line in error.text.splitlines())]
+        first, *more = error.text.splitlines() or [""]
+        lines += [f"{error.site}: {first}", *(f"  {line}" for line in more)]
     return "\n".join(lines)

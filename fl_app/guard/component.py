@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from fl_app.guard.server import ServerGuard
     from fl_app.guard.site import SiteGuard
 
+_STARTS = (EventType.ABOUT_TO_START_RUN, EventType.START_RUN)
+"""A site fires both, the server only the last. A disabled guard says so once."""
+
 
 class JobGuard(Widget):
     """End a job that would otherwise fail silently, and log the reason.
@@ -57,7 +60,7 @@ class JobGuard(Widget):
         if self._is_duplicate:
             return
         with self._failures_logged(event_type, fl_ctx):
-            if event_type == EventType.START_RUN:
+            if self._guard is None and event_type in _STARTS[not self.enabled :]:
                 self._start(fl_ctx)
             if self._guard is not None:
                 self._guard.handle(event_type, fl_ctx)

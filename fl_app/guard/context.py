@@ -29,7 +29,7 @@ def is_aborted(fl_ctx: FLContext) -> bool:
 
 
 def current_round(fl_ctx: FLContext) -> int | None:
-    """Return the current round of the workflow, from 1; None if it has none. NVFlare counts from 0."""
+    """Return the round that the workflow announces, from 1; None if it announces none."""
     number = fl_ctx.get_prop(AppConstants.CURRENT_ROUND)
     return number + 1 if isinstance(number, int) else None
 

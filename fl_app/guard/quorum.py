@@ -77,6 +77,24 @@ def find_shortage(quorum: Quorum, sites: Sites, waits: bool = False) -> Shortage
     return Shortage(_finding(quorum, sites, absent, is_permanent), is_permanent)
 
 
+def find_absent_sites(quorum: Quorum, present: Collection[str]) -> Finding | None:
+    """Return which of the sites that a job names did not start with it.
+
+    Args:
+        quorum: sites that the job needs or allows.
+        present: sites that run the job.
+    """
+    absent = sorted((quorum.allowed or frozenset()) - set(present))
+    if not absent:
+        return None
+    return Finding(
+        "the job was submitted for this site, which was not registered when it started",
+        "Check the site (flarefleet status), and submit the job again if it needs this site.",
+        site=", ".join(absent),
+        rule="missing_site",
+    )
+
+
 def wait_limit_of(meta: Mapping[str, Any]) -> float | None:
     """Return for how many seconds the job itself asks to wait; None if it does not."""
     props = meta.get(JobMetaKey.CUSTOM_PROPS.value)

@@ -38,10 +38,11 @@ from fl_app.guard.heartbeat import HEARTBEAT_TOPIC
 from fl_app.guard.outcome import SERVER
 from fl_app.guard.persisted import find_missing_model
 from fl_app.guard.privacy import withhold_site_weights
-from fl_app.guard.quorum import Quorum
+from fl_app.guard.quorum import Quorum, find_absent_sites
 from fl_app.guard.receivers import ReceiverMonitor, error_log_of
 from fl_app.guard.results import ResultFailures, Results
 from fl_app.guard.rule_table import Level, Levels, levels_in_meta, levels_of_environment
+from fl_app.guard.site_errors import SiteErrors
 from fl_app.guard.site_watch import SiteWatch
 from fl_app.guard.task import dxo_in, round_of
 from fl_app.guard.timeouts import Timeouts
@@ -80,7 +81,8 @@ class ServerGuard:
         self._has_stored = False
         self._warnings: Warnings | None = None
         self._watch_failures: set[str] = set()
-        self._sites = SiteWatch(timeouts, self._report, self._watch_failed)
+        self._site_errors = SiteErrors(component, self._report)
+        self._sites = SiteWatch(timeouts, self._site_errors, self._report, self._watch_failed)
         self._receivers = ReceiverMonitor(SERVER, components)
         self._failures = ResultFailures()
         self._handlers: dict[str, Callable[[FLContext], None]] = {
@@ -125,6 +127,7 @@ class ServerGuard:
         engine.register_aux_message_handler(topic=HEARTBEAT_TOPIC, message_handle_func=self._on_heartbeat)
         results = Path(engine.get_workspace().get_result_root(fl_ctx.get_job_id()))
         self._warnings = Warnings(results / WARNINGS_FILE)
+        self._site_errors.start(engine)
         self._sites.expect(client.name for client in engine.get_clients())
         if not fl_ctx.get_prop(FLContextKey.SIMULATE_MODE, False):
             self._sites.start(engine)
@@ -139,11 +142,8 @@ class ServerGuard:
             finding = Finding(str(error), remedy, site=SERVER, key="guard", rule="configuration")
             self._report(finding, fl_ctx)
         present = {client.name for client in fl_ctx.get_engine().get_clients()}
-        if absent := sorted((Quorum.of(meta).allowed or frozenset()) - present):
-            what = "the job was submitted for this site, which was not registered when it started"
-            remedy = "Check the site (flarefleet status), and submit the job again if it needs this site."
-            finding = Finding(what, remedy, site=", ".join(absent), rule="missing_site")
-            self._report(finding, fl_ctx)
+        if absent := find_absent_sites(Quorum.of(meta), present):
+            self._report(absent, fl_ctx)
 
     def _start_workflow(self, fl_ctx: FLContext) -> None:
         self._read_meta(fl_ctx)
@@ -207,7 +207,8 @@ class ServerGuard:
         site, accepted = sender_of(fl_ctx), fl_ctx.get_prop(AppConstants.AGGREGATION_ACCEPTED)
         if site and isinstance(accepted, bool) and not self._failures.has_failure():
             result = fl_ctx.get_prop(FLContextKey.TASK_RESULT)
-            if finding := self._results.accepted(site, result, accepted, current_round(fl_ctx)):
+            number = current_round(fl_ctx)
+            if finding := self._results.accepted(site, result, accepted, number):
                 self._report(finding, fl_ctx)
 
     def _end_result(self, fl_ctx: FLContext) -> None:
@@ -217,9 +218,10 @@ class ServerGuard:
         if is_aborted(fl_ctx):
             return  # ScatterAndGather aggregates what it has
         aggregate = fl_ctx.get_prop(AppConstants.AGGREGATION_RESULT)
+        number = current_round(fl_ctx)
         self._report_all(self._results.outcome.aggregated(), fl_ctx)
         metrics = getattr(aggregate, "metrics", None)
-        self._report_all(self._results.best_model.aggregated(metrics, current_round(fl_ctx)), fl_ctx)
+        self._report_all(self._results.best_model.aggregated(metrics, number), fl_ctx)
 
     def _check_new_model(self, fl_ctx: FLContext) -> None:
         if not is_aborted(fl_ctx) and (parameters := global_model(fl_ctx)) is not None:
@@ -234,6 +236,7 @@ class ServerGuard:
             return
         if not self._results.count:
             return
+        self._report_all(self._site_errors.tolerated(), fl_ctx)
         self._report_all(self._results.outcome.ended(), fl_ctx)
         self._report_all(self._results.best_model.ended(), fl_ctx)
         if missing := find_missing_model(self._controller, self._has_stored, self._stored, fl_ctx):

@@ -9,6 +9,7 @@ from typing import Any
 
 from fl_app.guard.finding import Finding
 from fl_app.guard.heartbeat import CHECK_INTERVAL, Heartbeats, find_lost_site
+from fl_app.guard.site_errors import SiteErrors, find_unanswered_task
 from fl_app.guard.stalled import find_stalled_site
 from fl_app.guard.timeouts import Timeouts
 from fl_app.nvflare_internals.guard import current_controller
@@ -19,6 +20,7 @@ class SiteWatch:
 
     Args:
         timeouts: how long to wait for a site.
+        errors: errors that sites sent.
         report: called with each finding and a context of the engine.
         failed: called with an error of the watch itself; the watch continues.
     """
@@ -26,11 +28,13 @@ class SiteWatch:
     def __init__(
         self,
         timeouts: Timeouts,
+        errors: SiteErrors,
         report: Callable[[Finding, Any], object],
         failed: Callable[[Exception, Any], None],
     ) -> None:
         self.heartbeats = Heartbeats()
         self._timeouts = timeouts
+        self._errors = errors
         self._report = report
         self._failed = failed
         self._last_metric: dict[str, float] = {}
@@ -66,6 +70,9 @@ class SiteWatch:
 
     def _find(self, controller: Any) -> Finding | None:
         overdue = self.heartbeats.overdue(self._timeouts.heartbeat)
-        return find_lost_site(controller, overdue) or find_stalled_site(
-            controller, dict(self._last_metric), self._timeouts.task, time.time()
+        return (
+            self._errors.find_gone_site(controller)
+            or find_unanswered_task(controller)
+            or find_lost_site(controller, overdue)
+            or find_stalled_site(controller, dict(self._last_metric), self._timeouts.task, time.time())
         )

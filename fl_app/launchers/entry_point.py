@@ -9,6 +9,7 @@ from pathlib import Path
 from fl_app.child_process import end_with_parent
 from fl_app.contract import ENV_PARENT_PID
 from fl_app.garbage_collection import paused_for_imports
+from fl_app.launchers.process_end import recording_end
 from fl_app.nvflare_internals.main_programs import Role, load_job_process
 from fl_app.telemetry_opt_out import opt_out_of_telemetry
 
@@ -35,9 +36,10 @@ def run_job(role: Role, prepare: Callable[[], None] | None = None) -> int:
         if prepare is not None:
             prepare()
     arguments = program.parse_arguments()
+    folder = Path(arguments.workspace, arguments.job_id)
     return MainProcessMonitor.run(
-        main_func=program.main,
-        run_dir=str(Path(arguments.workspace, arguments.job_id)),
+        main_func=recording_end(program.main, folder) if role == "client" else program.main,
+        run_dir=str(folder),
         shutdown_grace_time=SHUTDOWN_GRACE_SECONDS,
         args=arguments,
     )

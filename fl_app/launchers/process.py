@@ -7,8 +7,10 @@ also pass the credentials for pushing metrics in the environment of the process.
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
+from pathlib import Path
 from typing import Any
 
 from nvflare.apis.fl_constant import FLContextKey, JobConstants
@@ -18,10 +20,13 @@ from nvflare.app_common.job_launcher.client_process_launcher import ClientProces
 from nvflare.app_common.job_launcher.process_launcher import ProcessHandle, ProcessJobLauncher
 from nvflare.app_common.job_launcher.server_process_launcher import ServerProcessJobLauncher
 from nvflare.utils.job_launcher_utils import add_custom_dir_to_path, get_credential_env
-from nvflare.utils.process_utils import spawn_process
+from nvflare.utils.process_utils import ProcessAdapter, spawn_process
 
 from fl_app.contract import ENV_PARENT_PID
+from fl_app.launchers.process_end import report_end
 from fl_app.telemetry.access import push_environment
+
+_log = logging.getLogger(__name__)
 
 
 class _JobLauncher(ProcessJobLauncher):
@@ -46,7 +51,11 @@ class _JobLauncher(ProcessJobLauncher):
         arguments[JobProcessArgs.EXE_MODULE] = ("-m", self.program)
         fl_ctx.set_prop(FLContextKey.JOB_PROCESS_ARGS, arguments, private=True, sticky=False)
         command = shlex.split(self.get_command(job_meta, fl_ctx))
-        return ProcessHandle(process_adapter=spawn_process(command, environment))
+        return self.handle(spawn_process(command, environment), job_id, fl_ctx)
+
+    def handle(self, process: ProcessAdapter, job_id: str, fl_ctx: FLContext) -> ProcessHandle:
+        """Return NVFlare's handle of the process of a job."""
+        return ProcessHandle(process_adapter=process)
 
 
 class ServerJobLauncher(_JobLauncher, ServerProcessJobLauncher):
@@ -59,3 +68,23 @@ class ClientJobLauncher(_JobLauncher, ClientProcessJobLauncher):
     """Start a site's part of a job."""
 
     program = "fl_app.launchers.site_job"
+
+    def handle(self, process: ProcessAdapter, job_id: str, fl_ctx: FLContext) -> ProcessHandle:
+        """Return a handle that tells the server why the process ended."""
+        return _SiteJobHandle(process, job_id, fl_ctx)
+
+
+class _SiteJobHandle(ProcessHandle):
+    def __init__(self, process: ProcessAdapter, job_id: str, fl_ctx: FLContext) -> None:
+        super().__init__(process_adapter=process)
+        self._job_id = job_id
+        self._engine = fl_ctx.get_engine()
+        self._folder = Path(fl_ctx.get_prop(FLContextKey.WORKSPACE_OBJECT).get_run_dir(job_id))
+
+    def wait(self) -> None:
+        """Wait until the process has ended, and report an end that is not clean before NVFlare does."""
+        super().wait()
+        try:
+            report_end(self._engine, self._job_id, self._folder, self.adapter.poll())
+        except Exception:
+            _log.exception("reporting the end of job %s failed", self._job_id)

@@ -59,6 +59,13 @@ class ServerParent:
         """Return the ids of the jobs whose process or pod is running."""
         return tuple(self._server.engine.run_processes)
 
+    def job_sites(self, job_id: str) -> Collection[str]:
+        """Return the names of the sites of a job; all registered sites if its process is not running."""
+        engine = self._server.engine
+        participants = engine.run_processes.get(job_id, {}).get(RunProcessKey.PARTICIPANTS)
+        clients = participants.values() if participants else engine.get_clients()
+        return {client.name for client in clients}
+
     def job_status(self, job_id: str) -> str | None:
         """Return NVFlare's status of a job; None if the job store has no such job, "" if it is unknown."""
         engine = self._server.engine

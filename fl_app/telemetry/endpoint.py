@@ -181,7 +181,7 @@ class _Request(BaseHTTPRequestHandler):
             self._respond(HTTPStatus.NOT_FOUND, "text/plain", b"/push/KIND\n")
             return
         status = self.server.endpoint.gateway.receive(self.path[len(_PUSH) :], self.headers, self.rfile)
-        if status is not HTTPStatus.NO_CONTENT:
+        if status not in (HTTPStatus.NO_CONTENT, HTTPStatus.ACCEPTED):
             self.close_connection = True
             if status in _BODY_NOT_READ:
                 self._discard_body()

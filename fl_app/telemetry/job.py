@@ -25,7 +25,13 @@ from fl_app.guard.warnings import MAX_LINES
 from fl_app.telemetry.analytics_events import FED_ANALYTICS
 from fl_app.telemetry.documents import MAX_LABEL
 from fl_app.telemetry.job_metrics import EventHandlers, ServerJobMetrics, SiteJobMetrics, peer, result_error
-from fl_app.telemetry.job_progress import STATS_GROUP, JobProgress, SitePhase, SiteProgress
+from fl_app.telemetry.job_progress import (
+    SITE_ERROR_EVENT,
+    STATS_GROUP,
+    JobProgress,
+    SitePhase,
+    SiteProgress,
+)
 from fl_app.telemetry.measurements import MAX_TAGS, Measurements
 from fl_app.telemetry.push import Pusher, job_pusher
 
@@ -50,6 +56,8 @@ class JobTelemetry(Widget):
         super().__init__()
         self._lock = Lock()
         self._progress = JobProgress()
+        self._open_round: dict[str, int | None] = {}
+        self._answered_round: dict[str, int | None] = {}
         self._pusher: Pusher | None = None
         self._metrics: EventHandlers | None = None
         self._progress_handlers = {
@@ -60,6 +68,7 @@ class JobTelemetry(Widget):
             FED_ANALYTICS: self._metric_received,
             EventType.FATAL_SYSTEM_ERROR: self._failed,
             WARNING_EVENT: self._warned,
+            SITE_ERROR_EVENT: self._site_failed,
             InfoCollector.EVENT_TYPE_GET_STATS: self._report,
         }
 
@@ -109,18 +118,29 @@ class JobTelemetry(Widget):
         task: Shareable | None = fl_ctx.get_prop(FLContextKey.TASK_DATA)
         if task is not None:
             self._set_rounds(task.get_header(AppConstants.NUM_ROUNDS))
-        if (site := self._site(fl_ctx, peer(fl_ctx))) is not None:
+        name = peer(fl_ctx) or ""
+        if (site := self._site(fl_ctx, name)) is not None:
             site.phase = SitePhase.TRAINING
+            self._open_round[name] = task.get_header(AppConstants.CURRENT_ROUND) if task is not None else None
 
     def _result_received(self, fl_ctx: FLContext) -> None:
-        site = self._site(fl_ctx, peer(fl_ctx))
+        name = peer(fl_ctx) or ""
+        site = self._site(fl_ctx, name)
         if site is None:
             return
         if error := result_error(fl_ctx):
-            site.phase, site.error = SitePhase.FAILED, error[:MAX_LABEL]
-        else:
-            site.phase = SitePhase.WAITING
-            site.rounds_done += 1
+            site.phase, site.error = SitePhase.FAILED, site.error or error[:MAX_LABEL]
+            return
+        number = self._open_round.get(name)
+        is_new = number is not None and number != self._answered_round.get(name)
+        self._answered_round[name] = number
+        site.phase, site.error = SitePhase.WAITING, ""
+        site.rounds_done += is_new
+
+    def _site_failed(self, fl_ctx: FLContext) -> None:
+        name, error = fl_ctx.get_prop(FLContextKey.EVENT_DATA)
+        if (site := self._site(fl_ctx, name)) is not None:
+            site.phase, site.error = SitePhase.FAILED, error
 
     def _metric_received(self, fl_ctx: FLContext) -> None:
         event: Shareable = fl_ctx.get_prop(FLContextKey.EVENT_DATA)
@@ -137,8 +157,9 @@ class JobTelemetry(Widget):
         self._progress.fatal = self._progress.fatal or reason  # later errors are consequences of the first
 
     def _warned(self, fl_ctx: FLContext) -> None:
+        line = fl_ctx.get_prop(FLContextKey.EVENT_DATA).line
         if len(self._progress.warnings) < MAX_LINES:
-            self._progress.warnings += (fl_ctx.get_prop(FLContextKey.EVENT_DATA).line,)
+            self._progress.warnings = (*self._progress.warnings, line)
 
     def _report(self, fl_ctx: FLContext) -> None:
         collector = fl_ctx.get_prop(InfoCollector.CTX_KEY_STATS_COLLECTOR)

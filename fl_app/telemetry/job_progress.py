@@ -13,6 +13,9 @@ PENDING_GROUP = "flarefleet.waiting"
 SERVER_PENDING_REASON = "flarefleet.server_waits_for"
 """Key of a job's meta that holds why the server's job pod is not running yet."""
 
+SITE_ERROR_EVENT = "flarefleet.site_error"
+"""NVFlare event in the server's job process; its data is the name of a site and its error in one line."""
+
 
 class SitePhase(str, Enum):
     """Phase of a site, as the server sees it."""
@@ -30,10 +33,11 @@ class SiteProgress(BaseModel):
 
     phase: SitePhase = SitePhase.WAITING
     rounds_done: int = 0
+    """Rounds of the workflow that the site has answered; tasks outside of a round do not count."""
     metrics: dict[str, float] = Field(default_factory=dict)
     """Last value of each scalar that the site logged, for a limited number of tags."""
     error: str = ""
-    """NVFlare's return code of the last result, if it was an error. The site's log has the details."""
+    """Error of the site in one line, or NVFlare's return code of its last result."""
     waits_for: str = ""
     """Why the site's job pod is not running yet, as reported by Kubernetes."""
 

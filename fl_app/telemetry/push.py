@@ -29,6 +29,8 @@ class Outcome(Enum):
     """Outcome of sending a document."""
 
     ACCEPTED = "accepted"
+    INCOMPLETE = "incomplete"
+    """The parent accepted the document, and dropped a part of it or of an earlier one."""
     REFUSED = "refused"
     """The parent will never accept this document."""
     RETRY = "retry"
@@ -130,6 +132,8 @@ class Pusher:
             return Outcome.RETRY
         if status == HTTPStatus.NO_CONTENT:
             return Outcome.ACCEPTED
+        if status == HTTPStatus.ACCEPTED:
+            return Outcome.INCOMPLETE
         self._warn_once(f"{kind}: the parent answers {status}")
         return Outcome.RETRY if status == HTTPStatus.TOO_MANY_REQUESTS or status >= 500 else Outcome.REFUSED
 

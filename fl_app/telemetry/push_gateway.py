@@ -45,7 +45,7 @@ class DocumentKind(Protocol):
         ...
 
     def accept(self, job_id: str, document: Any) -> int:
-        """Store a document of a job; return how many of its parts were dropped for lack of space.
+        """Store a document of a job; return how many parts of it, or of earlier ones, were lost.
 
         Raises:
             DocumentRefusedError: the document cannot be stored.
@@ -71,7 +71,7 @@ REASONS: Mapping[str, str] = {
     Reason.SIZE: f"The document is larger than {MAX_DOCUMENT_BYTES >> 20} MiB, or its size is unknown.",
     Reason.RATE: "The job exceeded its rate limit.",
     Reason.MALFORMED: "The document does not match the schema of its kind.",
-    Reason.CAPACITY: "The job has too many series or too long labels, or the disk is full.",
+    Reason.CAPACITY: "Too many series, too long labels, a full disk, or a tracker that lost values.",
     Reason.QUEUE: "The queue in the job process was full while the parent did not answer.",
 }
 
@@ -178,6 +178,7 @@ class PushGateway:
             return HTTPStatus.INTERNAL_SERVER_ERROR
         if dropped:
             self.drop(Reason.CAPACITY, dropped)
+            return HTTPStatus.ACCEPTED
         return HTTPStatus.NO_CONTENT
 
     def _authenticate(self, authorization: str) -> str:

@@ -1,24 +1,24 @@
 """TensorBoard's event files: ROOT/JOB-ID/SITE/events.out.tfevents.*, readable while they are written.
 
-tensorboard's EventFileWriter would start a thread for each file, a thousand in a federation of a thousand
-sites. This module writes single records with tensorboard's RecordWriter and limits the number of open files.
+tensorboard's EventFileWriter would keep a thread and an open file for each site of each job. This module
+appends records with tensorboard's RecordWriter, and closes each file after each document.
 """
 
 from __future__ import annotations
 
 import base64
+import io
 import os
 import socket
 import time
-from collections import OrderedDict
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from threading import Lock
-from typing import Any, BinaryIO
+from typing import Any
 
 from fl_app.tracking.points import AnyPoint, HistogramPoint, ImagePoint, Kind, ScalarPoint, folder_of
 
-MAX_OPEN_FILES = 64
 MAX_JOB_BYTES = 2 * 2**30
 """Size of the event files of one job; further values are dropped and counted."""
 MAX_TAGS = 2000
@@ -31,27 +31,18 @@ class EventFiles:
     Args:
         root: folder of all jobs.
         server: name of the server, used as folder for the values that the server logged.
-        max_open_files: maximum number of open files.
         max_job_bytes: maximum size of one job's files.
     """
 
-    def __init__(
-        self,
-        root: Path,
-        server: str,
-        max_open_files: int = MAX_OPEN_FILES,
-        max_job_bytes: int = MAX_JOB_BYTES,
-    ) -> None:
+    def __init__(self, root: Path, server: str, max_job_bytes: int = MAX_JOB_BYTES) -> None:
         self._root = root
         self._server = server
-        self._max_open_files = max_open_files
         self._max_job_bytes = max_job_bytes
         self._lock = Lock()
-        self._open: OrderedDict[Path, BinaryIO] = OrderedDict()
-        self._files: dict[tuple[str, str], Path] = {}
-        self._tags: dict[tuple[str, str], set[str]] = {}
+        self._tags: defaultdict[str, defaultdict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+        """Tags of each site of each job."""
         self._bytes: dict[str, int] = {}
-        self._number = 0
+        self._file = _new_name()
 
     def write(self, job_id: str, points: Iterable[AnyPoint]) -> int:
         """Write points, visible to TensorBoard immediately; return how many were dropped because of a limit.
@@ -60,80 +51,49 @@ class EventFiles:
             OSError: the disk is full or fails.
         """
         dropped = 0
+        records: defaultdict[str, list[bytes]] = defaultdict(list)
         with self._lock:
-            written = set()
+            if job_id not in self._bytes:
+                files = (self._root / job_id).rglob("*")
+                self._bytes[job_id] = sum(file.stat().st_size for file in files if file.is_file())
             for point in points:
                 site = folder_of(point.site or self._server)
                 if self._is_within_limits(job_id, site, point.tag):
-                    written.add(self._append(job_id, site, _record(point)))
+                    records[site].append(_record(point))
+                    self._bytes[job_id] += len(records[site][-1])
                 else:
                     dropped += 1
-            for file in written:
-                if file in self._open:
-                    self._open[file].flush()
+            try:
+                for site, content in records.items():
+                    self._append(self._root / job_id / site, content)
+            except OSError:
+                self._file = _new_name()  # TensorBoard stops at a truncated record: use new files
+                raise
         return dropped
 
     def end(self, job_id: str) -> None:
-        """Close the files of a job. Later values are written to new files."""
+        """Forget the limits of a job. It may log further values."""
         with self._lock:
-            for key in [key for key in self._files if key[0] == job_id]:
-                self._forget(key)
-                self._tags.pop(key, None)
+            self._tags.pop(job_id, None)
             self._bytes.pop(job_id, None)
 
-    def close(self) -> None:
-        """Close every file."""
-        with self._lock:
-            for key in list(self._files):
-                self._forget(key)
-
     def _is_within_limits(self, job_id: str, site: str, tag: str) -> bool:
-        if job_id not in self._bytes:
-            folder = self._root / job_id
-            self._bytes[job_id] = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-        tags = self._tags.setdefault((job_id, site), set())
+        tags = self._tags[job_id][site]
         if tag not in tags and len(tags) >= MAX_TAGS:
             return False
         tags.add(tag)
         return self._bytes[job_id] < self._max_job_bytes
 
-    def _append(self, job_id: str, site: str, record: bytes) -> Path:
-        key = (job_id, site)
-        if key not in self._files:
-            self._files[key] = self._new_file(job_id, site)
-            record = _first_record() + record
-        file = self._files[key]
-        try:
-            self._open_file(file).write(record)
-        except OSError:
-            self._forget(key)  # TensorBoard stops at a truncated record: use a new file
-            raise
-        self._bytes[job_id] += len(record)
-        return file
-
-    def _new_file(self, job_id: str, site: str) -> Path:
-        folder = self._root / job_id / site
+    def _append(self, folder: Path, records: list[bytes]) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._number += 1
-        name = f"{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{self._number}"
-        return folder / f"events.out.tfevents.{name}"
+        with (folder / self._file).open("ab") as file:
+            if not file.tell():
+                records = [_first_record(), *records]
+            file.write(b"".join(records))
 
-    def _open_file(self, file: Path) -> BinaryIO:
-        if file in self._open:
-            self._open.move_to_end(file)
-            return self._open[file]
-        while len(self._open) >= self._max_open_files:
-            self._open.popitem(last=False)[1].close()
-        self._open[file] = file.open("ab")
-        return self._open[file]
 
-    def _forget(self, key: tuple[str, str]) -> None:
-        opened = self._open.pop(self._files.pop(key), None)
-        if opened is not None:
-            try:
-                opened.close()
-            except OSError:
-                opened.raw.close()  # type: ignore[attr-defined]  # its buffer does not fit on the disk
+def _new_name() -> str:
+    return f"events.out.tfevents.{time.time():020.9f}.{socket.gethostname()}.{os.getpid()}"
 
 
 def _record(point: AnyPoint) -> bytes:
@@ -191,10 +151,8 @@ def _first_record() -> bytes:
 
 def _framed(event: bytes) -> bytes:
     """Return an event in the framing of tensorboard's RecordWriter."""
-    from io import BytesIO
-
     from tensorboard.summary.writer.record_writer import RecordWriter
 
-    buffer = BytesIO()
+    buffer = io.BytesIO()
     RecordWriter(buffer).write(event)
     return buffer.getvalue()

@@ -3,7 +3,7 @@
 The site's privacy.json loads it.
 
 Events: `fed.analytix_log_stats` (a site logged something), `analytix_log_stats` (the server itself did),
-START_RUN, END_RUN.
+START_RUN, ABOUT_TO_END_RUN, END_RUN.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from nvflare.apis.shareable import Shareable
 from nvflare.app_common.widgets.convert_to_fed_event import ConvertToFedEvent
 from nvflare.widgets.widget import Widget
 
+from fl_app.guard.finding import Finding, report
 from fl_app.telemetry.analytics_events import FED_ANALYTICS, site_that_logged
 from fl_app.telemetry.push import job_pusher
 from fl_app.tracking.outbox import AnalyticsOutbox
@@ -32,6 +33,8 @@ from fl_app.tracking.reading import points_of
 
 FLUSH_SECONDS = 5.0
 """Maximum time for which the end of a job waits until its last values are pushed; usually milliseconds."""
+LOST_VALUES = "tracking_lost_values"
+"""Rule of the guard."""
 
 
 class JobAnalytics(Widget):
@@ -44,7 +47,8 @@ class JobAnalytics(Widget):
     def __init__(self) -> None:
         super().__init__()
         self._outbox: AnalyticsOutbox | None = None
-        self._errors = 0
+        self._unreadable = 0
+        self._has_reported = False
         self._log = logging.getLogger(type(self).__name__)
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
@@ -54,9 +58,11 @@ class JobAnalytics(Widget):
                 self._received(fl_ctx)
             elif event_type == EventType.START_RUN:
                 self._start(fl_ctx)
+            elif event_type == EventType.ABOUT_TO_END_RUN:
+                self._flush(fl_ctx)  # the guard accepts findings until END_RUN
         except Exception as error:  # an error of tracking must not affect the job
-            self._errors += 1
-            if self._errors == 1:
+            self._unreadable += 1
+            if self._unreadable == 1:
                 self._log.warning("Analytics: a logged value cannot be read and is dropped: %s", error)
 
     def _start(self, fl_ctx: FLContext) -> None:
@@ -72,7 +78,7 @@ class JobAnalytics(Widget):
         self._outbox = AnalyticsOutbox(str(meta.get(JobMetaKey.JOB_NAME.value, ""))[:256])
         pusher.attach(self._outbox)
         # After NVFlare's FedEventRunner, which still delivers values at END_RUN.
-        engine.run_manager.add_handler(_AtEndOfRun(self._end))
+        engine.run_manager.add_handler(_AtEndOfRun(lambda context: self._flush(context, is_last=True)))
 
     def _received(self, fl_ctx: FLContext) -> None:
         event: Any = fl_ctx.get_prop(FLContextKey.EVENT_DATA)
@@ -80,16 +86,25 @@ class JobAnalytics(Widget):
             return
         self._outbox.put(points_of(from_shareable(event), site_that_logged(fl_ctx), time.time()))
 
-    def _end(self) -> None:
+    def _flush(self, fl_ctx: FLContext, *, is_last: bool = False) -> None:
+        """Push all values, and report once if values were lost; after the last push, the rest is lost."""
         pusher = job_pusher()
         if self._outbox is None or pusher is None:
             return
+        self._outbox.end()
         pusher.flush(FLUSH_SECONDS)
-        if len(self._outbox) or self._outbox.dropped:
-            self._log.error(
-                "Analytics: %d values of this job are lost because the server's parent did not accept them",
-                len(self._outbox) + self._outbox.dropped,
-            )
+        if self._has_reported or not (what := self._lost(self._outbox, is_last)):
+            return
+        self._has_reported = True
+        self._log.error("Analytics: %s", what)
+        remedy = "Read the log of the server, which names the tracker and the reason."
+        report(fl_ctx, Finding(what, remedy, site="server", key="tracking", rule=LOST_VALUES))
+
+    def _lost(self, outbox: AnalyticsOutbox, is_last: bool) -> str:
+        lost = outbox.dropped + self._unreadable + (len(outbox) if is_last else 0)
+        if lost:
+            return f"{lost} logged values are lost: they are invalid, or the server did not accept them"
+        return "TensorBoard or a tracker lost logged values of this job" if outbox.is_incomplete else ""
 
 
 def _sends_analytics(handler: FLComponent) -> bool:
@@ -99,11 +114,11 @@ def _sends_analytics(handler: FLComponent) -> bool:
 class _AtEndOfRun(FLComponent):
     """Run an action at the end of the run, after all handlers that were added before it."""
 
-    def __init__(self, action: Callable[[], None]) -> None:
+    def __init__(self, action: Callable[[FLContext], None]) -> None:
         super().__init__()
         self._action = action
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Run the action at END_RUN."""
         if event_type == EventType.END_RUN:
-            self._action()
+            self._action(fl_ctx)

@@ -32,7 +32,10 @@ class AnalyticsOutbox:
         self._points: deque[bytes] = deque()
         self._bytes = 0
         self._in_flight = 0
+        self._is_last = False
         self._lock = Lock()
+        self.is_incomplete = False
+        """Whether the parent, or a tracker, lost points that were sent."""
         self.dropped = 0
         """Points that were dropped because the queue was full, or that the parent refused."""
 
@@ -51,6 +54,10 @@ class AnalyticsOutbox:
                 self._bytes += len(encoded)
                 self._points.append(encoded)
 
+    def end(self) -> None:
+        """Send another document, even without points: its outcome says whether points were lost."""
+        self._is_last = True
+
     def next(self) -> bytes | None:
         """Return the oldest points as one document."""
         with self._lock:
@@ -62,7 +69,7 @@ class AnalyticsOutbox:
                     break
                 batch.append(point)
             self._in_flight = len(batch)
-        return self._head + b",".join(batch) + b"]}" if batch else None
+        return self._head + b",".join(batch) + b"]}" if batch or self._is_last else None
 
     def settle(self, outcome: Outcome) -> None:
         """Remove the points of the last document, unless it is to be retried."""
@@ -71,5 +78,7 @@ class AnalyticsOutbox:
         with self._lock:
             for _ in range(self._in_flight):
                 self._bytes -= len(self._points.popleft())
+            self._is_last &= bool(self._points)
+            self.is_incomplete |= outcome is Outcome.INCOMPLETE
             if outcome is Outcome.REFUSED:
                 self.dropped += self._in_flight

@@ -7,17 +7,20 @@ a site's parent and in job processes.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_constant import FLContextKey
 from nvflare.apis.fl_context import FLContext
 from nvflare.widgets.widget import Widget
+from prometheus_client.core import Metric
 
 from fl_app.contract import ENV_ANALYTICS_KEEP_DAYS
 from fl_app.nvflare_internals.parents import ServerParent, parent_of
 from fl_app.telemetry.endpoint import parent_endpoint
-from fl_app.tracking.metrics import TrackingCollector
+from fl_app.telemetry.metrics import ParentIdentity, family_of
+from fl_app.tracking.queue import TrackingQueue
 from fl_app.tracking.receivers import TrackingSettingsError, requested_receivers
 from fl_app.tracking.retention import Retention
 from fl_app.tracking.storage import AnalyticsStorage
@@ -30,7 +33,7 @@ class ParentAnalytics(Widget):
         super().__init__()
         self._storage: AnalyticsStorage | None = None
         self._retention: Retention | None = None
-        self._server: ServerParent | None = None
+        self._status: Callable[[str], str | None] = lambda job_id: ""
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Handle an event of NVFlare."""
@@ -51,7 +54,7 @@ class ParentAnalytics(Widget):
         server = parent_of(fl_ctx)
         if not isinstance(server, ServerParent):
             return
-        self._server = server
+        self._status = server.job_status
         endpoint = parent_endpoint(fl_ctx.get_identity_name(), "server")
         assert endpoint.identity is not None
         try:
@@ -60,20 +63,20 @@ class ParentAnalytics(Widget):
             self.logger.warning("Tracking: nothing is sent to trackers: %s", error)
             receivers = ()
         workspace = Path(fl_ctx.get_prop(FLContextKey.WORKSPACE_OBJECT).get_root_dir())
+        identity = endpoint.identity
         self._storage = AnalyticsStorage(
-            workspace, endpoint.identity.project, endpoint.identity.name, receivers, self._ended_status
+            *(workspace, identity.project, identity.name, receivers),
+            ended_status=lambda job_id: _ended(server.job_status(job_id)),
+            sites_of=server.job_sites,
         )
         endpoint.gateway.register(self._storage)
+        if self._storage.queues:
+            endpoint.registry.register(_TrackingCollector(identity, self._storage.queues))
         keep_days = os.environ.get(ENV_ANALYTICS_KEEP_DAYS)
         self._retention = Retention(
-            self._storage.folder,
-            self._status,
-            self._storage.close_files,
-            float(keep_days) if keep_days else None,
+            self._storage.folder, server.job_status, float(keep_days) if keep_days else None
         )
         self._retention.start()
-        if self._storage.queue is not None:
-            endpoint.registry.register(TrackingCollector(endpoint.identity, self._storage.queue))
 
     def _close(self) -> None:
         assert self._storage is not None
@@ -81,13 +84,24 @@ class ParentAnalytics(Widget):
         if self._retention is not None:
             self._retention.close()
 
-    def _status(self, job_id: str) -> str | None:
-        assert self._server is not None
-        return self._server.job_status(job_id)
 
-    def _ended_status(self, job_id: str) -> str:
-        """Return the status of a job that has ended, "" if it has not. A deleted job has ended."""
-        status = self._status(job_id)
-        if status is None:
-            return "FINISHED:DELETED"
-        return status if status.startswith("FINISHED") else ""
+class _TrackingCollector:
+    """Collect the metrics of tracking at every scrape."""
+
+    def __init__(self, identity: ParentIdentity, queues: Sequence[TrackingQueue]) -> None:
+        self._identity = identity
+        self._queues = queues
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the current values."""
+        states = {(*self._identity.labels, queue.receiver): queue.state() for queue in self._queues}
+        yield family_of("tracking_backlog", {labels: state.backlog for labels, state in states.items()})
+        yield family_of("tracking_sent_total", {labels: state.sent for labels, state in states.items()})
+        yield family_of("tracking_failed_total", {labels: state.failed for labels, state in states.items()})
+
+
+def _ended(status: str | None) -> str:
+    """Return the status of a job if it has ended, "" if it has not. A deleted job has ended."""
+    if status is None:
+        return "FINISHED:DELETED"
+    return status if status.startswith("FINISHED") else ""

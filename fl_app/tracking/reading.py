@@ -35,10 +35,8 @@ _TEXTS: Mapping[AnalyticsDataType, Any] = {
     AnalyticsDataType.TEXT: Kind.TEXT,
     AnalyticsDataType.LOG_RECORD: Kind.TEXT,
     AnalyticsDataType.PARAMETER: Kind.PARAMETER,
-    AnalyticsDataType.TAG: Kind.TAG,
-}
-_MANY_TEXTS: Mapping[AnalyticsDataType, Any] = {
     AnalyticsDataType.PARAMETERS: Kind.PARAMETER,
+    AnalyticsDataType.TAG: Kind.TAG,
     AnalyticsDataType.TAGS: Kind.TAG,
 }
 
@@ -64,12 +62,8 @@ def points_of(dxo: DXO, site: str, time: float) -> Iterator[AnyPoint]:
         for tag, scalar in scalars.items():
             yield ScalarPoint(tag=_tag(tag), value=scalar, **common)
     elif kind in _TEXTS:
-        yield TextPoint(kind=_TEXTS[kind], tag=_tag(data.tag), value=str(data.value)[:MAX_TEXT], **common)
-    elif kind in _MANY_TEXTS:
-        for name, value in data.value.items():
-            yield TextPoint(
-                kind=_MANY_TEXTS[kind], tag=_tag(str(name)), value=str(value)[:MAX_TEXT], **common
-            )
+        for name, text in (data.value if isinstance(data.value, Mapping) else {data.tag: data.value}).items():
+            yield TextPoint(kind=_TEXTS[kind], tag=_tag(str(name)), value=str(text)[:MAX_TEXT], **common)
     elif kind is AnalyticsDataType.IMAGE:
         yield ImagePoint(tag=_tag(data.tag), **_encoded(data.value), **common)
     elif isinstance(data.kwargs.get(HISTOGRAM_KEY), Mapping):

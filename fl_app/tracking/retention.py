@@ -25,7 +25,6 @@ class Retention:
     Args:
         folder: folder with one subfolder for each job; other subfolders are left alone.
         status_of: returns NVFlare's status of a job; None if the job store has no such job, "" if unknown.
-        close_files: called with the id of a job before its files are removed.
         keep_days: days for which the files remain after the last value; None to keep them until the job is
             deleted.
     """
@@ -34,15 +33,13 @@ class Retention:
         self,
         folder: Path,
         status_of: Callable[[str], str | None],
-        close_files: Callable[[str], None],
         keep_days: float | None = None,
     ) -> None:
         self._folder = folder
         self._status_of = status_of
-        self._close_files = close_files
         self._keep_days = keep_days
-        self._known: set[str] = set()
-        self._missing: set[str] = set()
+        self._checks_missed: dict[str, int] = {}
+        """Successive checks at which the job store had no such job, for each job that it had once."""
         self._last_error = ""
         self._closing = threading.Event()
 
@@ -67,36 +64,23 @@ class Retention:
             if is_valid_job_id(folder.name) and folder.is_dir() and not folder.is_symlink():
                 reason = self._reason_to_remove(folder, now)
                 if reason:
-                    self._close_files(folder.name)
                     shutil.rmtree(folder)
                     _log.info("Analytics: removed the event files of job %s: %s", folder.name, reason)
 
     def _reason_to_remove(self, folder: Path, now: float) -> str:
         job_id = folder.name
         status = self._status_of(job_id)
-        if status is None:
-            if self._is_deleted(job_id):
-                return "the job was deleted"
-        else:
-            self._known.add(job_id)
-            self._missing.discard(job_id)
+        if status is not None:
+            self._checks_missed[job_id] = 0
             if not status.startswith("FINISHED"):
                 return ""
+        elif job_id in self._checks_missed:  # the files of other jobs remain: the store may not be mounted
+            self._checks_missed[job_id] += 1
+            if self._checks_missed[job_id] > 1:
+                return "the job was deleted"
         if self._keep_days is not None and _last_change(folder) < now - self._keep_days * DAY_SECONDS:
             return f"nothing was logged for {self._keep_days:g} days"
         return ""
-
-    def _is_deleted(self, job_id: str) -> bool:
-        """Return whether a job was in the job store and is missing for the second time.
-
-        The files of a job that was never there remain: the store's volume may not be mounted.
-        """
-        if job_id not in self._known:
-            return False
-        if job_id not in self._missing:
-            self._missing.add(job_id)
-            return False
-        return True
 
     def _run(self) -> None:
         while not self._closing.wait(CHECK_SECONDS):

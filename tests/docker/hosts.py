@@ -86,8 +86,17 @@ class Host:
         command = [*find_compose().command, *arguments]
         return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
 
-    @property
-    def files(self) -> list[str]:
-        """The files that Compose reads by default, in order."""
-        files = [self.folder / name for name in ("compose.yaml", "compose.override.yaml")]
-        return [str(file) for file in files if file.exists()]
+    @contextmanager
+    def running(self, *options: str, wait: bool = True) -> Iterator[None]:
+        """Run the host's container for the duration of the block, and delete its volumes then.
+
+        Args:
+            options: options of Compose.
+            wait: whether to wait until the container is healthy.
+        """
+        started = self.compose(*options, "up", "--detach", *(["--wait"] if wait else []))
+        try:
+            assert started.returncode == 0, started.stderr
+            yield
+        finally:
+            self.compose(*options, "down", "--volumes")

@@ -47,13 +47,9 @@ def federation(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFac
 
 
 def test_a_flower_job_equals_its_reference(federation: Federation, tmp_path: Path) -> None:
-    up = federation.flarefleet("up", "--runtime", "docker")
-    assert up.returncode == 0, up.stderr
+    federation.run("up", "--runtime", "docker")
     options = set_options(PARAMETERS.model_dump())
-    submitted = federation.flarefleet(
-        "submit", "flower-digits", "--fetch", str(tmp_path / "results"), *options
-    )
-    assert submitted.returncode == 0, submitted.stderr
+    federation.run("submit", "flower-digits", "--fetch", str(tmp_path / "results"), *options)
 
     sampled = [sample(SITES, 1, PARAMETERS.seed, round) for round in range(PARAMETERS.rounds)]
     expected = run(PARAMETERS, SITES, sampled).accuracy

@@ -52,13 +52,8 @@ def operator(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFacto
     with provisioned(engine, folder, NAME, sites=1) as (workspace, _):
         lines = block_with("docker.md", "# the hospital")
         run_lines(lines[: lines.index("# the hospital")], folder)
-        server = Host.receive(workspace.release / SERVER, folder / "server")
-        try:
-            started = server.compose("up", "--detach", "--wait")
-            assert started.returncode == 0, started.stderr
+        with Host.receive(workspace.release / SERVER, folder / "server").running():
             yield folder
-        finally:
-            server.compose("down", "--volumes")
 
 
 @pytest.fixture

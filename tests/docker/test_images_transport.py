@@ -14,17 +14,21 @@ from pathlib import Path
 import docker
 import pytest
 from docker.errors import ImageNotFound
-from tenacity import retry, stop_after_delay, wait_fixed
 
 from deploy.errors import Failed, InputError
 from deploy.images.archive import load_images, save_images
 from deploy.images.inventory import ImageRecord
 from deploy.images.push import push_images
+from deploy.ports import free_ports
 from deploy.project import Project, load_project
-from tests.federation.federation import free_ports, write_project
+from tests.federation.federation import write_project
 from tests.skipping import skip_or_fail_in_ci
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.docker
+
+SmallImage = Callable[[str], ImageRecord]
+Registry = Callable[..., str]
 
 USER, PASSWORD = "hospital", "let-me-in"
 PASSWORD_FILE = f"{USER}:$2b$05$abcdefghijklmnopqrstuu3Jd./u/rH1RxB6auX5v7gLP6uWhKCgG\n"
@@ -32,7 +36,7 @@ DOCKERFILE = 'FROM scratch\nCOPY flarefleet.cdx.json /usr/share/sbom/\nCMD ["/no
 
 
 @pytest.fixture
-def small_image(engine: docker.DockerClient, tmp_path: Path) -> Iterator[Callable[[str], ImageRecord]]:
+def small_image(engine: docker.DockerClient, tmp_path: Path) -> Iterator[SmallImage]:
     """A function that builds a small image with a bill of materials."""
     context = tmp_path / "context"
     context.mkdir()
@@ -54,7 +58,7 @@ def small_image(engine: docker.DockerClient, tmp_path: Path) -> Iterator[Callabl
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Iterator[Callable[..., str]]:
+def registry(tmp_path: Path) -> Iterator[Registry]:
     """A function that starts Debian's docker-registry and returns its address."""
     started: list[subprocess.Popen[bytes]] = []
 
@@ -75,7 +79,7 @@ def registry(tmp_path: Path) -> Iterator[Callable[..., str]]:
         file.write_text(json.dumps(config), encoding="utf-8")
         log = (tmp_path / "registry.log").open("wb")
         started.append(subprocess.Popen([program, "serve", str(file)], stdout=log, stderr=log))
-        _wait_for(port)
+        eventually(lambda: socket.create_connection(("127.0.0.1", port), 1), 20, tolerating=[OSError]).close()
         return f"127.0.0.1:{port}"
 
     try:
@@ -86,11 +90,6 @@ def registry(tmp_path: Path) -> Iterator[Callable[..., str]]:
             process.wait(20)
 
 
-@retry(stop=stop_after_delay(20), wait=wait_fixed(0.1), reraise=True)
-def _wait_for(port: int) -> None:
-    socket.create_connection(("127.0.0.1", port), timeout=1).close()
-
-
 def project_with(folder: Path, registry: str | None) -> Project:
     file = write_project(folder, sites=1)
     if registry:
@@ -99,63 +98,48 @@ def project_with(folder: Path, registry: str | None) -> Project:
     return load_project(file)
 
 
-def login(folder: Path, registry: str, password: str) -> docker.DockerClient:
-    """Return a client with the credentials that `docker login` writes."""
+def login(folder: Path, registry: str, password: str | None) -> docker.DockerClient:
+    """Return a client with the credentials that `docker login` writes, if there is a password."""
     folder.mkdir()
     auth = base64.b64encode(f"{USER}:{password}".encode()).decode()
-    (folder / "config.json").write_text(json.dumps({"auths": {registry: {"auth": auth}}}), encoding="utf-8")
+    auths = {registry: {"auth": auth}} if password else {}
+    (folder / "config.json").write_text(json.dumps({"auths": auths}), encoding="utf-8")
     client = docker.from_env()
     client.api.reload_config(str(folder / "config.json"))
     return client
 
 
 def test_pushed_images_are_in_the_registry(
-    engine: docker.DockerClient,
-    registry: Callable[..., str],
-    small_image: Callable[[str], ImageRecord],
-    tmp_path: Path,
+    engine: docker.DockerClient, registry: Registry, small_image: SmallImage, tmp_path: Path
 ) -> None:
     address = registry()
     image = small_image(f"{address}/flare/runtime:1-cpu")
     reported: list[str] = []
-    digests = push_images(
-        engine,
-        project_with(tmp_path, f"{address}/flare"),
-        [image],
-        lambda what, _d, _o: reported.append(what),
-    )
+    project = project_with(tmp_path, f"{address}/flare")
+    digests = push_images(engine, project, [image], lambda what, _d, _o: reported.append(what))
     assert digests[image.name].startswith("sha256:")
     assert image.name in reported
     engine.images.remove(image.name)
     assert engine.images.pull(image.name).id == image.id
 
 
+@pytest.mark.parametrize("password", [PASSWORD, None, "wrong"])
 def test_the_credentials_of_docker_login_are_used(
-    registry: Callable[..., str], small_image: Callable[[str], ImageRecord], tmp_path: Path
+    registry: Registry, small_image: SmallImage, tmp_path: Path, password: str | None
 ) -> None:
     address = registry(login=True)
     image = small_image(f"{address}/flare/runtime:1-cpu")
-    client = login(tmp_path / "docker", address, PASSWORD)
-    assert push_images(client, project_with(tmp_path, f"{address}/flare"), [image])[image.name]
-
-
-@pytest.mark.parametrize("password", [None, "wrong"])
-def test_a_push_without_permission_is_reported_with_the_command_to_log_in(
-    engine: docker.DockerClient,
-    registry: Callable[..., str],
-    small_image: Callable[[str], ImageRecord],
-    tmp_path: Path,
-    password: str | None,
-) -> None:
-    address = registry(login=True)
-    image = small_image(f"{address}/flare/runtime:1-cpu")
-    client = login(tmp_path / "docker", address, password) if password else engine
-    with pytest.raises(Failed, match=f"docker login {address}"):
-        push_images(client, project_with(tmp_path, f"{address}/flare"), [image])
+    client = login(tmp_path / "docker", address, password)
+    project = project_with(tmp_path, f"{address}/flare")
+    if password == PASSWORD:
+        assert push_images(client, project, [image])[image.name]
+    else:
+        with pytest.raises(Failed, match=f"docker login {address}"):
+            push_images(client, project, [image])
 
 
 def test_a_registry_that_does_not_answer_is_reported(
-    engine: docker.DockerClient, small_image: Callable[[str], ImageRecord], tmp_path: Path
+    engine: docker.DockerClient, small_image: SmallImage, tmp_path: Path
 ) -> None:
     address = f"127.0.0.1:{free_ports(1)[0]}"
     image = small_image(f"{address}/flare/runtime:1-cpu")
@@ -180,7 +164,7 @@ def test_a_missing_image_cannot_be_saved_or_pushed(engine: docker.DockerClient, 
 
 
 def test_saved_images_are_loaded_under_their_names(
-    engine: docker.DockerClient, small_image: Callable[[str], ImageRecord], tmp_path: Path
+    engine: docker.DockerClient, small_image: SmallImage, tmp_path: Path
 ) -> None:
     images = [small_image("flarefleet-test/one:1"), small_image("flarefleet-test/two:1")]
     save_images(engine, images, tmp_path / "images.tar")
@@ -191,7 +175,7 @@ def test_saved_images_are_loaded_under_their_names(
 
 
 def test_an_archive_can_be_checked_and_loaded_without_flarefleet(
-    engine: docker.DockerClient, small_image: Callable[[str], ImageRecord], tmp_path: Path
+    engine: docker.DockerClient, small_image: SmallImage, tmp_path: Path
 ) -> None:
     image = small_image("flarefleet-test/one:1")
     save_images(engine, [image], tmp_path / "images.tar")

@@ -45,14 +45,14 @@ def host(workspace: Workspace, tmp_path: Path) -> Iterator[Callable[..., Host]]:
             one.compose("down", "--volumes", "--timeout", "5")
 
 
-def run(host: Host, seconds: float = 60.0) -> tuple[int, str]:
+def run(host: Host) -> tuple[int, str]:
     """Start the host's container and return its exit code and its last line."""
     started = host.compose("up", "--detach")
     assert started.returncode == 0, started.stderr
-    return wait(host, f"flare-start-ups-{host.name}-{host.name}-1", seconds)
+    return wait(host, f"flare-start-ups-{host.name}-{host.name}-1")
 
 
-def wait(host: Host, container: str, seconds: float = 60.0) -> tuple[int, str]:
+def wait(host: Host, container: str) -> tuple[int, str]:
     """Wait until a container exits and return its exit code and its last line."""
 
     def exited() -> dict[str, Any] | None:
@@ -60,7 +60,7 @@ def wait(host: Host, container: str, seconds: float = 60.0) -> tuple[int, str]:
         found = {one["Name"]: one for one in map(json.loads, listed.splitlines())}[container]
         return found if found["State"] == "exited" else None
 
-    found = eventually(exited, seconds, f"{container} has exited", pause=0.2)
+    found = eventually(exited, 60, f"{container} has exited", pause=0.2)
     log = host.compose("logs", "--no-log-prefix", "--index", container.rpartition("-")[2], host.name)
     return found["ExitCode"], log.stdout.strip().splitlines()[-1]
 
@@ -102,36 +102,39 @@ def test_an_expired_certificate_is_reported_with_its_date(
     assert "flarefleet provision --renew" in line
 
 
-def test_a_server_name_that_does_not_resolve_is_reported(host: Callable[..., Host]) -> None:
-    code, line = run(host())
+TMPFS = {"type": "tmpfs", "device": "tmpfs"}
+CHANGES = {
+    "a server name that does not resolve": (
+        {},
+        Exit.SERVER_NAME,
+        f"the server's name {SERVER_HOST} does not resolve",
+    ),
+    "a server that does not answer": (
+        {"extra_hosts": [f"{SERVER_HOST}:127.0.0.1"]},
+        Exit.SERVER_UNREACHABLE,
+        f"the server {SERVER_HOST}:",
+    ),
+    "a full volume": (
+        {"volume": {"driver_opts": {**TMPFS, "o": "size=1m,uid=10001,mode=0700"}}},
+        Exit.SPACE,
+        "the workspace /var/lib/flare has 1 MiB free",
+    ),
+    "a volume of another user": (
+        {"volume": {"driver_opts": {**TMPFS, "o": "size=1m,uid=0,mode=0755"}}},
+        Exit.WORKSPACE,
+        "is not writable for user 10001",
+    ),
+}
 
-    assert code == Exit.SERVER_NAME
-    assert f"the server's name {SERVER_HOST} does not resolve" in line
 
+@pytest.mark.parametrize(("changes", "reason", "text"), CHANGES.values(), ids=CHANGES)
+def test_a_host_that_cannot_run_the_site_is_reported(
+    host: Callable[..., Host], changes: dict[str, object], reason: Exit, text: str
+) -> None:
+    code, line = run(host(**changes))
 
-def test_a_server_that_does_not_answer_is_reported_with_its_port(host: Callable[..., Host]) -> None:
-    code, line = run(host(extra_hosts=[f"{SERVER_HOST}:127.0.0.1"]))
-
-    assert code == Exit.SERVER_UNREACHABLE
-    assert f"the server {SERVER_HOST}:" in line
-
-
-def test_a_full_volume_is_reported(host: Callable[..., Host]) -> None:
-    tiny = {"driver_opts": {"type": "tmpfs", "device": "tmpfs", "o": "size=1m,uid=10001,mode=0700"}}
-
-    code, line = run(host(volume=tiny))
-
-    assert code == Exit.SPACE
-    assert "the workspace /var/lib/flare has 1 MiB free" in line
-
-
-def test_a_volume_of_another_user_is_reported(host: Callable[..., Host]) -> None:
-    foreign = {"driver_opts": {"type": "tmpfs", "device": "tmpfs", "o": "size=1m,uid=0,mode=0755"}}
-
-    code, line = run(host(volume=foreign))
-
-    assert code == Exit.WORKSPACE
-    assert "is not writable for user 10001" in line
+    assert code == reason
+    assert text in line
 
 
 def test_a_second_container_on_the_same_workspace_is_refused(host: Callable[..., Host]) -> None:

@@ -30,4 +30,4 @@ def reissue(workspace: Workspace, file: Path, begin_days: int, end_days: int) ->
     )
     for extension in old.extensions:
         builder = builder.add_extension(extension.value, extension.critical)
-    file.write_bytes(builder.sign(authority, hashes.SHA256()).public_bytes(Encoding.PEM))  # type: ignore[arg-type]
+    file.write_bytes(builder.sign(authority, hashes.SHA256()).public_bytes(Encoding.PEM))

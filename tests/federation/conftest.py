@@ -37,7 +37,8 @@ def shared_federation(
 @pytest.fixture
 def federation(shared_federation: Federation) -> Federation:
     """Return the shared federation. All participants are ready, even if the previous test stopped some."""
-    shared_federation.up()
+    if not shared_federation.status().is_ready:
+        shared_federation.up()
     return shared_federation
 
 

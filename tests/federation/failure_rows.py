@@ -11,6 +11,8 @@ from deploy.session.session import COMPLETED
 from tests.federation.guarded_table import Outcome, Table
 
 Evidence = Callable[[Table], None]
+MAX_SENTENCE = 180
+"""Characters of a line in the page."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Kit:
     job: str
     line: str
     """Regular expression of the one line that is shown."""
+    source: str = GUARD
+    """What names the reason: the guard, or a site whose code raised."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ def as_markdown(failures: Iterable[Failure], table: Table, rejected: Mapping[str
     for failure in failures:
         for kit in failure.kit:
             level, line, seconds = _of_kit(kit, table.ended, rejected)
-            cells = (failure.what, level, _of_stock(failure.stock, table.ended), line, seconds)
+            cells = failure.what, level, _of_stock(failure.stock, table.ended), _shortened(line), seconds
             rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(rows) + "\n"
 
@@ -81,7 +85,8 @@ def as_markdown(failures: Iterable[Failure], table: Table, rejected: Mapping[str
 def _of_stock(stock: Stock | OtherTest, ended: Mapping[str, Outcome]) -> str:
     if isinstance(stock, OtherTest):
         return f"see {_test_of(stock)}"
-    return f"{ended[stock.job].status}; {stock.evidence.__name__.replace('_', ' ')}"
+    status = ended[stock.job].status.removeprefix("FINISHED:").lower()
+    return f"{status}; {stock.evidence.__name__.replace('_', ' ')}"
 
 
 def _of_kit(
@@ -96,7 +101,14 @@ def _of_kit(
     if isinstance(kit, Warned):
         lines = [line for line in outcome.warnings if re.search(kit.line, line)]
         return "warning", lines[0] if lines else "-", f"{outcome.seconds:.1f}"
-    return "error", outcome.reasons.get(GUARD, "-"), f"{outcome.seconds:.1f}"
+    reason = outcome.reasons.get(kit.source, "-")
+    return "error", reason if kit.source == GUARD else f"{kit.source}: {reason}", f"{outcome.seconds:.1f}"
+
+
+def _shortened(line: str) -> str:
+    """Return the first sentence of a line, which is in the log with its remedy."""
+    sentence = " ".join(line.split()).partition(". ")[0]
+    return sentence if len(sentence) <= MAX_SENTENCE else f"{sentence[:MAX_SENTENCE]}..."
 
 
 def _test_of(row: OtherTest) -> str:

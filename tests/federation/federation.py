@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,94 +21,26 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.federation_files import make_kits_and_releases
 from deploy.images.names import site_image
-from deploy.ports import free_ports
-from deploy.project import Image, Project, load_project
+from deploy.project import Project, load_project
 from deploy.runtimes.choice import open_runtime
 from deploy.runtimes.process.run_folder import ProcessRunFolder
 from deploy.runtimes.protocol import FederationStatus, KeepsVolumes, SiteStatus
 from deploy.session import AdminKit, open_session
 from deploy.tools import find_tool
 from deploy.workspace import Workspace
+from tests.federation.project_file import ADMIN, SERVER, write_project
+from tests.waiting import eventually
 
 _Kind = TypeVar("_Kind", bound="Federation")
-
-SERVER = "flare-server"
-ADMIN = "admin@example.org"
-
-_SITE = "  - {{name: {name}, type: client, org: clinics}}"
-_PROJECT = """\
-api_version: 3
-name: {name}
-description: a federation under test
-participants:
-  - {{name: flare-server, type: server, org: clinics, fed_learn_port: {port}, default_host: {host}}}
-{sites}
-  - {{name: admin@example.org, type: admin, org: clinics, role: {role}}}
-builders:
-  - path: nvflare.lighter.impl.workspace.WorkspaceBuilder
-  - path: nvflare.lighter.impl.static_file.StaticFileBuilder
-    args: {{config_folder: config, scheme: {scheme}}}
-  - path: nvflare.lighter.impl.cert.CertBuilder
-"""
+__all__ = ["ADMIN", "SERVER", "Federation", "ask", "running", "set_options", "write_project"]
 
 
-def write_project(
-    folder: Path,
-    *,
-    sites: int,
-    name: str = "clinics",
-    port: int | None = None,
-    scheme: str = "http",
-    image: Image | None = None,
-    launcher: str = "process",
-    extras: Sequence[str] = (),
-    role: str = "project_admin",
-    **deployment: object,
-) -> Path:
-    """Write project.yml of a server on this machine and some sites.
+class BackgroundCommand(subprocess.Popen[str]):
+    """A command that is killed at the end of a `with` block if it is still running."""
 
-    Args:
-        folder: folder of project.yml.
-        sites: number of sites.
-        name: name of the project.
-        port: federation port (default: a free port).
-        scheme: driver of NVFlare.
-        image: image for a cluster; each participant gets a namespace. None for this machine.
-        launcher: process or pod, in a cluster.
-        extras: extras of images on this machine.
-        role: role of the administrator.
-        deployment: further keys of `deployment`.
-    """
-    file = folder / "project.yml"
-    names = [SERVER, *(f"site-{n}" for n in range(1, sites + 1))]
-    deployment = _deployment(name, image, names, launcher, extras) | deployment
-    file.write_text(
-        (f"deployment: {json.dumps(deployment)}\n" if deployment else "")
-        + _PROJECT.format(
-            name=name,
-            port=port or free_ports(1)[0],
-            host=f"{SERVER}.{name}-{SERVER}.svc" if image else "localhost",
-            scheme=scheme,
-            role=role,
-            sites="\n".join(_SITE.format(name=site) for site in names[1:]),
-        ),
-        encoding="utf-8",
-    )
-    return file
-
-
-def _deployment(
-    project: str, image: Image | None, names: list[str], launcher: str, extras: Sequence[str]
-) -> dict[str, object]:
-    """Return the deployment in a cluster if there is an image, else on this machine."""
-    if image is None:
-        variant = "gpu" if "vla" in extras else "cpu"
-        return {"image": {"variant": variant, "extras": list(extras)}} if extras else {}
-    return {
-        "image": image.model_dump(),
-        "defaults": {"storage": "1Gi", "launcher": launcher},
-        "sites": {name: {"namespace": f"{project}-{name}"} for name in names},
-    }
+    def __exit__(self, *error: Any) -> None:
+        self.kill()
+        super().__exit__(*error)
 
 
 @dataclass
@@ -243,16 +174,41 @@ class Federation:
             env=self.environment(),
         )
 
+    def run(self, *arguments: str, timeout: float = 300.0) -> subprocess.CompletedProcess[str]:
+        """Run a command that must succeed."""
+        done = self.flarefleet(*arguments, timeout=timeout)
+        assert done.returncode == 0, done.stderr
+        return done
+
+    def start(self, *arguments: str) -> BackgroundCommand:
+        """Start a command in the background, in a process group of its own."""
+        return BackgroundCommand(
+            self.command(*arguments),
+            cwd=self.folder,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
     def submit(self, job: str, **parameters: object) -> str:
         """Submit a job of the kit, and return its id without waiting for it."""
-        done = self.flarefleet("submit", job, "--detach", *set_options(parameters))
-        assert done.returncode == 0, done.stderr
+        done = self.run("submit", job, "--detach", *set_options(parameters))
         return done.stdout.strip()
 
     def submit_folder(self, job: Path) -> str:
         """Submit an exported job, and return its id without waiting for it."""
         with open_session(AdminKit.read(self.kit(ADMIN))) as session:
             return session.submit(job, uuid.uuid4().hex)
+
+    def wait_for_job(self, job_id: str, status: str, seconds: float = 240) -> None:
+        """Wait until a job has this status."""
+        with open_session(AdminKit.read(self.runtime.admin_kit(ADMIN))) as session:
+            eventually(
+                lambda: session.job(job_id).status == status, seconds, f"the job is {status}", pause=0.3
+            )
 
     def environment(self) -> dict[str, str]:
         """Return the environment of the command line."""

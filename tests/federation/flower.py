@@ -6,26 +6,18 @@ from pathlib import Path
 
 import psutil
 
-from deploy.runtimes.protocol import FederationStatus
 from maintenance.flower_environment import create
-from tests.federation.federation import Federation
-
-ROOT = Path(__file__).parents[2]
+from tests.federation.other_environment import ROOT, OtherEnvironment
 
 
-class FlowerFederation(Federation):
-    """A federation whose server and sites run in .venv-flower."""
+class FlowerFederation(OtherEnvironment):
+    """A federation in .venv-flower that can import the Flower apps of the tests."""
 
-    def up(self, timeout: float | None = None) -> FederationStatus:
-        up = self.flarefleet("up", timeout=timeout or 300)
-        assert up.returncode == 0, up.stderr
-        return self.status()
-
-    def command(self, *arguments: str) -> list[str]:
-        return [str(create()), *super().command(*arguments)[1:]]
+    def python(self) -> Path:
+        return create()
 
     def environment(self) -> dict[str, str]:
-        return {**super().environment(), "PYTHONPATH": str(ROOT)}  # sites import the apps of the tests
+        return {**super().environment(), "PYTHONPATH": str(ROOT)}
 
     def flower_processes(self) -> list[str]:
         """Return the command lines of Flower's processes in this federation."""

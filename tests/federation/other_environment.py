@@ -1,11 +1,29 @@
-"""Run tests in another Python environment."""
+"""Tests and federations in another Python environment."""
 
 from __future__ import annotations
 
 import subprocess
 from pathlib import Path
 
+from deploy.runtimes.protocol import FederationStatus
+from tests.federation.federation import Federation
+
 ROOT = Path(__file__).parents[2]
+
+
+class OtherEnvironment(Federation):
+    """A federation whose server, sites and commands run in another Python environment."""
+
+    def python(self) -> Path:
+        """Return the Python of the environment."""
+        raise NotImplementedError
+
+    def up(self, timeout: float | None = None) -> FederationStatus:
+        self.run("up", timeout=timeout or 300)
+        return self.status()
+
+    def command(self, *arguments: str) -> list[str]:
+        return [str(self.python()), *super().command(*arguments)[1:]]
 
 
 def run_tests(python: Path, *tests: str) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,8 +140,7 @@ def test_a_second_run_keeps_the_results_of_the_first(finished: FinishedDemo) -> 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_demo_leaves_no_process(tmp_path: Path, number: signal.Signals) -> None:
-    with _running_demo(tmp_path, "--set", "rounds=1000") as demo:
-        _wait_for_line(demo, " up ")
+    with _running_demo(tmp_path) as demo:
         demo.send_signal(number)
         rest = demo.communicate(timeout=60)[1]
 
@@ -151,8 +151,7 @@ def test_an_interrupted_demo_leaves_no_process(tmp_path: Path, number: signal.Si
 
 
 def test_a_failed_job_is_reported_and_no_process_is_left(tmp_path: Path) -> None:
-    with _running_demo(tmp_path, "--set", "rounds=1000") as demo:
-        _wait_for_line(demo, " up ")
+    with _running_demo(tmp_path) as demo:
         eventually(lambda: _job_processes(tmp_path, "hospital-2"), what="hospital-2 takes part in the job")
         for process in _job_processes(tmp_path, "hospital-2"):
             process.kill()
@@ -190,63 +189,48 @@ def _demo(workspace: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _command(workspace: Path, *arguments: str) -> list[str]:
+def _command(workspace: Path, *arguments: str, project: Path = PROJECT_FILE) -> list[str]:
     program = [sys.executable, "-m", "deploy.cli.app"]
-    return [*program, "--project", str(PROJECT_FILE), "--workspace", str(workspace), "demo", *arguments]
+    return [*program, "--project", str(project), "--workspace", str(workspace), "demo", *arguments]
 
 
-class _running_demo:  # noqa: N801 - used as a function
-    """Run the demo; interrupt it at the end of the block."""
-
-    def __init__(self, workspace: Path, *arguments: str) -> None:
-        self._command = _command(workspace, *arguments)
-
-    def __enter__(self) -> subprocess.Popen[str]:
-        self._process = subprocess.Popen(
-            self._command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
-        )
-        return self._process
-
-    def __exit__(self, *_: object) -> None:
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
-            self._process.communicate(timeout=60)
-
-
-def _wait_for_line(demo: subprocess.Popen[str], text: str) -> None:
-    assert demo.stderr is not None
-    seen = []
-    for line in demo.stderr:
-        seen.append(line)
-        if text in line:
-            return
-    raise AssertionError(f"the demo never printed {text!r}: {''.join(seen)}")
-
-
-def _run_folders(workspace: Path) -> Iterator[ProcessRunFolder]:
-    """Return the run folders of the federation of project.yml and of its copies."""
-    for state in workspace.rglob("run/process"):
-        yield ProcessRunFolder(state)
+@contextmanager
+def _running_demo(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run a long demo of two hospitals after its step `up`; interrupt it at the end of the block."""
+    project = folder / "project.yml"
+    text = PROJECT_FILE.read_text(encoding="utf-8")
+    project.write_text(re.sub(r"  - name: hospital-[34]\n.*\n.*\n", "", text), encoding="utf-8")
+    process = subprocess.Popen(
+        _command(folder, "--set", "rounds=1000", project=project),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        seen = ""
+        while " up " not in seen:
+            line = process.stderr.readline()
+            assert line, f"the demo never finished the step up: {seen}"
+            seen += line
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=60)
 
 
 def _left_behind(workspace: Path) -> list[psutil.Process]:
-    folders = list(_run_folders(workspace))
+    """Return the processes of the federation of project.yml and of its copies."""
+    folders = [ProcessRunFolder(state) for state in workspace.rglob("run/process")]
     assert folders, "no federation was started"
     return [process for folder in folders for process in folder.processes()]
 
 
 def _job_processes(workspace: Path, site: str) -> list[psutil.Process]:
     found = []
-    for folder in _run_folders(workspace):
-        for process in folder.processes():
-            try:
-                command = process.cmdline()
-            except psutil.Error:
-                continue
-            if "fl_app.launchers.site_job" in command and any(site in word for word in command):
-                found.append(process)
+    for process in psutil.process_iter(["cmdline"]):
+        command = " ".join(process.info["cmdline"] or ())
+        if "fl_app.launchers.site_job" in command and str(workspace) in command and site in command.split():
+            found.append(process)
     return found

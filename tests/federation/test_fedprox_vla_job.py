@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.federation.federation import set_options, write_project
-from tests.federation.other_environment import run_tests
+from tests.federation.federation import running, set_options
+from tests.federation.other_environment import OtherEnvironment, run_tests
 from tests.vla import environment
 from tests.vla.fake_hub import FakeHub
 
 pytestmark = [pytest.mark.federation, pytest.mark.extended]
 
 TOKEN = "hf_token_of_this_test"
-Flarefleet = Callable[..., subprocess.CompletedProcess[str]]
+
+
+class RobotFederation(OtherEnvironment):
+    """A federation in .venv-vla."""
+
+    def python(self) -> Path:
+        return environment.ENVIRONMENT / "bin" / "python"
 
 
 @pytest.fixture(scope="module")
@@ -37,42 +42,24 @@ def hub() -> Iterator[FakeHub]:
 
 
 @pytest.fixture(scope="module")
-def flarefleet(vla: Path, hub: FakeHub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flarefleet]:
-    """The command line of that environment, for a running federation."""
+def federation(
+    vla: Path, hub: FakeHub, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RobotFederation]:
+    """A server and two sites that publish on the hub."""
     folder = tmp_path_factory.mktemp("vla")
-    write_project(folder, sites=2, name="robots")
-    variables = {**os.environ, "HF_ENDPOINT": hub.url, "HF_TOKEN": TOKEN, "OMP_NUM_THREADS": "1"}
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [vla / "bin" / "flarefleet", *arguments],
-            cwd=folder,
-            env=variables,
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
-
-    for command in ("provision", "up"):
-        done = run(command)
-        assert done.returncode == 0, done.stderr
-    yield run
-    assert run("down").returncode == 0
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (("HF_ENDPOINT", hub.url), ("HF_TOKEN", TOKEN), ("OMP_NUM_THREADS", "1")):
+            patch.setenv(name, value)
+        with running(folder, RobotFederation, sites=2, name="robots") as federation:
+            yield federation
 
 
 def test_the_policy_improves_and_the_best_one_is_published(
-    flarefleet: Flarefleet, hub: FakeHub, tmp_path: Path
+    federation: RobotFederation, hub: FakeHub, tmp_path: Path
 ) -> None:
     parameters = {"rounds": 3, "local_epochs": 1, "episodes": 2, "evaluate_every": 2}
-    submitted = flarefleet(
-        "submit",
-        "fedprox-vla",
-        *set_options({**parameters, "hub_repository": "lab/arm"}),
-    )
-    assert submitted.returncode == 0, submitted.stderr
-    fetched = flarefleet("fetch", submitted.stdout.strip(), str(tmp_path / "result"))
-    assert fetched.returncode == 0, fetched.stderr
+    options = set_options({**parameters, "hub_repository": "lab/arm"})
+    federation.run("submit", "fedprox-vla", *options, "--fetch", str(tmp_path / "result"), timeout=600)
 
     (history_file,) = (tmp_path / "result").rglob("evaluation_history.json")
     history = json.loads(history_file.read_text())
@@ -88,10 +75,10 @@ def test_the_policy_improves_and_the_best_one_is_published(
     assert pushed["model.safetensors"] == kept.read_bytes()
 
 
-def test_a_refusal_by_the_hub_ends_the_job_before_training(flarefleet: Flarefleet, hub: FakeHub) -> None:
+def test_a_refusal_by_the_hub_ends_the_job_before_training(federation: RobotFederation, hub: FakeHub) -> None:
     hub.may_write = False
     try:
-        refused = flarefleet(
+        refused = federation.flarefleet(
             "submit", "fedprox-vla", "--set", "rounds=1", "--set", "hub_repository=lab/other"
         )
     finally:

@@ -41,10 +41,7 @@ def test_the_job_equals_its_reference_and_leaves_no_process(
     federation: FlowerFederation, tmp_path: Path
 ) -> None:
     options = set_options(PARAMETERS.model_dump())
-    submitted = federation.flarefleet(
-        "submit", "flower-digits", "--fetch", str(tmp_path / "results"), *options
-    )
-    assert submitted.returncode == 0, submitted.stderr
+    federation.run("submit", "flower-digits", "--fetch", str(tmp_path / "results"), *options)
 
     sampled = [sample(SITES, 1, PARAMETERS.seed, round) for round in range(PARAMETERS.rounds)]
     expected = run(PARAMETERS, SITES, sampled)
@@ -111,8 +108,7 @@ def test_the_tests_that_need_flower_pass() -> None:
 
 
 def _submit_raising(federation: FlowerFederation, folder: Path) -> str:
-    exported = federation.flarefleet("export", "flower-digits", str(folder))
-    assert exported.returncode == 0, exported.stderr
+    federation.run("export", "flower-digits", str(folder))
     app = "tests.federation.raising_flower_app"
     for config in folder.rglob("config_fed_*.json"):
         text = config.read_text(encoding="utf-8").replace("fl_app.jobs.flower_digits.app", app)

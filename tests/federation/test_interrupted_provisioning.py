@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import random
@@ -24,16 +25,18 @@ STEPS = ("os.rename", "os.mkdir", "os.link", "os.chmod", "os.remove", "os.rmdir"
 KILLS = 10
 
 
-def in_a_child(work: Callable[[], object]) -> int:
-    """Run a function in a child process and return its exit status, negative for a signal."""
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+def in_children(*works: Callable[[], object]) -> list[int]:
+    """Run each function in its own child process; return their exit statuses, negative for a signal."""
+    children = []
+    for work in works:
+        if (child := os.fork()) == 0:
+            try:
+                work()
+            except BaseException:
+                os._exit(1)
+            os._exit(0)
+        children.append(child)
+    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 
 
 def provision_until(federation: Federation, step: int | None, counted: Path) -> Callable[[], object]:
@@ -88,7 +91,7 @@ def test_a_kill_at_any_step_leaves_the_last_good_state_and_the_next_run_repairs_
     before.add("site-3")
     whole_run = before.copy_to(tmp_path / "count")
     shutil.copytree(before.workspace.root, whole_run.workspace.root)
-    assert in_a_child(provision_until(whole_run, None, tmp_path / "steps")) == 0
+    assert in_children(provision_until(whole_run, None, tmp_path / "steps")) == [0]
     steps = int((tmp_path / "steps").read_text())
     assert steps > 100
 
@@ -96,7 +99,7 @@ def test_a_kill_at_any_step_leaves_the_last_good_state_and_the_next_run_repairs_
         federation = before.copy_to(tmp_path / f"step-{step}")
         shutil.copytree(before.workspace.root, federation.workspace.root)
 
-        assert in_a_child(provision_until(federation, step, tmp_path / "steps")) == -signal.SIGKILL
+        assert in_children(provision_until(federation, step, tmp_path / "steps")) == [-signal.SIGKILL]
 
         assert_last_good_state(federation, {SERVER, "site-1", ADMIN})
         assert_repaired(federation)
@@ -108,7 +111,7 @@ def test_a_killed_first_run_is_repeated(tmp_path: Path) -> None:
         federation = Federation(tmp_path / str(step), "site-1", "site-3")
         federation.folder.mkdir()
 
-        assert in_a_child(provision_until(federation, step, tmp_path / "steps")) == -signal.SIGKILL
+        assert in_children(provision_until(federation, step, tmp_path / "steps")) == [-signal.SIGKILL]
 
         assert_repaired(federation)
 
@@ -116,17 +119,9 @@ def test_a_killed_first_run_is_repeated(tmp_path: Path) -> None:
 def test_runs_at_the_same_time_make_one_federation(tmp_path: Path) -> None:
     federation = Federation(tmp_path, "site-1", "site-3")
     project = federation.project
-    children = []
-    for _ in range(3):
-        if (child := os.fork()) == 0:
-            try:
-                make_kits_and_releases(project, federation.workspace)
-            except BaseException:
-                os._exit(1)
-            os._exit(0)
-        children.append(child)
 
-    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0, 0]
+    run = functools.partial(make_kits_and_releases, project, federation.workspace)
+    assert in_children(run, run, run) == [0, 0, 0]
 
     assert not federation.provision().changed
     assert_repaired(federation)

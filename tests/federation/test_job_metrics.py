@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from subprocess import DEVNULL, Popen
 
 import psutil
 import pytest
@@ -13,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from fl_app.contract import ENV_METRICS_KEPT, ENV_PUSH_TOKEN
 from fl_app.telemetry.catalogue import JOBS, PARENTS, ReportedBy
 from tests.federation.federation import SERVER, Federation, running, set_options
+from tests.prometheus import EMPTY
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.federation
@@ -21,17 +21,6 @@ KEPT_SECONDS = 12
 ROUNDS = 4
 NUMBERS = 1000
 BYTES = 4 * NUMBERS
-ABSENT = {
-    "nvflare_gpu_utilization_ratio": "no GPU",
-    "nvflare_gpu_memory_used_bytes": "no GPU",
-    "nvflare_gpu_memory_total_bytes": "no GPU",
-    "nvflare_job_pods": "jobs are processes",
-    "nvflare_job_pod_pending_timestamp_seconds": "jobs are processes",
-    "nvflare_tracking_backlog": "no receiver is set up",
-    "nvflare_tracking_sent_total": "no receiver is set up",
-    "nvflare_tracking_failed_total": "no receiver is set up",
-    "nvflare_job_errors_total": "nothing failed",
-}
 
 
 @pytest.fixture(scope="module")
@@ -64,14 +53,10 @@ def job_process(federation: Federation, name: str) -> psutil.Process:
     return federation.parent(name).children()[0]
 
 
-def submit(federation: Federation, **parameters: object) -> Popen[bytes]:
-    """Submit the job `probe` in the background."""
-    command = federation.command("submit", "probe", *set_options(parameters))
-    return Popen(command, stdout=DEVNULL, stderr=DEVNULL, cwd=federation.folder)
-
-
 def test_both_parents_report_a_running_and_a_finished_job(federation: Federation) -> None:
-    submitted = submit(federation, rounds=ROUNDS, seconds=1, numbers=NUMBERS)
+    submitted = federation.start(
+        "submit", "probe", *set_options({"rounds": ROUNDS, "seconds": 1, "numbers": NUMBERS})
+    )
     eventually(
         lambda: (
             federation.metric(SERVER, "nvflare_rounds_participated_total", participant="site-1")
@@ -94,7 +79,7 @@ def test_both_parents_report_a_running_and_a_finished_job(federation: Federation
     assert submitted.wait(120) == 0
 
     known = {spec.full_name for spec in (*PARENTS.values(), *JOBS.values())}
-    assert known - ABSENT.keys() <= seen
+    assert known - EMPTY.keys() <= seen
     assert {name for name in seen if name.startswith("nvflare_")} <= known
     metric = federation.metric
     assert metric(SERVER, "nvflare_job_round", job="probe", role="server") == ROUNDS
@@ -117,7 +102,7 @@ def test_both_parents_report_a_running_and_a_finished_job(federation: Federation
 
 def test_the_series_of_a_finished_job_expire_and_its_counts_remain(federation: Federation) -> None:
     for name in (SERVER, "site-1"):
-        eventually(lambda name=name: not is_shown(federation, name), 60, f"{name} no longer reports the job")  # type: ignore[misc]
+        eventually(lambda name=name: not is_shown(federation, name), 60, f"{name} no longer reports the job")
 
         assert federation.metric(name, "nvflare_jobs_started_total") == 1
         assert federation.metric(name, "nvflare_jobs_finished_total", result="completed") == 1
@@ -125,7 +110,7 @@ def test_the_series_of_a_finished_job_expire_and_its_counts_remain(federation: F
 
 
 def test_a_killed_job_process_counts_as_failed(federation: Federation) -> None:
-    submitted = submit(federation, rounds=100, seconds=0.5)
+    submitted = federation.start("submit", "probe", *set_options({"rounds": 100, "seconds": 0.5}))
     eventually(
         lambda: federation.metric("site-1", "nvflare_job_round", job="probe"), 120, "the job is running"
     )
@@ -135,11 +120,11 @@ def test_a_killed_job_process_counts_as_failed(federation: Federation) -> None:
     assert submitted.wait(120) == 1
     for name in (SERVER, "site-1"):
         eventually(
-            lambda name=name: federation.metric(name, "nvflare_jobs_finished_total", result="failed") == 1,  # type: ignore[misc]
+            lambda name=name: federation.metric(name, "nvflare_jobs_finished_total", result="failed") == 1,
             60,
             f"{name} counts it as failed",
         )
-        eventually(lambda name=name: not is_shown(federation, name), 60, f"{name} no longer reports the job")  # type: ignore[misc]
+        eventually(lambda name=name: not is_shown(federation, name), 60, f"{name} no longer reports the job")
 
 
 def test_telemetry_has_no_errors_and_dropped_nothing(federation: Federation) -> None:
@@ -160,6 +145,6 @@ def test_every_metric_is_reported_by_the_parents_in_the_catalogue(federation: Fe
     server, site = families_of(federation, SERVER), families_of(federation, "site-1")
 
     for spec in PARENTS.values():
-        if spec.full_name not in ABSENT:
+        if spec.full_name not in EMPTY:
             assert (spec.full_name in server) is (spec.reported_by is not ReportedBy.SITE), spec.name
             assert (spec.full_name in site) is (spec.reported_by is not ReportedBy.SERVER), spec.name

@@ -5,11 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -28,18 +25,6 @@ INTERVAL = 1
 """Seconds between two scrapes."""
 
 
-@dataclass(frozen=True)
-class Monitored:
-    """A federation that runs `hospital` during all tests, and a Prometheus that scrapes it."""
-
-    federation: Federation
-    prometheus: Prometheus
-
-    @property
-    def project(self) -> str:
-        return self.federation.project.name
-
-
 @pytest.fixture(scope="module", autouse=True)
 def installed() -> None:
     """Require Prometheus."""
@@ -56,44 +41,44 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]
 
 
 @pytest.fixture(scope="module")
-def monitored(federation: Federation) -> Iterator[Monitored]:
-    """The federation while `hospital` is running."""
+def prometheus(federation: Federation) -> Iterator[Prometheus]:
+    """A Prometheus that scrapes the federation while a job is running."""
     port, grafana_port = free_ports(2)
     with monitoring(federation.runtime, federation.workspace.monitor, port, grafana_port, INTERVAL) as made:
-        job_id = federation.submit("hospital", rounds=1000, local_epochs=2)
-        yield Monitored(federation, Prometheus.at(made.prometheus.command.url))
+        job_id = federation.submit("probe", rounds=1000, seconds=0.5)
+        yield Prometheus.at(made.prometheus.command.url)
         federation.flarefleet("abort", job_id)
 
 
-def test_every_query_returns_data_or_is_listed_as_empty(monitored: Monitored) -> None:
+def test_every_query_returns_data_or_is_listed_as_empty(
+    federation: Federation, prometheus: Prometheus
+) -> None:
     window = f"{10 * INTERVAL}s"
-    empty = queries_without_result(monitored.prometheus, monitored.project, ANSWER_SECONDS, EMPTY, window)
+    empty = queries_without_result(prometheus, federation.project.name, ANSWER_SECONDS, EMPTY, window)
     assert not empty, "\n".join(f"{asked.by}: {asked.query}" for asked in empty)
 
 
-def test_no_metric_with_data_is_listed_as_empty(monitored: Monitored) -> None:
+def test_no_metric_with_data_is_listed_as_empty(prometheus: Prometheus) -> None:
     """A machine with GPUs has the GPU metrics."""
-    found = {
-        metric for metric, reason in EMPTY.items() if reason != GPU and monitored.prometheus.query(metric)
-    }
+    found = {metric for metric, reason in EMPTY.items() if reason != GPU and prometheus.query(metric)}
     assert not found
 
 
-def test_all_parents_are_scraped_with_their_labels(monitored: Monitored) -> None:
-    assert monitored.prometheus.up(monitored.project) == {SERVER: "up", "site-1": "up", "site-2": "up"}
-    (memory,) = monitored.prometheus.query('process_resident_memory_bytes{site="site-1"}')
-    assert (memory["metric"]["project"], memory["metric"]["role"]) == (monitored.project, "client")
-    connected = monitored.prometheus.query('nvflare_registered{role="server"} == 1')
+def test_all_parents_are_scraped_with_their_labels(federation: Federation, prometheus: Prometheus) -> None:
+    assert prometheus.up(federation.project.name) == {SERVER: "up", "site-1": "up", "site-2": "up"}
+    (memory,) = prometheus.query('process_resident_memory_bytes{site="site-1"}')
+    assert (memory["metric"]["project"], memory["metric"]["role"]) == (federation.project.name, "client")
+    connected = prometheus.query('nvflare_registered{role="server"} == 1')
     assert {series["metric"]["site"] for series in connected} == {"site-1", "site-2"}
 
 
-def test_series_of_a_job_have_its_name_as_label(monitored: Monitored) -> None:
-    names = {series["metric"]["job"] for series in monitored.prometheus.query("nvflare_job_round")}
-    assert names == {"hospital"}
+def test_series_of_a_job_have_its_name_as_label(prometheus: Prometheus) -> None:
+    names = {series["metric"]["job"] for series in prometheus.query("nvflare_job_round")}
+    assert names == {"probe"}
 
 
-def test_every_alert_is_evaluated_and_none_fires(monitored: Monitored) -> None:
-    rules = monitored.prometheus.rules()
+def test_every_alert_is_evaluated_and_none_fires(prometheus: Prometheus) -> None:
+    rules = prometheus.rules()
     assert {rule["health"] for rule in rules} == {"ok"}
     assert len(rules) == 11
     assert not [rule["name"] for rule in rules if rule["state"] == "firing"]
@@ -102,22 +87,9 @@ def test_every_alert_is_evaluated_and_none_fires(monitored: Monitored) -> None:
         assert Path(link.removeprefix("file://")).is_file()
 
 
-@contextmanager
-def monitor(federation: Federation, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """Run the command, and stop it with Ctrl-C."""
-    with subprocess.Popen(
-        federation.command("monitor", *options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.send_signal(signal.SIGINT)
-
-
 def test_the_command_prints_its_url_and_stops_on_ctrl_c(federation: Federation) -> None:
     port, grafana_port = free_ports(2)
-    with monitor(federation, "--port", str(port), "--grafana-port", str(grafana_port)) as process:
-        assert process.stdout is not None
+    with federation.start("monitor", "--port", str(port), "--grafana-port", str(grafana_port)) as process:
         assert process.stdout.readline() == f"Prometheus  http://127.0.0.1:{port}/alerts\n"
         prometheus = Prometheus.at(f"http://127.0.0.1:{port}")
         eventually(
@@ -129,7 +101,7 @@ def test_the_command_prints_its_url_and_stops_on_ctrl_c(federation: Federation) 
         urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=2)
 
 
-def test_a_port_in_use_is_reported_with_its_process(federation: Federation, monitored: Monitored) -> None:
+def test_a_port_in_use_is_reported_with_its_process(federation: Federation, prometheus: Prometheus) -> None:
     url = federation.site("site-1").telemetry_url or ""
     taken = url.rpartition(":")[2]
 

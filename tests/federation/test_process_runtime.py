@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 from collections.abc import Callable
 
 import psutil
@@ -21,6 +20,8 @@ from tests.processes import is_running
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.federation
+
+ON_PROCESSES = pytest.mark.parametrize("shared_federation", ["process"], indirect=True)
 
 
 def test_up_returns_when_the_server_and_every_site_are_ready(federation: Federation) -> None:
@@ -44,9 +45,8 @@ def test_a_second_up_changes_nothing(federation: Federation) -> None:
 def test_up_restarts_only_the_site_whose_kit_has_changed(federation: Federation) -> None:
     before = federation.start_times()
     site = "{name: site-1, type: client, org: %s}"
-    orgs = ("clinics", "county") if site % "clinics" in _project_text(federation) else ("county", "clinics")
 
-    federation.change(site % orgs[0], site % orgs[1])
+    federation.change(site % "clinics", site % "county")
     federation.up()
 
     after = federation.start_times()
@@ -68,19 +68,14 @@ def test_up_applies_a_new_port_of_the_server(federation: Federation) -> None:
 
 
 @pytest.mark.parametrize("shared_federation", WITHOUT_RESTARTS, indirect=True)
-def test_a_killed_site_is_reported_with_its_exit_code(federation: Federation) -> None:
-    federation.kill("site-1")
-
-    eventually(lambda: federation.site("site-1").state is SiteState.EXITED, what="site-1 has exited")
-    assert federation.site("site-1").exit_code == 137
-    assert federation.site("site-2").state is SiteState.READY
-
-
-@pytest.mark.parametrize("shared_federation", WITHOUT_RESTARTS, indirect=True)
-def test_up_restarts_a_site_that_has_exited(federation: Federation) -> None:
+def test_a_killed_site_is_reported_with_its_exit_code_and_up_restarts_it(federation: Federation) -> None:
     others = [federation.site(name).where for name in (SERVER, "site-2")]
     federation.kill("site-1")
+
     eventually(lambda: federation.site("site-1").state is SiteState.EXITED, what="site-1 has exited")
+    killed = federation.site("site-1")
+    assert (killed.exit_code, killed.reason) == (137, "killed by signal 9")
+    assert federation.site("site-2").state is SiteState.READY
 
     federation.up()
 
@@ -98,36 +93,22 @@ def test_the_log_of_an_unknown_site_is_rejected_with_the_available_names(federat
         federation.runtime.logs("site-9")
 
 
-def test_an_admin_kit_reaches_the_server(federation: Federation) -> None:
-    kit = federation.runtime.admin_kit(ADMIN)
+@ON_PROCESSES
+def test_following_a_log_ends_when_the_site_exits(federation: Federation) -> None:
+    with federation.start("logs", "site-1", "-f") as follower:
+        assert follower.stdout.readline()
 
-    admin = json.loads((kit / "startup" / "fed_admin.json").read_text())["admin"]
-    with socket.create_connection((admin["host"], admin["port"]), timeout=5):
-        pass
+        federation.kill("site-1")
 
-
-def test_following_a_log_ends_when_the_site_exits(new_federation: Callable[..., Federation]) -> None:
-    federation = new_federation()
-    federation.up()
-    follower = subprocess.Popen(
-        federation.command("logs", "site-1", "-f"), stdout=subprocess.PIPE, text=True, cwd=federation.folder
-    )
-    assert follower.stdout is not None
-    assert follower.stdout.readline()
-
-    federation.kill("site-1")
-
-    assert follower.wait(20) == 0
-    assert "Successfully registered" in follower.stdout.read()
-    follower.stdout.close()
+        assert "Successfully registered" in follower.stdout.read()
+        assert follower.wait(20) == 0
 
 
 def test_the_command_line_reports_the_status(new_federation: Callable[..., Federation]) -> None:
     federation = new_federation()
     assert federation.flarefleet("status").returncode == 1
 
-    up = federation.flarefleet("up")
-    assert up.returncode == 0, up.stderr
+    up = federation.run("up")
     assert "site-1: ready" in up.stderr
 
     found = federation.flarefleet("status", "--json")
@@ -159,15 +140,21 @@ def test_a_used_port_is_rejected_with_its_process_before_anything_starts(
     assert federation.run_folder.processes() == []
 
 
-def test_down_stops_one_of_two_federations(new_federation: Callable[..., Federation]) -> None:
-    first, second = new_federation("first"), new_federation("second")
-    first.up()
-    second.up()
+@ON_PROCESSES
+def test_down_stops_one_of_two_federations_also_sites_whose_supervisor_was_killed(
+    federation: Federation, new_federation: Callable[..., Federation]
+) -> None:
+    other = new_federation()
+    other.up()
+    processes = other.run_folder.processes()
+    (supervisor,) = (one for one in processes if "deploy.runtimes.process.supervisor" in one.cmdline())
+    supervisor.kill()
+    assert other.status().is_ready, "sites do not depend on the supervisor"
 
-    first.down()
+    other.down()
 
-    assert first.run_folder.processes() == []
-    assert second.status().is_ready
+    assert other.run_folder.processes() == []
+    assert federation.status().is_ready
 
 
 def test_a_site_that_cannot_start_is_reported_with_its_reason_and_the_others_keep_running(
@@ -194,28 +181,13 @@ def test_a_site_that_cannot_start_is_reported_with_its_reason_and_the_others_kee
 
 def test_down_stops_all_processes_of_a_killed_up(new_federation: Callable[..., Federation]) -> None:
     federation = new_federation(sites=2)
-    command = subprocess.Popen(
-        federation.command("up"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=federation.folder
-    )
+    command = federation.start("up")
     eventually(lambda: federation.run_folder.record(SERVER), what="up has started the server")
     command.kill()
-    command.wait()
+    command.communicate()
     assert federation.run_folder.processes()
 
     assert federation.flarefleet("down").returncode == 0
-
-    assert federation.run_folder.processes() == []
-
-
-def test_down_stops_sites_whose_supervisor_was_killed(new_federation: Callable[..., Federation]) -> None:
-    federation = new_federation()
-    federation.up()
-    processes = federation.run_folder.processes()
-    (supervisor,) = (one for one in processes if "deploy.runtimes.process.supervisor" in one.cmdline())
-    supervisor.kill()
-    assert federation.status().is_ready, "sites do not depend on the supervisor"
-
-    federation.down()
 
     assert federation.run_folder.processes() == []
 
@@ -226,9 +198,8 @@ def test_a_second_command_at_the_same_time_is_rejected(new_federation: Callable[
         federation.up()
 
 
-def test_a_parent_exits_with_its_supervisor(new_federation: Callable[..., Federation]) -> None:
-    federation = new_federation()
-    federation.up()
+@ON_PROCESSES
+def test_a_parent_exits_with_its_supervisor(federation: Federation) -> None:
     parent = federation.parent("site-1")
 
     federation.supervisor("site-1").kill()
@@ -239,14 +210,7 @@ def test_a_parent_exits_with_its_supervisor(new_federation: Callable[..., Federa
 
 def test_an_interrupted_up_keeps_the_federation_running(new_federation: Callable[..., Federation]) -> None:
     federation = new_federation()
-    command = subprocess.Popen(
-        federation.command("up"),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=federation.folder,
-        start_new_session=True,
-    )
+    command = federation.start("up")
     eventually(lambda: federation.run_folder.record(SERVER), what="up has started the server")
 
     os.killpg(command.pid, signal.SIGINT)  # Ctrl-C in a terminal
@@ -259,7 +223,7 @@ def test_an_interrupted_up_keeps_the_federation_running(new_federation: Callable
 def test_job_processes_exit_with_their_parent(new_federation: Callable[..., Federation]) -> None:
     federation = new_federation(sites=2)
     federation.up()
-    federation.submit("hospital", rounds=1000)
+    federation.submit("fibonacci", rounds=1000)
     names = (SERVER, "site-1", "site-2")
     eventually(
         lambda: all(_job_processes(federation, name) for name in names), 60, "the job is running everywhere"
@@ -274,10 +238,6 @@ def test_job_processes_exit_with_their_parent(new_federation: Callable[..., Fede
     supervisor.kill()
 
     eventually(lambda: not any(map(is_running, jobs)), 20, "no job process is left")
-
-
-def _project_text(federation: Federation) -> str:
-    return (federation.folder / "project.yml").read_text(encoding="utf-8")
 
 
 def _job_processes(federation: Federation, name: str) -> list[psutil.Process]:

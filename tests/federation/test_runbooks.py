@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -10,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from deploy.session.session import COMPLETED, RUNNING
 from tests.documented import Command, expected, run, runbook_commands
 from tests.federation.federation import ADMIN, SERVER, Federation, running
 from tests.waiting import eventually
@@ -48,18 +48,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
 @pytest.fixture
 def federation(shared: Federation) -> Federation:
     """The running federation, whatever the last command did."""
-    shared.up()
+    if not shared.status().is_ready:
+        shared.up()
     return shared
-
-
-def wait_until(federation: Federation, job_id: str, status: str) -> None:
-    """Wait until a job has this status."""
-
-    def has_status() -> bool:
-        listed = json.loads(federation.flarefleet("jobs", "--json").stdout)
-        return any((job["id"], job["status"]) == (job_id, status) for job in listed)
-
-    eventually(has_status, 240, f"the job is {status}")
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +59,7 @@ def ended(shared: Federation) -> tuple[str, str]:
     shared.up()
     kept, deleted = (shared.submit("probe", rounds=1) for _ in range(2))
     for job_id in (kept, deleted):
-        wait_until(shared, job_id, "FINISHED:COMPLETED")
+        shared.wait_for_job(job_id, COMPLETED)
     return kept, deleted
 
 
@@ -77,7 +68,7 @@ def job_for(command: Command, federation: Federation, ended: tuple[str, str]) ->
     if "abort" not in command.line:
         return ended[0]
     job_id = federation.submit("probe", rounds=10_000)
-    wait_until(federation, job_id, "RUNNING")
+    federation.wait_for_job(job_id, RUNNING)
     return job_id
 
 

@@ -77,7 +77,6 @@ def test_a_killed_site_process_fails_the_simulation_and_no_process_is_left(
     simulate: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
     job = simulate("probe", "--set", "rounds=500", "--set", "seconds=1")
-    assert job.stderr is not None
     seen = ""
     while "Round 1 started" not in seen:
         line = job.stderr.readline()
@@ -111,19 +110,17 @@ def test_a_failed_job_is_reported_with_its_site_and_error_and_keeps_its_logs(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "message"),
+    ("arguments", "message"),
     [
-        (["fibonaci"], 2, "did you mean fibonacci"),
-        (["fibonacci", "--set", "level=0"], 2, "level is int, at least 1, at most 20000"),
-        (["fibonacci", "--set", 'levels={"site-3": 7}'], 2, "levels: site-3: not among the sites"),
-        (["fibonacci", "--sites", "0"], 2, "greater than or equal to 1"),
-        (["fibonacci", "--fetch", "."], 2, "is not an empty folder"),
+        (["fibonacci", "--set", 'levels={"site-3": 7}'], "levels: site-3: not among the sites"),
+        (["fibonacci", "--sites", "0"], "greater than or equal to 1"),
+        (["fibonacci", "--fetch", "."], "is not an empty folder"),
     ],
-)  # fmt: skip
+)
 def test_invalid_input_is_rejected_before_anything_starts(
-    simulate: Callable[..., subprocess.Popen[str]], arguments: list[str], code: int, message: str
+    simulate: Callable[..., subprocess.Popen[str]], arguments: list[str], message: str
 ) -> None:
     job = simulate(*arguments)
     _, stderr = job.communicate(timeout=60)
-    assert job.returncode == code
+    assert job.returncode == 2
     assert message in stderr

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 
+from deploy.ports import free_ports
 from deploy.runtimes.protocol import SiteState
-from tests.federation.federation import SERVER, Federation, write_project
+from tests.federation.federation import SERVER, Federation, ask, running, write_project
 from tests.federation.parent import Parent
 from tests.waiting import eventually
 
@@ -58,18 +63,6 @@ def test_the_expiry_of_certificates_is_reported(federation: Federation) -> None:
     )
 
 
-def test_a_starting_site_reports_what_it_waits_for(
-    new_federation: Callable[..., Federation], start: Callable[..., Parent], tmp_path: Path
-) -> None:
-    federation = new_federation()
-
-    site = start(federation.kit("site-1"), tmp_path / "site-1")
-
-    eventually(lambda: "does not answer (connection refused)" in str(site.readiness().get("reason")))
-    assert site.readiness()["ready"] is False
-    assert site.readiness()["starting"] is True
-
-
 def test_a_site_is_not_ready_if_its_server_does_not_answer(new_federation: Callable[..., Federation]) -> None:
     federation = new_federation()
     federation.up()
@@ -83,46 +76,39 @@ def test_a_site_is_not_ready_if_its_server_does_not_answer(new_federation: Calla
     eventually(lambda: federation.site("site-1").state is SiteState.READY, 40, "the site is ready again")
 
 
-def test_a_site_is_not_ready_if_another_process_uses_its_kit(
-    new_federation: Callable[..., Federation], start: Callable[..., Parent], tmp_path: Path
-) -> None:
-    federation = new_federation()
-    federation.up()
+@pytest.fixture(scope="module")
+def disturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
+    """A federation in which a second process uses the kit of site-1, and site-2 was killed."""
+    folder = tmp_path_factory.mktemp("disturbed")
+    with running(folder, Federation, sites=2) as federation:
+        federation.kill("site-2")
+        twin = Parent(federation.kit("site-1"), folder / "twin")
+        try:
+            yield federation
+        finally:
+            twin.end()
 
-    start(federation.kit("site-1"), tmp_path / "twin")
 
+def test_a_site_is_not_ready_if_another_process_uses_its_kit(disturbed: Federation) -> None:
     eventually(
-        lambda: federation.site("site-1").state is SiteState.NOT_READY, 60, "the first process is refused"
+        lambda: disturbed.site("site-1").state is SiteState.NOT_READY, 60, "the first process is refused"
     )
-    assert "another process uses this kit" in federation.site("site-1").reason
-    assert federation.metric("site-1", "nvflare_registered", site="site-1", role="client") == 0
-    assert (federation.metric("site-1", "nvflare_heartbeats_refused_total", site="site-1") or 0) > 0
+    assert "another process uses this kit" in disturbed.site("site-1").reason
+    assert disturbed.metric("site-1", "nvflare_registered", site="site-1", role="client") == 0
+    assert (disturbed.metric("site-1", "nvflare_heartbeats_refused_total", site="site-1") or 0) > 0
 
 
-def test_the_server_reports_a_lost_site(new_federation: Callable[..., Federation]) -> None:
-    federation = new_federation()
-    federation.up()
-
-    federation.kill("site-1")
-
+def test_the_server_reports_a_lost_site(disturbed: Federation) -> None:
     eventually(
-        lambda: federation.metric(SERVER, "nvflare_registered", site="site-1", role="server") == 0,
+        lambda: disturbed.metric(SERVER, "nvflare_registered", site="site-2", role="server") == 0,
         60,
         "the site is not registered, long before NVFlare's 600 s",
     )
-    assert federation.site(SERVER).state is SiteState.READY
+    assert disturbed.site(SERVER).state is SiteState.READY
 
 
 def test_telemetry_works_without_the_startup_of_the_kit(tmp_path: Path) -> None:
     """NVFlare's own start script reads the same local/; the component then opens the port."""
-    import os
-    import signal
-    import subprocess
-    import sys
-
-    from deploy.ports import free_ports
-    from tests.federation.federation import ask
-
     federation = Federation(write_project(tmp_path, sites=1).parent)
     kit = federation.kit(SERVER)
     resources = kit / "local" / "resources.json.default"

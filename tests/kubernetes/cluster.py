@@ -19,6 +19,20 @@ CONTEXT = os.environ.get("FLAREFLEET_TEST_CLUSTER", "fed")
 """Context of its kubeconfig, and prefix of its node names."""
 
 
+RESTRICTED: dict[str, Any] = {
+    "image": "localhost/busybox:1",
+    "imagePullPolicy": "Never",
+    "securityContext": {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "runAsNonRoot": True,
+        "runAsUser": 10001,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    },
+}
+"""A container without a name that Pod Security `restricted` admits."""
+
+
 class CommandFailedError(Exception):
     """helm or kubectl failed; the message is its output."""
 
@@ -94,8 +108,24 @@ class Cluster:
         self.kubectl("create", "namespace", name)
         self.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
 
-    def remove_namespaces(self, *names: str) -> None:
-        self.kubectl("delete", "namespace", "--ignore-not-found", "--wait=true", "--timeout=90s", *names)
+    def remove_namespaces(self, *names: str, wait: bool = True) -> None:
+        waiting = ("--wait=true", "--timeout=90s") if wait else ("--wait=false",)
+        self.kubectl("delete", "namespace", "--ignore-not-found", *waiting, *names)
+
+    def run_clients(self, image: str, *namespaces: str) -> None:
+        """Run an idle pod `client` in each namespace, and wait until they are ready."""
+        quick = json.dumps({"spec": {"terminationGracePeriodSeconds": 0}})
+        for name in namespaces:
+            self.kubectl(
+                *("run", "-n", name, "client", f"--image={image}", "--image-pull-policy=Never"),
+                *(f"--overrides={quick}", "--command", "--", "sleep", "infinity"),
+            )
+        for name in namespaces:
+            self.kubectl("wait", "-n", name, "pod/client", "--for=condition=Ready", "--timeout=60s")
+
+    def restarts(self, namespace: str, pod: str) -> int:
+        """Return how often the first container of a pod was restarted."""
+        return int(self.get("pod", "-n", namespace, pod)["status"]["containerStatuses"][0]["restartCount"])
 
     def exec(self, namespace: str, pod: str, *command: str) -> str:
         return self.kubectl("exec", "-n", namespace, pod, "--", *command)

@@ -17,8 +17,7 @@ def assert_equals_local_training(
     federation: Federation, job_id: str, parameters: HospitalParameters, results: Path
 ) -> None:
     """Check that weights and accuracies of a finished job equal those of training without a federation."""
-    fetched = federation.flarefleet("fetch", job_id, str(results))
-    assert fetched.returncode == 0, fetched.stderr
+    federation.run("fetch", job_id, str(results))
     torch.set_num_threads(1)
     expected = average(parameters, hospitals=len(federation.project.sites))
     stored = torch.load(results / "model" / "FL_global_model.pt", weights_only=True)["model"]

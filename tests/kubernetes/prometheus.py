@@ -64,7 +64,6 @@ def api_server(cluster: Cluster) -> Iterator[str]:
         text=True,
     ) as process:
         try:
-            assert process.stdout is not None
             yield f"http://{process.stdout.readline().split()[-1]}"
         finally:
             process.terminate()
@@ -105,46 +104,27 @@ def running(
         cluster.kubectl("delete", "--ignore-not-found", "-f", str(file))
 
 
+POD = """
+apiVersion: v1
+kind: Pod
+spec:
+  automountServiceAccountToken: false
+  terminationGracePeriodSeconds: 0
+  securityContext: {runAsUser: 65534, runAsNonRoot: true, fsGroup: 65534}
+  containers:
+  - name: prometheus
+    imagePullPolicy: Never
+    args: [--config.file=/etc/prometheus/flarefleet/prometheus.yml, --storage.tsdb.path=/data]
+    readinessProbe: {httpGet: {path: /-/ready, port: 9090}, periodSeconds: 1}
+    volumeMounts: [{name: config, mountPath: /etc/prometheus/flarefleet}, {name: data, mountPath: /data}]
+  volumes: [{name: config}, {name: data, emptyDir: {}}]
+"""
+
+
 def _manifest(name: str, namespace: str, files: Mapping[str, str]) -> dict[str, object]:
-    folder = "/etc/prometheus/flarefleet"
     metadata = {"name": name, "namespace": namespace}
-    return {
-        "apiVersion": "v1",
-        "kind": "List",
-        "items": [
-            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": dict(files)},
-            {
-                "apiVersion": "v1",
-                "kind": "Pod",
-                "metadata": metadata,
-                "spec": {
-                    "automountServiceAccountToken": False,
-                    "terminationGracePeriodSeconds": 0,
-                    "securityContext": {"runAsUser": 65534, "runAsNonRoot": True, "fsGroup": 65534},
-                    "containers": [
-                        {
-                            "name": "prometheus",
-                            "image": IMAGE,
-                            "imagePullPolicy": "Never",
-                            "args": [
-                                f"--config.file={folder}/prometheus.yml",
-                                "--storage.tsdb.path=/data",
-                            ],
-                            "readinessProbe": {
-                                "httpGet": {"path": "/-/ready", "port": 9090},
-                                "periodSeconds": 1,
-                            },
-                            "volumeMounts": [
-                                {"name": "config", "mountPath": folder},
-                                {"name": "data", "mountPath": "/data"},
-                            ],
-                        }
-                    ],
-                    "volumes": [
-                        {"name": "config", "configMap": {"name": name}},
-                        {"name": "data", "emptyDir": {}},
-                    ],
-                },
-            },
-        ],
-    }
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": dict(files)}
+    pod = {"metadata": metadata, **yaml.safe_load(POD)}
+    pod["spec"]["containers"][0]["image"] = IMAGE
+    pod["spec"]["volumes"][0]["configMap"] = {"name": name}
+    return {"apiVersion": "v1", "kind": "List", "items": [config, pod]}

@@ -28,32 +28,27 @@ def test_the_commands_in_the_notes_of_an_installation_work(new_site: Release) ->
     assert f"`helm uninstall` keeps the volume workspace-{new_site.pod}." in output
 
 
-def test_helm_test_checks_that_a_site_is_registered(federation: Federation) -> None:
-    assert "Succeeded" in federation.site_1.test()
-
-
 def test_helm_test_fails_with_the_reason_while_the_server_is_down(federation: Federation) -> None:
-    cluster = federation.cluster
-    scale = ("scale", "-n", "fed-server", "statefulset/flare-server")
+    cluster, site, server = federation.cluster, federation.site_2, ("-n", federation.server.namespace)
+    scale = ("scale", *server, "statefulset/flare-server")
     cluster.kubectl(*scale, "--replicas=0")
     try:
-        cluster.kubectl("wait", "-n", "fed-server", "pod/flare-server-0", "--for=delete", "--timeout=60s")
-        cluster.kubectl(
-            "wait", "-n", "fed-site-2", "pod/site-2-0", "--for=condition=Ready=false", "--timeout=60s"
-        )
-        federation.site_2.upgrade("--set", "tests.timeoutSeconds=5")
+        cluster.kubectl("wait", *server, "pod/flare-server-0", "--for=delete", "--timeout=60s")
+        not_ready = ("--for=condition=Ready=false", "--timeout=60s")
+        cluster.kubectl("wait", "-n", site.namespace, f"pod/{site.pod}", *not_ready)
+        site.upgrade("--set", "tests.timeoutSeconds=5")
         with pytest.raises(CommandFailedError):
-            federation.site_2.test()
-        test_pod = cluster.get("pod", "-n", "fed-site-2", "site-2-test")
+            site.test()
+        test_pod = cluster.get("pod", "-n", site.namespace, "site-2-test")
         ended = test_pod["status"]["containerStatuses"][0]["state"]["terminated"]
         assert "site-2 is not ready" in ended["message"]
-        assert "Running" in json.dumps(cluster.get("pod", "-n", "fed-site-2", "site-2-0")["status"]["phase"])
+        assert cluster.get("pod", "-n", site.namespace, site.pod)["status"]["phase"] == "Running"
     finally:
         cluster.kubectl(*scale, "--replicas=1")
-        federation.site_2.upgrade()
+        site.upgrade()
         for release in federation.releases:
             release.wait_until_ready()
-    assert "Succeeded" in federation.site_2.test()
+    assert "Succeeded" in site.test()
 
 
 def test_the_parent_has_no_token_no_writable_root_file_system_and_is_not_root(federation: Federation) -> None:

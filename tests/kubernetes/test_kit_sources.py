@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 
 import docker
 import pytest
@@ -31,24 +30,16 @@ def test_a_site_starts_with_a_kit_in_existing_config_maps(new_site: Release) -> 
     assert "Succeeded" in new_site.test()
 
 
-@pytest.fixture
-def image_on_a_node(
+def test_a_site_starts_with_the_kit_in_its_image(
     new_site: Release, project: tuple[Project, Workspace], engine: docker.DockerClient
-) -> Iterator[tuple[str, str]]:
-    """Build the site's image with its kit, and copy it to one node."""
-    name = site_image(project[0], new_site.name)
+) -> None:
+    name, node = site_image(project[0], new_site.name), new_site.cluster.workers[0]
     build_site(project[0], new_site.name, kit_layer(project[1].kit(new_site.name), source_date_epoch()))
-    node = new_site.cluster.workers[0]
     saved = subprocess.Popen(["docker", "save", name], stdout=subprocess.PIPE)
     load = ["docker", "exec", "-i", node, "ctr", "-n", "k8s.io", "images", "import", "-"]
     subprocess.run(load, stdin=saved.stdout, check=True, capture_output=True)
     assert saved.wait() == 0
-    yield name, node
     engine.images.remove(name)
-
-
-def test_a_site_starts_with_the_kit_in_its_image(new_site: Release, image_on_a_node: tuple[str, str]) -> None:
-    name, node = image_on_a_node
     repository, _, tag = name.rpartition(":")
     registry, _, repository = repository.partition("/")
     new_site.install(

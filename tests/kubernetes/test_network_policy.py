@@ -15,26 +15,29 @@ from tests.kubernetes.conftest import Federation
 
 pytestmark = pytest.mark.kubernetes
 
-SERVER, SITE_1, SITE_2 = (
-    "flare-server.fed-server.svc",
-    "site-1-headless.fed-site-1.svc",
-    "site-2-headless.fed-site-2.svc",
-)
+SERVER = "flare-server.fed-flare-server.svc:8002"
+SERVERS_TELEMETRY = "flare-server-headless.fed-flare-server.svc:9464"
+SITE_1, SITE_2 = "site-1-headless.fed-site-1.svc", "site-2-headless.fed-site-2.svc"
 CONNECT = """
-import socket, sys
-try:
-    socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=4).close()
-    print("reached")
-except OSError as error:
-    print("blocked", error)
+import json, socket, sys
+from concurrent.futures import ThreadPoolExecutor
+def reaches(address):
+    host, port = address.rsplit(":", 1)
+    try:
+        socket.create_connection((host, int(port)), timeout=4).close()
+    except socket.gaierror as error:
+        return str(error)
+    except OSError:
+        return False
+    return True
+with ThreadPoolExecutor(20) as pool:
+    print(json.dumps(dict(zip(sys.argv[1:], pool.map(reaches, sys.argv[1:])))))
 """
 
 
-def reaches(cluster: Cluster, namespace: str, pod: str, host: str, port: int) -> bool:
-    """Return whether a pod can connect to a port. The host name must resolve in any case."""
-    output = cluster.exec(namespace, pod, "python3", "-c", CONNECT, host, str(port))
-    assert "Name or service not known" not in output
-    return output.startswith("reached")
+def connections(cluster: Cluster, namespace: str, pod: str, *addresses: str) -> dict[str, bool | str]:
+    """Tell for each HOST:PORT whether a pod can connect to it, or why its host does not resolve."""
+    return dict(json.loads(cluster.exec(namespace, pod, "python3", "-c", CONNECT, *addresses)))
 
 
 @pytest.fixture(scope="module")
@@ -45,63 +48,37 @@ def other_pods(federation: Federation, project: tuple[Project, Workspace]) -> It
     created = [name for name in ("monitoring", "elsewhere") if name not in existing]
     for name in created:
         cluster.kubectl("create", "namespace", name)
-    image = runtime_image(project[0].image)
-    sleeping = {"spec": {"terminationGracePeriodSeconds": 0}}
-    for name in ("monitoring", "elsewhere"):
-        cluster.kubectl(
-            *("run", "-n", name, "client", f"--image={image}", "--image-pull-policy=Never", "--command"),
-            *(f"--overrides={json.dumps(sleeping)}", "--", "sleep", "infinity"),
-        )
-    for name in ("monitoring", "elsewhere"):
-        cluster.kubectl("wait", "-n", name, "pod/client", "--for=condition=Ready", "--timeout=60s")
+    cluster.run_clients(runtime_image(project[0].image), "monitoring", "elsewhere")
     yield cluster
     for name in ("monitoring", "elsewhere"):
         cluster.kubectl("delete", "pod", "-n", name, "client", "--wait=false")
     cluster.remove_namespaces(*created) if created else None
 
 
-@pytest.mark.parametrize(
-    ("host", "port", "is_allowed"),
-    [
-        (SERVER, 8002, True),
-        ("flare-server-headless.fed-server.svc", 9464, False),
-        (SITE_2, 9464, False),
-        (SITE_2, 8102, False),
-    ],
-)
-def test_a_site_reaches_only_the_servers_federation_port(
-    federation: Federation, host: str, port: int, is_allowed: bool
-) -> None:
-    assert reaches(federation.cluster, "fed-site-1", "site-1-0", host, port) is is_allowed
-
-
-def test_a_site_does_not_reach_the_kubernetes_api(federation: Federation) -> None:
-    assert not reaches(federation.cluster, "fed-site-1", "site-1-0", "kubernetes.default.svc", 443)
-
-
-def test_a_site_reaches_no_other_pod(federation: Federation, other_pods: Cluster) -> None:
-    address = other_pods.get("pod", "-n", "elsewhere", "client")["status"]["podIP"]
-    for port in (80, 443, 8002):
-        assert not reaches(federation.cluster, "fed-site-1", "site-1-0", address, port)
+def test_a_site_reaches_only_the_servers_federation_port(federation: Federation, other_pods: Cluster) -> None:
+    other = other_pods.get("pod", "-n", "elsewhere", "client")["status"]["podIP"]
+    blocked = (
+        *(SERVERS_TELEMETRY, f"{SITE_2}:9464", f"{SITE_2}:8102", "kubernetes.default.svc:443"),
+        *(f"{other}:{port}" for port in (80, 443, 8002)),
+    )
+    found = connections(federation.cluster, "fed-site-1", "site-1-0", SERVER, *blocked)
+    assert found == {SERVER: True} | dict.fromkeys(blocked, False)
 
 
 def test_the_server_reaches_no_site(federation: Federation) -> None:
-    assert not reaches(federation.cluster, "fed-server", "flare-server-0", SITE_1, 9464)
-    assert not reaches(federation.cluster, "fed-server", "flare-server-0", SITE_1, 8102)
+    sites = (f"{SITE_1}:9464", f"{SITE_1}:8102")
+    found = connections(federation.cluster, "fed-flare-server", "flare-server-0", *sites)
+    assert found == dict.fromkeys(sites, False)
 
 
 @pytest.mark.parametrize(
-    ("namespace", "host", "port", "is_allowed"),
+    ("namespace", "expected"),
     [
-        ("monitoring", SITE_1, 9464, True),
-        ("monitoring", "flare-server-headless.fed-server.svc", 9464, True),
-        ("monitoring", SITE_1, 8102, False),
-        ("elsewhere", SITE_1, 9464, False),
-        ("elsewhere", "flare-server-headless.fed-server.svc", 9464, False),
-        ("elsewhere", SERVER, 8002, True),
+        ("monitoring", {f"{SITE_1}:9464": True, SERVERS_TELEMETRY: True, f"{SITE_1}:8102": False}),
+        ("elsewhere", {f"{SITE_1}:9464": False, SERVERS_TELEMETRY: False, SERVER: True}),
     ],
 )
 def test_other_pods_reach_only_the_allowed_ports(
-    other_pods: Cluster, namespace: str, host: str, port: int, is_allowed: bool
+    other_pods: Cluster, namespace: str, expected: dict[str, bool]
 ) -> None:
-    assert reaches(other_pods, namespace, "client", host, port) is is_allowed
+    assert connections(other_pods, namespace, "client", *expected) == expected

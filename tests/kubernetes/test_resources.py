@@ -10,8 +10,8 @@ import pytest
 from deploy.project import Project
 from deploy.workspace import Workspace
 from tests.kubernetes.cluster import CommandFailedError, Release
-from tests.kubernetes.conftest import Federation, third_site
-from tests.kubernetes.test_network_policy import reaches
+from tests.kubernetes.conftest import Federation, added_site
+from tests.kubernetes.test_network_policy import connections
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.kubernetes
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.kubernetes
 CLAIM = {
     "apiVersion": "v1",
     "kind": "PersistentVolumeClaim",
-    "metadata": {"name": "site-3-data"},
+    "metadata": {"name": "training-data"},
     "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
 }
 
@@ -29,7 +29,7 @@ def site(
     federation: Federation, project: tuple[Project, Workspace], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Release]:
     """Install a site with a dataset, a GPU and a priority. Later tests of this file upgrade it."""
-    with third_site(federation, project[1]) as release:
+    with added_site(federation, project[1]) as release:
         file = tmp_path_factory.mktemp("claim") / "claim.json"
         file.write_text(json.dumps(CLAIM))
         kubectl, priority = release.cluster.kubectl, f"flare-{release.namespace[-6:]}"
@@ -37,7 +37,7 @@ def site(
         kubectl("create", "priorityclass", priority, "--value=1234", "--preemption-policy=Never")
         try:
             release.install(
-                *("--set", "datasets.training.claim=site-3-data"),
+                *("--set", "datasets.training.claim=training-data"),
                 *("--set", f"gpus=1,runtimeClassName=nvidia,priorityClassName={priority}"),
             )
             release.wait_until_ready()
@@ -75,12 +75,13 @@ def test_a_site_that_launches_pods_has_only_the_permissions_for_that(site: Relea
     here = ("-n", site.namespace)
     assert all(may(verb, "pods", *here) for verb in ("create", "get", "list", "watch", "delete"))
     assert may("create", "secrets", *here)
-    assert may("get", "configmaps/site-3-jobs", *here)
+    assert may("get", f"configmaps/{site.name}-jobs", *here)
     assert not any(may(verb, "secrets", *here) for verb in ("get", "list", "watch"))
     assert not may("create", "pods", "-n", "fed-site-1")
     assert not may("create", "pods", "--subresource=exec", *here)
     assert not may("get", "configmaps/kube-root-ca.crt", *here)
-    assert reaches(site.cluster, site.namespace, site.pod, "kubernetes.default.svc", 443)
+    api = "kubernetes.default.svc:443"
+    assert connections(site.cluster, site.namespace, site.pod, api) == {api: True}
 
 
 def test_a_site_that_requests_too_many_gpus_waits(site: Release) -> None:

@@ -15,8 +15,8 @@ import pytest
 from deploy.project import Project
 from deploy.workspace import Workspace
 from tests.documented import ROOT, Command, commands_in, expected, run, runbook_commands
-from tests.kubernetes.cluster import CHECKOUT, Cluster, CommandFailedError, Release
-from tests.kubernetes.conftest import Federation, release_of
+from tests.kubernetes.cluster import CHECKOUT, RESTRICTED, Cluster, CommandFailedError, Release
+from tests.kubernetes.conftest import ABSENT, Federation, release_of
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.kubernetes
@@ -37,22 +37,7 @@ EXPECTED = {
 """Pattern that the output of a command must match."""
 UNSCHEDULABLE = {
     "metadata": {"labels": {"flare/role": "job"}},
-    "spec": {
-        "containers": [
-            {
-                "name": "job",
-                "image": "localhost/busybox:1",
-                "resources": {"limits": {"nvidia.com/gpu": 99}},
-                "securityContext": {
-                    "allowPrivilegeEscalation": False,
-                    "capabilities": {"drop": ["ALL"]},
-                    "runAsNonRoot": True,
-                    "runAsUser": 10001,
-                    "seccompProfile": {"type": "RuntimeDefault"},
-                },
-            }
-        ]
-    },
+    "spec": {"containers": [{"name": "job", "resources": {"limits": {"nvidia.com/gpu": 99}}, **RESTRICTED}]},
 }
 """A job pod that no node can run."""
 
@@ -72,18 +57,16 @@ def pending_pod(federation: Federation) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def restarted(federation: Federation) -> None:
     """Kill the server's container, and wait until it is running again."""
-    server = federation.server
-
-    def restarts() -> int:
-        (status,) = federation.cluster.get("pod", "-n", server.namespace, server.pod)["status"][
-            "containerStatuses"
-        ]
-        return int(status["restartCount"])
-
-    before = restarts()
+    cluster, server = federation.cluster, federation.server
+    before = cluster.restarts(server.namespace, server.pod)
     with contextlib.suppress(CommandFailedError):  # kubectl exec fails when the container exits
         server.python("import os, psutil; os.kill(psutil.Process(1).children()[0].pid, 9)")
-    eventually(lambda: restarts() > before, 180, "Kubernetes restarts it", tolerating=[CommandFailedError])
+    eventually(
+        lambda: cluster.restarts(server.namespace, server.pod) > before,
+        180,
+        "Kubernetes restarts it",
+        tolerating=[CommandFailedError],
+    )
     for release in federation.releases:
         release.wait_until_ready()
 
@@ -150,8 +133,8 @@ def test_a_command_of_a_runbook_works(
 def absent_site(
     cluster: Cluster, federation: Federation, project: tuple[Project, Workspace]
 ) -> Iterator[Release]:
-    """Return the release of site-3, which is not installed. Delete its namespace afterwards."""
-    release = release_of(cluster, project[1], "site-3")
+    """Return the release of a site that is not installed. Delete its namespace afterwards."""
+    release = release_of(cluster, project[1], ABSENT)
     yield release
     cluster.remove_namespaces(release.namespace, release.name)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from deploy.errors import Failed, InputError
 from deploy.project import Image
 from deploy.runtimes.protocol import SiteState
+from deploy.session.session import RUNNING
 from fl_app.jobs.hospital.job import HospitalParameters
 from tests.federation.federation import ADMIN, SERVER, Federation, set_options, write_project
 from tests.kubernetes.cluster import Cluster
@@ -34,8 +34,7 @@ def federation(cluster_image: Image, tmp_path_factory: pytest.TempPathFactory) -
         "kubernetes",
     )
     try:
-        up = federation.flarefleet("up", "--runtime", "kubernetes")
-        assert up.returncode == 0, up.stderr
+        federation.run("up", "--runtime", "kubernetes")
         yield federation
     finally:
         federation.remove()
@@ -52,24 +51,13 @@ def test_each_participant_has_a_namespace_that_enforces_pod_security_restricted(
 
 
 def test_hospital_in_processes_equals_local_training(federation: Federation, tmp_path: Path) -> None:
-    submitted = federation.flarefleet(
-        "submit", "hospital", *set_options(PARAMETERS.model_dump(exclude_none=True))
-    )
-    assert submitted.returncode == 0, submitted.stderr
+    submitted = federation.run("submit", "hospital", *set_options(PARAMETERS.model_dump(exclude_none=True)))
     assert "round 2/2" in submitted.stderr
     assert_equals_local_training(federation, submitted.stdout.strip(), PARAMETERS, tmp_path / "results")
 
 
 def test_nvflares_console_reaches_the_server_through_the_cluster(federation: Federation) -> None:
-    console = subprocess.run(
-        federation.command("console"),
-        input=f"{ADMIN}\ncheck_status server\nbye\n",
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        cwd=federation.folder,
-    )
+    console = federation.flarefleet("console", typed=f"{ADMIN}\ncheck_status server\nbye\n")
     assert console.returncode == 0, console.stderr
     for site in ("site-1", "site-2", "site-3"):
         assert re.search(rf"\|\s*{site}\s*\|", console.stdout), console.stdout
@@ -77,31 +65,18 @@ def test_nvflares_console_reaches_the_server_through_the_cluster(federation: Fed
 
 def test_kubernetes_restarts_a_killed_site(federation: Federation, cluster: Cluster) -> None:
     namespace, _, pod = federation.site("site-1").where.split()[-1].partition("/")
-
-    def restarts() -> int:
-        return cluster.get("pod", "-n", namespace, pod)["status"]["containerStatuses"][0]["restartCount"]
-
-    before = restarts()
+    before = cluster.restarts(namespace, pod)
     federation.kill("site-1")
-    eventually(lambda: restarts() > before, what="Kubernetes restarts it")
+    eventually(lambda: cluster.restarts(namespace, pod) > before, what="Kubernetes restarts it")
     eventually(lambda: federation.site("site-1").state is SiteState.READY, 90, "it is ready again")
 
 
 def test_following_logs_ends_when_the_pod_exits(federation: Federation) -> None:
-    with subprocess.Popen(
-        federation.command("logs", "site-2", "--follow"),
-        cwd=federation.folder,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as following:
-        assert following.stdout is not None
-        try:
-            assert any("Successfully registered client:site-2" in line for line in following.stdout)
-            federation.kill("site-2")
-            following.stdout.read()
-            assert following.wait(60) == 0
-        finally:
-            following.kill()
+    with federation.start("logs", "site-2", "--follow") as following:
+        assert any("Successfully registered client:site-2" in line for line in following.stdout)
+        federation.kill("site-2")
+        following.stdout.read()
+        assert following.wait(60) == 0
     federation.up()
 
 
@@ -111,11 +86,7 @@ def test_the_federation_is_ready_on_other_nodes_after_a_drain_during_a_job(
     """NVFlare still reports the job as RUNNING, although it is lost with the server."""
     job_id = federation.submit("probe", rounds=100, seconds=1)
 
-    def status() -> str:
-        listed = json.loads(federation.flarefleet("jobs", "--json").stdout)
-        return next(job["status"] for job in listed if job["id"] == job_id)
-
-    eventually(lambda: status() == "RUNNING", 60, "the job is running")
+    federation.wait_for_job(job_id, RUNNING, 60)
     namespace, _, pod = federation.site(SERVER).where.split()[-1].partition("/")
     node = cluster.get("pod", "-n", namespace, pod)["spec"]["nodeName"]
     drain = ("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=120s")
@@ -126,9 +97,8 @@ def test_the_federation_is_ready_on_other_nodes_after_a_drain_during_a_job(
     finally:
         cluster.kubectl("uncordon", node)
     assert moved != node
-    assert status() == "RUNNING"
-    again = federation.flarefleet("submit", "probe")
-    assert again.returncode == 0, again.stderr
+    federation.wait_for_job(job_id, RUNNING, 1)
+    federation.run("submit", "fibonacci", "--set", "rounds=1")
 
 
 def test_down_keeps_the_volumes_for_the_next_up(federation: Federation, cluster: Cluster) -> None:
@@ -165,8 +135,7 @@ def test_a_site_that_was_removed_from_project_yml_is_uninstalled_and_its_volume_
     namespace = f"{federation.project.name}-site-3"
     write_project(federation.folder, sites=2, name=federation.project.name, image=cluster_image, port=8002)
     for command in ("provision", "up"):
-        done = federation.flarefleet(command)
-        assert done.returncode == 0, done.stderr
+        federation.run(command)
 
     assert [site.name for site in federation.status().sites] == [SERVER, "site-1", "site-2"]
     assert cluster.get("all,secrets", "-n", namespace)["items"] == []

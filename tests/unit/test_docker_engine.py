@@ -69,16 +69,9 @@ def test_docker_host_overrides_the_context(docker_config: Path, monkeypatch: pyt
     assert from_env(version="1.41").api.base_url == "http://192.0.2.7:2375"
 
 
-def test_the_default_context_is_used_without_settings(
-    docker_config: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (docker_config / "config.json").write_text("{}")
-    assert docker_environment()["DOCKER_CONTEXT"] == "default"
-
-
-@pytest.mark.parametrize("current", ["", "default"])
-def test_the_context_may_be_named_default(docker_config: Path, current: str) -> None:
-    (docker_config / "config.json").write_text(json.dumps({"currentContext": current}))
+@pytest.mark.parametrize("config", [{}, {"currentContext": ""}, {"currentContext": "default"}])
+def test_the_default_context_is_used_without_another(docker_config: Path, config: dict[str, str]) -> None:
+    (docker_config / "config.json").write_text(json.dumps(config))
     assert docker_environment()["DOCKER_CONTEXT"] == "default"
 
 

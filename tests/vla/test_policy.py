@@ -119,8 +119,3 @@ def test_a_folder_without_a_valid_dataset_is_reported(tmp_path: Path) -> None:
     (tmp_path / "meta" / "info.json").write_text("{")
     with pytest.raises(ValueError, match="cannot be read as a LeRobot dataset"):
         begin(Lab(dataset=str(tmp_path)), tmp_path / "b")
-
-
-def test_a_site_outside_of_the_job_is_rejected(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="lab-z is not among the job's sites"):
-        begin(Lab(), tmp_path / "z", "lab-z")

@@ -27,11 +27,11 @@ class SiteSettings(JobParameters):
     """Training script of the site"""
     train_args: CommandLine | None = None
     """Arguments of the script"""
-    external_process: bool | None = Field(None, serialization_alias="launch_external_process")
+    external_process: bool | None = Field(default=None, serialization_alias="launch_external_process")
     """Whether the script is a separate process"""
     command: Command | None = None
     """Command that starts the script"""
-    transfer: Transfer | None = Field(None, serialization_alias="params_transfer_type")
+    transfer: Transfer | None = Field(default=None, serialization_alias="params_transfer_type")
     """Kind of result: the array, or the difference"""
 
 

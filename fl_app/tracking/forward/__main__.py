@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import faulthandler
+import pkgutil
 import sys
-from importlib import import_module
 from pathlib import Path
 
 from fl_app.child_process import end_with_parent
 from fl_app.tracking.forward.forwarder import Forwarder
-from fl_app.tracking.forward.receiver import Receiver
 from fl_app.tracking.queue import TrackingQueue
 from fl_app.tracking.receivers import RECEIVERS
 from fl_app.tracking.sender_supervisor import DUMP_TRACEBACK
@@ -20,9 +19,8 @@ def main() -> int:
     faulthandler.register(DUMP_TRACEBACK)
     name, folder, parent = sys.argv[1:]
     end_with_parent(int(parent))
-    module, _, attribute = RECEIVERS[name].partition(":")
-    receiver: Receiver = getattr(import_module(module), attribute)(Path(folder))
-    Forwarder(receiver, TrackingQueue(Path(folder), [name])).run()
+    receiver = pkgutil.resolve_name(RECEIVERS[name])(Path(folder))
+    Forwarder(receiver, TrackingQueue(Path(folder), name)).run()
     return 0
 
 

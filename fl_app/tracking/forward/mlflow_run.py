@@ -5,10 +5,17 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
 
-from fl_app.tracking.forward.receiver import RefusedError, UnavailableError, key_of
+from fl_app.tracking.forward.receiver import (
+    RefusedError,
+    RunRefusedError,
+    UnavailableError,
+    is_refusal,
+    key_of,
+)
 from fl_app.tracking.points import AnyPoint, Kind, ScalarPoint
 from fl_app.tracking.queue import QueuedJob
 
@@ -17,7 +24,9 @@ REQUEST_SECONDS = 10
 MAX_REQUEST_SECONDS = 20
 """Upper bound of MLFLOW_HTTP_REQUEST_TIMEOUT. The five requests that find or create a run must end before the
 sender counts as stalled (`fl_app.tracking.sender_supervisor.STALLED_SECONDS`)."""
-_PERMANENT = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE")
+_INVALID = (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+_STATUS_IN_TEXT = re.compile(r"failed with error code (\d{3})")
+"""HTTP status of a proxy's answer, which MLflow's client does not always translate to a code of its own."""
 _INVALID_IN_KEY = re.compile(r"[^A-Za-z0-9_\-. /:]")
 _MAX_KEY, _MAX_PARAMETER, _MAX_TAG = 250, 6000, 5000
 _STATUS = {"FINISHED:COMPLETED": "FINISHED", "FINISHED:ABORTED": "KILLED"}
@@ -38,13 +47,13 @@ class MLflow:
         self._client = MlflowClient()
         self._runs: dict[str, str] = {}
 
-    def open(self, job: QueuedJob, run: str) -> str:
+    def open(self, job: QueuedJob) -> str:
         """See `fl_app.tracking.forward.receiver.Receiver.open`."""
         if job.id not in self._runs:
-            self._runs[job.id] = run or _request(lambda: self._find(job) or self._create(job))
+            self._runs[job.id] = job.run or _request(lambda: self._find(job) or self._create(job))
         return self._runs[job.id]
 
-    def send(self, job: QueuedJob, run: str, points: Sequence[AnyPoint]) -> None:
+    def send(self, job: QueuedJob, points: Sequence[AnyPoint]) -> None:
         """See `fl_app.tracking.forward.receiver.Receiver.send`."""
         from mlflow.entities import Metric, Param, RunTag
 
@@ -57,18 +66,24 @@ class MLflow:
                 parameters[key] = str(getattr(point, "value", ""))[:_MAX_PARAMETER]
             else:
                 tags[key] = str(getattr(point, "value", ""))[:_MAX_TAG]
-        _request(
-            lambda: self._client.log_batch(
-                run,
-                metrics=metrics,
-                params=[Param(key, value) for key, value in parameters.items()],
-                tags=[RunTag(key, value) for key, value in tags.items()],
+        try:
+            _request(
+                lambda: self._client.log_batch(
+                    job.run,
+                    metrics=metrics,
+                    params=[Param(key, value) for key, value in parameters.items()],
+                    tags=[RunTag(key, value) for key, value in tags.items()],
+                ),
+                RefusedError,
             )
-        )
+        except RefusedError:
+            if _request(lambda: self._client.get_run(job.run)).info.lifecycle_stage == "deleted":
+                raise RunRefusedError(f"the run {job.run} was deleted") from None
+            raise
 
-    def close(self, job: QueuedJob, run: str) -> None:
+    def close(self, job: QueuedJob) -> None:
         """See `fl_app.tracking.forward.receiver.Receiver.close`."""
-        _request(lambda: self._client.set_terminated(run, _STATUS.get(job.status, "FAILED")))
+        _request(lambda: self._client.set_terminated(job.run, _STATUS.get(job.status, "FAILED")))
         self._runs.pop(job.id, None)
 
     def _find(self, job: QueuedJob) -> str:
@@ -101,15 +116,29 @@ def _limit_retries() -> None:
     os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(min(seconds, MAX_REQUEST_SECONDS))
 
 
-def _request(call: Callable[[], _T]) -> _T:
+def _request(call: Callable[[], _T], invalid: type[Exception] = RunRefusedError) -> _T:
+    """Return the result of a request.
+
+    Args:
+        call: the request.
+        invalid: error to raise if MLflow refuses the content of the request.
+
+    Raises:
+        RunRefusedError: MLflow refuses the request, and a retry cannot help.
+        UnavailableError: MLflow does not answer, or is busy.
+    """
     from mlflow.exceptions import MlflowException
 
     try:
         return call()
     except MlflowException as error:
         text = " ".join(str(error).split())[:500]
-        if error.error_code in _PERMANENT:
-            raise RefusedError(text) from error
+        found = _STATUS_IN_TEXT.search(text)
+        status = int(found[1]) if found else error.get_http_status_code()
+        if status in _INVALID:
+            raise invalid(text) from error
+        if is_refusal(status) or error.error_code == "INVALID_STATE":
+            raise RunRefusedError(text) from error
         raise UnavailableError(text) from error
     except OSError as error:  # includes the errors of requests
         raise UnavailableError(str(error)) from error

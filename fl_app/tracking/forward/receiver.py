@@ -17,27 +17,35 @@ class RefusedError(Exception):
     """The tracker will never accept these values."""
 
 
+class RunRefusedError(Exception):
+    """The tracker will never accept values of this job, for example because its run was deleted."""
+
+
+def is_refusal(status: int) -> bool:
+    """Return whether an HTTP status means that a retry cannot help."""
+    return 400 <= status < 500 and status not in (408, 429, 499)
+
+
 class Receiver(Protocol):
-    """A tracker with one run for each job. Every method raises UnavailableError or RefusedError."""
+    """A tracker with one run for each job. Every method raises UnavailableError or RunRefusedError."""
 
     name: str
     batch: int
     """Maximum number of values in a call of `send`."""
 
-    def open(self, job: QueuedJob, run: str) -> str:
-        """Create or find the run of a job; return its name.
+    def open(self, job: QueuedJob) -> str:
+        """Create or find the run of a job; return its name, which is `job.run` in later calls."""
+        ...
 
-        Args:
-            job: the job.
-            run: name that an earlier call returned; "" at the first call.
+    def send(self, job: QueuedJob, points: Sequence[AnyPoint]) -> None:
+        """Send values. The same values may be sent twice.
+
+        Raises:
+            RefusedError: the tracker refuses one of these values.
         """
         ...
 
-    def send(self, job: QueuedJob, run: str, points: Sequence[AnyPoint]) -> None:
-        """Send values. The same values may be sent twice."""
-        ...
-
-    def close(self, job: QueuedJob, run: str) -> None:
+    def close(self, job: QueuedJob) -> None:
         """Close the run of a job that has ended, after all its values were sent."""
         ...
 

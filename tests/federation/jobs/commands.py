@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import psutil
 
-from deploy.session.parameters import find_job, read_parameters
-from deploy.session.submission import JobSites, export_process
+from tests.federation import guarded_jobs
 from tests.federation.federation import ADMIN, Federation
 
 SITES = ("site-1", "site-2")
@@ -31,17 +28,6 @@ class JobsFederation(Federation):
         """Return the command line of the installed program."""
         return [str(BIN / "flarefleet"), *arguments]
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start a command."""
-        return subprocess.Popen(
-            self.command(*arguments),
-            cwd=self.folder,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
     def job_process(self, site: str, job_id: str) -> psutil.Process | None:
         """Return the job process at a site; None if there is none."""
         for process in psutil.process_iter(["cmdline"]):
@@ -50,12 +36,11 @@ class JobsFederation(Federation):
         return None
 
 
-def probe_for_five_sites(into: Path, **props: float) -> Path:
+def numpy_job(into: Path) -> Path:
+    """Export a job for both sites."""
+    return guarded_jobs.export(guarded_jobs.numpy_job("for-more-sites", ""), into)
+
+
+def job_for_five_sites(into: Path, **props: float) -> Path:
     """Export a job with these properties that needs more sites than the federation has."""
-    job = find_job("probe")
-    with export_process(job) as exporting:
-        exported = exporting.export(read_parameters(job, ()), JobSites(SITES, chosen=False), into)
-    meta = exported.folder / "meta.json"
-    document = {**json.loads(meta.read_text()), "min_clients": 5, "custom_props": props}
-    meta.write_text(json.dumps(document))
-    return exported.folder
+    return guarded_jobs.for_more_sites(numpy_job(into), 5, **props)

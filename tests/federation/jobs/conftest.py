@@ -16,8 +16,7 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JobsFederat
     file = write_project(tmp_path_factory.mktemp("jobs"), sites=len(SITES), name="jobs", role="lead")
     federation = JobsFederation(file.parent)
     try:
-        up = federation.flarefleet("up", "--runtime", "process")
-        assert up.returncode == 0, up.stderr
+        federation.run("up", "--runtime", "process")
         yield federation
     finally:
         federation.down()

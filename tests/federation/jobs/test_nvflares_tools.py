@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.federation.federation import ADMIN
-from tests.federation.jobs.commands import BIN, ID, SITES, JobsFederation, probe_for_five_sites
+from tests.federation.jobs.commands import BIN, ID, SITES, JobsFederation, job_for_five_sites
 
 pytestmark = [pytest.mark.federation, pytest.mark.extended]
 
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.federation, pytest.mark.extended]
 def test_nvflares_submit_is_rejected_if_sites_are_missing(federation: JobsFederation, tmp_path: Path) -> None:
     command = [
         *(str(BIN / "nvflare"), "--format", "json", "job", "submit"),
-        *("-j", str(probe_for_five_sites(tmp_path)), "--startup-kit", str(federation.admin_kit)),
+        *("-j", str(job_for_five_sites(tmp_path)), "--startup-kit", str(federation.admin_kit)),
     ]
     refused = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert refused.returncode != 0
@@ -24,15 +24,13 @@ def test_nvflares_submit_is_rejected_if_sites_are_missing(federation: JobsFedera
 
 
 def test_nvflares_console_works_with_the_kit(federation: JobsFederation) -> None:
-    done = federation.flarefleet("console", typed=f"{ADMIN}\ncheck_status server\nbye\n")
-    assert done.returncode == 0, done.stderr
+    done = federation.run("console", typed=f"{ADMIN}\ncheck_status server\nbye\n")
     for site in SITES:
         assert site in done.stdout
 
 
 def test_nvflares_job_commands_work_with_the_kit(federation: JobsFederation, tmp_path: Path) -> None:
-    exported = federation.flarefleet("export", "probe", str(tmp_path / "jobs"))
-    assert exported.returncode == 0, exported.stderr
+    exported = federation.run("export", "fibonacci", str(tmp_path / "jobs"))
     kit = ["--startup-kit", str(federation.admin_kit)]
     nvflare = [str(BIN / "nvflare"), "--format", "json", "job"]
     submit = [*nvflare, "submit", "-j", exported.stdout.strip(), *kit]

@@ -5,33 +5,70 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
-from deploy.session import AdminKit, open_session
-from deploy.session.parameters import find_job, read_parameters
-from deploy.session.submission import JobSites, export_process
 from tests.federation.jobs.commands import ID, SITES, JobsFederation
 
 pytestmark = pytest.mark.federation
 
+SUBMISSIONS = {"watched": ("--set", "rounds=3"), "json": ("--json",), "one site": ("--site", "site-2")}
 
-def test_a_job_is_watched_until_it_ends_with_its_rounds_and_metrics(federation: JobsFederation) -> None:
-    done = federation.flarefleet("submit", "probe", "--set", "rounds=3")
-    assert done.returncode == 0, done.stderr
+
+@pytest.fixture(scope="module")
+def completed(federation: JobsFederation) -> dict[str, CompletedProcess[str]]:
+    """The outcomes of `submit probe` with the options of SUBMISSIONS, which run at the same time."""
+    started = {name: federation.start("submit", "probe", *options) for name, options in SUBMISSIONS.items()}
+    outputs = {name: process.communicate(timeout=240) for name, process in started.items()}
+    return {
+        name: CompletedProcess(started[name].args, started[name].returncode, *output)
+        for name, output in outputs.items()
+    }
+
+
+@pytest.mark.parametrize("name", SUBMISSIONS)
+def test_concurrent_submissions_complete(completed: dict[str, CompletedProcess[str]], name: str) -> None:
+    assert completed[name].returncode == 0, completed[name].stderr
+
+
+def test_a_job_is_watched_until_it_ends_with_its_rounds_and_metrics(
+    completed: dict[str, CompletedProcess[str]],
+) -> None:
+    done = completed["watched"]
     assert ID.fullmatch(done.stdout.strip())
     assert "round 3/3" in done.stderr
     for site in SITES:
         assert re.search(rf"{site}: [123] rounds? done \(round [123]\)", done.stderr), done.stderr
 
 
-def test_json_output_is_one_document(federation: JobsFederation) -> None:
-    submitted = federation.flarefleet("submit", "probe", "--json")
-    assert submitted.returncode == 0, submitted.stderr
-    job = json.loads(submitted.stdout)
+def test_json_output_is_one_document(
+    federation: JobsFederation, completed: dict[str, CompletedProcess[str]]
+) -> None:
+    job = json.loads(completed["json"].stdout)
     assert (job["name"], job["status"], job["errors"]) == ("probe", "FINISHED:COMPLETED", {})
-    listed = json.loads(federation.flarefleet("jobs", "--json").stdout)
-    assert job["id"] in [one["id"] for one in listed]
+    listed = [one["id"] for one in json.loads(federation.flarefleet("jobs", "--json").stdout)]
+    assert {job["id"], completed["watched"].stdout.strip()} <= set(listed)
+
+
+def test_a_job_can_run_on_one_site(completed: dict[str, CompletedProcess[str]]) -> None:
+    assert "submitted to 1 site\n" in completed["one site"].stderr
+    assert "site-1" not in completed["one site"].stderr
+
+
+def test_results_are_fetched_into_a_new_folder(
+    federation: JobsFederation, completed: dict[str, CompletedProcess[str]], tmp_path: Path
+) -> None:
+    job_id = completed["watched"].stdout.strip()
+    results = tmp_path / "results"
+    assert federation.flarefleet("fetch", job_id, str(results)).returncode == 0
+    assert (results / "model" / "FL_global_model.pt").is_file()
+    assert "Finished FedAvg" in (results / "logs" / "server.log.txt").read_text()
+    assert not any((federation.admin_kit / "transfer").iterdir())
+
+    again = federation.flarefleet("fetch", job_id, str(results))
+    assert again.returncode == 2
+    assert "is not an empty folder" in again.stderr
 
 
 def test_a_job_that_fails_at_one_site_shows_its_exception(federation: JobsFederation) -> None:
@@ -45,25 +82,6 @@ def test_a_job_that_fails_at_one_site_shows_its_exception(federation: JobsFedera
     assert "site-packages/nvflare" not in done.stderr
 
 
-def test_two_concurrent_submissions_both_complete(federation: JobsFederation) -> None:
-    both = [federation.start("submit", "probe") for _ in range(2)]
-    ids = set()
-    for process in both:
-        out, err = process.communicate(timeout=180)
-        assert process.returncode == 0, err
-        ids.add(out.strip())
-    assert len(ids) == 2
-
-
-def test_a_submission_repeated_with_its_token_is_one_job(federation: JobsFederation, tmp_path: Path) -> None:
-    job = find_job("probe")
-    with export_process(job) as exporting, open_session(AdminKit.read(federation.admin_kit)) as session:
-        exported = exporting.export(read_parameters(job, ()), JobSites(SITES, chosen=False), tmp_path)
-        first = session.submit(exported.folder, "token-of-this-test")
-        again = session.submit(exported.folder, "token-of-this-test")
-    assert first == again
-
-
 def test_a_site_that_is_not_registered_is_reported_before_submission(federation: JobsFederation) -> None:
     before = len(json.loads(federation.flarefleet("jobs", "--json").stdout))
     done = federation.flarefleet(
@@ -72,13 +90,6 @@ def test_a_site_that_is_not_registered_is_reported_before_submission(federation:
     assert done.returncode == 1
     assert "missing: site-3" in done.stderr
     assert len(json.loads(federation.flarefleet("jobs", "--json").stdout)) == before
-
-
-def test_a_job_can_run_on_one_site(federation: JobsFederation) -> None:
-    done = federation.flarefleet("submit", "probe", "--site", "site-2")
-    assert done.returncode == 0, done.stderr
-    assert "submitted to 1 site\n" in done.stderr
-    assert "site-1" not in done.stderr
 
 
 def test_invalid_parameters_are_rejected_before_submission(federation: JobsFederation) -> None:

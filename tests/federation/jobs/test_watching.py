@@ -9,29 +9,40 @@ from pathlib import Path
 
 import pytest
 
-from deploy.session import AdminKit, open_session
+from deploy.session import AdminKit
 from tests.federation.federation import ADMIN, write_project
-from tests.federation.jobs.commands import ID, SITES, JobsFederation, probe_for_five_sites
+from tests.federation.jobs.commands import ID, SITES, JobsFederation
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.federation
 
 
-def test_results_are_fetched_into_a_new_folder(federation: JobsFederation, tmp_path: Path) -> None:
-    job_id = federation.flarefleet("submit", "probe").stdout.strip()
-    results = tmp_path / "results"
-    assert federation.flarefleet("fetch", job_id, str(results)).returncode == 0
-    assert (results / "model" / "FL_global_model.pt").is_file()
-    assert "Finished FedAvg" in (results / "logs" / "server.log.txt").read_text()
-    assert not any((federation.admin_kit / "transfer").iterdir())
+@pytest.fixture(scope="module")
+def interrupted(federation: JobsFederation) -> tuple[str, int, str]:
+    """The id of a running job, and the exit code and the output of its `submit` after Ctrl-C."""
+    watching = federation.start("submit", "probe", "--set", "rounds=100", "--set", "seconds=1")
+    seen = ""
+    while "round 1/100" not in seen:
+        line = watching.stderr.readline()
+        assert line, seen
+        seen += line
+    watching.send_signal(signal.SIGINT)
+    _, rest = watching.communicate(timeout=60)
+    return ID.search(seen).group(), watching.returncode, rest
 
-    again = federation.flarefleet("fetch", job_id, str(results))
-    assert again.returncode == 2
-    assert "is not an empty folder" in again.stderr
+
+def test_ctrl_c_leaves_the_job_running(federation: JobsFederation, interrupted: tuple[str, int, str]) -> None:
+    job_id, code, rest = interrupted
+    assert code == 130
+    assert f"flarefleet watch {job_id}" in rest
+    status = {job["id"]: job["status"] for job in json.loads(federation.flarefleet("jobs", "--json").stdout)}
+    assert status[job_id] == "RUNNING"
 
 
-def test_a_running_job_can_be_aborted_but_not_fetched(federation: JobsFederation, tmp_path: Path) -> None:
-    job_id = federation.submit("probe", rounds=100, seconds=1)
+def test_a_running_job_can_be_aborted_but_not_fetched(
+    federation: JobsFederation, interrupted: tuple[str, int, str], tmp_path: Path
+) -> None:
+    job_id = interrupted[0]
     early = federation.flarefleet("fetch", job_id, str(tmp_path / "early"))
     assert early.returncode == 1
     assert "has not ended" in early.stderr
@@ -46,23 +57,6 @@ def test_a_running_job_can_be_aborted_but_not_fetched(federation: JobsFederation
     assert "has already ended" in twice.stderr
 
 
-def test_ctrl_c_leaves_the_job_running(federation: JobsFederation) -> None:
-    watching = federation.start("submit", "probe", "--set", "rounds=100", "--set", "seconds=1")
-    seen = ""
-    while "round 1/100" not in seen:
-        line = watching.stderr.readline()
-        assert line, seen
-        seen += line
-    watching.send_signal(signal.SIGINT)
-    _, rest = watching.communicate(timeout=60)
-    job_id = ID.search(seen).group()
-    assert watching.returncode == 130
-    assert f"flarefleet watch {job_id}" in rest
-    status = {job["id"]: job["status"] for job in json.loads(federation.flarefleet("jobs", "--json").stdout)}
-    assert status[job_id] == "RUNNING"
-    assert federation.flarefleet("abort", job_id).returncode == 0
-
-
 def test_a_killed_job_process_fails_the_job(federation: JobsFederation) -> None:
     job_id = federation.submit("probe", rounds=100, seconds=1)
     eventually(lambda: federation.job_process("site-1", job_id) is not None, 60, "site-1 is training")
@@ -72,20 +66,6 @@ def test_a_killed_job_process_fails_the_job(federation: JobsFederation) -> None:
     assert f"{job_id} (probe) ended FINISHED:" in done.stderr
     assert "COMPLETED" not in done.stderr
     eventually(lambda: federation.job_process("site-2", job_id) is None, 60, "site-2 has stopped")
-
-
-def test_a_job_that_waits_for_sites_is_shown_with_the_reason(
-    federation: JobsFederation, tmp_path: Path
-) -> None:
-    folder = probe_for_five_sites(tmp_path, wait_for_sites=600)
-    with open_session(AdminKit.read(federation.admin_kit)) as session:
-        job_id = session.submit(folder, "token-of-a-job-that-waits")
-    done = federation.flarefleet("watch", job_id, "--timeout", "5")
-    assert done.returncode == 1
-    assert "has not ended within 5 s: it is SUBMITTED" in done.stderr
-    assert "needs 5 sites, and 2 are registered (site-1, site-2)" in done.stderr
-    assert f"{job_id} is waiting to start: " in federation.flarefleet("jobs").stdout
-    assert federation.flarefleet("abort", job_id).returncode == 0
 
 
 def test_an_unknown_job_id_is_rejected(federation: JobsFederation) -> None:

@@ -1,4 +1,4 @@
-"""Kits for parents, and a running server."""
+"""Kits for parents, and running servers."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from fl_app.startup.exit_codes import Exit
 from tests.federation.federation import SERVER, Federation, write_project
 from tests.federation.parent import Parent
 from tests.waiting import eventually
 
 Start = Callable[..., Parent]
+CopyKit = Callable[[str], Path]
 
 
 @pytest.fixture(scope="package")
@@ -22,7 +24,7 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Federation:
 
 
 @pytest.fixture
-def kit(federation: Federation, tmp_path: Path) -> Callable[[str], Path]:
+def kit(federation: Federation, tmp_path: Path) -> CopyKit:
     """A function that copies a participant's kit, so that a test can change it."""
 
     def copy(name: str) -> Path:
@@ -37,3 +39,14 @@ def server(federation: Federation, tmp_path: Path, start: Start) -> Parent:
     parent = start(federation.kit(SERVER), tmp_path / SERVER)
     eventually(parent.is_ready, what="the server is ready")
     return parent
+
+
+def assert_cannot_run(parent: Parent, code: Exit, *texts: str) -> None:
+    """Assert that the parent exits with `code` and that its last line contains these texts."""
+    assert parent.wait() == code, parent.log.read_text()
+    line = parent.last_line()
+    assert line.startswith("flarefleet: cannot run: ")
+    assert code.name in line
+    for text in texts:
+        assert text in line
+    assert "Traceback" not in parent.log.read_text()

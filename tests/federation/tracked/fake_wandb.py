@@ -21,6 +21,8 @@ class FakeWandB:
         """Logged values of each step, by run."""
         self.ended: dict[str, int] = {}
         """Exit code of each closed run."""
+        self.refused: dict[tuple[str, str], int] = {}
+        """HTTP status of the refusal of each refused run: ("upsertBucket", RUN) or ("file_stream", RUN)."""
         self.port = 0
         self._server: ThreadingHTTPServer | None = None
 
@@ -69,11 +71,21 @@ class _Request(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         if self.path.endswith("/file_stream"):
-            self.wandb.store(self.path.split("/")[-2], json.loads(body))
+            run = self.path.split("/")[-2]
+            if status := self.wandb.refused.get(("file_stream", run)):
+                self._answer({"error": "the run was deleted"}, status)
+                return
+            self.wandb.store(run, json.loads(body))
             self._answer({"limits": {}})
         elif self.path.endswith("/graphql"):
             request = json.loads(body)
-            self._answer({"data": self._result(request["query"], request["variables"] or {})})
+            query, variables = request["query"], request["variables"] or {}
+            if "upsertBucket" in query and (
+                status := self.wandb.refused.get(("upsertBucket", variables["name"]))
+            ):
+                self._answer({"errors": [{"message": "permission denied"}]}, status)
+            else:
+                self._answer({"data": self._result(query, variables)})
         else:
             self._answer({})
 
@@ -96,9 +108,9 @@ class _Request(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         return gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
 
-    def _answer(self, document: dict[str, Any]) -> None:
+    def _answer(self, document: dict[str, Any], status: int = 200) -> None:
         content = json.dumps(document).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()

@@ -10,6 +10,7 @@ from typing import Any
 from tests.federation.guarded_jobs import numpy_job, tracked, without_guard
 
 HERE = Path(__file__).parent
+CLIENT = str(HERE / "client.py")
 ROUNDS = 2
 SITES = 2
 
@@ -25,7 +26,7 @@ def numpy() -> Any:
         model=[1.0, 2.0],
         min_clients=SITES,
         num_rounds=ROUNDS,
-        train_script=str(HERE / "numpy_client.py"),
+        train_script=CLIENT,
     )
     recipe._job.to_server(ServerLogger(), id="server_logger")
     return recipe
@@ -77,7 +78,7 @@ IN_FLOWERS_ENVIRONMENT = ("flower",)
 def parameter_twice(into: Path, mlflow: str, *, guard: bool) -> Path:
     """Export a job whose sites log a parameter twice to MLflow, with the kit's guard or without."""
     name = "parameter-twice" if guard else "stock-parameter-twice"
-    recipe = numpy_job(name, "", train_script=str(HERE / "params_client.py"))
+    recipe = numpy_job(name, "--parameter", train_script=CLIENT)
     tracked(recipe, "mlflow", tracking_uri=mlflow)
     if not guard:
         without_guard(recipe)
@@ -102,8 +103,7 @@ def _torch() -> dict[str, Any]:
     _find_modules_here()
     from model import Net
 
-    script = str(HERE / "torch_client.py")
-    return {"model": Net(), "min_clients": SITES, "num_rounds": ROUNDS, "train_script": script}
+    return {"model": Net(), "min_clients": SITES, "num_rounds": ROUNDS, "train_script": CLIENT}
 
 
 def _find_modules_here() -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from fl_app.startup.exit_codes import Exit
 from tests.federation.federation import SERVER
-from tests.federation.tracked.tracking import KEEP_DAYS, SITES, Tracked, TrackedJob, is_removed, scalars
+from tests.federation.tracked.tracking import KEEP_DAYS, SITES, Tracked, TrackedJob, scalars
 from tests.skipping import skip_or_fail_in_ci
 from tests.unit.demo import chromium
 from tests.waiting import eventually
@@ -95,7 +95,7 @@ def test_no_value_is_lost_if_mlflow_is_down_for_a_part_of_a_job(
         ]
     assert (tracked.metric("backlog", "mlflow"), tracked.metric("failed_total", "mlflow")) == (0, 0)
     assert "tracking: mlflow is available again" in tracked.log()
-    eventually(lambda: is_removed(tracked.queue, job_id), 60, "the job is removed from the queue")
+    eventually(lambda: not tracked.is_queued(job_id, "mlflow"), 60, "the job is removed from the queue")
 
 
 @pytest.mark.extended

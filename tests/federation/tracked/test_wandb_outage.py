@@ -10,7 +10,6 @@ from fl_app.tracking.points import ScalarPoint
 from fl_app.tracking.queue import QueuedJob, TrackingQueue
 from fl_app.tracking.sender_supervisor import SenderSupervisor
 from tests.federation.tracked.fake_wandb import FakeWandB
-from tests.federation.tracked.tracking import is_removed
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.federation, pytest.mark.extended]
@@ -26,7 +25,7 @@ def test_values_logged_while_wandb_is_down_arrive_later(
     monkeypatch.setenv("WANDB_BASE_URL", wandb.url)
     monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
     monkeypatch.setenv("WANDB_MODE", "online")  # other tests of this package set it to offline
-    queue = TrackingQueue(tmp_path, ["wandb"])
+    queue = TrackingQueue(tmp_path, "wandb")
     _log(queue, 0)
     supervisor = SenderSupervisor(queue, lambda _: "")
     try:
@@ -34,17 +33,17 @@ def test_values_logged_while_wandb_is_down_arrive_later(
         wandb.stop()
         _log(queue, 1, 2)
         queue.end(JOB.id, "FINISHED:COMPLETED")
-        eventually(lambda: queue.state("wandb").error, 60, "the error is recorded")
+        eventually(lambda: queue.state().error, 60, "the error is recorded")
         wandb.start()
         eventually(lambda: JOB.id in wandb.ended, 120, "the run is closed")
-        eventually(lambda: is_removed(tmp_path, JOB.id), 30, "the job is removed from the queue")
+        eventually(lambda: not queue.unfinished(), 30, "the job is removed from the queue")
     finally:
         supervisor.close()
         wandb.stop()
 
     assert [step["site-1/loss"] for step in wandb.history[JOB.id]] == [0.0, 1.0, 2.0]
     assert wandb.ended == {JOB.id: 0}
-    assert (queue.state("wandb").sent, queue.state("wandb").failed) == (3, 0)
+    assert (queue.state().sent, queue.state().failed) == (3, 0)
 
 
 def _log(queue: TrackingQueue, *steps: int) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 import uuid
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ from typing import Any
 from mlflow import MlflowClient
 
 from deploy.session import AdminSession, Job
-from fl_app.tracking.queue import DATABASE
+from fl_app.tracking.queue import TrackingQueue
 from tests.event_files import read_run
 from tests.federation.federation import SERVER, Federation
 from tests.federation.tracked.mlflow_server import MLflowServer
@@ -42,6 +40,9 @@ class Tracked:
     @property
     def queue(self) -> Path:
         return self.federation.run_folder.workspace(SERVER) / "tracking"
+
+    def is_queued(self, job_id: str, receiver: str) -> bool:
+        return job_id in {job.id for job in TrackingQueue(self.queue, receiver).unfinished()}
 
     def metric(self, name: str, receiver: str) -> float | None:
         return self.federation.metric(SERVER, f"nvflare_tracking_{name}", receiver=receiver)
@@ -93,12 +94,6 @@ class TrackedJob:
         job = self.wait()
         assert job.status == "FINISHED:COMPLETED", (job, self.tracked.session.error_logs(self.id))
         return self
-
-
-def is_removed(queue: Path, job_id: str) -> bool:
-    """Return whether a job is not in the queue."""
-    with closing(sqlite3.connect(queue / DATABASE)) as database:
-        return not database.execute("SELECT 1 FROM jobs WHERE id = ?", (job_id,)).fetchall()
 
 
 def scalars(folder: Path, tag: str) -> list[tuple[int, float]]:

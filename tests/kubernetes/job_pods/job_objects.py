@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from tests.federation.federation import SERVER, Federation
@@ -37,19 +34,3 @@ def is_clean(federation: Federation, cluster: Cluster) -> bool:
         not job_pods(federation, cluster, name) and len(secrets(federation, cluster, name)) == 1
         for name in PARTICIPANTS
     )
-
-
-@contextmanager
-def submitting(federation: Federation, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Run `flarefleet submit` in the background."""
-    with subprocess.Popen(
-        federation.command("submit", *arguments),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=federation.folder,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()

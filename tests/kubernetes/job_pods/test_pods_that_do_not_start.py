@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import yaml
 
-from deploy.images.names import runtime_image
-from deploy.project import Image
 from tests.federation.federation import SERVER, Federation
-from tests.kubernetes.cluster import Cluster
-from tests.kubernetes.job_pods.job_objects import TIMEOUT, is_clean, job_pods, namespace, submitting
+from tests.kubernetes.cluster import RESTRICTED, Cluster
+from tests.kubernetes.job_pods.job_objects import TIMEOUT, is_clean, job_pods, namespace
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.kubernetes
@@ -34,7 +30,7 @@ def test_a_temporary_warning_of_the_kubelet_does_not_fail_a_job(
         events = cluster.get("events", "-n", where, "--field-selector", "reason=FailedMount")["items"]
         return any(event["involvedObject"]["name"] not in ("site-1-0",) for event in events)
 
-    with submitting(federation, "fibonacci", "--set", "rounds=1", "--site", "site-1") as process:
+    with federation.start("submit", "fibonacci", "--set", "rounds=1", "--site", "site-1") as process:
         try:
             eventually(warned, TIMEOUT, "there is a warning")
         finally:
@@ -45,14 +41,19 @@ def test_a_temporary_warning_of_the_kubelet_does_not_fail_a_job(
     assert "COMPLETED" in stderr
 
 
+def failure_of_a_job(federation: Federation, site: str) -> str:
+    """Submit a job for one site, which fails, and return its message in one line."""
+    ended = federation.flarefleet("submit", "fibonacci", "--set", "rounds=1", "--site", site)
+    assert ended.returncode == 1, ended.stderr
+    return " ".join(ended.stderr.split())
+
+
 @pytest.mark.parametrize(("name", "reported"), [("site-1", "site-1"), (SERVER, "server")])
 def test_a_pod_whose_image_cannot_be_pulled_fails_its_job_with_the_reason(
     federation: Federation, cluster: Cluster, template: Callable[[str, str], None], name: str, reported: str
 ) -> None:
     template(name, "t['container']['image'] = 'registry.invalid/nowhere:1'")
-    ended = federation.flarefleet("submit", "fibonacci", "--set", "rounds=1", "--site", "site-1")
-    assert ended.returncode == 1, ended.stderr
-    message = " ".join(ended.stderr.split())
+    message = failure_of_a_job(federation, "site-1")
     assert f"{reported}: its pod cannot start:" in message
     assert "registry.invalid/nowhere:1" in message
     eventually(lambda: is_clean(federation, cluster), TIMEOUT, "the job has left no objects")
@@ -65,36 +66,30 @@ def test_a_pod_that_a_quota_rejects_fails_its_job_with_the_reason(
     where = namespace(federation, name)
     cluster.kubectl("create", "quota", "few", "-n", where, "--hard=pods=1")
     try:
-        ended = federation.flarefleet("submit", "fibonacci", "--set", "rounds=1", "--site", "site-2")
+        message = failure_of_a_job(federation, "site-2")
     finally:
         cluster.kubectl("delete", "quota", "few", "-n", where)
-    assert ended.returncode == 1, ended.stderr
-    message = " ".join(ended.stderr.split())
     assert f"{reported}: Kubernetes rejected its pod:" in message
     assert "exceeded quota: few" in message
 
 
 def test_a_job_that_waits_for_a_gpu_is_reported_and_runs_when_one_is_free(
-    federation: Federation, cluster: Cluster, cluster_image: Image
+    federation: Federation, cluster: Cluster
 ) -> None:
     holders = [f"holder-{number}" for number in range(len(cluster.workers))]
+    limits = {"resources": {"limits": {"nvidia.com/gpu": "1"}}}
     for name in holders:
-        limits = {"resources": {"limits": {"nvidia.com/gpu": "1"}}}
-        overrides = {
-            "spec": {"terminationGracePeriodSeconds": 0, "containers": [_holder(cluster_image, limits)]}
-        }
-        cluster.kubectl(
-            *("run", name, "-n", "default", f"--image={cluster_image.registry}", "--restart=Never"),
-            f"--overrides={json.dumps(overrides)}",
-        )
+        container = {"name": "holder", "command": ["sleep", "600"], **RESTRICTED, **limits}
+        spec = {"terminationGracePeriodSeconds": 0, "restartPolicy": "Never", "containers": [container]}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+        cluster.apply(pod, "default")
     try:
         for name in holders:
             cluster.kubectl("wait", "-n", "default", f"pod/{name}", "--for=condition=Ready", "--timeout=60s")
         own = {"gpus": 1, "jobPods": {"runtimeClassName": "nvidia"}}
         (federation.workspace.release / "site-2" / "own.yaml").write_text(yaml.safe_dump(own))
         assert federation.flarefleet("up").returncode == 0
-        with submitting(federation, "fibonacci", "--set", "rounds=1", "--site", "site-2") as process:
-            assert process.stderr is not None
+        with federation.start("submit", "fibonacci", "--set", "rounds=1", "--site", "site-2") as process:
             line = next(line for line in process.stderr if "waiting for its job pod" in line)
             assert "site-2" in line
             assert "Insufficient nvidia.com/gpu" in line
@@ -114,8 +109,7 @@ def test_a_job_that_waits_for_its_pod_on_the_server_is_reported_and_runs_when_a_
     node = cluster.workers[0]
     fibonacci = ("fibonacci", "--set", "rounds=1", "--site", "site-1", "--timeout", str(3 * TIMEOUT))
     try:
-        with submitting(federation, *fibonacci) as process:
-            assert process.stderr is not None
+        with federation.start("submit", *fibonacci) as process:
             line = next(line for line in process.stderr if "the server is waiting for its job pod" in line)
             assert "didn't match Pod's node affinity/selector" in line
             listed = federation.flarefleet("jobs").stdout
@@ -129,22 +123,7 @@ def test_a_job_that_waits_for_its_pod_on_the_server_is_reported_and_runs_when_a_
     assert "waits" not in federation.flarefleet("jobs").stdout
 
 
-def _holder(image: Image, limits: dict[str, Any]) -> dict[str, Any]:
-    name = runtime_image(image)
-    return {
-        "name": "holder",
-        "image": name,
-        "imagePullPolicy": "Never",
-        "command": ["sleep", "600"],
-        **limits,
-    }
-
-
 def _has_gpu(federation: Federation, cluster: Cluster) -> bool:
     pods = job_pods(federation, cluster, "site-2")
-    limits = [pod["spec"]["containers"][0]["resources"]["limits"] for pod in pods]
-    return (
-        bool(pods)
-        and all(one["nvidia.com/gpu"] == "1" for one in limits)
-        and bool(pods[0]["spec"].get("nodeName"))
-    )
+    limits = [pod["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] for pod in pods]
+    return bool(pods) and set(limits) == {"1"} and bool(pods[0]["spec"].get("nodeName"))

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from tests.federation.federation import Federation
-from tests.kubernetes.cluster import Cluster
-from tests.kubernetes.job_pods.job_objects import TIMEOUT, job_pods, namespace, secrets, submitting
+from tests.kubernetes.cluster import RESTRICTED, Cluster
+from tests.kubernetes.job_pods.job_objects import TIMEOUT, job_pods, namespace, secrets
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.kubernetes
@@ -37,8 +37,7 @@ def ledger(federation: Federation, cluster: Cluster) -> Iterator[str]:
     cluster.kubectl("delete", "pod", "-n", where, "writer")
     own = {"datasets": {"ledger": {"claim": "ledger"}}, "jobPods": {"ttlSecondsAfterFinished": KEPT}}
     (federation.workspace.release / "site-1" / "own.yaml").write_text(yaml.safe_dump(own))
-    up = federation.flarefleet("up")
-    assert up.returncode == 0, up.stderr
+    federation.run("up")
     yield node
     # `down --volumes` keeps datasets, and a namespace that has one.
     cluster.kubectl("delete", "pvc", "-n", where, "ledger", "--timeout=60s")
@@ -49,7 +48,7 @@ def test_a_job_reads_its_sites_dataset_on_its_node_and_cannot_change_it(
 ) -> None:
     """The job's client checks the data."""
     seen: list[dict[str, Any]] = []
-    with submitting(federation, str(Path(__file__).parent / "ledger_job"), "--site", "site-1") as process:
+    with federation.start("submit", str(Path(__file__).parent / "ledger_job"), "--site", "site-1") as process:
 
         def has_a_node() -> bool:
             seen.extend(pod for pod in job_pods(federation, cluster, "site-1") if pod["spec"].get("nodeName"))
@@ -66,8 +65,7 @@ def test_a_job_reads_its_sites_dataset_on_its_node_and_cannot_change_it(
 def test_a_finished_pod_is_kept_for_the_configured_time_without_its_secret(
     federation: Federation, cluster: Cluster, ledger: str
 ) -> None:
-    done = federation.flarefleet("submit", "fibonacci", "--detach", "--set", "rounds=1", "--site", "site-1")
-    assert done.returncode == 0, done.stderr
+    federation.run("submit", "fibonacci", "--detach", "--set", "rounds=1", "--site", "site-1")
 
     def is_kept_without_secret() -> bool:
         phases = {pod["status"]["phase"] for pod in job_pods(federation, cluster, "site-1")}
@@ -79,33 +77,19 @@ def test_a_finished_pod_is_kept_for_the_configured_time_without_its_secret(
 
 def _claim(name: str) -> dict[str, Any]:
     """Return a claim that is bound to the node of its first pod."""
-    spec = {
-        "accessModes": ["ReadWriteOnce"],
-        "storageClassName": "local",
-        "resources": {"requests": {"storage": "16Mi"}},
-    }
+    storage = {"storageClassName": "local", "resources": {"requests": {"storage": "16Mi"}}}
+    spec = {"accessModes": ["ReadWriteOnce"], **storage}
     return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec}
 
 
 def _writer(claim: str, node: str, script: str) -> dict[str, Any]:
     """Return a `restricted` pod that writes into a claim."""
-    container = {
-        "name": "writer",
-        "image": "localhost/busybox:1",
-        "imagePullPolicy": "Never",
-        "command": ["sh", "-c", script],
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-        "volumeMounts": [{"name": "data", "mountPath": f"/{claim}"}],
-    }
+    mounts = [{"name": "data", "mountPath": f"/{claim}"}]
+    container = {"name": "writer", "command": ["sh", "-c", script], "volumeMounts": mounts, **RESTRICTED}
     spec = {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "nodeSelector": {"kubernetes.io/hostname": node},
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": 10001,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
         "containers": [container],
         "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}],
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import uuid
 from collections.abc import Iterator
@@ -15,14 +14,14 @@ import yaml
 
 from deploy.images.names import runtime_image
 from deploy.project import Image
+from deploy.session.session import RUNNING
 from tests.federation.federation import SERVER, Federation, write_project
 from tests.kubernetes.cluster import Cluster
-from tests.waiting import eventually
 
 SITES = ("site-1", "site-2")
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"
-LONG_JOB = {"rounds": 1000, "local_epochs": 20}
-"""Parameters with which `hospital` runs longer than these tests."""
+LONG_JOB = {"rounds": 10_000, "seconds": 0.5}
+"""Parameters with which `probe` runs longer than these tests, and leaves the processor to them."""
 
 
 @dataclass(frozen=True)
@@ -65,15 +64,9 @@ def other_namespaces(cluster: Cluster, cluster_image: Image) -> Iterator[OtherNa
     """Create two namespaces, each with a pod `client`."""
     name = uuid.uuid4().hex[:6]
     made = OtherNamespaces(f"allowed-{name}", f"denied-{name}")
-    quick = json.dumps({"spec": {"terminationGracePeriodSeconds": 0}})
     for namespace in (made.allowed, made.denied):
         cluster.kubectl("create", "namespace", namespace)
-        cluster.kubectl(
-            *("run", "-n", namespace, "client", f"--image={runtime_image(cluster_image)}"),
-            *("--image-pull-policy=Never", f"--overrides={quick}", "--command", "--", "sleep", "infinity"),
-        )
-    for namespace in (made.allowed, made.denied):
-        cluster.kubectl("wait", "-n", namespace, "pod/client", "--for=condition=Ready", "--timeout=60s")
+    cluster.run_clients(runtime_image(cluster_image), made.allowed, made.denied)
     yield made
     cluster.kubectl("delete", "namespace", "--wait=false", made.allowed, made.denied)
 
@@ -101,8 +94,7 @@ def monitored(
     }
     (federation.workspace.release / SERVER / "own.yaml").write_text(yaml.safe_dump(own))
     try:
-        up = federation.flarefleet("up", "--runtime", "kubernetes")
-        assert up.returncode == 0, up.stderr
+        federation.run("up", "--runtime", "kubernetes")
         yield Monitored(cluster, federation)
     finally:
         federation.remove()
@@ -115,15 +107,10 @@ def _run_jobs_in_pods(file: Path, site: str) -> None:
 
 
 @pytest.fixture(scope="package")
-def hospital(monitored: Monitored) -> Iterator[str]:
-    """Submit `hospital`, and yield its job id when it is running."""
-    job_id = monitored.federation.submit("hospital", **LONG_JOB)
-
-    def is_running() -> bool:
-        listed = json.loads(monitored.federation.flarefleet("jobs", "--json").stdout)
-        return any(job["id"] == job_id and job["status"] == "RUNNING" for job in listed)
-
-    eventually(is_running, 60, "hospital is running")
+def job(monitored: Monitored) -> Iterator[str]:
+    """Submit a job, and yield its id when it is running."""
+    job_id = monitored.federation.submit("probe", **LONG_JOB)
+    monitored.federation.wait_for_job(job_id, RUNNING, 60)
     yield job_id
     with suppress(OSError):
         monitored.federation.flarefleet("abort", job_id)

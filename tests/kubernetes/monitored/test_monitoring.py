@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.federation.federation import SERVER
 from tests.kubernetes.cluster import CHECKOUT, Cluster
@@ -33,40 +32,26 @@ ANSWER_SECONDS = 180.0
 SCRAPED_SECONDS = 60.0
 WITHOUT_OPERATOR = ("operator.enabled=false", "dashboards.enabled=false")
 ALL_UP = dict.fromkeys((SERVER, *SITES), "up")
-BY_ANNOTATIONS = {
-    "global": {"scrape_interval": f"{INTERVAL}s"},
-    "scrape_configs": [
-        {
-            "job_name": "kubernetes-pods",
-            "honor_labels": True,
-            "kubernetes_sd_configs": [{"role": "pod"}],
-            "relabel_configs": [
-                {
-                    "source_labels": ["__meta_kubernetes_pod_annotation_prometheus_io_scrape"],
-                    "action": "keep",
-                    "regex": "true",
-                },
-                {
-                    "source_labels": ["__meta_kubernetes_pod_annotation_prometheus_io_path"],
-                    "action": "replace",
-                    "target_label": "__metrics_path__",
-                    "regex": "(.+)",
-                },
-                {
-                    "source_labels": [
-                        "__meta_kubernetes_pod_annotation_prometheus_io_port",
-                        "__meta_kubernetes_pod_ip",
-                    ],
-                    "action": "replace",
-                    "regex": r"(\d+);(.+)",
-                    "replacement": "$2:$1",
-                    "target_label": "__address__",
-                },
-                {"source_labels": ["__meta_kubernetes_namespace"], "target_label": "namespace"},
-            ],
-        }
-    ],
-}
+BY_ANNOTATIONS = f"""
+global: {{scrape_interval: {INTERVAL}s}}
+scrape_configs:
+- job_name: kubernetes-pods
+  honor_labels: true
+  kubernetes_sd_configs: [{{role: pod}}]
+  relabel_configs:
+  - source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_scrape]
+    action: keep
+    regex: "true"
+  - source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_path]
+    target_label: __metrics_path__
+    regex: (.+)
+  - source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_port, __meta_kubernetes_pod_ip]
+    regex: (\\d+);(.+)
+    replacement: $2:$1
+    target_label: __address__
+  - source_labels: [__meta_kubernetes_namespace]
+    target_label: namespace
+"""
 """Scrape configuration for pods of the chart `prometheus` of prometheus-community, with `honor_labels`."""
 
 
@@ -129,7 +114,7 @@ def test_every_parent_is_scraped_with_its_labels(prometheus: Prometheus, monitor
 
 
 def test_every_query_has_data_or_a_documented_reason_to_be_empty(
-    prometheus: Prometheus, monitored: Monitored, hospital: str
+    prometheus: Prometheus, monitored: Monitored, job: str
 ) -> None:
     empty = queries_without_result(
         prometheus, monitored.project, ANSWER_SECONDS, EMPTY_WITH_PODS, f"{10 * INTERVAL}s"
@@ -138,7 +123,7 @@ def test_every_query_has_data_or_a_documented_reason_to_be_empty(
 
 
 def test_no_metric_with_data_has_a_documented_reason_to_be_empty(
-    with_operator: Prometheus, monitored: Monitored, hospital: str
+    with_operator: Prometheus, monitored: Monitored, job: str
 ) -> None:
     found = {
         metric
@@ -149,7 +134,7 @@ def test_no_metric_with_data_has_a_documented_reason_to_be_empty(
 
 
 def test_every_alert_is_evaluated_and_none_fires(
-    prometheus: Prometheus, monitored: Monitored, hospital: str
+    prometheus: Prometheus, monitored: Monitored, job: str
 ) -> None:
     eventually(lambda: len(prometheus.rules()) == 11, SCRAPED_SECONDS, "the alerts are loaded")
     eventually(lambda: {rule["health"] for rule in prometheus.rules()} == {"ok"}, what="all are evaluated")
@@ -173,7 +158,7 @@ def test_every_dashboard_has_the_label_of_grafanas_sidecar(
 def test_a_prometheus_that_uses_annotations_scrapes_every_parent(
     cluster: Cluster, api: str, monitored: Monitored, tmp_path: Path
 ) -> None:
-    files = files_for(yaml.safe_dump(BY_ANNOTATIONS), cluster)
+    files = files_for(BY_ANNOTATIONS, cluster)
     with running(cluster, api, NAMESPACE, files, tmp_path) as prometheus:
         ready = f'nvflare_ready{{project="{monitored.project}"}} == 1'
         eventually(
@@ -208,15 +193,8 @@ def test_a_prometheus_scrapes_a_parent_only_from_an_allowed_namespace(
         blocked = dict.fromkeys(ALL_UP, "down")
         eventually(lambda: other.up(monitored.project) == blocked, SCRAPED_SECONDS, "all reject it")
         named = f"networkPolicy.monitoring.from={json.dumps(namespace_of(elsewhere))}"
-        cluster.run(
-            "helm",
-            "upgrade",
-            *site,
-            str(CHECKOUT / "helm" / "flare-client"),
-            "--reuse-values",
-            "--set-json",
-            named,
-        )
+        chart_folder = str(CHECKOUT / "helm" / "flare-client")
+        cluster.run("helm", "upgrade", *site, chart_folder, "--reuse-values", "--set-json", named)
         try:
             allowed = blocked | {"site-1": "up"}
             eventually(lambda: other.up(monitored.project) == allowed, SCRAPED_SECONDS, "site-1 accepts it")

@@ -17,12 +17,12 @@ from deploy.tools import find_tool
 from tests.federation.federation import SERVER
 from tests.kubernetes.cluster import CommandFailedError
 from tests.kubernetes.monitored.conftest import SITES, Monitored, OtherNamespaces
-from tests.kubernetes.test_network_policy import reaches
+from tests.kubernetes.test_network_policy import connections
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.kubernetes
 
-TAG = "accuracy_after_training"
+TAG = "round"
 
 
 @contextmanager
@@ -36,7 +36,6 @@ def port_forwarding(monitored: Monitored) -> Iterator[str]:
         text=True,
     ) as process:
         try:
-            assert process.stdout is not None
             yield f"http://{process.stdout.readline().split()[2]}"
         finally:
             process.terminate()
@@ -52,26 +51,29 @@ def steps(url: str, run: str) -> list[int]:
         return []
 
 
+def assert_grows(url: str, run: str) -> None:
+    """Wait until the curve of a run exists and gets further points."""
+    before = len(eventually(lambda: steps(url, run), 90, f"{run} has a curve"))
+    eventually(lambda: len(steps(url, run)) > before, 60, f"the curve of {run} grows")
+
+
 def test_the_servers_tensorboard_shows_the_curves_of_every_site_while_the_job_is_running(
-    monitored: Monitored, hospital: str
+    monitored: Monitored, job: str
 ) -> None:
     with port_forwarding(monitored) as url:
         for site in SITES:
-            run = f"{hospital}/{site}"
-            eventually(lambda run=run: steps(url, run), 90, f"{site} has a curve")
-            before = len(steps(url, run))
-            eventually(lambda run=run, before=before: len(steps(url, run)) > before, 60, "the curve grows")
+            assert_grows(url, f"{job}/{site}")
 
 
-def test_tensorboard_can_only_read_the_event_files(monitored: Monitored, hospital: str) -> None:
+def test_tensorboard_can_only_read_the_event_files(monitored: Monitored, job: str) -> None:
     where = ("-n", monitored.namespace(SERVER), f"{SERVER}-0", "-c", "tensorboard", "--")
 
     def run(*command: str) -> str:
         return monitored.cluster.kubectl("exec", *where, *command)
 
     assert run("ls", "/var/lib/flare").split() == ["analytics"]
-    assert hospital in run("ls", "/var/lib/flare/analytics").split()
-    for path in ("/var/lib/flare/analytics/x", f"/var/lib/flare/analytics/{hospital}/x", "/x"):
+    assert job in run("ls", "/var/lib/flare/analytics").split()
+    for path in ("/var/lib/flare/analytics/x", f"/var/lib/flare/analytics/{job}/x", "/x"):
         with pytest.raises(CommandFailedError, match="Read-only file system"):
             run("touch", path)
     assert run("ls", "/etc/flare/kit") == ""
@@ -94,27 +96,17 @@ def test_tensorboard_runs_in_a_restricted_namespace(monitored: Monitored) -> Non
 def test_only_allowed_namespaces_reach_the_service_of_tensorboard(
     monitored: Monitored, other_namespaces: OtherNamespaces, namespace: str, is_allowed: bool
 ) -> None:
-    service = f"{SERVER}-tensorboard.{monitored.namespace(SERVER)}.svc"
-    assert (
-        reaches(monitored.cluster, getattr(other_namespaces, namespace), "client", service, 80) is is_allowed
-    )
+    service = f"{SERVER}-tensorboard.{monitored.namespace(SERVER)}.svc:80"
+    found = connections(monitored.cluster, getattr(other_namespaces, namespace), "client", service)
+    assert found == {service: is_allowed}
 
 
 def test_the_tensorboard_command_shows_the_curves_while_the_job_is_running(
-    monitored: Monitored, hospital: str
+    monitored: Monitored, job: str
 ) -> None:
-    with subprocess.Popen(
-        monitored.federation.command("tensorboard", hospital),
-        cwd=monitored.federation.folder,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with monitored.federation.start("tensorboard", job) as process:
         try:
-            assert process.stdout is not None
-            url = process.stdout.readline().strip().rstrip("/")
-            eventually(lambda: steps(url, SITES[0]), 60, "there is a curve")
-            before = len(steps(url, SITES[0]))
-            eventually(lambda: len(steps(url, SITES[0])) > before, 60, "the curve grows")
+            assert_grows(process.stdout.readline().strip().rstrip("/"), SITES[0])
         finally:
             process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0

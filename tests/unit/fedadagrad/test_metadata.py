@@ -40,26 +40,14 @@ def test_a_report_survives_json_and_nvflares_encoding(report: TrainingReport) ->
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (
-            {"seconds": -1.0},
-            "seconds: Input should be greater than or equal to 0, but it is -1.0",
-        ),
-        (
-            {"seconds": float("nan")},
-            "seconds: Input should be a finite number, but it is nan",
-        ),
+        ({"seconds": -1.0}, "seconds: Input should be greater than or equal to 0, but it is -1.0"),
+        ({"seconds": float("nan")}, "seconds: Input should be a finite number, but it is nan"),
         ({"seconds": "1.5"}, "seconds: Input should be a valid number, but it is '1.5'"),
         ({"seconds": True}, "seconds: Input should be a valid number"),
         ({"losses": []}, "losses: Tuple should have at least 1 item"),
         ({"losses": [1.0, float("inf")]}, r"losses\[1\]: Input should be a finite number"),
-        (
-            {"losses": [1.0, None]},
-            r"losses\[1\]: Input should be a valid number, but it is None",
-        ),
-        (
-            {"losses": [0.0] * (MAX_LOSSES + 1)},
-            "losses: Tuple should have at most 1000 items",
-        ),
+        ({"losses": [1.0, None]}, r"losses\[1\]: Input should be a valid number, but it is None"),
+        ({"losses": [0.0] * (MAX_LOSSES + 1)}, "losses: Tuple should have at most 1000 items"),
         ({"losses": "1, 2"}, "losses: Input should be a valid tuple"),
         ({"converged": "yes"}, "converged: Input should be a valid boolean, but it is 'yes'"),
         ({"converged": 1}, "converged: Input should be a valid boolean"),

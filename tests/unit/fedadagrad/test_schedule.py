@@ -19,23 +19,9 @@ def test_the_learning_rate_halves_every_k_rounds() -> None:
     assert rates == [0.01] * 5 + [0.005] * 5 + [0.0025] * 5 + [0.00125]
 
 
-@pytest.mark.parametrize(
-    ("sites", "fraction", "size"),
-    [
-        (2, 0.5, 1),
-        (3, 0.5, 2),
-        (4, 0.5, 2),
-        (5, 1.0, 5),
-        (30, 0.1, 3),
-        (10, 0.3, 3),
-        (3, 0.01, 1),
-        (7, 0.99, 7),
-    ],
-)
-def test_a_fraction_of_the_sites_is_rounded_up_to_at_least_one(
-    sites: int, fraction: float, size: int
-) -> None:
-    assert sample_size(sites, fraction) == size
+def test_a_fraction_of_the_sites_is_rounded_up_to_at_least_one() -> None:
+    given = [(2, 0.5), (3, 0.5), (4, 0.5), (5, 1.0), (30, 0.1), (10, 0.3), (3, 0.01), (7, 0.99)]
+    assert [sample_size(sites, fraction) for sites, fraction in given] == [1, 2, 2, 5, 3, 3, 1, 7]
 
 
 @settings(deadline=None)
@@ -50,13 +36,11 @@ def test_a_sample_contains_distinct_existing_sites(
 
 
 def test_the_sample_depends_on_the_seed_and_not_on_the_order_of_sites() -> None:
+    def samples(sites: list[str], seed: int) -> list[list[str]]:
+        return [sample(sites, 0.5, seed, round) for round in range(9)]
+
     shuffled = random.Random(1).sample(SITES, len(SITES))
-    assert [sample(SITES, 0.5, 3, round) for round in range(9)] == [
-        sample(shuffled, 0.5, 3, round) for round in range(9)
-    ]
-    assert [sample(SITES, 0.5, 3, round) for round in range(9)] != [
-        sample(SITES, 0.5, 4, round) for round in range(9)
-    ]
+    assert samples(SITES, 3) == samples(shuffled, 3) != samples(SITES, 4)
 
 
 def test_all_sites_train_equally_often() -> None:

@@ -7,7 +7,6 @@ import torch
 
 from fl_app.jobs.fedprox_vla.job import VlaParameters, recipe
 from fl_app.jobs.fedprox_vla.step import choose_device, choose_precision
-from fl_app.jobs.registry import find
 
 
 def test_a_published_policy_needs_real_recordings() -> None:
@@ -34,11 +33,3 @@ def test_precision_follows_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_precision("cuda", "off").mixed is None
     with pytest.raises(ValueError, match="amp=fp16 needs a GPU"):
         choose_precision("cpu", "fp16")
-
-
-def test_missing_packages_are_reported_with_their_installation() -> None:
-    job = find("fedprox-vla")
-
-    assert set(job.needs) >= {"lerobot", "transformers", "torch"}
-    if "lerobot" in job.missing():
-        assert "pip install 'flarefleet[vla]'" in job.missing()

@@ -37,9 +37,8 @@ class Task:
         learning_rate: float = 0.1,
         max_norm: float = 1e9,
         precision: Precision = SINGLE,
-        optimizer: type[torch.optim.Optimizer] = torch.optim.SGD,
     ) -> FedProxStep:
-        made = optimizer(self.model.parameters(), lr=learning_rate)  # type: ignore[call-arg]
+        made = torch.optim.SGD(self.model.parameters(), lr=learning_rate)
         return FedProxStep(self.model, made, self.anchor, mu, max_norm, precision)
 
     def move_away(self, distance: float) -> None:
@@ -92,14 +91,6 @@ def test_the_term_does_not_change_the_first_step() -> None:
     assert train(mu=10.0, steps=1).drift() == pytest.approx(train(mu=0.0, steps=1).drift(), abs=1e-14)
 
 
-def test_a_larger_mu_keeps_the_model_closer() -> None:
-    drifts = [train(mu).drift() for mu in (0.0, 0.01, 0.1, 1.0, 10.0)]
-
-    assert drifts == sorted(drifts, reverse=True)
-    assert len(set(drifts)) == len(drifts)
-    assert drifts[-1] < 0.05 * drifts[0]
-
-
 def test_training_reaches_the_analytic_optimum() -> None:
     """The minimum of 1/2 ||w - t||^2 + mu/2 ||w - g||^2 is (t + mu g) / (1 + mu)."""
     torch.manual_seed(0)
@@ -125,13 +116,6 @@ def test_clipping_includes_the_term() -> None:
     moved = torch.stack([(a - b).square().sum() for a, b in zip(weights(task), at, strict=True)]).sum().sqrt()
     assert result.gradient_norm > 100
     assert float(moved) == pytest.approx(0.5, abs=1e-5)
-
-
-def test_steps_do_not_change_the_anchor() -> None:
-    task = train(mu=1.0, steps=3)
-
-    assert task.drift() > 0
-    assert all(map(torch.equal, task.anchor.values(), Task().anchor.values()))
 
 
 def test_the_term_ignores_frozen_parameters() -> None:
@@ -207,16 +191,3 @@ def test_the_term_equals_that_of_nvflare() -> None:
     torch.testing.assert_close(
         PTFedProxLoss(0.7)(task.model, received), proximal_term(task.model, task.anchor, 0.7)
     )
-
-
-def test_the_term_also_acts_with_adamw() -> None:
-    """Its effect is weaker, because AdamW divides each step by the size of the gradients."""
-    drifts = []
-    for mu in (0.0, 1.0):
-        task = Task()
-        step = task.step(mu, learning_rate=0.01, optimizer=torch.optim.AdamW)
-        for _ in range(STEPS):
-            step(task.loss)
-        drifts.append(task.drift())
-
-    assert drifts[1] < drifts[0]

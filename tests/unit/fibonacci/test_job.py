@@ -56,15 +56,18 @@ def test_sums_of_any_size_are_read_by_site() -> None:
     assert read_sums(["a", "b"], {"b": str(BIG), "a": 88}) == {"a": 88, "b": BIG}
 
 
-def test_a_site_that_did_not_answer_is_named() -> None:
-    with pytest.raises(ValueError, match="no answer from b, c; see the log: flarefleet logs b"):
-        read_sums(["a", "b", "c"], {"a": 88})
-
-
-@pytest.mark.parametrize("answer", [None, 88.0, "eighty-eight", True])
-def test_a_site_whose_answer_is_not_an_integer_is_named(answer: object) -> None:
-    with pytest.raises(ValueError, match=r"b: meta\['fibonacci_sum'\]: .* neither an integer"):
-        read_sums(["a", "b"], {"a": 88, "b": answer})
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ({"a": 88}, "no answer from b; see the log: flarefleet logs b"),
+        ({}, "no answer from a, b; see the log: flarefleet logs a"),
+        *(({"a": 88, "b": answer}, r"b: meta\['fibonacci_sum'\]: .* neither an integer")
+          for answer in (None, 88.0, "eighty-eight", True)),
+    ],
+)  # fmt: skip
+def test_a_site_without_a_valid_answer_is_named(answers: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_sums(["a", "b"], answers)
 
 
 def test_the_result_names_the_first_of_the_largest_sums() -> None:

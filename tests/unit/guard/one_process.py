@@ -204,6 +204,8 @@ class _Communicator:
                 result.set_header(key, sent.get_header(key))
         local = FLContext()
         local.set_prop(FLContextKey.TASK_DATA, sent, private=True, sticky=False)
+        guard.handle(EventType.BEFORE_TASK_EXECUTION, local)
+        local.set_prop(FLContextKey.TASK_DATA, None, private=True, sticky=False)
         local.set_prop(FLContextKey.TASK_RESULT, result, private=True, sticky=False)
         guard.handle(EventType.AFTER_TASK_EXECUTION, local)
         try:

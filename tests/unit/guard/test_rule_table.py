@@ -63,8 +63,8 @@ def test_rule_names_are_unique() -> None:
 def test_warnings_are_kept_once_and_within_bounds(tmp_path: Path) -> None:
     warnings = Warnings(tmp_path / WARNINGS_FILE)
 
-    assert warnings.add(Finding("is odd", "Look.", "site-1", 0, rule="metric"))
-    assert not warnings.add(Finding("is odd", "Look.", "site-1", 1, rule="metric"))
+    assert warnings.add(Finding("is odd", "Look.", "site-1", 1, rule="metric"))
+    assert not warnings.add(Finding("is odd", "Look.", "site-1", 2, rule="metric"))
     for number in range(2 * MAX_WARNINGS):
         warnings.add(Finding("is odd", "Look.", f"site-{number}", rule="metric"))
     warnings.write()

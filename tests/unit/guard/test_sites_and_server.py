@@ -70,6 +70,8 @@ class Round:
     def at_site(self, result: Shareable, task: Shareable) -> Shareable:
         context = self._context(FLContextKey.TASK_RESULT, result)
         context.set_prop(FLContextKey.TASK_DATA, task, private=True, sticky=False)
+        self.site.handle(EventType.BEFORE_TASK_EXECUTION, context)
+        context.set_prop(FLContextKey.TASK_DATA, None, private=True, sticky=False)  # as NVFlare does
         self.site.handle(EventType.AFTER_TASK_EXECUTION, context)
         self.site.handle(EventType.AFTER_TASK_RESULT_FILTER, context)
         return result

@@ -50,18 +50,7 @@ class CustomAggregator(ModelAggregator):
 
 AVERAGED = {"aggregator": InTimeAccumulateWeightedAggregator()}
 ASSEMBLED = {"aggregator": CollectAndAssembleAggregator(assembler_id="assembler")}
-DIGITS = DigitController(
-    num_rounds=1,
-    sites=2,
-    fraction_train=1.0,
-    learning_rate=0.1,
-    halve_every=1,
-    server_learning_rate=0.1,
-    tau=0.1,
-    evaluate_every=1,
-    seed=0,
-    hidden=2,
-)
+DIGITS = DigitController(sites=2, parameters={"rounds": 1})
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from deploy.session.failure import explain, last_error
+from deploy.session.failure import GUARD, explain, last_error
 from deploy.session.session import Job
+from fl_app.guard.site_error import SITE_ERROR_MARK, SiteError
 
 AT = "2026-11-23 20:30:57,116 -"
 SITE = f"""\
@@ -75,3 +78,49 @@ def test_a_job_that_never_started_reports_what_it_waited_for() -> None:
     (error,) = explain(Session(), job)  # type: ignore[arg-type]
     assert error.site == "server"
     assert "needs 5 sites" in error.text
+
+
+SITE_2 = SiteError("ValueError: negative age", "client.py:11", "raise ValueError", "site-2", "train", 2)
+
+
+class ServerLog:
+    """A session that has only the log of the server."""
+
+    def __init__(self, *lines: str) -> None:
+        self.lines = lines
+
+    def server_log(self, job_id: str) -> str:
+        return "".join(f"{AT} JobGuard - ERROR - [identity=x] - {line}\n" for line in self.lines)
+
+
+def sent(error: SiteError) -> str:
+    return f"{SITE_ERROR_MARK} {json.dumps(error.document())}"
+
+
+def explained(*lines: str) -> dict[str, str]:
+    job = Job.of({"job_id": "1", "name": "hospital", "status": "FINISHED:EXECUTION_EXCEPTION"})
+    return {error.site: error.text for error in explain(ServerLog(*lines), job)}  # type: ignore[arg-type]
+
+
+def test_the_error_that_a_site_sent_replaces_its_consequences() -> None:
+    assert explained(sent(SITE_2), "Aborted due to bad result from site-2") == {
+        "site-2": "ValueError: negative age (client.py:11), in round 2\n  raise ValueError"
+    }
+
+
+def test_only_the_first_error_of_a_site_is_shown() -> None:
+    (text,) = explained(sent(SITE_2), sent(SiteError("a consequence", site="site-2"))).values()
+    assert text.startswith("ValueError")
+
+
+@pytest.mark.parametrize(
+    ("reason", "sources"),
+    [
+        ("site-2, round 2: its job process ended. Fix it.", ["site-2"]),
+        ("site-2: failed in the evaluation. Fix it.", ["site-2"]),
+        ("site-20, round 2: returned NaN. Fix it.", ["site-2", GUARD]),
+        ("server, model: is not finite. Fix it.", ["site-2", GUARD]),
+    ],
+)
+def test_a_reason_of_the_guard_about_the_same_site_is_not_repeated(reason: str, sources: list[str]) -> None:
+    assert list(explained(sent(SITE_2), f"[guard] {reason}")) == sources

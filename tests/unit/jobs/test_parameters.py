@@ -6,7 +6,7 @@ import pytest
 from pydantic import Field
 
 from deploy.errors import InputError
-from deploy.session.parameters import find_job, read_parameters
+from deploy.session.parameters import read_parameters
 from fl_app.jobs.parameters import JobParameters
 from fl_app.jobs.registry import JobDescription, available
 
@@ -64,11 +64,6 @@ def test_a_parameter_that_is_set_twice_is_rejected() -> None:
 
 def test_all_errors_are_reported_together() -> None:
     assert len(errors("round=7", "rate=fast", "layers=[1,", "verbose")) == 4
-
-
-def test_an_unknown_job_is_rejected_with_a_suggestion() -> None:
-    with pytest.raises(InputError, match=r"no job 'hospitals'; did you mean hospital\?"):
-        find_job("hospitals")
 
 
 @pytest.mark.parametrize("job", available(), ids=lambda job: job.name)

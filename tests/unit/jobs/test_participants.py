@@ -23,8 +23,17 @@ from tests.federation.federation import write_project
 ALL_SITES = ("site-1", "site-2", "site-3")
 
 
-def test_all_registered_sites_take_part() -> None:
-    assert choose_sites(ALL_SITES, ALL_SITES, ()) == JobSites(ALL_SITES, chosen=False)
+@pytest.mark.parametrize(
+    ("federation", "wanted", "chosen"),
+    [
+        (ALL_SITES, (), JobSites(ALL_SITES, chosen=False)),
+        (None, (), JobSites(ALL_SITES, chosen=False)),
+        (ALL_SITES, ("site-3",), JobSites(("site-3",), chosen=True)),
+        (ALL_SITES, ("site-1", "site-1"), JobSites(("site-1",), chosen=True)),
+    ],
+)
+def test_the_wanted_sites_take_part_or_all_registered_ones(federation, wanted, chosen) -> None:
+    assert choose_sites(ALL_SITES, federation, wanted) == chosen
 
 
 def test_a_missing_site_is_reported_with_the_command_to_go_without_it() -> None:
@@ -34,23 +43,11 @@ def test_a_missing_site_is_reported_with_the_command_to_go_without_it() -> None:
     assert "--site site-1 --site site-3" in str(error.value)
 
 
-def test_a_job_can_be_limited_to_some_sites() -> None:
-    assert choose_sites(ALL_SITES, ALL_SITES, ("site-3",)) == JobSites(("site-3",), chosen=True)
-
-
-def test_a_site_that_is_named_twice_takes_part_once() -> None:
-    assert choose_sites(ALL_SITES, ALL_SITES, ("site-1", "site-1")).names == ("site-1",)
-
-
 def test_a_site_of_another_federation_is_rejected() -> None:
     with pytest.raises(
         InputError, match="--site site-9: not in this federation, which has site-1, site-2, site-3"
     ):
         choose_sites(ALL_SITES, ALL_SITES, ("site-1", "site-9"))
-
-
-def test_without_a_project_file_all_registered_sites_take_part() -> None:
-    assert choose_sites(ALL_SITES, None, ()) == JobSites(ALL_SITES, chosen=False)
 
 
 @pytest.mark.parametrize("federation", [ALL_SITES, None])

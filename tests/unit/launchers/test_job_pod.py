@@ -68,16 +68,14 @@ def reported() -> Reported:
     return Reported()
 
 
-def launched(
-    namespace: Namespace, reported: Reported, keep: float = 0.0, timeouts: StartTimeouts | None = None
-) -> JobPod:
+def launched(namespace: Namespace, reported: Reported, keep: float = 0.0) -> JobPod:
     body = {"metadata": {"name": PLAN.name}}
     made = JobPod(
         namespace,  # type: ignore[arg-type]
         plan=PLAN,
         pod=body,
         secret=body,
-        timeouts=timeouts or StartTimeouts(60, None),
+        timeouts=StartTimeouts(60, None),
         keep=keep,
         callbacks=Callbacks(
             reported.pending.append, reported.failures.append, reported.error_output.append, reported.finish
@@ -137,27 +135,31 @@ def test_a_rejected_pod_fails_its_job_and_leaves_no_secret(reported: Reported) -
     made.wait()
 
 
-def test_a_pod_with_an_invalid_image_fails_its_job_and_is_deleted(reported: Reported) -> None:
-    namespace = Namespace([pod("Pending", state=waiting("InvalidImageName", "couldn't parse"))])
+@pytest.mark.parametrize(
+    ("states", "failure"),
+    [
+        (
+            [pod("Pending", state=waiting("InvalidImageName", "couldn't parse"))],
+            "its pod cannot start: InvalidImageName: couldn't parse",
+        ),
+        ([pod("Running"), None], "was deleted"),
+        (
+            [pod("Running"), pod("Failed", state=terminated(137, "OOMKilled"))],
+            "with exit code 137: it ran out of memory",
+        ),
+    ],
+    ids=["an invalid image", "deleted by a user", "out of memory"],
+)
+def test_a_pod_that_fails_fails_its_job_with_the_reason(
+    reported: Reported, states: list[Any], failure: str
+) -> None:
+    namespace = Namespace(list(states))
     made = launched(namespace, reported)
     made.wait()
     assert made.poll() == JobReturnCode.INFRASTRUCTURE_ERROR
-    assert reported.failures == ["its pod cannot start: InvalidImageName: couldn't parse"]
+    (found,) = reported.failures
+    assert failure in found
     assert namespace.objects == set()
-
-
-def test_a_pod_that_a_user_deletes_fails_its_job(reported: Reported) -> None:
-    made = launched(Namespace([pod("Running"), None]), reported)
-    made.wait()
-    assert made.poll() == JobReturnCode.INFRASTRUCTURE_ERROR
-    assert "was deleted" in reported.failures[0]
-
-
-def test_a_job_that_runs_out_of_memory_reports_it(reported: Reported) -> None:
-    made = launched(Namespace([pod("Running"), pod("Failed", state=terminated(137, "OOMKilled"))]), reported)
-    made.wait()
-    assert "with exit code 137: it ran out of memory" in reported.failures[0]
-    assert made.poll() == JobReturnCode.INFRASTRUCTURE_ERROR
 
 
 def test_a_job_that_fails_keeps_nvflares_return_code(reported: Reported) -> None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import base64
-import threading
-from collections.abc import Iterator
+import json
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
-from kubernetes.client import ApiClient, Configuration, CoreV1Api
+from kubernetes.client import ApiClient
 
 from fl_app.launchers.manifest import (
     JobPodPlan,
@@ -50,10 +49,8 @@ def chart() -> dict[str, Any]:
         "jobPods": {"nodeSelector": {"gpu": "yes"}, "labels": {"cost-centre": "radiology"}},
     }
     rendered = render("flare-client", overlaid(minimal(), values))
-    config = next(
-        one
-        for one in rendered.objects
-        if one["kind"] == "ConfigMap" and one["metadata"]["name"] == "site-1-jobs"
+    (config,) = (
+        one for one in rendered.objects if one["metadata"]["name"] == "site-1-jobs" and "data" in one
     )
     return {name: yaml.safe_load(text) for name, text in config["data"].items()}
 
@@ -76,11 +73,7 @@ def test_the_pod_combines_the_charts_template_and_the_jobs_part(
     (container,) = spec["containers"]
     assert metadata["ownerReferences"] == [OWNER]
     labels = metadata["labels"]
-    assert (labels["flare/site"], labels["flare/role"], labels["cost-centre"]) == (
-        "site-1",
-        "job",
-        "radiology",
-    )
+    assert labels.items() >= {"flare/site": "site-1", "flare/role": "job", "cost-centre": "radiology"}.items()
     assert settings.labels.items() <= labels.items(), "a restarted parent finds the pod by them"
     assert spec["restartPolicy"] == "Never"
     assert spec["automountServiceAccountToken"] is False
@@ -162,35 +155,10 @@ def test_an_invalid_number_of_gpus_is_rejected(settings: LauncherSettings) -> No
         ResourceRequest.of({"resource_spec": {"site-1": {"num_of_gpus": -1}}}, "site-1", settings)
 
 
-class _Api(BaseHTTPRequestHandler):
-    """An API server that accepts every object."""
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(201)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
-@pytest.fixture
-def api() -> Iterator[CoreV1Api]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Api) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield CoreV1Api(ApiClient(Configuration(host=f"http://127.0.0.1:{server.server_address[1]}")))
-        server.shutdown()
-
-
-def test_the_kubernetes_client_accepts_the_pod(
-    chart: dict[str, Any], settings: LauncherSettings, api: CoreV1Api
-) -> None:
-    request = ResourceRequest.of(
-        {"resource_spec": {"site-1": {"num_of_cpus": 4, "num_of_gpus": 1}}}, "site-1", settings
-    )
-    body = manifest_of(chart, settings, replace(PLAN, request=request))
-    created = api.create_namespaced_pod(namespace="ns", body=body)
+def test_the_kubernetes_client_accepts_the_pod(chart: dict[str, Any], settings: LauncherSettings) -> None:
+    meta = {"resource_spec": {"site-1": {"num_of_cpus": 4, "num_of_gpus": 1}}}
+    request = ResourceRequest.of(meta, "site-1", settings)
+    text = json.dumps(manifest_of(chart, settings, replace(PLAN, request=request)))
+    # The client reads the answer of the API server in this way; it validates required fields.
+    created = ApiClient().deserialize(SimpleNamespace(data=text), "V1Pod")
     assert created.spec.containers[0].resources.limits == {"cpu": "4", "nvidia.com/gpu": "1"}

@@ -74,22 +74,22 @@ def unschedulable(message: str) -> V1Pod:
     return pod("Pending", None, conditions=[condition])
 
 
-def test_an_unschedulable_pod_is_pending_forever_by_default() -> None:
-    state = pod_state(
-        unschedulable("0/3 nodes are available: 2 Insufficient nvidia.com/gpu. preemption: 0/3")
-    )
-    assert state == PodState(Stage.PENDING, "0/3 nodes are available: 2 Insufficient nvidia.com/gpu")
-    timeouts = StartTimeouts(start=60, pending=None)
-    assert timeouts.expired(state, 0) is None
-    assert timeouts.expired(state, 30 * 24 * 3600) is None
+CREATING = pod("Pending", state=waiting("ContainerCreating"))
+PULLING = pod_state(pod("Pending", state=waiting("ErrImagePull", "not found")))
+BACKING_OFF = pod_state(pod("Pending", state=waiting("ImagePullBackOff", "Back-off pulling image x")))
+MISSING_SECRET = pod_state(CREATING, [event("FailedMount", "no such Secret")])
 
 
-def test_an_unschedulable_pod_fails_after_the_sites_pending_timeout() -> None:
-    state = pod_state(unschedulable("0/3 nodes are available"))
-    timeouts = StartTimeouts(start=60, pending=600)
+@pytest.mark.parametrize("pending", [None, 600])
+def test_an_unschedulable_pod_is_pending_until_the_sites_timeout_if_there_is_one(pending: int | None) -> None:
+    nodes = "0/3 nodes are available: 2 Insufficient nvidia.com/gpu"
+    state = pod_state(unschedulable(f"{nodes}. preemption: 0/3"))
+    assert state == PodState(Stage.PENDING, nodes)
+    timeouts = StartTimeouts(start=60, pending=pending)
     assert timeouts.expired(state, 0) is None
     assert timeouts.expired(state, 599) is None
-    assert timeouts.expired(state, 600) == ("no node could run its pod within 600 s: 0/3 nodes are available")
+    expired = timeouts.expired(state, 30 * 24 * 3600 if pending is None else 600)
+    assert expired == (pending and f"no node could run its pod within 600 s: {nodes}")
 
 
 @pytest.mark.parametrize(
@@ -106,9 +106,8 @@ def test_an_unschedulable_pod_fails_after_the_sites_pending_timeout() -> None:
 )
 def test_a_warning_of_the_kubelet_is_reported_and_does_not_fail_the_job(warning: CoreV1Event) -> None:
     timeouts = StartTimeouts(start=60, pending=None)
-    creating = pod("Pending", state=waiting("ContainerCreating"))
-    assert is_creating(creating)
-    state = pod_state(creating, [warning])
+    assert is_creating(CREATING)
+    state = pod_state(CREATING, [warning])
     assert state.reason.startswith(warning.reason)
     assert timeouts.expired(state, 0) is None
     assert timeouts.expired(state, NODE_TIMEOUT_SECONDS - 1) is None
@@ -116,39 +115,32 @@ def test_a_warning_of_the_kubelet_is_reported_and_does_not_fail_the_job(warning:
 
 
 def test_a_later_normal_event_supersedes_a_warning() -> None:
-    creating = pod("Pending", state=waiting("ContainerCreating"))
     events = [event("Pulled", kind="Normal", after=2), event("FailedMount", SYNC, after=1)]
-    assert pod_state(creating, events) == PodState(Stage.STARTING)
+    assert pod_state(CREATING, events) == PodState(Stage.STARTING)
 
 
-def test_an_unavailable_volume_fails_the_job_after_ten_minutes() -> None:
+@pytest.mark.parametrize(
+    ("first", "later", "seconds", "reason"),
+    [
+        (MISSING_SECRET, MISSING_SECRET, NODE_TIMEOUT_SECONDS, "FailedMount: no such Secret"),
+        (PULLING, BACKING_OFF, 60, "ImagePullBackOff: Back-off pulling image x"),
+    ],
+    ids=["a volume that is missing", "an image that is missing"],
+)
+def test_what_a_pod_lacks_fails_the_job_after_a_timeout(
+    first: PodState, later: PodState, seconds: float, reason: str
+) -> None:
     timeouts = StartTimeouts(start=60, pending=None)
-    state = pod_state(
-        pod("Pending", state=waiting("ContainerCreating")), [event("FailedMount", "no such Secret")]
-    )
-    assert timeouts.expired(state, 0) is None
-    assert (
-        timeouts.expired(state, NODE_TIMEOUT_SECONDS) == "its pod cannot start: FailedMount: no such Secret"
-    )
-
-
-def test_a_missing_image_fails_the_job_after_the_start_timeout() -> None:
-    timeouts = StartTimeouts(start=60, pending=None)
-    pulling = pod_state(pod("Pending", state=waiting("ErrImagePull", "not found")))
-    backing_off = pod_state(pod("Pending", state=waiting("ImagePullBackOff", "Back-off pulling image x")))
-    assert timeouts.expired(pulling, 0) is None
-    assert timeouts.expired(backing_off, 59) is None
-    assert timeouts.expired(backing_off, 60) == (
-        "its pod cannot start: ImagePullBackOff: Back-off pulling image x"
-    )
+    assert timeouts.expired(first, 0) is None
+    assert timeouts.expired(later, seconds - 1) is None
+    assert timeouts.expired(later, seconds) == f"its pod cannot start: {reason}"
 
 
 def test_a_successful_pull_resets_the_start_timeout() -> None:
     timeouts = StartTimeouts(start=60, pending=None)
-    pulling = pod_state(pod("Pending", state=waiting("ErrImagePull")))
-    assert timeouts.expired(pulling, 0) is None
-    assert timeouts.expired(pod_state(pod("Pending", state=waiting("ContainerCreating"))), 50) is None
-    assert timeouts.expired(pulling, 61) is None
+    assert timeouts.expired(PULLING, 0) is None
+    assert timeouts.expired(pod_state(CREATING), 50) is None
+    assert timeouts.expired(PULLING, 61) is None
 
 
 def test_an_invalid_image_name_fails_the_job_immediately() -> None:

@@ -85,11 +85,6 @@ def test_the_job_contains_no_absolute_path_of_this_machine(tmp_path: Path) -> No
         assert str(Path(__file__).parents[3]) not in file.read_text()
 
 
-def test_the_default_model_is_that_of_the_example(tmp_path: Path) -> None:
-    server = config(export(tmp_path), "app", "server")
-    assert component(server, "persistor")["model"] == [0.0] * 5
-
-
 def test_a_site_has_its_own_settings_and_the_others_have_the_common_ones(tmp_path: Path) -> None:
     per_site = {"south_2": {"train_args": "--poison 9", "external_process": True, "transfer": "DIFF"}}
     job = export(tmp_path, "train_args=--steps 3", f"per_site={json.dumps(per_site)}")
@@ -105,10 +100,11 @@ def test_a_site_has_its_own_settings_and_the_others_have_the_common_ones(tmp_pat
         assert arguments["execution_mode"] == "in_process"
 
 
-def test_the_median_aggregator_is_exported(tmp_path: Path) -> None:
-    (workflow,) = config(export(tmp_path, "aggregator=median"), "app", "server")["workflows"]
+def test_the_examples_model_and_the_median_are_exported(tmp_path: Path) -> None:
+    server = config(export(tmp_path, "aggregator=median"), "app", "server")
+    assert component(server, "persistor")["model"] == [0.0] * 5
     path = "fl_app.jobs.numpy_fedavg.median.MedianAggregator"
-    assert workflow["args"]["aggregator"]["path"] == path
+    assert server["workflows"][0]["args"]["aggregator"]["path"] == path
 
 
 def test_a_custom_aggregator_is_part_of_the_job(tmp_path: Path) -> None:

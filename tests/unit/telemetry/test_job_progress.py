@@ -1,22 +1,25 @@
-"""Progress of a job: what sites send cannot make it grow without bound."""
+"""Progress of a job: rounds, errors and warnings; what sites send cannot make it grow without bound."""
 
 from __future__ import annotations
 
-from threading import Thread
 from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
 from nvflare.apis.analytix import AnalyticsData, AnalyticsDataType
 from nvflare.apis.event_type import EventType
-from nvflare.apis.fl_constant import FLContextKey, ReservedKey
+from nvflare.apis.fl_constant import FLContextKey, ReservedKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.server_engine_spec import ServerEngineSpec
+from nvflare.apis.shareable import Shareable, make_reply
+from nvflare.app_common.app_constant import AppConstants
 
+from deploy.session.display import site_text
 from fl_app.guard.finding import WARNING_EVENT, Finding
 from fl_app.telemetry.analytics_events import FED_ANALYTICS
 from fl_app.telemetry.documents import MAX_LABEL
 from fl_app.telemetry.job import JobTelemetry
+from fl_app.telemetry.job_progress import SITE_ERROR_EVENT, SiteProgress
 from fl_app.telemetry.measurements import MAX_TAGS
 
 
@@ -41,6 +44,24 @@ class Job(JobTelemetry):
         context = self.context()
         context.set_prop(FLContextKey.EVENT_DATA, event, private=True, sticky=False)
         self.handle_event(FED_ANALYTICS, context)
+
+    def fire(self, event: str, key: str, value: object) -> None:
+        context, peer = self.context(), FLContext()
+        peer.set_prop(ReservedKey.IDENTITY_NAME, "site-1", private=False, sticky=True)
+        context.set_peer_context(peer)
+        context.set_prop(key, value, private=True, sticky=False)
+        self.handle_event(event, context)
+
+    def answer(self, number: int | None, result: Shareable | None = None) -> None:
+        task = Shareable()
+        if number is not None:
+            task.set_header(AppConstants.CURRENT_ROUND, number)
+        self.fire(EventType.AFTER_TASK_DATA_FILTER, FLContextKey.TASK_DATA, task)
+        self.fire(EventType.BEFORE_PROCESS_SUBMISSION, FLContextKey.TASK_RESULT, result or Shareable())
+
+    @property
+    def site(self) -> SiteProgress:
+        return self._progress.sites["site-1"]
 
 
 @pytest.fixture
@@ -68,14 +89,30 @@ def test_only_sites_of_the_job_have_progress(job: Job) -> None:
     assert list(job._progress.sites) == ["site-1", "site-2"], "a site may join later"
 
 
-def test_a_warning_of_the_guard_is_part_of_the_progress(job: Job) -> None:
-    finding = Finding("no site changed any parameter", "Check the learning rate.", round=1)
-    context = job.context()
-    context.set_prop(FLContextKey.EVENT_DATA, finding, private=True, sticky=False)
+def test_rounds_are_counted_and_not_tasks(job: Job) -> None:
+    for number in (0, 1, 1, None, None):  # two rounds, a second task of a round, a cross-site evaluation
+        job.answer(number)
+    assert site_text(job.site) == "2 rounds done"
 
-    event = Thread(target=job.handle_event, args=(WARNING_EVENT, context), daemon=True)  # it blocked once
-    event.start()
-    event.join(10)
 
-    assert not event.is_alive()
-    assert job._progress.warnings == (finding.line,)
+def test_a_failed_result_is_no_round(job: Job) -> None:
+    job.answer(0, make_reply(ReturnCode.EXECUTION_EXCEPTION))
+    assert (job.site.rounds_done, job.site.error) == (0, ReturnCode.EXECUTION_EXCEPTION)
+
+
+def test_the_error_that_a_site_sent_replaces_the_return_code(job: Job) -> None:
+    error = "ValueError: negative age (client.py:33)"
+    job.fire(SITE_ERROR_EVENT, FLContextKey.EVENT_DATA, ("site-1", error))
+    job.answer(0, make_reply(ReturnCode.EXECUTION_EXCEPTION))
+    assert site_text(job.site) == f"failed: {error}"
+
+
+def test_a_site_that_answers_again_has_no_error(job: Job) -> None:
+    job.answer(0, make_reply(ReturnCode.EXECUTION_EXCEPTION))
+    job.answer(1)
+    assert site_text(job.site) == "1 round done"
+
+
+def test_a_warning_of_the_guard_is_shown(job: Job) -> None:
+    job.fire(WARNING_EVENT, FLContextKey.EVENT_DATA, Finding("is odd", "Look."))
+    assert job._progress.warnings == ("is odd. Look.",)

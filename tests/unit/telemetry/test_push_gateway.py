@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from fl_app.telemetry import endpoint as endpoint_module
+from fl_app.telemetry import push_gateway
 from fl_app.telemetry.access import new_push_tokens, push_environment, push_url
 from fl_app.telemetry.endpoint import Endpoint
 from fl_app.telemetry.push_gateway import DOCUMENT_BURST, MAX_DOCUMENT_BYTES, REASONS, PushGateway
@@ -70,8 +71,9 @@ def test_tokens_of_another_job_or_of_a_previous_start_are_refused(endpoint: Endp
 
 
 def test_a_job_that_pushes_too_much_is_limited_and_other_jobs_are_not(
-    endpoint: Endpoint, notes: Notes
+    endpoint: Endpoint, notes: Notes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(push_gateway, "DOCUMENTS_PER_SECOND", 0.01)  # a busy machine posts slowly
     answers = [post(endpoint, VALID, bearer("job-1")) for _ in range(int(DOCUMENT_BURST) + 30)]
 
     assert answers[0] == 204
@@ -80,7 +82,7 @@ def test_a_job_that_pushes_too_much_is_limited_and_other_jobs_are_not(
     assert post(endpoint, VALID, bearer("job-2")) == 204
 
 
-@pytest.mark.parametrize(("text", "status", "dropped"), [("full", 204, 3), ("broken", 500, 0)])
+@pytest.mark.parametrize(("text", "status", "dropped"), [("full", 202, 3), ("broken", 500, 0)])
 def test_dropped_parts_are_counted_and_an_error_does_not_affect_other_requests(
     endpoint: Endpoint, notes: Notes, text: str, status: int, dropped: int
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from fl_app.telemetry.push import Outcome
 from fl_app.telemetry.push_gateway import MAX_DOCUMENT_BYTES
 from fl_app.tracking.outbox import AnalyticsOutbox
@@ -34,24 +36,19 @@ def test_many_points_are_one_document_with_the_name_of_the_job() -> None:
     assert outbox.next() is None
 
 
-def test_a_retry_also_sends_newer_points() -> None:
+@pytest.mark.parametrize(
+    ("outcome", "expected"), [(Outcome.RETRY, [0, 1, 2]), (Outcome.ACCEPTED, [2]), (Outcome.INCOMPLETE, [2])]
+)
+def test_points_that_arrive_during_a_push_are_in_the_next_document(
+    outcome: Outcome, expected: list[int]
+) -> None:
     outbox = AnalyticsOutbox("job")
     outbox.put(steps(0, 2))
     assert sent(outbox) == [0, 1]
     outbox.put(steps(2, 3))
-    outbox.settle(Outcome.RETRY)
+    outbox.settle(outcome)
 
-    assert sent(outbox) == [0, 1, 2]
-
-
-def test_points_that_arrive_during_a_push_are_in_the_next_document() -> None:
-    outbox = AnalyticsOutbox("job")
-    outbox.put(steps(0, 2))
-    assert sent(outbox) == [0, 1]
-    outbox.put(steps(2, 3))
-    outbox.settle(Outcome.ACCEPTED)
-
-    assert sent(outbox) == [2]
+    assert sent(outbox) == expected
 
 
 def test_documents_do_not_exceed_the_size_that_a_parent_accepts() -> None:

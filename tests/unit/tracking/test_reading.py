@@ -22,7 +22,6 @@ from fl_app.tracking.points import (
     AnyPoint,
     HistogramPoint,
     ImagePoint,
-    Kind,
     ScalarPoint,
     TextPoint,
 )
@@ -49,35 +48,36 @@ def test_a_scalar_keeps_its_site_step_and_precision() -> None:
     ]
 
 
-def test_scalars_of_summary_writer_have_the_prefix_of_their_tag() -> None:
-    found = read("error", {"train": 1, "valid": 2.5}, Type.SCALARS)
-    assert [(point.tag, getattr(point, "value", None)) for point in found] == [
-        ("error/train", 1.0),
-        ("error/valid", 2.5),
-    ]
-
-
-@pytest.mark.parametrize("writer", [LogWriterName.MLFLOW, LogWriterName.WANDB])
-def test_metrics_of_the_mlflow_and_wandb_writers_keep_their_own_names(writer: LogWriterName) -> None:
-    found = read("metrics", {"loss": 1.0, "accuracy": 0.5}, Type.METRICS, writer, global_step=1)
-    assert [point.tag for point in found] == ["loss", "accuracy"]
-
-
 @pytest.mark.parametrize(
-    ("kind", "value", "expected"),
+    ("kind", "writer", "value", "expected"),
     [
-        (Type.TEXT, "hello", (Kind.TEXT, "noted", "hello")),
-        (Type.PARAMETER, 0.1, (Kind.PARAMETER, "noted", "0.1")),
-        (Type.PARAMETERS, {"rate": 3}, (Kind.PARAMETER, "rate", "3")),
-        (Type.TAG, True, (Kind.TAG, "noted", "True")),
-        (Type.TAGS, {"team": "a"}, (Kind.TAG, "team", "a")),
-        (Type.LOG_RECORD, "a line", (Kind.TEXT, "noted", "a line")),
+        (
+            Type.SCALARS,
+            LogWriterName.TORCH_TB,
+            {"a": 1, "b": 2.5},
+            [("scalar", "noted/a", 1.0), ("scalar", "noted/b", 2.5)],
+        ),
+        (Type.METRICS, LogWriterName.MLFLOW, {"a": 1.0}, [("scalar", "a", 1.0)]),
+        (
+            Type.METRICS,
+            LogWriterName.WANDB,
+            {"a": 1.0, "b": 2.0},
+            [("scalar", "a", 1.0), ("scalar", "b", 2.0)],
+        ),
+        (Type.TEXT, LogWriterName.MLFLOW, "hello", [("text", "noted", "hello")]),
+        (Type.PARAMETER, LogWriterName.MLFLOW, 0.1, [("parameter", "noted", "0.1")]),
+        (Type.PARAMETERS, LogWriterName.MLFLOW, {"rate": 3}, [("parameter", "rate", "3")]),
+        (Type.TAG, LogWriterName.MLFLOW, True, [("tag", "noted", "True")]),
+        (Type.TAGS, LogWriterName.MLFLOW, {"team": "a"}, [("tag", "team", "a")]),
+        (Type.LOG_RECORD, LogWriterName.MLFLOW, "a line", [("text", "noted", "a line")]),
+        (Type.MODEL, LogWriterName.TORCH_TB, "bytes", []),
     ],
 )
-def test_texts_parameters_and_tags_are_texts(kind: Type, value: Any, expected: tuple[Kind, str, str]) -> None:
-    (point,) = read("noted", value, kind, LogWriterName.MLFLOW)
-    assert isinstance(point, TextPoint)
-    assert (point.kind, point.tag, point.value) == expected
+def test_each_type_is_converted(
+    kind: Type, writer: LogWriterName, value: Any, expected: list[tuple[str, str, Any]]
+) -> None:
+    found = read("noted", value, kind, writer)
+    assert [(point.kind, point.tag, getattr(point, "value", None)) for point in found] == expected
 
 
 @pytest.mark.parametrize("shape", [(8, 6), (8, 6, 3), (3, 8, 6), (1, 8, 6), (4, 8, 6)])
@@ -106,22 +106,19 @@ def test_a_histogram_is_a_value_of_type_model() -> None:
     )
 
 
-def test_a_model_without_a_histogram_is_no_point() -> None:
-    assert read("model", "bytes", Type.MODEL) == []
-
-
-@pytest.mark.parametrize("value", [numpy.zeros((2, 3, 4, 5)), numpy.zeros((0, 3)), "not an image"])
-def test_an_invalid_image_is_refused(value: Any) -> None:
-    with pytest.raises((ValueError, TypeError)):
-        read("sample", value, Type.IMAGE)
-
-
 @pytest.mark.parametrize(
-    "bins", [{"edges": [1.0], "counts": [1]}, {"edges": [0, 1, 2], "counts": ["x", 1]}, {}]
+    ("kind", "value", "more"),
+    [
+        *((Type.IMAGE, value, {}) for value in (numpy.zeros((2, 3, 4, 5)), numpy.zeros((0, 3)), "text")),
+        *(
+            (Type.MODEL, "histogram", {HISTOGRAM_KEY: bins})
+            for bins in ({"edges": [1.0], "counts": [1]}, {"edges": [0, 1, 2], "counts": ["x", 1]}, {})
+        ),
+    ],
 )
-def test_an_invalid_histogram_is_refused(bins: Any) -> None:
-    with pytest.raises((ValueError, KeyError)):
-        read("weights", "histogram", Type.MODEL, **{HISTOGRAM_KEY: bins})
+def test_an_invalid_image_or_histogram_is_refused(kind: Type, value: Any, more: dict[str, Any]) -> None:
+    with pytest.raises((ValueError, TypeError, KeyError)):
+        read("sample", value, kind, **more)
 
 
 def test_long_tags_and_texts_are_truncated() -> None:
@@ -139,22 +136,23 @@ def test_a_value_that_is_not_finite_is_kept(value: float) -> None:
     assert repr(back.value) == repr(value)
 
 
+SCALAR = {"kind": "scalar", "tag": "a", "time": 1, "value": 1}
+IMAGE = {"kind": "image", "tag": "a", "time": 1, "png": "", "width": 1, "height": 1, "channels": 1}
+
+
 @pytest.mark.parametrize(
     "document",
     [
-        {"points": [{"kind": "scalar", "tag": "", "time": 1, "value": 1}]},
-        {"points": [{"kind": "scalar", "tag": "a", "time": 1, "value": 1, "further": 1}]},
-        {"points": [{"kind": "unknown", "tag": "a", "time": 1, "value": 1}]},
-        {"points": [{"kind": "scalar", "tag": "a", "time": 1, "value": 1, "step": 2**63}]},
-        {
-            "points": [
-                {"kind": "image", "tag": "a", "time": 1, "png": "", "width": 0, "height": 1, "channels": 1}
-            ]
-        },
-        {"points": [{"kind": "scalar", "tag": "a", "time": 1, "value": 1}] * 5001},
+        *(
+            {"points": [SCALAR | change]}
+            for change in ({"tag": ""}, {"further": 1}, {"kind": "unknown"}, {"step": 2**63})
+        ),
+        {"points": [IMAGE | {"width": 0}]},
+        {"points": [SCALAR] * 5001},
         {"points": [], "job": "x" * 1000},
     ],
 )
 def test_an_invalid_document_is_refused(document: Any) -> None:
+    AnalyticsDocument.model_validate({"points": [SCALAR, IMAGE]})
     with pytest.raises(ValidationError):
         AnalyticsDocument.model_validate(document)

@@ -13,7 +13,7 @@ import pytest
 
 from fl_app.tracking import sender_supervisor
 from fl_app.tracking.points import ScalarPoint
-from fl_app.tracking.queue import DATABASE, QueuedJob, TrackingQueue
+from fl_app.tracking.queue import QueuedJob, TrackingQueue
 from fl_app.tracking.sender_supervisor import SenderSupervisor
 from tests.waiting import eventually
 
@@ -27,7 +27,7 @@ def test_a_stalled_sender_is_restarted_and_reported(
     monkeypatch.setattr(sender_supervisor, "STALLED_SECONDS", 0.5)
     monkeypatch.setattr(sender_supervisor, "RESTART_SECONDS", 0.0)
     monkeypatch.setattr(sender_supervisor, "POLL_SECONDS", 0.1)
-    queue = TrackingQueue(tmp_path, ["mlflow"])
+    queue = TrackingQueue(tmp_path, "mlflow")
     queue.add(JOB, [ScalarPoint(site="site-1", tag="loss", time=1.0, step=0, value=0.5)])
     with caplog.at_level(logging.WARNING):
         supervisor = SenderSupervisor(queue, lambda _: "")
@@ -47,36 +47,20 @@ def test_a_database_that_was_deleted_is_reported_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, is_replaced: bool
 ) -> None:
     monkeypatch.setattr(sender_supervisor, "POLL_SECONDS", 0.01)
-    queue = TrackingQueue(tmp_path, ["mlflow"])
-    for file in tmp_path.glob(f"{DATABASE}*"):
+    queue = TrackingQueue(tmp_path, "mlflow")
+    for file in tmp_path.glob("mlflow.sqlite3*"):
         file.rename(tmp_path / f"old.{file.name}")
-    other = TrackingQueue(tmp_path, ["mlflow"]) if is_replaced else None
+    other = TrackingQueue(tmp_path, "mlflow") if is_replaced else None
     queue.add(JOB, [ScalarPoint(site="site-1", tag="loss", time=1.0, step=0, value=0.5)])
     supervisor = SenderSupervisor(queue, lambda _: "")
     try:
-        eventually(lambda: DATABASE in caplog.text, 30, "it is reported")
+        eventually(lambda: "mlflow.sqlite3" in caplog.text, 30, "it is reported")
         time.sleep(0.2)
     finally:
         supervisor.close()
     assert caplog.text.count("the check of the queue failed") == 1
     assert ("was replaced; restart the server" in caplog.text) == (other is not None)
     assert not _senders(tmp_path)
-
-
-@pytest.mark.parametrize("seconds", ["", "120", "soon"])
-def test_an_unavailable_mlflow_server_is_reported_in_seconds_regardless_of_its_settings(
-    seconds: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "7")  # MLflow's default, which takes four minutes
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", seconds)
-    queue = TrackingQueue(tmp_path, ["mlflow"])
-    queue.add(JOB, [ScalarPoint(site="site-1", tag="loss", time=1.0, step=0, value=0.5)])
-    supervisor = SenderSupervisor(queue, lambda _: "")
-    try:
-        eventually(lambda: "Connection refused" in queue.state("mlflow").error, 60, "the error is recorded")
-    finally:
-        supervisor.close()
 
 
 def _sender(queue: Path) -> int:

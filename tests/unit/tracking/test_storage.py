@@ -1,70 +1,123 @@
-"""Storage of analytics: a failure of the queue does not affect event files."""
+"""Storage of analytics: limits, and failures of a queue, which do not affect event files."""
 
 from __future__ import annotations
 
+import re
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from nvflare.apis.fl_constant import RunProcessKey
 
+from fl_app.nvflare_internals.parents import ServerParent
 from fl_app.telemetry.push_gateway import DocumentRefusedError
 from fl_app.tracking.points import AnalyticsDocument, ScalarPoint
-from fl_app.tracking.queue import DATABASE, TrackingQueue
+from fl_app.tracking.queue import TrackingQueue
 from fl_app.tracking.storage import QUEUE_FOLDER, AnalyticsStorage
 
-DOCUMENT = AnalyticsDocument(points=(ScalarPoint(site="site-1", tag="loss", time=1.0, value=0.5),))
+
+def document(*sites: str) -> AnalyticsDocument:
+    return AnalyticsDocument(
+        points=tuple(ScalarPoint(site=site, tag="loss", time=1.0, value=0.5) for site in sites)
+    )
 
 
-def storage(workspace: Path) -> AnalyticsStorage:
-    return AnalyticsStorage(workspace, "clinics", "flare-server", ["mlflow"], lambda _: "")
+@pytest.fixture
+def queue(tmp_path: Path) -> TrackingQueue:
+    return TrackingQueue(tmp_path / QUEUE_FOLDER, "mlflow")
 
 
+@pytest.fixture
+def storage(
+    tmp_path: Path, queue: TrackingQueue, request: pytest.FixtureRequest
+) -> Iterator[AnalyticsStorage]:
+    if damage := getattr(request, "param", None):
+        damage(queue)
+    stored = AnalyticsStorage(
+        *(tmp_path, "clinics", "flare-server", ["mlflow"]),
+        ended_status=lambda _: "",
+        sites_of=lambda _: ["site-1", "site-2"],
+    )
+    yield stored
+    stored.close()
+
+
+def damage_file(queue: TrackingQueue) -> None:
+    queue.file.write_bytes(b"damaged" * 1000)
+    for file in queue.file.parent.glob("*-*"):
+        file.unlink()
+
+
+def damage_table(queue: TrackingQueue) -> None:
+    with closing(queue._database) as database:
+        (root,) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'points'").fetchone()
+        (size,) = database.execute("PRAGMA page_size").fetchone()
+    with queue.file.open("r+b") as file:
+        file.seek((root - 1) * size)
+        file.write(b"\xff" * size)
+
+
+@pytest.mark.parametrize("storage", [damage_file, damage_table], indirect=True)
 def test_event_files_are_written_if_the_queue_is_damaged(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    storage: AnalyticsStorage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / QUEUE_FOLDER).mkdir()
-    (tmp_path / QUEUE_FOLDER / DATABASE).write_bytes(b"damaged" * 1000)
+    assert [storage.accept("job-1", document("site-1")) for _ in range(2)] == [1, 1]
 
-    stored = storage(tmp_path)
-
-    assert "cannot be opened; nothing is sent to trackers: file is not a database" in caplog.text
-    assert stored.accept("job-1", DOCUMENT) == 0
-    assert list((stored.folder / "job-1" / "site-1").iterdir())
+    (report,) = (record.getMessage() for record in caplog.get_records("setup") + caplog.records)
+    assert re.search(r"cannot be opened; nothing is sent to mlflow|mlflow.sqlite3 is damaged", report)
+    assert list((storage.folder / "job-1" / "site-1").iterdir())
 
 
 def test_a_job_retries_if_the_queue_cannot_be_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    storage: AnalyticsStorage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    stored = storage(tmp_path)
-    assert stored.queue is not None
-
     def full(*_: object) -> int:
         raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr(stored.queue, "add", full)
+    monkeypatch.setattr(storage.queues[0], "add", full)
     with pytest.raises(DocumentRefusedError) as refused:
-        stored.accept("job-1", DOCUMENT)
-    stored.close()
+        storage.accept("job-1", document("site-1"))
 
     assert refused.value.status == 507
     assert "values cannot be stored; jobs retry until they can: database or disk is full" in caplog.text
 
 
-def test_event_files_are_written_if_a_table_of_the_queue_is_damaged(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_values_of_invented_sites_are_dropped_and_reported_once(
+    storage: AnalyticsStorage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with closing(TrackingQueue(tmp_path / QUEUE_FOLDER, ["mlflow"])._database) as database:
-        (root,) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'jobs'").fetchone()
-        (size,) = database.execute("PRAGMA page_size").fetchone()
-    with (tmp_path / QUEUE_FOLDER / DATABASE).open("r+b") as file:
-        file.seek((root - 1) * size)
-        file.write(b"\xff" * size)
-    stored = storage(tmp_path)
+    for first in (0, 1500):
+        invented = [f"invented-{number}" for number in range(first, first + 1500)]
+        assert storage.accept("job-1", document("", "site-2", *invented)) == 1500
 
-    for _ in range(2):
-        assert stored.accept("job-1", DOCUMENT) == 1
-    stored.close()
+    assert {folder.name for folder in (storage.folder / "job-1").iterdir()} == {"flare-server", "site-2"}
+    assert storage.queues[0].state().backlog == 4
+    (report,) = caplog.messages
+    assert report == (
+        "Analytics: values of job job-1 are lost: they name a site that does not take part in the job"
+    )
 
-    assert caplog.text.count("is damaged; nothing is sent to trackers") == 1
-    assert list((stored.folder / "job-1" / "site-1").iterdir())
+
+def test_a_job_learns_of_the_values_that_a_tracker_lost_later(
+    storage: AnalyticsStorage, queue: TrackingQueue, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert storage.accept("job-1", document("site-1")) == 0
+    queue.refuse("job-1")
+
+    assert storage.accept("job-1", document()) == 1
+    assert caplog.messages == [
+        "Analytics: values of job job-1 are lost: mlflow refused them, or its queue is full"
+    ]
+
+
+def test_the_sites_of_a_job_are_its_participants_or_all_registered_sites() -> None:
+    one, two = SimpleNamespace(name="site-1"), SimpleNamespace(name="site-2")
+    running = {RunProcessKey.PARTICIPANTS: {"token": one}}
+    server: Any = Mock(engine=Mock(run_processes={"running": running}, get_clients=lambda: [one, two]))
+
+    assert ServerParent(server).job_sites("running") == {"site-1"}
+    assert ServerParent(server).job_sites("unknown") == {"site-1", "site-2"}

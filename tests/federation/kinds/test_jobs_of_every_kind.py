@@ -5,37 +5,30 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from deploy.demo.measurements import logged_values
 from deploy.new_job import write_job
 from fl_app.jobs.hospital.job import HospitalParameters
 from fl_app.jobs.numpy_fedavg.train import true_weights
-from tests.federation.federation import Federation, running
+from tests.federation.federation import Federation
+from tests.federation.kinds.conftest import SITES
 from tests.unit.hospital.averaging import average
 
 pytestmark = pytest.mark.federation
 
-SITES = 3
 BIG_SUM = 359579325206583560961765665172189099052367214309267232255589800
 """Sum of the first 300 Fibonacci numbers: 62 digits."""
-
-
-@pytest.fixture(scope="module")
-def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
-    with running(tmp_path_factory.mktemp("jobs"), Federation, sites=SITES, name="kinds") as federation:
-        yield federation
 
 
 def run(federation: Federation, folder: Path, job: str, *settings: str) -> Path:
     """Submit a job, wait until it completes, and return its results."""
     options = [word for setting in settings for word in ("--set", setting)]
-    done = federation.flarefleet("submit", job, *options, "--fetch", str(folder / "results"))
-    assert done.returncode == 0, done.stderr
+    federation.run("submit", job, *options, "--fetch", str(folder / "results"))
     return folder / "results"
 
 
@@ -70,18 +63,40 @@ def test_the_median_resists_a_broken_site_in_a_separate_process(
     assert np.abs(found - true_weights(5)).max() < 0.5
 
 
+def run_hospital(
+    federation: Federation, folder: Path, parameters: HospitalParameters, tolerance: float
+) -> list[list[float]]:
+    """Run `hospital`, compare its model with the reference, and return the accuracies of the reference."""
+    torch.set_num_threads(1)
+    settings = parameters.model_dump(exclude_none=True)
+    results = run(federation, folder, "hospital", *(f"{name}={value}" for name, value in settings.items()))
+    stored = torch.load(results / "model" / "FL_global_model.pt", weights_only=True)["model"]
+    expected = average(parameters, hospitals=len(SITES))
+    for name, value in expected.weights.items():
+        torch.testing.assert_close(stored[name], value, rtol=0, atol=tolerance)
+    return expected.own_accuracy
+
+
+def test_hospital_gives_the_reference_model_and_logs_every_round(
+    federation: Federation, tmp_path: Path
+) -> None:
+    parameters = HospitalParameters(rounds=3, local_epochs=1, hidden=7, seed=5)
+
+    expected = run_hospital(federation, tmp_path, parameters, tolerance=1e-5)
+
+    events = tmp_path / "results" / "tb_events"
+    for site, accuracy in zip(SITES, expected, strict=True):
+        assert list(logged_values(events, site, "accuracy_after_training", 3)) == pytest.approx(accuracy)
+        for tag in ("accuracy", "loss", "own_accuracy", "train_loss"):
+            assert len(logged_values(events, site, tag, 3)) == 3
+
+
 @pytest.mark.extended
 def test_hospital_with_adagrad_on_digits_gives_the_reference_model(
     federation: Federation, tmp_path: Path
 ) -> None:
-    torch.set_num_threads(1)
     parameters = HospitalParameters(rounds=3, dataset="digits", algorithm="fedadagrad", hidden=8)
-    results = run(
-        federation, tmp_path, "hospital", "rounds=3", "dataset=digits", "algorithm=fedadagrad", "hidden=8"
-    )
-    stored = torch.load(results / "model" / "FL_global_model.pt", weights_only=True)["model"]
-    for name, value in average(parameters, hospitals=SITES).weights.items():
-        torch.testing.assert_close(stored[name], value, rtol=0, atol=1e-4)
+    run_hospital(federation, tmp_path, parameters, tolerance=1e-4)
 
 
 def test_a_new_custom_job_runs_unchanged(federation: Federation, tmp_path: Path) -> None:

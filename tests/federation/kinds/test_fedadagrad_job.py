@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,13 @@ from safetensors.torch import load_file
 from fl_app.jobs.fedadagrad.job import DigitParameters
 from fl_app.jobs.fedadagrad.schedule import sample
 from tests.event_files import read_run
-from tests.federation.federation import Federation, running, set_options
+from tests.federation.federation import Federation, set_options
+from tests.federation.kinds.conftest import SITES
 from tests.unit.fedadagrad.reference import Reference, run
 
 pytestmark = [pytest.mark.federation, pytest.mark.extended]
 
 PARAMETERS = DigitParameters(rounds=4, local_epochs=2, halve_every=2, evaluate_every=3, hidden=16, seed=5)
-SITES = [f"site-{number}" for number in (1, 2, 3)]
 SAMPLED = [
     sample(SITES, PARAMETERS.fraction_train, PARAMETERS.seed, round) for round in range(PARAMETERS.rounds)
 ]
@@ -46,20 +45,11 @@ class BrokenSite(DigitSite):
 
 
 @pytest.fixture(scope="module")
-def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
-    """A server and three sites."""
-    folder = tmp_path_factory.mktemp("fedadagrad")
-    with running(folder, Federation, name="digits", sites=len(SITES)) as federation:
-        yield federation
-
-
-@pytest.fixture(scope="module")
 def results(federation: Federation, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The results of one job."""
     folder = tmp_path_factory.mktemp("results") / "fetched"
     options = set_options(PARAMETERS.model_dump())
-    submitted = federation.flarefleet("submit", "fedadagrad", "--fetch", str(folder), *options)
-    assert submitted.returncode == 0, submitted.stderr
+    federation.run("submit", "fedadagrad", "--fetch", str(folder), *options)
     return folder
 
 
@@ -116,8 +106,7 @@ def test_the_metrics_of_server_and_sites_are_logged(results: Path) -> None:
 
 
 def test_an_invalid_report_ends_the_job_and_names_the_field(federation: Federation, tmp_path: Path) -> None:
-    exported = federation.flarefleet("export", "fedadagrad", str(tmp_path), "--set", "fraction_train=1")
-    assert exported.returncode == 0, exported.stderr
+    federation.run("export", "fedadagrad", str(tmp_path), "--set", "fraction_train=1")
     app = tmp_path / "fedadagrad" / "app"
     config = app / "config" / "config_fed_client.json"
     config.write_text(

@@ -1,4 +1,9 @@
-"""Training script that logs every type of value; it does not train."""
+"""Training script that logs every type of value; it does not train.
+
+With the argument `--parameter`, it logs a parameter in each round with another value.
+"""
+
+import sys
 
 import numpy
 import nvflare.client as flare
@@ -19,5 +24,7 @@ while flare.is_running():
     tracking.log("note", "*hello*", AnalyticsDataType.TEXT, global_step=step)
     tracking.log("sample", image, AnalyticsDataType.IMAGE, global_step=step)
     tracking.log("weights", "histogram", AnalyticsDataType.MODEL, histogram=bins, global_step=step)
+    if "--parameter" in sys.argv:
+        tracking.MLflowWriter().log_param("learning_rate", 0.1 / (1 + step))
     params = {name: value + 1 for name, value in received.params.items()}
     flare.send(flare.FLModel(params=params, metrics={"accuracy": 0.5}, meta={"NUM_STEPS_CURRENT_ROUND": 1}))

@@ -1,0 +1,1 @@
+"""Tests of the kit's jobs, each against its reference."""
