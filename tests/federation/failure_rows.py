@@ -101,13 +101,13 @@ def _of_kit(
     if isinstance(kit, Warned):
         lines = [line for line in outcome.warnings if re.search(kit.line, line)]
         return "warning", lines[0] if lines else "-", f"{outcome.seconds:.1f}"
-    reason = outcome.reasons.get(kit.source, "-")
+    reason = outcome.reasons.get(kit.source, "-").partition("\n")[0]
     return "error", reason if kit.source == GUARD else f"{kit.source}: {reason}", f"{outcome.seconds:.1f}"
 
 
 def _shortened(line: str) -> str:
     """Return the first sentence of a line, which is in the log with its remedy."""
-    sentence = " ".join(line.split()).partition(". ")[0]
+    sentence = line.partition(". ")[0]
     return sentence if len(sentence) <= MAX_SENTENCE else f"{sentence[:MAX_SENTENCE]}..."
 
 
