@@ -59,6 +59,8 @@ TASK_TIMEOUT_SECONDS = 86400.0
 """One day: longer than a round, and short enough to detect a stalled training."""
 ENV_GUARD_RULES = "FLARE_GUARD_RULES"
 """Levels of the guard's rules on the server: RULE=LEVEL, separated by commas."""
+ENV_FORK_JOBS = "FLARE_FORK_JOBS"
+"""false: start each job process as a new Python process instead of a fork of a prepared one."""
 SERVER_SETTINGS = (
     ENV_TRACKING,
     ENV_ANALYTICS_KEEP_DAYS,

@@ -88,6 +88,8 @@ class Settings(BaseSettings):
     """Seconds within which a site must return a result or log a metric; 0 disables the timeout."""
     guard_rules: _Rules = ""
     """Levels of the guard's rules: RULE=LEVEL, separated by commas."""
+    fork_jobs: Annotated[bool, Field(description="true or false")] = True
+    """Whether job processes are forked from a prepared process."""
     analytics_keep_days: _Days = None
     """Days for which event files stay after a job's last value; None keeps them until the job is deleted."""
 

@@ -32,6 +32,7 @@ from tests.federation.project_file import ADMIN, SERVER, write_project
 from tests.waiting import eventually
 
 _Kind = TypeVar("_Kind", bound="Federation")
+_JOB_PROGRAMS = {"fl_app.launchers.server_job", "fl_app.launchers.site_job"}
 __all__ = ["ADMIN", "SERVER", "Federation", "ask", "running", "set_options", "write_project"]
 
 
@@ -127,6 +128,10 @@ class Federation:
         """Return NVFlare's parent of a server or site that runs as a process."""
         return self.supervisor(name).children()[0]
 
+    def job_processes(self, name: str) -> list[psutil.Process]:
+        """Return the job processes of a server or site that runs as a process."""
+        return [child for child in self.parent(name).children() if _is_job(child)]
+
     def supervisor(self, name: str) -> psutil.Process:
         """Return the process that supervises NVFlare's parent."""
         record = self.run_folder.record(name)
@@ -221,6 +226,13 @@ class Federation:
             *("--project", str(self.folder / "project.yml"), "--workspace", str(self.folder / "workspace")),
             *arguments,
         ]
+
+
+def _is_job(process: psutil.Process) -> bool:
+    try:
+        return bool(_JOB_PROGRAMS & set(process.cmdline()))
+    except psutil.Error:  # it has just ended
+        return False
 
 
 @contextmanager

@@ -22,6 +22,29 @@ arguments = parser.parse_args()
 BALLAST = "x" * 70 * 2**20
 STEPS = "NUM_STEPS_CURRENT_ROUND"
 
+
+def trained(shape):
+    """Return the weights of a linear model after some steps."""
+    import torch
+
+    torch.manual_seed(1)
+    rows, columns = shape
+    model = torch.nn.Linear(columns, rows)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(10):
+        optimizer.zero_grad()
+        model(torch.randn(64, columns)).square().mean().backward()
+        optimizer.step()
+    return model.weight.detach().numpy()
+
+
+def random(shape):
+    """Return random numbers of NumPy in the first row, and of torch in the others."""
+    import torch
+
+    return np.concatenate([np.random.rand(1, shape[1]), torch.rand(shape[0] - 1, shape[1]).numpy()])
+
+
 TRAINING = {
     "nan": lambda value: value * np.nan,
     "flat": lambda value: 100 * (value + 1).ravel(),
@@ -30,6 +53,8 @@ TRAINING = {
     "half": lambda value: (value * 1000).astype(np.float16),
     "explode": lambda value: value.astype(float) * -1e60,
     "integers": lambda value: (value + 0.5).astype(np.int64),
+    "trained": lambda value: trained(value.shape),
+    "random": lambda value: random(value.shape),
 }
 """What a site returns for a parameter, by its fault; the first fault that it has counts."""
 NUMBERS_OF_STEPS = {"no-steps": None, "zero-steps": 0, "negative-steps": -3, "half": 200_000}

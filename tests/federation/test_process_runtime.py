@@ -8,7 +8,6 @@ import signal
 import socket
 from collections.abc import Callable
 
-import psutil
 import pytest
 
 from deploy.errors import Failed, InputError, MachineError
@@ -226,9 +225,9 @@ def test_job_processes_exit_with_their_parent(new_federation: Callable[..., Fede
     federation.submit("fibonacci", rounds=1000)
     names = (SERVER, "site-1", "site-2")
     eventually(
-        lambda: all(_job_processes(federation, name) for name in names), 60, "the job is running everywhere"
+        lambda: all(federation.job_processes(name) for name in names), 60, "the job is running everywhere"
     )
-    jobs = [process for name in names for process in _job_processes(federation, name)]
+    jobs = [process for name in names for process in federation.parent(name).children(recursive=True)]
 
     federation.parent("site-1").kill()
     federation.supervisor("site-2").kill()
@@ -238,7 +237,3 @@ def test_job_processes_exit_with_their_parent(new_federation: Callable[..., Fede
     supervisor.kill()
 
     eventually(lambda: not any(map(is_running, jobs)), 20, "no job process is left")
-
-
-def _job_processes(federation: Federation, name: str) -> list[psutil.Process]:
-    return federation.parent(name).children(recursive=True)

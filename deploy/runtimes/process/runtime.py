@@ -204,11 +204,8 @@ class ProcessRuntime:
 def _inherited_environment() -> dict[str, str]:
     """Return this process's environment without the variables that project.yml or a single parent decides."""
     decided = ("FLARE_", *TRACKER_PREFIXES)
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if name == contract.ENV_METRICS_KEPT or not name.startswith(decided)
-    }
+    own = (contract.ENV_METRICS_KEPT, contract.ENV_FORK_JOBS)
+    return {name: value for name, value in os.environ.items() if name in own or not name.startswith(decided)}
 
 
 def _listening_ports(process: psutil.Process) -> set[int]:

@@ -64,6 +64,7 @@ def test_a_server_address_consists_of_host_and_port(
         ("FLARE_SERVER_WAIT", "a minute"),
         ("FLARE_SITE_PATIENCE", "an hour"),
         ("FLARE_TASK_TIMEOUT", "-1"),
+        ("FLARE_FORK_JOBS", "sometimes"),
     ],
 )
 def test_an_invalid_value_is_rejected_with_the_name_of_its_variable(
