@@ -39,7 +39,7 @@ class BestModel:
             return
         if texts := sorted(str(name) for name, value in metrics.items() if isinstance(value, str)):
             yield Finding(
-                f"returned text as a metric ({', '.join(texts)}): NVFlare ignores it",
+                f"returned text as a metric ({', '.join(texts)}): NVFlare averages numbers only",
                 "Return numbers: float(accuracy).",
                 key=texts[0],
                 rule="metric",
@@ -48,7 +48,7 @@ class BestModel:
             value = metrics.get(name)
             if isinstance(value, Real) and not math.isfinite(value):
                 yield Finding(
-                    f"returned {value} as the metric {name}: this model cannot become the best one",
+                    f"returned {value} as the metric {name}: the best model is chosen without this site",
                     "Return a finite number; check for an empty validation set.",
                     key=name,
                     rule="metric",

@@ -109,7 +109,9 @@ class Outcome:
             self._checked = parameters
             yield from self._check_model(parameters, self._round)
             yield from self.close()
-            self._round.model = replace(self._round.model, values={})  # free the memory of the old model
+            # Free the memory of the old model. The next round may send a copy of this one, checked again.
+            constants = {name: value for name, value in parameters.items() if count_not_finite(value)}
+            self._round.model = replace(self._round.model, values=constants)
 
     def close(self) -> Iterator[Finding]:
         """End a round; a round in which nobody changed the model is a warning."""

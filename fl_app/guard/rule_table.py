@@ -57,7 +57,7 @@ RULES = (
     Rule("rejected_result", _W, "a custom aggregator that rejects a result", "completed"),
     Rule("weight", _E, "a number of steps that is not positive, or that only some sites return", "completed"),
     Rule("equal_weights", _W, "no site returns its number of steps: all sites weigh the same", "completed"),
-    Rule("key_metric", _E, "a key metric that the job sets and a site does not return", "no best model"),
+    Rule("key_metric", _E, "a key metric that the job sets and no site returns", "no best model"),
     Rule("default_key_metric", _W, "a key metric of NVFlare's default that no site returns", "no best model"),
     Rule("metric", _W, "a metric that is text, not finite, or returned by some of the sites", "ignored"),
     Rule(

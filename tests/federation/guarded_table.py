@@ -13,7 +13,7 @@ from typing import Any
 from deploy.session import AdminKit, open_session
 from deploy.session.failure import explain
 from deploy.session.session import RUNNING, AdminSession, Job
-from tests.federation import guarded_jobs
+from tests.federation import guarded_job_lists as lists
 from tests.federation.federation import ADMIN, Federation
 
 TIMEOUT = 900.0
@@ -36,6 +36,9 @@ class Outcome:
     """What `flarefleet watch` would show, by source."""
     server_log: str
     waits_for: str = ""
+    warnings: tuple[str, ...] = ()
+    seconds: float = 0.0
+    """Seconds from its start to its end."""
 
 
 @dataclass
@@ -79,8 +82,8 @@ class Table:
 
         The endless jobs come first: they need no processor while the others run.
         """
-        ordered = sorted(names, key=lambda name: name not in guarded_jobs.ENDLESS)
-        folders = guarded_jobs.write(ordered, self.folder)
+        ordered = sorted(names, key=lambda name: name not in lists.ENDLESS)
+        folders = lists.write(ordered, self.folder)
         with self.session() as session:
             ids = {name: session.submit(folders[name], uuid.uuid4().hex) for name in ordered}
             running_since: dict[str, float] = {}
@@ -97,8 +100,11 @@ class Table:
     ) -> None:
         if job.is_finished:
             reasons = {error.site: error.text for error in explain(session, job)}
-            self.ended[name] = Outcome(job.id, job.status, reasons, session.server_log(job.id))
-        elif name in guarded_jobs.ENDLESS:
+            log, seconds = session.server_log(job.id), _seconds(job.duration)
+            self.ended[name] = Outcome(
+                job.id, job.status, reasons, log, warnings=job.warnings, seconds=seconds
+            )
+        elif name in lists.ENDLESS:
             if job.status == RUNNING:
                 since = running_since.setdefault(name, time.monotonic())
                 is_endless = time.monotonic() - since > ENDLESS_FOR
@@ -112,4 +118,10 @@ class Table:
 
 def all_jobs() -> Iterable[str]:
     """Every job that a table can run."""
-    return guarded_jobs.GUARDED | guarded_jobs.STOCK | guarded_jobs.ENDLESS | guarded_jobs.VALID
+    return lists.GUARDED | lists.WARNED | lists.STOCK | lists.ENDLESS | lists.VALID
+
+
+def _seconds(duration: str) -> float:
+    """Return the seconds of H:MM:SS.ffffff; 0 if a job never ran."""
+    hours, minutes, seconds = duration.split(":") if duration else ("0", "0", "0")
+    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)

@@ -1,4 +1,4 @@
-"""The table of silent failures: what NVFlare alone does with each of them, and how the guard ends the job.
+"""The table of silent failures: what NVFlare alone does with each of them, and what the kit does.
 
 The numbers are those of the research on NVFlare 2.9.0 (issue 7); failures without one were found later.
 A row that needs another federation names a test of another file.
@@ -6,59 +6,13 @@ A row that needs another federation names a test of another file.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-from deploy.session.failure import GUARD
-from deploy.session.session import COMPLETED, RUNNING, SUBMITTED
+from deploy.session.session import RUNNING, SUBMITTED
 from tests.federation import stock_evidence as evidence
-from tests.federation.guarded_table import Table
-
-Evidence = Callable[[Table], None]
+from tests.federation.failure_rows import Failure, Kit, OtherTest, Stock, Warned
+from tests.federation.outcome_failures import OUTCOME_FAILURES
 
 NUMBERS = range(1, 14)
 """Numbers of the silent failures that the guard detects."""
-
-
-@dataclass(frozen=True)
-class Stock:
-    """A job in which NVFlare alone shows the failure: one of `guarded_jobs.STOCK` or `.ENDLESS`."""
-
-    job: str
-    evidence: Evidence
-    """Asserts the failure that NVFlare does not report; fails if NVFlare has fixed it."""
-    status: str = COMPLETED
-    """Expected status; empty for any."""
-
-
-@dataclass(frozen=True)
-class Kit:
-    """A job that the kit ends or rejects: one of `guarded_jobs.GUARDED` or `.REJECTED`."""
-
-    job: str
-    reason: str
-    """Regular expression of the one line that is shown."""
-    source: str = GUARD
-    """What names the reason: the guard, or a site whose code raised."""
-
-
-@dataclass(frozen=True)
-class OtherTest:
-    """A test in another file, which needs another federation than `test_guard.py` has."""
-
-    test: str
-    """FILE::TEST"""
-
-
-@dataclass(frozen=True)
-class Failure:
-    """One row of the table."""
-
-    number: int | None
-    what: str
-    stock: Stock | OtherTest
-    kit: tuple[Kit | OtherTest, ...]
-
 
 FLOWER = "tests/federation/test_flower_job.py"
 TRACKED = "tests/federation/tracked/test_recipes.py"
@@ -113,8 +67,12 @@ FAILURES = (
         Stock("stock-nothing", evidence.no_best_model_is_kept),
         (
             Kit(
+                "other-key-metric",
+                r"site-1, site-2, round 1, key metric dice: is not among .*\(val_acc\).*key_metric",
+            ),
+            Warned(
                 "other-metric",
-                r"site-[12], round 1, key metric accuracy: is not among .*\(val_acc\).*key_metric",
+                r"site-1, site-2, round 1, key metric accuracy: is not among .*\(val_acc\).*key_metric",
             ),
         ),
     ),
@@ -231,4 +189,5 @@ FAILURES = (
             Kit("hanging-process", r"site-2, round 1: the task 'train' has run for \d+ s without a result"),
         ),
     ),
+    *OUTCOME_FAILURES,
 )

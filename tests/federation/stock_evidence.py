@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 
 from deploy.session.session import COMPLETED
+from tests.federation.guarded_jobs import MODEL
 from tests.federation.guarded_table import Table
 
 SITE_1_ALONE = np.array([[3.0, 4.0], [5.0, 6.0]])
@@ -95,3 +97,95 @@ def ballast_is_accepted(table: Table) -> None:
 
 def training_continues(table: Table) -> None:
     assert "Round 0 started" in table.ended["stock-hanging"].server_log
+
+
+def _model(table: Table, job: str) -> np.ndarray:
+    return np.load(table.file(job, "server.npy"))
+
+
+def _weights(table: Table, job: str) -> dict[str, float]:
+    """Return the weight of each site in the first round."""
+    info = table.seen(job)[0]["meta"]["metrics_aggregation_info"]
+    return {weight["name"]: weight["weight"] for weight in info["site_weights"]}
+
+
+def _best_rounds(table: Table, job: str) -> list[int]:
+    """Return the rounds, from 0, after which NVFlare had a new best model."""
+    log = table.ended[job].server_log
+    return [int(number) for number in re.findall(r"new best validation metric at round (\d+)", log)]
+
+
+def model_is_the_first_one(table: Table) -> None:
+    assert np.allclose(_model(table, "stock-untrained"), MODEL)
+
+
+def model_is_infinite(table: Table) -> None:
+    assert not np.isfinite(_model(table, "stock-overflow")).any()
+
+
+def model_has_exploded(table: Table) -> None:
+    assert np.abs(_model(table, "stock-exploding")).min() > 1e50
+
+
+def fractions_are_lost(table: Table) -> None:
+    """Each site trains by 0.5 a round, and nothing arrives."""
+    assert np.allclose(_model(table, "stock-truncated"), MODEL)
+
+
+def site_without_steps_weighs_1(table: Table) -> None:
+    assert _weights(table, "stock-exploding") == {"site-1": 10, "site-2": 1}
+
+
+def all_sites_weigh_1(table: Table) -> None:
+    assert _weights(table, "stock-untrained") == {"site-1": 1, "site-2": 1}
+
+
+def zero_steps_weigh_1(table: Table) -> None:
+    assert _weights(table, "stock-truncated") == {"site-1": 1, "site-2": 1}
+
+
+def negative_steps_weigh_1(table: Table) -> None:
+    assert _weights(table, "stock-careless") == {"site-1": 10, "site-2": 1}
+
+
+def site_with_nan_is_left_out(table: Table) -> None:
+    assert _best_rounds(table, "stock-overflow") == [1]
+    assert (
+        "validation metric nan from site-2 is not finite; skipping"
+        in table.ended["stock-overflow"].server_log
+    )
+
+
+def text_is_left_out(table: Table) -> None:
+    assert "Metric 'note' (str) skipped for aggregation" in table.ended["stock-truncated"].server_log
+
+
+def best_model_is_chosen_by_one_site(table: Table) -> None:
+    assert _best_rounds(table, "stock-careless") == [1]
+
+
+def fall_is_not_reported(table: Table) -> None:
+    """The last model is stored, and the best one is the first that NVFlare compares."""
+    assert _best_rounds(table, "stock-untrained") == [1]
+    assert "ERROR" not in table.ended["stock-untrained"].server_log
+
+
+def worst_model_is_the_best(table: Table) -> None:
+    """The accuracy rises in each of three rounds."""
+    assert _best_rounds(table, "stock-exploding") == [1]
+
+
+def no_model_is_stored(table: Table) -> None:
+    assert not list(table.results("stock-unmet-condition").rglob("server.npy"))
+
+
+def model_of_the_first_round_is_stored(table: Table) -> None:
+    assert np.allclose(_model(table, "stock-equals"), np.add(MODEL, 1))
+
+
+def exception_of_the_aggregator_is_only_logged(table: Table) -> None:
+    assert "no such vocabulary" in table.ended["stock-aggregator"].server_log
+
+
+def aggregate_is_nan(table: Table) -> None:
+    assert np.isnan(_model(table, "stock-aggregator")).all()

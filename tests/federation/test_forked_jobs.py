@@ -63,7 +63,7 @@ def arrays_of(federation: Federation, job: Path, results: Path) -> dict[str, np.
 def test_a_forked_job_has_the_result_of_a_job_in_new_processes(
     federation: Federation, starts: Callable[[str], list[list[str]]], tmp_path: Path
 ) -> None:
-    job = export(numpy_job("trained", "--case trained"), tmp_path)
+    job = export(numpy_job("trained", "--faults trained"), tmp_path)
     forked = arrays_of(federation, job, tmp_path / "forked")
     assert [len(lines) for lines in starts(FORKED)] == [1, 1, 1]
     (job / "app" / "custom" / "json.py").touch()
@@ -80,7 +80,7 @@ def test_forked_jobs_draw_different_random_numbers(
 ) -> None:
     models = []
     for run in ("first", "second"):
-        job = export(numpy_job(run, "--case random"), tmp_path)
+        job = export(numpy_job(run, "--faults random"), tmp_path)
         models.append(arrays_of(federation, job, tmp_path / f"results-{run}"))
     assert [len(lines) for lines in starts(FORKED)] == [2, 2, 2]
     first, second = models

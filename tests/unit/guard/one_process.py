@@ -7,6 +7,7 @@ sites are function calls, in the order and with the events of NVFlare's server a
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from nvflare.apis.fl_component import FLComponent
 from nvflare.apis.fl_constant import FLContextKey, ReservedKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.server_engine_spec import ServerEngineSpec
-from nvflare.apis.shareable import ReservedHeaderKey, Shareable, make_copy, make_reply
+from nvflare.apis.shareable import ReservedHeaderKey, Shareable, make_reply
 from nvflare.apis.signal import Signal
 from nvflare.apis.utils.decomposers import flare_decomposers
 from nvflare.apis.workspace import Workspace
@@ -170,7 +171,7 @@ class _Communicator:
         context.set_prop(FLContextKey.TASK_NAME, task.name, private=True, sticky=False)
         if task.before_task_sent_cb:
             task.before_task_sent_cb(client_task, context)
-        sent = make_copy(task.data)
+        sent = copy.deepcopy(task.data)  # sites have arrays of their own
         context.set_prop(FLContextKey.TASK_DATA, sent, private=True, sticky=False)
         engine.fire_event(EventType.BEFORE_TASK_DATA_FILTER, context)
         engine.fire_event(EventType.AFTER_TASK_DATA_FILTER, context)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.federation.silent_failures import FAILURES, NUMBERS, OtherTest
+from tests.federation.failure_rows import OtherTest
+from tests.federation.silent_failures import FAILURES, NUMBERS
 
 ROOT = Path(__file__).parents[3]
 OTHER_TESTS = {

@@ -13,6 +13,7 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.server_engine_spec import ServerEngineSpec
 from nvflare.apis.shareable import Shareable, make_copy, make_reply
 from nvflare.app_common.app_constant import AppConstants
+from nvflare.app_common.app_event_type import AppEventType
 from nvflare.app_common.workflows.fedavg import FedAvg
 
 from fl_app.guard import FINDING_EVENT, Finding, report
@@ -81,6 +82,12 @@ class Round:
         )
         return result
 
+    def reject(self, result: Shareable, current_round: int) -> None:
+        context = self._context(FLContextKey.TASK_RESULT, result)
+        context.set_prop(AppConstants.AGGREGATION_ACCEPTED, False, private=True, sticky=False)
+        context.set_prop(AppConstants.CURRENT_ROUND, current_round, private=True, sticky=False)
+        self.server.handle(AppEventType.AFTER_CONTRIBUTION_ACCEPT, context)
+
     def _context(self, key: str, value: Shareable) -> FLContext:
         context, peer = FLContext(), FLContext()
         peer.set_prop(ReservedKey.IDENTITY_NAME, "site-2", private=False, sticky=True)
@@ -105,6 +112,15 @@ def test_a_valid_result_is_accepted(round: Round) -> None:
     task = round.send(model())
     round.receive(round.at_site(model(), task))
     assert round.component.panics == []
+
+
+def test_a_result_that_the_workflow_rejects_is_an_error_unless_it_is_late(round: Round) -> None:
+    round.reject(model(), current_round=5)
+    assert round.component.panics == []
+
+    round.reject(model(), current_round=4)
+    (reason,) = round.component.panics
+    assert reason.startswith("[guard] site-2, round 5: the result was not used: the workflow rejected it")
 
 
 def test_what_a_filter_hides_is_found_at_the_site_and_ends_the_job(round: Round) -> None:
