@@ -179,9 +179,11 @@ class Federation:
             env=self.environment(),
         )
 
-    def run(self, *arguments: str, timeout: float = 300.0) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, timeout: float = 300.0, typed: str = ""
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command that must succeed."""
-        done = self.flarefleet(*arguments, timeout=timeout)
+        done = self.flarefleet(*arguments, timeout=timeout, typed=typed)
         assert done.returncode == 0, done.stderr
         return done
 
