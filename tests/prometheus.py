@@ -21,6 +21,7 @@ from tests.unit.monitoring.boards import (
 GPU = "no NVIDIA driver on this machine"
 PODS = "jobs run as processes of their parent, not as pods"
 ERRORS = "a kind of error has a series only after an error, and the job has none"
+WARNINGS = "a rule has a series only after a warning, and the job has none"
 TRACKER = "no tracker is configured"
 EMPTY = {
     "nvflare_gpu_utilization_ratio": GPU,
@@ -29,6 +30,7 @@ EMPTY = {
     "nvflare_job_pods": PODS,
     "nvflare_job_pod_pending_timestamp_seconds": PODS,
     "nvflare_job_errors_total": ERRORS,
+    "nvflare_job_warnings_total": WARNINGS,
     "nvflare_tracking_backlog": TRACKER,
     "nvflare_tracking_sent_total": TRACKER,
     "nvflare_tracking_failed_total": TRACKER,

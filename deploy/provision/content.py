@@ -41,7 +41,6 @@ MIN_CLIENTS = 100
 """Lowest value of max_num_clients: NVFlare's default."""
 _KIT_WRITERS = (
     "builders.py",
-    "content.py",
     "local.py",
     "provisioner_adapters.py",
     "../../fl_app/nvflare_internals/provisioning.py",

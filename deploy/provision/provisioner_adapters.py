@@ -39,8 +39,8 @@ class FailFastBuilder(Builder):
 
     def __init__(self, builder: Builder, project_file: Path) -> None:
         self._project_file = project_file
-        for step in (builder.initialize, builder.build, builder.finalize):
-            setattr(self, step.__name__, partial(self._run, type(builder).__name__, step))
+        for step in ("initialize", "build", "finalize"):
+            setattr(self, step, partial(self._run, type(builder).__name__, getattr(builder, step)))
 
     def _run(
         self, name: str, step: Callable[..., None], project: FlareProject, ctx: ProvisionContext

@@ -25,6 +25,7 @@ _CONSEQUENCES = (
     "no attribute 'get_widget'", "received unknown aux message topic",
 )  # fmt: skip
 """Errors that NVFlare logs when a job ends or is asked for its progress too early: never the cause."""
+_PLACE = re.compile(r"(?P<site>[^,:]+)(?:, round (?P<round>\d+))?")
 _FAILED_SITE = re.compile(r"Result from (?P<site>\S+) is bad|reported failure from (?P<other>[^\s:]+)")
 
 
@@ -67,11 +68,14 @@ def explain(session: AdminSession, job: Job) -> tuple[SiteError, ...]:
 def _sent_errors(server_log: str) -> tuple[SiteError, ...]:
     """Return the first error that each site sent, and the guard's reason unless it repeats one of them."""
     sent: dict[str, str] = {}
+    rounds: set[tuple[str, str]] = set()
     for error in site_errors_in(server_log):
         sent.setdefault(error.site, error.text)
+        rounds |= {(error.site, ""), (error.site, str(error.round or ""))}
     errors = [SiteError(site, text) for site, text in sent.items()]
     for reason in reasons_in(server_log)[:1]:
-        if re.split("[,:]", reason)[0] not in sent:
+        place = _PLACE.match(reason)
+        if place is None or (place["site"], place["round"] or "") not in rounds:
             errors.append(SiteError(GUARD, reason))
     return tuple(errors)
 

@@ -89,15 +89,24 @@ def _count_in_tensor(tensor: Any, sent: Any) -> int:
 
 
 def equal(before: Any, after: Any) -> bool:
-    """Return whether two values are equal number by number; False if they cannot be compared."""
+    """Return whether two values are equal number by number; False if they cannot be compared.
+
+    NaN equals NaN.
+    """
     if isinstance(before, float) and isinstance(after, float):
         return before == after or (math.isnan(before) and math.isnan(after))
     if is_tensor(before) and is_tensor(after):
         if before.shape != after.shape or before.dtype != after.dtype or before.is_sparse or after.is_sparse:
             return False
-        return bool((before.detach() == after.detach().to(before.device)).all())
+        one, other = before.detach(), after.detach().to(before.device)
+        return bool((one == other).all()) or bool(((one == other) | (one.isnan() & other.isnan())).all())
     arrays = np.ndarray | np.generic
-    return isinstance(before, arrays) and isinstance(after, arrays) and np.array_equal(before, after)
+    if not isinstance(before, arrays) or not isinstance(after, arrays):
+        return False
+    if np.array_equal(before, after):
+        return True
+    may_be_nan = before.dtype.kind in "fc" and after.dtype.kind in "fc"
+    return may_be_nan and np.array_equal(before, after, equal_nan=True)
 
 
 def is_zero(value: Any) -> bool:

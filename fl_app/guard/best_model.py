@@ -32,6 +32,9 @@ class BestModel:
         self._means: list[float] = []
         self._is_direction_checked = False
         self._had_stop_metric = False
+        self._had_key_metric = False
+        self._without: set[str] = set()
+        """Sites that returned metrics without the key metric."""
 
     def returned(self, site: str, metrics: Any) -> Iterator[Finding]:
         """Check the metrics of a result."""
@@ -92,29 +95,28 @@ class BestModel:
             yield from self._check_stop_metric(metrics, round)
         if self._key_metric is None:
             return
-        if without := sorted(site for site, value in of_round.items() if value is None):
-            yield self._missing_key_metric(self._key_metric, without, round, len(without) == len(of_round))
+        without = {site for site, value in of_round.items() if value is None}
+        self._had_key_metric |= len(without) < len(of_round)
+        self._without |= without
+        if without and (len(without) < len(of_round) or not self._had_key_metric):
+            yield self._missing_in_round(self._key_metric, sorted(without), round)
         values = [float(value) for value in of_round.values() if isinstance(value, Real)]
         if finite := [value for value in values if math.isfinite(value)]:
             self._means.append(sum(finite) / len(finite))
             del self._means[1:-1]  # only the first and the last count
 
-    def _missing_key_metric(
-        self, key: KeyMetric, without: list[str], round: int | None, at_all_sites: bool
-    ) -> Finding:
+    def _missing_in_round(self, key: KeyMetric, without: list[str], round: int | None) -> Finding:
+        """Return the warning about a round; a later round may have the metric."""
         names = ", ".join(sorted(self._names))
-        what = f"is not among the returned metrics ({names}): no best model would be kept"
-        rule = "default_key_metric" if key.is_default else "key_metric"
-        if not at_all_sites:
-            what = "was returned by other sites only: the best model is chosen without this site"
-            rule = "metric"
         return Finding(
-            what,
+            "was returned by other sites only: the best model is chosen without this site"
+            if self._had_key_metric
+            else f"is not among the metrics that the sites have returned so far ({names})",
             "Set key_metric of the recipe to a metric that all sites return in FLModel(metrics=...).",
             site=", ".join(without),
             round=round,
             key=f"key metric {key.name}",
-            rule=rule,
+            rule="metric" if self._had_key_metric or not key.is_default else "default_key_metric",
         )
 
     def _check_stop_metric(self, metrics: Any, round: int | None) -> Iterator[Finding]:
@@ -146,8 +148,17 @@ class BestModel:
             )
 
     def ended(self) -> Iterator[Finding]:
-        """Check that the key metric is not worse in the end than at the beginning."""
+        """Check that a site returned the key metric, and that it is not worse in the end than at first."""
         key = self._key_metric
+        if key is not None and self._without and not self._had_key_metric and not key.is_default:
+            names = ", ".join(sorted(self._names))
+            yield Finding(
+                f"is not among the returned metrics ({names}): no best model was kept",
+                "Set key_metric of the recipe to a metric that all sites return in FLModel(metrics=...).",
+                site=", ".join(sorted(self._without)),
+                key=f"key metric {key.name}",
+                rule="key_metric",
+            )
         if key is None or len(self._means) < 2:
             return
         first, last = self._means

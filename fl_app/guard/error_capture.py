@@ -158,7 +158,14 @@ class _TaskErrors:
 class _Handler(logging.Handler):
     def __init__(self, level: int, receive: Any) -> None:
         super().__init__(level)
-        self.emit = receive  # type: ignore[method-assign]
+        self._receive = receive
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass a record on; a wrong format of its message must not reach the caller."""
+        try:
+            self._receive(record)
+        except Exception:
+            self.handleError(record)
 
 
 def exit_text(code: int | None) -> str:

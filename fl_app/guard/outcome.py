@@ -6,6 +6,7 @@ do not depend on the framework of the model.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -33,6 +34,10 @@ class _Round:
     unchanged: dict[str, bool] = field(default_factory=dict)
     """Whether a site changed nothing, by site; without the results that cannot be compared."""
     is_closed: bool = False
+    is_checked: bool = False
+    """Whether the model that the workflow made of the results was checked."""
+    has_hidden: bool = False
+    """Whether a result is encrypted or compressed: the new model may have another form."""
 
 
 class Outcome:
@@ -52,25 +57,32 @@ class Outcome:
         self._first: Mapping[str, Parameter] = {}
         self._rounds_compared = 0
         self._rounds_unchanged = 0
-        self._checked: Mapping[str, Any] | None = None
+        self._lock = threading.Lock()
         self._size: float | None = None
         """Root mean square of the parameters of the last model."""
 
     def sent(self, site: str, task: SentTask) -> Iterator[Finding]:
         """Record that a site receives the model of a round; check a model that no event announced."""
-        if self._round is None or self._round.number != task.round:
-            yield from self.close()
-            if task.values and self._round is not None and not _is_same(task.values, self._checked):
-                yield from self._check_model(task.values, self._round)
-            self._round = _Round(task.round, replace(task, values=dict(task.values)))
-            self._first = self._first or task.parameters or {}
-        self._round.sites.add(site)
+        with self._lock:  # several sites ask for their task at the same time
+            last = self._round
+            if last is None or last.number != task.round:
+                self._round = _Round(task.round, replace(task, values=dict(task.values)))
+                self._first = self._first or task.parameters or {}
+            else:
+                last = None
+            assert self._round is not None
+            self._round.sites.add(site)
+        if last is not None:
+            yield from self._close(last)
+            if task.values and not last.is_checked:
+                yield from self._check_model(task.values, last)
 
     def returned(self, site: str, sent: SentTask | None, model: Model) -> Finding | None:
         """Record the result of a site, and return a finding that only this result shows."""
         if self._round is None:
             return None
         self._round.steps[site] = model.steps
+        self._round.has_hidden |= not model.is_readable
         if sent is not None and sent.values and model.is_readable:
             changed = not rules.is_unchanged(sent.values, model.parameters, model.is_complete)
             self._round.unchanged[site] = not changed
@@ -106,17 +118,14 @@ class Outcome:
     def new_model(self, parameters: Mapping[str, Any]) -> Iterator[Finding]:
         """Check the new global model of the round."""
         if self._round is not None:
-            self._checked = parameters
+            self._round.is_checked = True
             yield from self._check_model(parameters, self._round)
-            yield from self.close()
-            # Free the memory of the old model. The next round may send a copy of this one, checked again.
-            constants = {name: value for name, value in parameters.items() if count_not_finite(value)}
-            self._round.model = replace(self._round.model, values=constants)
+            yield from self._close(self._round)
+            self._round.model = replace(self._round.model, values={})  # free the memory of the old model
 
-    def close(self) -> Iterator[Finding]:
+    def _close(self, current: _Round) -> Iterator[Finding]:
         """End a round; a round in which nobody changed the model is a warning."""
-        current = self._round
-        if current is None or current.is_closed or not current.unchanged:
+        if current.is_closed or not current.unchanged:
             return
         current.is_closed = True
         self._rounds_compared += 1
@@ -133,7 +142,8 @@ class Outcome:
 
     def ended(self) -> Iterator[Finding]:
         """Check the whole job: a job in which no site ever changed the model has learned nothing."""
-        yield from self.close()
+        if self._round is not None:
+            yield from self._close(self._round)
         if self._rounds_compared and self._rounds_unchanged == self._rounds_compared:
             rounds = "in the only round" if self._rounds_compared == 1 else "in any round"
             yield Finding(
@@ -160,17 +170,12 @@ class Outcome:
                     rule="global_model",
                 )
                 return
-        if before.has_arrays and before.parameters and self._keeps_form:
+        if before.has_arrays and before.parameters and self._keeps_form and not current.has_hidden:
             yield from _changes_of_form(before.parameters, describe(parameters), self._excluded)
         size = root_mean_square(before.values) if self._size is None else self._size
         self._size = root_mean_square(parameters)
         if before.values and (finding := rules.find_growth(size, self._size)):
             yield finding
-
-
-def _is_same(one: Mapping[str, Any], other: Mapping[str, Any] | None) -> bool:
-    """Return whether two models consist of the same arrays."""
-    return other is not None and one.keys() == other.keys() and all(one[name] is other[name] for name in one)
 
 
 def _changes_of_form(

@@ -62,6 +62,8 @@ def find_missing_model(
 
 def _find_missing_file(controller: FedAvg) -> Finding | None:
     """FedAvg without a persistor writes `save_filename` into the job's folder, or nothing."""
+    if type(controller).save_model is not FedAvg.save_model:
+        return None
     name = controller.save_filename
     if name and (Path(controller.get_run_dir()) / name).is_file():
         return None

@@ -70,10 +70,13 @@ class ReceiverMonitor(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a receiver's failure until it is reported."""
-        for failure in receiver_failures(record.getMessage()):
-            is_transient = failure.step == "save" and _TRANSIENT.search(failure.reason)
-            kept = self._transient if is_transient else self._failures
-            kept.append(self._finding(record.name.rpartition(".")[2], failure))
+        try:
+            for failure in receiver_failures(record.getMessage()):
+                is_transient = failure.step == "save" and _TRANSIENT.search(failure.reason)
+                kept = self._transient if is_transient else self._failures
+                kept.append(self._finding(record.name.rpartition(".")[2], failure))
+        except Exception:  # such as a wrong format of the message
+            self.handleError(record)
 
     def _finding(self, class_name: str, failure: ReceiverFailure) -> Finding:
         ids = [name for name, one in self._receivers.items() if type(one).__name__ == class_name]

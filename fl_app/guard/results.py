@@ -10,6 +10,7 @@ from dataclasses import replace
 from nvflare.apis.dxo import DataKind
 from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.shareable import Shareable
+from nvflare.app_common.app_constant import AppConstants
 
 from fl_app.guard import rules
 from fl_app.guard.arrays import count_not_finite, describe
@@ -72,7 +73,7 @@ class Results:
             yield rules.NO_PARAMETERS
             return
         if found := result.get_header(FINDING_HEADER):
-            yield Finding.of(found)
+            yield _explained(Finding.of(found), sent, model)
         if model is None:
             return
         if model.is_readable and sent and sent.has_arrays and expected.keeps_shape:
@@ -102,7 +103,10 @@ class Results:
             return None
         if not isinstance(result, Shareable) or result.get_return_code() not in (None, "", ReturnCode.OK):
             return None
-        if round is not None and round_of(result) not in (None, round):
+        # NVFlare returns the cookie with every result; the executors of some clients set no round.
+        sent_in = result.get_cookie(AppConstants.CONTRIBUTION_ROUND)
+        answers = sent_in + 1 if isinstance(sent_in, int) else round_of(result)
+        if round is not None and answers not in (None, round):
             return None
         dxo = dxo_in(result)
         if dxo is not None and dxo.data_kind == DataKind.METRICS:
@@ -118,9 +122,10 @@ class Results:
         return _unused("the workflow rejected it, see the log of the server", site, round)
 
 
-def _explained(finding: Finding, sent: SentTask | None, model: Model) -> Finding:
+def _explained(finding: Finding, sent: SentTask | None, model: Model | None) -> Finding:
     """Explain NaN in differences of a constant that is infinite, such as an attention mask."""
-    if model.is_complete or sent is None or not count_not_finite(sent.values.get(finding.key)):
+    is_difference = model is not None and not model.is_complete
+    if not is_difference or sent is None or not count_not_finite(sent.values.get(finding.key)):
         return finding
     return replace(
         finding,
@@ -160,8 +165,11 @@ class ResultFailures(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a failure until it is reported."""
         where = self._processing.get(threading.get_ident())
-        if where is not None and (reason := failure_of_result(record.getMessage())):
-            self._failures.append(_unused(reason, *where))
+        try:
+            if where is not None and (reason := failure_of_result(record.getMessage())):
+                self._failures.append(_unused(reason, *where))
+        except Exception:  # such as a wrong format of the message
+            self.handleError(record)
 
     def has_failure(self) -> bool:
         """Return whether a failure waits to be reported."""

@@ -69,7 +69,12 @@ RULES = (
     Rule("missing_site", _W, "a site that took no part in a round", "completed"),
     Rule("lost_site", _E, "no heartbeat of a site that the job waits for", "waits"),
     Rule("stalled_site", _E, "a site that works on a task without a result or a metric", "waits"),
-    Rule("site_error", _W, "a script that raised at a site of which the workflow does without", "completed"),
+    Rule(
+        "site_error",
+        _W,
+        "a script that raised at a site; the workflow goes on without it",
+        "completed",
+    ),
     Rule("process_ended", _E, "the process of a site that ended, or will not answer its task", "waits"),
     Rule("unanswered", _E, "a site that receives a task again and again and never answers", "waits"),
     Rule("evaluation", _E, "a client that fails in cross-site evaluation", "empty results"),
@@ -78,6 +83,7 @@ RULES = (
     Rule("nothing_logged", _E, "tracking is configured, and no site logs", "completed"),
     Rule("tracking_lost_values", _W, "values that a tracker lost", "completed"),
 )
+ALWAYS_ERROR = "large_integer"
 RULE_NAMES = tuple(rule.name for rule in RULES)
 
 
@@ -111,6 +117,8 @@ def parse_levels(written: Mapping[str, Any]) -> dict[str, Level]:
     for name, level in written.items():
         if name not in RULE_NAMES:
             raise ValueError(f"the guard has no rule {name!r}; it has {', '.join(RULE_NAMES)}")
+        if name == ALWAYS_ERROR:
+            raise ValueError(f"{name} is always an error: NVFlare cannot send the message")
         try:
             found[name] = Level.OFF if level is False else Level(level)  # YAML reads `off` as false
         except ValueError:

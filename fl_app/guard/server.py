@@ -77,12 +77,13 @@ class ServerGuard:
         self._reason = ""
         self._results = Results(Expectations())
         self._controller: Any = None
+        self._announced: Mapping[str, Any] | None = None
         self._stored: Mapping[str, Any] | None = None
+        self._invalid_levels = ""
         self._has_stored = False
         self._warnings: Warnings | None = None
-        self._watch_failures: set[str] = set()
         self._site_errors = SiteErrors(component, self._report)
-        self._sites = SiteWatch(timeouts, self._site_errors, self._report, self._watch_failed)
+        self._sites = SiteWatch(timeouts, self._site_errors, self._report, component)
         self._receivers = ReceiverMonitor(SERVER, components)
         self._failures = ResultFailures()
         self._handlers: dict[str, Callable[[FLContext], None]] = {
@@ -127,26 +128,28 @@ class ServerGuard:
         engine.register_aux_message_handler(topic=HEARTBEAT_TOPIC, message_handle_func=self._on_heartbeat)
         results = Path(engine.get_workspace().get_result_root(fl_ctx.get_job_id()))
         self._warnings = Warnings(results / WARNINGS_FILE)
+        self._read_levels(fl_ctx)
         self._site_errors.start(engine)
         self._sites.expect(client.name for client in engine.get_clients())
         if not fl_ctx.get_prop(FLContextKey.SIMULATE_MODE, False):
             self._sites.start(engine)
 
-    def _read_meta(self, fl_ctx: FLContext) -> None:
-        """Read the levels of the job, and name the sites that the job promises and that are not there."""
-        meta = job_meta(fl_ctx)
+    def _read_levels(self, fl_ctx: FLContext) -> None:
         try:
-            self._levels = Levels(levels_of_environment(), self._own_levels, levels_in_meta(meta))
+            self._levels = Levels(levels_of_environment(), self._own_levels, levels_in_meta(job_meta(fl_ctx)))
         except ValueError as error:
+            self._invalid_levels = str(error)
+
+    def _check_meta(self, fl_ctx: FLContext) -> None:
+        if what := self._invalid_levels:
             remedy = "Correct the levels of the guard in the job or in deployment.guard."
-            finding = Finding(str(error), remedy, site=SERVER, key="guard", rule="configuration")
-            self._report(finding, fl_ctx)
+            self._report(Finding(what, remedy, SERVER, key="guard", rule="configuration"), fl_ctx)
         present = {client.name for client in fl_ctx.get_engine().get_clients()}
-        if absent := find_absent_sites(Quorum.of(meta), present):
+        if absent := find_absent_sites(Quorum.of(job_meta(fl_ctx)), present):
             self._report(absent, fl_ctx)
 
     def _start_workflow(self, fl_ctx: FLContext) -> None:
-        self._read_meta(fl_ctx)
+        self._check_meta(fl_ctx)
         self._controller, self._stored, self._has_stored = starting_controller(fl_ctx), None, False
         logged = self._results.count
         self._results = Results(expectations_of(self._controller, self._components))
@@ -225,10 +228,13 @@ class ServerGuard:
 
     def _check_new_model(self, fl_ctx: FLContext) -> None:
         if not is_aborted(fl_ctx) and (parameters := global_model(fl_ctx)) is not None:
+            self._announced = parameters
             self._report_all(self._results.outcome.new_model(parameters), fl_ctx)
 
     def _on_stored(self, fl_ctx: FLContext) -> None:
-        self._has_stored, self._stored = True, global_model(fl_ctx)
+        model = global_model(fl_ctx)
+        is_known = model is not None and model is self._announced  # some workflows announce only the first
+        self._has_stored, self._stored = True, dict(model) if model is not None and is_known else None
 
     def _end_workflow(self, fl_ctx: FLContext) -> None:
         """Check what a workflow leaves; an aborted one, or one that has an error, leaves nothing."""
@@ -261,15 +267,6 @@ class ServerGuard:
         finding = fl_ctx.get_prop(FLContextKey.EVENT_DATA)
         if isinstance(finding, Finding):
             self._report(finding, fl_ctx)
-
-    def _watch_failed(self, error: Exception, fl_ctx: FLContext) -> None:
-        """Log an error of the watch once for each kind."""
-        text = f"{type(error).__name__}: {error}"
-        if type(error).__name__ not in self._watch_failures:
-            self._watch_failures.add(type(error).__name__)
-            self._component.log_warning(
-                fl_ctx, f"the guard failed to check for lost sites; it tries again: {text}", fire_event=False
-            )
 
     def _report_all(self, findings: Iterable[Finding], fl_ctx: FLContext) -> None:
         for finding in findings:

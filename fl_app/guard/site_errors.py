@@ -89,7 +89,7 @@ class SiteErrors:
         controller = current_controller(fl_ctx)
         error = _in_its_task(SiteError.of(request, site), controller)
         with self._lock:
-            self._received[site] += 1
+            self._received[site] += not error.is_provisional
             is_new = self._received[site] <= MAX_ERRORS
             if not error.is_provisional:
                 self._first.setdefault(site, error)

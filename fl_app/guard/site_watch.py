@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from nvflare.apis.fl_component import FLComponent
+
 from fl_app.guard.finding import Finding
 from fl_app.guard.heartbeat import CHECK_INTERVAL, Heartbeats, find_lost_site
 from fl_app.guard.site_errors import SiteErrors, find_unanswered_task
@@ -22,7 +24,7 @@ class SiteWatch:
         timeouts: how long to wait for a site.
         errors: errors that sites sent.
         report: called with each finding and a context of the engine.
-        failed: called with an error of the watch itself; the watch continues.
+        component: component that logs an error of the watch itself; the watch continues.
     """
 
     def __init__(
@@ -30,13 +32,14 @@ class SiteWatch:
         timeouts: Timeouts,
         errors: SiteErrors,
         report: Callable[[Finding, Any], object],
-        failed: Callable[[Exception, Any], None],
+        component: FLComponent,
     ) -> None:
         self.heartbeats = Heartbeats()
         self._timeouts = timeouts
         self._errors = errors
         self._report = report
-        self._failed = failed
+        self._component = component
+        self._failures: set[str] = set()
         self._last_metric: dict[str, float] = {}
         self._closed = threading.Event()
 
@@ -63,16 +66,28 @@ class SiteWatch:
         while not self._closed.wait(CHECK_INTERVAL):
             with engine.new_context() as fl_ctx:
                 try:
-                    if finding := self._find(current_controller(fl_ctx)):
+                    for finding in self._find(current_controller(fl_ctx)):
                         self._report(finding, fl_ctx)
                 except Exception as error:  # an error here must not end the watch
                     self._failed(error, fl_ctx)
 
-    def _find(self, controller: Any) -> Finding | None:
+    def _failed(self, error: Exception, fl_ctx: Any) -> None:
+        """Log an error of the watch once for each kind."""
+        if (kind := type(error).__name__) not in self._failures:
+            self._failures.add(kind)
+            self._component.log_warning(
+                fl_ctx,
+                f"the guard failed to check for lost sites; it tries again: {kind}: {error}",
+                fire_event=False,
+            )
+
+    def _find(self, controller: Any) -> list[Finding]:
+        """Return the findings of all checks: the level of the first may be a warning."""
         overdue = self.heartbeats.overdue(self._timeouts.heartbeat)
-        return (
-            self._errors.find_gone_site(controller)
-            or find_unanswered_task(controller)
-            or find_lost_site(controller, overdue)
-            or find_stalled_site(controller, dict(self._last_metric), self._timeouts.task, time.time())
+        found = (
+            self._errors.find_gone_site(controller),
+            find_unanswered_task(controller),
+            find_lost_site(controller, overdue),
+            find_stalled_site(controller, dict(self._last_metric), self._timeouts.task, time.time()),
         )
+        return [finding for finding in found if finding is not None]

@@ -15,8 +15,11 @@ LAUNCHERS = {
 PROCESS_LAUNCHER = "process_launcher"
 """Component id in NVFlare's resources.json."""
 RESOURCE_MANAGER = "resource_manager"
-_JOB_MANAGERS = {"fl_app.guard.job_manager.JobManager": "fl_app.launchers.pending_jobs.PendingJobs"}
-"""NVFlare's job manager, and the one that replaces it and reports pending pods of the server."""
+_JOB_MANAGERS = dict.fromkeys(
+    ("fl_app.guard.job_manager.JobManager", "nvflare.apis.impl.job_def_manager.SimpleJobDefManager"),
+    "fl_app.launchers.pending_jobs.PendingJobs",
+)
+"""The job managers of kits, also of earlier ones, and the one that reports pending pods of the server."""
 _PASSTHROUGH = "nvflare.app_common.resource_managers.passthrough_resource_manager.PassthroughResourceManager"
 
 

@@ -67,6 +67,7 @@ class EventFiles:
                 for site, content in records.items():
                     self._append(self._root / job_id / site, content)
             except OSError:
+                self._bytes.pop(job_id, None)  # the next call measures the folder again
                 self._file = _new_name()  # TensorBoard stops at a truncated record: use new files
                 raise
         return dropped

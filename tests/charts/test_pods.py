@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from fl_app import contract
+from fl_app.startup.settings import Settings
 from tests.charts.rendering import CHARTS, Rendered, everything, minimal, overlaid, render, with_value
 
 POD = {"launcher": "pod"}
@@ -70,6 +71,7 @@ def test_the_environment_variables_are_those_of_the_contract(chart: str) -> None
     assert env[contract.ENV_TELEMETRY_PORT] == str(contract.TELEMETRY_PORT)
     assert env["FLARE_TERMINATION_LOG"] == render(chart).parent["terminationMessagePath"]
     known = {value for name, value in vars(contract).items() if name.startswith("ENV_")}
+    known |= {f"FLARE_{name.upper()}" for name in Settings.model_fields}
     assert env.keys() <= known, "a variable that is never read"
 
 

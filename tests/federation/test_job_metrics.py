@@ -93,7 +93,7 @@ def test_both_parents_report_a_running_and_a_finished_job(federation: Federation
         assert metric(SERVER, "nvflare_rounds_participated_total", participant=site) == ROUNDS
         assert metric(SERVER, "nvflare_rounds_missed_total", participant=site) == 0
         assert metric(SERVER, "nvflare_training_metric", site=site, role="server", tag="round") == ROUNDS
-        assert metric(SERVER, "nvflare_training_steps_total", site=site, role="server") == ROUNDS
+        assert metric(SERVER, "nvflare_training_steps_total", site=site, role="server") == ROUNDS + 1
         assert metric(site, "nvflare_training_metric", site=site, role="client", tag="round") == ROUNDS
         assert metric(site, "nvflare_model_sent_bytes_total") == ROUNDS * BYTES
         assert metric(site, "nvflare_model_received_bytes_total") == ROUNDS * BYTES

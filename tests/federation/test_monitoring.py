@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.monitoring.alerts import ALERTS
 from deploy.monitoring.monitor import monitoring
 from deploy.ports import free_ports
 from tests.federation.federation import SERVER, Federation, running, write_project
@@ -80,7 +81,7 @@ def test_series_of_a_job_have_its_name_as_label(prometheus: Prometheus) -> None:
 def test_every_alert_is_evaluated_and_none_fires(prometheus: Prometheus) -> None:
     rules = prometheus.rules()
     assert {rule["health"] for rule in rules} == {"ok"}
-    assert len(rules) == 11
+    assert len(rules) == len(ALERTS)
     assert not [rule["name"] for rule in rules if rule["state"] == "firing"]
     for rule in rules:
         link = rule["annotations"]["runbook_url"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import shutil
 import tarfile
@@ -62,8 +61,10 @@ def copy_out(container: Container, path: str, target: Path) -> bool:
         spool.seek(0)
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".copying-") as beside:
-            with contextlib.suppress(tarfile.ReadError):  # the archive is empty
+            try:
                 extract(spool, Path(beside))
+            except tarfile.ReadError:  # empty or cut off
+                return False
             folder = Path(beside) / Path(path).name
             if found := folder.is_dir():
                 shutil.rmtree(target, ignore_errors=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 import urllib3
+import yaml
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
@@ -100,7 +101,8 @@ class Cluster:
         try:
             opened.run_forever(timeout=COPY_SECONDS)
             status = None
-            with contextlib.suppress(TypeError, KeyError):  # the connection ended before the status arrived
+            # The connection ended before the status arrived, or the status is the text of an error.
+            with contextlib.suppress(TypeError, KeyError, IndexError, ValueError, yaml.YAMLError):
                 status = opened.returncode
             return status, io.BytesIO(opened.read_channel(STDOUT))
         finally:

@@ -51,5 +51,5 @@ def recipe(parameters: ProbeParameters, sites: Sequence[str]) -> Recipe:
         num_rounds=parameters.rounds,
         sites=sites,
         training=Probe(parameters.seconds, parameters.failing_site, parameters.failing_round),
-        key_metric="round",
+        key_metric="",
     )

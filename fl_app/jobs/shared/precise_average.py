@@ -24,10 +24,11 @@ class PreciseAverage(ResultHook):
 
     def add_result(self, result: FLModel) -> bool:
         """Add a site's result to the average in wider types."""
-        result.params = {
-            name: value.to(torch.float32 if value.dtype in _HALF else torch.float64)
-            for name, value in result.params.items()
-        }
+        if result.params:  # NVFlare skips a site that returns none
+            result.params = {
+                name: value.to(torch.float32 if value.dtype in _HALF else torch.float64)
+                for name, value in result.params.items()
+            }
         return super().add_result(result)
 
     def update_model(self, model: FLModel, aggr_result: FLModel) -> Any:

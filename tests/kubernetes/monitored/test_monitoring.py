@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.monitoring.alerts import ALERTS
 from tests.federation.federation import SERVER
 from tests.kubernetes.cluster import CHECKOUT, Cluster
 from tests.kubernetes.discovery import files_for
@@ -136,7 +137,7 @@ def test_no_metric_with_data_has_a_documented_reason_to_be_empty(
 def test_every_alert_is_evaluated_and_none_fires(
     prometheus: Prometheus, monitored: Monitored, job: str
 ) -> None:
-    eventually(lambda: len(prometheus.rules()) == 11, SCRAPED_SECONDS, "the alerts are loaded")
+    eventually(lambda: len(prometheus.rules()) == len(ALERTS), SCRAPED_SECONDS, "the alerts are loaded")
     eventually(lambda: {rule["health"] for rule in prometheus.rules()} == {"ok"}, what="all are evaluated")
     for rule in prometheus.rules():
         firing = [alert for alert in rule["alerts"] if alert["state"] == "firing"]

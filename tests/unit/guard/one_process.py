@@ -252,7 +252,7 @@ def judge(
     context = engine.context()
     try:
         engine.fire_event(EventType.START_RUN, context)
-        guard._read_meta(context)
+        guard._check_meta(context)
         guard._controller = controller
         guard._results.__init__(expectations_of(controller, engine.components))  # type: ignore[misc]
         controller.start_controller(context)

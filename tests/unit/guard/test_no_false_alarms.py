@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 from nvflare.app_common.abstract.fl_model import FLModel
+from nvflare.app_common.np.np_model_persistor import NPModelPersistor
 from nvflare.app_common.widgets.intime_model_selector import IntimeModelSelector
 from nvflare.app_common.workflows.fedavg import FedAvg
 
 from tests.unit.guard.one_process import Judgement, Script, judge
 from tests.unit.guard.scripts import ACCURACY, ROUNDS, TRAINS, only_metrics, returning, train
+
+SITES = ("site-1", "site-2")
 
 
 def half(value: Any) -> Any:
@@ -52,6 +55,7 @@ class Good:
     other: Script = TRAINS
     model: dict[str, Any] = field(default_factory=lambda: {"w": np.ones(4), "b": np.ones(2)})
     warnings: str = "nothing"
+    selector: dict[str, Any] = field(default_factory=lambda: ACCURACY)
 
 
 GOOD_JOBS = [
@@ -73,6 +77,11 @@ GOOD_JOBS = [
     Good("a single example", returning(train, {"accuracy": 0.5}, steps=1)),
     Good("a model that starts at zero", *2 * [returning(lambda value: value + 500.0, {"accuracy": 0.5})],
          model={"w": np.zeros(4)}),
+    Good("an evaluation in every second round", *2 * [lambda model: returning(
+        train, {"dice": 0.5} if model.current_round % 2 else {"train_loss": 1.0})(model)],
+        warnings="is not among the metrics|a larger value", selector={"key_metric": "dice"}),
+    Good("a constant that holds NaN", mask_returned, mask_returned,
+         {"w": np.ones(4), "mask": np.array([0.0, np.inf, np.nan])}),
     Good("no metrics at all", *2 * [returning(train)]),
     Good("other metrics than NVFlare's default", *2 * [returning(train, {"g_loss": 1.0, "d_loss": 2.0})],
          warnings="key metric accuracy: is not among"),
@@ -102,7 +111,38 @@ def test_a_parameter_that_no_site_returns_would_be_lost(tmp_path: Path) -> None:
     assert re.search(r"server, round 1, w: .*the sites did not return 1 parameter \(w\)", reason)
 
 
+class Hidden(FedAvg):
+    """A controller that stores the model in a way of its own, and under another name."""
+
+    def save_model(self, model: FLModel) -> None:
+        self.saved = model
+
+
+def differences(model: FLModel) -> FLModel:
+    """Differences, with an accuracy that is best in the first round."""
+    ones = {name: np.ones_like(value) for name, value in model.params.items()}
+    accuracy = {"accuracy": 0.5 - model.current_round / 100}
+    return FLModel(params=ones, params_type="DIFF", metrics=accuracy, meta={"NUM_STEPS_CURRENT_ROUND": 1})
+
+
+def test_a_best_model_that_is_older_than_the_last_one_is_stored_rightly(tmp_path: Path) -> None:
+    persistor = NPModelPersistor(model=[[1.0, 2.0], [3.0, 4.0]])
+    controller = FedAvg(
+        num_clients=2, num_rounds=ROUNDS, persistor_id="persistor", stop_cond="accuracy >= 0.9", patience=9
+    )
+
+    judgement = judge(tmp_path, controller, dict.fromkeys(SITES, differences), {"persistor": persistor})
+
+    assert (judgement.reasons, judgement.panics) == ([], []), judgement
+
+
+def test_a_controller_may_store_the_model_in_its_own_way(tmp_path: Path) -> None:
+    controller = Hidden(num_clients=2, num_rounds=ROUNDS, persistor_id="", model={"w": np.ones(2)})
+
+    assert judge(tmp_path, controller, dict.fromkeys(SITES, TRAINS)).reasons == []
+
+
 def run(folder: Path, job: Good) -> Judgement:
     controller = FedAvg(num_clients=2, num_rounds=ROUNDS, persistor_id="", model=dict(job.model))
-    components = {"selector": IntimeModelSelector(**ACCURACY)}
+    components = {"selector": IntimeModelSelector(**job.selector)}
     return judge(folder, controller, {"site-1": job.other, "site-2": job.site}, components)

@@ -158,7 +158,7 @@ BAD_JOBS = [
     ),
     Bad(
         "a key metric that nobody returns",
-        r"site-1, site-2, round 1, key metric dice: is not among .*\(accuracy",
+        r"site-1, site-2, key metric dice: is not among .*\(accuracy",
         selector={"key_metric": "dice"},
     ),
     Bad(

@@ -36,6 +36,7 @@ def test_a_job_without_levels_has_none(meta: dict[str, Any]) -> None:
     [
         ("untrained", "must be RULE=LEVEL"),
         ("untraned=warn", "the guard has no rule 'untraned'; it has untrained,"),
+        ("large_integer=warn", "large_integer is always an error"),
         ("untrained=strict", "the level of untrained must be error, warn or off"),
     ],
 )

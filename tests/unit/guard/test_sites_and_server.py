@@ -116,6 +116,10 @@ def test_a_valid_result_is_accepted(round: Round) -> None:
 
 def test_a_result_that_the_workflow_rejects_is_an_error_unless_it_is_late(round: Round) -> None:
     round.reject(model(), current_round=5)
+    without_round = model()
+    without_round.set_header(AppConstants.CURRENT_ROUND, None)
+    without_round.add_cookie(AppConstants.CONTRIBUTION_ROUND, 4)
+    round.reject(without_round, current_round=5)
     assert round.component.panics == []
 
     round.reject(model(), current_round=4)

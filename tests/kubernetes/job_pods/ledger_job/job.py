@@ -37,5 +37,5 @@ def recipe(parameters: Parameters, sites: Sequence[str]) -> Recipe:
         num_rounds=1,
         sites=sites,
         training=Reading(folder=parameters.folder, total=parameters.total),
-        key_metric="round",
+        key_metric="",
     )
