@@ -98,7 +98,9 @@ def test_the_federation_is_ready_on_other_nodes_after_a_drain_during_a_job(
         cluster.kubectl("uncordon", node)
     assert moved != node
     federation.wait_for_job(job_id, RUNNING, 1)
-    federation.run("submit", "fibonacci", "--set", "rounds=1")
+    # A site is ready for some seconds more after its server was replaced, until it registers again.
+    submit = ("submit", "fibonacci", "--set", "rounds=1")
+    eventually(lambda: federation.flarefleet(*submit).returncode == 0, 90, "a job completes")
 
 
 def test_down_keeps_the_volumes_for_the_next_up(federation: Federation, cluster: Cluster) -> None:
