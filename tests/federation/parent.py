@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -74,7 +75,8 @@ class Parent:
         """Kill the parent and all of its processes."""
         if self.process.poll() is None:
             for process in self.descendants():
-                process.kill()
+                with contextlib.suppress(psutil.NoSuchProcess):  # it ended with another one
+                    process.kill()
             self.process.kill()
             self.process.wait()
 

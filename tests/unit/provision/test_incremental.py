@@ -196,7 +196,7 @@ def test_files_added_to_a_kit_are_kept_when_it_is_built_again_and_released(feder
 
 @pytest.mark.parametrize(
     "module",
-    ["deploy/provision/content.py", "deploy/provision/local.py", "fl_app/nvflare_internals/provisioning.py"],
+    ["deploy/provision/builders.py", "deploy/provision/local.py", "fl_app/nvflare_internals/provisioning.py"],
 )
 def test_a_change_of_a_module_that_writes_kits_changes_their_digest(
     monkeypatch: pytest.MonkeyPatch, module: str
