@@ -67,15 +67,14 @@ def explain(session: AdminSession, job: Job) -> tuple[SiteError, ...]:
 
 def _sent_errors(server_log: str) -> tuple[SiteError, ...]:
     """Return the first error that each site sent, and the guard's reason unless it repeats one of them."""
-    sent: dict[str, str] = {}
-    rounds: set[tuple[str, str]] = set()
-    for error in site_errors_in(server_log):
-        sent.setdefault(error.site, error.text)
-        rounds |= {(error.site, ""), (error.site, str(error.round or ""))}
-    errors = [SiteError(site, text) for site, text in sent.items()]
+    sent = list(site_errors_in(server_log))
+    first = {error.site: error.text for error in reversed(sent)}
+    errors = [SiteError(site, first[site]) for site in dict.fromkeys(error.site for error in sent)]
+    rounds = {(error.site, number) for error in sent for number in ("", str(error.round or ""))}
     for reason in reasons_in(server_log)[:1]:
         place = _PLACE.match(reason)
-        if place is None or (place["site"], place["round"] or "") not in rounds:
+        repeats = place is not None and (place["site"], place["round"] or "") in rounds
+        if not repeats and not any(error.line in reason for error in sent):
             errors.append(SiteError(GUARD, reason))
     return tuple(errors)
 

@@ -118,6 +118,8 @@ def test_only_the_first_error_of_a_site_is_shown() -> None:
     [
         ("site-2, round 2: its job process ended. Fix it.", ["site-2"]),
         ("site-2: failed in the evaluation. Fix it.", ["site-2"]),
+        ("site-2, round 3: returned NaN. Fix it.", ["site-2", GUARD]),
+        ("site-2, round 3: ValueError: negative age (client.py:11): the task cannot complete.", ["site-2"]),
         ("site-20, round 2: returned NaN. Fix it.", ["site-2", GUARD]),
         ("server, model: is not finite. Fix it.", ["site-2", GUARD]),
     ],
