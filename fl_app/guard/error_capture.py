@@ -161,10 +161,10 @@ class _Handler(logging.Handler):
         self._receive = receive
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Pass a record on; a wrong format of its message must not reach the caller."""
+        """Pass a record on."""
         try:
             self._receive(record)
-        except Exception:
+        except Exception:  # such as a wrong format of the message
             self.handleError(record)
 
 

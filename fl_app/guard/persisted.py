@@ -85,7 +85,7 @@ def _difference(persistor: ModelPersistor, last: Mapping[str, Any], fl_ctx: FLCo
         return _difference_of_array(persistor, last, fl_ctx)
     try:
         inventory = persistor.get_model_inventory(fl_ctx) or {}
-    except NotImplementedError:
+    except NotImplementedError:  # the persistor stores one model and does not list it
         return ""
     found = ""
     for name in inventory:

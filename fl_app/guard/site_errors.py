@@ -23,8 +23,6 @@ from fl_app.telemetry.job_progress import SITE_ERROR_EVENT
 
 MAX_ERRORS = 5
 """Errors of one site that are kept in the log of a job."""
-MAX_SENDS = 5
-"""How often NVFlare sends a task to a site that does not answer; see `find_unanswered_task`."""
 
 
 class SiteErrors:
@@ -107,35 +105,6 @@ class SiteErrors:
             self._component.log_error(fl_ctx, f"{SITE_ERROR_MARK} {document}", fire_event=False)
         fl_ctx.set_prop(FLContextKey.EVENT_DATA, (error.site, error.line), private=True, sticky=False)
         fl_ctx.get_engine().fire_event(SITE_ERROR_EVENT, fl_ctx)
-
-
-def find_unanswered_task(controller: Any) -> Finding | None:
-    """Return a finding if a site asks for the next task again and again without answering the last.
-
-    NVFlare then sends the same task again. That is legal: the reply may have been lost, or the site's job
-    process was started again, once in each case. A site waits for seconds between two requests, and for
-    minutes if a reply is lost, so a bad network does not lose MAX_SENDS replies in a row and deliver every
-    request. A site that cannot read the task (a class of the message is missing there) asks every few seconds
-    for ever.
-
-    Args:
-        controller: NVFlare's controller of the running workflow, or None.
-    """
-    for task in open_tasks_without_timeout(controller):
-        sent = {
-            one.client.name: one.task_send_count
-            for one in list(task.client_tasks)
-            if one.result_received_time is None and one.task_send_count >= MAX_SENDS
-        }
-        for site in blocking_sites(task, sent.keys())[:1]:
-            return Finding(
-                f"has received the task '{task.name}' {sent[site]} times and never answered it",
-                "Check its log (flarefleet logs): it may lack a package that the message needs.",
-                site=site,
-                round=round_of(task.data),
-                rule="unanswered",
-            )
-    return None
 
 
 def _in_its_task(error: SiteError, controller: Any) -> SiteError:

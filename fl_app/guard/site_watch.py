@@ -11,8 +11,8 @@ from nvflare.apis.fl_component import FLComponent
 
 from fl_app.guard.finding import Finding
 from fl_app.guard.heartbeat import CHECK_INTERVAL, Heartbeats, find_lost_site
-from fl_app.guard.site_errors import SiteErrors, find_unanswered_task
-from fl_app.guard.stalled import find_stalled_site
+from fl_app.guard.site_errors import SiteErrors
+from fl_app.guard.stalled import find_stalled_site, find_unanswered_task
 from fl_app.guard.timeouts import Timeouts
 from fl_app.nvflare_internals.guard import current_controller
 

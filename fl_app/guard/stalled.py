@@ -1,4 +1,4 @@
-"""Detect stalled sites: they send heartbeats, but no result, and NVFlare's tasks have no timeout."""
+"""Detect sites that send heartbeats but no result: NVFlare's tasks have no timeout."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from fl_app.guard.finding import Finding
 from fl_app.guard.heartbeat import blocking_sites
 from fl_app.guard.task import round_of
 from fl_app.nvflare_internals.guard import open_tasks_without_timeout
+
+MAX_SENDS = 5
+"""How often NVFlare sends a task to a site that does not answer; see `find_unanswered_task`."""
 
 
 def find_stalled_site(
@@ -37,6 +40,35 @@ def find_stalled_site(
                 site=", ".join(stalled),
                 round=round_of(task.data),
                 rule="stalled_site",
+            )
+    return None
+
+
+def find_unanswered_task(controller: Any) -> Finding | None:
+    """Return a finding if a site asks for the next task again and again without answering the last.
+
+    NVFlare then sends the same task again. That is legal: the reply may have been lost, or the site's job
+    process was started again, once in each case. A site waits for seconds between two requests, and for
+    minutes if a reply is lost, so a bad network does not lose MAX_SENDS replies in a row and deliver every
+    request. A site that cannot read the task (a class of the message is missing there) asks every few seconds
+    for ever.
+
+    Args:
+        controller: NVFlare's controller of the running workflow, or None.
+    """
+    for task in open_tasks_without_timeout(controller):
+        sent = {
+            one.client.name: one.task_send_count
+            for one in list(task.client_tasks)
+            if one.result_received_time is None and one.task_send_count >= MAX_SENDS
+        }
+        for site in blocking_sites(task, sent.keys())[:1]:
+            return Finding(
+                f"has received the task '{task.name}' {sent[site]} times and never answered it",
+                "Check its log (flarefleet logs): it may lack a package that the message needs.",
+                site=site,
+                round=round_of(task.data),
+                rule="unanswered",
             )
     return None
 

@@ -122,5 +122,5 @@ class _SiteJobHandle(ProcessHandle):
         super().wait()
         try:
             report_end(self._engine, self._job_id, self._folder, self.adapter.poll())
-        except Exception:
+        except Exception:  # NVFlare must learn the end of the process, whatever becomes of the report
             _log.exception("reporting the end of job %s failed", self._job_id)

@@ -12,7 +12,8 @@ from nvflare.apis.shareable import Shareable
 
 from fl_app.guard.rule_table import Level, Levels
 from fl_app.guard.site_error import MAX_DETAILS, SITE_ERROR_MARK, SiteError, site_errors_in
-from fl_app.guard.site_errors import MAX_ERRORS, MAX_SENDS, SiteErrors, find_unanswered_task
+from fl_app.guard.site_errors import MAX_ERRORS, SiteErrors
+from fl_app.guard.stalled import MAX_SENDS, find_unanswered_task
 from fl_app.telemetry.job_progress import SITE_ERROR_EVENT
 from tests.unit.guard.tasks import broadcast, controller
 
