@@ -24,7 +24,7 @@ LAUNCHERS = {
     ParticipantType.CLIENT: "fl_app.launchers.process.ClientJobLauncher",
 }
 """Launcher of job processes, by the parent's type."""
-JOB_MANAGER = "fl_app.guard.job_manager.JobManager"
+JOB_MANAGER = "fl_app.survival.job_manager.JobManager"
 JOB_SCHEDULER = "fl_app.guard.scheduler.JobScheduler"
 JOB_LOG_COMMANDS = ("list_job", "get_job_log", "download_job_components")
 """Admin commands that show a submitter why a job failed."""
@@ -40,6 +40,8 @@ PARENT_TELEMETRY = {"id": "flare_telemetry", "path": "fl_app.telemetry.parent.Pa
 JOB_TELEMETRY = {"id": "flare_job_telemetry", "path": "fl_app.telemetry.job.JobTelemetry", "args": {}}
 PARENT_ANALYTICS = {"id": "flare_analytics", "path": "fl_app.tracking.parent.ParentAnalytics", "args": {}}
 JOB_ANALYTICS = {"id": "flare_job_analytics", "path": "fl_app.tracking.job.JobAnalytics", "args": {}}
+PARENT_SURVIVAL = {"id": "flare_survival", "path": "fl_app.survival.component.ParentSurvival", "args": {}}
+JOB_SURVIVAL = {"id": "flare_job_survival", "path": "fl_app.survival.component.JobSurvival", "args": {}}
 JOB_GUARD = {"id": "flare_job_guard", "path": "fl_app.guard.component.JobGuard", "args": {}}
 PENDING_SITES = {
     "id": "flare_waiting_sites",
@@ -149,11 +151,13 @@ def _json(document: Any) -> str:
     return json.dumps(document, indent=2) + "\n"
 
 
-_PARENT_TELEMETRY = _json({"format_version": 2, "components": [PARENT_TELEMETRY, PARENT_ANALYTICS]})
+_PARENT_TELEMETRY = _json(
+    {"format_version": 2, "components": [PARENT_TELEMETRY, PARENT_ANALYTICS, PARENT_SURVIVAL]}
+)
 _PRIVACY = _json(
     {
         "scopes": [{"name": SCOPE, "properties": {}}],
         "default_scope": SCOPE,
-        "components": [JOB_TELEMETRY, JOB_ANALYTICS, JOB_GUARD, PENDING_SITES],
+        "components": [JOB_SURVIVAL, JOB_TELEMETRY, JOB_ANALYTICS, JOB_GUARD, PENDING_SITES],
     }
 )

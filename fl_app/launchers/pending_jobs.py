@@ -8,8 +8,8 @@ from __future__ import annotations
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.job_def import Job
 
-from fl_app.guard.job_manager import JobManager
 from fl_app.launchers.job_pod import pending_reason
+from fl_app.survival.job_manager import JobManager
 from fl_app.telemetry.job_progress import SERVER_PENDING_REASON
 
 

@@ -16,7 +16,7 @@ PROCESS_LAUNCHER = "process_launcher"
 """Component id in NVFlare's resources.json."""
 RESOURCE_MANAGER = "resource_manager"
 _JOB_MANAGERS = dict.fromkeys(
-    ("fl_app.guard.job_manager.JobManager", "nvflare.apis.impl.job_def_manager.SimpleJobDefManager"),
+    ("fl_app.survival.job_manager.JobManager", "nvflare.apis.impl.job_def_manager.SimpleJobDefManager"),
     "fl_app.launchers.pending_jobs.PendingJobs",
 )
 """The job managers of kits, also of earlier ones, and the one that reports pending pods of the server."""

@@ -87,7 +87,7 @@ def test_the_servers_resources_differ_from_nvflares_only_as_intended(
     theirs["snapshot_persistor"]["args"]["storage"]["args"]["root_dir"] = "/var/lib/flare/snapshot-storage"
     components = {component["id"]: component for component in theirs["components"]}
     components["job_scheduler"]["path"] = "fl_app.guard.scheduler.JobScheduler"
-    components["job_manager"]["path"] = "fl_app.guard.job_manager.JobManager"
+    components["job_manager"]["path"] = "fl_app.survival.job_manager.JobManager"
     components["job_manager"]["args"]["uri_root"] = "/var/lib/flare/jobs-storage"
     components["process_launcher"]["path"] = "fl_app.launchers.process.ServerJobLauncher"
 
@@ -131,17 +131,19 @@ def test_the_parents_port_for_job_processes_is_fixed(untouched: Federation, name
 
 
 @pytest.mark.parametrize("name", [SERVER, "site-1"])
-def test_telemetry_runs_in_the_parent_and_in_every_job(untouched: Federation, name: str) -> None:
+def test_telemetry_and_survival_run_in_the_parent_and_in_every_job(untouched: Federation, name: str) -> None:
     parent = untouched.read(name, "local/telemetry__p_resources.json")["components"]
     privacy = untouched.read(name, "local/privacy.json")
 
     assert {one["path"]: one["args"] for one in parent} == {
         "fl_app.telemetry.parent.ParentTelemetry": {},
         "fl_app.tracking.parent.ParentAnalytics": {},
+        "fl_app.survival.component.ParentSurvival": {},
     }
     assert {
         "fl_app.telemetry.job.JobTelemetry",
         "fl_app.tracking.job.JobAnalytics",
+        "fl_app.survival.component.JobSurvival",
     } <= {one["path"] for one in privacy["components"]}
     assert privacy["default_scope"] in [scope["name"] for scope in privacy["scopes"]]
 

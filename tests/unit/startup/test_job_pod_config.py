@@ -29,7 +29,7 @@ GPU_MANAGER = f"{MANAGERS}.gpu_resource_manager.GPUResourceManager"
 PASSTHROUGH_MANAGER = f"{MANAGERS}.passthrough_resource_manager.PassthroughResourceManager"
 
 
-KIT_JOB_MANAGER = "fl_app.guard.job_manager.JobManager"
+KIT_JOB_MANAGER = "fl_app.survival.job_manager.JobManager"
 
 
 @pytest.fixture

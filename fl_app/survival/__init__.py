@@ -1,0 +1,1 @@
+"""Jobs that finish whatever process, container, pod or node is killed; see docs/survival.md."""

@@ -1,0 +1,75 @@
+"""The NVFlare components of survival, which the kit's local/ names: of a parent, and of a job process."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from nvflare.apis.event_type import EventType
+from nvflare.apis.fl_constant import ProcessType
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.server_engine_spec import ServerEngineSpec
+from nvflare.widgets.widget import Widget
+
+
+class Part(Protocol):
+    """What survival does in one kind of process."""
+
+    def handle(self, event_type: str, fl_ctx: FLContext) -> None:
+        """Handle an event of NVFlare."""
+
+
+class ParentSurvival(Widget):
+    """Keep the jobs of a parent running. An error here is logged and does not affect the parent.
+
+    Events: SYSTEM_BOOTSTRAP creates the part of the server or of the site, which gets every event.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._parts: list[Part] = []
+
+    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
+        """Pass the event on."""
+        if event_type == EventType.SYSTEM_BOOTSTRAP:
+            self._parts = _parts_of_parent(fl_ctx)
+        _handle(self, self._parts, event_type, fl_ctx)
+
+
+class JobSurvival(Widget):
+    """Save and restore the state of a job in the server's job process.
+
+    Events: START_RUN creates the part, which gets every event.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._parts: list[Part] = []
+
+    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
+        """Pass the event on."""
+        if event_type == EventType.START_RUN and not self._parts:
+            self._parts = _parts_of_job(fl_ctx)
+        _handle(self, self._parts, event_type, fl_ctx)
+
+
+def _handle(component: Widget, parts: list[Part], event_type: str, fl_ctx: FLContext) -> None:
+    for part in parts:
+        try:
+            part.handle(event_type, fl_ctx)
+        except Exception:
+            component.logger.exception("Survival: handling of the event %s failed", event_type)
+
+
+def _parts_of_parent(fl_ctx: FLContext) -> list[Part]:
+    """Return the parts of a parent; none in a job process, where NVFlare builds the component, too."""
+    if fl_ctx.get_process_type() == ProcessType.SERVER_PARENT:
+        return []
+    if fl_ctx.get_process_type() == ProcessType.CLIENT_PARENT:
+        return []
+    return []
+
+
+def _parts_of_job(fl_ctx: FLContext) -> list[Part]:
+    if isinstance(fl_ctx.get_engine(), ServerEngineSpec):
+        return []
+    return []
