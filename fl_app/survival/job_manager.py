@@ -11,6 +11,7 @@ from nvflare.apis.impl.job_def_manager import SimpleJobDefManager
 from nvflare.apis.job_def import RunStatus
 
 from fl_app.guard.warnings import WARNINGS_META, warning_lines
+from fl_app.survival.aborted_by import abort_meta
 from fl_app.survival.interventions import HISTORY_META, MAX_HISTORY, Intervention
 
 
@@ -31,8 +32,10 @@ class JobManager(SimpleJobDefManager):
             super().update_meta(jid, meta, fl_ctx)
 
     def set_status(self, jid: str, status: RunStatus, fl_ctx: FLContext) -> None:
-        """Set the status of a job."""
+        """Set the status of a job, and who aborted it."""
         with self._meta_lock:
+            if status == RunStatus.FINISHED_ABORTED and (meta := abort_meta(jid, fl_ctx)):
+                self.update_meta(jid, meta, fl_ctx)
             super().set_status(jid, status, fl_ctx)
 
     def add_to_history(self, jid: str, intervention: Intervention, fl_ctx: FLContext) -> None:
