@@ -5,6 +5,7 @@ This module imports nothing heavy: both sides import it at every start.
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import PurePosixPath
@@ -61,6 +62,8 @@ ENV_GUARD_RULES = "FLARE_GUARD_RULES"
 """Levels of the guard's rules on the server: RULE=LEVEL, separated by commas."""
 ENV_FORK_JOBS = "FLARE_FORK_JOBS"
 """false: start each job process as a new Python process instead of a fork of a prepared one."""
+ENV_SURVIVAL = "FLARE_SURVIVAL"
+"""false: nothing starts a killed process of a job again, as in NVFlare."""
 SERVER_SETTINGS = (
     ENV_TRACKING,
     ENV_ANALYTICS_KEEP_DAYS,
@@ -76,6 +79,14 @@ ENV_PUSH_TOKEN = "FLARE_PUSH_TOKEN"  # noqa: S105 - the variable's name
 """Token with which one job pushes to its parent. It never appears on a command line."""
 ENV_PARENT_PID = "FLARE_PARENT_PID"
 """Process id of the parent, set only for job processes; the job process exits when that process exits."""
+ENV_JOB_PROCESS = "FLARE_JOB_PROCESS"
+"""Identifies a job process and the processes that it starts."""
+_FALSE = ("0", "f", "false", "n", "no", "off")
+
+
+def is_enabled(variable: str) -> bool:
+    """Return whether a variable of the environment is missing or not false."""
+    return os.environ.get(variable, "").lower() not in _FALSE
 
 
 @cache  # it parses a file

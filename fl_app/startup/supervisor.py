@@ -19,7 +19,7 @@ from typing import NoReturn
 
 import psutil  # at the top: a signal handler must not wait for a lock of the import system
 
-from fl_app.child_process import adopt_orphans
+from fl_app.child_process import adopt_orphans, announce_end
 
 STOP_GRACE_SECONDS = 5.0
 """From SIGTERM until the supervisor kills the parent."""
@@ -106,6 +106,7 @@ def _run_child(run: Callable[[], int], supervisor: int) -> NoReturn:
 
 
 def _exit_on_signal(number: int, frame: FrameType | None) -> NoReturn:
+    announce_end()
     kill_descendants()
     _exit(STOPPED)
 

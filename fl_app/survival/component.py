@@ -72,6 +72,8 @@ def _parts_of_parent(fl_ctx: FLContext) -> list[Part]:
 
 
 def _parts_of_job(fl_ctx: FLContext) -> list[Part]:
+    from fl_app.launchers.progress import ProgressReports
+
     if isinstance(fl_ctx.get_engine(), ServerEngineSpec):
-        return []
-    return []
+        return [ProgressReports()]
+    return [ProgressReports()]
