@@ -25,6 +25,8 @@ class Exit(IntEnum):
     REFUSED = 24
     INCOMPATIBLE = 25
     NVFLARE = 30
+    NVFLARE_ENDED = 31
+    """NVFlare exited by itself after the parent had been ready."""
 
 
 class StartupError(Exception):

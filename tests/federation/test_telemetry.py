@@ -67,7 +67,7 @@ def test_a_site_is_not_ready_if_its_server_does_not_answer(new_federation: Calla
     federation = new_federation()
     federation.up()
 
-    federation.supervisor(SERVER).kill()
+    federation.lose(SERVER)
 
     eventually(lambda: federation.site("site-1").state is SiteState.NOT_READY, 60, "the site is not ready")
     assert "has not answered for" in federation.site("site-1").reason
@@ -78,10 +78,10 @@ def test_a_site_is_not_ready_if_its_server_does_not_answer(new_federation: Calla
 
 @pytest.fixture(scope="module")
 def disturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
-    """A federation in which a second process uses the kit of site-1, and site-2 was killed."""
+    """A federation in which a second process uses the kit of site-1, and site-2 is gone."""
     folder = tmp_path_factory.mktemp("disturbed")
     with running(folder, Federation, sites=2) as federation:
-        federation.kill("site-2")
+        federation.lose("site-2")
         twin = Parent(federation.kit("site-1"), folder / "twin")
         try:
             yield federation
