@@ -39,7 +39,8 @@ class SiteProgress(BaseModel):
     error: str = ""
     """Error of the site in one line, or NVFlare's return code of its last result."""
     waits_for: str = ""
-    """Why the site's job pod is not running yet, as reported by Kubernetes."""
+    """What the job waits for at the site, as shown after `waiting for`: `its job pod: no GPU is free`, or the
+    site itself: `the site: no heartbeat for 45 s`."""
 
 
 class JobProgress(BaseModel):
