@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import sys
 
 from fl_app.garbage_collection import paused_for_imports
-from fl_app.startup.exit_codes import StartupError
+from fl_app.startup.exit_codes import StartupError, report
 from fl_app.startup.restarts import Restarts
 from fl_app.startup.settings import Settings
 from fl_app.startup.supervisor import Supervisor
@@ -21,7 +20,7 @@ def main() -> int:
     try:
         settings = Settings.read()
     except StartupError as error:
-        return _report(error, None)
+        return report(error)
     restarts = Restarts(settings.workspace, settings.restart, settings.restarts, settings.last_exit)
     code = Supervisor(lambda: _run(settings, restarts), restarts.delay_after).run()
     if code == 0:
@@ -38,17 +37,7 @@ def _run(settings: Settings, restarts: Restarts) -> int:
     try:
         return run_parent(settings, restarts)
     except StartupError as error:
-        return _report(error, settings)
-
-
-def _report(error: StartupError, settings: Settings | None) -> int:
-    """Print the reason on one line to stderr, and to the file that the orchestrator reads."""
-    line = f"flarefleet: cannot run: {error} (exit code {int(error.exit_code)}, {error.exit_code.name})"
-    print(line, file=sys.stderr, flush=True)
-    if settings is not None and settings.termination_log is not None:
-        with contextlib.suppress(OSError):
-            settings.termination_log.write_text(line + "\n", encoding="utf-8")
-    return int(error.exit_code)
+        return report(error, settings.termination_log)
 
 
 if __name__ == "__main__":

@@ -16,15 +16,18 @@ from fl_app.contract import installed_version
 from fl_app.garbage_collection import paused_for_imports
 from fl_app.nvflare_internals.registration_log import is_unanswered, rejection_reason
 from fl_app.nvflare_internals.self_check import installed_root, missing_names
+from fl_app.nvflare_internals.site_registration import is_refusal_of_second_process
 from fl_app.startup.components import check_components
 from fl_app.startup.connectivity import server_address, wait_for_server
 from fl_app.startup.credentials import check_credentials, load_certificates
-from fl_app.startup.exit_codes import Exit, StartupError
+from fl_app.startup.exit_codes import Exit, StartupError, report
 from fl_app.startup.installation import install_kit
 from fl_app.startup.kit import Kit
 from fl_app.startup.restarts import RESTART_REQUEST, SHUTDOWN_REQUEST, Restarts
 from fl_app.startup.settings import Settings
 from fl_app.startup.workspace import locked_workspace, prepare_workspace
+from fl_app.survival.one_process import SILENT_SECONDS
+from fl_app.survival.stopping import on_withdrawal
 from fl_app.telemetry.endpoint import Endpoint, open_endpoint
 from fl_app.telemetry.metrics import ParentIdentity, Starting
 from fl_app.tracking.receivers import TrackingSettingsError, requested_receivers
@@ -32,6 +35,8 @@ from fl_app.tracking.receivers import TrackingSettingsError, requested_receivers
 _T = TypeVar("_T")
 
 ERROR_LOG = "error_log.txt"
+DUPLICATE = "the server refuses this site: another process uses this kit"
+OTHER_PROCESS_SECONDS = SILENT_SECONDS + 2.0
 PORT_WAIT_SECONDS = 8.0
 """How long a predecessor may take to release its ports: it has five seconds to stop."""
 
@@ -63,6 +68,9 @@ def run_parent(settings: Settings, restarts: Restarts) -> int:
             check_components(settings.workspace)
             run_nvflare = _load_nvflare(kit, settings.workspace)
         if kit.facts.role == "client":
+            on_withdrawal(partial(_withdraw, settings))
+            if restarts.waits_for_other:
+                _wait_for_other(telemetry)
             _wait_for_server(kit, settings, telemetry)
         log = settings.workspace / ERROR_LOG
         previous_size = log.stat().st_size if log.exists() else 0
@@ -168,6 +176,19 @@ def _wait_for_server(kit: Kit, settings: Settings, telemetry: Endpoint) -> None:
     show("registering with the server")
 
 
+def _wait_for_other(telemetry: Endpoint) -> None:
+    """Wait until another process with this kit, which the server prefers, would be known to be silent."""
+    deadline = time.monotonic() + OTHER_PROCESS_SECONDS
+    while (left := deadline - time.monotonic()) > 0:
+        telemetry.view = Starting(f"{DUPLICATE}; registering again in {left:.0f} s")
+        time.sleep(min(1.0, left))
+
+
+def _withdraw(settings: Settings, reason: str) -> None:
+    error = StartupError(Exit.DUPLICATE, f"{DUPLICATE} ({reason})")
+    os._exit(report(error, settings.termination_log))
+
+
 def _load_nvflare(kit: Kit, workspace: Path) -> Callable[[], int | None]:
     """Import NVFlare's parent and return a function that runs it."""
     from nvflare.fuel.f3.mpm import MainProcessMonitor
@@ -199,6 +220,8 @@ def _check_exit(code: int | None, workspace: Path, previous_size: int, was_ready
     written = log.read_bytes()[previous_size:] if log.exists() else b""
     lines = written.decode("utf-8", errors="replace").strip().splitlines()
     if reason := rejection_reason(lines):
+        if is_refusal_of_second_process(reason):
+            raise StartupError(Exit.DUPLICATE, f"{DUPLICATE}. Stop one of the two")
         raise StartupError(Exit.REFUSED, f"the server refused the registration of this site: {reason}")
     if is_unanswered(lines):
         raise StartupError(Exit.NO_ANSWER, "the server did not answer the registration of this site")

@@ -12,6 +12,9 @@ START_ATTEMPTS = 5
 """Attempts to register with the server, or to get an exit code that explains why NVFlare exited, before the
 parent was ready for the first time. NVFlare itself exits after one lost answer, which is common while the
 server starts."""
+MAX_DUPLICATES = 1
+"""Registrations that the server may refuse in a row because of another process with this kit. Each connection
+interrupts that of the other process."""
 SIGNALLED = 128
 """Exit codes above are 128 + n after signal n."""
 
@@ -49,12 +52,18 @@ class Restarts:
         self._is_enabled = is_enabled
         self._backoff = Backoff()
         self._attempts = 0
+        self._duplicates = 0
         self._was_running = count > 0
 
     @property
     def was_running(self) -> bool:
         """Whether the parent has run before, so that the cause of a failed start may pass."""
         return self._was_running
+
+    @property
+    def waits_for_other(self) -> bool:
+        """Whether the server refused the last registration, since another process has this kit."""
+        return self._duplicates > 0
 
     def delay_after(self, code: int, ran: float) -> float | None:
         """Return the seconds until the next start; None if the parent must not be started again.
@@ -65,6 +74,7 @@ class Restarts:
             code: exit code of the parent; 128 + n after signal n.
             ran: seconds for which it ran.
         """
+        self._duplicates = self._duplicates + 1 if code == Exit.DUPLICATE else 0
         if code not in list(Exit) and code <= SIGNALLED:
             if self._take_request(RESTART_REQUEST):
                 self._print("an administrator requested a restart", 0.0)
@@ -82,6 +92,8 @@ class Restarts:
     def _should_restart(self, code: int) -> bool:
         if not self._is_enabled:
             return False
+        if code == Exit.DUPLICATE:
+            return self._duplicates <= MAX_DUPLICATES
         if code == 0 or code > SIGNALLED or code == Exit.NVFLARE_ENDED:  # 0: after a SIGTERM to the parent
             self._was_running = True
             return True

@@ -20,9 +20,12 @@ from typing import NoReturn
 import psutil  # at the top: a signal handler must not wait for a lock of the import system
 
 from fl_app.child_process import adopt_orphans
+from fl_app.survival.stopping import stop
 
 STOP_GRACE_SECONDS = 5.0
 """From SIGTERM until the supervisor kills the parent."""
+GOODBYE_SECONDS = 3.0
+"""How long the parent may take for its steps before it exits."""
 SWEEP_SECONDS = 5.0
 POLL_SECONDS = 0.1
 STOPPED = 0
@@ -104,7 +107,7 @@ class Supervisor:
 def _run_child(run: Callable[[], int], supervisor: int) -> NoReturn:
     code = 1
     try:
-        signal.signal(signal.SIGTERM, _exit_on_signal)
+        signal.signal(signal.SIGTERM, lambda number, frame: _exit_on_signal(supervisor))
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor forwards it as SIGTERM
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
@@ -118,8 +121,14 @@ def _run_child(run: Callable[[], int], supervisor: int) -> NoReturn:
     _exit(code)
 
 
-def _exit_on_signal(number: int, frame: FrameType | None) -> NoReturn:
-    kill_descendants()
+def _exit_on_signal(supervisor: int) -> NoReturn:
+    """Exit before the processes of jobs do, so that NVFlare does not report that they ended."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    stop(GOODBYE_SECONDS)
+    if os.getppid() != supervisor:  # it was killed, and cannot kill them
+        for process in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                process.kill()
     _exit(STOPPED)
 
 

@@ -94,13 +94,19 @@ def test_up_works_after_every_process_was_killed(federation: Federation) -> None
     assert {site.restarts for site in status.sites} == {0}
 
 
-def test_a_site_that_was_stopped_is_not_started_again(federation: Federation) -> None:
-    site = federation.supervisor("site-1")
+def test_a_site_that_is_stopped_logs_out_and_is_not_started_again(federation: Federation) -> None:
+    def is_registered() -> bool:
+        return federation.metric(SERVER, "nvflare_registered", site="site-1", role="server") == 1
 
-    site.terminate()
+    assert is_registered()
 
-    eventually(lambda: federation.site("site-1").state is SiteState.EXITED, 20, "the site has stopped")
+    federation.supervisor("site-1").terminate()
+
+    eventually(lambda: not is_registered(), 5, "the server knows")
+    eventually(lambda: federation.site("site-1").state is SiteState.EXITED, 5, "the site has stopped")
     assert federation.site("site-1").reason == "stopped on request"
+    assert federation.up().is_ready
+    assert is_registered()
     federation.down()
     assert federation.run_folder.processes() == []
 
