@@ -64,6 +64,12 @@ ENV_FORK_JOBS = "FLARE_FORK_JOBS"
 """false: start each job process as a new Python process instead of a fork of a prepared one."""
 ENV_SURVIVAL = "FLARE_SURVIVAL"
 """false: nothing starts a killed process of a job again, as in NVFlare."""
+ENV_RESTART = "FLARE_RESTART"
+"""false: a parent that died is not started again."""
+ENV_RESTARTS = "FLARE_RESTARTS"
+"""How often a runtime has started this parent again."""
+ENV_LAST_EXIT = "FLARE_LAST_EXIT"
+"""How the parent exited before the last of these restarts."""
 SERVER_SETTINGS = (
     ENV_TRACKING,
     ENV_ANALYTICS_KEEP_DAYS,

@@ -64,10 +64,14 @@ def _parts_of_parent(fl_ctx: FLContext) -> list[Part]:
     """Return the parts of a parent; none in a job process, where NVFlare builds the component, too."""
     if fl_ctx.get_process_type() == ProcessType.SERVER_PARENT:
         from fl_app.survival.history import ServerHistory
+        from fl_app.survival.one_process import OneProcessPerSite
 
-        return [ServerHistory()]
+        return [ServerHistory(), OneProcessPerSite()]
     if fl_ctx.get_process_type() == ProcessType.CLIENT_PARENT:
-        return []
+        from fl_app.survival.graceful_stop import Goodbye
+        from fl_app.survival.one_process import SiteIdentity
+
+        return [Goodbye(), SiteIdentity()]
     return []
 
 
