@@ -19,6 +19,7 @@ from fl_app.guard.heartbeat import blocking_sites
 from fl_app.guard.site_error import SITE_ERROR_MARK, SITE_ERROR_TOPIC, SiteError
 from fl_app.guard.task import round_of
 from fl_app.nvflare_internals.guard import current_controller, open_tasks_without_timeout
+from fl_app.survival.limits import survival_enabled
 from fl_app.telemetry.job_progress import SITE_ERROR_EVENT
 
 MAX_ERRORS = 5
@@ -30,7 +31,7 @@ class SiteErrors:
 
     An error alone does not end the job: a workflow of NVFlare may accept that some sites fail. If the
     workflow ends the job, the log contains the cause. A site that is gone ends the job if a task cannot
-    complete without it.
+    complete without it. A site whose job process was killed is not gone: survival starts it again.
 
     Args:
         component: component that logs.
@@ -68,6 +69,11 @@ class SiteErrors:
                 )
         return None
 
+    def is_back(self, site: str) -> None:
+        """Record that another job process of the site runs."""
+        with self._lock:
+            self._gone.pop(site, None)
+
     def tolerated(self) -> Iterator[Finding]:
         """Yield the errors of sites for the end of a workflow that completed in spite of them."""
         with self._lock:
@@ -91,7 +97,7 @@ class SiteErrors:
             is_new = self._received[site] <= MAX_ERRORS
             if not error.is_provisional:
                 self._first.setdefault(site, error)
-            if error.ends_site:
+            if error.ends_site and not (error.was_killed and survival_enabled()):
                 self._gone.setdefault(site, error)
         if is_new and site:
             self._log(error, fl_ctx)

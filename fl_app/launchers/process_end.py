@@ -74,7 +74,8 @@ def end_of_process(folder: Path, code: int | None) -> SiteError | None:
     if text:
         return replace(error_from(text), ends_site=True)
     what, crash = f"its job process {exit_text(code)}", _read(folder / CRASH_FILE) or ""
-    return SiteError(what, raised_at(crash), crash, ends_site=True)
+    was_killed = code is not None and code < 0
+    return SiteError(what, raised_at(crash), crash, ends_site=True, was_killed=was_killed)
 
 
 def report_end(engine: Any, job_id: str, folder: Path, code: int | None) -> None:

@@ -2,8 +2,8 @@
 
 | limit | consequence |
 |---|---|
-| LATE_SECONDS | telemetry, `watch` and the scheduler call the site late; a round with a quorum leaves it out |
-| LOGGED_OUT_SECONDS | the server forgets the site's registration, so that its next process is accepted at once |
+| LATE_SECONDS | telemetry, `watch` and the scheduler call it late; a round with a quorum leaves it out |
+| LOGGED_OUT_SECONDS | the server forgets its registration: its next process is accepted at once |
 | site_wait() | the guard ends a job that cannot go on without the site |
 
 A sign of life is a heartbeat of the site's parent, or a message of its job process. This module imports
