@@ -64,9 +64,10 @@ def _parts_of_parent(fl_ctx: FLContext) -> list[Part]:
     """Return the parts of a parent; none in a job process, where NVFlare builds the component, too."""
     if fl_ctx.get_process_type() == ProcessType.SERVER_PARENT:
         from fl_app.survival.history import ServerHistory
+        from fl_app.survival.liveness import ServerLiveness
         from fl_app.survival.one_process import OneProcessPerSite
 
-        return [ServerHistory(), OneProcessPerSite()]
+        return [ServerHistory(), ServerLiveness(), OneProcessPerSite()]
     if fl_ctx.get_process_type() == ProcessType.CLIENT_PARENT:
         from fl_app.survival.graceful_stop import Goodbye
         from fl_app.survival.one_process import SiteIdentity
@@ -79,5 +80,7 @@ def _parts_of_job(fl_ctx: FLContext) -> list[Part]:
     from fl_app.launchers.progress import ProgressReports
 
     if isinstance(fl_ctx.get_engine(), ServerEngineSpec):
-        return [ProgressReports()]
+        from fl_app.survival.job_liveness import PatientJob
+
+        return [ProgressReports(), PatientJob()]
     return [ProgressReports()]

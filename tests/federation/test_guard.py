@@ -186,7 +186,7 @@ def test_a_round_that_waits_for_a_lost_site_fails_with_the_name_of_the_site(
         table.federation.lose("site-2")
         eventually(lambda: session.job(job_id).is_finished, 180, "the job has ended")
         reasons = {error.site: error.text for error in explain(session, session.job(job_id))}
-    assert reasons.get(GUARD, reasons).startswith("site-2: no heartbeat for"), reasons
+    assert reasons.get(GUARD, reasons).startswith("site-2: no sign of life for"), reasons
 
 
 def _is_training(session: AdminSession, job_id: str, site: str) -> bool:
