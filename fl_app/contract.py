@@ -67,8 +67,6 @@ ENV_SITE_WAIT = "FLARE_SITE_WAIT"
 SITE_WAIT_SECONDS = 86400.0
 ENV_FORK_JOBS = "FLARE_FORK_JOBS"
 """false: start each job process as a new Python process instead of a fork of a prepared one."""
-ENV_SURVIVAL = "FLARE_SURVIVAL"
-"""false: nothing starts a killed process of a job again, as in NVFlare."""
 ENV_RESTART = "FLARE_RESTART"
 """false: a parent that died is not started again."""
 ENV_RESTARTS = "FLARE_RESTARTS"
