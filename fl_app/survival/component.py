@@ -63,7 +63,9 @@ def _handle(component: Widget, parts: list[Part], event_type: str, fl_ctx: FLCon
 def _parts_of_parent(fl_ctx: FLContext) -> list[Part]:
     """Return the parts of a parent; none in a job process, where NVFlare builds the component, too."""
     if fl_ctx.get_process_type() == ProcessType.SERVER_PARENT:
-        return []
+        from fl_app.survival.history import ServerHistory
+
+        return [ServerHistory()]
     if fl_ctx.get_process_type() == ProcessType.CLIENT_PARENT:
         return []
     return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -54,6 +54,10 @@ class Intervention:
     def line(self) -> str:
         """The intervention as `watch` shows it: `north: killed by signal 9; started again`."""
         return f"{self.site or 'server'}: {self.text}"
+
+    def at(self, site: str) -> Intervention:
+        """Return the same intervention for this site."""
+        return replace(self, site=site)
 
     def document(self) -> dict[str, Any]:
         """Return the fields, as a job's meta and a message contain them."""
