@@ -24,7 +24,7 @@ from fl_app.jobs.export import ExportReply
 from fl_app.telemetry.job_progress import SitePhase
 from tests.federation import guarded_job_lists, guarded_jobs
 from tests.federation.failure_rows import Kit, Stock, Warned, as_markdown
-from tests.federation.federation import Federation, write_project
+from tests.federation.federation import Federation, forking_jobs, write_project
 from tests.federation.guarded_table import Table, all_jobs
 from tests.federation.silent_failures import FAILURES
 from tests.waiting import eventually
@@ -63,7 +63,8 @@ def table(
     federation = Federation(write_project(folder / "federation", sites=guarded_jobs.SITES).parent)
     made = Table(federation, folder)
     try:
-        federation.up()
+        with forking_jobs():
+            federation.up()
         made.run(tuple(all_jobs()) if is_extended else CORE)
         if is_extended:
             (folder / PAGE).write_text(as_markdown(FAILURES, made, rejected), encoding="utf-8")
