@@ -71,5 +71,7 @@ def _parts_of_parent(fl_ctx: FLContext) -> list[Part]:
 
 def _parts_of_job(fl_ctx: FLContext) -> list[Part]:
     if isinstance(fl_ctx.get_engine(), ServerEngineSpec):
-        return []
+        from fl_app.survival.job_agent import JobAgent  # sites do not need its imports
+
+        return [JobAgent()]
     return []

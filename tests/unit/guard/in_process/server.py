@@ -43,9 +43,8 @@ class ServerEngine(ServerEngineSpec):
 
     def __init__(self, job: Job, folder: Path, guarded: bool) -> None:
         self.job_folder = folder / JOB / f"app_{SERVER}"
-        (self.job_folder / "config").mkdir(parents=True)
-        (folder / "startup").mkdir()
-        (folder / "local").mkdir()
+        for needed in (self.job_folder / "config", folder / "startup", folder / "local"):
+            needed.mkdir(parents=True, exist_ok=True)
         (folder / JOB / "meta.json").write_text(json.dumps({"name": JOB}))
         self.workspace = Workspace(str(folder), site_name=SERVER)
         self.clients = [Client(name, f"token of {name}") for name in job.sites]
