@@ -21,10 +21,12 @@ from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 
 from fl_app.nvflare_internals import workflow_state
-from fl_app.survival.state import Resumable, State, is_plain, joined, split
+from fl_app.survival.state import Resumable, State, is_plain, joined, merge, split, unmerge
 
 _NVFLARE = "nvflare.app_common.workflows"
 _META = "meta"
+_MODEL, _FURTHER = "model", "further"
+"""Parts of the state of a workflow that has more than a model."""
 
 
 class Workflow(ABC):
@@ -130,12 +132,13 @@ class _FedOpt(_FedAvg):
     """NVFlare's FedOpt controller; its model and optimizer exist before the model is loaded."""
 
     def checkpoint(self, task: Shareable | None) -> State:
-        return _merged(super().checkpoint(task), _optimization(self.controller, self.controller.torch_model))
+        optimization = _optimization(self.controller, self.controller.torch_model)
+        return merge({_MODEL: super().checkpoint(task), _FURTHER: optimization})
 
     def resume(self, state: State, rounds_done: int, fl_ctx: FLContext) -> None:
-        model, optimization = _unmerged(state)
-        super().resume(model, rounds_done, fl_ctx)
-        _restore_optimization(self.controller, self.controller.torch_model, optimization)
+        states = unmerge(state)
+        super().resume(states[_MODEL], rounds_done, fl_ctx)
+        _restore_optimization(self.controller, self.controller.torch_model, states[_FURTHER])
 
 
 class _Scaffold(_FedAvg):
@@ -150,15 +153,16 @@ class _Scaffold(_FedAvg):
         return False
 
     def checkpoint(self, task: Shareable | None) -> State:
-        return _merged(super().checkpoint(task), State(workflow_state.control_variates(self.controller)))
+        controls = State(workflow_state.control_variates(self.controller))
+        return merge({_MODEL: super().checkpoint(task), _FURTHER: controls})
 
     def resume(self, state: State, rounds_done: int, fl_ctx: FLContext) -> None:
-        super().resume(_unmerged(state)[0], rounds_done, fl_ctx)
+        super().resume(unmerge(state)[_MODEL], rounds_done, fl_ctx)
 
     def after_start(self, state: State) -> None:
         controls = workflow_state.control_variates(self.controller)
         controls.clear()
-        controls.update(_unmerged(state)[1].arrays)
+        controls.update(unmerge(state)[_FURTHER].arrays)
 
 
 class _Gathering(Workflow):
@@ -355,27 +359,6 @@ def _with(state: State, document: Mapping[str, Any]) -> State:
     return State(state.arrays, {**state.document, **document}, state.files)
 
 
-_FIRST, _SECOND = "1/", "2/"
-
-
-def _merged(first: State, second: State) -> State:
-    """Return two states in one; the second has no files."""
-    arrays = {f"{_FIRST}{name}": one for name, one in first.arrays.items()}
-    arrays |= {f"{_SECOND}{name}": one for name, one in second.arrays.items()}
-    return State(arrays, {_FIRST: dict(first.document), _SECOND: dict(second.document)}, first.files)
-
-
-def _unmerged(state: State) -> tuple[State, State]:
-    first, second = (
-        State(
-            {name[2:]: one for name, one in state.arrays.items() if name.startswith(mark)},
-            state.document[mark],
-        )
-        for mark in (_FIRST, _SECOND)
-    )
-    return first, second
-
-
 def _optimization(owner: Any, model: Any) -> State:
     """Return the states of a PyTorch model, of `owner.optimizer`, and of `owner.lr_scheduler`."""
     optimizer = owner.optimizer.state_dict()
@@ -391,12 +374,13 @@ def _optimization(owner: Any, model: Any) -> State:
         "groups": [_plain(group) for group in optimizer["param_groups"]],
         "scheduler": _plain(scheduler),
     }
-    return _merged(State(dict(model.state_dict())), State(arrays, document))
+    return merge({_MODEL: State(dict(model.state_dict())), _FURTHER: State(arrays, document)})
 
 
 def _restore_optimization(owner: Any, model: Any, state: State) -> None:
-    weights, optimizer = _unmerged(state)
-    model.load_state_dict(dict(weights.arrays))
+    states = unmerge(state)
+    optimizer = states[_FURTHER]
+    model.load_state_dict(dict(states[_MODEL].arrays))
     values: dict[int, dict[str, Any]] = {
         int(index): dict(one) for index, one in optimizer.document["state"].items()
     }

@@ -46,6 +46,45 @@ class Resumable(ABC):
         """Take over the state of an earlier process; called before the first round of this one."""
 
 
+class ResumableParts(Resumable):
+    """A controller whose state is that of its parts.
+
+    Mixins and bases each add theirs: `return {**super().resumable_parts(), "journal": self.journal}`.
+    """
+
+    def resumable_parts(self) -> dict[str, Resumable]:
+        """Return the parts by names without a slash."""
+        return {}
+
+    def checkpoint(self) -> State:
+        """Return the states of the parts."""
+        return merge({name: part.checkpoint() for name, part in self.resumable_parts().items()})
+
+    def resume(self, state: State) -> None:
+        """Let each part take over its state."""
+        states = unmerge(state)
+        for name, part in self.resumable_parts().items():
+            part.resume(states[name])
+
+
+def merge(states: Mapping[str, State]) -> State:
+    """Return several states in one; their names contain no slash."""
+    return State(
+        {f"{name}/{key}": array for name, state in states.items() for key, array in state.arrays.items()},
+        {name: dict(state.document) for name, state in states.items()},
+        tuple(file for state in states.values() for file in state.files),
+    )
+
+
+def unmerge(state: State) -> dict[str, State]:
+    """Return the states that `merge` put together, without their files."""
+    arrays: dict[str, dict[str, Any]] = {name: {} for name in state.document}
+    for key, array in state.arrays.items():
+        name, _, rest = key.partition("/")
+        arrays[name][rest] = array
+    return {name: State(arrays[name], document) for name, document in state.document.items()}
+
+
 def is_array(value: Any) -> bool:
     """Return whether a value is a NumPy array or scalar, or a PyTorch tensor."""
     return hasattr(value, "dtype") and hasattr(value, "shape")

@@ -132,5 +132,12 @@ def assert_same_bits(one: Any, other: Any) -> None:
         twin = other[name]
         assert type(value) is type(twin)
         assert value.dtype == twin.dtype
-        as_bytes = [np.asarray(each.view(-1).numpy() if hasattr(each, "detach") else each) for each in (value, twin)]
-        assert as_bytes[0].tobytes() == as_bytes[1].tobytes(), name
+        assert _bytes_of(value) == _bytes_of(twin), name
+
+
+def _bytes_of(value: Any) -> bytes:
+    if hasattr(value, "detach"):
+        import torch
+
+        value = value.detach().reshape(-1).view(torch.uint8).numpy()
+    return bytes(np.asarray(value).tobytes())
