@@ -53,7 +53,9 @@ def sum_in_order_of_sites(sites: Callable[[], Collection[str]]) -> None:
             queue = helper.queue = _Queue(set(map(str, Helper.sites_in_order())))
         return queue
 
-    def add_in_order(helper: Any, data: Any, weight: Any, contributor_name: Any, contribution_round: Any) -> None:
+    def add_in_order(
+        helper: Any, data: Any, weight: Any, contributor_name: Any, contribution_round: Any
+    ) -> None:
         with lock:
             queue = queue_of(helper)
             queue.put(str(contributor_name), (data, weight, contributor_name, contribution_round))
@@ -77,14 +79,19 @@ def sum_in_order_of_sites(sites: Callable[[], Collection[str]]) -> None:
     def history_in_order(helper: Any) -> Any:
         waiting = queue_of(helper).arguments
         return get_history(helper) + [
-            {"contributor_name": name, "round": number, "weight": weight} for _, weight, name, number in waiting
+            {"contributor_name": name, "round": number, "weight": weight}
+            for _, weight, name, number in waiting
         ]
 
     def reset_in_order(helper: Any) -> None:
         helper.queue = None
         reset(helper)
 
-    Helper.add, Helper.get_result, Helper.get_aggregation_stats = add_in_order, result_in_order, stats_in_order
+    Helper.add, Helper.get_result, Helper.get_aggregation_stats = (
+        add_in_order,
+        result_in_order,
+        stats_in_order,
+    )
     Helper.get_history, Helper.reset_stats = history_in_order, reset_in_order
 
 

@@ -49,7 +49,9 @@ def size_of(arrays: Mapping[str, Any]) -> int:
     return sum(int(array.nbytes) for array in arrays.values())
 
 
-def write_arrays(out: IO[bytes], arrays: Mapping[str, Any], seen: Callable[[bytes | memoryview], Any]) -> None:
+def write_arrays(
+    out: IO[bytes], arrays: Mapping[str, Any], seen: Callable[[bytes | memoryview], Any]
+) -> None:
     """Write arrays, and call `seen` with everything that is written.
 
     Raises:
@@ -59,7 +61,11 @@ def write_arrays(out: IO[bytes], arrays: Mapping[str, Any], seen: Callable[[byte
     end = 0
     for name, array in arrays.items():
         begin, end = end, end + int(array.nbytes)
-        header[name] = {"dtype": _type_of(name, array), "shape": list(array.shape), "data_offsets": [begin, end]}
+        header[name] = {
+            "dtype": _type_of(name, array),
+            "shape": list(array.shape),
+            "data_offsets": [begin, end],
+        }
     encoded = json.dumps(header).encode()
     encoded += b" " * (-len(encoded) % _LENGTH_BYTES)
     for part in (len(encoded).to_bytes(_LENGTH_BYTES, "little"), encoded, *_chunks(arrays)):

@@ -132,8 +132,9 @@ class JobAgent:
             if name in parts:
                 component.resume(parts[name])
         self._workflow.resume(parts[_MODEL], done, fl_ctx)
-        where = f"after round {done} of {self._workflow.rounds}" if done else "with the model of round 1"
-        self._record(Kind.RESUMED, f"resumed {where}")
+        total = self._workflow.rounds
+        after = f"resumed after round {done} of {total}" if done else f"starts again with round 1 of {total}"
+        self._record(Kind.RESUMED, after)
 
     def _parts(self) -> list[tuple[str, Resumable]]:
         """Return the parts of the job that have states of their own, by name."""

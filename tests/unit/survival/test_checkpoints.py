@@ -74,8 +74,11 @@ def test_an_array_keeps_its_framework_its_type_its_shape_and_its_bits(
     assert after.dtype == before.dtype
     assert tuple(after.shape) == tuple(before.shape)
     if isinstance(after, torch.Tensor):
-        assert after.contiguous().view(-1).view(torch.uint8).equal(
-            before.contiguous().view(-1).view(torch.uint8)
+        assert (
+            after.contiguous()
+            .view(-1)
+            .view(torch.uint8)
+            .equal(before.contiguous().view(-1).view(torch.uint8))
         )
     else:
         np.testing.assert_array_equal(after, before)
@@ -91,7 +94,9 @@ def test_the_arrays_are_a_file_that_safetensors_reads(store: CheckpointStore, tm
 
 
 @pytest.mark.parametrize(
-    "value", [torch.eye(3).to_sparse(), np.ones(2, dtype=object), np.ones(2, dtype=">f4")], ids=["sparse", "objects", "big endian"]
+    "value",
+    [torch.eye(3).to_sparse(), np.ones(2, dtype=object), np.ones(2, dtype=">f4")],
+    ids=["sparse", "objects", "big endian"],
 )
 def test_arrays_without_a_form_in_the_file_are_refused(
     value: Any, store: CheckpointStore, tmp_path: Path

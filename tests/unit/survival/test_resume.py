@@ -40,7 +40,10 @@ STEPS = MetaKey.NUM_STEPS_CURRENT_ROUND
 
 
 def arrays() -> dict[str, Any]:
-    return {"weight": np.linspace(0, 1, 600, dtype=np.float32).reshape(2, 300), "bias": np.zeros(3, np.float32)}
+    return {
+        "weight": np.linspace(0, 1, 600, dtype=np.float32).reshape(2, 300),
+        "bias": np.zeros(3, np.float32),
+    }
 
 
 def tensors(dtype: torch.dtype = torch.float32) -> dict[str, Any]:
@@ -109,7 +112,9 @@ def float_difference(site: str, received: FLModel) -> FLModel:
 
 def fedopt_gathering() -> Job:
     net = Net()
-    generator = PTFedOptModelShareableGenerator(copies(OPTIMIZER), copies(SCHEDULER), device="cpu", source_model=net)
+    generator = PTFedOptModelShareableGenerator(
+        copies(OPTIMIZER), copies(SCHEDULER), device="cpu", source_model=net
+    )
     aggregator = InTimeAccumulateWeightedAggregator(expected_data_kind=DataKind.WEIGHT_DIFF)
     model = {name: value.clone() for name, value in net.state_dict().items()}
     return job(gathering(), model, float_difference, shareable_generator=generator, aggregator=aggregator)
@@ -118,7 +123,11 @@ def fedopt_gathering() -> Job:
 def fedopt_controller() -> Job:
     net = Net()
     controller = averaging(
-        FedOpt, optimizer_args=copies(OPTIMIZER), lr_scheduler_args=copies(SCHEDULER), device="cpu", source_model=net
+        FedOpt,
+        optimizer_args=copies(OPTIMIZER),
+        lr_scheduler_args=copies(SCHEDULER),
+        device="cpu",
+        source_model=net,
     )
     model = {name: value.detach().numpy().copy() for name, value in net.state_dict().items()}
     return job(controller, model, float_difference)

@@ -65,7 +65,7 @@ def live(
     *,
     kill_in_round: int | None = None,
     copy_to: Path | None = None,
-    survives: bool = True,
+    occurrence: int = 1,
 ) -> Life:
     """Run a job; at a kill, copy what is on disk while the sites train, and end this process of the job.
 
@@ -74,7 +74,7 @@ def live(
         folder: the server's workspace.
         kill_in_round: round, from 0, in which the server is killed; None to run until the end.
         copy_to: receives the workspace as it is at the kill.
-        survives: whether survival is part of the job.
+        occurrence: which of several workflows with such a round, from 1.
     """
     job = make()
     life = Life(Ended(folder), job)
@@ -87,15 +87,15 @@ def live(
         with lock:
             life.trained.append((site, number))
             life.told.append((received.start_round or 0, received.total_rounds or 0))
-            if number == kill_in_round and copy_to is not None and not copy_to.exists():
+            is_here = life.trained.count((site, number)) == occurrence and number == kill_in_round
+            if is_here and copy_to is not None and not copy_to.exists():
                 _wait_for_checkpoint(folder)
                 shutil.copytree(folder, copy_to)
                 raise Killed
         return train(site, received)
 
     job.train = recorded
-    components = {"survival": JobSurvival()} if survives else {}
-    job.components = {**components, **job.components}
+    job.components = {"survival": JobSurvival(), **job.components}
     life.ended = run(job, folder)
     return life
 
@@ -103,20 +103,26 @@ def live(
 def _wait_for_checkpoint(folder: Path) -> None:
     """Wait until the checkpoint of the round is written: the kill is in the middle of the training."""
     seen: set[Path] | None = None
-    while seen is None or seen != (found := set(folder.rglob("*"))) or any(one.suffix == ".new" for one in found):
+    while (
+        seen is None
+        or seen != (found := set(folder.rglob("*")))
+        or any(one.suffix == ".new" for one in found)
+    ):
         seen = set(folder.rglob("*"))
         time.sleep(0.1)
 
 
-def killed_and_resumed(make: Callable[[], Job], folder: Path, round: int, keeps_run: bool = True) -> Life:
+def killed_and_resumed(
+    make: Callable[[], Job], folder: Path, round: int, keeps_run: bool = True, occurrence: int = 1
+) -> Life:
     """Return the second life of a job that is killed in a round, from 0.
 
     Args:
         keeps_run: whether the run folder outlives the first process, as it does on a machine; it does not in
             a pod, or when the job is deployed again.
+        occurrence: which of several workflows with such a round, from 1.
     """
-    first = live(make, folder / "first", kill_in_round=round, copy_to=folder / "second")
-    assert max(first.rounds) == round
+    live(make, folder / "first", kill_in_round=round, copy_to=folder / "second", occurrence=occurrence)
     if not keeps_run:
         shutil.rmtree(folder / "second" / JOB)
     return live(make, folder / "second")
