@@ -80,7 +80,8 @@ def _parts_of_job(fl_ctx: FLContext) -> list[Part]:
     from fl_app.launchers.progress import ProgressReports
 
     if isinstance(fl_ctx.get_engine(), ServerEngineSpec):
+        from fl_app.survival.job_agent import JobAgent  # sites do not need its imports
         from fl_app.survival.job_liveness import PatientJob
 
-        return [ProgressReports(), PatientJob()]
+        return [JobAgent(), ProgressReports(), PatientJob()]
     return [ProgressReports()]
