@@ -87,6 +87,8 @@ class JobPodPlan:
     """Name of the pod and of its Secret."""
     job_id: str
     job_name: str
+    site: str
+    """Name of the site or server in project.yml."""
     module: str
     """The program: `python -m MODULE`."""
     arguments: dict[str, str]

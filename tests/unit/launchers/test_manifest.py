@@ -28,6 +28,7 @@ PLAN = JobPodPlan(
     name="j1-site-1",
     job_id="5b2c63f4-9f62-4d8e-9a3b-0d4c1d1f6a10",
     job_name="hospital",
+    site="site-1",
     module="fl_app.launchers.site_job",
     arguments={"-m": "/var/lib/flare", "-p": "stcp://site-1-headless:8102"},
     options=["secure_train=true"],
