@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from fl_app.child_process import is_ending
-from fl_app.contract import ENV_SURVIVAL, is_enabled
 from fl_app.launchers.progress import follow
 from fl_app.survival.history import record
 from fl_app.survival.interventions import Intervention, Kind
+from fl_app.survival.limits import survival_enabled
 
 MAX_RESTARTS = 5
 """Restarts of a job process without progress in between."""
@@ -102,7 +102,7 @@ class Restarts:
         self._engine = engine
         self._site = site
         self._is_aborted = is_aborted
-        self._budget = budget or RestartBudget(MAX_RESTARTS if is_enabled(ENV_SURVIVAL) else 0)
+        self._budget = budget or RestartBudget(MAX_RESTARTS if survival_enabled() else 0)
         self._lock = threading.Lock()
         if engine is not None:
             follow(engine.cell, job_id, self.progressed)
