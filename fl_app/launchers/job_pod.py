@@ -100,7 +100,6 @@ class JobPod(JobHandleSpec):
         self._timeouts = timeouts
         self._keep = keep
         self._memory = memory_limit(pod)
-        self._site = plan.site
         self._restarts = restarts
         self._uid = ""
         self._objects_lock = threading.Lock()
@@ -199,8 +198,10 @@ class JobPod(JobHandleSpec):
 
     def _death(self, state: PodState) -> Death:
         if state.is_out_of_memory:
-            text = out_of_memory(self._memory, self._site)
-            return Death(f"its job process was killed by the kernel: {text}", is_deterministic=True)
+            where = (
+                "raise jobPods.resources.limits.memory in its values, or memory in the job's resource_spec"
+            )
+            return out_of_memory(self._memory, where)
         return Death(state.reason, is_deterministic=_EXCEEDED in state.reason)
 
     def _killed(self, death: Death) -> None:

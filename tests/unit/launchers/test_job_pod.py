@@ -164,7 +164,7 @@ def test_a_rejected_pod_fails_its_job_and_leaves_no_secret(reported: Reported) -
         (
             [pod("Running"), pod("Failed", state=terminated(137, "OOMKilled"))],
             "its job process was killed by the kernel: out of memory at 4.0 GiB; "
-            "raise deployment.sites.site-1.resources.limits.memory",
+            "raise jobPods.resources.limits.memory in its values, or memory in the job's resource_spec",
         ),
     ],
     ids=["an invalid image", "deleted by a user", "out of memory"],
@@ -212,7 +212,7 @@ OUT_OF_MEMORY = pod("Failed", state=terminated(137, "OOMKilled"))
         (
             OUT_OF_MEMORY,
             "its job process was killed by the kernel: out of memory at 4.0 GiB; "
-            "raise deployment.sites.site-1.resources.limits.memory",
+            "raise jobPods.resources.limits.memory in its values, or memory in the job's resource_spec",
         ),
     ],
     ids=["deleted", "evicted", "killed", "out of memory"],
