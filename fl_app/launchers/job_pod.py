@@ -15,7 +15,6 @@ from fl_app.launchers.kill_reason import out_of_memory
 from fl_app.launchers.manifest import JobPodPlan
 from fl_app.launchers.namespace import JobNamespace, RejectedError
 from fl_app.launchers.pod_failure import CONTAINER, PodState, Stage, StartTimeouts, is_creating, pod_state
-from fl_app.launchers.progress import unfollow
 from fl_app.launchers.restarts import Death, Restarts
 from fl_app.telemetry.pods import JobPodStatus
 
@@ -232,7 +231,7 @@ class JobPod(JobHandleSpec):
             self._code = code
         with _lock:
             _pods.pop(self.name, None)
-        unfollow(self.job_id)
+        self._restarts.close()
         try:
             self._callbacks.finished()
             with self._objects_lock:
