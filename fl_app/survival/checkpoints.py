@@ -103,10 +103,8 @@ class CheckpointStore:
             OSError: it cannot be written (NoSpaceError: for lack of space); the last checkpoint is unchanged.
             UnsupportedStateError: a state has values that a checkpoint cannot hold.
         """
-        arrays = {
-            f"{part}/{name}": one for part, state in parts.items() for name, one in state.arrays.items()
-        }
-        names = sorted({_below(run_folder, name) for state in parts.values() for name in state.files})
+        state = merge(parts)
+        arrays, names = state.arrays, sorted({_below(run_folder, name) for name in state.files})
         files = {name: run_folder / name for name in names if (run_folder / name).is_file()}
         new_files = [file for file in files.values() if not self._is_copied(file)]
         self._make_space(size_of(arrays) + sum(file.stat().st_size for file in new_files))
