@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -107,7 +108,8 @@ def _site_table(progress: JobProgress) -> Table:
 
 
 def _printed_state(site: SiteProgress) -> tuple[int, str, str]:
-    return site.rounds_done, site.error, site.waits_for
+    """Return what a new line of the site depends on; the time for which a job waits does not count."""
+    return site.rounds_done, site.error, re.sub(r"\d+", "", site.waits_for)
 
 
 def _waiting_text(site: SiteProgress) -> str:
