@@ -182,7 +182,7 @@ class JobTelemetry(Widget, Resumable):
         reasons = fl_ctx.get_prop(FLContextKey.EVENT_DATA)
         for name in {*self._progress.sites, *reasons}:
             if (site := self._site(fl_ctx, name)) is not None:
-                site.waits_for = f"the site: {reasons[name]}" if name in reasons else ""
+                site.away = reasons.get(name, "")
 
     def _report(self, fl_ctx: FLContext) -> None:
         collector = fl_ctx.get_prop(InfoCollector.CTX_KEY_STATS_COLLECTOR)

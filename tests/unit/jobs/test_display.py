@@ -66,16 +66,16 @@ def test_an_intervention_cannot_control_the_terminal() -> None:
     assert Intervention.of(sent).line == "nor th: killed [2J by"
 
 
-def test_a_site_that_the_job_waits_for_is_named_with_the_reason() -> None:
-    waiting = SiteProgress(rounds_done=3, waits_for="the site: no heartbeat for 45 s")
-    assert site_text(waiting) == "waiting for the site: no heartbeat for 45 s"
+def test_a_site_that_is_away_is_shown_with_the_reason() -> None:
+    away = SiteProgress(rounds_done=3, away="no sign of life for 45 s")
+    assert site_text(away) == "away: no sign of life for 45 s"
 
 
-def test_the_time_for_which_a_job_waits_is_not_a_new_line() -> None:
+def test_the_time_for_which_a_site_is_away_is_not_a_new_line() -> None:
     console = Console(file=io.StringIO(), width=100)
     with job_display(console) as show:
         for seconds in (40, 45, 50):
-            site = SiteProgress(waits_for=f"the site: no sign of life for {seconds} s")
+            site = SiteProgress(away=f"no sign of life for {seconds} s")
             show(Snapshot(job(), JobProgress(sites={"north": site})))
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue().count("north") == 1

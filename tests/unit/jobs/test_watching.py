@@ -69,4 +69,4 @@ def test_a_process_that_is_started_again_does_not_reset_the_progress(monkeypatch
     watched = _Restarted()
     monkeypatch.setattr(watching, "time", watched)
     session: Any = watched
-    assert [seen.progress.round for seen in watch(session, "job") if seen.progress] == [8, 8]
+    assert {seen.progress.round for seen in watch(session, "job") if seen.progress} == {8}

@@ -130,8 +130,8 @@ def test_a_job_process_that_is_started_again_continues_the_numbers_of_its_sites(
     assert second.site.rounds_done == 3
 
 
-def test_a_site_that_the_job_waits_for_is_named_with_the_reason(job: Job) -> None:
+def test_a_site_that_is_away_is_shown_with_the_reason(job: Job) -> None:
     job.fire(WAITING_EVENT, FLContextKey.EVENT_DATA, {"site-1": "no sign of life for 2 min"})
-    assert site_text(job.site) == "waiting for the site: no sign of life for 2 min"
+    assert site_text(job.site) == "away: no sign of life for 2 min"
     job.fire(WAITING_EVENT, FLContextKey.EVENT_DATA, {})
     assert site_text(job.site) == "0 rounds done"
