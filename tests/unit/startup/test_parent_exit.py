@@ -18,6 +18,10 @@ LOST = """\
 RuntimeError: Login failed.
 """
 REJECTED = "2026-11-28 18:11:33,300 - Authenticator - ERROR - registration rejected: no project another\n"
+DUPLICATE = (
+    "2026-11-28 18:11:33,300 - Authenticator - ERROR - "
+    "registration rejected: register_client unauthenticated\n"
+)
 OTHER = "2026-11-28 18:11:33,316 - MPM - ERROR - Execute exception: ValueError: no such file\n"
 
 
@@ -26,10 +30,11 @@ OTHER = "2026-11-28 18:11:33,316 - MPM - ERROR - Execute exception: ValueError: 
     [
         (LOST, Exit.NO_ANSWER, "the server did not answer the registration of this site"),
         (REJECTED + LOST, Exit.REFUSED, "refused the registration of this site: no project another"),
+        (DUPLICATE + LOST, Exit.DUPLICATE, "another process uses this kit"),
         (OTHER, Exit.NVFLARE, r"NVFlare exited by itself \(code 101\): .*no such file"),
         ("", Exit.NVFLARE, "it logged no error"),
     ],
-    ids=["no answer", "refused", "another error", "no error"],
+    ids=["no answer", "refused", "duplicate", "another error", "no error"],
 )
 def test_the_error_log_of_this_start_decides_the_exit_code(
     tmp_path: Path, written: str, code: Exit, message: str
@@ -127,3 +132,20 @@ def test_a_parent_is_not_started_again_if_that_is_disabled(tmp_path: Path) -> No
     restarts = Restarts(tmp_path, is_enabled=False)
 
     assert [restarts.delay_after(code, ran=1.0) for code in (137, 0, Exit.NO_ANSWER)] == [None, None, None]
+
+
+def test_a_second_process_with_a_kit_gives_up_after_the_second_refusal(tmp_path: Path) -> None:
+    restarts = Restarts(tmp_path)
+    assert not restarts.waits_for_other
+
+    assert restarts.delay_after(Exit.DUPLICATE, ran=3.0) == 0
+    assert restarts.waits_for_other
+    assert restarts.delay_after(Exit.DUPLICATE, ran=40.0) is None
+
+
+def test_a_process_that_lost_its_registration_again_later_waits_again(tmp_path: Path) -> None:
+    restarts = Restarts(tmp_path)
+
+    delays = [restarts.delay_after(code, ran=100.0) for code in (Exit.DUPLICATE, 137, Exit.DUPLICATE)]
+
+    assert delays == [0, 0, 0]
