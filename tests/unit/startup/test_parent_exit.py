@@ -18,10 +18,7 @@ LOST = """\
 RuntimeError: Login failed.
 """
 REJECTED = "2026-11-28 18:11:33,300 - Authenticator - ERROR - registration rejected: no project another\n"
-DUPLICATE = (
-    "2026-11-28 18:11:33,300 - Authenticator - ERROR - "
-    "registration rejected: register_client unauthenticated\n"
-)
+DUPLICATE = REJECTED.replace("no project another", "register_client unauthenticated")
 OTHER = "2026-11-28 18:11:33,316 - MPM - ERROR - Execute exception: ValueError: no such file\n"
 
 
