@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from nvflare.apis.fl_constant import FLContextKey, RunProcessKey
@@ -52,9 +52,10 @@ class ServerParent:
         """Return whether the server and its admin server have started."""
         return self._server.status == ServerStatus.STARTED and self._server.admin_server is not None
 
-    def last_contacts(self) -> Mapping[str, float]:
-        """Return the time of the last contact with each registered site, in seconds since 1970."""
-        return {client.name: client.last_connect_time for client in self._server.engine.get_clients()}
+    @property
+    def engine(self) -> Any:
+        """NVFlare's engine of the server."""
+        return self._server.engine
 
     def running_jobs(self) -> Collection[str]:
         """Return the ids of the jobs whose process or pod is running."""

@@ -64,9 +64,10 @@ def _parts_of_parent(fl_ctx: FLContext) -> list[Part]:
     """Return the parts of a parent; none in a job process, where NVFlare builds the component, too."""
     if fl_ctx.get_process_type() == ProcessType.SERVER_PARENT:
         from fl_app.survival.history import ServerHistory
+        from fl_app.survival.liveness import ServerLiveness
         from fl_app.survival.one_process import OneProcessPerSite
 
-        return [ServerHistory(), OneProcessPerSite()]
+        return [ServerHistory(), ServerLiveness(), OneProcessPerSite()]
     if fl_ctx.get_process_type() == ProcessType.CLIENT_PARENT:
         from fl_app.survival.graceful_stop import Goodbye
         from fl_app.survival.one_process import SiteIdentity
@@ -76,6 +77,11 @@ def _parts_of_parent(fl_ctx: FLContext) -> list[Part]:
 
 
 def _parts_of_job(fl_ctx: FLContext) -> list[Part]:
+    from fl_app.launchers.progress import ProgressReports
+
     if isinstance(fl_ctx.get_engine(), ServerEngineSpec):
-        return []
-    return []
+        from fl_app.survival.job_agent import JobAgent  # sites do not need its imports
+        from fl_app.survival.job_liveness import PatientJob
+
+        return [JobAgent(), ProgressReports(), PatientJob()]
+    return [ProgressReports()]

@@ -32,7 +32,7 @@ class JobManager(SimpleJobDefManager):
             super().update_meta(jid, meta, fl_ctx)
 
     def set_status(self, jid: str, status: RunStatus, fl_ctx: FLContext) -> None:
-        """Set the status of a job, and who aborted it."""
+        """Set the status of a job; an aborted job also gets the administrator who aborted it."""
         with self._meta_lock:
             if status == RunStatus.FINISHED_ABORTED and (meta := abort_meta(jid, fl_ctx)):
                 self.update_meta(jid, meta, fl_ctx)

@@ -32,6 +32,7 @@ from fl_app.contract import (
 )
 from fl_app.disk_space import shortage
 from fl_app.telemetry.access import new_push_tokens, push_url
+from fl_app.telemetry.interventions import InterventionCounts
 from fl_app.telemetry.metrics import ParentCollector, ParentIdentity, Source, Starting, View, family_of
 from fl_app.telemetry.parent_jobs import ParentJobs
 from fl_app.telemetry.pods import job_pod_metrics
@@ -78,6 +79,7 @@ class Endpoint:
         self._server = _Server((host, port), _Request)
         self._server.endpoint = self
         self.jobs = ParentJobs()
+        self.interventions = InterventionCounts(self.jobs)
         tokens = new_push_tokens(push_url(host, self.port, push_host), self.jobs.launched)
         self.gateway = PushGateway(tokens, self.jobs.may_push)
         self._series: JobSeries | None = None
@@ -119,6 +121,8 @@ class Endpoint:
         labels, jobs = identity.labels, self.jobs
         yield family_of("jobs_started_total", {labels: jobs.started})
         yield family_of("jobs_finished_total", {(*labels, one): n for one, n in jobs.finished.items()})
+        if identity.role == "server":
+            yield from self.interventions.metrics(identity)
         dropped = self.gateway.dropped
         yield family_of("telemetry_dropped_total", {(*labels, one): n for one, n in dropped.items()})
 

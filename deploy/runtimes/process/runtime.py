@@ -15,7 +15,11 @@ import psutil
 from deploy.errors import Failed
 from deploy.hosts import local_server_host
 from deploy.ports import free_ports, is_free, refuse_taken_ports
-from deploy.project.server_environment import TRACKER_PREFIXES, server_environment
+from deploy.project.server_environment import (
+    TRACKER_PREFIXES,
+    server_environment,
+    site_environment,
+)
 from deploy.runtimes.admin_kit import kit_for_host
 from deploy.runtimes.fingerprint import fingerprint
 from deploy.runtimes.follow import last_lines, read_lines
@@ -152,7 +156,7 @@ class ProcessRuntime:
             environment[contract.ENV_RESTART] = "false"
         credentials = None
         if parent.role == "client":
-            environment[contract.ENV_SERVER_ADDRESS] = address
+            environment |= {contract.ENV_SERVER_ADDRESS: address, **site_environment(self.project)}
         else:
             environment |= server_environment(self.project)
             credentials = self.project.credentials_file
