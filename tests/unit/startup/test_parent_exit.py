@@ -111,6 +111,7 @@ def test_a_first_registration_is_tried_a_limited_number_of_times(tmp_path: Path,
     delays = [restarts.delay_after(code, ran=1.0) for _ in range(START_ATTEMPTS)]
 
     assert delays == [0, 1, 2, 4, None]
+    assert restarts.count == 0, "it never ran"
 
 
 def test_an_administrators_request_is_honoured_once(tmp_path: Path) -> None:
@@ -128,7 +129,8 @@ def test_an_administrators_request_is_honoured_once(tmp_path: Path) -> None:
 def test_a_parent_is_not_started_again_if_that_is_disabled(tmp_path: Path) -> None:
     restarts = Restarts(tmp_path, is_enabled=False)
 
-    assert [restarts.delay_after(code, ran=1.0) for code in (137, 0, Exit.NO_ANSWER)] == [None, None, None]
+    assert [restarts.delay_after(code, ran=1.0) for code in (137, 0, 101)] == [None, None, None]
+    assert restarts.delay_after(Exit.NO_ANSWER, ran=1.0) == 0, "a registration is tried several times"
 
 
 def test_a_second_process_with_a_kit_gives_up_after_the_second_refusal(tmp_path: Path) -> None:

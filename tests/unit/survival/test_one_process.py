@@ -14,10 +14,10 @@ from nvflare.apis.fl_constant import FLContextKey, ReservedKey
 from nvflare.apis.fl_context import FLContext
 
 from fl_app.survival import one_process, stopping
+from fl_app.survival.limits import LATE_SECONDS
 from fl_app.survival.one_process import (
     IDENTITY_FILE,
     IDENTITY_KEY,
-    SILENT_SECONDS,
     OneProcessPerSite,
     SiteIdentity,
     workspace_identity,
@@ -62,7 +62,7 @@ def test_a_second_process_is_refused_until_the_first_is_silent() -> None:
     assert server.register("first")
 
     assert not server.register("second")
-    server.age(SILENT_SECONDS + 1)
+    server.age(LATE_SECONDS + 1)
     assert server.register("second")
     assert not server.register("first")
 

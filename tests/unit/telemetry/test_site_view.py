@@ -111,7 +111,7 @@ def test_a_site_without_attempted_heartbeats_is_unhealthy(site: Site) -> None:
 
 def test_a_reply_to_another_process_with_the_same_kit_is_ignored(site: Site) -> None:
     site.register()
-    site.now += FRESH_SECONDS + 1
+    site.now += LATE_SECONDS + 1
 
     site.heartbeat(ReturnCode.OK, request="of the other")
     assert "has not answered" in str(site.view.not_ready())
