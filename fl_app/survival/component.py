@@ -64,8 +64,9 @@ def _parts_of_parent(fl_ctx: FLContext) -> list[Part]:
     """Return the parts of a parent; none in a job process, where NVFlare builds the component, too."""
     if fl_ctx.get_process_type() == ProcessType.SERVER_PARENT:
         from fl_app.survival.history import ServerHistory
+        from fl_app.survival.watchdog import Watchdog
 
-        return [ServerHistory()]
+        return [ServerHistory(), Watchdog()]
     if fl_ctx.get_process_type() == ProcessType.CLIENT_PARENT:
         return []
     return []
@@ -73,5 +74,7 @@ def _parts_of_parent(fl_ctx: FLContext) -> list[Part]:
 
 def _parts_of_job(fl_ctx: FLContext) -> list[Part]:
     if isinstance(fl_ctx.get_engine(), ServerEngineSpec):
-        return []
+        from fl_app.survival.job_status import JobStatus
+
+        return [JobStatus()]
     return []
