@@ -28,6 +28,7 @@ _WORKERS = 4
 
 RESTARTED = "its parent was started again"
 MISSING = "its job process was not running"
+STUCK = "its job process asked for no task"
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +39,8 @@ class Membership:
 
     missing: int = 0
     """Polls in a row in which the site did not run the job."""
+    reason: str = ""
+    """Why it must start the job again; empty after it did."""
     failures: int = 0
     retry_at: float = 0.0
     is_busy: bool = False
@@ -82,7 +85,7 @@ def reason_to_rejoin(
     member.missing = 0
     status = poll.statuses.get(job_id)
     idle = status.idle.get(current.name, 0.0) if status else 0.0
-    return f"its job process asked for no task for {idle:.0f} s" if idle > STUCK_SECONDS else None
+    return f"{STUCK} for {idle:.0f} s" if idle > STUCK_SECONDS else None
 
 
 class Rejoin:
@@ -133,16 +136,15 @@ class Rejoin:
         self._confirm(job, participant.name, member, poll)
         if self._clock() < member.retry_at:
             return
-        reason = reason_to_rejoin(job.job_id, participant, current, member, poll)
-        if reason == MISSING and not (
-            member.is_joining or self._jobs.awaits_outcome(job.job_id, current.name)
-        ):
-            return  # its part of the job has ended
+        reason = member.reason or reason_to_rejoin(job.job_id, participant, current, member, poll)
+        is_over = not (member.is_joining or self._jobs.awaits_outcome(job.job_id, current.name))
+        if member.reason == "" and reason == MISSING and is_over:
+            return
         if reason:
             # NVFlare would end the job as failed, since the site does not report how its old process ended.
             self._jobs.ignore_outcome(job.job_id, current.name)
-            member.is_busy = True
-            self._pool.submit(self._rejoin, job, participant, current, member, reason)
+            member.is_busy, member.reason = True, reason
+            self._pool.submit(self._rejoin, job, participant, current, member)
 
     def _confirm(self, job: Job, site: str, member: Membership, poll: Poll | None) -> None:
         """Let the job depend on a site again that has asked for a task since it was started again."""
@@ -151,12 +153,10 @@ class Rejoin:
             member.is_joining, member.failures = False, 0
             self._jobs.await_outcome(job.job_id, site)
 
-    def _rejoin(
-        self, job: Job, participant: Participant, current: Participant, member: Membership, reason: str
-    ) -> None:
+    def _rejoin(self, job: Job, participant: Participant, current: Participant, member: Membership) -> None:
         started = self._clock()
         try:
-            self._start(job, participant, current)
+            self._start(job, participant, current, member.reason)
         except SiteNotReadyError as error:
             _log.warning("job %s: %s cannot rejoin yet: %s", job.job_id, current.name, error)
             member.failed(self._clock())
@@ -164,14 +164,14 @@ class Rejoin:
             _log.exception("job %s: %s cannot rejoin yet", job.job_id, current.name)
             member.failed(self._clock())
         else:
-            member.is_joining, member.missing = True, 0
+            text = f"{member.reason}; it runs its part of the job again after {self._clock() - started:.1f} s"
+            member.is_joining, member.missing, member.reason = True, 0, ""
             member.retry_at = self._clock() + POLL_SECONDS
-            text = f"{reason}; it runs its part of the job again after {self._clock() - started:.1f} s"
             record(self._engine, job.job_id, Intervention(Kind.REJOINED, text, current.name))
         finally:
             member.is_busy = False
 
-    def _start(self, job: Job, participant: Participant, current: Participant) -> None:
+    def _start(self, job: Job, participant: Participant, current: Participant, reason: str) -> None:
         status = ask_status(self._engine, job.job_id)
         if status is None:
             raise SiteNotReadyError("the server's job process does not answer")
@@ -180,7 +180,9 @@ class Rejoin:
         running = self._jobs.running_at([current.name])
         if current.name not in running:
             raise SiteNotReadyError("it does not answer")
-        if job.job_id in running[current.name]:
+        if job.job_id not in running[current.name]:
+            self._jobs.start_at(job, participant.token, current)
+        elif participant.token != current.token or reason.startswith(STUCK):
             self._jobs.abort_at(job.job_id, current.name)
             raise SiteNotReadyError("its old job process is being ended")
-        self._jobs.start_at(job, participant.token, current)
+        # otherwise the last attempt succeeded, but its reply was lost
