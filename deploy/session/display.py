@@ -12,7 +12,11 @@ from rich.text import Text
 
 from deploy.session.session import SUBMITTED, Job
 from deploy.session.watching import Snapshot
+from fl_app.survival.interventions import Intervention
 from fl_app.telemetry.job_progress import JobProgress, SitePhase, SiteProgress
+
+SHOWN_INTERVENTIONS = 8
+"""Last interventions below the table of a job; the lines of a terminal are few."""
 
 _COLOURS = {SitePhase.WAITING: "dim", SitePhase.TRAINING: "cyan", SitePhase.FAILED: "red"}
 
@@ -32,6 +36,10 @@ def _as_table(snapshot: Snapshot) -> Group:
     if snapshot.progress and snapshot.progress.sites:
         parts.append(_site_table(snapshot.progress))
     parts += [Text(f"warning: {line}", style="yellow") for line in snapshot.warnings]
+    history = snapshot.job.history
+    if earlier := len(history[:-SHOWN_INTERVENTIONS]):
+        parts.append(Text(f"{earlier} earlier interventions: flarefleet jobs --json", style="dim"))
+    parts += [Text(one.line, style="cyan") for one in history[-SHOWN_INTERVENTIONS:]]
     return Group(*parts)
 
 
@@ -39,6 +47,7 @@ def _line_display(console: Console) -> Callable[[Snapshot], None]:
     """Return a function that prints the lines that have changed."""
     sites: dict[str, SiteProgress] = {}
     warnings: set[str] = set()
+    history: set[Intervention] = set()
     last_headline = ""
 
     def show(snapshot: Snapshot) -> None:
@@ -47,6 +56,10 @@ def _line_display(console: Console) -> Callable[[Snapshot], None]:
         if headline != last_headline:
             console.print(headline, markup=False)
             last_headline = headline
+        for one in snapshot.job.history:
+            if one not in history:
+                history.add(one)
+                console.print(f"  {one.line}", markup=False)
         for name, site in sorted((snapshot.progress.sites if snapshot.progress else {}).items()):
             if _printed_state(site) != _printed_state(sites.get(name, SiteProgress())):
                 console.print(f"  {name}: {site_text(site)}", markup=False)
@@ -98,7 +111,7 @@ def _printed_state(site: SiteProgress) -> tuple[int, str, str]:
 
 
 def _waiting_text(site: SiteProgress) -> str:
-    return f"waiting for its job pod: {site.waits_for}" if site.waits_for else ""
+    return f"waiting for {site.waits_for}" if site.waits_for else ""
 
 
 def site_text(site: SiteProgress) -> str:

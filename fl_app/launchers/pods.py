@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import os
 import threading
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from nvflare.apis.event_type import EventType
-from nvflare.apis.fl_constant import FLContextKey, JobConstants, ProcessType, WorkspaceConstants
+from nvflare.apis.fl_constant import FLContextKey, JobConstants, ProcessType
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.job_def import JobMetaKey
 from nvflare.apis.job_launcher_spec import JobHandleSpec
@@ -34,6 +33,7 @@ from nvflare.app_opt.job_launcher.workspace_cell_transfer import (
 )
 from nvflare.utils.job_launcher_utils import get_credential_env
 
+from fl_app.launchers.job_log import append_error
 from fl_app.launchers.job_pod import Callbacks, JobPod, job_pods
 from fl_app.launchers.manifest import (
     JobPodPlan,
@@ -104,7 +104,7 @@ class _PodLauncher(K8sJobLauncher):
             keep=settings.ttl_seconds_after_finished,
             callbacks=Callbacks(
                 pending=lambda reason: self.report_pending(cell, plan.job_id, reason),
-                failed=lambda reason: _log_failure(workspace, plan.job_id, reason),
+                failed=lambda reason: append_error(workspace, plan.job_id, "JobPod", reason),
                 error_output=lambda output: _log_error_output(workspace, plan.job_id, output),
                 finished=lambda: transfer.remove_job(plan.job_id),
             ),
@@ -181,19 +181,8 @@ class ClientPodLauncher(_PodLauncher, ClientK8sJobLauncher):
         report_to_server(cell, job_id, reason)
 
 
-def _log_failure(workspace: Workspace, job_id: str, reason: str) -> None:
-    """Append a line to the job's logs in NVFlare's format; NVFlare sends them to the administrator."""
-    now = datetime.now()
-    line = f"{now:%Y-%m-%d %H:%M:%S},{now.microsecond // 1000:03} - JobPod - ERROR - {reason}\n"
-    errors = Path(workspace.get_app_error_log_file_path(job_id))
-    if errors.parent.is_dir():
-        for file in (errors, errors.with_name(WorkspaceConstants.LOG_FILE_NAME)):
-            with file.open("a", encoding="utf-8") as log:
-                log.write(line)
-
-
 def _log_error_output(workspace: Workspace, job_id: str, output: str) -> None:
     """Append the last output of a failed job, unless the pod has delivered its error log."""
     errors = Path(workspace.get_app_error_log_file_path(job_id))
     if not (errors.exists() and errors.stat().st_size):
-        _log_failure(workspace, job_id, f"its process exited: {output}")
+        append_error(workspace, job_id, "JobPod", f"its process exited: {output}")

@@ -15,10 +15,9 @@ from nvflare.apis.job_def import JobMetaKey, RunStatus
 from fl_app.nvflare_internals.server_jobs import ServerJobs
 from fl_app.survival.history import record
 from fl_app.survival.interventions import Intervention, Kind
-from fl_app.survival.job_manager import JobManager
+from fl_app.survival.job_manager import UNFINISHED, JobManager
 from fl_app.survival.parent_state import Jobs
 
-_UNFINISHED = [RunStatus.RUNNING, RunStatus.DISPATCHED]
 PARENT_RESTARTED = "the server was started again"
 
 _log = logging.getLogger(__name__)
@@ -46,7 +45,8 @@ class Adoption:
             saved: participants of the jobs of the previous parent.
         """
         with self._engine.new_context() as fl_ctx:
-            unfinished = [job.job_id for job in self._manager.get_jobs_by_status(_UNFINISHED, fl_ctx)]
+            self._manager.remove_old_checkpoints(fl_ctx)
+            unfinished = [job.job_id for job in self._manager.get_jobs_by_status(UNFINISHED, fl_ctx)]
         for job_id in unfinished:
             if not saved.get(job_id):
                 self._lost[job_id] = "it had just been scheduled"

@@ -12,9 +12,16 @@ from nvflare.apis.impl.job_def_manager import SimpleJobDefManager
 from nvflare.apis.job_def import Job, JobMetaKey, RunStatus
 
 from fl_app.guard.warnings import WARNINGS_META, warning_lines
+from fl_app.survival import checkpoints
+from fl_app.survival.aborted_by import abort_meta
 from fl_app.survival.history import record
 from fl_app.survival.interventions import HISTORY_META, MAX_HISTORY, Intervention, Kind
+from fl_app.survival.limits import survival_enabled
 from fl_app.survival.requeue import MAX_REQUEUES, Requeues, progress_of, reason_to_requeue
+
+UNFINISHED = [RunStatus.RUNNING, RunStatus.DISPATCHED]
+"""Statuses of the jobs that have, or should have, a process."""
+_FINISHED = "FINISHED:"
 
 
 class JobManager(SimpleJobDefManager):
@@ -36,20 +43,40 @@ class JobManager(SimpleJobDefManager):
             super().update_meta(jid, meta, fl_ctx)
 
     def set_status(self, jid: str, status: RunStatus, fl_ctx: FLContext) -> None:
-        """Set the status of a job, or put it back to SUBMITTED if a kill ended it."""
+        """Set the status of a job, or put it back to SUBMITTED if a kill ended it.
+
+        An aborted job also gets the administrator who aborted it.
+        """
         process = fl_ctx.get_engine().exception_run_processes.get(jid)
         details = fl_ctx.get_prop(FLContextKey.JOB_DEPLOY_DETAIL) or ()
         reason = reason_to_requeue(status, process, details)
-        if reason is None or not self.requeue(jid, reason, fl_ctx):
-            with self._meta_lock:
-                super().set_status(jid, status, fl_ctx)
+        if reason and self.requeue(jid, reason, fl_ctx):
+            return
+        with self._meta_lock:
+            if status == RunStatus.FINISHED_ABORTED and (meta := abort_meta(jid, fl_ctx)):
+                self.update_meta(jid, meta, fl_ctx)
+            super().set_status(jid, status, fl_ctx)
+        if status.value.startswith(_FINISHED):
+            checkpoints.forget(_workspace(fl_ctx), jid)
+
+    def delete(self, jid: str, fl_ctx: FLContext) -> None:
+        """Delete a job."""
+        super().delete(jid, fl_ctx)
+        checkpoints.forget(_workspace(fl_ctx), jid)
+
+    def remove_old_checkpoints(self, fl_ctx: FLContext) -> None:
+        """Remove the checkpoints of jobs that neither run nor wait."""
+        statuses = [RunStatus.SUBMITTED, RunStatus.APPROVED, *UNFINISHED]
+        jobs = [job.job_id for job in self.get_jobs_by_status(statuses, fl_ctx)]
+        checkpoints.sweep(_workspace(fl_ctx), jobs)
 
     def requeue(self, jid: str, reason: str, fl_ctx: FLContext) -> bool:
         """Put a job back to SUBMITTED, unless it was put back too often; return whether it was."""
-        workspace = Path(fl_ctx.get_engine().get_workspace().get_root_dir())
+        if not survival_enabled():
+            return False
         with self._meta_lock:
             job = self.get_job(jid, fl_ctx)
-            requeues = job and Requeues.of(job.meta).next(progress_of(workspace, jid))
+            requeues = job and Requeues.of(job.meta).next(progress_of(_workspace(fl_ctx), jid))
             if not requeues:
                 return False
             self.update_meta(jid, requeues.meta(), fl_ctx)
@@ -93,3 +120,7 @@ class JobManager(SimpleJobDefManager):
         if self._requeued is None:
             self._requeued = {job.job_id for job in self.get_jobs_by_status(RunStatus.SUBMITTED, fl_ctx)}
         return self._requeued
+
+
+def _workspace(fl_ctx: FLContext) -> Path:
+    return Path(fl_ctx.get_engine().get_workspace().get_root_dir())

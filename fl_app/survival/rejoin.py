@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from nvflare.apis.job_def import Job
@@ -15,13 +15,14 @@ from fl_app.nvflare_internals.server_jobs import Participant, ServerJobs, SiteNo
 from fl_app.survival.history import record
 from fl_app.survival.interventions import Intervention, Kind
 from fl_app.survival.job_status import StatusOfJob, ask_status
+from fl_app.survival.liveness import liveness_of
 
 POLL_SECONDS = 10.0
-"""Time between two questions to sites and jobs whether everything that should run does."""
+"""Time between two looks at heartbeats and answers of jobs."""
 STUCK_SECONDS = 300.0
 """A site that has no task asks for one every few seconds, unless its process hangs."""
-MISSING_POLLS = 2
-"""Polls in which a site does not run its job, before it is started there again."""
+MISSING_HEARTBEATS = 2
+"""Heartbeats of a site without its job, before the job is started there again."""
 FIRST_RETRY_SECONDS = 2.0
 MAX_RETRY_SECONDS = 60.0
 _WORKERS = 4
@@ -37,8 +38,10 @@ _log = logging.getLogger(__name__)
 class Membership:
     """A site in a job, as far as it needs attention."""
 
+    last_sign: float = 0.0
+    """Time of the last sign of life of the site that was looked at."""
     missing: int = 0
-    """Polls in a row in which the site did not run the job."""
+    """Heartbeats in a row that did not list the job."""
     reason: str = ""
     """Why it must start the job again; empty after it did."""
     failures: int = 0
@@ -55,37 +58,42 @@ class Membership:
 
 @dataclass
 class Poll:
-    """What sites and jobs answered at the same time."""
+    """What is known about the sites and jobs at one time."""
 
-    running_at: dict[str, frozenset[str]] = field(default_factory=dict)
-    """Jobs that each site runs; without the sites that did not answer."""
-    statuses: dict[str, StatusOfJob] = field(default_factory=dict)
+    last_signs: Mapping[str, float]
+    """Time of the last sign of life of each site."""
+    vouched: Mapping[str, Collection[str]]
+    """Sites whose last heartbeat lists a job, by job."""
+    statuses: Mapping[str, StatusOfJob]
     """Answers of the server's processes of the jobs that answered."""
 
 
 def reason_to_rejoin(
     job_id: str, participant: Participant, current: Participant, member: Membership, poll: Poll | None
-) -> str | None:
-    """Return why a registered site must start its part of a job again; None if it need not.
+) -> str:
+    """Return why a registered site must start its part of a job again; empty if it need not.
 
     Args:
         job_id: the job.
         participant: the registration under which the site takes part.
         current: its current registration.
-        member: what is known from earlier polls; the number of missing polls is updated.
+        member: what is known from earlier polls; it is updated.
         poll: a new poll, or None.
     """
     if current.token != participant.token:
         return RESTARTED
-    if poll is None or current.name not in poll.running_at:
-        return None
-    if job_id not in poll.running_at[current.name]:
+    site = current.name
+    last_sign = poll.last_signs.get(site, 0.0) if poll else 0.0
+    if poll is None or last_sign <= member.last_sign:
+        return ""
+    member.last_sign = last_sign
+    if site not in poll.vouched.get(job_id, ()):
         member.missing += 1
-        return MISSING if member.missing >= MISSING_POLLS else None
+        return MISSING if member.missing >= MISSING_HEARTBEATS else ""
     member.missing = 0
     status = poll.statuses.get(job_id)
-    idle = status.idle.get(current.name, 0.0) if status else 0.0
-    return f"{STUCK} for {idle:.0f} s" if idle > STUCK_SECONDS else None
+    idle = status.idle.get(site, 0.0) if status else 0.0
+    return f"{STUCK} for {idle:.0f} s" if idle > STUCK_SECONDS else ""
 
 
 class Rejoin:
@@ -123,10 +131,12 @@ class Rejoin:
         if self._clock() < self._next_poll or not participants:
             return None
         self._next_poll = self._clock() + POLL_SECONDS
-        sites = {one.name for group in participants.values() for one in group}
+        liveness = liveness_of(self._engine)
+        vouched = {
+            job: liveness.vouched(job, [one.name for one in participants[job]]) for job in participants
+        }
         statuses = {job: status for job in participants if (status := ask_status(self._engine, job))}
-        registered = [site for site in sites if self._jobs.registered(site)]
-        return Poll(self._jobs.running_at(registered) if registered else {}, statuses)
+        return Poll(liveness.last_signs(), vouched, statuses)
 
     def _check_site(self, job: Job, participant: Participant, poll: Poll | None) -> None:
         current = self._jobs.registered(participant.name)

@@ -14,13 +14,13 @@ from nvflare.apis.fl_constant import RunProcessKey
 from nvflare.apis.job_def import JobMetaKey, RunStatus
 from nvflare.fuel.common.exit_codes import ProcessExitCode
 
+from fl_app.survival.checkpoints import folder_of
+
 REQUEUES_META = "flarefleet_requeues"
 """Key of a job's meta: how often the job was put back, see `Requeues`."""
 MAX_REQUEUES = 20
 MAX_WITHOUT_PROGRESS = 2
 """Requeues in a row without a new checkpoint: an error that repeats ends the job."""
-CHECKPOINTS = "checkpoints"
-"""Folder of the server's workspace with a folder of checkpoints for each job."""
 _AWAY = ("no reply", "invalid_clients", "num_ok_sites", "failed to deploy to required client")
 """Entries of a job_deploy_detail that say that a site did not answer, and their consequence."""
 
@@ -103,7 +103,7 @@ def _reason_of_failed_start(deployment: Sequence[str]) -> str | None:
 def progress_of(workspace: Path, job_id: str) -> int:
     """Return the number of the newest checkpoint of a job; 0 for none."""
     numbers = [0]
-    for manifest in (workspace / CHECKPOINTS / job_id).glob("*.json"):
+    for manifest in folder_of(workspace, job_id).glob("*.json"):
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
             numbers.append(int(json.loads(manifest.read_text(encoding="utf-8"))["number"]))
     return max(numbers)

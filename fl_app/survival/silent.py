@@ -10,9 +10,8 @@ from typing import Any
 from fl_app.nvflare_internals.server_jobs import ServerJobs
 from fl_app.survival.history import record
 from fl_app.survival.interventions import Intervention, Kind
+from fl_app.survival.limits import LOGGED_OUT_SECONDS
 
-SILENT_SECONDS = 35.0
-"""Three heartbeats of NVFlare's sites, and a margin."""
 MAX_PAUSE_SECONDS = 5.0
 """If this process itself was suspended for longer, the sites were not silent."""
 
@@ -37,11 +36,11 @@ class SilentSites:
         """Log out the sites that are silent, and do not wait for a lost site at the end of a job."""
         now = self._clock()
         if now - self._last_check > MAX_PAUSE_SECONDS:
-            self._not_before = now + SILENT_SECONDS
+            self._not_before = now + LOGGED_OUT_SECONDS
         self._last_check = now
         if now >= self._not_before:
             for participant, last in self._jobs.last_contacts():
-                if now - last > SILENT_SECONDS:
+                if now - last > LOGGED_OUT_SECONDS:
                     self._log_out(participant.name, participant.token, now - last)
         for job_id, sites in self._jobs.awaited().items():
             for site in sites:

@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -31,6 +31,7 @@ from fl_app.contract import (
     TELEMETRY_PORT,
 )
 from fl_app.telemetry.access import new_push_tokens, push_url
+from fl_app.telemetry.interventions import InterventionCounts
 from fl_app.telemetry.metrics import ParentCollector, ParentIdentity, Source, Starting, View, family_of
 from fl_app.telemetry.parent_jobs import ParentJobs
 from fl_app.telemetry.pods import job_pod_metrics
@@ -71,10 +72,13 @@ class Endpoint:
         self.view: View = Starting()
         self.identity: ParentIdentity | None = None
         self.was_ready = False
+        self.restarts = 0
+        self.last_exit = ""
         self.registry = CollectorRegistry()
         self._server = _Server((host, port), _Request)
         self._server.endpoint = self
         self.jobs = ParentJobs()
+        self.interventions = InterventionCounts(self.jobs)
         tokens = new_push_tokens(push_url(host, self.port, push_host), self.jobs.launched)
         self.gateway = PushGateway(tokens, self.jobs.may_push)
         self._series: JobSeries | None = None
@@ -109,6 +113,8 @@ class Endpoint:
         labels, jobs = identity.labels, self.jobs
         yield family_of("jobs_started_total", {labels: jobs.started})
         yield family_of("jobs_finished_total", {(*labels, one): n for one, n in jobs.finished.items()})
+        if identity.role == "server":
+            yield from self.interventions.metrics(identity)
         dropped = self.gateway.dropped
         yield family_of("telemetry_dropped_total", {(*labels, one): n for one, n in dropped.items()})
 
@@ -218,16 +224,18 @@ def _response(endpoint: Endpoint, path: str, accept: str) -> _Response:
         case "/readyz":
             reason = endpoint.view.not_ready()
             endpoint.was_ready |= reason is None
-            return _probe_response("ready", reason, starting=not endpoint.was_ready)
+            starting = {} if reason is None else {"starting": not endpoint.was_ready}
+            restarts = {"restarts": endpoint.restarts, "last_exit": endpoint.last_exit}
+            return _probe_response("ready", reason, starting | (restarts if endpoint.restarts else {}))
         case "/metrics":
             return HTTPStatus.OK, *endpoint.metrics(accept)
     return HTTPStatus.NOT_FOUND, "text/plain", b"/healthz, /readyz or /metrics\n"
 
 
-def _probe_response(name: str, reason: str | None, **details: bool) -> _Response:
+def _probe_response(name: str, reason: str | None, details: Mapping[str, Any] | None = None) -> _Response:
     status = HTTPStatus.OK if reason is None else HTTPStatus.SERVICE_UNAVAILABLE
-    document = {name: True} if reason is None else {name: False, "reason": reason, **details}
-    return status, "application/json", (json.dumps(document) + "\n").encode()
+    document = {name: True} if reason is None else {name: False, "reason": reason}
+    return status, "application/json", (json.dumps(document | dict(details or {})) + "\n").encode()
 
 
 _endpoint: Endpoint | None = None

@@ -28,6 +28,7 @@ from fl_app.telemetry.job_metrics import EventHandlers, ServerJobMetrics, SiteJo
 from fl_app.telemetry.job_progress import (
     SITE_ERROR_EVENT,
     STATS_GROUP,
+    WAITING_EVENT,
     JobProgress,
     SitePhase,
     SiteProgress,
@@ -69,6 +70,7 @@ class JobTelemetry(Widget):
             EventType.FATAL_SYSTEM_ERROR: self._failed,
             WARNING_EVENT: self._warned,
             SITE_ERROR_EVENT: self._site_failed,
+            WAITING_EVENT: self._waiting,
             InfoCollector.EVENT_TYPE_GET_STATS: self._report,
         }
 
@@ -160,6 +162,12 @@ class JobTelemetry(Widget):
         line = fl_ctx.get_prop(FLContextKey.EVENT_DATA).line
         if len(self._progress.warnings) < MAX_LINES:
             self._progress.warnings = (*self._progress.warnings, line)
+
+    def _waiting(self, fl_ctx: FLContext) -> None:
+        reasons = fl_ctx.get_prop(FLContextKey.EVENT_DATA)
+        for name in {*self._progress.sites, *reasons}:
+            if (site := self._site(fl_ctx, name)) is not None:
+                site.waits_for = reasons.get(name, "")
 
     def _report(self, fl_ctx: FLContext) -> None:
         collector = fl_ctx.get_prop(InfoCollector.CTX_KEY_STATS_COLLECTOR)

@@ -10,6 +10,7 @@ import pytest
 
 from fl_app.nvflare_internals.server_jobs import SYNC_SITES, Participant, ServerJobs
 from fl_app.survival.job_status import STATUS, StatusOfJob
+from fl_app.survival.liveness import Liveness
 from fl_app.survival.rejoin import (
     MISSING,
     POLL_SECONDS,
@@ -28,12 +29,14 @@ NORTH = Participant("north", "t1", {})
 class Federation:
     """A job on the sites north and south, and the rejoin under test with its clock."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.server = Server(folder)
         self.sites = self.server.server.admin_server
         self.job_id = self.server.submit(deploy_map={"app": ["@ALL"]})
         self.server.run(self.job_id, self.server.register("north", "t1"), self.server.register("south", "t2"))
         self.sites.running = {"north": [self.job_id], "south": [self.job_id]}
+        self.liveness = Liveness(dict, lambda: self.now)
+        monkeypatch.setattr("fl_app.survival.rejoin.liveness_of", lambda engine: self.liveness)
         self.server.job_runner.running_jobs[self.job_id].get_application = lambda app, fl_ctx: b""
         self.now = 1000.0
         self.rejoin = Rejoin(self.server, lambda: self.now)
@@ -50,6 +53,8 @@ class Federation:
     def pass_time(self, seconds: float = POLL_SECONDS) -> None:
         """Check after some time, and wait until the jobs have been started."""
         self.now += seconds
+        for site, jobs in self.sites.running.items():
+            self.liveness.heartbeat(site, jobs or ())
         self.rejoin.check()
         self.rejoin._pool.shutdown(wait=True)
         pool = type(self.rejoin._pool)
@@ -70,8 +75,8 @@ class Federation:
 
 
 @pytest.fixture
-def federation(tmp_path: Path) -> Federation:
-    return Federation(tmp_path)
+def federation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Federation:
+    return Federation(tmp_path, monkeypatch)
 
 
 def test_a_site_whose_parent_was_started_again_runs_its_part_again(federation: Federation) -> None:
@@ -107,7 +112,7 @@ def test_sites_that_run_their_jobs_are_left_alone(federation: Federation) -> Non
     assert federation.requests() == []
 
 
-def test_a_site_that_does_not_run_the_job_starts_it_again_after_two_polls(federation: Federation) -> None:
+def test_a_site_whose_heartbeats_do_not_list_the_job_starts_it_again(federation: Federation) -> None:
     federation.sites.running["north"] = []
     federation.pass_time()
     assert federation.requests() == []
@@ -202,26 +207,20 @@ def test_a_job_that_has_ended_is_forgotten(federation: Federation) -> None:
 
 
 @pytest.mark.parametrize(
-    ("token", "running", "idle", "reason"),
+    ("token", "last_sign", "vouched", "idle", "reason"),
     [
-        ("t1", {"north": {"job"}}, {}, None),
-        ("t1", {}, {}, None),
-        ("t2", {}, {}, RESTARTED),
-        ("t1", {"north": {"other"}}, {}, MISSING),
-        ("t1", {"north": {"job"}}, {"north": STUCK_SECONDS}, None),
-        (
-            "t1",
-            {"north": {"job"}},
-            {"north": STUCK_SECONDS + 1, "south": 0},
-            "its job process asked for no task for 301 s",
-        ),
+        ("t1", 2.0, ["north"], {}, ""),
+        ("t2", 2.0, ["north"], {}, RESTARTED),
+        ("t1", 2.0, [], {}, MISSING),
+        ("t1", 1.0, [], {}, ""),  # no heartbeat since the last poll
+        ("t1", 2.0, ["north"], {"north": STUCK_SECONDS}, ""),
+        ("t1", 2.0, ["north"], {"north": 301.0}, "its job process asked for no task for 301 s"),
     ],
 )
 def test_the_reason_to_start_a_part_again(
-    token: str, running: dict[str, Any], idle: dict[str, float], reason: str | None
+    token: str, last_sign: float, vouched: list[str], idle: dict[str, float], reason: str
 ) -> None:
-    poll = Poll(running, {"job": StatusOfJob({"idle": idle})})
+    poll = Poll({"north": last_sign}, {"job": vouched}, {"job": StatusOfJob({"idle": idle})})
+    member = Membership(last_sign=1.0, missing=1)
 
-    found = reason_to_rejoin("job", NORTH, Participant("north", token, {}), Membership(missing=1), poll)
-
-    assert found == reason
+    assert reason_to_rejoin("job", NORTH, Participant("north", token, {}), member, poll) == reason

@@ -11,8 +11,8 @@ from nvflare.apis.fl_constant import FLContextKey, RunProcessKey
 from nvflare.apis.job_def import JobMetaKey, RunStatus
 from nvflare.fuel.common.exit_codes import ProcessExitCode
 
+from fl_app.survival.checkpoints import folder_of
 from fl_app.survival.requeue import (
-    CHECKPOINTS,
     MAX_REQUEUES,
     MAX_WITHOUT_PROGRESS,
     Requeues,
@@ -47,7 +47,7 @@ def schedulable(server: Server) -> list[str]:
 
 
 def checkpoint(server: Server, job_id: str, number: int) -> None:
-    folder = server.folder / CHECKPOINTS / job_id
+    folder = folder_of(server.folder, job_id)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{number}.json").write_text(json.dumps({"number": number}))
 
@@ -167,7 +167,7 @@ def test_a_queued_job_can_be_aborted_and_deleted(server: Server) -> None:
 
 
 def test_progress_is_the_newest_manifest_that_can_be_read(tmp_path: Path) -> None:
-    folder = tmp_path / CHECKPOINTS / "job"
+    folder = folder_of(tmp_path, "job")
     folder.mkdir(parents=True)
     assert progress_of(tmp_path, "job") == 0
     (folder / "3.json").write_text('{"number": 3}')

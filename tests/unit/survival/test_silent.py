@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from fl_app.nvflare_internals.server_jobs import ServerJobs
-from fl_app.survival.silent import SILENT_SECONDS, SilentSites
+from fl_app.survival.limits import LOGGED_OUT_SECONDS
+from fl_app.survival.silent import SilentSites
 from tests.unit.survival.server import Server
 
 
@@ -52,7 +53,7 @@ def test_a_silent_site_is_logged_out_and_the_job_says_so(server: Server, clock: 
     server.run(job_id, *server.get_clients())
     silent = SilentSites(server, clock)
 
-    run(silent, clock, server, int(SILENT_SECONDS), "south")
+    run(silent, clock, server, int(LOGGED_OUT_SECONDS), "south")
     assert len(server.get_clients()) == 2
     run(silent, clock, server, 2, "south")
 

@@ -11,9 +11,10 @@ from nvflare.fuel.f3.cellnet.defs import MessageHeaderKey, ReturnCode
 from nvflare.fuel.f3.message import Message
 
 from fl_app.nvflare_internals.parents import SiteParent
+from fl_app.survival.limits import LATE_SECONDS
 from fl_app.telemetry import site_view
 from fl_app.telemetry.metrics import ParentIdentity
-from fl_app.telemetry.site_view import FRESH_SECONDS, REFUSED_SECONDS, STALLED_SECONDS, SiteView
+from fl_app.telemetry.site_view import REFUSED_SECONDS, STALLED_SECONDS, SiteView
 
 
 class Site:
@@ -62,7 +63,7 @@ def test_a_site_is_ready_while_the_server_replies(site: Site) -> None:
     assert site.metrics()["nvflare_registered"] == 1
     assert site.metrics()["nvflare_jobs"] == 1
 
-    site.now += FRESH_SECONDS + 1
+    site.now += LATE_SECONDS + 1
     site.heartbeat(code=None)
     assert "has not answered for 36 s; it is down, unreachable, or another" in str(site.view.not_ready())
     assert site.metrics()["nvflare_registered"] == 0
