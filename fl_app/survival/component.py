@@ -88,5 +88,7 @@ def _parts_of_job(fl_ctx: FLContext) -> list[Part]:
         from fl_app.survival.job_liveness import PatientJob
         from fl_app.survival.job_status import JobStatus
 
-        return [JobAgent(), ProgressReports(), PatientJob(), JobStatus()]
+        from fl_app.survival.transfer_timeout import TransferTimeout
+
+        return [JobAgent(), ProgressReports(), PatientJob(), JobStatus(), TransferTimeout()]
     return [ProgressReports()]

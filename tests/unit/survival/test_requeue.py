@@ -11,6 +11,7 @@ from nvflare.apis.fl_constant import FLContextKey, RunProcessKey
 from nvflare.apis.job_def import JobMetaKey, RunStatus
 from nvflare.fuel.common.exit_codes import ProcessExitCode
 
+from fl_app.contract import ENV_SURVIVAL
 from fl_app.survival.checkpoints import folder_of
 from fl_app.survival.requeue import (
     MAX_REQUEUES,
@@ -179,3 +180,33 @@ def test_progress_is_the_newest_manifest_that_can_be_read(tmp_path: Path) -> Non
 def test_damaged_counts_of_a_job_start_over() -> None:
     assert Requeues.of({"flarefleet_requeues": {"unknown": 1}}) == Requeues()
     assert reason_to_requeue(ABNORMAL, None, ()) is None
+
+
+@pytest.mark.parametrize("status", [RunStatus.FINISHED_COMPLETED, RunStatus.FINISHED_ABORTED, EXCEPTION])
+def test_the_checkpoints_of_a_finished_job_go(server: Server, status: RunStatus) -> None:
+    job_id = server.submit()
+    checkpoint(server, job_id, 1)
+
+    end(server, job_id, status)
+
+    assert not folder_of(server.folder, job_id).exists()
+
+
+def test_the_checkpoints_of_a_job_that_runs_again_stay(server: Server) -> None:
+    job_id, deleted = server.submit(), server.submit()
+    checkpoint(server, job_id, 1)
+    checkpoint(server, deleted, 1)
+
+    end(server, job_id, ABNORMAL, KILLED)
+    with server.new_context() as fl_ctx:
+        server.manager.delete(deleted, fl_ctx)
+        server.manager.remove_old_checkpoints(fl_ctx)
+
+    assert folder_of(server.folder, job_id).exists()
+    assert not folder_of(server.folder, deleted).exists()
+
+
+def test_a_killed_job_ends_if_survival_is_disabled(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ENV_SURVIVAL, "false")
+
+    assert end(server, server.submit(), ABNORMAL, KILLED) == ABNORMAL.value
