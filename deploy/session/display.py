@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -106,19 +107,22 @@ def _site_table(progress: JobProgress) -> Table:
     return table
 
 
-def _printed_state(site: SiteProgress) -> tuple[int, str, str]:
-    return site.rounds_done, site.error, site.waits_for
+def _printed_state(site: SiteProgress) -> tuple[int, str, str, str]:
+    """Return what a new line of the site depends on; the time for which it is away does not count."""
+    return site.rounds_done, site.error, site.waits_for, re.sub(r"\d+", "", site.away)
 
 
 def _waiting_text(site: SiteProgress) -> str:
-    return f"waiting for {site.waits_for}" if site.waits_for else ""
+    if site.away:
+        return f"away: {site.away}"
+    return f"waiting for its job pod: {site.waits_for}" if site.waits_for else ""
 
 
 def site_text(site: SiteProgress) -> str:
     """Return the progress of a site as one line."""
     if site.error:
         return f"failed: {site.error}"
-    if site.waits_for:
-        return _waiting_text(site)
+    if state := _waiting_text(site):
+        return state
     metrics = ", ".join(f"{tag} {value:.4g}" for tag, value in sorted(site.metrics.items()))
     return f"{site.rounds_done} round{'s' * (site.rounds_done != 1)} done{f' ({metrics})' if metrics else ''}"

@@ -92,12 +92,14 @@ def _server_reason(server_log: str) -> str:
     It is an exception, or the text of a panic. The guard's reason is not repeated.
     """
     entries = _errors(server_log)
-    exception = next((text for text in entries if text.startswith(_OWN_EXCEPTIONS)), "")
     panic = next((text.removeprefix(_FATAL).strip() for text in entries if text.startswith(_FATAL)), "")
     if panic.startswith(MARK):
         return ""
-    if exception and (not panic or panic.startswith(_OWN_EXCEPTIONS)):
-        return last_exception(exception) if has_exception(exception) else exception
+    raised = next((index for index, text in enumerate(entries) if text.startswith(_OWN_EXCEPTIONS)), None)
+    if raised is not None and (not panic or panic.startswith(_OWN_EXCEPTIONS)):
+        # The traceback is in the same entry, or NVFlare logs it in the next one.
+        texts = entries[raised : raised + 2]
+        return next((last_exception(text) for text in texts if has_exception(text)), texts[0])
     return "" if panic.startswith("{") else panic  # of a site: NVFlare sends only an empty document
 
 

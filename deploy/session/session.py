@@ -215,9 +215,7 @@ def _interventions(documents: Any) -> Iterator[Intervention]:
 def _add_waiting_sites(progress: JobProgress, waiting: dict[str, str] | None) -> JobProgress:
     sites = dict(progress.sites)
     for site, reason in (waiting or {}).items():
-        sites[site] = sites.get(site, SiteProgress()).model_copy(
-            update={"waits_for": f"its job pod: {reason}"}
-        )
+        sites[site] = sites.get(site, SiteProgress()).model_copy(update={"waits_for": str(reason)})
     return progress.model_copy(update={"sites": sites})
 
 

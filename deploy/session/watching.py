@@ -57,7 +57,7 @@ def watch(session: AdminSession, job_id: str, timeout: float | None = None) -> I
         if job.status != RUNNING or job.server_waits_for:
             requested = time.monotonic()  # the job process starts only from now on
         elif time.monotonic() - requested >= (PROGRESS_INTERVAL if progress else FIRST_PROGRESS_INTERVAL):
-            progress = session.progress(job_id) or progress
+            progress = _later(session.progress(job_id), progress)
             requested = time.monotonic()
         now = Snapshot(job, progress)
         if now != last:
@@ -72,6 +72,12 @@ def watch(session: AdminSession, job_id: str, timeout: float | None = None) -> I
                 f"{f' ({reason})' if reason else ''} and continues. Watch it: flarefleet watch {job_id}"
             )
         time.sleep(poll_interval(time.monotonic() - changed))
+
+
+def _later(answer: JobProgress | None, before: JobProgress | None) -> JobProgress | None:
+    """Return the progress to show; a job process that was started again has none before its first round."""
+    is_restoring = answer is not None and answer.round is None
+    return before if before is not None and (answer is None or is_restoring) else answer
 
 
 def poll_interval(idle: float) -> float:

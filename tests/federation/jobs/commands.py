@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -29,6 +31,14 @@ class JobsFederation(Federation):
         """Return the command line of the installed program."""
         return [str(BIN / "flarefleet"), *arguments]
 
+    def kill_everything_of(self, name: str) -> None:
+        """Kill the processes of a server or site that runs as a process, with its supervisor."""
+        supervisor = self.supervisor(name)
+        everything = [supervisor, *supervisor.children(recursive=True)]
+        for process in everything:
+            process.kill()
+        psutil.wait_procs(everything, timeout=30)
+
     def job_process(self, name: str, job_id: str) -> psutil.Process | None:
         """Return the job process of the server or a site; None if there is none."""
         processes = [one for one in self.job_processes(name) if is_running(one) and job_id in one.cmdline()]
@@ -38,6 +48,19 @@ class JobsFederation(Federation):
 def numpy_job(into: Path) -> Path:
     """Export a job for both sites."""
     return guarded_jobs.export(guarded_jobs.numpy_job("for-more-sites", ""), into)
+
+
+def job_with_controller(name: str, into: Path) -> Path:
+    """Export a job whose controller is a class of `ending_controllers`."""
+    job = numpy_job(into)
+    custom = job / "app" / "custom"
+    custom.mkdir(exist_ok=True)
+    shutil.copy(Path(__file__).with_name("ending_controllers.py"), custom)
+    file = job / "app" / "config" / "config_fed_server.json"
+    config = json.loads(file.read_text())
+    config["workflows"] = [{"id": "controller", "path": f"ending_controllers.{name}", "args": {}}]
+    file.write_text(json.dumps(config))
+    return job
 
 
 def job_for_five_sites(into: Path, **props: float) -> Path:

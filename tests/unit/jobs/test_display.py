@@ -17,7 +17,7 @@ from deploy.session.requests import ServerUnreachable
 from deploy.session.session import RUNNING, AdminSession, Job
 from deploy.session.watching import Snapshot
 from fl_app.survival.interventions import HISTORY_META, Intervention, Kind
-from fl_app.telemetry.job_progress import SiteProgress
+from fl_app.telemetry.job_progress import JobProgress, SiteProgress
 
 META: dict[str, Any] = {"job_id": "1", "name": "probe", "status": RUNNING}
 KILLED = Intervention(Kind.RESTARTED, "its job process was killed by signal 9; started again", "north", 1.0)
@@ -66,9 +66,19 @@ def test_an_intervention_cannot_control_the_terminal() -> None:
     assert Intervention.of(sent).line == "nor th: killed [2J by"
 
 
-def test_a_site_that_the_job_waits_for_is_named_with_the_reason() -> None:
-    waiting = SiteProgress(rounds_done=3, waits_for="the site: no heartbeat for 45 s")
-    assert site_text(waiting) == "waiting for the site: no heartbeat for 45 s"
+def test_a_site_that_is_away_is_shown_with_the_reason() -> None:
+    away = SiteProgress(rounds_done=3, away="no sign of life for 45 s")
+    assert site_text(away) == "away: no sign of life for 45 s"
+
+
+def test_the_time_for_which_a_site_is_away_is_not_a_new_line() -> None:
+    console = Console(file=io.StringIO(), width=100)
+    with job_display(console) as show:
+        for seconds in (40, 45, 50):
+            site = SiteProgress(away=f"no sign of life for {seconds} s")
+            show(Snapshot(job(), JobProgress(sites={"north": site})))
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().count("north") == 1
 
 
 class _Server:

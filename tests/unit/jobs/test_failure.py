@@ -134,8 +134,8 @@ def test_a_reason_of_the_guard_about_the_same_site_is_not_repeated(reason: str, 
 
 
 FATAL = "Aborting current RUN due to FATAL_SYSTEM_ERROR received: "
-RAISED = """Exception in workflow controller: ValueError: no such class: 7
-Traceback (most recent call last):
+RAISED = "Exception in workflow controller: ValueError: no such class: 7"
+TRACEBACK = """Traceback (most recent call last):
   File "/app/controller.py", line 8, in control_flow
     raise ValueError("no such class: 7")
 ValueError: no such class: 7"""
@@ -155,8 +155,11 @@ def test_only_the_first_panic_is_the_reason() -> None:
     assert explained(f"{FATAL}no initial model", f"{FATAL}a consequence") == {SERVER: "no initial model"}
 
 
-def test_an_exception_of_the_server_is_shown_beside_the_tolerated_error_of_a_site() -> None:
-    errors = explained(sent(SITE_2), RAISED, f"{FATAL}Exception in workflow controller: ValueError: no such")
+@pytest.mark.parametrize("log", [(RAISED, TRACEBACK), (f"{RAISED}\n{TRACEBACK}",)])
+def test_an_exception_of_the_server_is_shown_beside_the_tolerated_error_of_a_site(
+    log: tuple[str, ...],
+) -> None:
+    errors = explained(sent(SITE_2), *log, FATAL + RAISED)
     assert list(errors) == ["site-2", SERVER]
     assert errors[SERVER].endswith("ValueError: no such class: 7")
     assert "/app/controller.py" in errors[SERVER]
