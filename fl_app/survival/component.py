@@ -48,7 +48,7 @@ class JobSurvival(Widget):
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Pass the event on."""
         if event_type == EventType.START_RUN and not self._parts:
-            self._parts = _parts_of_job(fl_ctx)
+            self._parts = _parts_of_job(self, fl_ctx)
         _handle(self, self._parts, event_type, fl_ctx)
 
 
@@ -69,9 +69,9 @@ def _parts_of_parent(fl_ctx: FLContext) -> list[Part]:
     return []
 
 
-def _parts_of_job(fl_ctx: FLContext) -> list[Part]:
+def _parts_of_job(component: Widget, fl_ctx: FLContext) -> list[Part]:
     if isinstance(fl_ctx.get_engine(), ServerEngineSpec):
         from fl_app.survival.job_agent import JobAgent  # sites do not need its imports
 
-        return [JobAgent()]
+        return [JobAgent(component.system_panic)]
     return []
