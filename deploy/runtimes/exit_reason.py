@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 REFUSAL = "flarefleet: cannot run: "
 """Prefix of the line in which `fl_app.startup` gives the reason."""
+STOPPED = "flarefleet: stopped"
+"""Its last line if it was stopped."""
 SIGNALLED = 128
 OUT_OF_MEMORY = "it exceeded its memory limit (deployment: resources: limits: memory)"
 

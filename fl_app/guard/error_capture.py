@@ -169,16 +169,16 @@ class _Handler(logging.Handler):
 
 
 def exit_text(code: int | None) -> str:
-    """Return how a process ended: `ended with exit code 3`, `was ended by SIGKILL (out of memory?)`."""
+    """Return how a process ended: `ended with exit code 3`, `was killed by signal 9 (SIGKILL)`."""
     if code is None:
         return "ended"
     if code >= 0:
         return f"ended with exit code {code}"
     try:
-        name = signal.Signals(-code).name
+        name = f" ({signal.Signals(-code).name})"
     except ValueError:
-        name = f"signal {-code}"
-    return f"was ended by {name}{' (out of memory?)' if -code == signal.SIGKILL else ''}"
+        name = ""
+    return f"was killed by signal {-code}{name}"
 
 
 def error_from(traceback: str) -> SiteError:

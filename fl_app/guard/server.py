@@ -34,7 +34,7 @@ from fl_app.guard.finding import (
     WARNING_MARK,
     Finding,
 )
-from fl_app.guard.heartbeat import HEARTBEAT_TOPIC
+from fl_app.guard.heartbeat import HEARTBEAT_LIFE, HEARTBEAT_TOPIC
 from fl_app.guard.outcome import SERVER
 from fl_app.guard.persisted import find_missing_model
 from fl_app.guard.privacy import withhold_site_weights
@@ -44,11 +44,12 @@ from fl_app.guard.results import ResultFailures, Results
 from fl_app.guard.rule_table import Level, Levels, levels_in_meta, levels_of_environment
 from fl_app.guard.site_errors import SiteErrors
 from fl_app.guard.site_watch import SiteWatch
+from fl_app.guard.stalled import forget_sends
 from fl_app.guard.task import dxo_in, round_of
 from fl_app.guard.timeouts import Timeouts
 from fl_app.guard.warnings import WARNINGS_FILE, Warnings
 from fl_app.guard.workflows import Expectations, expectations_of
-from fl_app.nvflare_internals.guard import starting_controller
+from fl_app.nvflare_internals.guard import current_controller, starting_controller
 from fl_app.survival.resumable import Resumable
 from fl_app.telemetry.analytics_events import FED_ANALYTICS
 
@@ -135,7 +136,7 @@ class ServerGuard:
         self._warnings = Warnings(results / WARNINGS_FILE)
         self._read_levels(fl_ctx)
         self._site_errors.start(engine)
-        self._sites.expect(client.name for client in engine.get_clients())
+        self._sites.expect((client.name for client in engine.get_clients()), engine)
         if not fl_ctx.get_prop(FLContextKey.SIMULATE_MODE, False):
             self._sites.start(engine)
 
@@ -165,7 +166,7 @@ class ServerGuard:
 
     def _on_poll(self, fl_ctx: FLContext) -> None:
         if site := sender_of(fl_ctx):
-            self._sites.heartbeats.polled(site)
+            self._sites.liveness.polled(site)
 
     def _on_metric(self, fl_ctx: FLContext) -> None:
         self._receivers.count_metric()
@@ -176,7 +177,7 @@ class ServerGuard:
     def _remember_task(self, fl_ctx: FLContext) -> None:
         site, task = sender_of(fl_ctx), fl_ctx.get_prop(FLContextKey.TASK_DATA)
         if site and isinstance(task, Shareable):
-            self._sites.heartbeats.assigned(site)
+            self._sites.liveness.assigned(site)
             name = str(fl_ctx.get_prop(FLContextKey.TASK_NAME))
             self._report_all(self._results.sent(site, name, task), fl_ctx)
 
@@ -199,7 +200,7 @@ class ServerGuard:
         site, result = sender_of(fl_ctx), fl_ctx.get_prop(FLContextKey.TASK_RESULT)
         if not site or not isinstance(result, Shareable):
             return
-        self._sites.heartbeats.returned(site)
+        self._sites.liveness.returned(site)
         if reason := result.get_header(REASON_HEADER):
             self._end(str(reason), fl_ctx)
             replace_by_refusal(result, str(reason))
@@ -262,8 +263,10 @@ class ServerGuard:
         return make_reply(ReturnCode.OK)
 
     def _on_heartbeat(self, topic: str, request: Shareable, fl_ctx: FLContext) -> Shareable:
-        if site := sender_of(fl_ctx):
-            self._sites.heartbeats.received(site)
+        site, life = sender_of(fl_ctx), str(request.get(HEARTBEAT_LIFE, ""))
+        if site and self._sites.liveness.received(site, life):
+            self._site_errors.is_back(site)
+            forget_sends(current_controller(fl_ctx), site)
         return make_reply(ReturnCode.OK)
 
     def _on_finding(self, fl_ctx: FLContext) -> None:

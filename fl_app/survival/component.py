@@ -10,6 +10,8 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.server_engine_spec import ServerEngineSpec
 from nvflare.widgets.widget import Widget
 
+from fl_app.survival.limits import survival_enabled
+
 
 class Part(Protocol):
     """What survival does in one kind of process."""
@@ -63,15 +65,27 @@ def _handle(component: Widget, parts: list[Part], event_type: str, fl_ctx: FLCon
 def _parts_of_parent(fl_ctx: FLContext) -> list[Part]:
     """Return the parts of a parent; none in a job process, where NVFlare builds the component, too."""
     if fl_ctx.get_process_type() == ProcessType.SERVER_PARENT:
-        return []
+        from fl_app.survival.history import ServerHistory
+        from fl_app.survival.liveness import ServerLiveness
+        from fl_app.survival.one_process import OneProcessPerSite
+
+        guarded: list[Part] = [OneProcessPerSite()] if survival_enabled() else []
+        return [ServerHistory(), ServerLiveness(), *guarded]
     if fl_ctx.get_process_type() == ProcessType.CLIENT_PARENT:
-        return []
+        from fl_app.survival.graceful_stop import Goodbye
+        from fl_app.survival.one_process import SiteIdentity
+
+        return [Goodbye(), *([SiteIdentity()] if survival_enabled() else [])]
     return []
 
 
 def _parts_of_job(component: Widget, fl_ctx: FLContext) -> list[Part]:
+    from fl_app.launchers.progress import ProgressReports
+
     if isinstance(fl_ctx.get_engine(), ServerEngineSpec):
         from fl_app.survival.job_agent import JobAgent  # sites do not need its imports
+        from fl_app.survival.job_liveness import PatientJob
 
-        return [JobAgent(component.system_panic)]
-    return []
+        resumes: list[Part] = [JobAgent(component.system_panic)] if survival_enabled() else []
+        return [*resumes, ProgressReports(), PatientJob()]
+    return [ProgressReports()]

@@ -112,7 +112,7 @@ TRACEBACK = (
         (
             (*TRACEBACK, "handled it, going on"),
             -9,
-            "its training process was ended by SIGKILL (out of memory?)",
+            "its training process was killed by signal 9 (SIGKILL)",
         ),
         (("epoch 1",), 3, "its training process ended with exit code 3 before it sent a result"),
         ((), None, "its training process ended before it sent a result"),
@@ -154,5 +154,5 @@ def test_the_process_is_as_before_after_the_end(capture: ErrorCapture) -> None:
 
 def test_exit_codes_in_words() -> None:
     assert exit_text(3) == "ended with exit code 3"
-    assert exit_text(-11) == "was ended by SIGSEGV"
-    assert exit_text(-200) == "was ended by signal 200"
+    assert exit_text(-11) == "was killed by signal 11 (SIGSEGV)"
+    assert exit_text(-200) == "was killed by signal 200"
