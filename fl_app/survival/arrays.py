@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import IO, Any
 
-from fl_app.survival.state import UnsupportedStateError
+from fl_app.survival.resumable import UnsupportedStateError
 
 _TYPES = {
     "bool": "BOOL",

@@ -21,7 +21,7 @@ from typing import Any
 
 from fl_app.files import PRIVATE_FILE, PRIVATE_FOLDER, sync_folder, write_atomically
 from fl_app.survival.arrays import read_arrays, size_of, write_arrays
-from fl_app.survival.state import State, UnsupportedStateError, merge, unmerge
+from fl_app.survival.resumable import State, UnsupportedStateError, merge, unmerge
 
 FOLDER = "checkpoints"
 """Folder in the server's workspace."""

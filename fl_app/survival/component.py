@@ -50,7 +50,7 @@ class JobSurvival(Widget):
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Pass the event on."""
         if event_type == EventType.START_RUN and not self._parts:
-            self._parts = _parts_of_job(fl_ctx)
+            self._parts = _parts_of_job(self, fl_ctx)
         _handle(self, self._parts, event_type, fl_ctx)
 
 
@@ -80,7 +80,7 @@ def _parts_of_parent(fl_ctx: FLContext) -> list[Part]:
     return []
 
 
-def _parts_of_job(fl_ctx: FLContext) -> list[Part]:
+def _parts_of_job(component: Widget, fl_ctx: FLContext) -> list[Part]:
     from fl_app.launchers.progress import ProgressReports
 
     if isinstance(fl_ctx.get_engine(), ServerEngineSpec):
@@ -89,5 +89,6 @@ def _parts_of_job(fl_ctx: FLContext) -> list[Part]:
         from fl_app.survival.job_status import JobStatus
         from fl_app.survival.transfer_timeout import TransferTimeout
 
-        return [JobAgent(), ProgressReports(), PatientJob(), JobStatus(), TransferTimeout()]
+        resumes: list[Part] = [JobAgent(component.system_panic)] if survival_enabled() else []
+        return [*resumes, ProgressReports(), PatientJob(), JobStatus(), TransferTimeout()]
     return [ProgressReports()]

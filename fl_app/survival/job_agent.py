@@ -23,10 +23,11 @@ from fl_app.nvflare_internals import workflow_state
 from fl_app.nvflare_internals.guard import job_components
 from fl_app.nvflare_internals.summation import sum_in_order_of_sites
 from fl_app.survival.checkpoints import Checkpoint, CheckpointStore, folder_of
+from fl_app.survival.components import RandomNumbers, resumable_components
 from fl_app.survival.history import record
 from fl_app.survival.interventions import Intervention, Kind
-from fl_app.survival.resumable import RandomNumbers, Workflow, resumable_components, workflow_of
-from fl_app.survival.state import Resumable, State, UnsupportedStateError
+from fl_app.survival.resumable import Resumable, State, UnsupportedStateError
+from fl_app.survival.workflows import Workflow, workflow_of
 from fl_app.survival.writer import CheckpointWriter
 
 _JOB, _MODEL, _OWN, _COMPONENT = "job", "workflow", "controller", "component:"
@@ -38,15 +39,26 @@ _log = logging.getLogger(__name__)
 class JobAgent:
     """Save and restore the state of one job on the server.
 
-    Events: START_RUN reads the last checkpoint; START_WORKFLOW, INITIAL_MODEL_LOADED restore it;
+    Events: START_RUN reads the last checkpoint; START_WORKFLOW or INITIAL_MODEL_LOADED restores the workflow,
+    and TRAINING_STARTED or BEFORE_TASK_DATA_FILTER the components, which have started by then;
     BEFORE_TRAIN_TASK (AFTER_LEARNABLE_PERSIST of a relay) saves one; BEFORE_AGGREGATION and
     BEFORE_LEARNABLE_PERSIST wait until it is written, because the model changes then; END_RUN ends.
+
+    Args:
+        panic: ends the job with a reason.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, panic: Callable[[str, FLContext], None]) -> None:
+        self._panic = panic
         self._lock = threading.Lock()
         self._writer: CheckpointWriter | None = None
         self._saved: Checkpoint | None = None
+        """The checkpoint that the workflow has yet to be restored from."""
+        self._components_of: Checkpoint | None = None
+        """The checkpoint that the components have yet to be restored from."""
+        self._resumed: Checkpoint | None = None
+        """The checkpoint that the starting workflow has been restored from."""
+        self._is_restoring = False
         self._is_second = False
         self._runner: Any = None
         self._workflow: Workflow | None = None
@@ -59,6 +71,9 @@ class JobAgent:
             EventType.START_RUN: self._start,
             EventType.START_WORKFLOW: self._start_workflow,
             AppEventType.INITIAL_MODEL_LOADED: self._model_loaded,
+            AppEventType.TRAINING_STARTED: self._start_training,
+            AppEventType.ROUND_STARTED: self._random.remember,
+            EventType.BEFORE_TASK_DATA_FILTER: self._restore_components,
             AppEventType.BEFORE_TRAIN_TASK: self._send_task,
             AppEventType.AFTER_LEARNABLE_PERSIST: self._persisted,
             AppEventType.BEFORE_AGGREGATION: self._wait,
@@ -69,7 +84,12 @@ class JobAgent:
     def handle(self, event_type: str, fl_ctx: FLContext) -> None:
         """Handle an event of NVFlare."""
         if handler := self._handlers.get(event_type):
-            handler(fl_ctx)
+            try:
+                handler(fl_ctx)
+            except Exception as error:
+                if self._is_restoring:  # a job that goes on with a part of its state would be wrong
+                    self._panic(f"the checkpoint of the job cannot be restored: {error}", fl_ctx)
+                raise
 
     def _start(self, fl_ctx: FLContext) -> None:
         self._engine, self._job_id = fl_ctx.get_engine(), fl_ctx.get_job_id()
@@ -89,7 +109,7 @@ class JobAgent:
         if (saved := store.latest()) is not None:
             saved.restore_files(run_folder)
             workflow_state.start_with_workflow(self._runner, saved.parts[_JOB].document["workflow"])
-            self._saved = saved
+            self._saved = self._components_of = saved
 
     def _start_workflow(self, fl_ctx: FLContext) -> None:
         """Restore what is restored before a workflow runs. SCAFFOLD has loaded its model already."""
@@ -118,9 +138,6 @@ class JobAgent:
         self._components = job_components(self._engine)
         self._workflow = workflow_of(workflow_state.workflow_at(self._runner, index), self._components)
 
-    _resumed: Checkpoint | None = None
-    """The checkpoint that the starting workflow has been restored from."""
-
     def _restore(self, fl_ctx: FLContext) -> None:
         saved, self._saved = self._saved, None
         if saved is None or self._workflow is None:
@@ -128,21 +145,34 @@ class JobAgent:
                 self._record(Kind.RESUMED, "starts over from round 1: there was no checkpoint yet")
             return
         parts, done = saved.parts, int(saved.parts[_JOB].document["rounds_done"])
-        for name, component in self._parts():
-            if name in parts:
-                component.resume(parts[name])
+        self._is_restoring = True
+        if _OWN in parts:
+            self._workflow.controller.resume(parts[_OWN])
         self._workflow.resume(parts[_MODEL], done, fl_ctx)
+        self._is_restoring = False
         total = self._workflow.rounds
         after = f"resumed after round {done} of {total}" if done else f"starts again with round 1 of {total}"
         self._record(Kind.RESUMED, after)
 
-    def _parts(self) -> list[tuple[str, Resumable]]:
-        """Return the parts of the job that have states of their own, by name."""
-        assert self._workflow is not None
-        found = [(f"{_COMPONENT}{name}", one) for name, one in resumable_components(self._components)]
-        if isinstance(own := self._workflow.controller, Resumable):
-            found.append((_OWN, own))
-        return [("random", self._random), *((name.replace("/", "_"), one) for name, one in found)]
+    def _start_training(self, fl_ctx: FLContext) -> None:
+        self._restore_components(fl_ctx)
+        self._random.remember(fl_ctx)
+
+    def _restore_components(self, fl_ctx: FLContext) -> None:
+        saved, self._components_of = self._components_of, None
+        if saved is None or self._workflow is None:
+            return
+        self._is_restoring = True
+        for name, component in self._stateful_components().items():
+            if name in saved.parts:
+                component.resume(saved.parts[name])
+        self._is_restoring = False
+
+    def _stateful_components(self) -> dict[str, Resumable]:
+        """Return what has a state besides the workflow, by the names of the parts of a checkpoint."""
+        found = resumable_components(self._components)
+        named = {f"{_COMPONENT}{name.replace('/', '_')}": component for name, component in found}
+        return {"random": self._random, **named}
 
     def _send_task(self, fl_ctx: FLContext) -> None:
         task = fl_ctx.get_prop(AppConstants.TRAIN_SHAREABLE)
@@ -155,6 +185,7 @@ class JobAgent:
                 self._save(number, task)
 
     def _persisted(self, fl_ctx: FLContext) -> None:
+        self._random.remember(fl_ctx)
         number = fl_ctx.get_prop(AppConstants.CURRENT_ROUND)
         if self._workflow is not None and self._workflow.saves_at == AppEventType.AFTER_LEARNABLE_PERSIST:
             self._save(number + 1, None)
@@ -169,7 +200,9 @@ class JobAgent:
         document = {"workflow": self._index, "rounds_done": rounds_done}
         try:
             parts = {_JOB: State(document=document), _MODEL: workflow.checkpoint(task)}
-            parts |= {name: one.checkpoint() for name, one in self._parts()}
+            parts |= {name: one.checkpoint() for name, one in self._stateful_components().items()}
+            if isinstance(workflow.controller, Resumable):
+                parts[_OWN] = workflow.controller.checkpoint()
         except UnsupportedStateError as error:
             writer.give_up(f"a checkpoint cannot hold {error}")
         else:

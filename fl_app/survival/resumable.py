@@ -1,408 +1,138 @@
-"""How NVFlare's workflows and components go on after a round: adapters, as they keep no state themselves.
-
-Only classes whose state is known resume. A subclass that a user wrote may hold more state than its base: it
-resumes if it is `Resumable` itself.
-"""
+"""The state of a part of a job: what a new process needs to go on after the last finished round."""
 
 from __future__ import annotations
 
-import random
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from nvflare.apis.dxo import from_shareable
-from nvflare.apis.fl_context import FLContext
-from nvflare.apis.shareable import Shareable
-from nvflare.app_common.abstract.fl_model import FLModel
-from nvflare.app_common.abstract.model import ModelLearnableKey
-from nvflare.app_common.app_constant import AppConstants
-from nvflare.app_common.app_event_type import AppEventType
 
-from fl_app.nvflare_internals import workflow_state
-from fl_app.survival.state import Resumable, State, is_plain, joined, merge, split, unmerge
-
-_NVFLARE = "nvflare.app_common.workflows"
-_META = "meta"
-_MODEL, _FURTHER = "model", "further"
-"""Parts of the state of a workflow that has more than a model."""
+class UnsupportedStateError(ValueError):
+    """A state that a checkpoint cannot hold, such as bytes or objects in place of arrays."""
 
 
-class Workflow(ABC):
-    """A workflow that can go on after a round.
+@dataclass(frozen=True)
+class State:
+    """State of one part of a job."""
 
-    Args:
-        controller: NVFlare's controller.
+    arrays: Mapping[str, Any] = field(default_factory=dict)
+    """NumPy arrays and PyTorch tensors by name."""
+    document: Mapping[str, Any] = field(default_factory=dict)
+    """Everything else, as JSON."""
+    files: tuple[str, ...] = ()
+    """Files in the job's run folder that belong to the state, such as the best model; paths below that
+    folder or absolute. A file that does not exist is skipped."""
+
+
+class Resumable(ABC):
+    """A controller or component of a job whose state a checkpoint includes.
+
+    Inherit from it besides NVFlare's class. NVFlare's own classes, which cannot, have adapters in
+    `fl_app.survival.workflows` and `.components`.
     """
 
-    saves_at = AppEventType.BEFORE_TRAIN_TASK
-    """Event of a round whose state is that of the beginning of the round, or AFTER_LEARNABLE_PERSIST."""
-
-    def __init__(self, controller: Any) -> None:
-        self.controller = controller
-
-    @property
     @abstractmethod
-    def rounds(self) -> int:
-        """Number of the last round, from 1."""
+    def checkpoint(self) -> State:
+        """Return the state between two rounds.
 
-    @property
-    def restores_at_start(self) -> bool:
-        """Whether the state is restored before the workflow starts, not when it has loaded its model."""
-        return False
+        The arrays may be those that the part itself uses: they are written before the next round is
+        aggregated.
+        """
 
     @abstractmethod
-    def checkpoint(self, task: Shareable | None) -> State:
-        """Return the state at the beginning of a round, whose task for the sites is `task`."""
-
-    @abstractmethod
-    def resume(self, state: State, rounds_done: int, fl_ctx: FLContext) -> None:
-        """Go on after this number of rounds."""
-
-    def after_start(self, state: State) -> None:  # noqa: B027 - few need it
-        """Restore what the workflow creates after it has loaded its model."""
-
-    def correct(self, task: Shareable) -> None:  # noqa: B027 - few need it
-        """Give a task the headers of a job that was never interrupted."""
+    def resume(self, state: State) -> None:
+        """Take over the state of an earlier process; called before the first round of this one."""
 
 
-class _FedAvg(Workflow):
-    """FedAvg and all others that send an FLModel and have `start_round` and `num_rounds`."""
+class ResumableParts(Resumable):
+    """A controller whose state is that of its parts.
 
-    _kept = ("best_target_metric_value", "num_fl_rounds_without_improvement")
-    """Attributes of FedAvg that end the training early."""
+    Mixins and bases each add theirs: `return {**super().resumable_parts(), "journal": self.journal}`.
+    """
 
-    def __init__(self, controller: Any) -> None:
-        super().__init__(controller)
-        self._first = int(controller.start_round)
+    def resumable_parts(self) -> dict[str, Resumable]:
+        """Return the parts by names without a slash."""
+        return {}
 
-    @property
-    def rounds(self) -> int:
-        return int(self.controller.start_round + self.controller.num_rounds)
+    def checkpoint(self) -> State:
+        """Return the states of the parts."""
+        return merge({name: part.checkpoint() for name, part in self.resumable_parts().items()})
 
-    @property
-    def restores_at_start(self) -> bool:
-        return self._has_own_model
-
-    @property
-    def _has_own_model(self) -> bool:
-        """Whether FedAvg starts with a model that it was given, or with a file: it announces neither."""
-        given = getattr(self.controller, "model", None)
-        return isinstance(given, FLModel | Mapping) or getattr(self.controller, "persistor", None) is None
-
-    def checkpoint(self, task: Shareable | None) -> State:
-        assert task is not None
-        dxo = from_shareable(task)
-        kept = {name: _number(getattr(self.controller, name)) for name in self._kept_names()}
-        state = _with(split(dxo.data, "the parameter"), kept | {_META: _plain(dxo.meta)})
-        return State(state.arrays, state.document, self._best_files())
-
-    def resume(self, state: State, rounds_done: int, fl_ctx: FLContext) -> None:
-        controller = self.controller
-        for name in self._kept_names():
-            setattr(controller, name, state.document[name])
-        controller.start_round = workflow_state.ResumedStart(self._first, rounds_done)
-        if self._has_own_model:
-            controller.model = FLModel(params=joined(state), meta=dict(state.document[_META]))
-        else:
-            _replace(fl_ctx.get_prop(AppConstants.GLOBAL_MODEL), state)
-
-    def correct(self, task: Shareable) -> None:
-        task.set_header(AppConstants.START_ROUND, self._first)
-
-    def _best_files(self) -> tuple[str, ...]:
-        """Return the file of the model if it is the best one; else the next round writes it again."""
-        controller, persistor = self.controller, getattr(self.controller, "persistor", None)
-        if not getattr(controller, "stop_condition", None):
-            return ()
-        if persistor is None:
-            return (str(controller.save_filename),)
-        if name := getattr(persistor, "global_model_file_name", ""):
-            return (str(Path(persistor.log_dir, name)),)
-        if name := getattr(persistor, "model_name", ""):
-            return (str(Path(persistor.model_dir, name)),)
-        return ()
-
-    def _kept_names(self) -> list[str]:
-        return [name for name in self._kept if hasattr(self.controller, name)]
-
-
-class _FedOpt(_FedAvg):
-    """NVFlare's FedOpt controller; its model and optimizer exist before the model is loaded."""
-
-    def checkpoint(self, task: Shareable | None) -> State:
-        optimization = _optimization(self.controller, self.controller.torch_model)
-        return merge({_MODEL: super().checkpoint(task), _FURTHER: optimization})
-
-    def resume(self, state: State, rounds_done: int, fl_ctx: FLContext) -> None:
+    def resume(self, state: State) -> None:
+        """Let each part take over its state."""
         states = unmerge(state)
-        super().resume(states[_MODEL], rounds_done, fl_ctx)
-        _restore_optimization(self.controller, self.controller.torch_model, states[_FURTHER])
+        for name, part in self.resumable_parts().items():
+            if name in states:
+                part.resume(states[name])
 
 
-class _Scaffold(_FedAvg):
-    """SCAFFOLD: the task carries the control variates in its metadata."""
-
-    @property
-    def restores_at_start(self) -> bool:
-        return False
-
-    @property
-    def _has_own_model(self) -> bool:
-        return False
-
-    def checkpoint(self, task: Shareable | None) -> State:
-        controls = State(workflow_state.control_variates(self.controller))
-        return merge({_MODEL: super().checkpoint(task), _FURTHER: controls})
-
-    def resume(self, state: State, rounds_done: int, fl_ctx: FLContext) -> None:
-        super().resume(unmerge(state)[_MODEL], rounds_done, fl_ctx)
-
-    def after_start(self, state: State) -> None:
-        controls = workflow_state.control_variates(self.controller)
-        controls.clear()
-        controls.update(unmerge(state)[_FURTHER].arrays)
+def merge(states: Mapping[str, State]) -> State:
+    """Return several states in one; their names contain no slash."""
+    return State(
+        {f"{name}/{key}": array for name, state in states.items() for key, array in state.arrays.items()},
+        {name: dict(state.document) for name, state in states.items()},
+        tuple(file for state in states.values() for file in state.files),
+    )
 
 
-class _Gathering(Workflow):
-    """ScatterAndGather."""
-
-    @property
-    def rounds(self) -> int:
-        return workflow_state.rounds_of_gathering(self.controller)
-
-    def checkpoint(self, task: Shareable | None) -> State:
-        return _model_state(workflow_state.model_of_gathering(self.controller))
-
-    def resume(self, state: State, rounds_done: int, fl_ctx: FLContext) -> None:
-        workflow_state.start_gathering_at(self.controller, rounds_done)
-        _replace(fl_ctx.get_prop(AppConstants.GLOBAL_MODEL), state)
+def unmerge(state: State) -> dict[str, State]:
+    """Return the states that `merge` put together, without their files."""
+    arrays: dict[str, dict[str, Any]] = {name: {} for name in state.document}
+    for key, array in state.arrays.items():
+        name, _, rest = key.partition("/")
+        arrays[name][rest] = array
+    return {name: State(arrays[name], document) for name, document in state.document.items()}
 
 
-class _Relay(Workflow):
-    """CyclicController, which announces no tasks."""
+class Attributes(Resumable):
+    """Attributes of an object that are plain JSON, or sets of it."""
 
-    saves_at = AppEventType.AFTER_LEARNABLE_PERSIST
+    def __init__(self, owner: Any, names: Sequence[str]) -> None:
+        self._owner, self._names = owner, names
 
-    @property
-    def rounds(self) -> int:
-        return workflow_state.rounds_of_relay(self.controller)
+    def checkpoint(self) -> State:
+        """Return the attributes."""
+        values = {name: getattr(self._owner, name) for name in self._names}
+        return State(document={n: sorted(one) if isinstance(one, set) else one for n, one in values.items()})
 
-    def checkpoint(self, task: Shareable | None) -> State:
-        return _model_state(workflow_state.model_of_relay(self.controller))
-
-    def resume(self, state: State, rounds_done: int, fl_ctx: FLContext) -> None:
-        workflow_state.start_relay_at(self.controller, rounds_done)
-        _replace(fl_ctx.get_prop(AppConstants.GLOBAL_MODEL), state)
-
-
-class _Own(Workflow):
-    """A controller without a model of NVFlare's: all its state is its own. It has an attribute `rounds`."""
-
-    @property
-    def rounds(self) -> int:
-        return int(self.controller.rounds)
-
-    @property
-    def restores_at_start(self) -> bool:
-        return True
-
-    def checkpoint(self, task: Shareable | None) -> State:
-        return State()
-
-    def resume(self, state: State, rounds_done: int, fl_ctx: FLContext) -> None:
-        """Do nothing: the controller's own state has the round."""
+    def resume(self, state: State) -> None:
+        """Set the attributes."""
+        for name, value in state.document.items():
+            is_set = isinstance(getattr(self._owner, name), set)
+            setattr(self._owner, name, set(value) if is_set else value)
 
 
-_WORKFLOWS: Mapping[str, type[Workflow]] = {
-    f"{_NVFLARE}.fedavg.FedAvg": _FedAvg,
-    "nvflare.app_opt.pt.fedavg.PTFedAvg": _FedAvg,
-    "nvflare.app_opt.pt.fedopt_ctl.FedOpt": _FedOpt,
-    f"{_NVFLARE}.lr.fedavg.FedAvgLR": _FedAvg,
-    f"{_NVFLARE}.scaffold.Scaffold": _Scaffold,
-    f"{_NVFLARE}.cyclic.Cyclic": _FedAvg,
-    f"{_NVFLARE}.cyclic_ctl.CyclicController": _Relay,
-    f"{_NVFLARE}.scatter_and_gather.ScatterAndGather": _Gathering,
-}
-"""NVFlare's workflows that resume, by class."""
-_GENERATORS = (
-    "nvflare.app_common.shareablegenerators.full_model_shareable_generator.FullModelShareableGenerator",
-    "nvflare.app_opt.pt.fedopt.PTFedOptModelShareableGenerator",
-)
-"""Generators of ScatterAndGather and CyclicController whose state is known: none, or an optimizer's."""
+def is_array(value: Any) -> bool:
+    """Return whether a value is a NumPy array or scalar, or a PyTorch tensor."""
+    return hasattr(value, "dtype") and hasattr(value, "shape")
 
 
-def workflow_of(controller: Any, components: Mapping[str, Any]) -> Workflow | None:
-    """Return the adapter of a controller; None if it cannot resume.
+def split(values: Mapping[str, Any], what: str) -> State:
+    """Return a state of values that are arrays or plain JSON.
 
-    Args:
-        controller: NVFlare's or the job's own.
-        components: components of the job on the server, by id.
+    Raises:
+        UnsupportedStateError: a value is neither.
     """
-    for kind in type(controller).__mro__:
-        path = f"{kind.__module__}.{kind.__qualname__}"
-        if path in _WORKFLOWS and _is_known(type(controller), kind):
-            generator = components.get(getattr(controller, "shareable_generator_id", None) or "")
-            is_known = (
-                generator is None or isinstance(generator, Resumable) or _path(generator) in _GENERATORS
-            )
-            return _WORKFLOWS[path](controller) if is_known else None
-    return _Own(controller) if isinstance(controller, Resumable) else None
-
-
-def _path(component: Any) -> str:
-    return f"{type(component).__module__}.{type(component).__qualname__}"
-
-
-def _is_known(kind: type, base: type) -> bool:
-    """Return whether the state of a class is that of its base, and what it says itself."""
-    return kind is base or issubclass(kind, Resumable) or kind.__module__.startswith("fl_app.")
-
-
-class _Selector:
-    """IntimeModelSelector: a best model is not replaced by a worse one."""
-
-    _kept = ("best_val_metric", "best_raw_val_metric")
-
-    @classmethod
-    def checkpoint(cls, component: Any) -> State:
-        return State(document={name: _number(getattr(component, name)) for name in cls._kept})
-
-    @classmethod
-    def resume(cls, component: Any, state: State) -> None:
-        for name in cls._kept:
-            setattr(component, name, state.document[name])
-
-
-class _TorchPersistor:
-    """PTFileModelPersistor: the file of the best model."""
-
-    @staticmethod
-    def checkpoint(component: Any) -> State:
-        folder = Path(component.log_dir or "")
-        return State(files=(str(folder / component.best_global_model_file_name),))
-
-    @staticmethod
-    def resume(component: Any, state: State) -> None:
-        """Do nothing: the file is in its place."""
-
-
-class _FedOptGenerator:
-    """PTFedOptModelShareableGenerator: model, optimizer and scheduler of ScatterAndGather."""
-
-    @staticmethod
-    def checkpoint(component: Any) -> State:
-        return _optimization(component, component.model)
-
-    @staticmethod
-    def resume(component: Any, state: State) -> None:
-        _restore_optimization(component, component.model, state)
-
-
-_COMPONENTS: Mapping[str, Any] = {
-    "nvflare.app_common.widgets.intime_model_selector.IntimeModelSelector": _Selector,
-    "nvflare.app_opt.pt.file_model_persistor.PTFileModelPersistor": _TorchPersistor,
-    "nvflare.app_opt.pt.fedopt.PTFedOptModelShareableGenerator": _FedOptGenerator,
-}
-
-
-class RandomNumbers(Resumable):
-    """Python's random numbers, by which NVFlare samples and orders sites."""
-
-    def checkpoint(self) -> State:
-        """Return the state of the generator."""
-        version, numbers, following = random.getstate()
-        return State(document={"version": version, "numbers": list(numbers), "following": following})
-
-    def resume(self, state: State) -> None:
-        """Go on with the numbers of the earlier process."""
-        found = state.document
-        random.setstate((found["version"], tuple(found["numbers"]), found["following"]))
-
-
-class _Adapted(Resumable):
-    def __init__(self, component: Any, adapter: Any) -> None:
-        self._component, self._adapter = component, adapter
-
-    def checkpoint(self) -> State:
-        state: State = self._adapter.checkpoint(self._component)
-        return state
-
-    def resume(self, state: State) -> None:
-        self._adapter.resume(self._component, state)
-
-
-def resumable_components(components: Mapping[str, Any]) -> Iterator[tuple[str, Resumable]]:
-    """Yield the components of a job that have state between rounds, by id."""
-    for name, component in components.items():
-        if isinstance(component, Resumable):
-            yield name, component
+    plain = {}
+    for name, value in values.items():
+        if is_array(value):
             continue
-        for kind in type(component).__mro__:
-            if adapter := _COMPONENTS.get(f"{kind.__module__}.{kind.__qualname__}"):
-                yield name, _Adapted(component, adapter)
-                break
+        if not is_plain(value):
+            raise UnsupportedStateError(f"{what} {name} is of type {type(value).__name__}")
+        plain[name] = value
+    return State({name: value for name, value in values.items() if is_array(value)}, {"values": plain})
 
 
-def _model_state(model: Mapping[str, Any]) -> State:
-    state = split(model[ModelLearnableKey.WEIGHTS], "the parameter")
-    return _with(state, {_META: _plain(model.get(ModelLearnableKey.META) or {})})
+def joined(state: State) -> dict[str, Any]:
+    """Return the values of a state that `split` made."""
+    return {**state.arrays, **state.document.get("values", {})}
 
 
-def _replace(model: Any, state: State) -> None:
-    """Replace a loaded model in place: the workflow already has it."""
-    weights, meta = model[ModelLearnableKey.WEIGHTS], model[ModelLearnableKey.META]
-    weights.clear()
-    weights.update(joined(state))
-    if meta is not None:
-        meta.update(state.document[_META])
-
-
-def _with(state: State, document: Mapping[str, Any]) -> State:
-    return State(state.arrays, {**state.document, **document}, state.files)
-
-
-def _optimization(owner: Any, model: Any) -> State:
-    """Return the states of a PyTorch model, of `owner.optimizer`, and of `owner.lr_scheduler`."""
-    optimizer = owner.optimizer.state_dict()
-    arrays: dict[str, Any] = {}
-    plain: dict[str, dict[str, Any]] = {}
-    for index, values in optimizer["state"].items():
-        state = split({name: one for name, one in values.items() if one is not None}, "the optimizer's")
-        arrays |= {f"{index}/{name}": one for name, one in state.arrays.items()}
-        plain[str(index)] = dict(state.document["values"])
-    scheduler = owner.lr_scheduler.state_dict() if owner.lr_scheduler is not None else {}
-    document = {
-        "state": plain,
-        "groups": [_plain(group) for group in optimizer["param_groups"]],
-        "scheduler": _plain(scheduler),
-    }
-    return merge({_MODEL: State(dict(model.state_dict())), _FURTHER: State(arrays, document)})
-
-
-def _restore_optimization(owner: Any, model: Any, state: State) -> None:
-    states = unmerge(state)
-    optimizer = states[_FURTHER]
-    model.load_state_dict(dict(states[_MODEL].arrays))
-    values: dict[int, dict[str, Any]] = {
-        int(index): dict(one) for index, one in optimizer.document["state"].items()
-    }
-    for key, array in optimizer.arrays.items():
-        index, _, name = key.partition("/")
-        values[int(index)][name] = array
-    current = owner.optimizer.state_dict()["param_groups"]
-    saved = optimizer.document["groups"]
-    groups = [{**group, **known} for group, known in zip(current, saved, strict=True)]
-    owner.optimizer.load_state_dict({"state": values, "param_groups": groups})
-    if owner.lr_scheduler is not None:
-        owner.lr_scheduler.load_state_dict(dict(optimizer.document["scheduler"]))
-
-
-def _plain(meta: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in meta.items() if is_plain(value)}
-
-
-def _number(value: Any) -> Any:
-    """Return a metric as a number of Python's; NVFlare may keep NumPy's."""
-    return value.item() if hasattr(value, "item") else value
+def is_plain(value: Any) -> bool:
+    """Return whether a value is the same after a round trip through JSON."""
+    try:
+        return bool(json.loads(json.dumps(value)) == value)
+    except (TypeError, ValueError, RecursionError):
+        return False

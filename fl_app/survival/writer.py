@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from fl_app.survival.checkpoints import CheckpointStore
-from fl_app.survival.state import State, UnsupportedStateError
+from fl_app.survival.resumable import State, UnsupportedStateError
 
 RETRY_SECONDS = 2.0
 """Time between two attempts to write a checkpoint to a full disk."""

@@ -13,7 +13,7 @@ from fl_app.jobs.fedadagrad.digits import Digits
 from fl_app.jobs.fedadagrad.metadata import TrainingReport
 from fl_app.jobs.shared.classifier import DigitClassifier, evaluate_classifier
 from fl_app.jobs.shared.journal import Evaluation, Journal, parameter_norm
-from fl_app.survival.state import State
+from fl_app.survival.resumable import State
 
 REPORTS = "training_history.json"
 BEST_MODEL = "best_model.safetensors"

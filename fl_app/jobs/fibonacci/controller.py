@@ -17,7 +17,7 @@ from fl_app.files import write_atomically
 from fl_app.jobs.fibonacci.numbers import from_wire, to_wire
 from fl_app.jobs.fibonacci.site import LEVEL, SUM, TASK
 from fl_app.jobs.recipe_defaults import TASK_CHECK_PERIOD
-from fl_app.survival.state import Resumable, State
+from fl_app.survival.resumable import Resumable, State
 
 RESULT_FILE = "fibonacci.json"
 

@@ -12,7 +12,7 @@ from nvflare.app_common.abstract.fl_model import FLModel
 from nvflare.app_common.workflows.fedavg import FedAvg
 
 from fl_app.jobs.recipe_defaults import TASK_CHECK_PERIOD
-from fl_app.survival.state import Resumable, ResumableParts, State
+from fl_app.survival.resumable import Resumable, ResumableParts, State
 
 Weights = dict[str, torch.Tensor]
 

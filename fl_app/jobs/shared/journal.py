@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from fl_app.files import write_atomically
-from fl_app.survival.state import Resumable, State
+from fl_app.survival.resumable import Resumable, State
 
 MODEL_FOLDER = "best_model"
 """Folder, in the job's run folder, of a model that consists of several files."""

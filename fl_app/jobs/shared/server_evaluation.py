@@ -10,7 +10,7 @@ from nvflare.apis.utils.analytix_utils import create_analytic_dxo, send_analytic
 from nvflare.app_common.abstract.fl_model import FLModel
 
 from fl_app.jobs.shared.journal import Evaluation, Journal
-from fl_app.survival.state import Resumable, ResumableParts
+from fl_app.survival.resumable import Resumable, ResumableParts
 
 
 class ServerEvaluation(ResumableParts):

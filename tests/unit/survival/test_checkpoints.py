@@ -15,7 +15,7 @@ import torch
 
 from fl_app.survival import checkpoints
 from fl_app.survival.checkpoints import CheckpointStore, NoSpaceError, folder_of, forget, sweep
-from fl_app.survival.state import State, UnsupportedStateError
+from fl_app.survival.resumable import State, UnsupportedStateError
 
 SEED = 16
 Usage = namedtuple("Usage", "total used free")

@@ -82,11 +82,10 @@ def gathering() -> ScatterAndGather:
     )
 
 
-def scatter_and_gather() -> Job:
+def gathering_job(train: Any = answer) -> Job:
     aggregator = InTimeAccumulateWeightedAggregator(expected_data_kind=DataKind.WEIGHTS)
-    return job(
-        gathering(), arrays(), shareable_generator=FullModelShareableGenerator(), aggregator=aggregator
-    )
+    generator = FullModelShareableGenerator()
+    return job(gathering(), arrays(), train, shareable_generator=generator, aggregator=aggregator)
 
 
 class Net(torch.nn.Module):
@@ -155,7 +154,7 @@ WORKFLOWS: dict[str, Callable[[], Job]] = {
     "FedAvg of differences": lambda: job(averaging(), arrays(), difference),
     "FedProx": lambda: job(averaging(fedprox_mu=0.1), tensors()),
     "FedAvg with its own model": lambda: job(averaging(model=arrays()), {}),
-    "ScatterAndGather": scatter_and_gather,
+    "ScatterAndGather": gathering_job,
     "FedOpt by ScatterAndGather": fedopt_gathering,
     "FedOpt by its controller": fedopt_controller,
     "SCAFFOLD": scaffold,

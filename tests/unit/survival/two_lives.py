@@ -18,6 +18,7 @@ from fl_app.survival.component import JobSurvival
 from tests.unit.guard.in_process import Ended, Job, run
 from tests.unit.guard.in_process.job import JOB, Train
 
+_DELAYS = random.Random()
 SITES = ("site-1", "site-2", "site-3")
 
 
@@ -82,7 +83,7 @@ def live(
     train: Train = job.train
 
     def recorded(site: str, received: FLModel) -> Any:
-        time.sleep(random.uniform(0, 0.02))  # so that the results arrive in any order
+        time.sleep(_DELAYS.uniform(0, 0.02))  # so that the results arrive in any order
         number = received.current_round or 0
         with lock:
             life.trained.append((site, number))
