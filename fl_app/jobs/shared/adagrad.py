@@ -11,7 +11,9 @@ import torch
 from nvflare.app_common.abstract.fl_model import FLModel
 from nvflare.app_common.workflows.fedavg import FedAvg
 
+from fl_app.jobs.parameters import QUORUM_GRACE_SECONDS
 from fl_app.jobs.recipe_defaults import TASK_CHECK_PERIOD
+from fl_app.jobs.shared.quorum import QuorumRounds
 
 Weights = dict[str, torch.Tensor]
 
@@ -47,13 +49,22 @@ class ServerAdagrad:
         return {name: weight.detach().clone() for name, weight in self._weights.items()}
 
 
-class FedAdagrad(FedAvg):
+class FedAdagrad(QuorumRounds, FedAvg):
     """NVFlare's FedAvg with Adagrad at the server.
 
     NVFlare's export needs every argument by name: it drops those that a constructor takes as **kwargs.
     """
 
-    def __init__(self, *, num_clients: int, num_rounds: int, server_learning_rate: float, tau: float) -> None:
+    def __init__(
+        self,
+        *,
+        num_clients: int,
+        num_rounds: int,
+        server_learning_rate: float,
+        tau: float,
+        quorum: int = 0,
+        quorum_grace: float = QUORUM_GRACE_SECONDS,
+    ) -> None:
         super().__init__(
             num_clients=num_clients,
             num_rounds=num_rounds,
@@ -62,6 +73,8 @@ class FedAdagrad(FedAvg):
         )
         self.server_learning_rate = server_learning_rate
         self.tau = tau
+        self.quorum = quorum
+        self.quorum_grace = quorum_grace
         self._adagrad = ServerAdagrad(server_learning_rate, tau)
 
     def update_model(self, model: FLModel, aggr_result: FLModel) -> Any:
