@@ -46,7 +46,7 @@ class KillReasons:
             return Death(text, is_deterministic=-code in _CRASHES)
         limit, (of_cgroup, of_machine) = self._kills.limit(), self._kills.count()
         if self._explains(of_cgroup, before[0]):
-            return Death(f"its job process was killed by the kernel: {out_of_memory(limit, site)}", True)
+            return out_of_memory(limit, f"raise deployment.sites.{site}.resources.limits.memory")
         if limit is None and of_machine > before[1]:
             text += "; meanwhile the kernel killed a process of this machine for lack of memory"
         return Death(text)
@@ -61,12 +61,12 @@ class KillReasons:
             return True
 
 
-def out_of_memory(limit: int | None, site: str) -> str:
-    """Return what ended a process at its memory limit, and the setting to change.
+def out_of_memory(limit: int | None, remedy: str) -> Death:
+    """Return the death of a job process at its memory limit.
 
     Args:
         limit: the limit in bytes; None if it is unknown.
-        site: name of the site or server in project.yml.
+        remedy: what to change.
     """
     at = f" at {size_text(limit)}" if limit is not None else ""
-    return f"out of memory{at}; raise deployment.sites.{site}.resources.limits.memory"
+    return Death(f"its job process was killed by the kernel: out of memory{at}; {remedy}", True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,9 @@ from fl_app.launchers.namespace import JobNamespace
 from fl_app.launchers.pending_pods import report_to_server
 from fl_app.launchers.pod_failure import StartTimeouts
 from fl_app.launchers.pod_settings import LauncherSettings
+from fl_app.launchers.restarts import Restarts
 from fl_app.nvflare_internals.job_launchers import study_runtime
+from fl_app.nvflare_internals.training_script import is_abort_requested
 from fl_app.telemetry.access import push_environment
 from fl_app.telemetry.pods import show_job_pods
 
@@ -102,6 +105,7 @@ class _PodLauncher(K8sJobLauncher):
             secret=secret_manifest(plan, owner),
             timeouts=StartTimeouts(settings.start_timeout_seconds, settings.pending_timeout_seconds),
             keep=settings.ttl_seconds_after_finished,
+            restarts=self.restarts(plan, fl_ctx),
             callbacks=Callbacks(
                 pending=lambda reason: self.report_pending(cell, plan.job_id, reason),
                 failed=lambda reason: append_error(workspace, plan.job_id, "JobPod", reason),
@@ -114,6 +118,10 @@ class _PodLauncher(K8sJobLauncher):
 
     def report_pending(self, cell: Any, job_id: str, reason: str) -> None:
         """Report why a job's pod does not run yet; an empty reason means it runs."""
+        raise NotImplementedError
+
+    def restarts(self, plan: JobPodPlan, fl_ctx: FLContext) -> Restarts:
+        """Return the restarts of a job's pod."""
         raise NotImplementedError
 
     def _plan(
@@ -130,6 +138,7 @@ class _PodLauncher(K8sJobLauncher):
             name=job_pod_name(uuid4_to_rfc1123(job_id), site),
             job_id=job_id,
             job_name=str(job_meta.get(JobMetaKey.JOB_NAME.value, "")),
+            site=site,
             module=self.program,
             arguments=self.get_module_args(job_id, fl_ctx),
             options=list(fl_ctx.get_prop(FLContextKey.ARGS).set),
@@ -145,7 +154,8 @@ class _PodLauncher(K8sJobLauncher):
             settings = LauncherSettings.read(self._jobs)
             if self._namespace is None:
                 namespace = JobNamespace.connect(settings.namespace)
-                # A job ends with its parent: pods of a previous parent cannot deliver their results.
+                # Pods of a previous parent are not adopted: their tokens for the workspace, for metrics and
+                # of the site's registration are not valid any longer, so they cannot deliver their results.
                 for name in namespace.delete_pods(settings.labels):
                     self.logger.warning("deleted the orphaned pod %s of a previous parent", name)
                 self._namespace = namespace
@@ -169,6 +179,10 @@ class ServerPodLauncher(_PodLauncher, ServerK8sJobLauncher):
         if reason:
             self.logger.info("the pod of job %s is pending: %s", job_id, reason)
 
+    def restarts(self, plan: JobPodPlan, fl_ctx: FLContext) -> Restarts:
+        """Return the restarts of the server's pod."""
+        return Restarts(fl_ctx.get_engine(), plan.job_id, site="")
+
 
 class ClientPodLauncher(_PodLauncher, ClientK8sJobLauncher):
     """Start a site's part of a job."""
@@ -179,6 +193,11 @@ class ClientPodLauncher(_PodLauncher, ClientK8sJobLauncher):
     def report_pending(self, cell: Any, job_id: str, reason: str) -> None:
         """Send the reason to the server's part of the job."""
         report_to_server(cell, job_id, reason)
+
+    def restarts(self, plan: JobPodPlan, fl_ctx: FLContext) -> Restarts:
+        """Return the restarts of the site's pod."""
+        engine = fl_ctx.get_engine()
+        return Restarts(engine, plan.job_id, plan.site, partial(is_abort_requested, engine, plan.job_id))
 
 
 def _log_error_output(workspace: Workspace, job_id: str, output: str) -> None:

@@ -9,6 +9,7 @@ that was killed again; see `fl_app.launchers.supervised_process`.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shlex
@@ -22,13 +23,14 @@ from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_constant import FLContextKey, JobConstants, ProcessType
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.job_launcher_spec import JobHandleSpec, JobProcessArgs
+from nvflare.apis.workspace import Workspace
 from nvflare.app_common.job_launcher.client_process_launcher import ClientProcessJobLauncher
 from nvflare.app_common.job_launcher.process_launcher import ProcessJobLauncher
 from nvflare.app_common.job_launcher.server_process_launcher import ServerProcessJobLauncher
 from nvflare.utils.job_launcher_utils import add_custom_dir_to_path, get_credential_env
 from nvflare.utils.process_utils import ProcessAdapter, spawn_process
 
-from fl_app.contract import ENV_FORK_JOBS, ENV_JOB_PROCESS, ENV_PARENT_PID, is_enabled
+from fl_app.contract import ENV_FORK_JOBS, ENV_JOB_PROCESS, ENV_PARENT_PID, KIT_FACTS, is_enabled
 from fl_app.launchers.forking import JobTemplate, NotForkedError
 from fl_app.launchers.job_log import log_site_error
 from fl_app.launchers.process_end import end_of_process, report_end
@@ -85,7 +87,7 @@ class _JobLauncher(ProcessJobLauncher):
             partial(self._start, command, environment),
             Path(workspace.get_run_dir(job_id)),
             environment[ENV_JOB_PROCESS],
-            fl_ctx.get_identity_name(),
+            name_in_project(workspace) or str(fl_ctx.get_identity_name()),
         )
         return self.handle(process, job_id, fl_ctx)
 
@@ -103,6 +105,12 @@ class _JobLauncher(ProcessJobLauncher):
                 _log.info("Launch the job in process ID: %s (forked)", process)
                 return ProcessAdapter(pid=process)
         return spawn_process(command, environment)
+
+
+def name_in_project(workspace: Workspace) -> str:
+    """Return the name of this participant in project.yml: NVFlare calls every server `server`."""
+    facts = Path(workspace.root_dir, "local", KIT_FACTS)
+    return str(json.loads(facts.read_text(encoding="utf-8"))["name"]) if facts.exists() else ""
 
 
 def _may_fork() -> bool:

@@ -75,10 +75,11 @@ def follow(cell: Any, job_id: str, progressed: Callable[[int | None], None]) -> 
     cell.register_request_cb(channel=CHANNEL, topic=TOPIC, cb=_receive)
 
 
-def unfollow(job_id: str) -> None:
-    """Forget a job that has ended."""
+def unfollow(job_id: str, progressed: Callable[[int | None], None]) -> None:
+    """Stop calling a function; that of a later launch of the same job stays."""
     with _lock:
-        _followers.pop(job_id, None)
+        if _followers.get(job_id) == progressed:
+            del _followers[job_id]
 
 
 def _receive(message: Message) -> Message:

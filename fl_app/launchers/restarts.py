@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fl_app.child_process import is_ending
-from fl_app.launchers.progress import follow
+from fl_app.launchers.progress import follow, unfollow
 from fl_app.survival.history import record
 from fl_app.survival.interventions import Intervention, Kind
 from fl_app.survival.limits import survival_enabled
@@ -135,6 +135,10 @@ class Restarts:
         if not restarts:
             return death
         return Death(f"{death.text}, {restarts + 1} times without progress", death.is_deterministic)
+
+    def close(self) -> None:
+        """Stop to follow the progress of a job that has ended."""
+        unfollow(self.job_id, self.progressed)
 
     def _record(self, death: Death) -> None:
         intervention = Intervention(Kind.RESTARTED, f"{death.text}; started again", self._site)

@@ -18,7 +18,6 @@ from nvflare.utils.process_utils import ProcessAdapter
 from fl_app.contract import ENV_JOB_PROCESS
 from fl_app.launchers.kill_reason import KillReasons
 from fl_app.launchers.process_end import forget_end, has_recorded_end
-from fl_app.launchers.progress import unfollow
 from fl_app.launchers.restarts import Death, Restarts
 
 _reasons = KillReasons()
@@ -81,7 +80,7 @@ class SupervisedProcess(JobHandleSpec):
                 kill_marked(self._job.mark)
             if death is None or (death := self._restart(death)) is not None:
                 break
-        unfollow(self._restarts.job_id)
+        self._restarts.close()
         try:
             self._ended(code, death)
         except Exception:  # NVFlare must learn the end of the process, whatever becomes of the report

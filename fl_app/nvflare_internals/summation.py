@@ -13,9 +13,8 @@ USES = {
     "nvflare.app_common.aggregators.weighted_aggregation_helper:WeightedAggregationHelper.get_result": (
         "add up in a fixed order"
     ),
-    "nvflare.app_common.aggregators.weighted_aggregation_helper:WeightedAggregationHelper.get_aggregation_stats": (
-        "add up in a fixed order"
-    ),
+    "nvflare.app_common.aggregators.weighted_aggregation_helper:"
+    "WeightedAggregationHelper.get_aggregation_stats": "add up in a fixed order",
     "nvflare.app_common.aggregators.weighted_aggregation_helper:WeightedAggregationHelper.get_history": (
         "add up in a fixed order"
     ),

@@ -6,7 +6,7 @@ from typing import Any
 
 USES = {
     "nvflare.private.fed.server.server_runner:ServerRunner.current_wf_index": "start with a later workflow",
-    "nvflare.app_common.workflows.scatter_and_gather:ScatterAndGather._current_round": "start with a later round",
+    "nvflare.app_common.workflows.scatter_and_gather:ScatterAndGather._current_round": "later start",
     "nvflare.app_common.workflows.scatter_and_gather:ScatterAndGather._start_round": "number of rounds",
     "nvflare.app_common.workflows.scatter_and_gather:ScatterAndGather._num_rounds": "number of rounds",
     "nvflare.app_common.workflows.scatter_and_gather:ScatterAndGather._global_weights": "global model",
@@ -20,8 +20,8 @@ USES = {
 class ResumedStart(int):
     """`start_round` of a workflow that goes on with a later round.
 
-    NVFlare's workflows run `range(start_round, start_round + num_rounds)` and tell the sites `num_rounds`: the
-    sum is the end that it was before, so that the number of rounds of the job needs no change.
+    NVFlare's workflows run `range(start_round, start_round + num_rounds)` and tell the sites `num_rounds`.
+    The sum is the end that it was before, so the number of rounds of the job needs no change.
     """
 
     _first: int

@@ -21,7 +21,9 @@ def main() -> int:
         settings = Settings.read()
     except StartupError as error:
         return report(error)
-    restarts = Restarts(settings.workspace, settings.restart, settings.restarts, settings.last_exit)
+    restarts = Restarts(
+        settings.workspace, settings.restart and settings.survival, settings.restarts, settings.last_exit
+    )
     code = Supervisor(lambda: _run(settings, restarts), restarts.delay_after).run()
     if code == 0:
         print("flarefleet: stopped", file=sys.stderr, flush=True)

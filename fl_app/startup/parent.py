@@ -26,7 +26,7 @@ from fl_app.startup.kit import Kit
 from fl_app.startup.restarts import RESTART_REQUEST, SHUTDOWN_REQUEST, Restarts
 from fl_app.startup.settings import Settings
 from fl_app.startup.workspace import locked_workspace, prepare_workspace
-from fl_app.survival.one_process import SILENT_SECONDS
+from fl_app.survival.limits import LATE_SECONDS
 from fl_app.survival.stopping import on_withdrawal
 from fl_app.telemetry.endpoint import Endpoint, open_endpoint
 from fl_app.telemetry.metrics import ParentIdentity, Starting
@@ -36,7 +36,7 @@ _T = TypeVar("_T")
 
 ERROR_LOG = "error_log.txt"
 DUPLICATE = "the server refuses this site: another process uses this kit"
-OTHER_PROCESS_SECONDS = SILENT_SECONDS + 2.0
+OTHER_PROCESS_SECONDS = LATE_SECONDS + 2.0
 PORT_WAIT_SECONDS = 8.0
 """How long a predecessor may take to release its ports: it has five seconds to stop."""
 

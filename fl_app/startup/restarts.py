@@ -84,12 +84,16 @@ class Restarts:
         if not self._should_restart(code):
             return None
         delay = self._backoff.delay_after(ran)
-        self.last = describe(code)
-        self.count += 1
-        self._print(f"the parent {self.last}", delay)
+        if self._was_running:  # an attempt to start is no restart
+            self.last = describe(code)
+            self.count += 1
+        self._print(f"the parent {describe(code)}", delay)
         return delay
 
     def _should_restart(self, code: int) -> bool:
+        if code == Exit.NO_ANSWER and not self._was_running:
+            self._attempts += 1
+            return self._attempts < START_ATTEMPTS
         if not self._is_enabled:
             return False
         if code == Exit.DUPLICATE:
@@ -100,8 +104,7 @@ class Restarts:
         if self._was_running:
             return code in _MAY_PASS or code not in list(Exit)
         self._attempts += 1
-        is_unexplained = code not in list(Exit)  # NVFlare ended the process
-        return (is_unexplained or code == Exit.NO_ANSWER) and self._attempts < START_ATTEMPTS
+        return code not in list(Exit) and self._attempts < START_ATTEMPTS  # NVFlare ended the process
 
     def _take_request(self, name: str) -> bool:
         """Remove an administrator's request, and return whether there was one."""

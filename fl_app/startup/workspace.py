@@ -5,18 +5,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from fl_app.disk_space import MINIMUM_FREE_BYTES, free_space
 from fl_app.files import PRIVATE_FILE, PRIVATE_FOLDER
 from fl_app.startup.exit_codes import Exit, StartupError
-
-MINIMUM_FREE_BYTES = 64 * 2**20
-"""With less, the parent cannot write the first model or log file."""
 
 LOCK_FILE = ".parent.lock"
 LOCK_WAIT_SECONDS = 8.0
@@ -42,7 +39,7 @@ def prepare_workspace(workspace: Path, minimum_free: int = MINIMUM_FREE_BYTES) -
             f"the workspace {workspace} is not writable for user {os.getuid()} ({error.strerror}); "
             "change its owner to this user, or mount a volume there",
         ) from error
-    free = shutil.disk_usage(workspace).free
+    free = free_space(workspace)
     if free < minimum_free:
         raise _no_space(workspace, free, minimum_free)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from typing import IO, Any
 
 from fl_app.survival.state import UnsupportedStateError
@@ -68,13 +69,13 @@ def write_arrays(
         }
     encoded = json.dumps(header).encode()
     encoded += b" " * (-len(encoded) % _LENGTH_BYTES)
-    for part in (len(encoded).to_bytes(_LENGTH_BYTES, "little"), encoded, *_chunks(arrays)):
+    for part in chain((len(encoded).to_bytes(_LENGTH_BYTES, "little"), encoded), _chunks(arrays)):
         out.write(part)
         seen(part)
 
 
 def read_arrays(content: bytes) -> dict[str, Any]:
-    """Return the arrays in a file's content, each of its framework and type, in writable memory of its own."""
+    """Return the arrays in a file's content, of their frameworks and types, in writable memory."""
     start = _LENGTH_BYTES + int.from_bytes(content[:_LENGTH_BYTES], "little")
     header = json.loads(content[_LENGTH_BYTES:start])
     tensors = header.pop("__metadata__")
@@ -102,7 +103,7 @@ def _type_of(name: str, array: Any) -> str:
     return _TYPES[kind]
 
 
-def _chunks(arrays: Mapping[str, Any]) -> Iterator[memoryview]:
+def _chunks(arrays: Mapping[str, Any]) -> Iterator[Any]:
     for array in arrays.values():
         data = memoryview(_bytes_of(array))
         for start in range(0, len(data), _CHUNK):

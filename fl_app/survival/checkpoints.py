@@ -21,7 +21,7 @@ from typing import Any
 
 from fl_app.files import PRIVATE_FILE, PRIVATE_FOLDER, sync_folder, write_atomically
 from fl_app.survival.arrays import read_arrays, size_of, write_arrays
-from fl_app.survival.state import State, UnsupportedStateError
+from fl_app.survival.state import State, UnsupportedStateError, merge, unmerge
 
 FOLDER = "checkpoints"
 """Folder in the server's workspace."""
@@ -44,7 +44,8 @@ class NoSpaceError(OSError):
         self.needed, self.free = needed, free
 
     def __str__(self) -> str:
-        return f"{self.filename}: {self.free / 1e6:.0f} MB are free, a checkpoint needs {self.needed / 1e6:.0f} MB"
+        free, needed = self.free / 1e6, self.needed / 1e6
+        return f"{self.filename}: {free:.0f} MB are free, a checkpoint needs {needed:.0f} MB"
 
 
 @dataclass(frozen=True)
@@ -102,10 +103,8 @@ class CheckpointStore:
             OSError: it cannot be written (NoSpaceError: for lack of space); the last checkpoint is unchanged.
             UnsupportedStateError: a state has values that a checkpoint cannot hold.
         """
-        arrays = {
-            f"{part}/{name}": one for part, state in parts.items() for name, one in state.arrays.items()
-        }
-        names = sorted({_below(run_folder, name) for state in parts.values() for name in state.files})
+        state = merge(parts)
+        arrays, names = state.arrays, sorted({_below(run_folder, name) for name in state.files})
         files = {name: run_folder / name for name in names if (run_folder / name).is_file()}
         new_files = [file for file in files.values() if not self._is_copied(file)]
         self._make_space(size_of(arrays) + sum(file.stat().st_size for file in new_files))
@@ -114,7 +113,7 @@ class CheckpointStore:
             copies = {name: self._copy(file) for name, file in files.items()}
             manifest = {
                 "number": number,
-                "parts": {part: dict(state.document) for part, state in parts.items()},
+                "parts": state.document,
                 "files": copies,
                 "arrays": self._write_arrays(self._path(number, _ARRAYS), arrays),
             }
@@ -130,11 +129,12 @@ class CheckpointStore:
         for number in sorted(self._numbers(), reverse=True):
             try:
                 found = self._read(number)
-                self._damaged.discard(number)
-                return found
             except (OSError, ValueError, KeyError, TypeError) as error:
                 _log.warning("checkpoint %d in %s is damaged and not used: %s", number, self.folder, error)
                 self._damaged.add(number)
+            else:
+                self._damaged.discard(number)
+                return found
         return None
 
     def _read(self, number: int) -> Checkpoint:
@@ -142,16 +142,11 @@ class CheckpointStore:
         content = self._path(number, _ARRAYS).read_bytes()
         if hashlib.blake2b(content).hexdigest() != manifest["arrays"]:
             raise ValueError("the checksum of its arrays differs")
-        parts: dict[str, dict[str, Any]] = {part: {} for part in manifest["parts"]}
-        for key, array in read_arrays(content).items():
-            part, _, name = key.partition("/")
-            parts[part][name] = array
         files = {name: self.folder / _FILES / checksum for name, checksum in manifest["files"].items()}
         for name, copy in files.items():
             if _checksum(copy) != copy.name:
                 raise ValueError(f"the checksum of its copy of {name} differs")
-        states = {part: State(arrays, manifest["parts"][part]) for part, arrays in parts.items()}
-        return Checkpoint(number, states, files)
+        return Checkpoint(number, unmerge(State(read_arrays(content), manifest["parts"])), files)
 
     def _numbers(self) -> list[int]:
         found = [file.stem for file in self.folder.glob(f"*{_MANIFEST}")]
@@ -250,7 +245,8 @@ def _new_file(file: Path) -> Iterator[Any]:
     """Write a private file beside its place, and put it there when it is durable."""
     new = file.with_name(f"{file.name}{_NEW}")
     try:
-        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE), "wb") as out:
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE)
+        with open(descriptor, "wb") as out:  # noqa: PTH123 - a descriptor
             yield out
             out.flush()
             os.fsync(out.fileno())

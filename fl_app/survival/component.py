@@ -10,6 +10,8 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.server_engine_spec import ServerEngineSpec
 from nvflare.widgets.widget import Widget
 
+from fl_app.survival.limits import survival_enabled
+
 
 class Part(Protocol):
     """What survival does in one kind of process."""
@@ -67,12 +69,13 @@ def _parts_of_parent(fl_ctx: FLContext) -> list[Part]:
         from fl_app.survival.liveness import ServerLiveness
         from fl_app.survival.one_process import OneProcessPerSite
 
-        return [ServerHistory(), ServerLiveness(), OneProcessPerSite()]
+        guarded: list[Part] = [OneProcessPerSite()] if survival_enabled() else []
+        return [ServerHistory(), ServerLiveness(), *guarded]
     if fl_ctx.get_process_type() == ProcessType.CLIENT_PARENT:
         from fl_app.survival.graceful_stop import Goodbye
         from fl_app.survival.one_process import SiteIdentity
 
-        return [Goodbye(), SiteIdentity()]
+        return [Goodbye(), *([SiteIdentity()] if survival_enabled() else [])]
     return []
 
 

@@ -1,4 +1,4 @@
-"""The server's process of a job: it saves a checkpoint at the beginning of each round, and goes on from the last.
+"""The server's process of a job: it saves a checkpoint in each round, and goes on from the last one.
 
 A round begins when the first site gets its task: what the server sends then is its state after the round
 before. The state of round 1 is saved, too: a job that starts again has the same first model.

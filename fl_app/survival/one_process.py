@@ -20,10 +20,9 @@ from nvflare.apis.fl_context import FLContext
 from fl_app.files import PRIVATE_FILE, write_atomically
 from fl_app.nvflare_internals.parents import SiteParent, is_duplicate_site, parent_of
 from fl_app.nvflare_internals.site_registration import refuse_registration, registration
+from fl_app.survival.limits import LATE_SECONDS
 from fl_app.survival.stopping import withdraw
 
-SILENT_SECONDS = 35.0
-"""Age of the last contact after which another process may have the registration of a site."""
 IDENTITY_FILE = ".identity"
 IDENTITY_KEY = "flarefleet_workspace"
 """Key of NVFlare's context with the identity of a site's workspace."""
@@ -65,7 +64,7 @@ class OneProcessPerSite:
                 self._known[site] = token, str(identity)
             return
         age = time.time() - last_contact
-        if known is not None and known[0] == token and known[1] != identity and age < SILENT_SECONDS:
+        if known is not None and known[0] == token and known[1] != identity and age < LATE_SECONDS:
             refuse_registration(
                 fl_ctx, f"another process with the kit of {site} is registered, last contact {age:.0f} s ago"
             )

@@ -1,4 +1,4 @@
-"""How NVFlare's workflows and components go on after a round: adapters, because they keep no state themselves.
+"""How NVFlare's workflows and components go on after a round: adapters, as they keep no state themselves.
 
 Only classes whose state is known resume. A subclass that a user wrote may hold more state than its base: it
 resumes if it is `Resumable` itself.
@@ -49,7 +49,7 @@ class Workflow(ABC):
 
     @property
     def restores_at_start(self) -> bool:
-        """Whether the state is restored before the workflow starts, instead of when it has loaded its model."""
+        """Whether the state is restored before the workflow starts, not when it has loaded its model."""
         return False
 
     @abstractmethod
@@ -60,10 +60,10 @@ class Workflow(ABC):
     def resume(self, state: State, rounds_done: int, fl_ctx: FLContext) -> None:
         """Go on after this number of rounds."""
 
-    def after_start(self, state: State) -> None:
+    def after_start(self, state: State) -> None:  # noqa: B027 - few need it
         """Restore what the workflow creates after it has loaded its model."""
 
-    def correct(self, task: Shareable) -> None:
+    def correct(self, task: Shareable) -> None:  # noqa: B027 - few need it
         """Give a task the headers of a job that was never interrupted."""
 
 
@@ -244,11 +244,15 @@ def workflow_of(controller: Any, components: Mapping[str, Any]) -> Workflow | No
         path = f"{kind.__module__}.{kind.__qualname__}"
         if path in _WORKFLOWS and _is_known(type(controller), kind):
             generator = components.get(getattr(controller, "shareable_generator_id", None) or "")
-            if generator is not None and not isinstance(generator, Resumable):
-                if f"{type(generator).__module__}.{type(generator).__qualname__}" not in _GENERATORS:
-                    return None
-            return _WORKFLOWS[path](controller)
+            is_known = (
+                generator is None or isinstance(generator, Resumable) or _path(generator) in _GENERATORS
+            )
+            return _WORKFLOWS[path](controller) if is_known else None
     return _Own(controller) if isinstance(controller, Resumable) else None
+
+
+def _path(component: Any) -> str:
+    return f"{type(component).__module__}.{type(component).__qualname__}"
 
 
 def _is_known(kind: type, base: type) -> bool:

@@ -55,7 +55,7 @@ class CheckpointWriter:
         self._thread.start()
 
     def wait(self) -> None:
-        """Wait until the last checkpoint is written: as long as the disk is full, until the job is aborted."""
+        """Wait until the last checkpoint is written; if the disk is full, until there is space."""
         has_told = False
         while self._thread is not None:
             self._thread.join(RETRY_SECONDS / 4)
@@ -69,8 +69,6 @@ class CheckpointWriter:
         while True:
             try:
                 self._store.write(parts, self._run_folder)
-                self._full = self._failed = ""
-                return
             except OSError as error:
                 if error.errno not in _FULL:
                     return self.give_up(f"{type(error).__name__}: {error}")
@@ -79,6 +77,9 @@ class CheckpointWriter:
                 return self.give_up(f"a checkpoint cannot hold {error}")
             except Exception as error:  # whatever reading a state raises
                 return self.give_up(f"{type(error).__name__}: {error}")
+            else:
+                self._full = self._failed = ""
+                return None
             if self._is_aborted():
                 return None
             time.sleep(RETRY_SECONDS)

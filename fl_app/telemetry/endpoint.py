@@ -30,6 +30,7 @@ from fl_app.contract import (
     METRICS_KEPT_SECONDS,
     TELEMETRY_PORT,
 )
+from fl_app.disk_space import shortage
 from fl_app.telemetry.access import new_push_tokens, push_url
 from fl_app.telemetry.interventions import InterventionCounts
 from fl_app.telemetry.metrics import ParentCollector, ParentIdentity, Source, Starting, View, family_of
@@ -82,6 +83,7 @@ class Endpoint:
         tokens = new_push_tokens(push_url(host, self.port, push_host), self.jobs.launched)
         self.gateway = PushGateway(tokens, self.jobs.may_push)
         self._series: JobSeries | None = None
+        self._workspace: Path | None = None
         threading.Thread(target=self._server.serve_forever, name="telemetry", daemon=True).start()
 
     @property
@@ -96,7 +98,8 @@ class Endpoint:
 
         Args:
             identity: the parent.
-            workspace: folder whose disk usage and free space are reported.
+            workspace: folder whose disk usage and free space are reported; without space, the parent is not
+                ready.
             kept: seconds for which the series of a finished job remain.
         """
         self.identity = identity
@@ -105,8 +108,13 @@ class Endpoint:
         self.gateway.register(self._series)
         sources: list[Source] = [self._counters, gpu_metrics, job_pod_metrics]
         if workspace is not None:
+            self._workspace = workspace
             sources.append(WorkspaceMetrics(workspace))
-        self.registry.register(ParentCollector(identity, lambda: self.view, sources))
+        self.registry.register(ParentCollector(identity, lambda: self.view, self.not_ready, sources))
+
+    def not_ready(self) -> str | None:
+        """Return why the parent is not ready; None if it is."""
+        return self.view.not_ready() or (shortage(self._workspace) if self._workspace else None)
 
     def _counters(self, identity: ParentIdentity) -> Iterable[Metric]:
         """Yield counters. Every label value starts at zero, so that `rate()` sees the first increase."""
@@ -222,7 +230,7 @@ def _response(endpoint: Endpoint, path: str, accept: str) -> _Response:
         case "/healthz":
             return _probe_response("healthy", endpoint.view.unhealthy())
         case "/readyz":
-            reason = endpoint.view.not_ready()
+            reason = endpoint.not_ready()
             endpoint.was_ready |= reason is None
             starting = {} if reason is None else {"starting": not endpoint.was_ready}
             restarts = {"restarts": endpoint.restarts, "last_exit": endpoint.last_exit}

@@ -85,7 +85,7 @@ class DigitController(ServerEvaluation, ResultHook, FedAdagrad):
         return schedule.learning_rate(given.learning_rate, given.halve_every, self.current_round)
 
     @cached_property
-    def journal(self) -> EvaluationJournal:  # type: ignore[override] # cached
+    def journal(self) -> EvaluationJournal:
         """The evaluations and reports so far."""
         from fl_app.jobs.fedadagrad.digits import divide
         from fl_app.jobs.fedadagrad.evaluation import EvaluationJournal

@@ -12,6 +12,7 @@ import psutil
 
 from tests.federation import guarded_jobs
 from tests.federation.federation import ADMIN, Federation
+from tests.processes import is_running
 
 SITES = ("site-1", "site-2")
 ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -38,12 +39,10 @@ class JobsFederation(Federation):
             process.kill()
         psutil.wait_procs(everything, timeout=30)
 
-    def job_process(self, site: str, job_id: str) -> psutil.Process | None:
-        """Return the job process at a site; None if there is none."""
-        for process in psutil.process_iter(["cmdline"]):
-            if {"fl_app.launchers.site_job", job_id, site} <= set(process.info["cmdline"] or ()):
-                return process
-        return None
+    def job_process(self, name: str, job_id: str) -> psutil.Process | None:
+        """Return the job process of the server or a site; None if there is none."""
+        processes = [one for one in self.job_processes(name) if is_running(one) and job_id in one.cmdline()]
+        return processes[0] if processes else None
 
 
 def numpy_job(into: Path) -> Path:

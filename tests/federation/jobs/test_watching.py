@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +12,6 @@ import pytest
 from deploy.session import AdminKit
 from tests.federation.federation import ADMIN, SERVER, write_project
 from tests.federation.jobs.commands import ID, SITES, JobsFederation, job_with_controller
-from tests.waiting import eventually
 
 pytestmark = pytest.mark.federation
 
@@ -57,17 +55,6 @@ def test_a_running_job_can_be_aborted_but_not_fetched(
     twice = federation.flarefleet("abort", job_id)
     assert twice.returncode == 1
     assert "has already ended" in twice.stderr
-
-
-def test_a_killed_job_process_fails_the_job(federation: JobsFederation) -> None:
-    job_id = federation.submit("probe", rounds=100, seconds=1)
-    eventually(lambda: federation.job_process("site-1", job_id) is not None, 60, "site-1 is training")
-    os.kill(federation.job_process("site-1", job_id).pid, signal.SIGKILL)
-    done = federation.flarefleet("watch", job_id)
-    assert done.returncode == 1
-    assert f"{job_id} (probe) ended FINISHED:" in done.stderr
-    assert "COMPLETED" not in done.stderr
-    eventually(lambda: federation.job_process("site-2", job_id) is None, 60, "site-2 has stopped")
 
 
 @pytest.mark.parametrize(

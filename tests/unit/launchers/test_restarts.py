@@ -134,5 +134,17 @@ def test_a_message_of_the_job_process_to_its_parent_is_progress(recorded: list[I
     assert not restarts.allow(KILLED)
 
 
+def test_the_end_of_an_earlier_launch_does_not_affect_the_present_one(recorded: list[Intervention]) -> None:
+    engine = SimpleNamespace(cell=SimpleNamespace(register_request_cb=lambda **callback: None))
+    earlier, present = (Restarts(engine, "j1", "north", budget=RestartBudget(limit=1)) for _ in range(2))
+    earlier.close()
+    assert present.allow(KILLED)
+    _send("north.j1", {"position": None})
+    assert present.allow(KILLED)
+    present.close()
+    _send("north.j1", {"position": None})
+    assert not present.allow(KILLED)
+
+
 def _send(origin: str, payload: Any) -> None:
     _receive(SimpleNamespace(get_header=lambda name: origin, payload=payload))  # type: ignore[arg-type]

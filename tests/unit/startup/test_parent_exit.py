@@ -18,6 +18,7 @@ LOST = """\
 RuntimeError: Login failed.
 """
 REJECTED = "2026-11-28 18:11:33,300 - Authenticator - ERROR - registration rejected: no project another\n"
+DUPLICATE = REJECTED.replace("no project another", "register_client unauthenticated")
 OTHER = "2026-11-28 18:11:33,316 - MPM - ERROR - Execute exception: ValueError: no such file\n"
 
 
@@ -26,10 +27,11 @@ OTHER = "2026-11-28 18:11:33,316 - MPM - ERROR - Execute exception: ValueError: 
     [
         (LOST, Exit.NO_ANSWER, "the server did not answer the registration of this site"),
         (REJECTED + LOST, Exit.REFUSED, "refused the registration of this site: no project another"),
+        (DUPLICATE + LOST, Exit.DUPLICATE, "another process uses this kit"),
         (OTHER, Exit.NVFLARE, r"NVFlare exited by itself \(code 101\): .*no such file"),
         ("", Exit.NVFLARE, "it logged no error"),
     ],
-    ids=["no answer", "refused", "another error", "no error"],
+    ids=["no answer", "refused", "duplicate", "another error", "no error"],
 )
 def test_the_error_log_of_this_start_decides_the_exit_code(
     tmp_path: Path, written: str, code: Exit, message: str
@@ -109,6 +111,7 @@ def test_a_first_registration_is_tried_a_limited_number_of_times(tmp_path: Path,
     delays = [restarts.delay_after(code, ran=1.0) for _ in range(START_ATTEMPTS)]
 
     assert delays == [0, 1, 2, 4, None]
+    assert restarts.count == 0, "it never ran"
 
 
 def test_an_administrators_request_is_honoured_once(tmp_path: Path) -> None:
@@ -126,4 +129,22 @@ def test_an_administrators_request_is_honoured_once(tmp_path: Path) -> None:
 def test_a_parent_is_not_started_again_if_that_is_disabled(tmp_path: Path) -> None:
     restarts = Restarts(tmp_path, is_enabled=False)
 
-    assert [restarts.delay_after(code, ran=1.0) for code in (137, 0, Exit.NO_ANSWER)] == [None, None, None]
+    assert [restarts.delay_after(code, ran=1.0) for code in (137, 0, 101)] == [None, None, None]
+    assert restarts.delay_after(Exit.NO_ANSWER, ran=1.0) == 0, "a registration is tried several times"
+
+
+def test_a_second_process_with_a_kit_gives_up_after_the_second_refusal(tmp_path: Path) -> None:
+    restarts = Restarts(tmp_path)
+    assert not restarts.waits_for_other
+
+    assert restarts.delay_after(Exit.DUPLICATE, ran=3.0) == 0
+    assert restarts.waits_for_other
+    assert restarts.delay_after(Exit.DUPLICATE, ran=40.0) is None
+
+
+def test_a_process_that_lost_its_registration_again_later_waits_again(tmp_path: Path) -> None:
+    restarts = Restarts(tmp_path)
+
+    delays = [restarts.delay_after(code, ran=100.0) for code in (Exit.DUPLICATE, 137, Exit.DUPLICATE)]
+
+    assert delays == [0, 0, 0]

@@ -1,4 +1,4 @@
-"""What a resumed job leaves: the best model, the evaluations and the end that it would have had undisturbed."""
+"""What a resumed job leaves: the best model, the evaluations and the end of an undisturbed one."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ def test_a_best_model_outlives_the_process_and_no_worse_one_replaces_it(
 @pytest.mark.parametrize("persistor", ["torch", "numpy"])
 def test_early_stopping_counts_on_and_the_best_model_is_the_result(persistor: str, tmp_path: Path) -> None:
     def make() -> Job:
-        controller = FedAvg(num_clients=3, num_rounds=9, persistor_id="persistor", stop_cond="accuracy >= 0.95",
-                            patience=2)  # fmt: skip
+        stop = {"stop_cond": "accuracy >= 0.95", "patience": 2}
+        controller = FedAvg(num_clients=3, num_rounds=9, persistor_id="persistor", **stop)
         kinds = {
             "torch": lambda: PTFileModelPersistor(model=Net()),
             "numpy": lambda: NPModelPersistor(model=[[1.0, 2.0], [3.0, 4.0]]),

@@ -1,4 +1,4 @@
-"""A job whose server process is killed in mid-round, and a second process that starts with what is on disk."""
+"""A job whose server process is killed in mid-round, and a second process that starts with its files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.unit.guard.in_process.job import JOB, Train
 SITES = ("site-1", "site-2", "site-3")
 
 
-class Killed(RuntimeError):
+class Killed(RuntimeError):  # noqa: N818 - the end of a life
     """The end of the first process."""
 
 

@@ -49,7 +49,8 @@ class ServerEngine(ServerEngineSpec):
         self.job_folder = folder / JOB / f"app_{SERVER}"
         for needed in (self.job_folder / "config", folder / "startup", folder / "local"):
             needed.mkdir(parents=True, exist_ok=True)
-        (folder / JOB / "meta.json").write_text(json.dumps({"name": JOB, **job.meta}))
+        meta = {"name": JOB, **job.meta}
+        (folder / JOB / "meta.json").write_text(json.dumps(meta))
         self.workspace = Workspace(str(folder), site_name=SERVER)
         self.clients = [Client(name, f"token of {name}") for name in job.sites]
         self.messages: dict[str, Callable[..., Shareable]] = {}
