@@ -57,7 +57,7 @@ class FlowerServer(FlowerControllerWithCallbacks):
             fail(self, fl_ctx, Finding(self._version_error, REMEDY, site="server"))
         else:
             self.max_client_op_interval = site_wait(fl_ctx.get_prop(FLContextKey.JOB_META))
-            self.progress_timeout = max(self.progress_timeout, self.max_client_op_interval)
+            self.progress_timeout = max(vars(self)["progress_timeout"], self.max_client_op_interval)
             super().start_controller(fl_ctx)
 
     def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
