@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nvflare.apis.client import Client
-from nvflare.apis.fl_constant import RunProcessKey, SystemComponents
+from nvflare.apis.fl_constant import FLContextKey, RunProcessKey, SystemComponents
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.job_def import ALL_SITES, Job, JobMetaKey
 from nvflare.apis.job_scheduler_spec import DispatchInfo
@@ -78,6 +78,11 @@ class ServerJobs:
 
     def __init__(self, engine: Any) -> None:
         self._engine = engine
+
+    def is_ready(self) -> bool:
+        """Return whether the server has its certificate, with which it signs the tokens of job processes."""
+        with self._engine.new_context() as fl_ctx:
+            return fl_ctx.get_prop(FLContextKey.SERVER_CONFIG) is not None
 
     def running(self) -> frozenset[str]:
         """Return the ids of the jobs that have, or will have, a process."""
