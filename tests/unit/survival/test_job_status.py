@@ -11,6 +11,9 @@ from nvflare.apis.dxo import DXO, DataKind
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_constant import FLContextKey, ReservedKey
 from nvflare.apis.fl_context import FLContext
+from nvflare.fuel.f3.cellnet.defs import MessageHeaderKey, ReturnCode
+from nvflare.fuel.f3.cellnet.fqcn import FQCN
+from nvflare.fuel.f3.message import Message
 
 from fl_app.contract import TRANSFER_TIMEOUT_SECONDS
 from fl_app.survival.job_status import STATUS, JobStatus, StatusOfJob
