@@ -10,6 +10,7 @@ from typing import Any
 
 from nvflare.apis.client import Client
 from nvflare.apis.fl_constant import (
+    FLContextKey,
     ProcessType,
     ReservedKey,
     RunProcessKey,
@@ -57,7 +58,12 @@ class Server(ServerEngineSpec):  # type: ignore[misc]
         self.answers: dict[tuple[str, str], Any] = {}
         """Answers of the server's processes of jobs, by job and topic."""
         self._contexts = FLContextManager(
-            engine=self, job_id="", private_stickers={ReservedKey.PROCESS_TYPE: ProcessType.SERVER_PARENT}
+            engine=self,
+            job_id="",
+            private_stickers={
+                ReservedKey.PROCESS_TYPE: ProcessType.SERVER_PARENT,
+                FLContextKey.WORKSPACE_OBJECT: self.get_workspace(),
+            },
         )
 
     def new_context(self) -> FLContext:
@@ -72,6 +78,7 @@ class Server(ServerEngineSpec):  # type: ignore[misc]
     def get_workspace(self) -> Any:
         return SimpleNamespace(
             get_root_dir=lambda: str(self.folder),
+            get_audit_file_path=lambda: str(self.folder / "audit.log"),
             get_app_dir=lambda job_id: str(self.folder / job_id / "app"),
         )
 
