@@ -11,8 +11,8 @@ from typing import Any
 
 from nvflare.apis.job_launcher_spec import JobHandleSpec, JobReturnCode
 
-from fl_app.launchers.kill_reason import out_of_memory
 from fl_app.launchers.manifest import JobPodPlan
+from fl_app.launchers.memory_limit import out_of_memory
 from fl_app.launchers.namespace import JobNamespace, RejectedError
 from fl_app.launchers.pod_failure import CONTAINER, PodState, Stage, StartTimeouts, is_creating, pod_state
 from fl_app.launchers.restarts import Death, Restarts
@@ -99,6 +99,7 @@ class JobPod(JobHandleSpec):
         self._timeouts = timeouts
         self._keep = keep
         self._memory = memory_limit(pod)
+        self._site = plan.site
         self._restarts = restarts
         self._uid = ""
         self._objects_lock = threading.Lock()
@@ -197,10 +198,8 @@ class JobPod(JobHandleSpec):
 
     def _death(self, state: PodState) -> Death:
         if state.is_out_of_memory:
-            where = (
-                "raise jobPods.resources.limits.memory in its values, or memory in the job's resource_spec"
-            )
-            return out_of_memory(self._memory, where)
+            text = out_of_memory(self._memory, self._site, in_pod=True)
+            return Death(f"its job process {text}", is_deterministic=True)
         return Death(state.reason, is_deterministic=_EXCEEDED in state.reason)
 
     def _killed(self, death: Death) -> None:

@@ -6,7 +6,7 @@ import signal
 import threading
 
 from fl_app.guard.error_capture import exit_text
-from fl_app.launchers.memory_limit import MemoryKills, size_text
+from fl_app.launchers.memory_limit import MemoryKills, out_of_memory
 from fl_app.launchers.restarts import Death
 
 _CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
@@ -46,7 +46,7 @@ class KillReasons:
             return Death(text, is_deterministic=-code in _CRASHES)
         limit, (of_cgroup, of_machine) = self._kills.limit(), self._kills.count()
         if self._explains(of_cgroup, before[0]):
-            return out_of_memory(limit, f"raise deployment.sites.{site}.resources.limits.memory")
+            return Death(f"its job process {out_of_memory(limit, site)}", is_deterministic=True)
         if limit is None and of_machine > before[1]:
             text += "; meanwhile the kernel killed a process of this machine for lack of memory"
         return Death(text)
@@ -59,14 +59,3 @@ class KillReasons:
                 return False
             self._explained = base + 1
             return True
-
-
-def out_of_memory(limit: int | None, remedy: str) -> Death:
-    """Return the death of a job process at its memory limit.
-
-    Args:
-        limit: the limit in bytes; None if it is unknown.
-        remedy: what to change.
-    """
-    at = f" at {size_text(limit)}" if limit is not None else ""
-    return Death(f"its job process was killed by the kernel: out of memory{at}; {remedy}", True)

@@ -48,8 +48,22 @@ class MemoryKills:
         return folder / "memory.oom_control", folder / "memory.limit_in_bytes"
 
 
-def size_text(size: int) -> str:
-    """Return a size in bytes as `4.0 GiB`."""
+def out_of_memory(limit: int | None, site: str, *, in_pod: bool = False) -> str:
+    """Return how a process ended that the kernel killed at its memory limit, and the remedy.
+
+    Args:
+        limit: the limit in bytes; None if it is unknown.
+        site: name of the site or server in project.yml.
+        in_pod: whether the process ran in a job pod.
+    """
+    at = f" at {_size(limit)}" if limit is not None else ""
+    remedy = f"raise deployment.sites.{site}.resources.limits.memory"
+    if in_pod:
+        remedy = "raise jobPods.resources.limits.memory in its values, or memory in the job's resource_spec"
+    return f"was killed by the kernel: out of memory{at}; {remedy}"
+
+
+def _size(size: int) -> str:
     return f"{size / (1 << 30):.1f} GiB" if size >= 1 << 30 else f"{size / (1 << 20):.0f} MiB"
 
 

@@ -68,9 +68,10 @@ def _parts_of_parent(fl_ctx: FLContext) -> list[Part]:
         from fl_app.survival.history import ServerHistory
         from fl_app.survival.liveness import ServerLiveness
         from fl_app.survival.one_process import OneProcessPerSite
+        from fl_app.survival.watchdog import Watchdog
 
-        guarded: list[Part] = [OneProcessPerSite()] if survival_enabled() else []
-        return [ServerHistory(), ServerLiveness(), *guarded]
+        repairs: list[Part] = [OneProcessPerSite(), Watchdog()] if survival_enabled() else []
+        return [ServerHistory(), ServerLiveness(), *repairs]
     if fl_ctx.get_process_type() == ProcessType.CLIENT_PARENT:
         from fl_app.survival.graceful_stop import Goodbye
         from fl_app.survival.one_process import SiteIdentity
@@ -85,7 +86,9 @@ def _parts_of_job(component: Widget, fl_ctx: FLContext) -> list[Part]:
     if isinstance(fl_ctx.get_engine(), ServerEngineSpec):
         from fl_app.survival.job_agent import JobAgent  # sites do not need its imports
         from fl_app.survival.job_liveness import PatientJob
+        from fl_app.survival.job_status import JobStatus
+        from fl_app.survival.transfer_timeout import TransferTimeout
 
         resumes: list[Part] = [JobAgent(component.system_panic)] if survival_enabled() else []
-        return [*resumes, ProgressReports(), PatientJob()]
+        return [*resumes, ProgressReports(), PatientJob(), JobStatus(), TransferTimeout()]
     return [ProgressReports()]

@@ -94,9 +94,8 @@ class _Supervised:
         if self._child is not None:
             code = self._child.wait()
             return code if code >= 0 else SIGNALLED - code
-        process = self._record.process()
-        if process is not None:
-            process.wait()
+        while self._record.process() is not None:  # psutil would wait for a zombie until init reaps it
+            time.sleep(POLL_SECONDS)
         return None
 
     def _record_exit(self, code: int | None) -> bool:
