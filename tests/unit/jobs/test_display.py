@@ -101,7 +101,7 @@ class _Server:
     def abort_job(self, job_id: str) -> None:
         raise InternalError(f"server internal error: Job {job_id} is not running.")
 
-    def submit_job(self, folder: str) -> str:
+    def submit_job(self, folder: str, submit_token: str) -> str:
         raise InternalError("server internal error: No space left on device")
 
     def close(self) -> None:
