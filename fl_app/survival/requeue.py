@@ -6,7 +6,7 @@ import contextlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,10 @@ REQUEUES_META = "flarefleet_requeues"
 """Key of a job's meta: how often the job was put back, see `Requeues`."""
 MAX_REQUEUES = 20
 MAX_WITHOUT_PROGRESS = 2
-"""Requeues in a row without a new checkpoint: an error that repeats ends the job."""
+"""Requeues in a row without a further round: an error that repeats ends the job."""
+Progress = tuple[int, int]
+"""Position of the running workflow among those of the job, and its finished rounds."""
+NO_PROGRESS: Progress = (0, 0)
 _AWAY = ("no reply", "invalid_clients", "num_ok_sites", "failed to deploy to required client")
 """Entries of a job_deploy_detail that say that a site did not answer, and their consequence."""
 
@@ -31,23 +34,24 @@ class Requeues:
 
     count: int = 0
     without_progress: int = 0
-    """Number of the last ones between which the job wrote no checkpoint."""
-    progress: int = 0
-    """Number of the newest checkpoint at the last one; 0 for none."""
+    """Number of the last ones between which the job finished no round."""
+    progress: Progress = NO_PROGRESS
+    """How far the checkpoints were at the last one."""
 
     @classmethod
     def of(cls, meta: Mapping[str, Any]) -> Requeues:
         """Return those of a job."""
         try:
-            return cls(**meta.get(REQUEUES_META, {}))
+            found = cls(**meta.get(REQUEUES_META, {}))
+            return replace(found, progress=tuple(found.progress))
         except TypeError:
             return cls()
 
-    def next(self, progress: int) -> Requeues | None:
+    def next(self, progress: Progress) -> Requeues | None:
         """Return them after another one; None if the job must end.
 
         Args:
-            progress: number of the newest checkpoint; 0 for none.
+            progress: how far the checkpoints of the job are.
         """
         without = 0 if progress > self.progress else self.without_progress + 1
         if self.count >= MAX_REQUEUES or without > MAX_WITHOUT_PROGRESS:
@@ -100,10 +104,11 @@ def _reason_of_failed_start(deployment: Sequence[str]) -> str | None:
     return "; ".join(failures)[:200] or "a site did not answer to the start of the job"
 
 
-def progress_of(workspace: Path, job_id: str) -> int:
-    """Return the number of the newest checkpoint of a job; 0 for none."""
-    numbers = [0]
+def progress_of(workspace: Path, job_id: str) -> Progress:
+    """Return how far the checkpoints of a job are; (0, 0) without any."""
+    found = [NO_PROGRESS]
     for manifest in folder_of(workspace, job_id).glob("*.json"):
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-            numbers.append(int(json.loads(manifest.read_text(encoding="utf-8"))["number"]))
-    return max(numbers)
+            job = json.loads(manifest.read_text(encoding="utf-8"))["parts"]["job"]
+            found.append((int(job["workflow"]), int(job["rounds_done"])))
+    return max(found)

@@ -47,10 +47,15 @@ def schedulable(server: Server) -> list[str]:
         return [job.job_id for job in server.manager.get_jobs_to_schedule(fl_ctx)]
 
 
+def manifest(rounds: int, workflow: int = 0) -> str:
+    return json.dumps({"number": 7, "parts": {"job": {"workflow": workflow, "rounds_done": rounds}}})
+
+
 def checkpoint(server: Server, job_id: str, number: int) -> None:
+    """Save the state of a job after this number of rounds."""
     folder = folder_of(server.folder, job_id)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{number}.json").write_text(json.dumps({"number": number}))
+    (folder / f"{number}.json").write_text(manifest(number))
 
 
 @pytest.mark.parametrize(
@@ -167,14 +172,24 @@ def test_a_queued_job_can_be_aborted_and_deleted(server: Server) -> None:
     assert schedulable(server) == []
 
 
-def test_progress_is_the_newest_manifest_that_can_be_read(tmp_path: Path) -> None:
+def test_progress_is_that_of_the_last_manifest_that_can_be_read(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, "job")
     folder.mkdir(parents=True)
-    assert progress_of(tmp_path, "job") == 0
-    (folder / "3.json").write_text('{"number": 3}')
-    (folder / "4.json").write_text('{"number": 4')
+    assert progress_of(tmp_path, "job") == (0, 0)
+    (folder / "3.json").write_text(manifest(9))
+    (folder / "4.json").write_text(manifest(1, workflow=1))
+    (folder / "5.json").write_text(manifest(2, workflow=1)[:-2])
 
-    assert progress_of(tmp_path, "job") == 3
+    assert progress_of(tmp_path, "job") == (1, 1)
+
+
+def test_a_job_that_saves_the_same_round_again_makes_no_progress(server: Server) -> None:
+    job_id = server.submit()
+    checkpoint(server, job_id, 4)
+
+    ends = [end(server, job_id, ABNORMAL, KILLED) for _ in range(4)]
+
+    assert ends == ["SUBMITTED"] * 3 + [ABNORMAL.value]
 
 
 def test_damaged_counts_of_a_job_start_over() -> None:
