@@ -43,8 +43,9 @@ class Requeues:
         """Return those of a job."""
         try:
             found = cls(**meta.get(REQUEUES_META, {}))
-            return replace(found, progress=tuple(found.progress))
-        except TypeError:
+            workflow, rounds = found.progress
+            return replace(found, progress=(workflow, rounds))
+        except (TypeError, ValueError):
             return cls()
 
     def next(self, progress: Progress) -> Requeues | None:
