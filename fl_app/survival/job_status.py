@@ -12,7 +12,8 @@ from nvflare.apis.fl_context import FLContext
 
 from fl_app.guard.context import sender_of
 from fl_app.nvflare_internals.parent_messages import answer_in_job, ask_job
-from fl_app.nvflare_internals.server_jobs import SYNC_SITES, sync_sites
+from fl_app.nvflare_internals.server_jobs import sync_sites
+from fl_app.nvflare_internals.site_jobs import SYNC_SITES
 
 STATUS = "flarefleet.survival.status"
 _ASK_SECONDS = 3.0
