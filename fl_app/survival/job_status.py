@@ -56,7 +56,8 @@ class JobStatus:
                 for site in sites
                 if site not in self._working
             }
-            return {"ending": self._is_ending, "seen": sorted(self._asked), "idle": idle}
+            asked = {site: self._clock() - time for site, time in self._asked.items()}
+            return {"ending": self._is_ending, "asked": asked, "idle": idle}
 
     def _saw(self, site: str, works: bool) -> None:
         with self._lock:
@@ -75,8 +76,8 @@ class StatusOfJob:
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.is_ending = bool(document.get("ending"))
         """Whether no further task will be given to a site."""
-        self.seen = frozenset(document.get("seen") or ())
-        """Sites that have asked this process for a task."""
+        self.asked: Mapping[str, float] = document.get("asked") or {}
+        """Seconds since each site that has asked this process for a task did so last."""
         self.idle: Mapping[str, float] = document.get("idle") or {}
         """For each site that has no task: seconds from its last request for one to the last of any site.
 

@@ -51,8 +51,8 @@ class Membership:
     failures: int = 0
     retry_at: float = 0.0
     is_busy: bool = False
-    is_joining: bool = False
-    """Whether the site was started again and has not asked for a task since."""
+    joined_at: float | None = None
+    """When the site was started again, until it has asked for a task."""
 
     def failed(self, now: float) -> None:
         """Wait before the next attempt, longer each time."""
@@ -156,7 +156,7 @@ class Rejoin:
         if self._clock() < member.retry_at:
             return
         reason = member.reason or reason_to_rejoin(job.job_id, participant, current, member, poll)
-        is_over = not (member.is_joining or self._jobs.awaits_outcome(job.job_id, current.name))
+        is_over = not (member.joined_at is not None or self._jobs.awaits_outcome(job.job_id, current.name))
         if member.reason == "" and reason == MISSING and is_over:
             return
         if reason:
@@ -168,8 +168,9 @@ class Rejoin:
     def _confirm(self, job: Job, site: str, member: Membership, poll: Poll | None) -> None:
         """Let the job depend on a site again that has asked for a task since it was started again."""
         status = poll.statuses.get(job.job_id) if poll else None
-        if member.is_joining and status and status.idle.get(site, 0.0) < POLL_SECONDS and site in status.seen:
-            member.is_joining, member.failures = False, 0
+        asked = status.asked.get(site) if status else None
+        if member.joined_at is not None and asked is not None and asked < self._clock() - member.joined_at:
+            member.joined_at, member.failures = None, 0
             self._jobs.await_outcome(job.job_id, site)
 
     def _rejoin(self, job: Job, participant: Participant, current: Participant, member: Membership) -> None:
@@ -184,7 +185,7 @@ class Rejoin:
             member.failed(self._clock())
         else:
             text = f"{member.reason}; it runs its part of the job again after {self._clock() - started:.1f} s"
-            member.is_joining, member.missing, member.reason = True, 0, ""
+            member.joined_at, member.missing, member.reason = self._clock(), 0, ""
             member.retry_at = self._clock() + POLL_SECONDS
             record(self._engine, job.job_id, Intervention(Kind.REJOINED, text, current.name))
         finally:

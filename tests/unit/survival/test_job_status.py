@@ -69,7 +69,8 @@ def test_a_site_that_never_asked_is_idle_since_the_first_request(job: JobProcess
     job.fire(ASKS, "north", seconds=35)
 
     assert job.status().idle == {"north": 0.0, "south": 35.0}
-    assert job.status().seen == {"north"}
+    job.now += 4
+    assert job.status().asked == {"north": 4.0}
 
 
 def test_a_site_that_works_is_not_idle(job: JobProcess) -> None:

@@ -47,7 +47,8 @@ class Federation:
     def answer(self, **status: Any) -> None:
         """Let the server's process of the job answer."""
         self.server.answers = {
-            (self.job_id, STATUS): {"ending": False, "seen": ["north", "south"], "idle": {}} | status,
+            (self.job_id, STATUS): {"ending": False, "asked": {"north": 1.0, "south": 1.0}, "idle": {}}
+            | status,
             (self.job_id, SYNC_SITES): {"": ""},
         }
 
@@ -92,12 +93,12 @@ def test_a_site_whose_parent_was_started_again_runs_its_part_again(federation: F
     )
 
 
-def test_a_job_depends_on_a_site_again_when_it_asks_for_a_task(federation: Federation) -> None:
+def test_a_job_depends_on_a_site_again_when_its_new_process_asks_for_a_task(federation: Federation) -> None:
     federation.restart_parent("north")
-    federation.answer(seen=["south"])
     federation.pass_time(1.0)
     assert not federation.jobs.awaits_outcome(federation.job_id, "north")
 
+    federation.answer(asked={"north": POLL_SECONDS + 1.0})  # its old process did
     federation.pass_time()
     assert not federation.jobs.awaits_outcome(federation.job_id, "north")
     federation.answer()
