@@ -35,6 +35,9 @@ USES = {
     "nvflare.private.fed.server.job_runner:JobRunner.running_jobs": "running jobs",
 }
 
+REPORTED_BY_SITE = "flarefleet_reported_by_site"
+"""Key of the record of a job: whether a site reported the failure that ended it."""
+
 
 @dataclass(frozen=True)
 class Participant:
@@ -165,8 +168,12 @@ class ServerJobs:
         fail_run = self._runner.fail_run
 
         def fail_run_unless_ignored(job_id: str, process_return_code: int, fl_ctx: FLContext) -> str:
-            ignored = is_ignored(job_id, process_return_code)
-            return "" if ignored else str(fail_run(job_id, process_return_code, fl_ctx))
+            if is_ignored(job_id, process_return_code):
+                return ""
+            result = str(fail_run(job_id, process_return_code, fl_ctx))
+            if record := failed_process(self._engine, job_id):
+                record[REPORTED_BY_SITE] = True
+            return result
 
         self._runner.fail_run = fail_run_unless_ignored
 
@@ -179,9 +186,9 @@ class ServerJobs:
         return self._engine.get_component(SystemComponents.JOB_SCHEDULER)
 
 
-def failed_process(engine: Any, job_id: str) -> Mapping[str, Any] | None:
-    """Return NVFlare's record of a job whose process on the server did not exit cleanly, by RunProcessKey."""
-    record: Mapping[str, Any] | None = getattr(engine, "exception_run_processes", {}).get(job_id)
+def failed_process(engine: Any, job_id: str) -> dict[str, Any] | None:
+    """Return NVFlare's record of a job that failed, by RunProcessKey and REPORTED_BY_SITE."""
+    record: dict[str, Any] | None = getattr(engine, "exception_run_processes", {}).get(job_id)
     return record
 
 

@@ -14,6 +14,7 @@ from nvflare.apis.fl_constant import RunProcessKey
 from nvflare.apis.job_def import JobMetaKey, RunStatus
 from nvflare.fuel.common.exit_codes import ProcessExitCode
 
+from fl_app.nvflare_internals.server_jobs import REPORTED_BY_SITE
 from fl_app.survival.checkpoints import folder_of
 
 REQUEUES_META = "flarefleet_requeues"
@@ -89,10 +90,10 @@ def reason_to_requeue(
         return None
     process = process or {}
     code = process.get(RunProcessKey.PROCESS_RETURN_CODE)
-    if process.get(RunProcessKey.PROCESS_EXE_ERROR):
-        return None  # a controller or the guard ended the job
+    if process.get(RunProcessKey.PROCESS_EXE_ERROR) or process.get(REPORTED_BY_SITE):
+        return None  # a controller, the guard or a site ended the job
     if code == ProcessExitCode.INFRASTRUCTURE_ERROR:
-        return "a site was lost before it reported its end"
+        return "the server's job pod could not run"
     if isinstance(code, int) and code < 0:
         return f"the server's job process was killed by signal {-code}"
     return None

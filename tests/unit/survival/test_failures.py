@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from nvflare.fuel.common.exit_codes import ProcessExitCode
 
+from fl_app.nvflare_internals.server_jobs import REPORTED_BY_SITE
 from fl_app.survival.failures import SiteFailures
 from tests.unit.survival.server import Server
 
@@ -38,10 +39,17 @@ def test_a_failure_ends_a_job_that_cannot_go_on(
     if not runs:
         server.run_processes.clear()
     failed: list[Any] = []
-    server.job_runner.fail_run = lambda *failure: failed.append(failure)
+
+    def fail_run(job_id: str, code: int, fl_ctx: Any) -> str:
+        failed.append(code)
+        server.exception_run_processes[job_id] = {"process_return_code": code}
+        return ""
+
+    server.job_runner.fail_run = fail_run
     SiteFailures(server).install()
 
     with server.new_context() as fl_ctx:
         server.job_runner.fail_run(job_id, code, fl_ctx)
 
     assert bool(failed) == ends
+    assert not ends or server.exception_run_processes[job_id][REPORTED_BY_SITE]

@@ -12,6 +12,7 @@ from nvflare.apis.job_def import JobMetaKey, RunStatus
 from nvflare.fuel.common.exit_codes import ProcessExitCode
 
 from fl_app.contract import ENV_SURVIVAL
+from fl_app.nvflare_internals.server_jobs import REPORTED_BY_SITE
 from fl_app.survival.checkpoints import folder_of
 from fl_app.survival.requeue import (
     MAX_REQUEUES,
@@ -63,7 +64,7 @@ def checkpoint(server: Server, job_id: str, number: int) -> None:
     [
         (ABNORMAL, KILLED, (), "the server's job process was killed by signal 9"),
         (EXCEPTION, {CODE: -11}, (), "the server's job process was killed by signal 11"),
-        (ABNORMAL, {CODE: ProcessExitCode.INFRASTRUCTURE_ERROR}, (), "a site was lost before it reported"),
+        (ABNORMAL, {CODE: ProcessExitCode.INFRASTRUCTURE_ERROR}, (), "the server's job pod could not run"),
         (
             RunStatus.FAILED_TO_RUN,
             None,
@@ -98,6 +99,7 @@ def test_a_job_that_was_killed_runs_again(
         (EXCEPTION, {CODE: ProcessExitCode.EXCEPTION}, ()),
         (EXCEPTION, {**KILLED, RunProcessKey.PROCESS_EXE_ERROR: True}, ()),
         (EXCEPTION, None, ()),
+        (ABNORMAL, {CODE: ProcessExitCode.INFRASTRUCTURE_ERROR, REPORTED_BY_SITE: True}, ()),
         (RunStatus.FAILED_TO_RUN, None, ["server: OK", "north: app does not pass signature verification"]),
         (RunStatus.FAILED_TO_RUN, None, ["server: unsigned job rejected", "north: no reply"]),
     ],
