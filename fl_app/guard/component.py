@@ -16,6 +16,7 @@ from fl_app.guard.receivers import restore_mlflow_timeouts, shorten_mlflow_timeo
 from fl_app.guard.timeouts import Timeouts, task_timeout
 from fl_app.nvflare_internals.guard import job_components
 from fl_app.survival.limits import site_wait
+from fl_app.survival.resumable import Resumable, ResumableParts
 
 if TYPE_CHECKING:
     from fl_app.guard.server import ServerGuard
@@ -25,7 +26,7 @@ _STARTS = (EventType.ABOUT_TO_START_RUN, EventType.START_RUN)
 """A site fires both, the server only the last. A disabled guard says so once."""
 
 
-class JobGuard(Widget):
+class JobGuard(ResumableParts, Widget):
     """End a job that would otherwise fail silently, and log the reason.
 
     Args:
@@ -71,6 +72,11 @@ class JobGuard(Widget):
             if event_type == EventType.END_RUN and self._guard is not None:
                 guard, self._guard = self._guard, None
                 guard.close()
+
+    def resumable_parts(self) -> dict[str, Resumable]:
+        """Return the state of the server's guard; that of a site has none."""
+        found: dict[str, Resumable] = getattr(self._guard, "resumable_parts", dict)()
+        return found
 
     def _start(self, fl_ctx: FLContext) -> None:
         """Create the guard of this process; a second one, added by both recipe and kit, stays idle."""

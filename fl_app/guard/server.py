@@ -50,6 +50,7 @@ from fl_app.guard.timeouts import Timeouts
 from fl_app.guard.warnings import WARNINGS_FILE, Warnings
 from fl_app.guard.workflows import Expectations, expectations_of
 from fl_app.nvflare_internals.guard import current_controller, starting_controller
+from fl_app.survival.resumable import Resumable
 from fl_app.telemetry.analytics_events import FED_ANALYTICS
 
 
@@ -81,7 +82,6 @@ class ServerGuard:
         self._announced: Mapping[str, Any] | None = None
         self._stored: Mapping[str, Any] | None = None
         self._invalid_levels = ""
-        self._has_stored = False
         self._warnings: Warnings | None = None
         self._site_errors = SiteErrors(component, self._report)
         self._sites = SiteWatch(timeouts, self._site_errors, self._report, component)
@@ -123,6 +123,11 @@ class ServerGuard:
         if self._warnings:
             self._warnings.write()
 
+    def resumable_parts(self) -> dict[str, Resumable]:
+        """Return what a second process of the job must know."""
+        parts = {"results": self._results, "receivers": self._receivers, "warnings": self._warnings}
+        return {name: part for name, part in parts.items() if part is not None}
+
     def _start(self, fl_ctx: FLContext) -> None:
         engine = fl_ctx.get_engine()
         engine.register_aux_message_handler(topic=FINDING_EVENT, message_handle_func=self._on_sites_finding)
@@ -151,10 +156,9 @@ class ServerGuard:
 
     def _start_workflow(self, fl_ctx: FLContext) -> None:
         self._check_meta(fl_ctx)
-        self._controller, self._stored, self._has_stored = starting_controller(fl_ctx), None, False
-        logged = self._results.count
-        self._results = Results(expectations_of(self._controller, self._components))
-        self._results.count = logged
+        self._controller, self._stored = starting_controller(fl_ctx), None
+        expected = expectations_of(self._controller, self._components)
+        self._results = Results(expected, self._results.count)
         for finding in findings_on_server(fl_ctx):
             self._report(finding, fl_ctx)
         if failure := self._receivers.not_started(error_log_of(fl_ctx)):
@@ -235,18 +239,17 @@ class ServerGuard:
     def _on_stored(self, fl_ctx: FLContext) -> None:
         model = global_model(fl_ctx)
         is_known = model is not None and model is self._announced  # some workflows announce only the first
-        self._has_stored, self._stored = True, dict(model) if model is not None and is_known else None
+        self._results.has_stored, self._stored = True, dict(model) if model is not None and is_known else None
 
     def _end_workflow(self, fl_ctx: FLContext) -> None:
         """Check what a workflow leaves; an aborted one, or one that has an error, leaves nothing."""
-        if self._reason or is_aborted(fl_ctx) or not self._results.expected.training_tasks:
-            return
-        if not self._results.count:
+        trained = self._results.expected.training_tasks and self._results.count
+        if self._reason or is_aborted(fl_ctx) or not trained:
             return
         self._report_all(self._site_errors.tolerated(), fl_ctx)
         self._report_all(self._results.outcome.ended(), fl_ctx)
         self._report_all(self._results.best_model.ended(), fl_ctx)
-        if missing := find_missing_model(self._controller, self._has_stored, self._stored, fl_ctx):
+        if missing := find_missing_model(self._controller, self._results.has_stored, self._stored, fl_ctx):
             self._report(missing, fl_ctx)
 
     def _check_tracking(self, fl_ctx: FLContext) -> None:

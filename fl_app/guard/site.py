@@ -82,7 +82,7 @@ class SiteGuard:
     def _capture_errors(self, fl_ctx: FLContext) -> None:
         """Listen before the executors start at START_RUN: a client script may fail at once."""
         if not fl_ctx.get_prop(FLContextKey.SIMULATE_MODE, False):
-            self._capture = ErrorCapture()
+            self._capture = ErrorCapture(str(fl_ctx.get_identity_name()))
 
     def _start(self, fl_ctx: FLContext) -> None:
         self._name = fl_ctx.get_identity_name()

@@ -34,8 +34,6 @@ class SiteError:
     """Number of the round, from 1."""
     ends_site: bool = False
     """Whether the site returns no further result in this job."""
-    was_killed: bool = False
-    """Whether a signal ended the site's job process, which survival starts again."""
     is_provisional: bool = False
     """Whether it is only shown as long as the site does not answer, and no cause yet."""
 
@@ -68,7 +66,6 @@ class SiteError:
             task=_clean(known.get("task"), _MAX_TEXT),
             round=number if isinstance(number, int) else None,
             ends_site=known.get("ends_site") is True,
-            was_killed=known.get("was_killed") is True,
             is_provisional=known.get("is_provisional") is True,
         )
 

@@ -19,7 +19,6 @@ from fl_app.guard.heartbeat import blocking_sites
 from fl_app.guard.site_error import SITE_ERROR_MARK, SITE_ERROR_TOPIC, SiteError
 from fl_app.guard.task import round_of
 from fl_app.nvflare_internals.guard import current_controller, open_tasks_without_timeout
-from fl_app.survival.limits import survival_enabled
 from fl_app.telemetry.job_progress import SITE_ERROR_EVENT
 
 MAX_ERRORS = 5
@@ -97,7 +96,7 @@ class SiteErrors:
             is_new = self._received[site] <= MAX_ERRORS
             if not error.is_provisional:
                 self._first.setdefault(site, error)
-            if error.ends_site and not (error.was_killed and survival_enabled()):
+            if error.ends_site:
                 self._gone.setdefault(site, error)
         if is_new and site:
             self._log(error, fl_ctx)

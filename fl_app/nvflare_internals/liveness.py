@@ -11,7 +11,8 @@ from nvflare.fuel.f3.cellnet.utils import make_reply
 from nvflare.fuel.f3.message import Message
 from nvflare.private.defs import CellChannel, CellChannelTopic, CellMessageHeaderKeys
 
-from fl_app.nvflare_internals.server_jobs import CHANNEL, participant_names, sender_of
+from fl_app.nvflare_internals.parent_messages import CHANNEL, sender_of
+from fl_app.nvflare_internals.server_jobs import ServerJobs
 
 USES = {
     "nvflare.private.defs:CellChannel.SERVER_MAIN": "channel of heartbeats",
@@ -50,7 +51,7 @@ def answer_job_processes(engine: Any, answer: Callable[[str, Collection[str]], M
         sender = sender_of(request, engine)
         if sender is None or not sender.job:
             return make_reply(ReturnCode.UNAUTHENTICATED)
-        sites = participant_names(engine, sender.job)
+        sites = ServerJobs(engine).sites(sender.job)
         return make_reply(ReturnCode.OK, "", dict(answer(sender.job, sites)))
 
     engine.get_cell().register_request_cb(channel=CHANNEL, topic=TOPIC, cb=on_request)

@@ -99,6 +99,12 @@ class Settings(BaseSettings):
     """Seconds for which a running job waits for a site that gives no sign of life."""
     fork_jobs: Annotated[bool, Field(description="true or false")] = True
     """Whether job processes are forked from a prepared process."""
+    restart: Annotated[bool, Field(description="true or false")] = True
+    """Whether a parent that died is started again without an administrator's request."""
+    restarts: Annotated[int, Field(ge=0, description="a number")] = 0
+    """How often the runtime has started this parent again."""
+    last_exit: str = ""
+    """How the parent exited before the runtime started it again."""
     analytics_keep_days: _Days = None
     """Days for which event files stay after a job's last value; None keeps them until the job is deleted."""
 

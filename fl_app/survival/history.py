@@ -15,14 +15,9 @@ from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_constant import ProcessType, SystemComponents
 from nvflare.apis.fl_context import FLContext
 
-from fl_app.nvflare_internals.server_jobs import (
-    Sender,
-    participant_names,
-    receive_in_server_parent,
-    send_to_server_parent,
-)
+from fl_app.nvflare_internals.parent_messages import Sender, receive_in_server_parent, send_to_server_parent
+from fl_app.nvflare_internals.server_jobs import ServerJobs
 from fl_app.survival.interventions import Intervention
-from fl_app.survival.job_manager import JobManager
 
 TOPIC = "intervention"
 _JOB = "job_id"
@@ -89,7 +84,7 @@ def receive(engine: Any, sender: Sender, document: Mapping[str, Any]) -> bool:
     except ValueError as error:
         _log.warning("dropped a report of %s: %s", sender, error)
         return True
-    allowed = sender.job == job_id if sender.job else sender.site in participant_names(engine, job_id)
+    allowed = sender.job == job_id if sender.job else sender.site in ServerJobs(engine).sites(job_id)
     if sender.site:
         intervention = intervention.at(sender.site)
     if allowed:
@@ -102,9 +97,8 @@ def receive(engine: Any, sender: Sender, document: Mapping[str, Any]) -> bool:
 def _store(engine: Any, job_id: str, intervention: Intervention) -> None:
     _log.warning("job %s: %s", job_id, intervention.line)
     manager = engine.get_component(SystemComponents.JOB_MANAGER)
-    if isinstance(manager, JobManager):
-        with engine.new_context() as fl_ctx:
-            manager.add_to_history(job_id, intervention, fl_ctx)
+    with engine.new_context() as fl_ctx:
+        manager.add_to_history(job_id, intervention, fl_ctx)
     for listener in list(_listeners):
         with _logged(listener):
             listener(job_id, intervention)

@@ -17,7 +17,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from fl_app.contract import ENV_SITE_WAIT, ENV_SURVIVAL, SITE_WAIT_SECONDS
+from fl_app.contract import ENV_SITE_WAIT, ENV_SURVIVAL, SITE_WAIT_SECONDS, is_enabled
 
 HEARTBEAT_SECONDS = 10.0
 """Interval of the heartbeats of NVFlare's parents, and of the guard in a site's job process."""
@@ -30,12 +30,11 @@ WAIT_WITHOUT_SURVIVAL = 300.0
 SITE_WAIT_PROPERTY = "site_wait_seconds"
 """Key in a job's `custom_props`: the job's own limit."""
 _CUSTOM_PROPS = "custom_props"
-_FALSE = ("0", "f", "false", "n", "no", "off")
 
 
 def survival_enabled() -> bool:
     """Return whether jobs survive killed processes, and sites that are away."""
-    return os.environ.get(ENV_SURVIVAL, "").lower() not in _FALSE
+    return is_enabled(ENV_SURVIVAL)
 
 
 def site_wait(meta: Mapping[str, Any] | None = None) -> float:

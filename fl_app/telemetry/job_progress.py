@@ -43,7 +43,9 @@ class SiteProgress(BaseModel):
     error: str = ""
     """Error of the site in one line, or NVFlare's return code of its last result."""
     waits_for: str = ""
-    """Why the site's job pod is not running yet, as reported by Kubernetes, or that the site is away."""
+    """Why the site's job pod is not running yet, as reported by Kubernetes."""
+    away: str = ""
+    """Why the server believes that the site is away: `no sign of life for 2 min`."""
 
 
 class JobProgress(BaseModel):

@@ -61,7 +61,7 @@ def test_a_job_starts_when_its_missing_site_is_registered_again(
     federation: Federation, session: AdminSession, tmp_path: Path
 ) -> None:
     process = federation.supervisor("site-2")
-    session._api.shutdown(TargetType.CLIENT, ["site-2"], wait=False)
+    session._requests.api.shutdown(TargetType.CLIENT, ["site-2"], wait=False)
     eventually(lambda: session.sites() == ("site-1",), 60, "site-2 has left")
     process.wait(60)
 

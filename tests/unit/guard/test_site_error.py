@@ -10,7 +10,6 @@ from nvflare.apis.fl_constant import FLContextKey, ReservedKey
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 
-from fl_app.contract import ENV_SURVIVAL
 from fl_app.guard.rule_table import Level, Levels
 from fl_app.guard.site_error import MAX_DETAILS, SITE_ERROR_MARK, SiteError, site_errors_in
 from fl_app.guard.site_errors import MAX_ERRORS, SiteErrors
@@ -97,20 +96,6 @@ def test_a_gone_site_ends_a_job_that_waits_for_it(monkeypatch: pytest.MonkeyPatc
     (reason,) = server.ended
     assert reason.startswith("site-2")
     assert "its job process ended with exit code 0 in the middle of the task 'train'" in server.log[0]
-
-
-KILLED = SiteError("its job process was ended by SIGKILL", ends_site=True, was_killed=True)
-
-
-@pytest.mark.parametrize(("survival", "ends"), [("true", False), ("false", True)])
-def test_a_killed_process_that_survival_starts_again_ends_nothing(
-    survival: str, ends: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(ENV_SURVIVAL, survival)
-    server = Server(broadcast("site-1", "site-3", sent=1.0))
-    server.receive(KILLED, monkeypatch)
-    assert bool(server.ended) is ends
-    assert "SIGKILL" in server.log[0]
 
 
 def test_a_site_whose_next_process_runs_is_not_gone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from nvflare.apis.fl_context import FLContextManager
 from nvflare.apis.job_def import JobMetaKey, RunStatus
 from nvflare.fuel.f3.cellnet.utils import make_reply
 
-from fl_app.nvflare_internals.server_jobs import Sender, sender_of
+from fl_app.nvflare_internals.parent_messages import Sender, sender_of
 from fl_app.survival import history
 from fl_app.survival.interventions import HISTORY_META, MAX_HISTORY, Intervention, Kind
 from tests.unit.survival.server import Server
