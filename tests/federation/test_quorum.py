@@ -36,8 +36,8 @@ class Seen:
     """The error of `submit` for all sites at that time."""
     submission_seconds: float = 0.0
     quorum_job: Job | None = None
-    waits_for: set[str] = field(default_factory=set)
-    """For what the other job, whose script holds the interpreter, was said to wait."""
+    away: set[str] = field(default_factory=set)
+    """Why sites of the other job, whose script holds the interpreter, were called away."""
     held_job: Job | None = None
     rounds_of_the_site: int = 0
     """Rounds of the job with a quorum that the site had answered in the end."""
@@ -80,7 +80,7 @@ def seen(federation: Federation) -> Seen:
         for job in session.jobs():
             if job.id not in (quorum, held) and not job.is_finished:
                 session.abort(job.id)
-        eventually(lambda: _finished(session, held, found.waits_for), 120, "the held job has ended")
+        eventually(lambda: _finished(session, held, found.away), 120, "the held job has ended")
         found.held_job = session.job(held)
 
         def has_ended() -> bool:
@@ -100,25 +100,25 @@ def _round(session: AdminSession, job_id: str) -> int:
 
 
 def _without_site(session: AdminSession, quorum: str, held: str, found: Seen) -> bool:
-    _finished(session, held, found.waits_for)
+    _finished(session, held, found.away)
     progress = session.progress(quorum)
     if progress is not None:
         found.frozen = progress
-    return "no sign of life" in found.frozen.sites.get(FROZEN, _NOBODY).waits_for
+    return "no sign of life" in found.frozen.sites.get(FROZEN, _NOBODY).away
 
 
 _NOBODY = JobProgress.model_validate({"sites": {"x": {}}}).sites["x"]
 
 
-def _finished(session: AdminSession, job_id: str, waits_for: set[str]) -> bool:
+def _finished(session: AdminSession, job_id: str, away: set[str]) -> bool:
     if (progress := session.progress(job_id)) is not None:
-        waits_for |= {site.waits_for for site in progress.sites.values()}
+        away |= {site.away for site in progress.sites.values()}
     return session.job(job_id).is_finished
 
 
 def test_rounds_go_on_without_a_site_that_is_away_and_it_is_named(seen: Seen) -> None:
     assert (seen.frozen.round or 0) > seen.rounds_before + 3
-    assert "no sign of life for" in seen.frozen.sites[FROZEN].waits_for
+    assert "no sign of life for" in seen.frozen.sites[FROZEN].away
     assert seen.metric == 0
 
 
@@ -140,4 +140,4 @@ def test_the_site_takes_part_again_and_the_result_names_the_rounds_that_it_misse
 def test_a_training_that_holds_the_interpreter_is_alive_while_its_parent_vouches(seen: Seen) -> None:
     assert seen.held_job is not None
     assert seen.held_job.status == COMPLETED
-    assert seen.waits_for <= {""}
+    assert seen.away <= {""}
