@@ -31,8 +31,8 @@ class Engine(ServerEngineSpec):
         assert event_type == WAITING_EVENT
         self.telemetry.handle_event(event_type, fl_ctx)
 
-    def waits_for(self) -> dict[str, str]:
-        return {name: site.waits_for for name, site in self.telemetry._progress.sites.items()}
+    def away(self) -> dict[str, str]:
+        return {name: site.away for name, site in self.telemetry._progress.sites.items()}
 
 
 Engine.__abstractmethods__ = frozenset()
@@ -54,14 +54,14 @@ def test_each_wait_is_one_line_of_the_history_and_shown_until_the_site_is_back(
     context.set_prop(FLContextKey.CURRENT_JOB_ID, "a-job", private=True, sticky=False)
 
     wait.update({"south": 40.0}, {"south"}, context)
-    assert engine.waits_for() == {"north": "", "south": "no sign of life for 40 s"}
+    assert engine.away() == {"north": "", "south": "no sign of life for 40 s"}
     wait.update({"south": 130.0, "north": 36.0}, {"south"}, context)
-    assert engine.waits_for() == {"north": "no sign of life for 36 s", "south": "no sign of life for 2 min"}
+    assert engine.away() == {"north": "no sign of life for 36 s", "south": "no sign of life for 2 min"}
     assert [(one.kind, one.line) for one in recorded] == [
         (Kind.WAITING, "south: no sign of life for 40 s; the job waits for it")
     ]
 
     wait.update({}, (), context)
-    assert engine.waits_for() == {"north": "", "south": ""}
+    assert engine.away() == {"north": "", "south": ""}
     wait.update({"south": 36.0}, {"south"}, context)
     assert len(recorded) == 2
