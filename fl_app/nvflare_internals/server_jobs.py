@@ -242,7 +242,7 @@ class SiteNotReadyError(Exception):
 
 
 def failed_process(engine: Any, job_id: str) -> Mapping[str, Any] | None:
-    """Return NVFlare's record of the server's process of a job that did not exit cleanly, by RunProcessKey."""
+    """Return NVFlare's record of a job's process on the server that did not exit cleanly, by RunProcessKey."""
     record: Mapping[str, Any] | None = getattr(engine, "exception_run_processes", {}).get(job_id)
     return record
 
