@@ -34,6 +34,15 @@ class Moment:
     part: float = 0.5
 
 
+@dataclass(frozen=True)
+class Disturbance:
+    """A kill, the job that it disturbs, and the moment."""
+
+    kill: Kill
+    spec: JobSpec
+    moment: Moment
+
+
 @dataclass
 class Cell:
     """What became of a job."""
@@ -123,42 +132,33 @@ class Matrix:
         spec = spec or (LARGE if kill.mid_upload else NORMAL)
         moment = moment or Moment(2 if kill.mid_upload else 3)
         cell = Cell(self.runtime, kill.name, federation.survives, spec.client, fault_seconds=kill.seconds)
+        return self._run(cell, Disturbance(kill, spec, moment))
+
+    def run_two(self, kill: Kill, spec: JobSpec = NORMAL) -> Cell:
+        """Disturb two jobs that run at once; each must be equal to the undisturbed one."""
+        cell = Cell(self.runtime, f"{kill.name}, two jobs", self.federation.survives, spec.client)
+        return self._run(cell, Disturbance(kill, spec, Moment()), jobs=2)
+
+    def _run(self, cell: Cell, disturbance: Disturbance, jobs: int = 1) -> Cell:
+        federation = self.federation
         try:
             self._make_ready()
-            federation.before_job(kill.mid_upload)
-            reference = self.reference(spec)
-            job_ids = [federation.submit(spec)]
-            self._disturb(cell, kill, spec, moment, job_ids, reference)
+            federation.before_job(disturbance.kill.mid_upload)
+            self.reference(disturbance.spec)
+            self._disturb(cell, disturbance, [federation.submit(disturbance.spec) for _ in range(jobs)])
         except Exception as error:  # a cell that cannot be run has failed
             cell.failed.append(f"harness: {type(error).__name__}: {error}")
         finally:
             federation.before_job(False)
         if cell.failed:
-            federation.keep_logs(self.logs / f"{self.runtime}-{kill.name.replace(' ', '-')}")
+            federation.keep_logs(self.logs / f"{self.runtime} {cell.kill}".replace(" ", "-"))
             self._start_anew()
         return cell
 
-    def run_two(self, kill: Kill, spec: JobSpec = NORMAL) -> Cell:
-        """Disturb two jobs that run at once; each must be equal to the undisturbed one."""
-        cell = Cell(self.runtime, f"{kill.name}, two jobs", self.federation.survives, spec.client)
-        try:
-            self._make_ready()
-            reference = self.reference(spec)
-            job_ids = [self.federation.submit(spec) for _ in range(2)]
-            self._disturb(cell, kill, spec, Moment(), job_ids, reference)
-        except Exception as error:
-            cell.failed.append(f"harness: {type(error).__name__}: {error}")
-        if cell.failed:
-            self.federation.keep_logs(self.logs / f"{self.runtime}-{kill.name.replace(' ', '-')}-two")
-            self._start_anew()
-        return cell
-
-    def _disturb(
-        self, cell: Cell, kill: Kill, spec: JobSpec, moment: Moment, job_ids: list[str], reference: Reference
-    ) -> None:
-        federation = self.federation
+    def _disturb(self, cell: Cell, disturbance: Disturbance, job_ids: list[str]) -> None:
+        federation, kill, spec = self.federation, disturbance.kill, disturbance.spec
         known = self.observer.job_ids() or set()
-        self._wait_for_moment(kill, spec, moment, job_ids[-1])
+        self._wait_for_moment(disturbance, job_ids[-1])
         begin = time.time()
         try:
             for fault, name in kill.faults:
@@ -181,7 +181,7 @@ class Matrix:
             trainings = federation.trainings(job_id)
             if found := first_after(trainings, begin, kill.sites if kill.sites else ()):
                 cell.next_training = max(cell.next_training or 0.0, round(found.finished - begin, 1))
-            self._check(cell, job_id, trainings, reference, spec)
+            self._check(cell, job_id, trainings, spec)
         others = (self.observer.job_ids() or known) - known - set(job_ids)
         if others:
             cell.failed.append(f"same id: new jobs {', '.join(others)}")
@@ -190,7 +190,8 @@ class Matrix:
             for job_id in job_ids:
                 self.observer.abort(job_id)
 
-    def _wait_for_moment(self, kill: Kill, spec: JobSpec, moment: Moment, job_id: str) -> None:
+    def _wait_for_moment(self, disturbance: Disturbance, job_id: str) -> None:
+        kill, spec, moment = disturbance.kill, disturbance.spec, disturbance.moment
         site = kill.sites[0] if kill.sites else self.federation.sites[0]
         deadline = time.time() + START_SECONDS + moment.round * (spec.seconds + 20)
         while not any(
@@ -217,9 +218,8 @@ class Matrix:
                 return status
             time.sleep(POLL_SECONDS)
 
-    def _check(
-        self, cell: Cell, job_id: str, trainings: list[Training], reference: Reference, spec: JobSpec
-    ) -> None:
+    def _check(self, cell: Cell, job_id: str, trainings: list[Training], spec: JobSpec) -> None:
+        reference = self._references[spec]
         summary = summarize(trainings, reference.by_round, self.federation.sites, spec.rounds)
         cell.trained_again += summary.trained_again
         for check, wrong in (

@@ -1,4 +1,4 @@
-"""A federation under faults: common to all runtimes are the project, the job, its trainings and its results."""
+"""A federation under faults: its project, its jobs and their results."""
 
 from __future__ import annotations
 
@@ -84,9 +84,12 @@ class ChaosFederation(ABC):
 
     def end(self, fault: Fault, name: str) -> None:
         """End a fault that has a duration."""
+        raise NotImplementedError
 
     def before_job(self, mid_upload: bool) -> None:
-        """Prepare the network for a job."""
+        """Make the network slow for uploads, or fast."""
+        if mid_upload:
+            raise NotImplementedError
 
     def wait_for_upload(self, site: str) -> None:
         """Wait until the site is in the middle of sending its model."""

@@ -57,7 +57,7 @@ class Kill:
     """Duration of the faults; 0 for those without an end."""
     runtimes: tuple[str, ...] = ALL
     is_started_again: bool = False
-    """An administrator calls `up` afterwards: the part was stopped on request, or the machine started again."""
+    """An administrator calls `up` afterwards: a part was stopped on request, or the machine restarted."""
     mid_upload: bool = False
     """The model is large and the network slow; the fault begins in the middle of the site's upload."""
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 _CHUNK = 16_384
+_CONNECT_SECONDS = 60.0
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER: close() sends RST."""
 
@@ -61,16 +62,24 @@ class Proxy:
 
     def _connect(self, site: socket.socket) -> None:
         self._connections.append(site)
-        self._open.wait()
-        try:
-            server = socket.create_connection(("localhost", self._server), timeout=10)
-        except OSError:
+        server = self._reach_server()
+        if server is None:
             _reset(site)
             return
         server.settimeout(None)
         self._connections.append(server)
         threading.Thread(target=self._forward, args=(site, server, self._count), daemon=True).start()
         self._forward(server, site, lambda size: None)
+
+    def _reach_server(self) -> socket.socket | None:
+        """Return a connection to the server. While it does not listen, try again, as TCP does with SYN."""
+        deadline = time.monotonic() + _CONNECT_SECONDS
+        while time.monotonic() < deadline:
+            self._open.wait()
+            with contextlib.suppress(OSError):
+                return socket.create_connection(("localhost", self._server), timeout=10)
+            time.sleep(0.2)
+        return None
 
     def _count(self, size: int) -> None:
         self.sent += size

@@ -22,6 +22,7 @@ def heading(command: str) -> str:
 def markdown(cells: Iterable[Cell], command: str) -> str:
     """Return the table. A time above the goal is marked."""
     found = list(cells)
+    survived = {(one.runtime, one.kill) for one in found if one.survives}
     stock = {(one.runtime, one.kill): one for one in found if not one.survives}
     lines = [
         heading(command),
@@ -29,13 +30,10 @@ def markdown(cells: Iterable[Cell], command: str) -> str:
         "| runtime | kill | result | next training after | ended after | trained again | stock NVFlare |",
         "|---|---|---|---|---|---|---|",
     ]
-    named = {
-        one for one in stock if one not in {(cell.runtime, cell.kill) for cell in found if cell.survives}
-    }
     for one in found:
         if one.survives:
             lines.append(_row(one, stock.get((one.runtime, one.kill))))
-        elif (one.runtime, one.kill) in named:
+        elif (one.runtime, one.kill) not in survived:
             lines.append(f"| {one.runtime} | {one.kill} | not run | | | | {_stock(one)} |")
     return "\n".join(lines) + "\n"
 

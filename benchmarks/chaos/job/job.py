@@ -1,4 +1,4 @@
-"""The job `chaos`: deterministic rounds, whose result shows each round that was lost, repeated or exchanged."""
+"""The job `chaos`: its result shows each round that was lost, repeated or exchanged."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ import time
 
 import numpy as np
 import nvflare.client as flare
-
 from chaos_job.training import examples, report, trained
 
 arguments = argparse.ArgumentParser()
