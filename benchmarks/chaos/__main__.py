@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.chaos.cell import NORMAL, Cell, Matrix
 from benchmarks.chaos.federation import ChaosFederation, JobSpec
-from benchmarks.chaos.kills import ALL, PROCESSES, REDUCED, Fault, Kill, kill, kills_of
+from benchmarks.chaos.kills import ALL, CONTAINERS, JOB_PODS, PROCESSES, REDUCED, Fault, Kill, kill, kills_of
 from benchmarks.chaos.processes import Processes
 from benchmarks.chaos.table import markdown, write
 from benchmarks.chaos.walk import walk
@@ -99,7 +99,13 @@ def _federation(runtime: str, survives: bool, sites: int, small_disk: str = "") 
 def _kind(runtime: str) -> type[ChaosFederation]:
     if runtime == PROCESSES:
         return Processes
-    raise SystemExit(f"no faults for {runtime} yet")
+    if runtime == CONTAINERS:
+        from benchmarks.chaos.containers import Containers
+
+        return Containers
+    from benchmarks.chaos.kubernetes import Kubernetes, KubernetesJobPods
+
+    return KubernetesJobPods if runtime == JOB_PODS else Kubernetes
 
 
 def _progress(cell: Cell) -> str:

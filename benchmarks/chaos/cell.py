@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.chaos.federation import POLL_SECONDS, ChaosFederation, JobSpec, Observer
-from benchmarks.chaos.kills import Kill
+from benchmarks.chaos.kills import PROCESSES, Kill
 from benchmarks.chaos.trainings import Training, first_after, models_by_round, summarize
 from deploy.errors import FlarefleetError
 from deploy.session.session import COMPLETED
@@ -163,12 +163,14 @@ class Matrix:
         try:
             for fault, name in kill.faults:
                 federation.begin(fault, name)
-            time.sleep(max(0.0, begin + kill.seconds - time.time()))
+            while time.time() < begin + kill.seconds:
+                time.sleep(POLL_SECONDS)
+                self._collect(job_ids)
         finally:
             if kill.seconds:
                 for fault, name in kill.faults:
                     federation.end(fault, name)
-        if kill.is_started_again or not federation.survives:
+        if self.runtime in kill.started_again or (self.runtime == PROCESSES and not federation.survives):
             time.sleep(RESTART_SECONDS)
             try:
                 federation.up()
@@ -209,7 +211,7 @@ class Matrix:
         """Return the status of a job when it has ended, or after the deadline."""
         status = "the server does not answer"
         while True:
-            self.federation.trainings(job_id)  # before a pod and its output go
+            self._collect([job_id])
             if job := self.observer.job(job_id):
                 status = job.status
                 if job.is_finished:
@@ -217,6 +219,11 @@ class Matrix:
             if time.time() > deadline:
                 return status
             time.sleep(POLL_SECONDS)
+
+    def _collect(self, job_ids: list[str]) -> None:
+        """Read the trainings before a pod and its output go."""
+        for job_id in job_ids:
+            self.federation.trainings(job_id)
 
     def _check(self, cell: Cell, job_id: str, trainings: list[Training], spec: JobSpec) -> None:
         reference = self._references[spec]

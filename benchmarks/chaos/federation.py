@@ -56,6 +56,7 @@ class ChaosFederation(ABC):
     """
 
     runtime: Runtime
+    up_seconds = UP_SECONDS
 
     def __init__(self, folder: Path, survives: bool = True, sites: int = 2) -> None:
         self.folder = folder
@@ -103,10 +104,22 @@ class ChaosFederation(ABC):
             yield
         finally:
             self.down()
+            self.close()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Remove what `down` keeps outside of the folder."""
+
+    def deployment(self) -> dict[str, Any]:
+        """Return the section `deployment` of project.yml."""
+        from deploy.project.schema import DeploymentEntry
+
+        off = {"survival": {"enabled": False}} if "survival" in DeploymentEntry.model_fields else {}
+        return {"deployment": {} if self.survives else off}
 
     def up(self) -> None:
         """Start what is not running, and wait until all are ready."""
-        self.runtime.up(timeout=UP_SECONDS)
+        self.runtime.up(timeout=self.up_seconds)
 
     def down(self) -> None:
         """Stop everything that belongs to the federation."""

@@ -56,8 +56,8 @@ class Kill:
     seconds: float = 0.0
     """Duration of the faults; 0 for those without an end."""
     runtimes: tuple[str, ...] = ALL
-    is_started_again: bool = False
-    """An administrator calls `up` afterwards: a part was stopped on request, or the machine restarted."""
+    started_again: tuple[str, ...] = ()
+    """Runtimes on which an administrator calls `up` afterwards, as the part was stopped on request."""
     mid_upload: bool = False
     """The model is large and the network slow; the fault begins in the middle of the site's upload."""
 
@@ -73,15 +73,15 @@ KILLS = (
     Kill("site parent", ((Fault.KILL_PARENT, SITE),)),
     Kill("site job", ((Fault.KILL_JOB, SITE),)),
     Kill("server and site parents", ((Fault.KILL_PARENT, SERVER), (Fault.KILL_PARENT, SITE))),
-    Kill("server supervisor", ((Fault.KILL_SUPERVISOR, SERVER),), runtimes=LOCAL),
-    Kill("site supervisor", ((Fault.KILL_SUPERVISOR, SITE),), runtimes=LOCAL),
-    Kill("everything", ((Fault.KILL_ALL, SERVER),), is_started_again=True),
+    Kill("server supervisor", ((Fault.KILL_SUPERVISOR, SERVER),)),
+    Kill("site supervisor", ((Fault.KILL_SUPERVISOR, SITE),)),
+    Kill("everything", ((Fault.KILL_ALL, SERVER),), started_again=(PROCESSES,)),
     Kill("cut 20 s", ((Fault.CUT, SITE),), seconds=20),
     Kill("cut 6 min in mid-upload", ((Fault.CUT, SITE),), seconds=360, mid_upload=True),
-    Kill("full disk at the server", ((Fault.FILL_DISK, SERVER),), seconds=20),
-    Kill("full disk at a site", ((Fault.FILL_DISK, SITE),), seconds=20),
-    Kill("SIGTERM server", ((Fault.TERMINATE, SERVER),), is_started_again=True),
-    Kill("SIGTERM site", ((Fault.TERMINATE, SITE),), is_started_again=True),
+    Kill("full disk at the server", ((Fault.FILL_DISK, SERVER),), seconds=20, runtimes=(PROCESSES,)),
+    Kill("full disk at a site", ((Fault.FILL_DISK, SITE),), seconds=20, runtimes=(PROCESSES,)),
+    Kill("SIGTERM server", ((Fault.TERMINATE, SERVER),), started_again=LOCAL),
+    Kill("SIGTERM site", ((Fault.TERMINATE, SITE),), started_again=LOCAL),
     Kill("SIGSTOP server 60 s", ((Fault.FREEZE, SERVER),), seconds=60),
     Kill("SIGSTOP site 60 s", ((Fault.FREEZE, SITE),), seconds=60),
     Kill("server pod deleted", ((Fault.DELETE_POD, SERVER),), runtimes=CLUSTER),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
-from benchmarks.chaos.federation import ChaosFederation, wait_until
+from benchmarks.chaos.federation import wait_until
+from benchmarks.chaos.host import UPLOAD_BYTES_PER_SECOND, UPLOADED, OnThisMachine
 from benchmarks.chaos.kills import SERVER, SITE, Fault
 from benchmarks.chaos.proxy import Proxy
 from benchmarks.project import write_project
@@ -21,8 +21,7 @@ from deploy.runtimes.process.run_folder import ParentSpec
 from fl_app.contract import ENV_SERVER_ADDRESS
 
 DISK_MIB = 96
-UPLOAD_BYTES_PER_SECOND = 1_000_000
-_JOB_PROGRAMS = {"fl_app.launchers.server_job", "fl_app.launchers.site_job"}
+_BALLAST = "ballast"
 
 
 class ThroughProxy(ProcessRuntime):
@@ -41,7 +40,7 @@ class ThroughProxy(ProcessRuntime):
         return spec.model_copy(update={"environment": environment})
 
 
-class Processes(ChaosFederation):
+class Processes(OnThisMachine):
     """Processes. Faults concern only those that carry the run folder of this federation."""
 
     runtime: ThroughProxy
@@ -52,9 +51,8 @@ class Processes(ChaosFederation):
         """Write project.yml."""
         port, self.proxy_port = free_ports(2)
         self.proxy = Proxy(port, self.proxy_port)
-        deployment = {} if self.survives else {"deployment": {"survival": {"enabled": False}}}
         server = {"name": SERVER, "fed_learn_port": port, "default_host": "localhost"}
-        write_project(self.folder, server, self.sites, scheme="http", **deployment)
+        write_project(self.folder, server, self.sites, scheme="http", **self.deployment())
 
     def open_runtime(self) -> ThroughProxy:
         """Return the runtime."""
@@ -64,55 +62,41 @@ class Processes(ChaosFederation):
 
     def down(self) -> None:
         """Stop everything, frozen processes included."""
-        for process in self.runtime.folder.processes():
+        for process in self.all_processes():
             with suppress(psutil.Error):
                 process.resume()
         super().down()
-        self.unmount()
+
+    def all_processes(self) -> list[psutil.Process]:
+        """Return every process of the federation, also those whose supervisor is gone."""
+        return self.runtime.folder.processes()
 
     def before_job(self, mid_upload: bool) -> None:
-        """Make the network slow for uploads, or fast."""
+        """Limit the rate of the proxy, or remove the limit."""
         self.proxy.bytes_per_second = UPLOAD_BYTES_PER_SECOND if mid_upload else 0
 
     def wait_for_upload(self, site: str) -> None:
-        """Wait until the proxy has forwarded a megabyte more than now."""
+        """Wait until the site has sent a part of its model."""
         before = self.proxy.sent
-        wait_until(lambda: self.proxy.sent > before + 1_000_000, 30)
+        wait_until(lambda: self.proxy.sent > before + UPLOADED, 30)
 
     def begin(self, fault: Fault, name: str) -> None:
         """Begin a fault."""
-        folder = self.runtime.folder
-        if fault is Fault.KILL_PARENT:
-            self.parent(name).kill()
-        elif fault is Fault.KILL_SUPERVISOR:
-            self.supervisor(name).kill()
-        elif fault is Fault.KILL_JOB:
-            for process in self.job_processes(name):
-                process.kill()
-        elif fault is Fault.TERMINATE:
-            process = self.supervisor(name)
-            process.terminate()
-            wait_until(lambda: not _is_running(process), 40)
-        elif fault is Fault.FREEZE:
-            self._signal(name, signal.SIGSTOP)
-        elif fault is Fault.CUT:
+        if fault is Fault.CUT:
             self.proxy.cut()
-        elif fault is Fault.KILL_ALL:
-            for process in folder.processes():
-                process.kill()
         elif fault is Fault.FILL_DISK:
-            self._fill(folder.workspace(name))
+            _fill(self.runtime.folder.workspace(name))
         else:
-            raise NotImplementedError(fault)
+            super().begin(fault, name)
 
     def end(self, fault: Fault, name: str) -> None:
         """End a fault."""
-        if fault is Fault.FREEZE:
-            self._signal(name, signal.SIGCONT)
-        elif fault is Fault.CUT:
+        if fault is Fault.CUT:
             self.proxy.mend()
         elif fault is Fault.FILL_DISK:
-            (self.runtime.folder.workspace(name) / "ballast").unlink()
+            (self.runtime.folder.workspace(name) / _BALLAST).unlink()
+        else:
+            super().end(fault, name)
 
     def supervisor(self, name: str) -> psutil.Process:
         """Return the first process of a server or site."""
@@ -122,15 +106,6 @@ class Processes(ChaosFederation):
             raise RuntimeError(f"{name} is not running")
         return process
 
-    def parent(self, name: str) -> psutil.Process:
-        """Return NVFlare's parent of a server or site."""
-        return self.supervisor(name).children()[0]
-
-    def job_processes(self, name: str) -> list[psutil.Process]:
-        """Return the job processes of a server or site."""
-        children = self.parent(name).children()
-        return [child for child in children if _JOB_PROGRAMS & set(child.cmdline())]
-
     def mount(self, name: str) -> None:
         """Put the workspace of a server or site on a small volume; needs root."""
         folder = self.runtime.folder.workspace(name)
@@ -139,30 +114,17 @@ class Processes(ChaosFederation):
         subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
         self.small_disk = name
 
-    def unmount(self) -> None:
-        """Remove the small volume."""
+    def close(self) -> None:
+        """Remove the small volume and the proxy."""
+        self.proxy.close()
         if self.small_disk:
             subprocess.run(["umount", "-l", self.runtime.folder.workspace(self.small_disk)], check=False)
-            self.small_disk = ""
-
-    def _signal(self, name: str, number: signal.Signals) -> None:
-        supervisor = self.supervisor(name)
-        for process in (supervisor, *supervisor.children(recursive=True)):
-            with suppress(psutil.Error):
-                process.send_signal(number)
-
-    def _fill(self, workspace: Path) -> None:
-        """Leave no byte free on the volume of a workspace."""
-        if not os.path.ismount(workspace):
-            raise RuntimeError(f"{workspace} is not a volume of its own")
-        with (workspace / "ballast").open("wb", buffering=0) as file, suppress(OSError):
-            while True:
-                if file.write(bytes(65_536)) < 65_536:
-                    break
 
 
-def _is_running(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+def _fill(workspace: Path) -> None:
+    """Leave no byte free on the volume of a workspace."""
+    if not os.path.ismount(workspace):
+        raise RuntimeError(f"{workspace} is not a volume of its own")
+    with (workspace / _BALLAST).open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(4096)) == 4096:
+            pass
