@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -39,6 +40,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("workspace") / "chaos")
     chosen = parser.parse_args()
     command = " ".join(["python -m benchmarks.chaos", *sys.argv[1:]])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # stop the federation, too
     cells: list[Cell] = []
     for runtime in chosen.runtime:
         for cell in _cells(runtime, chosen):

@@ -22,6 +22,8 @@ GOAL_SECONDS = 30.0
 STOCK_SECONDS = 60.0
 """From the end of a fault until stock NVFlare's job counts as lost."""
 START_SECONDS = 90.0
+UNDER_WAY_SECONDS = 1.0
+"""A training that starts earlier after the beginning of a fault had its task already."""
 REPORTED = 3
 """Trainings that a failed check names."""
 
@@ -53,7 +55,7 @@ class Cell:
     client: str = "numpy"
     status: str = ""
     next_training: float | None = None
-    """Seconds from the beginning of the fault until a training that began later had finished."""
+    """Seconds from the beginning of the fault until a training whose task came later had finished."""
     fault_seconds: float = 0.0
     end: float | None = None
     """Seconds from the beginning of the fault until the job had ended."""
@@ -181,7 +183,7 @@ class Matrix:
         cell.status = ", ".join(dict.fromkeys(ends))
         for job_id in job_ids:
             trainings = federation.trainings(job_id)
-            if found := first_after(trainings, begin, kill.sites if kill.sites else ()):
+            if found := first_after(trainings, begin + UNDER_WAY_SECONDS, kill.sites):
                 cell.next_training = max(cell.next_training or 0.0, round(found.finished - begin, 1))
             self._check(cell, job_id, trainings, spec)
         others = (self.observer.job_ids() or known) - known - set(job_ids)

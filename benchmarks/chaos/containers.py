@@ -37,7 +37,7 @@ class Containers(OnThisMachine):
         else:
             super().begin(fault, name)
 
-    def supervisor(self, name: str) -> psutil.Process:
+    def first_process(self, name: str) -> psutil.Process:
         """Return process 1 of a container."""
         pid = self._container(name).attrs["State"]["Pid"]
         if not pid:

@@ -20,6 +20,7 @@ from benchmarks.project import ADMIN
 from deploy.errors import FlarefleetError
 from deploy.federation_files import make_kits_and_releases
 from deploy.project import load_project
+from deploy.runtimes.choice import remember
 from deploy.runtimes.protocol import Runtime
 from deploy.session import AdminKit, open_session
 from deploy.session.session import Job
@@ -119,6 +120,7 @@ class ChaosFederation(ABC):
 
     def up(self) -> None:
         """Start what is not running, and wait until all are ready."""
+        remember(self.workspace, self.runtime.name)
         self.runtime.up(timeout=self.up_seconds)
 
     def down(self) -> None:

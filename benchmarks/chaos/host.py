@@ -14,6 +14,8 @@ from benchmarks.chaos.federation import ChaosFederation, wait_until
 from benchmarks.chaos.kills import Fault
 
 JOB_PROGRAMS = {"fl_app.launchers.server_job", "fl_app.launchers.site_job"}
+_INIT = "tini"
+"""Process 1 of the images, above the supervisor."""
 UPLOAD_BYTES_PER_SECOND = 1_000_000
 UPLOADED = 1_000_000
 """Bytes after which an upload is in its middle."""
@@ -24,12 +26,17 @@ class OnThisMachine(ChaosFederation):
     """A federation whose processes this machine's root can signal, and whose packets it can drop."""
 
     @abstractmethod
-    def supervisor(self, name: str) -> psutil.Process:
-        """Return the first process of a server or site.
+    def first_process(self, name: str) -> psutil.Process:
+        """Return the first process of a server or site: process 1 of its container.
 
         Raises:
             RuntimeError: it is not running.
         """
+
+    def supervisor(self, name: str) -> psutil.Process:
+        """Return the process that supervises NVFlare's parent."""
+        first = self.first_process(name)
+        return first.children()[0] if first.name() == _INIT else first
 
     def parent(self, name: str) -> psutil.Process:
         """Return NVFlare's parent of a server or site."""
@@ -43,8 +50,8 @@ class OnThisMachine(ChaosFederation):
         """Return every process of the federation."""
         found = []
         for name in self.parts:
-            supervisor = self.supervisor(name)
-            found += [supervisor, *supervisor.children(recursive=True)]
+            first = self.first_process(name)
+            found += [first, *first.children(recursive=True)]
         return found
 
     def begin(self, fault: Fault, name: str) -> None:
@@ -52,7 +59,7 @@ class OnThisMachine(ChaosFederation):
         if fault is Fault.KILL_PARENT:
             self.parent(name).kill()
         elif fault is Fault.KILL_SUPERVISOR:
-            self.supervisor(name).kill()
+            self.first_process(name).kill()
         elif fault is Fault.KILL_JOB:
             _kill(self.job_processes(name))
         elif fault is Fault.KILL_ALL:
@@ -60,7 +67,7 @@ class OnThisMachine(ChaosFederation):
         elif fault is Fault.FREEZE:
             self._signal(name, signal.SIGSTOP)
         elif fault is Fault.TERMINATE:
-            process = self.supervisor(name)
+            process = self.first_process(name)
             process.terminate()
             wait_until(lambda: not is_running(process), TERMINATION_SECONDS)
         elif fault is Fault.CUT:
@@ -98,12 +105,12 @@ class OnThisMachine(ChaosFederation):
             self._in_network(name, "iptables", change, chain, *rule)
 
     def _in_network(self, name: str, *command: str, may_fail: bool = False) -> None:
-        enter = ("nsenter", "--target", str(self.supervisor(name).pid), "--net")
+        enter = ("nsenter", "--target", str(self.first_process(name).pid), "--net")
         subprocess.run([*enter, *command], check=not may_fail, capture_output=True)
 
     def _sent(self, name: str) -> int:
         """Return the bytes that left a network namespace."""
-        lines = Path(f"/proc/{self.supervisor(name).pid}/net/dev").read_text().splitlines()
+        lines = Path(f"/proc/{self.first_process(name).pid}/net/dev").read_text().splitlines()
         return sum(int(line.split()[9]) for line in lines if line.strip().startswith("eth"))
 
     def _signal(self, name: str, number: signal.Signals) -> None:

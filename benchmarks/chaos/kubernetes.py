@@ -70,7 +70,7 @@ class Kubernetes(OnThisMachine):
         else:
             super().end(fault, name)
 
-    def supervisor(self, name: str) -> psutil.Process:
+    def first_process(self, name: str) -> psutil.Process:
         """Return process 1 of the container of a pod."""
         return _first_process(self._pods(name, f"app.kubernetes.io/component={self._role(name)}")[0])
 

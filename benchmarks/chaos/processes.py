@@ -98,7 +98,7 @@ class Processes(OnThisMachine):
         else:
             super().end(fault, name)
 
-    def supervisor(self, name: str) -> psutil.Process:
+    def first_process(self, name: str) -> psutil.Process:
         """Return the first process of a server or site."""
         record = self.runtime.folder.record(name)
         process = record.process() if record else None
