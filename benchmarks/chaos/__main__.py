@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import time
@@ -13,7 +14,18 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.chaos.cell import NORMAL, Cell, Matrix
 from benchmarks.chaos.federation import ChaosFederation, JobSpec
-from benchmarks.chaos.kills import ALL, CONTAINERS, JOB_PODS, PROCESSES, REDUCED, Fault, Kill, kill, kills_of
+from benchmarks.chaos.kills import (
+    ALL,
+    CLUSTER,
+    CONTAINERS,
+    JOB_PODS,
+    PROCESSES,
+    REDUCED,
+    Fault,
+    Kill,
+    kill,
+    kills_of,
+)
 from benchmarks.chaos.processes import Processes
 from benchmarks.chaos.table import markdown, write
 from benchmarks.chaos.walk import walk
@@ -36,6 +48,7 @@ def main() -> int:
     parser.add_argument("--stock-only", action="store_true")
     parser.add_argument("--seed", type=int, help="walk at random, repeatable by this number")
     parser.add_argument("--duration", type=float, default=3600, help="seconds of the random walk")
+    parser.add_argument("--limit", type=float, help="seconds from the end of a fault to the end of its job")
     parser.add_argument("--sites", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("workspace") / "chaos")
     chosen = parser.parse_args()
@@ -43,6 +56,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # stop the federation, too
     cells: list[Cell] = []
     for runtime in chosen.runtime:
+        if absent := _absent(runtime):
+            print(f"{runtime}: not measured: {absent}", file=sys.stderr)
+            continue
         for cell in _cells(runtime, chosen):
             cells.append(cell)
             print(_progress(cell), file=sys.stderr, flush=True)
@@ -55,7 +71,7 @@ def _cells(runtime: str, chosen: argparse.Namespace) -> Iterator[Cell]:
     logs = chosen.out / "logs"
     if chosen.seed is not None:
         with _federation(runtime, True, chosen.sites) as federation:
-            yield from _walk(Matrix(federation, runtime, logs), chosen)
+            yield from _walk(Matrix(federation, runtime, logs, chosen.limit), chosen)
         return
     names = chosen.kill or (REDUCED if chosen.reduced else [one.name for one in kills_of(runtime)])
     for survives in [True] * (not chosen.stock_only) + [False] * (chosen.stock or chosen.stock_only):
@@ -63,7 +79,7 @@ def _cells(runtime: str, chosen: argparse.Namespace) -> Iterator[Cell]:
         others = [one for one in kills if not _full_disk(one)]
         if others:
             with _federation(runtime, survives, chosen.sites) as federation:
-                matrix = Matrix(federation, runtime, logs if survives else logs / "stock")
+                matrix = Matrix(federation, runtime, logs if survives else logs / "stock", chosen.limit)
                 yield from map(matrix.run, others)
                 if survives and not chosen.kill and not chosen.reduced:
                     for name, spec in _VARIANTS:
@@ -71,7 +87,7 @@ def _cells(runtime: str, chosen: argparse.Namespace) -> Iterator[Cell]:
                     yield matrix.run_two(kill("server parent"), NORMAL)
         for one in filter(_full_disk, kills):
             with _federation(runtime, survives, chosen.sites, small_disk=one.faults[0][1]) as federation:
-                yield Matrix(federation, runtime, logs if survives else logs / "stock").run(one)
+                yield Matrix(federation, runtime, logs if survives else logs / "stock", chosen.limit).run(one)
 
 
 def _walk(matrix: Matrix, chosen: argparse.Namespace) -> Iterator[Cell]:
@@ -108,6 +124,23 @@ def _kind(runtime: str) -> type[ChaosFederation]:
     from benchmarks.chaos.kubernetes import Kubernetes, KubernetesJobPods
 
     return KubernetesJobPods if runtime == JOB_PODS else Kubernetes
+
+
+def _absent(runtime: str) -> str:
+    """Return what this machine lacks for a runtime; empty if nothing."""
+    from deploy.docker_engine import connect
+    from deploy.errors import MachineError
+
+    if runtime != PROCESSES and os.geteuid() != 0:
+        return "only root may signal processes of containers"
+    if runtime == CONTAINERS:
+        try:
+            connect().close()
+        except MachineError as error:
+            return str(error)
+    if runtime in CLUSTER and not os.environ.get("KUBECONFIG"):
+        return "KUBECONFIG does not name a cluster; see ../shared/cluster"
+    return ""
 
 
 def _progress(cell: Cell) -> str:

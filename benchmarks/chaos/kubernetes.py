@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import psutil
@@ -13,24 +13,30 @@ import psutil
 from benchmarks.chaos.host import OnThisMachine
 from benchmarks.chaos.kills import SERVER, Fault
 from benchmarks.project import NAME, write_project
+from deploy.docker_engine import connect
+from deploy.images.build import build_runtime
+from deploy.images.inputs import source_digest
+from deploy.images.names import runtime_image
 from deploy.project import Image
 from deploy.runtimes.kubernetes.runtime import KubernetesRuntime
 from deploy.tools import find_tool
 
+_CLUSTER = Path(__file__).resolve().parents[3] / "shared" / "cluster" / "cluster"
 UP_SECONDS = 240.0
 _ON_A_NODE = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=120s")
 
 
 class Kubernetes(OnThisMachine):
-    """Pods. KUBECONFIG names the cluster; its nodes have the image."""
+    """Pods. KUBECONFIG names the cluster."""
 
     runtime: KubernetesRuntime
-    image = Image()
+    image: Image
     launcher = "process"
     up_seconds = UP_SECONDS
 
     def write_project(self) -> None:
-        """Write project.yml; each participant has a namespace."""
+        """Load the image of these sources on every node, and write project.yml with a namespace for each part."""
+        self._load_image()
         host = f"{SERVER}.{self._namespace(SERVER)}.svc"
         server = {"name": SERVER, "fed_learn_port": 8002, "default_host": host}
         settings = self.deployment()
@@ -100,6 +106,15 @@ class Kubernetes(OnThisMachine):
 
     def _namespace(self, name: str) -> str:
         return f"{NAME}-{name}"
+
+    def _load_image(self) -> None:
+        self.image = Image(registry="flarefleet-chaos", tag=source_digest("cpu")[:12])
+        with closing(connect()) as engine:
+            name = runtime_image(self.image)
+            if not any(name in one.tags for one in engine.images.list()):
+                build_runtime(engine, self.image)
+        cluster = kubectl("config", "current-context").strip()
+        subprocess.run([str(_CLUSTER), "load", "--name", cluster, name], check=True, capture_output=True)
 
     def _role(self, name: str) -> str:
         return "server" if name == SERVER else "client"
