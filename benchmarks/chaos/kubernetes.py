@@ -35,7 +35,7 @@ class Kubernetes(OnThisMachine):
     up_seconds = UP_SECONDS
 
     def write_project(self) -> None:
-        """Load the image of these sources on every node, and write project.yml with a namespace for each part."""
+        """Load the image of these sources on every node; write project.yml with a namespace for each part."""
         self._load_image()
         host = f"{SERVER}.{self._namespace(SERVER)}.svc"
         server = {"name": SERVER, "fed_learn_port": 8002, "default_host": host}
