@@ -5,11 +5,11 @@ Each gets its own virtual environment in .tools/: their dependencies conflict wi
 
 from __future__ import annotations
 
-import subprocess
 import venv
 from pathlib import Path
 
 from deploy.checkout import TOOLS
+from maintenance import uv
 
 REQUIREMENTS = {"checkov": "checkov==3.3.30", "mlflow": "mlflow==3.17.2"}
 
@@ -19,9 +19,8 @@ def install(name: str) -> Path:
     folder = TOOLS / name
     program = folder / "bin" / name
     if not program.exists():
-        venv.create(folder, with_pip=True, clear=True)
-        pip = [str(folder / "bin" / "python"), "-m", "pip", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "install", "--no-compile", REQUIREMENTS[name]], check=True)
+        venv.create(folder, clear=True)
+        uv.install(folder / "bin" / "python", REQUIREMENTS[name])
     return program
 
 

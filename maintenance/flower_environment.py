@@ -9,7 +9,6 @@ once. Run a federation from it (`.venv-flower/bin/flarefleet up`) to run Flower 
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import sysconfig
 import venv
@@ -78,9 +77,7 @@ def _add_packages_of_venv() -> None:
 
 
 def _install(python: Path) -> None:
-    pip = [sys.executable, "-m", "pip", "--python", str(python), "--quiet", "--disable-pip-version-check"]
-    wanted = ["install", "--no-deps", "--require-hashes", "--requirement", str(REQUIREMENTS)]
-    subprocess.run([*pip, *wanted], check=True)
+    uv.install(python, "--no-deps", "--require-hashes", "--requirement", str(REQUIREMENTS))
 
 
 if __name__ == "__main__":

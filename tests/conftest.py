@@ -37,6 +37,11 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one worker more than there are processors: tests of federations wait half of their time."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_report_header() -> str | None:
     """Report which tests are not run."""
     if VLA_IS_REQUESTED:

@@ -15,6 +15,7 @@ from fl_app.guard import rules
 from fl_app.guard.arrays import Parameter, count_not_finite, describe, root_mean_square
 from fl_app.guard.finding import Finding
 from fl_app.guard.task import Model, SentTask
+from fl_app.survival.resumable import Attributes, Resumable, ResumableParts
 
 SERVER = "server"
 
@@ -40,7 +41,7 @@ class _Round:
     """Whether a result is encrypted or compressed: the new model may have another form."""
 
 
-class Outcome:
+class Outcome(ResumableParts):
     """The rounds of a workflow that trains.
 
     Args:
@@ -60,6 +61,10 @@ class Outcome:
         self._lock = threading.Lock()
         self._size: float | None = None
         """Root mean square of the parameters of the last model."""
+
+    def resumable_parts(self) -> dict[str, Resumable]:
+        """Return what the rounds so far have shown."""
+        return {"rounds": Attributes(self, ("_rounds_compared", "_rounds_unchanged", "_size"))}
 
     def sent(self, site: str, task: SentTask) -> Iterator[Finding]:
         """Record that a site receives the model of a round; check a model that no event announced."""

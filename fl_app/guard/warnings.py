@@ -9,6 +9,7 @@ from typing import Any
 
 from fl_app.files import write_atomically
 from fl_app.guard.finding import Finding
+from fl_app.survival.resumable import Resumable, State
 
 WARNINGS_FILE = "warnings.json"
 """File in a job's results."""
@@ -20,7 +21,7 @@ MAX_LINES = 20
 """Warnings in a job's meta."""
 
 
-class Warnings:
+class Warnings(Resumable):
     """The warnings of one job.
 
     A warning that repeats, in a later round or by another site, is counted and not repeated: the file stays
@@ -33,6 +34,16 @@ class Warnings:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._entries: dict[tuple[str, str, str], dict[str, Any]] = {}
+
+    def checkpoint(self) -> State:
+        """Return the warnings so far."""
+        return State(document={"entries": list(self._entries.values())})
+
+    def resume(self, state: State) -> None:
+        """Keep the warnings of an earlier process."""
+        entries = {(one["rule"], one["site"], one["key"]): one for one in state.document["entries"]}
+        self._entries = {**entries, **self._entries}
+        self.write()
 
     def add(self, finding: Finding) -> bool:
         """Record a warning and return whether it is new."""

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 import docker
 import psutil
+import pytest
+import yaml
 from docker.errors import ImageNotFound
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -28,12 +30,15 @@ from deploy.runtimes.protocol import FederationStatus, KeepsVolumes, SiteStatus
 from deploy.session import AdminKit, open_session
 from deploy.tools import find_tool
 from deploy.workspace import Workspace
+from fl_app.contract import ENV_FORK_JOBS
 from tests.federation.project_file import ADMIN, SERVER, write_project
 from tests.waiting import eventually
 
 _Kind = TypeVar("_Kind", bound="Federation")
+WITHOUT_FORKS = {"extraEnv": [{"name": ENV_FORK_JOBS, "value": "false"}]}
+"""Values of the charts for parents that prepare no process for their jobs."""
 _JOB_PROGRAMS = {"fl_app.launchers.server_job", "fl_app.launchers.site_job"}
-__all__ = ["ADMIN", "SERVER", "Federation", "ask", "running", "set_options", "write_project"]
+__all__ = ["ADMIN", "SERVER", "Federation", "ask", "forking_jobs", "running", "set_options", "write_project"]
 
 
 class BackgroundCommand(subprocess.Popen[str]):
@@ -67,6 +72,15 @@ class Federation:
         self.workspace = Workspace(self.folder / "workspace" / self.project.name)
         make_kits_and_releases(self.project, self.workspace)
         self.runtime = open_runtime(self.runtime_name, self.project, self.workspace)
+        if self.runtime_name == "kubernetes":
+            self._disable_forks()
+
+    def _disable_forks(self) -> None:
+        """Write own values, where there are none, with which pods start each job as a new Python process."""
+        for parent in self.project.parents:
+            own = self.workspace.release / parent.name / "own.yaml"
+            if not own.exists():
+                own.write_text(yaml.safe_dump(WITHOUT_FORKS), encoding="utf-8")
 
     def change(self, old: str, new: str) -> None:
         """Replace a text in project.yml and provision again."""
@@ -108,12 +122,12 @@ class Federation:
         return self.workspace.kit(name)
 
     def kill(self, name: str) -> None:
-        """Kill NVFlare's parent of a server or site, as the kernel does when memory runs out."""
+        """Kill NVFlare's parent of a server or site that runs as a process; end its container otherwise."""
         if self.runtime_name == "process":
             self.parent(name).kill()
         elif self.runtime_name == "kubernetes":
             namespace, _, pod = self.site(name).where.split()[-1].partition("/")
-            kill = "import os, psutil; os.kill(psutil.Process(1).children()[0].pid, 9)"
+            kill = "import os; os.kill(1, 15)"  # the kernel ignores a SIGKILL to process 1
             subprocess.run(
                 [str(find_tool("kubectl")), "exec", "-n", namespace, pod, "--", "python3", "-c", kill],
                 check=False,
@@ -123,6 +137,15 @@ class Federation:
             subprocess.run(
                 ["docker", "kill", self.site(name).where.split()[-1]], check=True, capture_output=True
             )
+
+    def lose(self, name: str) -> None:
+        """Kill every process of a server or site that runs as a process, so that nothing starts it again."""
+        supervisor = self.supervisor(name)
+        with self.run_folder.changing(name):
+            self.run_folder.write_owner(name, None)
+        supervisor.suspend()
+        for process in [*supervisor.children(recursive=True), supervisor]:
+            process.kill()
 
     def parent(self, name: str) -> psutil.Process:
         """Return NVFlare's parent of a server or site that runs as a process."""
@@ -235,6 +258,14 @@ def _is_job(process: psutil.Process) -> bool:
         return bool(_JOB_PROGRAMS & set(process.cmdline()))
     except psutil.Error:  # it has just ended
         return False
+
+
+@contextmanager
+def forking_jobs() -> Iterator[None]:
+    """Let the parents that start in the block prepare a process from which they fork their jobs."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv(ENV_FORK_JOBS, "true")
+        yield
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import numpy as np
 import psutil
 import pytest
 
-from tests.federation.federation import SERVER, Federation, running
+from tests.federation.federation import SERVER, Federation, forking_jobs, running
 from tests.federation.guarded_jobs import export, numpy_job
 from tests.processes import is_running
 from tests.waiting import eventually
@@ -24,9 +24,8 @@ FORKED = "(forked)"
 @pytest.fixture(scope="module")
 def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     """Start a server and two sites; after the tests, none of their processes is left."""
-    with running(
-        tmp_path_factory.mktemp("forked"), Federation, sites=len(SITES), name="forked"
-    ) as federation:
+    folder = tmp_path_factory.mktemp("forked")
+    with forking_jobs(), running(folder, Federation, sites=len(SITES), name="forked") as federation:
         yield federation
     assert federation.run_folder.processes() == []
 

@@ -24,7 +24,7 @@ from fl_app.jobs.export import ExportReply
 from fl_app.telemetry.job_progress import SitePhase
 from tests.federation import guarded_job_lists, guarded_jobs
 from tests.federation.failure_rows import Kit, Stock, Warned, as_markdown
-from tests.federation.federation import Federation, write_project
+from tests.federation.federation import Federation, forking_jobs, write_project
 from tests.federation.guarded_table import Table, all_jobs
 from tests.federation.silent_failures import FAILURES
 from tests.waiting import eventually
@@ -63,7 +63,8 @@ def table(
     federation = Federation(write_project(folder / "federation", sites=guarded_jobs.SITES).parent)
     made = Table(federation, folder)
     try:
-        federation.up()
+        with forking_jobs():
+            federation.up()
         made.run(tuple(all_jobs()) if is_extended else CORE)
         if is_extended:
             (folder / PAGE).write_text(as_markdown(FAILURES, made, rejected), encoding="utf-8")
@@ -183,10 +184,10 @@ def test_a_round_that_waits_for_a_lost_site_fails_with_the_name_of_the_site(
     with table.session() as session:
         job_id = session.submit(guarded_jobs.export(lost, tmp_path), uuid.uuid4().hex)
         eventually(lambda: _is_training(session, job_id, "site-2"), 120, "site-2 trains")
-        table.federation.kill("site-2")
+        table.federation.lose("site-2")
         eventually(lambda: session.job(job_id).is_finished, 180, "the job has ended")
         reasons = {error.site: error.text for error in explain(session, session.job(job_id))}
-    assert reasons.get(GUARD, reasons).startswith("site-2: no heartbeat for"), reasons
+    assert reasons.get(GUARD, reasons).startswith("site-2: no sign of life for"), reasons
 
 
 def _is_training(session: AdminSession, job_id: str, site: str) -> bool:

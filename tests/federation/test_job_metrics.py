@@ -9,7 +9,7 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from fl_app.contract import ENV_FORK_JOBS, ENV_METRICS_KEPT, ENV_PUSH_TOKEN
+from fl_app.contract import ENV_METRICS_KEPT, ENV_PUSH_TOKEN
 from fl_app.telemetry.catalogue import JOBS, PARENTS, ReportedBy
 from tests.federation.federation import SERVER, Federation, running, set_options
 from tests.prometheus import EMPTY
@@ -25,10 +25,12 @@ BYTES = 4 * NUMBERS
 
 @pytest.fixture(scope="module")
 def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
-    """Start a server and two sites that keep the series of a finished job for a few seconds."""
+    """Start a server and two sites that keep the series of a finished job for a few seconds.
+
+    They fork no jobs: the kernel shows the environment of new processes only.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(ENV_METRICS_KEPT, str(KEPT_SECONDS))
-        patch.setenv(ENV_FORK_JOBS, "false")  # the kernel shows the environment of a new process only
         folder = tmp_path_factory.mktemp("metrics")
         with running(folder, Federation, sites=2, name=f"metrics-{os.getpid()}") as federation:
             yield federation

@@ -18,7 +18,7 @@ from deploy.session.failure import explain
 from deploy.session.session import COMPLETED, RUNNING, AdminSession, Job
 from tests.federation import failing_jobs
 from tests.federation.failing_jobs import FAILING, GOOD
-from tests.federation.federation import ADMIN, Federation, running
+from tests.federation.federation import ADMIN, Federation, forking_jobs, running
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.federation, pytest.mark.timeout(900)]
@@ -103,7 +103,7 @@ def table(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     is_extended = any(item.get_closest_marker("extended") for item in selected)
     folder = tmp_path_factory.mktemp("failing")
     (folder / "federation").mkdir()
-    with running(folder / "federation", Federation, sites=2) as federation:
+    with forking_jobs(), running(folder / "federation", Federation, sites=2) as federation:
         made = Table(federation, folder)
         made.run((*FAILING, *GOOD) if is_extended else CORE)
         print(made)

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+import yaml
 
 from deploy.federation_files import make_kits_and_releases
 from deploy.project import Image, Project, load_project
 from deploy.workspace import Workspace
-from tests.federation.federation import write_project
+from tests.federation.federation import WITHOUT_FORKS, write_project
 from tests.kubernetes.cluster import Cluster, Release
 
 ABSENT = "site-6"
@@ -29,6 +30,9 @@ def project(cluster_image: Image, tmp_path_factory: pytest.TempPathFactory) -> t
     project = load_project(write_project(folder, sites=6, name="fed", image=cluster_image, port=8002))
     workspace = Workspace(folder / "workspace" / project.name)
     make_kits_and_releases(project, workspace)
+    for parent in project.parents:
+        with (workspace.release / parent.name / "values.yaml").open("a", encoding="utf-8") as values:
+            values.write(yaml.safe_dump(WITHOUT_FORKS))
     return project, workspace
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from maintenance import uv
+
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = ROOT / ".venv-vla"
 _HERE = Path(__file__).parent
@@ -34,7 +36,7 @@ def install() -> Path:
         if not is_installed():
             venv.create(ENVIRONMENT, with_pip=True, clear=True)
             _pip("-r", str(_TORCH))
-            _pip("--no-deps", "-r", str(_REQUIREMENTS))
+            uv.install(ENVIRONMENT / "bin" / "python", "--no-deps", "--requirement", str(_REQUIREMENTS))
             _pip("--no-deps", "--no-build-isolation", "--editable", str(ROOT))
             packages = Path(
                 sysconfig.get_path("purelib", vars={"base": str(ENVIRONMENT), "platbase": str(ENVIRONMENT)})

@@ -77,11 +77,16 @@ class EvaluatedFedProx(ServerEvaluation, PreciseAverage, FedAvg):
     def _end_job(self, key: str, error: HubError) -> None:
         fail(self, self.fl_ctx, Finding(error.what, error.remedy, site="server", key=key))
 
+    @property
+    def journal(self) -> Journal:
+        """The evaluations so far."""
+        return self._evaluator.journal
+
     @cached_property
     def _evaluator(self) -> PolicyEvaluator:
-        from fl_app.jobs.fedprox_vla.evaluation import PolicyEvaluator
+        from fl_app.jobs.fedprox_vla.evaluation import PolicyEvaluator, PolicyJournal
         from fl_app.jobs.fedprox_vla.policy import PolicyPipeline
 
         folder, given = Path(self.get_run_dir()), self._settings
         pipeline = PolicyPipeline.build(given, given.evaluation_dataset, folder, SERVER_SEED)
-        return PolicyEvaluator(pipeline, Journal(folder), given.batch_size, given.seed)
+        return PolicyEvaluator(pipeline, PolicyJournal(folder), given.batch_size, given.seed)

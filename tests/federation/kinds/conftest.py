@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.federation.federation import Federation, running
+from tests.federation.federation import Federation, forking_jobs, running
 
 SITES = ["site-1", "site-2", "site-3"]
 
@@ -15,5 +15,5 @@ SITES = ["site-1", "site-2", "site-3"]
 def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     """A server and three sites."""
     folder = tmp_path_factory.mktemp("kinds")
-    with running(folder, Federation, sites=len(SITES), name="kinds") as federation:
+    with forking_jobs(), running(folder, Federation, sites=len(SITES), name="kinds") as federation:
         yield federation

@@ -14,7 +14,7 @@ import pytest
 
 from deploy.session import AdminKit, open_session
 from fl_app.jobs.registry import find
-from tests.federation.federation import ADMIN, Federation, write_project
+from tests.federation.federation import ADMIN, Federation, forking_jobs, write_project
 from tests.federation.flower import FlowerFederation
 from tests.federation.tracked import mlflow_server
 from tests.federation.tracked.mlflow_server import MLflowServer
@@ -66,7 +66,8 @@ def _up(kind: type[Federation], name: str, mlflow: MLflowServer, folder: Path) -
     federation = kind(write_project(folder, sites=len(SITES), name=name, tracking=tracking).parent)
     (folder / "wandb").mkdir()
     try:
-        up = federation.flarefleet("up")
+        with forking_jobs():
+            up = federation.flarefleet("up")
         assert up.returncode == 0, up.stderr
         with open_session(AdminKit.read(federation.runtime.admin_kit(ADMIN))) as session:
             yield Tracked(federation, session, mlflow, folder / "wandb")

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from nvflare.app_common.abstract.fl_model import FLModel
 
-from tests.unit.guard.one_process import Script
+from tests.unit.guard.in_process import Train
 
 ROUNDS = 3
+Script = Callable[[FLModel], Any]
+"""The script of a site: it receives the model, and returns an FLModel or a Shareable."""
+
+
+def at_sites(scripts: Mapping[str, Script]) -> Train:
+    """Return what each site does, from the scripts by site."""
+    return lambda site, model: scripts[site](model)
 
 
 def returning(change: Callable[[Any], Any], metrics: Any = None, steps: Any = 10) -> Script:

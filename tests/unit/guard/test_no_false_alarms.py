@@ -14,10 +14,17 @@ from nvflare.app_common.np.np_model_persistor import NPModelPersistor
 from nvflare.app_common.widgets.intime_model_selector import IntimeModelSelector
 from nvflare.app_common.workflows.fedavg import FedAvg
 
-from tests.unit.guard.one_process import Judgement, Script, judge
-from tests.unit.guard.scripts import ACCURACY, ROUNDS, TRAINS, only_metrics, returning, train
-
-SITES = ("site-1", "site-2")
+from tests.unit.guard.in_process import Ended, Job, run
+from tests.unit.guard.scripts import (
+    ACCURACY,
+    ROUNDS,
+    TRAINS,
+    Script,
+    at_sites,
+    only_metrics,
+    returning,
+    train,
+)
 
 
 def half(value: Any) -> Any:
@@ -98,16 +105,16 @@ GOOD_JOBS = [
 
 @pytest.mark.parametrize("job", GOOD_JOBS, ids=lambda job: job.what)
 def test_a_good_job_passes(tmp_path: Path, job: Good) -> None:
-    judgement = run(tmp_path, job)
+    ended = run_good(tmp_path, job)
 
-    assert (judgement.reasons, judgement.panics) == ([], []), judgement
-    assert [line for line in judgement.warnings if not re.search(job.warnings, line)] == []
+    assert ended.panics == []
+    assert [line for line in ended.warnings if not re.search(job.warnings, line)] == []
 
 
 def test_a_parameter_that_no_site_returns_would_be_lost(tmp_path: Path) -> None:
-    judgement = run(tmp_path, Good("", without("w"), without("w")))
+    ended = run_good(tmp_path, Good("", without("w"), without("w")))
 
-    (reason,) = judgement.reasons
+    (reason,) = ended.reasons
     assert re.search(r"server, round 1, w: .*the sites did not return 1 parameter \(w\)", reason)
 
 
@@ -131,18 +138,20 @@ def test_a_best_model_that_is_older_than_the_last_one_is_stored_rightly(tmp_path
         num_clients=2, num_rounds=ROUNDS, persistor_id="persistor", stop_cond="accuracy >= 0.9", patience=9
     )
 
-    judgement = judge(tmp_path, controller, dict.fromkeys(SITES, differences), {"persistor": persistor})
+    job = Job([controller], lambda site, model: differences(model), {"persistor": persistor})
 
-    assert (judgement.reasons, judgement.panics) == ([], []), judgement
+    ended = run(job, tmp_path)
+
+    assert ended.panics == []
 
 
 def test_a_controller_may_store_the_model_in_its_own_way(tmp_path: Path) -> None:
     controller = Hidden(num_clients=2, num_rounds=ROUNDS, persistor_id="", model={"w": np.ones(2)})
 
-    assert judge(tmp_path, controller, dict.fromkeys(SITES, TRAINS)).reasons == []
+    assert run(Job([controller], lambda site, model: TRAINS(model)), tmp_path).panics == []
 
 
-def run(folder: Path, job: Good) -> Judgement:
+def run_good(folder: Path, job: Good) -> Ended:
     controller = FedAvg(num_clients=2, num_rounds=ROUNDS, persistor_id="", model=dict(job.model))
     components = {"selector": IntimeModelSelector(**job.selector)}
-    return judge(folder, controller, {"site-1": job.other, "site-2": job.site}, components)
+    return run(Job([controller], at_sites({"site-1": job.other, "site-2": job.site}), components), folder)

@@ -18,8 +18,17 @@ from nvflare.app_common.np.np_model_persistor import NPModelPersistor
 from nvflare.app_common.widgets.intime_model_selector import IntimeModelSelector
 from nvflare.app_common.workflows.fedavg import FedAvg
 
-from tests.unit.guard.one_process import Judgement, Script, judge
-from tests.unit.guard.scripts import ACCURACY, ROUNDS, TRAINS, only_metrics, returning, train
+from tests.unit.guard.in_process import Ended, Job, run
+from tests.unit.guard.scripts import (
+    ACCURACY,
+    ROUNDS,
+    TRAINS,
+    Script,
+    at_sites,
+    only_metrics,
+    returning,
+    train,
+)
 
 SAME = returning(lambda value: value)
 HALF = returning(lambda value: (value * 1000).astype(np.float16), steps=200_000)
@@ -49,8 +58,12 @@ class Averages(Raises):
 
 
 class RaisingFilter(Filter):
+    """A filter that raises at one site."""
+
     def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
-        raise ValueError("not for this site")
+        if fl_ctx.get_identity_name() == "site-2":
+            raise ValueError("not for this site")
+        return shareable
 
 
 class Spoils(Filter):
@@ -86,6 +99,7 @@ class Bad:
     fedavg: dict[str, Any] = field(default_factory=dict)
     selector: dict[str, Any] | None = None
     filters: dict[str, list[Filter]] = field(default_factory=dict)
+    """`server_filters` or `site_filters` of the job."""
     persistor: type[NPModelPersistor] = NPModelPersistor
 
 
@@ -216,13 +230,13 @@ BAD_JOBS = [
     ),
     Bad(
         "NaN after a filter of the server",
-        r"site-1, round 1, numpy_key: returned 4 numbers that are NaN",
-        filters={"server": [Spoils()]},
+        r"site-\d, round 1, numpy_key: returned 4 numbers that are NaN",
+        filters={"server_filters": [Spoils()]},
     ),
     Bad(
         "a filter that raises at one site",
         r"site-2, round 1: the result was not used: a filter raised",
-        filters={"site-2": [RaisingFilter()]},
+        filters={"site_filters": [RaisingFilter()]},
     ),
     Bad(
         "a persistor that stores nothing",
@@ -240,55 +254,55 @@ BAD_JOBS = [
 def test_levels_of_the_job_count_and_an_unknown_one_ends_it(tmp_path: Path) -> None:
     job = Bad("", site=SAME, both=True)
 
-    continued = run(tmp_path / "1", job, meta={"custom_props": {"guard": {"untrained": "off"}}})
-    ended = run(tmp_path / "2", job, meta={"custom_props": {"guard": {"untraned": "off"}}})
+    continued = run_bad(tmp_path / "1", job, meta={"custom_props": {"guard": {"untrained": "off"}}})
+    ended = run_bad(tmp_path / "2", job, meta={"custom_props": {"guard": {"untraned": "off"}}})
 
     assert continued.reasons == []
     assert_matches(r"server, guard: the guard has no rule 'untraned'", ended.reasons)
 
 
 def test_a_site_that_the_job_names_and_that_is_not_there_is_a_warning(tmp_path: Path) -> None:
-    judgement = run(tmp_path, Bad(""), meta={"deploy_map": {"app": ["server", "site-1", "site-2", "site-3"]}})
+    ended = run_bad(tmp_path, Bad(""), meta={"deploy_map": {"app": ["server", "site-1", "site-2", "site-3"]}})
 
-    assert judgement.reasons == []
-    (line,) = judgement.warnings
+    assert ended.reasons == []
+    (line,) = ended.warnings
     assert line.startswith("site-3: the job was submitted for this site")
 
 
-def run(
-    folder: Path, job: Bad, levels: dict[str, str] | None = None, meta: dict[str, Any] | None = None
-) -> Judgement:
+def run_bad(folder: Path, job: Bad, **settings: Any) -> Ended:
+    """Run the job with `settings` of `Job`."""
     components: dict[str, Any] = {"persistor": job.persistor(model=[[1.0, 2.0], [3.0, 4.0]])}
     if job.selector:
         components["selector"] = IntimeModelSelector(**job.selector)
     controller = FedAvg(num_clients=2, num_rounds=ROUNDS, persistor_id="persistor", **job.fedavg)
     sites = {"site-1": job.site if job.both else TRAINS, "site-2": job.site}
-    return judge(folder, controller, sites, components, filters=job.filters, levels=levels, meta=meta)
+    return run(Job([controller], at_sites(sites), components, **job.filters, **settings), folder)
 
 
 @pytest.mark.parametrize("job", BAD_JOBS, ids=lambda job: job.what)
 def test_a_silent_failure_ends_the_job_or_warns(tmp_path: Path, job: Bad) -> None:
-    judgement = run(tmp_path, job)
+    ended = run_bad(tmp_path, job)
 
-    assert len(judgement.reasons) == bool(job.reason), judgement
+    assert len(ended.reasons) == bool(job.reason), ended
     if job.reason:
-        assert_matches(job.reason, judgement.reasons)
+        assert_matches(job.reason, ended.reasons)
     if job.warning:
-        assert_matches(job.warning, judgement.warnings)
+        assert_matches(job.warning, ended.warnings)
 
 
 def test_a_job_without_a_failure_has_no_finding(tmp_path: Path) -> None:
-    judgement = run(tmp_path, Bad("nothing", selector=ACCURACY, fedavg={"stop_cond": "accuracy >= 0.9"}))
+    ended = run_bad(tmp_path, Bad("nothing", selector=ACCURACY, fedavg={"stop_cond": "accuracy >= 0.9"}))
 
-    assert (judgement.reasons, judgement.warnings, judgement.panics) == ([], [], [])
-    assert judgement.model["numpy_key"].tolist() == [[4.0, 5.0], [6.0, 7.0]]
+    assert (ended.panics, ended.warnings) == ([], [])
+    (model,) = ended.folder.parent.rglob("server.npy")
+    assert np.load(model).tolist() == [[4.0, 5.0], [6.0, 7.0]]
 
 
 def test_a_warning_becomes_an_error_and_an_error_a_warning_by_the_levels(tmp_path: Path) -> None:
     job = Bad("", site=SAME, both=True)
 
-    ended = run(tmp_path / "1", job, {"unchanged_round": "error"})
-    continued = run(tmp_path / "2", job, {"unchanged_round": "off", "untrained": "warn"})
+    ended = run_bad(tmp_path / "1", job, levels={"unchanged_round": "error"})
+    continued = run_bad(tmp_path / "2", job, levels={"unchanged_round": "off", "untrained": "warn"})
 
     assert_matches(r"round 1: no site changed", ended.reasons)
     assert continued.reasons == []

@@ -14,6 +14,8 @@ from nvflare.app_common.abstract.fl_model import FLModel
 from nvflare.app_common.abstract.model import ModelLearnableKey, make_model_learnable
 from nvflare.app_common.abstract.model_persistor import ModelPersistor
 
+from fl_app.guard.finding import MARK
+
 JOB = "job"
 """Id of the only job."""
 POLL = 0.005
@@ -35,6 +37,8 @@ class Job:
         site_filters: filters of task results at the sites.
         task_filters: filters of task data on the server.
         sites: names of the sites.
+        meta: further entries of meta.json.
+        levels: levels of the guard's rules.
     """
 
     workflows: Sequence[Any]
@@ -44,6 +48,8 @@ class Job:
     site_filters: Sequence[Any] = ()
     task_filters: Sequence[Any] = ()
     sites: Sequence[str] = ("site-1", "site-2")
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    levels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -54,10 +60,17 @@ class Ended:
     """The job's folder on the server."""
     panics: list[str] = field(default_factory=list)
     """Reasons for which a component ended the job."""
+    warnings: list[str] = field(default_factory=list)
+    """Warnings of the guard."""
     initial: Any = None
     """The parameters with which `Memory` started."""
     models: list[Any] = field(default_factory=list)
     """What `Memory` saved, in order."""
+
+    @property
+    def reasons(self) -> list[str]:
+        """Reasons for which the guard ended the job, without the mark."""
+        return [line.removeprefix(MARK).strip() for line in self.panics if line.startswith(MARK)]
 
 
 class Memory(ModelPersistor):

@@ -17,17 +17,19 @@ from nvflare.apis.impl.wf_comm_server import WFCommServer
 from nvflare.apis.server_engine_spec import ServerEngineSpec
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.workspace import Workspace
+from nvflare.fuel.utils.class_utils import instantiate_class
 from nvflare.private.event import fire_event
 from nvflare.private.fed.server.server_runner import ServerRunner, ServerRunnerConfig
 
 from fl_app.guard.component import JobGuard
+from fl_app.guard.finding import WARNING_EVENT
 from tests.unit.guard.in_process.job import JOB, POLL, Ended, Job
 
 SERVER = "server"
 
 
-class _Panics(FLComponent):
-    """Record the reasons for which the job ends."""
+class _Recorder(FLComponent):
+    """Record the reasons for which the job ends, and the warnings of the guard."""
 
     def __init__(self, ended: Ended) -> None:
         super().__init__()
@@ -36,6 +38,8 @@ class _Panics(FLComponent):
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         if event_type == EventType.FATAL_SYSTEM_ERROR:
             self._ended.panics.append(str(fl_ctx.get_prop(FLContextKey.EVENT_DATA)))
+        elif event_type == WARNING_EVENT:
+            self._ended.warnings.append(fl_ctx.get_prop(FLContextKey.EVENT_DATA).line)
 
 
 class ServerEngine(ServerEngineSpec):
@@ -43,15 +47,15 @@ class ServerEngine(ServerEngineSpec):
 
     def __init__(self, job: Job, folder: Path, guarded: bool) -> None:
         self.job_folder = folder / JOB / f"app_{SERVER}"
-        (self.job_folder / "config").mkdir(parents=True)
-        (folder / "startup").mkdir()
-        (folder / "local").mkdir()
-        (folder / JOB / "meta.json").write_text(json.dumps({"name": JOB}))
+        for needed in (self.job_folder / "config", folder / "startup", folder / "local"):
+            needed.mkdir(parents=True, exist_ok=True)
+        meta = {"name": JOB, **job.meta}
+        (folder / JOB / "meta.json").write_text(json.dumps(meta))
         self.workspace = Workspace(str(folder), site_name=SERVER)
         self.clients = [Client(name, f"token of {name}") for name in job.sites]
         self.messages: dict[str, Callable[..., Shareable]] = {}
         self.ended = Ended(self.job_folder)
-        guard = {"guard": JobGuard(task_timeout=0)} if guarded else {}
+        guard = {"guard": JobGuard(task_timeout=0, rules=dict(job.levels))} if guarded else {}
         components = {**job.components, **guard}
         workflows = [SimpleNamespace(id=f"wf{i}", controller=one) for i, one in enumerate(job.workflows)]
         handlers = [one for one in components.values() if isinstance(one, FLComponent)]
@@ -61,7 +65,7 @@ class ServerEngine(ServerEngineSpec):
             if hasattr(workflow.controller, "_task_check_period"):
                 workflow.controller._task_check_period = POLL
             handlers += [communicator, workflow.controller]
-        self.run_manager = SimpleNamespace(handlers=[*handlers, _Panics(self.ended)], components=components)
+        self.run_manager = SimpleNamespace(handlers=[*handlers, _Recorder(self.ended)], components=components)
         config = ServerRunnerConfig(
             heartbeat_timeout=60,
             task_request_interval=POLL,
@@ -75,7 +79,7 @@ class ServerEngine(ServerEngineSpec):
             FLContextKey.WORKSPACE_OBJECT: self.workspace,
             FLContextKey.WORKSPACE_ROOT: str(folder),
             FLContextKey.APP_ROOT: str(self.job_folder),
-            FLContextKey.JOB_META: {"name": JOB},
+            FLContextKey.JOB_META: meta,
         }
         self._contexts = FLContextManager(
             engine=self,
@@ -125,6 +129,9 @@ class ServerEngine(ServerEngineSpec):
 
     def get_all_components(self) -> Mapping[str, Any]:
         return self.run_manager.components
+
+    def build_component(self, config: Mapping[str, Any]) -> Any:
+        return instantiate_class(config["path"], config["args"])
 
     def register_aux_message_handler(self, topic: str, message_handle_func: Any) -> None:
         self.messages[topic] = message_handle_func

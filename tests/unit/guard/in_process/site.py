@@ -103,8 +103,11 @@ class Site:
                 result = make_reply(ReturnCode.EXECUTION_EXCEPTION)
             context.set_prop(FLContextKey.TASK_RESULT, result, private=True, sticky=False)
             self._engine.fire_event(EventType.AFTER_TASK_EXECUTION, context)
-            for one in self._filters:
-                result = one.process(result, context)
+            try:
+                for one in self._filters:
+                    result = one.process(result, context)
+            except ValueError:
+                return make_reply(ReturnCode.TASK_RESULT_FILTER_ERROR)
             context.set_prop(FLContextKey.TASK_RESULT, result, private=True, sticky=False)
             self._engine.fire_event(EventType.AFTER_TASK_RESULT_FILTER, context)
             return result
