@@ -113,10 +113,7 @@ class ChaosFederation(ABC):
 
     def deployment(self) -> dict[str, Any]:
         """Return the section `deployment` of project.yml."""
-        from deploy.project.schema import DeploymentEntry
-
-        off = {"survival": {"enabled": False}} if "survival" in DeploymentEntry.model_fields else {}
-        return {"deployment": {} if self.survives else off}
+        return {"deployment": {} if self.survives else {"survival": {"enabled": False}}}
 
     def up(self) -> None:
         """Start what is not running, and wait until all are ready."""
