@@ -121,7 +121,8 @@ def submit(
         _session(context, admin, admin_kit) as session,
     ):
         registered = session.sites()
-        job_sites = choose_sites(registered, federation, site or ())
+        has_quorum = getattr(parameters, "quorum", None) is not None
+        job_sites = choose_sites(registered, federation, site or (), has_quorum)
         exported = exporting.export(parameters, job_sites, Path(folder))
         if project is not None:
             refuse_components_not_allowed(exported, project)

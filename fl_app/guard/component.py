@@ -15,11 +15,8 @@ from fl_app.guard.context import job_meta
 from fl_app.guard.receivers import restore_mlflow_timeouts, shorten_mlflow_timeouts
 from fl_app.guard.timeouts import Timeouts, task_timeout
 from fl_app.nvflare_internals.guard import job_components
-<<<<<<< HEAD
-from fl_app.survival.resumable import Resumable, ResumableParts
-=======
 from fl_app.survival.limits import site_wait
->>>>>>> main
+from fl_app.survival.resumable import Resumable, ResumableParts
 
 if TYPE_CHECKING:
     from fl_app.guard.server import ServerGuard

@@ -37,10 +37,10 @@ def find_lost_site(controller: Any, silent: Mapping[str, float]) -> Finding | No
     return None
 
 
-def awaited_sites(controller: Any, silent: Mapping[str, float]) -> dict[str, float]:
+def awaited_sites(controller: Any, silent: Collection[str]) -> set[str]:
     """Return those of the silent sites without whose results an open task cannot complete."""
     tasks = open_tasks_without_timeout(controller) if silent else ()
-    return {site: silent[site] for task in tasks for site in blocking_sites(task, silent.keys())}
+    return {site for task in tasks for site in blocking_sites(task, silent)}
 
 
 def blocking_sites(task: Task, sites: Collection[str]) -> list[str]:

@@ -20,6 +20,17 @@ from fl_app.survival.resumable import Attributes, Resumable, ResumableParts
 SERVER = "server"
 
 
+def missing_in_round(site: str, round: int | None) -> Finding:
+    """Return the warning of a site that a round did without."""
+    return Finding(
+        "took no part in the new global model of this round",
+        "Check the site: flarefleet status, flarefleet logs.",
+        site=site,
+        round=round,
+        rule="missing_site",
+    )
+
+
 @dataclass
 class _Round:
     """Results of one round."""
@@ -82,6 +93,11 @@ class Outcome(ResumableParts):
             if task.values and not last.is_checked:
                 yield from self._check_model(task.values, last)
 
+    def is_current(self, round: int | None) -> bool:
+        """Return whether a result answers the current round; a site that was away may answer an old one."""
+        current = self._round.number if self._round is not None else None
+        return None in (round, current) or round == current
+
     def returned(self, site: str, sent: SentTask | None, model: Model) -> Finding | None:
         """Record the result of a site, and return a finding that only this result shows."""
         if self._round is None:
@@ -111,14 +127,8 @@ class Outcome(ResumableParts):
             yield finding.at(finding.site or SERVER, current.number)
         if not current.used:
             yield rules.NO_PARAMETERS.at(", ".join(sorted(current.sites)), current.number)
-        elif absent := sorted(current.sites - current.used):
-            yield Finding(
-                "took no part in the new global model of this round",
-                "Check the site: flarefleet status, flarefleet logs.",
-                site=", ".join(absent),
-                round=current.number,
-                rule="missing_site",
-            )
+        for site in sorted(current.sites - current.used) if current.used else ():
+            yield missing_in_round(site, current.number)
 
     def new_model(self, parameters: Mapping[str, Any]) -> Iterator[Finding]:
         """Check the new global model of the round."""

@@ -73,6 +73,8 @@ class Results(ResumableParts):
             yield _unused(f"a filter raised ({code})", site, number)
         if code not in (None, "", ReturnCode.OK):
             return  # the workflow itself decides how many sites may fail
+        if task in self.expected.training_tasks and not self.outcome.is_current(number):
+            return
         for finding in self._findings(result, site, task, sent):
             yield finding.at(site, number)
 

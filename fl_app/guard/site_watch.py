@@ -74,7 +74,8 @@ class SiteWatch:
                     controller = current_controller(fl_ctx)
                     for finding in self._find(controller):
                         self._report(finding, fl_ctx)
-                    self._waiting.update(awaited_sites(controller, self.liveness.late()), fl_ctx)
+                    late = self.liveness.late()
+                    self._waiting.update(late, awaited_sites(controller, late), fl_ctx)
                 except Exception as error:  # an error here must not end the watch
                     self._failed(error, fl_ctx)
 

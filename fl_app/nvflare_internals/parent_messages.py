@@ -6,9 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nvflare.apis.fl_constant import CellMessageAuthHeaderKey, ServerCommandKey, ServerCommandNames
-from nvflare.apis.fl_context import FLContext
-from nvflare.apis.shareable import Shareable
+from nvflare.apis.fl_constant import CellMessageAuthHeaderKey
 from nvflare.fuel.f3.cellnet.defs import MessageHeaderKey, ReturnCode
 from nvflare.fuel.f3.cellnet.fqcn import FQCN
 from nvflare.fuel.f3.cellnet.utils import make_reply
@@ -18,12 +16,6 @@ from nvflare.private.defs import AUTH_CLIENT_NAME_FOR_SJ
 USES = {
     "nvflare.private.defs:AUTH_CLIENT_NAME_FOR_SJ": "recognize a message of the server's job process",
     "nvflare.private.fed.server.server_engine:ServerEngine.client_manager": "registered sites, by token",
-    "nvflare.private.fed.server.server_engine:ServerEngine.send_command_to_child_runner_process": (
-        "question to a job's process"
-    ),
-    "nvflare.private.fed.server.server_engine:ServerEngine.register_app_command": (
-        "answer of a job's process to the parent"
-    ),
     "nvflare.private.fed.server.client_manager:ClientManager.clients": "registered sites, by token",
 }
 
@@ -83,19 +75,24 @@ def sender_of(request: Message, engine: Any) -> Sender | None:
 
 def ask_job(engine: Any, job_id: str, topic: str, timeout: float) -> Mapping[str, Any] | None:
     """Ask the server's process of a job from the server's parent; None without an answer."""
-    question = Shareable()
-    question[ServerCommandKey.TOPIC], question[ServerCommandKey.DATA] = topic, {}
-    reply = engine.send_command_to_child_runner_process(
-        job_id, ServerCommandNames.APP_COMMAND, question, timeout, optional=True
+    reply = engine.get_cell().send_request(
+        channel=CHANNEL,
+        topic=topic,
+        target=FQCN.join([FQCN.ROOT_SERVER, job_id]),
+        request=Message(payload={}),
+        timeout=timeout,
+        optional=True,
     )
-    answer = reply.get(ServerCommandKey.DATA) if isinstance(reply, Shareable) else None
-    return answer if isinstance(answer, dict) else None
+    is_answer = reply.get_header(MessageHeaderKey.RETURN_CODE) == ReturnCode.OK
+    return reply.payload if is_answer and isinstance(reply.payload, dict) else None
 
 
 def answer_in_job(engine: Any, topic: str, answer: Callable[[], Mapping[str, Any]]) -> None:
     """Let this process of a job on the server answer `ask_job`."""
 
-    def on_command(topic: str, data: Any, fl_ctx: FLContext) -> dict[str, Any]:
-        return dict(answer())
+    def on_request(request: Message) -> Message:
+        if request.get_header(MessageHeaderKey.ORIGIN) != FQCN.ROOT_SERVER:
+            return make_reply(ReturnCode.UNAUTHENTICATED)
+        return make_reply(ReturnCode.OK, "", dict(answer()))
 
-    engine.register_app_command(topic, on_command)
+    engine.get_cell().register_request_cb(channel=CHANNEL, topic=topic, cb=on_request)

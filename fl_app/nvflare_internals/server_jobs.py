@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nvflare.apis.client import Client
-from nvflare.apis.fl_constant import RunProcessKey, SystemComponents
+from nvflare.apis.fl_constant import FLContextKey, RunProcessKey, SystemComponents
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.job_def import ALL_SITES, Job, JobMetaKey
 from nvflare.apis.job_scheduler_spec import DispatchInfo
@@ -36,6 +36,7 @@ USES = {
     "nvflare.private.fed.server.client_manager:ClientManager.remove_client": "log out a silent site",
     "nvflare.private.fed.server.fed_server:FederatedServer.remove_client_data": "log out a silent site",
     "nvflare.private.fed.server.server_engine:ServerEngine.run_processes": "participants of running jobs",
+    "nvflare.private.fed.server.server_engine:ServerEngine.exception_run_processes": "why a job ended",
     "nvflare.private.fed.server.server_engine:ServerEngine.lock": "change the participants of a job",
     "nvflare.private.fed.server.server_engine:ServerEngine._start_runner_process": (
         "launch the server's process of a job that was running before the parent was restarted"
@@ -78,6 +79,11 @@ class ServerJobs:
 
     def __init__(self, engine: Any) -> None:
         self._engine = engine
+
+    def is_ready(self) -> bool:
+        """Return whether the server has its certificate, with which it signs the tokens of job processes."""
+        with self._engine.new_context() as fl_ctx:
+            return fl_ctx.get_prop(FLContextKey.SERVER_CONFIG) is not None
 
     def running(self) -> frozenset[str]:
         """Return the ids of the jobs that have, or will have, a process."""
@@ -233,6 +239,12 @@ class ServerJobs:
 
 class SiteNotReadyError(Exception):
     """A site cannot run a job now; the message says why."""
+
+
+def failed_process(engine: Any, job_id: str) -> Mapping[str, Any] | None:
+    """Return NVFlare's record of the server's process of a job that did not exit cleanly, by RunProcessKey."""
+    record: Mapping[str, Any] | None = getattr(engine, "exception_run_processes", {}).get(job_id)
+    return record
 
 
 def sync_sites(engine: Any) -> None:

@@ -93,6 +93,12 @@ class JobLiveness:
                 if now - last > seconds and (site in self._with_heartbeat or site not in self._with_task)
             }
 
+    def silence(self, site: str) -> float | None:
+        """Return the seconds since the last sign of life of a site; None if there was none yet."""
+        with self._lock:
+            last = self._last.get(site)
+            return None if last is None else self._clock() - last
+
     def late(self) -> dict[str, float]:
         """Return the sites that are late, each with the seconds since its last sign of life."""
         return self.silent(LATE_SECONDS)

@@ -12,6 +12,7 @@ from nvflare.apis.impl.job_def_manager import SimpleJobDefManager
 from nvflare.apis.job_def import Job, JobMetaKey, RunStatus
 
 from fl_app.guard.warnings import WARNINGS_META, warning_lines
+from fl_app.nvflare_internals.server_jobs import failed_process
 from fl_app.survival import checkpoints
 from fl_app.survival.aborted_by import abort_meta
 from fl_app.survival.history import record
@@ -47,9 +48,8 @@ class JobManager(SimpleJobDefManager):
 
         An aborted job also gets the administrator who aborted it.
         """
-        process = fl_ctx.get_engine().exception_run_processes.get(jid)
         details = fl_ctx.get_prop(FLContextKey.JOB_DEPLOY_DETAIL) or ()
-        reason = reason_to_requeue(status, process, details)
+        reason = reason_to_requeue(status, failed_process(fl_ctx.get_engine(), jid), details)
         if reason and self.requeue(jid, reason, fl_ctx):
             return
         with self._meta_lock:
@@ -123,4 +123,4 @@ class JobManager(SimpleJobDefManager):
 
 
 def _workspace(fl_ctx: FLContext) -> Path:
-    return Path(fl_ctx.get_engine().get_workspace().get_root_dir())
+    return Path(fl_ctx.get_prop(FLContextKey.WORKSPACE_OBJECT).get_root_dir())

@@ -1,8 +1,8 @@
-"""For which sites a running job waits: `watch` shows it, and the job's history has a line for each wait."""
+"""Sites that are away from a running job: `watch` shows them, and the history has a line for each wait."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from nvflare.apis.fl_constant import FLContextKey
 from nvflare.apis.fl_context import FLContext
@@ -14,25 +14,27 @@ from fl_app.telemetry.job_progress import WAITING_EVENT
 
 
 class Waiting:
-    """The sites that one job waits for."""
+    """The sites of one job that are away."""
 
     def __init__(self) -> None:
-        self._sites: frozenset[str] = frozenset()
+        self._awaited: frozenset[str] = frozenset()
+        self._texts: dict[str, str] = {}
 
-    def update(self, silent: Mapping[str, float], fl_ctx: FLContext) -> None:
-        """Announce the sites that the job waits for from now on.
+    def update(self, late: Mapping[str, float], awaited: Collection[str], fl_ctx: FLContext) -> None:
+        """Announce the sites that are away from now on.
 
         Args:
-            silent: seconds since the last sign of life, by site.
+            late: seconds since the last sign of life of each site that is late.
+            awaited: those of them that the job cannot go on without.
             fl_ctx: context of the server's job process.
         """
-        engine, before = fl_ctx.get_engine(), self._sites
-        self._sites = frozenset(silent)
-        if not silent and not before:
-            return
-        texts = {site: silence_text(seconds) for site, seconds in silent.items()}
-        fl_ctx.set_prop(FLContextKey.EVENT_DATA, texts, private=True, sticky=False)
-        engine.fire_event(WAITING_EVENT, fl_ctx)
-        for site in sorted(self._sites - before):
+        engine, before = fl_ctx.get_engine(), self._awaited
+        self._awaited = frozenset(awaited)
+        texts = {site: silence_text(seconds) for site, seconds in late.items()}
+        if texts != self._texts:
+            self._texts = texts
+            fl_ctx.set_prop(FLContextKey.EVENT_DATA, texts, private=True, sticky=False)
+            engine.fire_event(WAITING_EVENT, fl_ctx)
+        for site in sorted(self._awaited - before):
             text = f"{texts[site]}; the job waits for it"
             record(engine, fl_ctx.get_job_id(), Intervention(Kind.WAITING, text, site))

@@ -19,6 +19,8 @@ from fl_app.survival.rejoin import Rejoin
 from fl_app.survival.silent import SilentSites
 
 TICK_SECONDS = 1.0
+_READY_PAUSE_SECONDS = 0.1
+"""NVFlare fires SYSTEM_START before the server has read its certificate."""
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +57,9 @@ class Watchdog:
 
     def _run(self, engine: Any) -> None:
         assert self._adoption is not None
+        jobs = ServerJobs(engine)
+        while not jobs.is_ready() and not self._stopped.wait(_READY_PAUSE_SECONDS):
+            pass
         _attempt(self._adoption.finish)
         rejoin, silent = Rejoin(engine), SilentSites(engine)
         while not self._stopped.wait(TICK_SECONDS):

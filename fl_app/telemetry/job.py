@@ -22,7 +22,7 @@ from nvflare.widgets.widget import Widget
 
 from fl_app.guard.finding import WARNING_EVENT
 from fl_app.guard.warnings import MAX_LINES
-from fl_app.survival.state import Resumable, State
+from fl_app.survival.resumable import Resumable, State
 from fl_app.telemetry.analytics_events import FED_ANALYTICS
 from fl_app.telemetry.documents import MAX_LABEL
 from fl_app.telemetry.job_metrics import EventHandlers, ServerJobMetrics, SiteJobMetrics, peer, result_error

@@ -17,8 +17,8 @@ SITE_ERROR_EVENT = "flarefleet.site_error"
 """NVFlare event in the server's job process; its data is the name of a site and its error in one line."""
 
 WAITING_EVENT = "flarefleet.waiting_for_sites"
-"""NVFlare event in the server's job process; its data is the sites that the job waits for now, each with the
-reason: `{"south": "no sign of life for 2 min"}`."""
+"""NVFlare event in the server's job process; its data is the sites that are away now, each with the reason:
+`{"south": "no sign of life for 2 min"}`."""
 
 
 class SitePhase(str, Enum):

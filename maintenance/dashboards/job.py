@@ -157,12 +157,21 @@ def _interventions() -> Panels:
     return [
         lines(
             "Interventions",
-            "How often a part of a job was killed or lost, and repaired, since its start. Each step "
-            "is a line in `flarefleet watch`.",
+            "How often a part of a job was killed or lost, and repaired, since its start. Each step is "
+            "a line in `flarefleet watch`.",
             Query(
-                f'sum by (site, kind) (nvflare_job_interventions_total{{{JOB}, site=~"$site"}}) > 0',
-                "{{site}} {{kind}}",
+                f'sum by (site, job) (nvflare_job_interventions_total{{{JOB}, site=~"$site"}})',
+                "{{site}} {{job}}",
             ),
+            span=8,
+        ),
+        bars(
+            "Kinds of interventions",
+            "Interventions in the selected jobs since their start, by kind; docs/survival.md explains "
+            "the kinds.",
+            Query(f"sum by (kind) (nvflare_job_interventions_total{{{JOB}}})", "{{kind}}"),
+            Format(units.Short, NONE_IS_GOOD),
+            span=8,
         ),
         lines(
             "Sites without contact",
@@ -172,6 +181,7 @@ def _interventions() -> Panels:
                 "{{site}}",
             ),
             display=Format(units.Seconds, ((None, GREEN), (60, ORANGE), (900, RED))),
+            span=8,
         ),
     ]
 

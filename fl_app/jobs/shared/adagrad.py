@@ -11,7 +11,9 @@ import torch
 from nvflare.app_common.abstract.fl_model import FLModel
 from nvflare.app_common.workflows.fedavg import FedAvg
 
+from fl_app.jobs.parameters import QUORUM_GRACE_SECONDS
 from fl_app.jobs.recipe_defaults import TASK_CHECK_PERIOD
+from fl_app.jobs.shared.quorum import QuorumRounds
 from fl_app.survival.resumable import Resumable, ResumableParts, State
 
 Weights = dict[str, torch.Tensor]
@@ -67,13 +69,22 @@ class ServerAdagrad(Resumable):
         return torch.optim.Adagrad(self._weights.values(), lr=self._learning_rate, eps=self._tau)
 
 
-class FedAdagrad(ResumableParts, FedAvg):
+class FedAdagrad(QuorumRounds, ResumableParts, FedAvg):
     """NVFlare's FedAvg with Adagrad at the server.
 
     NVFlare's export needs every argument by name: it drops those that a constructor takes as **kwargs.
     """
 
-    def __init__(self, *, num_clients: int, num_rounds: int, server_learning_rate: float, tau: float) -> None:
+    def __init__(
+        self,
+        *,
+        num_clients: int,
+        num_rounds: int,
+        server_learning_rate: float,
+        tau: float,
+        quorum: int = 0,
+        quorum_grace: float = QUORUM_GRACE_SECONDS,
+    ) -> None:
         super().__init__(
             num_clients=num_clients,
             num_rounds=num_rounds,
@@ -82,6 +93,8 @@ class FedAdagrad(ResumableParts, FedAvg):
         )
         self.server_learning_rate = server_learning_rate
         self.tau = tau
+        self.quorum = quorum
+        self.quorum_grace = quorum_grace
         self._adagrad = ServerAdagrad(server_learning_rate, tau)
 
     def resumable_parts(self) -> dict[str, Resumable]:

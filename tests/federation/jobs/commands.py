@@ -31,14 +31,6 @@ class JobsFederation(Federation):
         """Return the command line of the installed program."""
         return [str(BIN / "flarefleet"), *arguments]
 
-    def kill_everything_of(self, name: str) -> None:
-        """Kill the processes of a server or site that runs as a process, with its supervisor."""
-        supervisor = self.supervisor(name)
-        everything = [supervisor, *supervisor.children(recursive=True)]
-        for process in everything:
-            process.kill()
-        psutil.wait_procs(everything, timeout=30)
-
     def job_process(self, name: str, job_id: str) -> psutil.Process | None:
         """Return the job process of the server or a site; None if there is none."""
         processes = [one for one in self.job_processes(name) if is_running(one) and job_id in one.cmdline()]

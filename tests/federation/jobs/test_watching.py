@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy.session import AdminKit
-from tests.federation.federation import ADMIN, SERVER, write_project
+from tests.federation.federation import ADMIN, write_project
 from tests.federation.jobs.commands import ID, SITES, JobsFederation, job_with_controller
 
 pytestmark = pytest.mark.federation
@@ -74,12 +74,12 @@ def test_the_reason_of_the_server_is_the_reason_of_the_job(
     assert "no log names an error" not in done.stderr
 
 
-def test_a_watched_server_may_be_killed_and_started_again(federation: JobsFederation) -> None:
+def test_a_watched_federation_may_be_stopped_and_started_again(federation: JobsFederation) -> None:
     job_id = federation.submit("probe", rounds=100, seconds=1)
     with federation.start("watch", job_id) as watching:
         assert watching.stderr is not None
         _await_line(watching.stderr, "round 1/100")
-        federation.kill_everything_of(SERVER)
+        federation.run("down")
         _await_line(watching.stderr, "the server does not answer; trying again")
         federation.run("up", "--runtime", "process")
         _await_line(watching.stderr, "the server answers again")

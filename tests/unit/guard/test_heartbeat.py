@@ -38,7 +38,7 @@ def test_nothing_is_found_between_two_workflows() -> None:
 
 
 def test_a_job_waits_only_for_silent_sites_without_which_a_task_cannot_complete() -> None:
-    silent = {"site-2": 40.0, "site-1": 50.0}
-    assert awaited_sites(controller(broadcast("site-1")), silent) == {"site-2": 40.0}
-    assert awaited_sites(controller(broadcast("site-1", "site-3", min_responses=2)), silent) == {}
-    assert awaited_sites(None, silent) == {}
+    silent = {"site-2", "site-1"}
+    assert awaited_sites(controller(broadcast("site-1")), silent) == {"site-2"}
+    assert awaited_sites(controller(broadcast("site-1", "site-3", min_responses=2)), silent) == set()
+    assert awaited_sites(None, silent) == set()

@@ -10,18 +10,19 @@ from typing import Any
 
 from nvflare.apis.client import Client
 from nvflare.apis.fl_constant import (
+    FLContextKey,
     ProcessType,
     ReservedKey,
     RunProcessKey,
-    ServerCommandKey,
     SystemComponents,
 )
 from nvflare.apis.fl_context import FLContext, FLContextManager
 from nvflare.apis.job_def import Job, JobMetaKey, RunStatus, new_job_id
 from nvflare.apis.server_engine_spec import ServerEngineSpec
-from nvflare.apis.shareable import Shareable
 from nvflare.app_common.job_schedulers.job_scheduler import DefaultJobScheduler
 from nvflare.app_common.storages.filesystem_storage import FilesystemStorage
+from nvflare.fuel.f3.cellnet.defs import ReturnCode
+from nvflare.fuel.f3.cellnet.utils import make_reply
 from nvflare.private.admin_defs import Message
 from nvflare.private.defs import ERROR_MSG_PREFIX, TrainingTopic
 from nvflare.private.fed.server.client_manager import ClientManager
@@ -57,7 +58,12 @@ class Server(ServerEngineSpec):  # type: ignore[misc]
         self.answers: dict[tuple[str, str], Any] = {}
         """Answers of the server's processes of jobs, by job and topic."""
         self._contexts = FLContextManager(
-            engine=self, job_id="", private_stickers={ReservedKey.PROCESS_TYPE: ProcessType.SERVER_PARENT}
+            engine=self,
+            job_id="",
+            private_stickers={
+                ReservedKey.PROCESS_TYPE: ProcessType.SERVER_PARENT,
+                FLContextKey.WORKSPACE_OBJECT: self.get_workspace(),
+            },
         )
 
     def new_context(self) -> FLContext:
@@ -72,17 +78,19 @@ class Server(ServerEngineSpec):  # type: ignore[misc]
     def get_workspace(self) -> Any:
         return SimpleNamespace(
             get_root_dir=lambda: str(self.folder),
+            get_audit_file_path=lambda: str(self.folder / "audit.log"),
             get_app_dir=lambda job_id: str(self.folder / job_id / "app"),
         )
 
     def validate_targets(self, names: list[str]) -> Any:
         return self.client_manager.get_all_clients_from_inputs(names)
 
-    def send_command_to_child_runner_process(
-        self, job_id: str, command: str, question: Any, timeout: float, optional: bool
-    ) -> Any:
-        answer = self.answers.get((job_id, question[ServerCommandKey.TOPIC]))
-        return answer and Shareable({ServerCommandKey.DATA: answer})
+    def get_cell(self) -> Any:
+        return SimpleNamespace(send_request=self._ask)
+
+    def _ask(self, channel: str, topic: str, target: str, **request: Any) -> Any:
+        answer = self.answers.get((target.split(".")[1], topic))
+        return make_reply(ReturnCode.TARGET_UNREACHABLE if answer is None else ReturnCode.OK, "", answer)
 
     def check_client_resources(self, job: Job, needed: Any, fl_ctx: FLContext) -> Any:
         return dict.fromkeys(needed, self.server.admin_server.resources)

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from unittest.mock import create_autospec
 
 import pytest
-from nvflare.apis.fl_constant import FLContextKey, ReservedKey
-from nvflare.apis.fl_context import FLContext
+from nvflare.apis.fl_constant import FLContextKey
 from nvflare.apis.job_def import RunStatus
-from nvflare.apis.server_engine_spec import ServerEngineSpec
 from nvflare.apis.workspace import Workspace
-from nvflare.app_common.storages.filesystem_storage import FilesystemStorage
 from nvflare.fuel.sec.audit import Auditor
 
 from deploy.session.session import Job
 from fl_app.survival.aborted_by import aborted_by
-from fl_app.survival.job_manager import JobManager
+from tests.unit.survival.server import Server
 
 JOB, OTHER = "4f1c9d3e-0000-4000-8000-000000000001", "4f1c9d3e-0000-4000-8000-000000000002"
 
@@ -37,12 +33,9 @@ def audit(workspace: Workspace) -> Auditor:
 
 def ended_as(status: RunStatus, workspace: Workspace) -> Job:
     """Return a job that ended with this status, as an administrator's session reads it."""
-    engine = create_autospec(ServerEngineSpec, instance=True)
-    engine.get_component.return_value = FilesystemStorage(str(workspace.get_root_dir()))
-    context = FLContext()
-    context.set_prop(ReservedKey.ENGINE, engine, private=True, sticky=False)
+    server = Server(Path(workspace.get_root_dir()))
+    manager, context = server.manager, server.new_context()
     context.set_prop(FLContextKey.WORKSPACE_OBJECT, workspace, private=True)
-    manager = JobManager(str(Path(workspace.get_root_dir()) / "jobs"))
     manager.create({"job_id": JOB, "name": "hospital"}, b"", context)
     manager.set_status(JOB, status, context)
     stored = manager.get_job(JOB, context)

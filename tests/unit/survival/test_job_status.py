@@ -11,6 +11,9 @@ from nvflare.apis.dxo import DXO, DataKind
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_constant import FLContextKey, ReservedKey
 from nvflare.apis.fl_context import FLContext
+from nvflare.fuel.f3.cellnet.defs import MessageHeaderKey, ReturnCode
+from nvflare.fuel.f3.cellnet.fqcn import FQCN
+from nvflare.fuel.f3.message import Message
 
 from fl_app.contract import TRANSFER_TIMEOUT_SECONDS
 from fl_app.survival.job_status import STATUS, JobStatus, StatusOfJob
@@ -26,8 +29,11 @@ class JobProcess:
         self.commands: dict[str, Any] = {}
         self.fire(EventType.START_RUN)
 
-    def register_app_command(self, topic: str, answer: Any) -> None:
-        self.commands[topic] = answer
+    def get_cell(self) -> Any:
+        return SimpleNamespace(register_request_cb=self._register)
+
+    def _register(self, channel: str, topic: str, cb: Any) -> None:
+        self.commands[topic] = cb
 
     def get_clients(self) -> list[Any]:
         return [SimpleNamespace(name="north"), SimpleNamespace(name="south")]
@@ -42,7 +48,8 @@ class JobProcess:
         self.part.handle(event, context)
 
     def status(self) -> StatusOfJob:
-        return StatusOfJob(self.commands[STATUS](STATUS, {}, FLContext()))
+        request = Message({MessageHeaderKey.ORIGIN: FQCN.ROOT_SERVER})
+        return StatusOfJob(self.commands[STATUS](request).payload)
 
 
 @pytest.fixture
@@ -82,6 +89,12 @@ def test_a_site_that_asks_again_does_not_work_any_longer(job: JobProcess) -> Non
     job.now += 7
 
     assert job.status().idle["north"] == 7.0
+
+
+def test_only_the_servers_parent_is_answered(job: JobProcess) -> None:
+    reply = job.commands[STATUS](Message({MessageHeaderKey.ORIGIN: "north"}))
+
+    assert reply.get_header(MessageHeaderKey.RETURN_CODE) == ReturnCode.UNAUTHENTICATED
 
 
 def test_a_job_is_ending_when_its_last_workflow_has_ended(job: JobProcess) -> None:
