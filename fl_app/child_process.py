@@ -17,6 +17,18 @@ _PARENT_EXITED = 9
 
 _PR_SET_CHILD_SUBREAPER = 36
 
+_ending = threading.Event()
+
+
+def announce_end() -> None:
+    """Record that this parent ends: the processes of its jobs, which it kills, are not started again."""
+    _ending.set()
+
+
+def is_ending() -> bool:
+    """Return whether this parent ends."""
+    return _ending.is_set()
+
 
 def adopt_orphans() -> None:
     """Let this process adopt orphans among its descendants (child subreaper of Linux), instead of init."""

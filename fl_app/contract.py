@@ -5,6 +5,7 @@ This module imports nothing heavy: both sides import it at every start.
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import PurePosixPath
@@ -59,16 +60,31 @@ TASK_TIMEOUT_SECONDS = 86400.0
 """One day: longer than a round, and short enough to detect a stalled training."""
 ENV_GUARD_RULES = "FLARE_GUARD_RULES"
 """Levels of the guard's rules on the server: RULE=LEVEL, separated by commas."""
+ENV_SURVIVAL = "FLARE_SURVIVAL"
+"""false: a job ends as in NVFlare if one of its processes, the server or a site is killed or away."""
+ENV_SITE_WAIT = "FLARE_SITE_WAIT"
+"""Seconds for which a running job waits for a site that gives no sign of life."""
+SITE_WAIT_SECONDS = 86400.0
+TRANSFER_TIMEOUT_SECONDS = 20.0
+"""Seconds without a byte after which a site asks the server again; longer for large models (NVFlare: 300)."""
 ENV_FORK_JOBS = "FLARE_FORK_JOBS"
 """false: start each job process as a new Python process instead of a fork of a prepared one."""
+ENV_RESTART = "FLARE_RESTART"
+"""false: a parent that died is not started again."""
+ENV_RESTARTS = "FLARE_RESTARTS"
+"""How often a runtime has started this parent again."""
+ENV_LAST_EXIT = "FLARE_LAST_EXIT"
+"""How the parent exited before the last of these restarts."""
 SERVER_SETTINGS = (
     ENV_TRACKING,
     ENV_ANALYTICS_KEEP_DAYS,
     ENV_SITE_PATIENCE,
     ENV_TASK_TIMEOUT,
     ENV_GUARD_RULES,
+    ENV_SURVIVAL,
+    ENV_SITE_WAIT,
 )
-"""Variables that `deployment.tracking` and `deployment.guard` of project.yml set."""
+"""Variables that `deployment.tracking`, `deployment.guard` and `deployment.survival` of project.yml set."""
 
 # Environment of a job process or pod, set by its parent: `fl_app.telemetry.access.push_environment`.
 ENV_PUSH_URL = "FLARE_PUSH_URL"
@@ -76,6 +92,14 @@ ENV_PUSH_TOKEN = "FLARE_PUSH_TOKEN"  # noqa: S105 - the variable's name
 """Token with which one job pushes to its parent. It never appears on a command line."""
 ENV_PARENT_PID = "FLARE_PARENT_PID"
 """Process id of the parent, set only for job processes; the job process exits when that process exits."""
+ENV_JOB_PROCESS = "FLARE_JOB_PROCESS"
+"""Identifies a job process and the processes that it starts."""
+_FALSE = ("0", "f", "false", "n", "no", "off")
+
+
+def is_enabled(variable: str) -> bool:
+    """Return whether a variable of the environment is missing or not false."""
+    return os.environ.get(variable, "").lower() not in _FALSE
 
 
 @cache  # it parses a file

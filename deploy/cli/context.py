@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
     from deploy.project import Project
     from deploy.runtimes.protocol import Runtime
 
-out = Console(highlight=False, soft_wrap=True)
+_WIDE = 10_000
+"""Columns of a pipe or a file: a table there is never wrapped."""
+
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
 """Results, for scripts."""
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 """Progress, warnings and errors, for people."""

@@ -45,6 +45,7 @@ RuntimeOption = Annotated[
 @app.command()
 def up(
     ctx: typer.Context,
+    *,
     runtime: RuntimeOption = None,
     timeout: Annotated[
         float | None,
@@ -53,6 +54,10 @@ def up(
     gpus: Annotated[
         int | None, typer.Option(min=0, help="GPUs for each site, instead of those in project.yml (docker).")
     ] = None,
+    restart: Annotated[
+        bool,
+        typer.Option(help="Whether a server or site that died is started again (process)."),
+    ] = True,
     context: Annotated[
         list[str] | None,
         typer.Option(
@@ -67,6 +72,8 @@ def up(
     project, workspace, chosen = context_of(ctx).federation(runtime, needs_credentials=True)
     if gpus is not None:
         _require_runtime(chosen, "docker", "--gpus").gpus = gpus
+    if not restart:
+        _require_runtime(chosen, "process", "--no-restart").restart = False
     if context:
         # The empty name stands for all sites.
         pairs = [one.rpartition("=") for one in context]
@@ -196,6 +203,6 @@ def _table(status: FederationStatus) -> Table:
             f"[{COLOURS[site.state]}]{site.state.value}{code}[/]",
             site.where,
             site.telemetry_url or "",
-            site.reason.replace("[", r"\["),
+            "; ".join(filter(None, (site.reason, site.restart_note))).replace("[", r"\["),
         )
     return table

@@ -121,7 +121,8 @@ def submit(
         _session(context, admin, admin_kit) as session,
     ):
         registered = session.sites()
-        job_sites = choose_sites(registered, federation, site or ())
+        has_quorum = getattr(parameters, "quorum", None) is not None
+        job_sites = choose_sites(registered, federation, site or (), has_quorum)
         exported = exporting.export(parameters, job_sites, Path(folder))
         if project is not None:
             refuse_components_not_allowed(exported, project)
@@ -261,8 +262,9 @@ def _watch(
     from deploy.session.failure import explain
     from deploy.session.results import fetch as fetch_results
     from deploy.session.session import COMPLETED
-    from deploy.session.watching import watch
+    from deploy.session.watching import SERVER_PATIENCE, watch
 
+    session.wait_for_server(SERVER_PATIENCE, lambda text: err.print(text, markup=False))
     last = None
     try:
         with job_display(err) as show:
@@ -286,7 +288,7 @@ def _watch(
 def _failure_text(job: Job, errors: tuple[SiteError, ...]) -> str:
     text = f"the job {job.id} ({job.name}) ended {job.status}"
     if not errors:
-        return f"{text}; no site sent an error. Download its logs: flarefleet fetch {job.id} DIR"
+        return f"{text}; no log names an error. Download its logs: flarefleet fetch {job.id} DIR"
     lines = [text]
     for error in errors:
         first, *more = error.text.splitlines() or [""]

@@ -132,6 +132,7 @@ def _project(source: Source, top: ProjectEntry, entries: list[ParticipantEntry])
         scheme=StaticFilesArguments.model_validate(arguments).scheme,
         tracking=deployment.tracking,
         guard=deployment.guard,
+        survival=deployment.survival,
         allowed_components=tuple(deployment.allowed_components),
         studies=top.studies,
         participants=participants,

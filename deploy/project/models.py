@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 from deploy.errors import InputError
 from deploy.project import schema
 from deploy.project.fields import Launcher
-from deploy.project.schema import Dataset, Guard, Image, Tracking
+from deploy.project.schema import Dataset, Guard, Image, Survival, Tracking
 
 SUBMITTING_ROLES = ("project_admin", "lead")
 """Roles that NVFlare's default authorization allows to submit jobs."""
@@ -89,6 +89,7 @@ class Project(BaseModel):
     """The transport of NVFlare's messages: grpc, tcp or http."""
     tracking: Tracking = Tracking()
     guard: Guard = Guard()
+    survival: Survival = Survival()
     allowed_components: tuple[str, ...] = ()
     """`deployment.allowed_components`; see `deploy.project.allowed_components` for the complete list."""
     studies: dict[str, schema.Study] = {}

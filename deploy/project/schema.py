@@ -223,6 +223,15 @@ class Guard(_RuleLevels):  # type: ignore[misc, valid-type]
         return {name: level for name in RULE_NAMES if (level := getattr(self, name)) is not None}
 
 
+class Survival(Section):
+    """`deployment.survival`: whether running jobs survive killed processes, and sites that are away."""
+
+    enabled: bool = True
+    """False: a job ends as in NVFlare."""
+    site_wait_seconds: fields.Seconds | None = None
+    """Seconds for which a running job waits for a site that gives no sign of life. None: one day."""
+
+
 class DeploymentEntry(Section):
     """`deployment`: Flarefleet's own top-level key, which NVFlare ignores."""
 
@@ -231,6 +240,7 @@ class DeploymentEntry(Section):
     sites: Annotated[dict[str, Annotated[SiteEntry, fields.OR_EMPTY]], fields.OR_EMPTY] = {}
     tracking: Annotated[Tracking, fields.OR_EMPTY] = Tracking()
     guard: Annotated[Guard, fields.OR_EMPTY] = Guard()
+    survival: Annotated[Survival, fields.OR_EMPTY] = Survival()
     allowed_components: fields.AllowedComponents = []
     """Classes and packages that jobs without code of their own may use, besides the default ones."""
 

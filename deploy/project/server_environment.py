@@ -1,4 +1,4 @@
-"""Environment variables of the server's parent that `deployment.tracking` and `deployment.guard` set."""
+"""Environment variables of the parents that `deployment.tracking`, `.guard` and `.survival` set."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from fl_app.contract import (
     ENV_ANALYTICS_KEEP_DAYS,
     ENV_GUARD_RULES,
     ENV_SITE_PATIENCE,
+    ENV_SITE_WAIT,
+    ENV_SURVIVAL,
     ENV_TASK_TIMEOUT,
     ENV_TRACKING,
     SERVER_SETTINGS,
@@ -36,9 +38,16 @@ def server_environment(project: Project) -> dict[str, str]:
         ENV_SITE_PATIENCE: guard.site_patience_seconds,
         ENV_TASK_TIMEOUT: guard.task_timeout_seconds,
         ENV_GUARD_RULES: ",".join(f"{rule}={level}" for rule, level in guard.levels.items()),
+        ENV_SITE_WAIT: project.survival.site_wait_seconds,
+        **site_environment(project),
         **tracking.environment,
     }
     return {name: str(value) for name, value in variables.items() if value not in (None, "")}
+
+
+def site_environment(project: Project) -> dict[str, str]:
+    """Return the variables of the server's and of every site's parent."""
+    return {} if project.survival.enabled else {ENV_SURVIVAL: "false"}
 
 
 def read_credentials(file: Path) -> dict[str, str]:

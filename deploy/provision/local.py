@@ -17,7 +17,14 @@ from nvflare.lighter.spec import Builder
 from deploy.project import Project, SiteDeployment
 from deploy.project.allowed_components import kit_classes
 from deploy.provision.content import max_clients
-from fl_app.contract import KIT_FACTS, NVFLARE_VERSION, PARENT_PORT, WORKSPACE_PATH, flarefleet_version
+from fl_app.contract import (
+    KIT_FACTS,
+    NVFLARE_VERSION,
+    PARENT_PORT,
+    TRANSFER_TIMEOUT_SECONDS,
+    WORKSPACE_PATH,
+    flarefleet_version,
+)
 
 LAUNCHERS = {
     ParticipantType.SERVER: "fl_app.launchers.process.ServerJobLauncher",
@@ -30,6 +37,8 @@ JOB_LOG_COMMANDS = ("list_job", "get_job_log", "download_job_components")
 """Admin commands that show a submitter why a job failed."""
 CHECK_ENGINE_FREQUENCY = 0.2
 """Seconds between checks of the server's job process whether its job is over (NVFlare: 3)."""
+SCHEDULING = {"max_schedule_count": 100_000, "max_schedule_interval": 60.0}
+"""A job that waits for resources of a site is tried every minute; NVFlare drops it after ten attempts."""
 REGISTER_INTERVAL = 0.5
 """Seconds between a site's attempts to register (NVFlare: 2). The first often precedes the connection."""
 REQUEST_TIMEOUT = 10.0
@@ -126,6 +135,7 @@ def _complete(text: str, kind: str, client_limit: int, allowed: tuple[str, ...])
         server["max_num_clients"] = client_limit
         server["check_engine_frequency"] = CHECK_ENGINE_FREQUENCY
         components["job_scheduler"]["path"] = JOB_SCHEDULER
+        components["job_scheduler"]["args"] |= SCHEDULING
         components["job_manager"]["path"] = JOB_MANAGER
         components["job_manager"]["args"]["uri_root"] = str(WORKSPACE_PATH / "jobs-storage")
         storage = resources["snapshot_persistor"]["args"]["storage"]
@@ -133,6 +143,7 @@ def _complete(text: str, kind: str, client_limit: int, allowed: tuple[str, ...])
     elif kind == ParticipantType.CLIENT:
         resources["client"]["client_register_interval"] = REGISTER_INTERVAL
         resources["client"]["maint_msg_timeout"] = REQUEST_TIMEOUT
+        resources["client"]["communication_timeout"] = TRANSFER_TIMEOUT_SECONDS
     return _json(resources)
 
 

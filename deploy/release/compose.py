@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from deploy.hosts import LOOPBACK, is_loopback
 from deploy.project.object_names import compose_name, host_compose_name
 from deploy.project.quantities import amount
-from deploy.project.server_environment import server_environment
+from deploy.project.server_environment import server_environment, site_environment
 from fl_app.contract import (
     CONTAINER_UID,
     ENV_SERVER_ADDRESS,
@@ -97,7 +97,7 @@ def federation_file(
             images[parent.name],
             labels,
             env_file=str(project.credentials_file),
-            site_environment={ENV_SERVER_ADDRESS: server_address},
+            server_address={ENV_SERVER_ADDRESS: server_address},
         )
         if gpus is not None and parent is not project.server:
             service = replace(service, deployment=parent.deployment.model_copy(update={"gpus": gpus}))
@@ -131,7 +131,7 @@ def _service(
     labels: Mapping[str, str],
     *,
     env_file: str,
-    site_environment: Mapping[str, str] | None = None,
+    server_address: Mapping[str, str] | None = None,
 ) -> Service:
     """Return a service; only the server has published ports, settings and, if any, a file of credentials."""
     is_server = parent is project.server
@@ -141,7 +141,11 @@ def _service(
         image=image,
         deployment=parent.deployment,
         labels={**labels, LABEL_SITE: parent.name, LABEL_ROLE: parent.role},
-        environment=server_environment(project) if is_server else site_environment or {},
+        environment=(
+            server_environment(project)
+            if is_server
+            else {**(server_address or {}), **site_environment(project)}
+        ),
         env_file=env_file if is_server and project.credentials_file else "",
         ports=published_ports(project) if is_server else (),
     )

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from deploy.hosts import SERVICE_NAME, address_of
-from deploy.project.server_environment import server_environment
+from deploy.project.server_environment import server_environment, site_environment
 from deploy.release.participant import Participant
 from fl_app.contract import ENV_ANALYTICS_KEEP_DAYS, ENV_TRACKING
 
@@ -113,6 +113,8 @@ def _site_settings(participant: Participant) -> dict[str, Any]:
     settings: dict[str, Any] = {"networkPolicy": {"server": rule}}
     if participant.server_host != project.server_host:
         settings["server"] = {"address": participant.server_address}
+    if environment := site_environment(project):
+        settings["environment"] = environment
     return settings
 
 

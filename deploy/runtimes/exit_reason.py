@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 REFUSAL = "flarefleet: cannot run: "
 """Prefix of the line in which `fl_app.startup` gives the reason."""
+STOPPED = "flarefleet: stopped"
+"""Its last line if it was stopped."""
 SIGNALLED = 128
 OUT_OF_MEMORY = "it exceeded its memory limit (deployment: resources: limits: memory)"
 
@@ -16,11 +18,12 @@ def exit_reason(exit_code: int | None, log: Iterable[str]) -> str:
     Args:
         exit_code: 128 + N for a signal N; None if unknown.
     """
-    if exit_code is None:
-        return "exited; the exit status is unknown"
-    if exit_code == 0:
+    lines = list(log)
+    if exit_code == 0 or (exit_code is None and lines and lines[-1].startswith(STOPPED)):
         return "stopped on request"
-    if exit_code > SIGNALLED:
+    if exit_code is not None and exit_code > SIGNALLED:
         return f"killed by signal {exit_code - SIGNALLED}"
-    refusals = [line for line in log if line.startswith(REFUSAL)]
-    return refusals[-1].removeprefix(REFUSAL).strip() if refusals else "see its log"
+    refusals = [line for line in lines if line.startswith(REFUSAL)]
+    if refusals and (exit_code is not None or refusals[-1] == lines[-1]):
+        return refusals[-1].removeprefix(REFUSAL).strip()
+    return "exited; the exit status is unknown" if exit_code is None else "see its log"

@@ -41,6 +41,18 @@ class SiteStatus(BaseModel, frozen=True):
     """http://HOST:PORT of its telemetry, as reached from this machine."""
     where: str = ""
     """The process id, container or pod."""
+    restarts: int = 0
+    """How often it died and was started again since `up`."""
+    last_exit: str = ""
+    """How it exited before it was last started again."""
+
+    @property
+    def restart_note(self) -> str:
+        """How often it was started again and why, such as `restarted twice, last: was killed by signal 9`."""
+        if not self.restarts:
+            return ""
+        times = "once" if self.restarts == 1 else f"{self.restarts} times"
+        return f"restarted {times}{f', last: {self.last_exit}' if self.last_exit else ''}"
 
 
 class FederationStatus(BaseModel, frozen=True):

@@ -18,16 +18,31 @@ _Document = TypeVar("_Document", bound=BaseModel)
 
 
 class ProcessRecord(BaseModel, frozen=True):
-    """A process that was started, and its exit code."""
+    """A process that was started, and its exit code once it has exited and is not started again."""
 
     pid: int
     created: float
     """Start time by the kernel's clock: a later process with the same id has another one."""
     exit_code: int | None = None
+    has_exited: bool = False
+    """Whether it has exited, also if its exit code is unknown."""
+    restarts: int = 0
+    last_exit: str = ""
+    """How it exited before it was last started again."""
+
+    @classmethod
+    def of(cls, process: psutil.Process) -> ProcessRecord:
+        """Return the record of a running process."""
+        return cls(pid=process.pid, created=process.create_time())
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it has exited and is not started again."""
+        return self.exit_code is not None or self.has_exited
 
     def process(self) -> psutil.Process | None:
         """Return the process if it is still running."""
-        if self.exit_code is not None:
+        if self.is_final:
             return None
         try:
             process = psutil.Process(self.pid)

@@ -9,7 +9,8 @@ from typing import Any
 from deploy.errors import Failed, FlarefleetError
 from deploy.session.kit import AdminKit
 from deploy.session.nvflare_output import suppressed, working_in
-from deploy.session.session import AdminSession, ServerUnreachable
+from deploy.session.requests import ServerUnreachable
+from deploy.session.session import AdminSession
 
 LOGIN_TIMEOUT = 15.0
 """Seconds."""

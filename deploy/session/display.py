@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -12,7 +13,11 @@ from rich.text import Text
 
 from deploy.session.session import SUBMITTED, Job
 from deploy.session.watching import Snapshot
+from fl_app.survival.interventions import Intervention
 from fl_app.telemetry.job_progress import JobProgress, SitePhase, SiteProgress
+
+SHOWN_INTERVENTIONS = 8
+"""Last interventions below the table of a job; the lines of a terminal are few."""
 
 _COLOURS = {SitePhase.WAITING: "dim", SitePhase.TRAINING: "cyan", SitePhase.FAILED: "red"}
 
@@ -32,6 +37,10 @@ def _as_table(snapshot: Snapshot) -> Group:
     if snapshot.progress and snapshot.progress.sites:
         parts.append(_site_table(snapshot.progress))
     parts += [Text(f"warning: {line}", style="yellow") for line in snapshot.warnings]
+    history = snapshot.job.history
+    if earlier := len(history[:-SHOWN_INTERVENTIONS]):
+        parts.append(Text(f"{earlier} earlier interventions: flarefleet jobs --json", style="dim"))
+    parts += [Text(one.line, style="cyan") for one in history[-SHOWN_INTERVENTIONS:]]
     return Group(*parts)
 
 
@@ -39,6 +48,7 @@ def _line_display(console: Console) -> Callable[[Snapshot], None]:
     """Return a function that prints the lines that have changed."""
     sites: dict[str, SiteProgress] = {}
     warnings: set[str] = set()
+    history: set[Intervention] = set()
     last_headline = ""
 
     def show(snapshot: Snapshot) -> None:
@@ -47,6 +57,10 @@ def _line_display(console: Console) -> Callable[[Snapshot], None]:
         if headline != last_headline:
             console.print(headline, markup=False)
             last_headline = headline
+        for one in snapshot.job.history:
+            if one not in history:
+                history.add(one)
+                console.print(f"  {one.line}", markup=False)
         for name, site in sorted((snapshot.progress.sites if snapshot.progress else {}).items()):
             if _printed_state(site) != _printed_state(sites.get(name, SiteProgress())):
                 console.print(f"  {name}: {site_text(site)}", markup=False)
@@ -93,11 +107,14 @@ def _site_table(progress: JobProgress) -> Table:
     return table
 
 
-def _printed_state(site: SiteProgress) -> tuple[int, str, str]:
-    return site.rounds_done, site.error, site.waits_for
+def _printed_state(site: SiteProgress) -> tuple[int, str, str, str]:
+    """Return what a new line of the site depends on; the time for which it is away does not count."""
+    return site.rounds_done, site.error, site.waits_for, re.sub(r"\d+", "", site.away)
 
 
 def _waiting_text(site: SiteProgress) -> str:
+    if site.away:
+        return f"away: {site.away}"
     return f"waiting for its job pod: {site.waits_for}" if site.waits_for else ""
 
 
@@ -105,7 +122,7 @@ def site_text(site: SiteProgress) -> str:
     """Return the progress of a site as one line."""
     if site.error:
         return f"failed: {site.error}"
-    if site.waits_for:
-        return _waiting_text(site)
+    if state := _waiting_text(site):
+        return state
     metrics = ", ".join(f"{tag} {value:.4g}" for tag, value in sorted(site.metrics.items()))
     return f"{site.rounds_done} round{'s' * (site.rounds_done != 1)} done{f' ({metrics})' if metrics else ''}"

@@ -1,4 +1,4 @@
-"""Find out why a job failed: from the errors of sites, the guard's reason, or the last exception in a log."""
+"""Find out why a job ended: who aborted it, errors of sites, reasons of guard and server, or its logs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import time
 from dataclasses import dataclass
 
 from deploy.session.session import COMPLETED, NEVER_STARTED, AdminSession, Job
-from fl_app.guard.finding import reasons_in
+from fl_app.guard.finding import MARK, reasons_in
 from fl_app.guard.site_error import site_errors_in
-from fl_app.guard.tracebacks import last_exception, without_context
+from fl_app.guard.tracebacks import has_exception, last_exception, without_context
+from fl_app.survival.interventions import Kind
 
 LOG_TIMEOUT = 6.0
 """Seconds to wait for the error log of a failed site; a site sends it when its job process exits."""
@@ -26,7 +27,15 @@ _CONSEQUENCES = (
 )  # fmt: skip
 """Errors that NVFlare logs when a job ends or is asked for its progress too early: never the cause."""
 _PLACE = re.compile(r"(?P<site>[^,:]+)(?:, round (?P<round>\d+))?")
-_FAILED_SITE = re.compile(r"Result from (?P<site>\S+) is bad|reported failure from (?P<other>[^\s:]+)")
+_FAILED_SITE = re.compile(
+    r"Result from (?P<site>\S+) is bad"
+    r"|(?:reported failure from|failure report from client) (?P<other>[^\s:]+)"
+)
+_FATAL = "Aborting current RUN due to FATAL_SYSTEM_ERROR received: "
+_OWN_EXCEPTIONS = ("Exception in workflow ", "Error executing RUN: ", "FL server execution exception: ")
+"""How NVFlare's log names an exception that ends the server's part of a job."""
+_CAUSES = (Kind.RESTARTED, Kind.SILENT, Kind.REQUEUED, Kind.BELOW_QUORUM, Kind.WAITING)
+"""Interventions that name what went wrong; the others tell that it is repaired."""
 
 
 @dataclass(frozen=True)
@@ -45,24 +54,57 @@ GUARD = "the guard"
 def explain(session: AdminSession, job: Job) -> tuple[SiteError, ...]:
     """Return the errors of a failed job.
 
-    They are those that sites sent while the job ran, and the guard's reason. Without both, the call waits
-    some seconds for the logs of sites, then reads the server's log. The result is empty if no log contains an
-    error.
+    They are: who aborted it, the errors that sites sent while it ran, the guard's reason, and the reason of
+    the server itself. Without them, the call waits some seconds for the logs of sites, then reads the log of
+    the server. If no log contains an error, the result is what survival last did for the job, or empty.
     """
     if job.status == COMPLETED:
         return ()
     if job.status == NEVER_STARTED:
         return (SiteError(SERVER, job.waits_for),) if job.waits_for else ()
     server_log = session.server_log(job.id)
-    if sent := _sent_errors(server_log):
-        return sent
+    errors = [SiteError(SERVER, f"aborted by {job.aborted_by}")] if job.aborted_by else []
+    errors += _sent_errors(server_log)
+    reason = "" if job.aborted_by else _server_reason(server_log)
+    names_site = _FAILED_SITE.search(reason) or any(_names(reason, error.site) for error in errors)
+    if reason and not names_site:
+        errors.append(SiteError(SERVER, reason))
+    if errors:
+        return tuple(errors)
     failed_sites = {match["site"] or match["other"] for match in _FAILED_SITE.finditer(server_log)}
     logs = _await_logs(session, job.id, failed_sites)
     errors = [SiteError(site, text) for site, log in sorted(logs.items()) if (text := last_error(log))]
     errors.sort(key=lambda error: error.site not in failed_sites)
-    if not errors and (text := last_error(server_log)):
+    if not errors and (text := reason or last_error(server_log)):
         errors.append(SiteError(SERVER, text))
-    return tuple(errors)
+    return tuple(errors or _interventions(job))
+
+
+def _interventions(job: Job) -> list[SiteError]:
+    """Return the last intervention at each site that names what went wrong."""
+    last = {one.site or SERVER: one.text for one in job.history if one.kind in _CAUSES}
+    return [SiteError(site, text) for site, text in last.items()]
+
+
+def _server_reason(server_log: str) -> str:
+    """Return the first reason for which the server itself ended the job; empty if there is none.
+
+    It is an exception, or the text of a panic. The guard's reason is not repeated.
+    """
+    entries = _errors(server_log)
+    panic = next((text.removeprefix(_FATAL).strip() for text in entries if text.startswith(_FATAL)), "")
+    if panic.startswith(MARK):
+        return ""
+    raised = next((index for index, text in enumerate(entries) if text.startswith(_OWN_EXCEPTIONS)), None)
+    if raised is not None and (not panic or panic.startswith(_OWN_EXCEPTIONS)):
+        # The traceback is in the same entry, or NVFlare logs it in the next one.
+        texts = entries[raised : raised + 2]
+        return next((last_exception(text) for text in texts if has_exception(text)), texts[0])
+    return "" if panic.startswith("{") else panic  # of a site: NVFlare sends only an empty document
+
+
+def _names(text: str, site: str) -> bool:
+    return re.search(rf"(?<![\w-]){re.escape(site)}(?![\w-])", text) is not None
 
 
 def _sent_errors(server_log: str) -> tuple[SiteError, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +12,8 @@ from deploy.session.session import AdminSession
 from fl_app.guard.warnings import WARNINGS_FILE
 from fl_app.jobs.shared.journal import MODEL_FOLDER
 
+HISTORY_FILE = "history.json"
+"""File in the results: what survival did for the job."""
 _METRICS = (".json", ".csv", ".txt")
 _NOT_METRICS = ("meta.json", "fl_app.txt", "stats_pool_summary.json", "config_fed_server.json")
 _NVFLARE_MODELS = "models"
@@ -23,7 +26,7 @@ def fetch(session: AdminSession, job_id: str, folder: Path) -> Path:
     """Download the results of a job from the server into a new `folder`, and return it.
 
     It contains `model/`, `metrics/`, `tb_events/SITE/`, `logs/` (of the server, and the error logs of sites),
-    `job/` (as submitted) and `other/`, without the empty ones.
+    `job/` (as submitted) and `other/`, without the empty ones, and `history.json` if survival intervened.
 
     Raises:
         InputError: there is no such job, or `folder` exists and is not empty.
@@ -45,6 +48,9 @@ def fetch(session: AdminSession, job_id: str, folder: Path) -> Path:
             file = results / "logs" / f"{site}.error.log"
             file.parent.mkdir(exist_ok=True)
             file.write_text(log, encoding="utf-8")
+        if job.history:
+            history = [{**one.document(), "line": one.line} for one in job.history]
+            (results / HISTORY_FILE).write_text(json.dumps(history, indent=2), encoding="utf-8")
         if folder.exists():
             folder.rmdir()
         results.replace(folder)

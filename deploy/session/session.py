@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import Any
 
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
-
-from deploy.errors import Failed, InputError
+from deploy.errors import Failed
 from deploy.session.kit import AdminKit
 from deploy.session.nvflare_output import suppressed
+from deploy.session.requests import PermissionDenied, ServerRequests, is_lost
 from fl_app.guard.warnings import WARNINGS_META
+from fl_app.survival.interventions import ABORTED_BY_META, HISTORY_META, Intervention
 from fl_app.telemetry.job_progress import (
     PENDING_GROUP,
     SERVER_PENDING_REASON,
@@ -23,17 +24,12 @@ from fl_app.telemetry.job_progress import (
     SiteProgress,
 )
 
-RECONNECT_TIMEOUT = 60.0
-"""Seconds."""
-
 COMPLETED = "FINISHED:COMPLETED"
 RUNNING = "RUNNING"
 SUBMITTED = "SUBMITTED"
 NEVER_STARTED = "FINISHED:CAN_NOT_SCHEDULE"
 
 _ERROR_LOG = "ERRORLOG_"
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -54,6 +50,10 @@ class Job:
     """Kubernetes' reason why the job's pod on the server is not running yet; empty if there is none."""
     warnings: tuple[str, ...] = ()
     """Warnings of the guard, of a job that has ended."""
+    aborted_by: str = ""
+    """The administrator who aborted the job; empty if none did."""
+    history: tuple[Intervention, ...] = ()
+    """What survival did for the job, oldest first."""
 
     @property
     def is_finished(self) -> bool:
@@ -75,15 +75,9 @@ class Job:
             waits_for=attempts[-1] if attempts and status in (SUBMITTED, NEVER_STARTED) else "",
             warnings=tuple(str(line) for line in meta.get(WARNINGS_META) or ()),
             server_waits_for=str(meta.get(SERVER_PENDING_REASON, "")),
+            aborted_by=str(meta.get(ABORTED_BY_META, "")),
+            history=tuple(_interventions(meta.get(HISTORY_META))),
         )
-
-
-class ServerUnreachable(Failed):
-    """The server does not answer; a later attempt may succeed."""
-
-
-class PermissionDenied(Failed):
-    """The server denied the request to this administrator."""
 
 
 class AdminSession:
@@ -91,18 +85,22 @@ class AdminSession:
 
     def __init__(self, kit: AdminKit, log_in: Callable[[], Any]) -> None:
         self.kit = kit
-        self._log_in = log_in
-        self._api: Any = log_in()
+        self._requests = ServerRequests(kit, log_in)
+        self._request = self._requests.send
+
+    def wait_for_server(self, seconds: float, notify: Callable[[str], None]) -> None:
+        """Repeat requests for this time while the server does not answer, and tell the user of an outage.
+
+        Args:
+            seconds: how long to repeat each request (default of a session: RECONNECT_TIMEOUT).
+            notify: called with a sentence for the user.
+        """
+        self._requests.patience = seconds
+        self._requests.notify = notify
 
     def close(self) -> None:
         """Log out. Otherwise the interpreter hangs at exit."""
-        if self._api is not None:
-            api, self._api = self._api, None
-            with suppressed():
-                try:
-                    api.close()
-                except Exception:  # the server may be gone
-                    api.api.close()
+        self._requests.close()
 
     def sites(self) -> tuple[str, ...]:
         """Return the names of the registered sites."""
@@ -118,13 +116,16 @@ class AdminSession:
         """
         return str(self._request(lambda api: api.submit_job(str(folder), submit_token=token)))
 
-    def job(self, job_id: str) -> Job:
+    def job(self, job_id: str, timeout: float = math.inf) -> Job:
         """Return the job with this id.
+
+        Args:
+            timeout: seconds after which a server that does not answer is given up, if this is sooner.
 
         Raises:
             InputError: there is no such job.
         """
-        return Job.of(self._request(lambda api: api.get_job_meta(job_id), job_id))
+        return Job.of(self._request(lambda api: api.get_job_meta(job_id), job_id, timeout))
 
     def jobs(self) -> tuple[Job, ...]:
         """Return all jobs in the server's store, oldest first."""
@@ -137,11 +138,11 @@ class AdminSession:
 
         try:
             with suppressed():
-                stats = self._api.show_stats(job_id, "server")
+                stats = self._requests.api.show_stats(job_id, "server")
         except (JobNotFound, JobNotRunning, InternalError, RuntimeError):
             return None
         except Exception as error:
-            if _is_lost(error):
+            if is_lost(error):
                 return None  # the next request reconnects
             raise
         try:
@@ -152,8 +153,22 @@ class AdminSession:
             return None
 
     def abort(self, job_id: str) -> None:
-        """Abort a running or waiting job."""
-        self._request(lambda api: api.abort_job(job_id), job_id)
+        """Abort a running or waiting job.
+
+        Raises:
+            Failed: the server cannot abort it now.
+        """
+        from nvflare.fuel.flare_api.api_spec import InternalError
+
+        try:
+            self._request(lambda api: api.abort_job(job_id), job_id)
+        except InternalError as error:
+            if "is not running" not in str(error):
+                raise
+            raise Failed(
+                f"the job {job_id} has no process on the server that could be aborted: it is ending, or the "
+                f"server takes it over after a restart. Look at it, then try again: flarefleet watch {job_id}"
+            ) from error
 
     def download(self, job_id: str, into: Path) -> Path:
         """Download the results of a finished job into a new folder below `into`, and return it."""
@@ -188,37 +203,13 @@ class AdminSession:
             log = self.download(job_id, Path(made)) / "workspace" / "log.txt"
             return _text(log) if log.is_file() else ""
 
-    def _request(self, request: Callable[[Any], T], job_id: str = "") -> T:
-        """Send a request; reconnect and repeat it if the connection is lost."""
-        from nvflare.fuel.flare_api.api_spec import AuthorizationError, InvalidJobDefinition, JobNotFound
 
-        retrying = Retrying(
-            retry=retry_if_exception(_is_lost),
-            wait=wait_exponential(0.2, max=2.0),
-            stop=stop_after_delay(RECONNECT_TIMEOUT),
-            before_sleep=lambda _: self.close(),  # the next attempt logs in again
-            reraise=True,
-        )
+def _interventions(documents: Any) -> Iterator[Intervention]:
+    for document in documents if isinstance(documents, list) else ():
         try:
-            with suppressed():
-                return retrying(lambda: request(self._connected()))
-        except JobNotFound as error:
-            raise InputError(
-                f"there is no job {job_id} on this server. List the jobs: flarefleet jobs"
-            ) from error
-        except AuthorizationError as error:
-            raise PermissionDenied(f"the server denied the request of {self.kit.user}: {error}") from error
-        except InvalidJobDefinition as error:
-            raise Failed(f"the server rejected the job: {error}") from error
-        except Exception as error:
-            if _is_lost(error):
-                raise Failed(f"lost the connection to the server at {self.kit.address}: {error}") from error
-            raise
-
-    def _connected(self) -> Any:
-        if self._api is None:
-            self._api = self._log_in()
-        return self._api
+            yield Intervention.of(document)
+        except (ValueError, AttributeError):  # of another release
+            continue
 
 
 def _add_waiting_sites(progress: JobProgress, waiting: dict[str, str] | None) -> JobProgress:
@@ -230,9 +221,3 @@ def _add_waiting_sites(progress: JobProgress, waiting: dict[str, str] | None) ->
 
 def _text(file: Path) -> str:
     return file.read_text(encoding="utf-8", errors="replace")
-
-
-def _is_lost(error: BaseException) -> bool:
-    from nvflare.fuel.flare_api.api_spec import NoConnection, NoReply, SessionClosed, SessionExpired
-
-    return isinstance(error, NoConnection | NoReply | SessionClosed | SessionExpired | ServerUnreachable)

@@ -158,13 +158,17 @@ def export_process(job: JobDescription, image_extras: Sequence[str] = ()) -> Ite
 
 
 def choose_sites(
-    registered: Sequence[str], federation: Sequence[str] | None, wanted: Sequence[str]
+    registered: Sequence[str],
+    federation: Sequence[str] | None,
+    wanted: Sequence[str],
+    has_quorum: bool = False,
 ) -> JobSites:
     """Return the sites of a job: the wanted ones, or the whole federation.
 
     Args:
         federation: the sites of project.yml (default: the registered sites).
         wanted: the sites that the user named (default: all).
+        has_quorum: whether the job may start without some of its sites.
 
     Raises:
         InputError: a named site is not in this federation.
@@ -177,9 +181,13 @@ def choose_sites(
         raise InputError(
             f"--site {', '.join(unknown)}: not in this federation, which has {', '.join(everyone)}"
         )
-    if not set(names) <= set(registered) or not names:
+    missing = [name for name in names if name not in registered]
+    if not names or (missing and not has_quorum):
         raise Failed(_missing_sites(names, registered))
-    return JobSites(names, chosen=len(names) < len(set(everyone) | set(registered)))
+    if missing:
+        print(f"warning: not registered: {', '.join(missing)}; the job has a quorum", file=sys.stderr)
+    # The guard names a missing site of a job only if the job names its sites.
+    return JobSites(names, chosen=bool(missing) or len(names) < len(set(everyone) | set(registered)))
 
 
 def _missing_sites(names: Sequence[str], registered: Sequence[str]) -> str:

@@ -20,6 +20,8 @@ PROGRESS_INTERVAL = 0.3
 """Seconds between two requests for the progress, which go to the job process."""
 FIRST_PROGRESS_INTERVAL = 1.0
 """The same before the first answer: the server logs two errors for each unanswered request."""
+SERVER_PATIENCE = 3600.0
+"""Seconds for which a watched job's server may be away: the job continues when it is back."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,11 @@ def watch(session: AdminSession, job_id: str, timeout: float | None = None) -> I
     last: Snapshot | None = None
     requested, changed = -FIRST_PROGRESS_INTERVAL, time.monotonic()
     while True:
-        job = session.job(job_id)
+        job = session.job(job_id) if deadline is None else session.job(job_id, deadline - time.monotonic())
         if job.status != RUNNING or job.server_waits_for:
             requested = time.monotonic()  # the job process starts only from now on
         elif time.monotonic() - requested >= (PROGRESS_INTERVAL if progress else FIRST_PROGRESS_INTERVAL):
-            progress = session.progress(job_id) or progress
+            progress = _later(session.progress(job_id), progress)
             requested = time.monotonic()
         now = Snapshot(job, progress)
         if now != last:
@@ -70,6 +72,12 @@ def watch(session: AdminSession, job_id: str, timeout: float | None = None) -> I
                 f"{f' ({reason})' if reason else ''} and continues. Watch it: flarefleet watch {job_id}"
             )
         time.sleep(poll_interval(time.monotonic() - changed))
+
+
+def _later(answer: JobProgress | None, before: JobProgress | None) -> JobProgress | None:
+    """Return the progress to show; a job process that was started again has none before its first round."""
+    is_restoring = answer is not None and answer.round is None
+    return before if before is not None and (answer is None or is_restoring) else answer
 
 
 def poll_interval(idle: float) -> float:

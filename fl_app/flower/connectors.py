@@ -15,15 +15,16 @@ from nvflare.app_opt.flower.connectors.grpc_client_connector import GrpcClientCo
 from nvflare.app_opt.flower.connectors.grpc_server_connector import GrpcServerConnector
 from nvflare.app_opt.flower.defs import Constant
 
+from fl_app.contract import SITE_WAIT_SECONDS
 from fl_app.flower.bundle import first_difference
 
 _HEARTBEATS = {kind.DESCRIPTOR.name: kind for kind in (ActivateNodeRequest, SendNodeHeartbeatRequest)}
 
-HEARTBEAT_INTERVAL = 300.0
+HEARTBEAT_INTERVAL = SITE_WAIT_SECONDS / 2
 """Seconds between two heartbeats that a SuperNode announces; it sends one every 30 s.
 
-The SuperLink drops a node for good after twice the announced interval. On a busy machine a heartbeat may be
-late by a minute, and NVFlare itself ends the job if a site is lost or its SuperNode exits.
+The SuperLink drops a node for good after twice the announced interval. The server's owner of liveness decides
+whether a site is lost, not the SuperLink, and NVFlare ends the job if a SuperNode exits.
 """
 
 

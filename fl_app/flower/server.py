@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
 
+from nvflare.apis.fl_constant import FLContextKey
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.signal import Signal
 
@@ -14,6 +16,8 @@ from fl_app.flower.environment import REMEDY, version_error
 from fl_app.flower.processes import SERVER_APP_LOG, SuperLink
 from fl_app.guard import Finding, fail
 from fl_app.nvflare_internals.flower import FlowerControllerWithCallbacks
+from fl_app.survival.job_liveness import job_liveness_of
+from fl_app.survival.limits import site_wait
 
 STATUS_INTERVAL = 5.0
 """Seconds between two status queries to the SuperLink; each starts a process."""
@@ -52,6 +56,8 @@ class FlowerServer(FlowerControllerWithCallbacks):
         if self._version_error:
             fail(self, fl_ctx, Finding(self._version_error, REMEDY, site="server"))
         else:
+            self.max_client_op_interval = site_wait(fl_ctx.get_prop(FLContextKey.JOB_META))
+            self.progress_timeout = max(vars(self)["progress_timeout"], self.max_client_op_interval)
             super().start_controller(fl_ctx)
 
     def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
@@ -80,6 +86,11 @@ class FlowerServer(FlowerControllerWithCallbacks):
             run_config=self.run_config,
         )
         return self._superlink
+
+    def silence_of(self, site: str) -> float:
+        """Return the seconds since the last sign of life of a site; infinity if nothing is known."""
+        silence = job_liveness_of(self._engine).silence(site)
+        return math.inf if silence is None else silence
 
     def _on_client_app_failure(self, fl_ctx: FLContext, reason: str) -> None:
         site = fl_ctx.get_peer_context().get_identity_name()

@@ -11,15 +11,16 @@ from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.apis.signal import Signal
 from nvflare.app_opt.flower.executor import FlowerExecutor
 
-from fl_app.contract import installed_version
+from fl_app.contract import SITE_WAIT_SECONDS, installed_version
 from fl_app.flower.environment import REMEDY, version_error
 from fl_app.flower.processes import SuperNode, app_folder
 from fl_app.guard import Finding, fail
 
 MESSAGE_TIMEOUT = 60.0
 """Seconds for one attempt to send a message."""
-TRANSACTION_TIMEOUT = 600.0
-"""Seconds for all attempts, after which the SuperNode exits; a large model on a busy machine takes long."""
+TRANSACTION_TIMEOUT = SITE_WAIT_SECONDS
+"""Seconds for all attempts, after which the SuperNode exits. The server decides how long it waits for a site,
+and NVFlare ends the site's part of a job that the server has ended."""
 
 
 class FlowerSite(FlowerExecutor):

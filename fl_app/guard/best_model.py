@@ -11,12 +11,15 @@ from fl_app.guard.finding import Finding
 from fl_app.guard.outcome import SERVER
 from fl_app.guard.workflows import KeyMetric
 from fl_app.metric_direction import direction_of
+from fl_app.survival.resumable import Attributes, Resumable, ResumableParts
 
 WORSE_BY = 0.1
 """Part of its first value by which the key metric must be worse in the end; less is noise."""
 
+_KEPT = ("_names", "_means", "_is_direction_checked", "_had_stop_metric", "_had_key_metric", "_without")
 
-class BestModel:
+
+class BestModel(ResumableParts):
     """The metrics of a workflow's rounds.
 
     Args:
@@ -35,6 +38,10 @@ class BestModel:
         self._had_key_metric = False
         self._without: set[str] = set()
         """Sites that returned metrics without the key metric."""
+
+    def resumable_parts(self) -> dict[str, Resumable]:
+        """Return what the rounds so far have shown."""
+        return {"rounds": Attributes(self, _KEPT)}
 
     def returned(self, site: str, metrics: Any) -> Iterator[Finding]:
         """Check the metrics of a result."""

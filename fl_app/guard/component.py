@@ -11,9 +11,12 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.server_engine_spec import ServerEngineSpec
 from nvflare.widgets.widget import Widget
 
+from fl_app.guard.context import job_meta
 from fl_app.guard.receivers import restore_mlflow_timeouts, shorten_mlflow_timeouts
-from fl_app.guard.timeouts import HEARTBEAT_TIMEOUT, Timeouts, task_timeout
+from fl_app.guard.timeouts import Timeouts, task_timeout
 from fl_app.nvflare_internals.guard import job_components
+from fl_app.survival.limits import site_wait
+from fl_app.survival.resumable import Resumable, ResumableParts
 
 if TYPE_CHECKING:
     from fl_app.guard.server import ServerGuard
@@ -23,11 +26,13 @@ _STARTS = (EventType.ABOUT_TO_START_RUN, EventType.START_RUN)
 """A site fires both, the server only the last. A disabled guard says so once."""
 
 
-class JobGuard(Widget):
+class JobGuard(ResumableParts, Widget):
     """End a job that would otherwise fail silently, and log the reason.
 
     Args:
-        heartbeat_timeout: seconds without a heartbeat after which a site is lost.
+        heartbeat_timeout: seconds without a sign of life after which a site is lost; None uses the job's
+            own `site_wait_seconds` or deployment.survival.site_wait_seconds of project.yml (default: one
+            day).
         task_timeout: seconds within which a site with a task must return a result or log a metric. 0 is no
             limit; None uses deployment.guard.task_timeout_seconds of project.yml (default: one day).
         rules: levels by the names of rules, such as {"untrained": "warn"}; see `rule_table.RULES`.
@@ -37,7 +42,7 @@ class JobGuard(Widget):
 
     def __init__(
         self,
-        heartbeat_timeout: float = HEARTBEAT_TIMEOUT,
+        heartbeat_timeout: float | None = None,
         enabled: bool = True,
         task_timeout: float | None = None,
         rules: dict[str, str] | None = None,
@@ -68,6 +73,11 @@ class JobGuard(Widget):
                 guard, self._guard = self._guard, None
                 guard.close()
 
+    def resumable_parts(self) -> dict[str, Resumable]:
+        """Return the state of the server's guard; that of a site has none."""
+        found: dict[str, Resumable] = getattr(self._guard, "resumable_parts", dict)()
+        return found
+
     def _start(self, fl_ctx: FLContext) -> None:
         """Create the guard of this process; a second one, added by both recipe and kit, stays idle."""
         engine = fl_ctx.get_engine()
@@ -78,17 +88,18 @@ class JobGuard(Widget):
         elif not self.enabled:
             self.log_warning(fl_ctx, "the guard is disabled for this job", fire_event=False)
         elif isinstance(engine, ServerEngineSpec):
-            self._guard = self._server_guard(components)
+            self._guard = self._server_guard(components, fl_ctx)
         else:
             from fl_app.guard.site import SiteGuard
 
             self._guard = SiteGuard(self, components)
 
-    def _server_guard(self, components: Mapping[str, Any]) -> ServerGuard:
+    def _server_guard(self, components: Mapping[str, Any], fl_ctx: FLContext) -> ServerGuard:
         from fl_app.guard.server import ServerGuard  # sites do not need its imports
 
         task = task_timeout() if self.task_timeout is None else self.task_timeout
-        timeouts = Timeouts(heartbeat=self.heartbeat_timeout, task=task)
+        heartbeat = self.heartbeat_timeout
+        timeouts = Timeouts(site_wait(job_meta(fl_ctx)) if heartbeat is None else heartbeat, task)
         return ServerGuard(self, components, timeouts, self.rules)
 
     @contextlib.contextmanager

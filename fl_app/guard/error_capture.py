@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -13,6 +14,7 @@ from typing import Any
 
 from nvflare.security.logging import is_secure, secure_format_traceback
 
+from fl_app.contract import ENV_JOB_PROCESS
 from fl_app.guard.site_error import OUTPUT_LINES, SiteError
 from fl_app.guard.tracebacks import (
     exception_line,
@@ -23,6 +25,7 @@ from fl_app.guard.tracebacks import (
     raised_at,
     without_context,
 )
+from fl_app.launchers.memory_limit import MemoryKills, out_of_memory
 from fl_app.nvflare_internals.training_script import (
     OUTPUT_FUNCTION,
     OUTPUT_LOGGER,
@@ -47,9 +50,16 @@ class ErrorCapture:
     logger finds it. It does not log what a client script raises at import, or `sys.exit`;
     `threading.excepthook` gets both. A training process writes its traceback to its output, which NVFlare
     logs. What Python code of a script in the job process writes to stderr is copied, too.
+
+    Args:
+        site: name of the site.
+        kills: the kernel's counters.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, site: str = "", kills: MemoryKills | None = None) -> None:
+        self._site = site
+        self._kills = kills or MemoryKills()
+        self._known_kills = self._kills.count()[0]
         self._script: SiteError | None = None
         self._tasks: dict[int, _TaskErrors] = {}
         self._output: deque[str] = deque(maxlen=_KEPT_LINES)
@@ -124,9 +134,17 @@ class ErrorCapture:
         if is_crash(traceback) or (traceback and code and code > 0) or self.has_printed_exception():
             before = output[: output.rfind(traceback.partition("\n")[0])].splitlines()
             return _with_output(error_from(traceback), before)
-        return _with_output(
-            SiteError(f"its training process {exit_text(code)} before it sent a result"), self._output
-        )
+        what = self._out_of_memory() if code == -signal.SIGKILL else ""
+        what = what or f"{exit_text(code)} before it sent a result"
+        return _with_output(SiteError(f"its training process {what}"), self._output)
+
+    def _out_of_memory(self) -> str:
+        """Return that the kernel killed a process for its memory, if it did since the last call."""
+        before, self._known_kills = self._known_kills, self._kills.count()[0]
+        if self._known_kills == before:
+            return ""
+        is_pod = ENV_JOB_PROCESS not in os.environ
+        return out_of_memory(self._kills.limit(), self._site, in_pod=is_pod)
 
     def _raised_in_thread(self, raised: Any) -> None:
         if raised.thread is not None and raised.thread.name == SCRIPT_THREAD:
@@ -169,16 +187,16 @@ class _Handler(logging.Handler):
 
 
 def exit_text(code: int | None) -> str:
-    """Return how a process ended: `ended with exit code 3`, `was ended by SIGKILL (out of memory?)`."""
+    """Return how a process ended: `ended with exit code 3`, `was killed by signal 9 (SIGKILL)`."""
     if code is None:
         return "ended"
     if code >= 0:
         return f"ended with exit code {code}"
     try:
-        name = signal.Signals(-code).name
+        name = f" ({signal.Signals(-code).name})"
     except ValueError:
-        name = f"signal {-code}"
-    return f"was ended by {name}{' (out of memory?)' if -code == signal.SIGKILL else ''}"
+        name = ""
+    return f"was killed by signal {-code}{name}"
 
 
 def error_from(traceback: str) -> SiteError:

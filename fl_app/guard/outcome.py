@@ -15,8 +15,20 @@ from fl_app.guard import rules
 from fl_app.guard.arrays import Parameter, count_not_finite, describe, root_mean_square
 from fl_app.guard.finding import Finding
 from fl_app.guard.task import Model, SentTask
+from fl_app.survival.resumable import Attributes, Resumable, ResumableParts
 
 SERVER = "server"
+
+
+def missing_in_round(site: str, round: int | None) -> Finding:
+    """Return the warning of a site that a round did without."""
+    return Finding(
+        "took no part in the new global model of this round",
+        "Check the site: flarefleet status, flarefleet logs.",
+        site=site,
+        round=round,
+        rule="missing_site",
+    )
 
 
 @dataclass
@@ -40,7 +52,7 @@ class _Round:
     """Whether a result is encrypted or compressed: the new model may have another form."""
 
 
-class Outcome:
+class Outcome(ResumableParts):
     """The rounds of a workflow that trains.
 
     Args:
@@ -61,6 +73,10 @@ class Outcome:
         self._size: float | None = None
         """Root mean square of the parameters of the last model."""
 
+    def resumable_parts(self) -> dict[str, Resumable]:
+        """Return what the rounds so far have shown."""
+        return {"rounds": Attributes(self, ("_rounds_compared", "_rounds_unchanged", "_size"))}
+
     def sent(self, site: str, task: SentTask) -> Iterator[Finding]:
         """Record that a site receives the model of a round; check a model that no event announced."""
         with self._lock:  # several sites ask for their task at the same time
@@ -76,6 +92,11 @@ class Outcome:
             yield from self._close(last)
             if task.values and not last.is_checked:
                 yield from self._check_model(task.values, last)
+
+    def is_current(self, round: int | None) -> bool:
+        """Return whether a result answers the current round; a site that was away may answer an old one."""
+        current = self._round.number if self._round is not None else None
+        return None in (round, current) or round == current
 
     def returned(self, site: str, sent: SentTask | None, model: Model) -> Finding | None:
         """Record the result of a site, and return a finding that only this result shows."""
@@ -106,14 +127,8 @@ class Outcome:
             yield finding.at(finding.site or SERVER, current.number)
         if not current.used:
             yield rules.NO_PARAMETERS.at(", ".join(sorted(current.sites)), current.number)
-        elif absent := sorted(current.sites - current.used):
-            yield Finding(
-                "took no part in the new global model of this round",
-                "Check the site: flarefleet status, flarefleet logs.",
-                site=", ".join(absent),
-                round=current.number,
-                rule="missing_site",
-            )
+        for site in sorted(current.sites - current.used) if current.used else ():
+            yield missing_in_round(site, current.number)
 
     def new_model(self, parameters: Mapping[str, Any]) -> Iterator[Finding]:
         """Check the new global model of the round."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from nvflare.apis.job_def import ALL_SITES, SERVER_SITE_NAME, JobMetaKey
@@ -23,10 +24,12 @@ class Sites:
     registered: frozenset[str]
     known: frozenset[str]
     """Sites that have ever registered."""
+    last_signs: Mapping[str, float] = field(default_factory=dict)
+    """Time of the last sign of life of each site that is late, in seconds since 1970."""
 
     def restricted_to(self, allowed: Collection[str]) -> Sites:
         """Return only the allowed sites."""
-        return Sites(self.registered & set(allowed), self.known & set(allowed))
+        return replace(self, registered=self.registered & set(allowed), known=self.known & set(allowed))
 
 
 @dataclass(frozen=True)
@@ -111,8 +114,11 @@ def _finding(quorum: Quorum, sites: Sites, absent: frozenset[str], is_permanent:
     verb = "is" if len(sites.registered) == 1 else "are"
     names = f" ({_list(sites.registered)})" if sites.registered else ""
     parts = [f"{needs}, and {len(sites.registered)} {verb} registered{names}"]
-    if unregistered:
-        parts.append(f"not registered: {_list(unregistered)}")
+    if silent := unregistered & sites.last_signs.keys():
+        since = {site: f"{datetime.fromtimestamp(sites.last_signs[site]):%H:%M:%S}" for site in silent}
+        parts.append(f"no sign of life: {_list(f'{site} (since {since[site]})' for site in silent)}")
+    if never := unregistered - silent:
+        parts.append(f"not registered: {_list(never)}")
     missing = quorum.min_sites - len(sites.registered | unregistered)
     if missing > 0:
         parts.append(f"{missing} more {'has' if missing == 1 else 'have'} never registered")

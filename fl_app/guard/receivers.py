@@ -14,6 +14,7 @@ from nvflare.app_common.widgets.streaming import AnalyticsReceiver
 
 from fl_app.guard.finding import Finding
 from fl_app.nvflare_internals.guard import ReceiverFailure, has_started, receiver_failures
+from fl_app.survival.resumable import Attributes, Resumable, ResumableParts
 
 MLFLOW_TIMEOUTS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "5", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
 """Environment of MLflow. Its defaults retry for minutes while the job waits before its first round."""
@@ -45,7 +46,7 @@ def restore_mlflow_timeouts() -> None:
             os.environ[name] = _MLFLOW_DEFAULTS[name]
 
 
-class ReceiverMonitor(logging.Handler):
+class ReceiverMonitor(logging.Handler, ResumableParts):
     """Collect the failures that a job's receivers log, and count the metrics that arrive.
 
     Args:
@@ -67,6 +68,10 @@ class ReceiverMonitor(logging.Handler):
         self._loggers = {receiver.logger for receiver in self._receivers.values()}
         for logger in self._loggers:
             logger.addHandler(self)
+
+    def resumable_parts(self) -> dict[str, Resumable]:
+        """Return the number of metrics so far."""
+        return {"metrics": Attributes(self, ("_metrics",))}
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a receiver's failure until it is reported."""

@@ -21,24 +21,36 @@ from fl_app.guard.outcome import Outcome
 from fl_app.guard.task import Model, SentTask, dxo_in, model_in, round_of
 from fl_app.guard.workflows import Expectations
 from fl_app.nvflare_internals.guard import failure_of_result
+from fl_app.survival.resumable import Attributes, Resumable, ResumableParts
 
 _FILTER_FAILED = (ReturnCode.TASK_RESULT_FILTER_ERROR, ReturnCode.TASK_DATA_FILTER_ERROR)
 _MAX_REASON = 400
 
 
-class Results:
+class Results(ResumableParts):
     """Check the results of one workflow.
 
     Args:
         expected: requirements of the workflow.
+        count: number of results before this workflow.
     """
 
-    def __init__(self, expected: Expectations) -> None:
+    def __init__(self, expected: Expectations, count: int = 0) -> None:
         self.expected = expected
         self.outcome = Outcome(expected.uses_steps, expected.keeps_shape, expected.excluded)
         self.best_model = BestModel(expected.key_metric, expected.stop_metric)
-        self.count = 0
+        self.count = count
+        self.has_stored = False
+        """Whether the workflow announced that it stored a model."""
         self._sent: dict[str, SentTask] = {}
+
+    def resumable_parts(self) -> dict[str, Resumable]:
+        """Return what the guard knows of the rounds so far."""
+        return {
+            "outcome": self.outcome,
+            "best_model": self.best_model,
+            "stored": Attributes(self, ("has_stored",)),
+        }
 
     def sent(self, site: str, task_name: str, task: Shareable) -> Iterator[Finding]:
         """Record the task that a site receives."""
@@ -61,6 +73,8 @@ class Results:
             yield _unused(f"a filter raised ({code})", site, number)
         if code not in (None, "", ReturnCode.OK):
             return  # the workflow itself decides how many sites may fail
+        if task in self.expected.training_tasks and not self.outcome.is_current(number):
+            return
         for finding in self._findings(result, site, task, sent):
             yield finding.at(site, number)
 

@@ -24,19 +24,25 @@ from fl_app.files import write_atomically
 from fl_app.guard.finding import MARK
 from fl_app.guard.quorum import Quorum, Shortage, Sites, find_shortage, wait_limit_of
 from fl_app.guard.timeouts import site_patience
+from fl_app.survival.liveness import liveness_of
 
 KNOWN_SITES = "sites-seen.json"
 """File in the server's workspace: every site that has ever registered, so that a restart forgets none."""
 CHECK_INTERVAL = 2.0
 """Seconds between two checks of the queue while no site is registered: NVFlare does not check it then."""
+RETRY_SECONDS = (2.0, 10.0)
+"""Least and most seconds between two attempts to start a job that has its sites (NVFlare: 10 and 600)."""
+MISSING_SINCE = "flarefleet.missing_since"
+"""Key of a job's meta: since when its sites are missing, in seconds since 1970; 0 while they are not."""
 _HISTORY = JobMetaKey.SCHEDULE_HISTORY.value
 
 
 class JobScheduler(DefaultJobScheduler):
     """Reject a job for more sites than have ever registered; delay a job for sites that have.
 
-    A job waits as long as `deployment.guard.site_patience_seconds` or the job itself allows, and starts when
-    its sites register.
+    A job waits as long as `deployment.guard.site_patience_seconds` or the job itself allows, counted from
+    when its sites began to be missing, and starts when its sites register. A site that gives no sign of life
+    is missing, although NVFlare still lists it.
 
     Events: SUBMIT_JOB rejects a job, CLIENT_REGISTER_PROCESSED records a site, SYSTEM_START starts checks.
 
@@ -46,7 +52,14 @@ class JobScheduler(DefaultJobScheduler):
     """
 
     def __init__(self, max_jobs: int = 1, **scheduling: Any) -> None:
-        super().__init__(max_jobs=max_jobs, **scheduling)
+        least, most = RETRY_SECONDS
+        attempts = int(site_patience() / most) + 1  # as long as a job may wait for its sites
+        defaults = {
+            "max_schedule_count": attempts,
+            "min_schedule_interval": least,
+            "max_schedule_interval": most,
+        }
+        super().__init__(max_jobs=max_jobs, **{**defaults, **scheduling})
         self._known: frozenset[str] = frozenset()
         self._known_lock = threading.Lock()
         self._stopped = threading.Event()
@@ -98,6 +111,7 @@ class JobScheduler(DefaultJobScheduler):
             try:
                 shortage = self._shortage(job.meta, fl_ctx)
                 if shortage is None:
+                    self._end_wait(job, job_manager, fl_ctx)
                     ready.append(job)
                 else:
                     self._keep_waiting(job, shortage, job_manager, fl_ctx)
@@ -109,12 +123,15 @@ class JobScheduler(DefaultJobScheduler):
     def _keep_waiting(
         self, job: Job, shortage: Shortage, job_manager: JobDefManagerSpec, fl_ctx: FLContext
     ) -> None:
-        """Record what the job waits for; drop the job after its wait limit."""
+        """Record what the job waits for, and since when; drop the job after its wait limit."""
+        missing_since = float(job.meta.get(MISSING_SINCE) or 0.0)
+        if not missing_since:
+            missing_since = job.meta[MISSING_SINCE] = time.time()
         self._record(job, shortage.finding.line, job_manager, fl_ctx)
         limit = wait_limit_of(job.meta)
         if limit is None:
             limit = 0.0 if shortage.is_permanent else site_patience()
-        waited = time.time() - float(job.meta.get(JobMetaKey.SUBMIT_TIME.value) or 0.0)
+        waited = time.time() - missing_since
         if waited < limit:
             return
         reason = f"{shortage.finding.line} Dropped after {waited:.0f} s."
@@ -129,7 +146,13 @@ class JobScheduler(DefaultJobScheduler):
             return
         now = datetime.now().astimezone()
         job.meta[_HISTORY] = [*history, f"{now:%Y-%m-%d %H:%M:%S}: {text}"]
-        job_manager.refresh_meta(job, [_HISTORY], fl_ctx)
+        job_manager.refresh_meta(job, [_HISTORY, MISSING_SINCE], fl_ctx)
+
+    def _end_wait(self, job: Job, job_manager: JobDefManagerSpec, fl_ctx: FLContext) -> None:
+        """Record that the job has its sites."""
+        if job.meta.get(MISSING_SINCE):
+            job.meta[MISSING_SINCE] = 0.0
+            job_manager.refresh_meta(job, [MISSING_SINCE], fl_ctx)
 
     def _shortage(self, meta: dict[str, Any], fl_ctx: FLContext) -> Shortage | None:
         sites = self._sites(fl_ctx)
@@ -141,14 +164,15 @@ class JobScheduler(DefaultJobScheduler):
     def _sites(self, fl_ctx: FLContext) -> Sites:
         """Return the registered and the known sites; store a site that is new."""
         engine = fl_ctx.get_engine()
-        registered = frozenset(client.name for client in engine.get_clients())
+        liveness = liveness_of(engine)
+        registered, seen = liveness.present(), liveness.last_signs().keys()
         with self._known_lock:
             file = Path(engine.get_workspace().get_root_dir(), KNOWN_SITES)
             self._known = self._known or _read(file)
-            if not registered <= self._known:
-                self._known |= registered
+            if not seen <= self._known:
+                self._known |= seen
                 write_atomically(file, json.dumps(sorted(self._known)).encode())
-            return Sites(registered, self._known)
+            return Sites(registered, self._known, liveness.late())
 
     def _check_without_sites(self, engine: Any) -> None:
         while not self._stopped.wait(CHECK_INTERVAL):

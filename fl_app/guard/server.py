@@ -34,7 +34,7 @@ from fl_app.guard.finding import (
     WARNING_MARK,
     Finding,
 )
-from fl_app.guard.heartbeat import HEARTBEAT_TOPIC
+from fl_app.guard.heartbeat import HEARTBEAT_LIFE, HEARTBEAT_TOPIC
 from fl_app.guard.outcome import SERVER
 from fl_app.guard.persisted import find_missing_model
 from fl_app.guard.privacy import withhold_site_weights
@@ -44,11 +44,13 @@ from fl_app.guard.results import ResultFailures, Results
 from fl_app.guard.rule_table import Level, Levels, levels_in_meta, levels_of_environment
 from fl_app.guard.site_errors import SiteErrors
 from fl_app.guard.site_watch import SiteWatch
+from fl_app.guard.stalled import forget_sends
 from fl_app.guard.task import dxo_in, round_of
 from fl_app.guard.timeouts import Timeouts
 from fl_app.guard.warnings import WARNINGS_FILE, Warnings
 from fl_app.guard.workflows import Expectations, expectations_of
-from fl_app.nvflare_internals.guard import starting_controller
+from fl_app.nvflare_internals.guard import current_controller, starting_controller
+from fl_app.survival.resumable import Resumable
 from fl_app.telemetry.analytics_events import FED_ANALYTICS
 
 
@@ -80,7 +82,6 @@ class ServerGuard:
         self._announced: Mapping[str, Any] | None = None
         self._stored: Mapping[str, Any] | None = None
         self._invalid_levels = ""
-        self._has_stored = False
         self._warnings: Warnings | None = None
         self._site_errors = SiteErrors(component, self._report)
         self._sites = SiteWatch(timeouts, self._site_errors, self._report, component)
@@ -122,6 +123,11 @@ class ServerGuard:
         if self._warnings:
             self._warnings.write()
 
+    def resumable_parts(self) -> dict[str, Resumable]:
+        """Return what a second process of the job must know."""
+        parts = {"results": self._results, "receivers": self._receivers, "warnings": self._warnings}
+        return {name: part for name, part in parts.items() if part is not None}
+
     def _start(self, fl_ctx: FLContext) -> None:
         engine = fl_ctx.get_engine()
         engine.register_aux_message_handler(topic=FINDING_EVENT, message_handle_func=self._on_sites_finding)
@@ -130,7 +136,7 @@ class ServerGuard:
         self._warnings = Warnings(results / WARNINGS_FILE)
         self._read_levels(fl_ctx)
         self._site_errors.start(engine)
-        self._sites.expect(client.name for client in engine.get_clients())
+        self._sites.expect((client.name for client in engine.get_clients()), engine)
         if not fl_ctx.get_prop(FLContextKey.SIMULATE_MODE, False):
             self._sites.start(engine)
 
@@ -150,10 +156,9 @@ class ServerGuard:
 
     def _start_workflow(self, fl_ctx: FLContext) -> None:
         self._check_meta(fl_ctx)
-        self._controller, self._stored, self._has_stored = starting_controller(fl_ctx), None, False
-        logged = self._results.count
-        self._results = Results(expectations_of(self._controller, self._components))
-        self._results.count = logged
+        self._controller, self._stored = starting_controller(fl_ctx), None
+        expected = expectations_of(self._controller, self._components)
+        self._results = Results(expected, self._results.count)
         for finding in findings_on_server(fl_ctx):
             self._report(finding, fl_ctx)
         if failure := self._receivers.not_started(error_log_of(fl_ctx)):
@@ -161,7 +166,7 @@ class ServerGuard:
 
     def _on_poll(self, fl_ctx: FLContext) -> None:
         if site := sender_of(fl_ctx):
-            self._sites.heartbeats.polled(site)
+            self._sites.liveness.polled(site)
 
     def _on_metric(self, fl_ctx: FLContext) -> None:
         self._receivers.count_metric()
@@ -172,7 +177,7 @@ class ServerGuard:
     def _remember_task(self, fl_ctx: FLContext) -> None:
         site, task = sender_of(fl_ctx), fl_ctx.get_prop(FLContextKey.TASK_DATA)
         if site and isinstance(task, Shareable):
-            self._sites.heartbeats.assigned(site)
+            self._sites.liveness.assigned(site)
             name = str(fl_ctx.get_prop(FLContextKey.TASK_NAME))
             self._report_all(self._results.sent(site, name, task), fl_ctx)
 
@@ -195,7 +200,7 @@ class ServerGuard:
         site, result = sender_of(fl_ctx), fl_ctx.get_prop(FLContextKey.TASK_RESULT)
         if not site or not isinstance(result, Shareable):
             return
-        self._sites.heartbeats.returned(site)
+        self._sites.liveness.returned(site)
         if reason := result.get_header(REASON_HEADER):
             self._end(str(reason), fl_ctx)
             replace_by_refusal(result, str(reason))
@@ -234,18 +239,17 @@ class ServerGuard:
     def _on_stored(self, fl_ctx: FLContext) -> None:
         model = global_model(fl_ctx)
         is_known = model is not None and model is self._announced  # some workflows announce only the first
-        self._has_stored, self._stored = True, dict(model) if model is not None and is_known else None
+        self._results.has_stored, self._stored = True, dict(model) if model is not None and is_known else None
 
     def _end_workflow(self, fl_ctx: FLContext) -> None:
         """Check what a workflow leaves; an aborted one, or one that has an error, leaves nothing."""
-        if self._reason or is_aborted(fl_ctx) or not self._results.expected.training_tasks:
-            return
-        if not self._results.count:
+        trained = self._results.expected.training_tasks and self._results.count
+        if self._reason or is_aborted(fl_ctx) or not trained:
             return
         self._report_all(self._site_errors.tolerated(), fl_ctx)
         self._report_all(self._results.outcome.ended(), fl_ctx)
         self._report_all(self._results.best_model.ended(), fl_ctx)
-        if missing := find_missing_model(self._controller, self._has_stored, self._stored, fl_ctx):
+        if missing := find_missing_model(self._controller, self._results.has_stored, self._stored, fl_ctx):
             self._report(missing, fl_ctx)
 
     def _check_tracking(self, fl_ctx: FLContext) -> None:
@@ -259,8 +263,10 @@ class ServerGuard:
         return make_reply(ReturnCode.OK)
 
     def _on_heartbeat(self, topic: str, request: Shareable, fl_ctx: FLContext) -> Shareable:
-        if site := sender_of(fl_ctx):
-            self._sites.heartbeats.received(site)
+        site, life = sender_of(fl_ctx), str(request.get(HEARTBEAT_LIFE, ""))
+        if site and self._sites.liveness.received(site, life):
+            self._site_errors.is_back(site)
+            forget_sends(current_controller(fl_ctx), site)
         return make_reply(ReturnCode.OK)
 
     def _on_finding(self, fl_ctx: FLContext) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,13 +19,14 @@ from nvflare.apis.shareable import Shareable
 from fl_app.guard.arrays import count_not_finite
 from fl_app.guard.error_capture import ErrorCapture
 from fl_app.guard.finding import FINDING_EVENT, FINDING_HEADER, MARK, Finding, refusal
-from fl_app.guard.heartbeat import HEARTBEAT_INTERVAL, HEARTBEAT_TOPIC
+from fl_app.guard.heartbeat import HEARTBEAT_LIFE, HEARTBEAT_TOPIC
 from fl_app.guard.receivers import ReceiverMonitor, error_log_of
 from fl_app.guard.rules import find_large_integer, find_not_finite
 from fl_app.guard.site_error import SITE_ERROR_TOPIC, SiteError
 from fl_app.guard.task import dxo_in, model_in, round_of
 from fl_app.guard.unanswered import HUNG, HungExit, ScriptLoop, end_group
 from fl_app.nvflare_internals.training_script import training_process
+from fl_app.survival.limits import HEARTBEAT_SECONDS
 
 CHECK_SECONDS = 1.0
 """Seconds between two checks of the training process."""
@@ -48,6 +50,7 @@ class SiteGuard:
         self._hung_exit = HungExit()
         self._reported: tuple[OpenTask, str] | None = None
         self._closed = threading.Event()
+        self._life = uuid.uuid4().hex
         self._handlers: dict[str, Callable[[FLContext], None]] = {
             EventType.ABOUT_TO_START_RUN: self._capture_errors,
             EventType.START_RUN: self._start,
@@ -79,7 +82,7 @@ class SiteGuard:
     def _capture_errors(self, fl_ctx: FLContext) -> None:
         """Listen before the executors start at START_RUN: a client script may fail at once."""
         if not fl_ctx.get_prop(FLContextKey.SIMULATE_MODE, False):
-            self._capture = ErrorCapture()
+            self._capture = ErrorCapture(str(fl_ctx.get_identity_name()))
 
     def _start(self, fl_ctx: FLContext) -> None:
         self._name = fl_ctx.get_identity_name()
@@ -189,11 +192,11 @@ class SiteGuard:
         )
 
     def _run_checks(self, engine: Any) -> None:
-        """Send a heartbeat every HEARTBEAT_INTERVAL seconds, and check the training process every second."""
-        last_heartbeat = -HEARTBEAT_INTERVAL
+        """Send a heartbeat every HEARTBEAT_SECONDS seconds, and check the training process every second."""
+        last_heartbeat = -HEARTBEAT_SECONDS
         while not self._closed.is_set():
             with engine.new_context() as fl_ctx:
-                if time.monotonic() - last_heartbeat >= HEARTBEAT_INTERVAL:
+                if time.monotonic() - last_heartbeat >= HEARTBEAT_SECONDS:
                     last_heartbeat = time.monotonic()
                     self._attempt(self._send_heartbeat, fl_ctx)
                 self._attempt(self._check_training, fl_ctx)
@@ -209,7 +212,7 @@ class SiteGuard:
         fl_ctx.get_engine().send_aux_request(
             targets=[_SERVER],
             topic=HEARTBEAT_TOPIC,
-            request=Shareable(),
+            request=Shareable({HEARTBEAT_LIFE: self._life}),
             timeout=0.0,
             fl_ctx=fl_ctx,
             optional=True,

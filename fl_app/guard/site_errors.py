@@ -30,7 +30,7 @@ class SiteErrors:
 
     An error alone does not end the job: a workflow of NVFlare may accept that some sites fail. If the
     workflow ends the job, the log contains the cause. A site that is gone ends the job if a task cannot
-    complete without it.
+    complete without it. A site whose job process was killed is not gone: survival starts it again.
 
     Args:
         component: component that logs.
@@ -67,6 +67,11 @@ class SiteErrors:
                     rule="process_ended",
                 )
         return None
+
+    def is_back(self, site: str) -> None:
+        """Record that another job process of the site runs."""
+        with self._lock:
+            self._gone.pop(site, None)
 
     def tolerated(self) -> Iterator[Finding]:
         """Yield the errors of sites for the end of a workflow that completed in spite of them."""

@@ -10,11 +10,13 @@ from typing import Any
 from nvflare.apis.fl_component import FLComponent
 
 from fl_app.guard.finding import Finding
-from fl_app.guard.heartbeat import CHECK_INTERVAL, Heartbeats, find_lost_site
+from fl_app.guard.heartbeat import CHECK_INTERVAL, awaited_sites, find_lost_site
 from fl_app.guard.site_errors import SiteErrors
 from fl_app.guard.stalled import find_stalled_site, find_unanswered_task
 from fl_app.guard.timeouts import Timeouts
 from fl_app.nvflare_internals.guard import current_controller
+from fl_app.survival.job_liveness import JobLiveness, job_liveness_of
+from fl_app.survival.waiting import Waiting
 
 
 class SiteWatch:
@@ -34,7 +36,8 @@ class SiteWatch:
         report: Callable[[Finding, Any], object],
         component: FLComponent,
     ) -> None:
-        self.heartbeats = Heartbeats()
+        self.liveness = JobLiveness()
+        self._waiting = Waiting()
         self._timeouts = timeouts
         self._errors = errors
         self._report = report
@@ -51,10 +54,11 @@ class SiteWatch:
         """Stop the thread."""
         self._closed.set()
 
-    def expect(self, sites: Iterable[str]) -> None:
+    def expect(self, sites: Iterable[str], engine: Any) -> None:
         """Start to wait for these sites; only they are watched."""
         names = list(sites)
-        self.heartbeats.expect(names)
+        self.liveness = job_liveness_of(engine)
+        self.liveness.expect(names)
         self._last_metric |= dict.fromkeys(names, 0.0)
 
     def logged(self, site: str) -> None:
@@ -64,10 +68,14 @@ class SiteWatch:
 
     def _watch(self, engine: Any) -> None:
         while not self._closed.wait(CHECK_INTERVAL):
+            self.liveness.refresh(engine)
             with engine.new_context() as fl_ctx:
                 try:
-                    for finding in self._find(current_controller(fl_ctx)):
+                    controller = current_controller(fl_ctx)
+                    for finding in self._find(controller):
                         self._report(finding, fl_ctx)
+                    late = self.liveness.late()
+                    self._waiting.update(late, awaited_sites(controller, late), fl_ctx)
                 except Exception as error:  # an error here must not end the watch
                     self._failed(error, fl_ctx)
 
@@ -83,11 +91,11 @@ class SiteWatch:
 
     def _find(self, controller: Any) -> list[Finding]:
         """Return the findings of all checks: the level of the first may be a warning."""
-        overdue = self.heartbeats.overdue(self._timeouts.heartbeat)
+        given_up = self.liveness.silent(self._timeouts.heartbeat)
         found = (
             self._errors.find_gone_site(controller),
             find_unanswered_task(controller),
-            find_lost_site(controller, overdue),
+            find_lost_site(controller, given_up),
             find_stalled_site(controller, dict(self._last_metric), self._timeouts.task, time.time()),
         )
         return [finding for finding in found if finding is not None]

@@ -9,6 +9,7 @@ from fl_app.guard.finding import Finding
 from fl_app.guard.heartbeat import blocking_sites
 from fl_app.guard.task import round_of
 from fl_app.nvflare_internals.guard import open_tasks_without_timeout
+from fl_app.survival.limits import duration
 
 MAX_SENDS = 5
 """How often NVFlare sends a task to a site that does not answer; see `find_unanswered_task`."""
@@ -32,7 +33,7 @@ def find_stalled_site(
             if one.result_received_time is None and one.task_sent_time is not None
         }
         if stalled := blocking_sites(task, [site for site, seconds in idle.items() if seconds > timeout]):
-            longest = _duration(max(idle[site] for site in stalled))
+            longest = duration(max(idle[site] for site in stalled))
             return Finding(
                 f"the task '{task.name}' has run for {longest} without a result or a metric: training hangs",
                 "Check its log (flarefleet logs), then submit the job again. If rounds take longer, increase "
@@ -48,7 +49,7 @@ def find_unanswered_task(controller: Any) -> Finding | None:
     """Return a finding if a site asks for the next task again and again without answering the last.
 
     NVFlare then sends the same task again. That is legal: the reply may have been lost, or the site's job
-    process was started again, once in each case. A site waits for seconds between two requests, and for
+    process was started again (see `forget_sends`). A site waits for seconds between two requests, and for
     minutes if a reply is lost, so a bad network does not lose MAX_SENDS replies in a row and deliver every
     request. A site that cannot read the task (a class of the message is missing there) asks every few seconds
     for ever.
@@ -73,10 +74,9 @@ def find_unanswered_task(controller: Any) -> Finding | None:
     return None
 
 
-def _duration(seconds: float) -> str:
-    """Return 3700 as `1 h 1 min`."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+def forget_sends(controller: Any, site: str) -> None:
+    """Count from zero how often a site receives its task: its job process was started again."""
+    for task in open_tasks_without_timeout(controller):
+        for one in list(task.client_tasks):
+            if one.client.name == site and one.result_received_time is None:
+                one.task_send_count = 0

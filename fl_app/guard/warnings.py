@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fl_app.files import write_atomically
 from fl_app.guard.finding import Finding
+from fl_app.survival.resumable import Resumable, State
 
 WARNINGS_FILE = "warnings.json"
 """File in a job's results."""
@@ -18,9 +20,13 @@ MAX_WARNINGS = 100
 """Warnings of one job; further ones only count."""
 MAX_LINES = 20
 """Warnings in a job's meta."""
+BY_ROUND = "missing_site"
+"""The rule whose warning lists all its rounds: those that a site missed."""
+MAX_RANGES = 5
+"""Ranges of rounds in one line."""
 
 
-class Warnings:
+class Warnings(Resumable):
     """The warnings of one job.
 
     A warning that repeats, in a later round or by another site, is counted and not repeated: the file stays
@@ -34,6 +40,16 @@ class Warnings:
         self._file = file
         self._entries: dict[tuple[str, str, str], dict[str, Any]] = {}
 
+    def checkpoint(self) -> State:
+        """Return the warnings so far."""
+        return State(document={"entries": list(self._entries.values())})
+
+    def resume(self, state: State) -> None:
+        """Keep the warnings of an earlier process."""
+        entries = {(one["rule"], one["site"], one["key"]): one for one in state.document["entries"]}
+        self._entries = {**entries, **self._entries}
+        self.write()
+
     def add(self, finding: Finding) -> bool:
         """Record a warning and return whether it is new."""
         key = finding.rule, finding.site, finding.key
@@ -42,8 +58,13 @@ class Warnings:
             return False
         if entry is not None:
             entry["times"] += 1
+            if finding.rule == BY_ROUND and finding.round is not None:
+                _add_round(entry["rounds"], finding.round)
+                entry["line"] = line_for_rounds(finding, entry["rounds"])
             return False
         self._entries[key] = {**finding.document(), "line": finding.line, "times": 1}
+        if finding.rule == BY_ROUND and finding.round is not None:
+            self._entries[key]["rounds"] = [[finding.round, finding.round]]
         self.write()
         return True
 
@@ -51,6 +72,33 @@ class Warnings:
         """Write the warnings, if there are any."""
         if self._entries:
             write_atomically(self._file, json.dumps(list(self._entries.values()), indent=2).encode())
+
+
+def line_for_rounds(finding: Finding, ranges: Sequence[Sequence[int]]) -> str:
+    """Return the line of a warning with all its rounds: `south, rounds 3 to 7 and 9: took no part in ...`.
+
+    Args:
+        finding: the warning of one round.
+        ranges: first and last round of each range.
+    """
+    shown = [f"{first} to {last}" if last > first else str(first) for first, last in ranges[:MAX_RANGES]]
+    rest = sum(last - first + 1 for first, last in ranges[MAX_RANGES:])
+    if rest:
+        shown.append(f"{rest} more")
+    *before, end = shown
+    text = f"{', '.join(before)} and {end}" if before else end
+    if text.isdecimal():
+        return finding.line
+    what = finding.what.replace("this round", "these rounds")
+    return replace(finding, what=what, site=f"{finding.site}, rounds {text}", round=None).line
+
+
+def _add_round(ranges: list[list[int]], number: int) -> None:
+    """Add a round to ranges; rounds come in order."""
+    if number == ranges[-1][1] + 1:
+        ranges[-1][1] = number
+    elif number > ranges[-1][1]:
+        ranges.append([number, number])
 
 
 def warning_lines(folders: Iterable[str | Path]) -> list[str]:

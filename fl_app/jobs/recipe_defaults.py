@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fl_app.guard.component import JobGuard
+from fl_app.jobs.parameters import QUORUM_GRACE_SECONDS
 from fl_app.nvflare_internals.recipes import FedAvgHooks, add_to_every_app, exclude_packages
 
 if TYPE_CHECKING:
@@ -66,7 +67,26 @@ def apply_defaults(recipe: Recipe, sites: int) -> None:
     exclude_packages(recipe, APP_PACKAGES)
 
 
-class SiteTrainingRecipe(FedAvgHooks):
+class QuorumRecipe(FedAvgHooks):
+    """A FedAvg recipe of NVFlare whose rounds may do without some sites; see `fl_app.jobs.shared.quorum`.
+
+    A mixin: name it before NVFlare's recipe among the bases, and set the attributes before calling NVFlare's
+    constructor, with the quorum as `min_clients`.
+    """
+
+    quorum: int = 0
+    """Number of results that end a round; 0 for those of all sites."""
+    quorum_grace: float = QUORUM_GRACE_SECONDS
+    """Seconds for which the round then waits for the other sites."""
+
+    def adapted(self, fedavg: Any) -> Any:
+        """Return NVFlare's controller, with the quorum if there is one."""
+        from fl_app.jobs.shared.quorum import QuorumFedAvg
+
+        return QuorumFedAvg.like(fedavg, self.quorum, self.quorum_grace) if self.quorum else fedavg
+
+
+class SiteTrainingRecipe(QuorumRecipe):
     """Federated averaging whose sites run a `SiteTraining` in place of a script.
 
     A mixin: name it before NVFlare's recipe among the bases.
@@ -76,15 +96,26 @@ class SiteTrainingRecipe(FedAvgHooks):
         sites: the participating sites; all of them train in every round.
         controller: runs at the server in place of NVFlare's FedAvg; it must load and save the model with the
             component `persistor`.
+        quorum: number of results that end a round, and of sites that the job needs to start; 0 for all
+            sites. A `controller` of your own must have it, too: see `fl_app.jobs.shared.quorum`.
+        quorum_grace: seconds for which a round that has its quorum waits for the other sites.
         fedavg: further arguments of NVFlare's recipe (name, model, num_rounds, key_metric...).
     """
 
     task_check_period = TASK_CHECK_PERIOD
 
     def __init__(
-        self, *, training: SiteTraining, sites: Sequence[str], controller: Any = None, **fedavg: Any
+        self,
+        *,
+        training: SiteTraining,
+        sites: Sequence[str],
+        controller: Any = None,
+        quorum: int = 0,
+        quorum_grace: float = QUORUM_GRACE_SECONDS,
+        **fedavg: Any,
     ) -> None:
         self.executor = training
         self.controller = controller
-        super().__init__(train_script="", min_clients=len(sites), **fedavg)  # type: ignore[call-arg]
+        self.quorum, self.quorum_grace = quorum, quorum_grace
+        super().__init__(train_script="", min_clients=quorum or len(sites), **fedavg)  # type: ignore[call-arg]
         apply_defaults(self, len(sites))

@@ -38,7 +38,7 @@ def run_job(role: Role, prepare: Callable[[], None] | None = None) -> int:
     arguments = program.parse_arguments()
     folder = Path(arguments.workspace, arguments.job_id)
     return MainProcessMonitor.run(
-        main_func=recording_end(program.main, folder) if role == "client" else program.main,
+        main_func=recording_end(program.main, folder),
         run_dir=str(folder),
         shutdown_grace_time=SHUTDOWN_GRACE_SECONDS,
         args=arguments,

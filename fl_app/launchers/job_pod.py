@@ -12,8 +12,10 @@ from typing import Any
 from nvflare.apis.job_launcher_spec import JobHandleSpec, JobReturnCode
 
 from fl_app.launchers.manifest import JobPodPlan
+from fl_app.launchers.memory_limit import out_of_memory
 from fl_app.launchers.namespace import JobNamespace, RejectedError
-from fl_app.launchers.pod_failure import PodState, Stage, StartTimeouts, is_creating, pod_state
+from fl_app.launchers.pod_failure import CONTAINER, PodState, Stage, StartTimeouts, is_creating, pod_state
+from fl_app.launchers.restarts import Death, Restarts
 from fl_app.telemetry.pods import JobPodStatus
 
 POLL_SECONDS = 3
@@ -30,6 +32,9 @@ _NVFLARE_CODES = (
     JobReturnCode.CONFIG_ERROR,
 )
 """Exit codes of NVFlare's job process; they tell more than INFRASTRUCTURE_ERROR."""
+
+_EXCEEDED = "exceed"
+"""In the reason of an eviction: the pod itself used more than its limit, as it will again."""
 
 _PHASES = {
     Stage.PENDING: "Pending",
@@ -58,7 +63,7 @@ class Callbacks:
 
 
 class JobPod(JobHandleSpec):
-    """The pod of one job.
+    """The pod of one job. NVFlare does not see that a pod that was killed is created again.
 
     Args:
         namespace: namespace of the pod.
@@ -67,6 +72,7 @@ class JobPod(JobHandleSpec):
         secret: manifest of its Secret.
         timeouts: timeouts of its start.
         keep: seconds for which a finished pod stays.
+        restarts: restarts of this job.
         callbacks: functions to call.
     """
 
@@ -79,6 +85,7 @@ class JobPod(JobHandleSpec):
         secret: dict[str, Any],
         timeouts: StartTimeouts,
         keep: float,
+        restarts: Restarts,
         callbacks: Callbacks,
     ) -> None:
         super().__init__()
@@ -91,6 +98,11 @@ class JobPod(JobHandleSpec):
         self._job_name = plan.job_name
         self._timeouts = timeouts
         self._keep = keep
+        self._memory = memory_limit(pod)
+        self._site = plan.site
+        self._restarts = restarts
+        self._uid = ""
+        self._objects_lock = threading.Lock()
         self._callbacks = callbacks
         self._created = time.monotonic()
         self._pending_since: float | None = time.time()
@@ -107,14 +119,20 @@ class JobPod(JobHandleSpec):
         """Create the pod. If Kubernetes rejects it, the job fails."""
         with _lock:
             _pods[self.name] = self
+        if failure := self._create():
+            self._fail(failure)
+
+    def _create(self) -> str:
+        """Create the Secret and the pod; return why that failed."""
         try:
             self._namespace.create_secret(self._secret)
-            self._namespace.create_pod(self._pod, self.name)
+            self._uid = self._namespace.create_pod(self._pod, self.name)
         except RejectedError as error:
-            self._fail(f"Kubernetes rejected its pod: {error}")
+            return f"Kubernetes rejected its pod: {error}"
         except Exception as error:
             _log.exception("creating the pod of job %s", self.job_id)
-            self._fail(f"its pod cannot be created: {error}")
+            return f"its pod cannot be created: {error}"
+        return ""
 
     def poll(self) -> int:
         """Return the job's return code, or UNKNOWN while it runs."""
@@ -123,13 +141,14 @@ class JobPod(JobHandleSpec):
     def wait(self) -> None:
         """Wait until the job has finished."""
         while self._code is None:
-            starting = self._stage is not Stage.RUNNING
+            starting, uid = self._stage is not Stage.RUNNING, self._uid
             try:
                 for pod in self._namespace.watch_pod(
-                    self.name, POLL_SECONDS if starting else POLL_SECONDS_RUNNING
+                    self.name, uid, POLL_SECONDS if starting else POLL_SECONDS_RUNNING
                 ):
                     self._observe(pod)
-                    if self._code is not None or (starting and self._stage is Stage.RUNNING):
+                    is_new = self._uid != uid or (starting and self._stage is Stage.RUNNING)
+                    if self._code is not None or is_new:
                         break
             except Exception:
                 _log.exception("watching the pod of job %s", self.job_id)
@@ -138,14 +157,15 @@ class JobPod(JobHandleSpec):
             time.sleep(max(0.0, self._created + EARLIEST_FAILURE_SECONDS - time.monotonic()))
 
     def terminate(self) -> None:
-        """Abort the job and delete the pod."""
+        """Abort the job and delete the pod; it is not created again."""
+        self._restarts.stopped.set()
         self._finish(JobReturnCode.ABORTED, keep=0.0)
 
     def _observe(self, pod: Any | None) -> None:
         if self._code is not None:
             return
         if pod is None:
-            self._fail("its pod was deleted, by a user or because its node was drained")
+            self._killed(Death("its pod was deleted, by a user or because its node was drained"))
             return
         state = pod_state(pod, self._namespace.pod_events(self.name) if is_creating(pod) else ())
         self._record(state)
@@ -170,8 +190,29 @@ class JobPod(JobHandleSpec):
             self._callbacks.error_output(state.reason)
             self._finish(code, self._keep)
             return
+        if state.is_killed:
+            self._killed(self._death(state))
+            return
         suffix = "" if code is None else f" with exit code {code}"
         self._fail(f"its pod failed{suffix}: {state.reason}", self._keep)
+
+    def _death(self, state: PodState) -> Death:
+        if state.is_out_of_memory:
+            text = out_of_memory(self._memory, self._site, in_pod=True)
+            return Death(f"its job process {text}", is_deterministic=True)
+        return Death(state.reason, is_deterministic=_EXCEEDED in state.reason)
+
+    def _killed(self, death: Death) -> None:
+        """Create the pod again; if that is not allowed, the job fails."""
+        while self._restarts.allow(death):
+            with self._objects_lock:
+                if self._code is not None:
+                    return
+                self._stage, self._pending_since = Stage.STARTING, time.time()
+                if not (failure := self._create()):
+                    return
+            death = Death(failure)
+        self._fail(self._restarts.final(death).text)
 
     def _fail(self, reason: str, keep: float = 0.0) -> None:
         with self._code_lock:
@@ -189,10 +230,12 @@ class JobPod(JobHandleSpec):
             self._code = code
         with _lock:
             _pods.pop(self.name, None)
+        self._restarts.close()
         try:
             self._callbacks.finished()
-            self._namespace.delete_secret(self.name)
-            self._delete_pod(keep)
+            with self._objects_lock:
+                self._namespace.delete_secret(self.name)
+                self._delete_pod(keep)
         except Exception:
             _log.exception("the pod %s may stay until its release is deleted", self.name)
 
@@ -203,6 +246,17 @@ class JobPod(JobHandleSpec):
         timer = threading.Timer(keep, self._namespace.delete_pod, [self.name])
         timer.daemon = True
         timer.start()
+
+
+def memory_limit(pod: dict[str, Any]) -> int | None:
+    """Return the memory limit of the job's container in bytes; None if the manifest has none."""
+    from kubernetes.utils.quantity import parse_quantity
+
+    for container in pod.get("spec", {}).get("containers", ()):
+        limit = container.get("resources", {}).get("limits", {}).get("memory")
+        if container["name"] == CONTAINER and limit:
+            return int(parse_quantity(limit))
+    return None
 
 
 _pods: dict[str, JobPod] = {}

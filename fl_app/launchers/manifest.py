@@ -41,6 +41,10 @@ TLS = "?connection_security=tls"
 NO_GPU = {"NVIDIA_VISIBLE_DEVICES": "void"}
 """Without this, a GPU image sees every GPU of a node whose default runtime is NVIDIA's."""
 
+LOST_NODE_SECONDS = 60
+"""Time after which Kubernetes deletes a job pod on a node that does not answer (its default: 300)."""
+_LOST_NODE = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+
 
 @dataclass(frozen=True)
 class ResourceRequest:
@@ -87,6 +91,8 @@ class JobPodPlan:
     """Name of the pod and of its Secret."""
     job_id: str
     job_name: str
+    site: str
+    """Name of the site or server in project.yml."""
     module: str
     """The program: `python -m MODULE`."""
     arguments: dict[str, str]
@@ -176,10 +182,22 @@ def pod_manifest(
     ).get_manifest()
     container = next(one for one in manifest["spec"]["containers"] if one["name"] == CONTAINER)
     container["command"] = [*TINI, *container["command"]]
+    spec = manifest["spec"]
+    spec["tolerations"] = with_lost_node(spec.get("tolerations") or [])
     metadata = manifest["metadata"]
     metadata["ownerReferences"] = [dict(owner)]
     metadata.setdefault("annotations", {}).update({"flare/job": plan.job_id, "flare/job-name": plan.job_name})
     return dict(manifest)
+
+
+def with_lost_node(tolerations: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Let a pod stay on a lost node for LOST_NODE_SECONDS, unless the site sets this."""
+    given = {one.get("key") for one in tolerations}  # without a key, a toleration is for every taint
+    return tolerations + [
+        {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": LOST_NODE_SECONDS}
+        for key in _LOST_NODE
+        if not given & {key, None}
+    ]
 
 
 def _volumes(plan: JobPodPlan, settings: LauncherSettings) -> dict[str, Any]:

@@ -62,8 +62,11 @@ class JobNamespace:
         """
         self._create(self._api.create_namespaced_secret, body, self.delete_secret)
 
-    def create_pod(self, body: dict[str, Any], secret: str) -> None:
+    def create_pod(self, body: dict[str, Any], secret: str) -> str:
         """Create a pod, replace an existing one of the same name, and make it the owner of its Secret.
+
+        Returns:
+            The uid of the pod.
 
         Raises:
             RejectedError: Kubernetes rejected the pod.
@@ -73,6 +76,7 @@ class JobNamespace:
         self._call(
             self._api.patch_namespaced_secret, name=secret, body={"metadata": {"ownerReferences": [owner]}}
         )
+        return str(pod.metadata.uid)
 
     def _create(self, create: Callable[..., Any], body: dict[str, Any], delete: Callable[[str], None]) -> Any:
         from kubernetes.client.rest import ApiException
@@ -96,8 +100,11 @@ class JobNamespace:
                 return None
             raise
 
-    def watch_pod(self, name: str, seconds: int) -> Iterator[Any | None]:
-        """Yield the pod now, at each change, and once more after `seconds`; None means it was deleted."""
+    def watch_pod(self, name: str, uid: str, seconds: int) -> Iterator[Any | None]:
+        """Yield the pod now, at each change, and once more after `seconds`; None means it was deleted.
+
+        Pods of the same name with another uid are ignored: the cache may still contain a predecessor.
+        """
         from kubernetes.client.rest import ApiException
         from kubernetes.watch import Watch
         from urllib3.exceptions import HTTPError
@@ -112,12 +119,14 @@ class JobNamespace:
                 _request_timeout=(_TIMEOUTS[0], seconds + _TIMEOUTS[0]),
             )
             for change in changes:
-                yield None if change["type"] == "DELETED" else change["object"]
+                if change["object"].metadata.uid == uid:
+                    yield None if change["type"] == "DELETED" else change["object"]
         except (ApiException, HTTPError) as error:
             _log.debug("watching the pod %s: %s", name, error)
             self.pause()
         try:
-            yield self.pod(name)
+            pod = self.pod(name)
+            yield pod if pod is not None and pod.metadata.uid == uid else None
         except (ApiException, HTTPError) as error:
             _log.warning("cannot read the pod %s; its job continues: %s", name, error)
 

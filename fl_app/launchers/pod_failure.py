@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from enum import Enum
 from typing import Any
+
+from fl_app.guard.error_capture import exit_text
 
 NODE_TIMEOUT_SECONDS = 600.0
 """Timeout of the kubelet for mounting volumes and setting up the pod's network."""
@@ -20,7 +23,11 @@ _MAX_LENGTH = 500
 
 _CREATING = (None, "ContainerCreating", "PodInitializing")
 _PERMANENT = ("InvalidImageName",)
-_EXPLANATIONS = {"OOMKilled": "it ran out of memory: its limit is too low for this job"}
+_OUT_OF_MEMORY = "OOMKilled"
+_SIGNALLED = 128
+"""A process that a signal ended has this exit code plus the number of the signal."""
+_STOP_DELAY = timedelta(seconds=30)
+"""Time after its grace period in which the kubelet must have stopped a pod that was deleted."""
 
 
 class Stage(str, Enum):
@@ -51,6 +58,10 @@ class PodState:
     reason: str = ""
     problem: StartProblem = StartProblem.NONE
     exit_code: int | None = None
+    is_killed: bool = False
+    """Whether something ended the pod from outside, or a signal its process."""
+    is_out_of_memory: bool = False
+    """Whether the kernel killed the process at the memory limit of the container."""
 
 
 def is_creating(pod: Any) -> bool:
@@ -122,15 +133,33 @@ def _terminated(pod: Any) -> PodState | None:
         if terminated and status.name == CONTAINER:
             if not terminated.exit_code:
                 return PodState(Stage.SUCCEEDED, exit_code=0)
-            reason = _EXPLANATIONS.get(terminated.reason or "") or terminated.message or terminated.reason
-            return PodState(Stage.FAILED, _shortened(reason or ""), exit_code=terminated.exit_code)
+            return _failed(pod, terminated)
     phase = _phase(pod)
     if phase == "Succeeded":
         return PodState(Stage.SUCCEEDED, exit_code=0)
-    if phase != "Failed":
-        return None
-    reason = ": ".join(part for part in (pod.status.reason, pod.status.message) if part)
-    return PodState(Stage.FAILED, _shortened(reason or "Kubernetes gives no reason"))
+    if phase == "Failed":
+        reason = f"its pod failed: {_reason(pod) or 'Kubernetes gives no reason'}"
+        return PodState(Stage.FAILED, _shortened(reason), is_killed=True)
+    deleted = pod.metadata.deletion_timestamp
+    if deleted is not None and datetime.now(timezone.utc) > deleted + _STOP_DELAY:
+        return PodState(Stage.FAILED, "its pod was deleted, and its node does not answer", is_killed=True)
+    return None
+
+
+def _failed(pod: Any, terminated: Any) -> PodState:
+    code = terminated.exit_code
+    if terminated.reason == _OUT_OF_MEMORY:
+        return PodState(Stage.FAILED, "out of memory", exit_code=code, is_killed=True, is_out_of_memory=True)
+    if code > _SIGNALLED:
+        what = f"its pod failed: {reason}" if (reason := _reason(pod)) else ""
+        what = what or f"its job process {exit_text(_SIGNALLED - code)}"
+        return PodState(Stage.FAILED, _shortened(what), exit_code=code, is_killed=True)
+    return PodState(Stage.FAILED, _shortened(terminated.message or terminated.reason or ""), exit_code=code)
+
+
+def _reason(pod: Any) -> str:
+    """Return why Kubernetes ended a pod, such as an eviction."""
+    return ": ".join(part for part in (pod.status.reason, pod.status.message) if part)
 
 
 def _shortened(text: str) -> str:

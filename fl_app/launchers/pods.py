@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import os
 import threading
-from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from nvflare.apis.event_type import EventType
-from nvflare.apis.fl_constant import FLContextKey, JobConstants, ProcessType, WorkspaceConstants
+from nvflare.apis.fl_constant import FLContextKey, JobConstants, ProcessType
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.job_def import JobMetaKey
 from nvflare.apis.job_launcher_spec import JobHandleSpec
@@ -34,6 +34,7 @@ from nvflare.app_opt.job_launcher.workspace_cell_transfer import (
 )
 from nvflare.utils.job_launcher_utils import get_credential_env
 
+from fl_app.launchers.job_log import append_error
 from fl_app.launchers.job_pod import Callbacks, JobPod, job_pods
 from fl_app.launchers.manifest import (
     JobPodPlan,
@@ -46,7 +47,9 @@ from fl_app.launchers.namespace import JobNamespace
 from fl_app.launchers.pending_pods import report_to_server
 from fl_app.launchers.pod_failure import StartTimeouts
 from fl_app.launchers.pod_settings import LauncherSettings
+from fl_app.launchers.restarts import Restarts
 from fl_app.nvflare_internals.job_launchers import study_runtime
+from fl_app.nvflare_internals.training_script import is_abort_requested
 from fl_app.telemetry.access import push_environment
 from fl_app.telemetry.pods import show_job_pods
 
@@ -102,9 +105,10 @@ class _PodLauncher(K8sJobLauncher):
             secret=secret_manifest(plan, owner),
             timeouts=StartTimeouts(settings.start_timeout_seconds, settings.pending_timeout_seconds),
             keep=settings.ttl_seconds_after_finished,
+            restarts=self.restarts(plan, fl_ctx),
             callbacks=Callbacks(
                 pending=lambda reason: self.report_pending(cell, plan.job_id, reason),
-                failed=lambda reason: _log_failure(workspace, plan.job_id, reason),
+                failed=lambda reason: append_error(workspace, plan.job_id, "JobPod", reason),
                 error_output=lambda output: _log_error_output(workspace, plan.job_id, output),
                 finished=lambda: transfer.remove_job(plan.job_id),
             ),
@@ -114,6 +118,10 @@ class _PodLauncher(K8sJobLauncher):
 
     def report_pending(self, cell: Any, job_id: str, reason: str) -> None:
         """Report why a job's pod does not run yet; an empty reason means it runs."""
+        raise NotImplementedError
+
+    def restarts(self, plan: JobPodPlan, fl_ctx: FLContext) -> Restarts:
+        """Return the restarts of a job's pod."""
         raise NotImplementedError
 
     def _plan(
@@ -130,6 +138,7 @@ class _PodLauncher(K8sJobLauncher):
             name=job_pod_name(uuid4_to_rfc1123(job_id), site),
             job_id=job_id,
             job_name=str(job_meta.get(JobMetaKey.JOB_NAME.value, "")),
+            site=site,
             module=self.program,
             arguments=self.get_module_args(job_id, fl_ctx),
             options=list(fl_ctx.get_prop(FLContextKey.ARGS).set),
@@ -145,7 +154,8 @@ class _PodLauncher(K8sJobLauncher):
             settings = LauncherSettings.read(self._jobs)
             if self._namespace is None:
                 namespace = JobNamespace.connect(settings.namespace)
-                # A job ends with its parent: pods of a previous parent cannot deliver their results.
+                # Pods of a previous parent are not adopted: their tokens for the workspace, for metrics and
+                # of the site's registration are not valid any longer, so they cannot deliver their results.
                 for name in namespace.delete_pods(settings.labels):
                     self.logger.warning("deleted the orphaned pod %s of a previous parent", name)
                 self._namespace = namespace
@@ -169,6 +179,10 @@ class ServerPodLauncher(_PodLauncher, ServerK8sJobLauncher):
         if reason:
             self.logger.info("the pod of job %s is pending: %s", job_id, reason)
 
+    def restarts(self, plan: JobPodPlan, fl_ctx: FLContext) -> Restarts:
+        """Return the restarts of the server's pod."""
+        return Restarts(fl_ctx.get_engine(), plan.job_id, site="")
+
 
 class ClientPodLauncher(_PodLauncher, ClientK8sJobLauncher):
     """Start a site's part of a job."""
@@ -180,20 +194,14 @@ class ClientPodLauncher(_PodLauncher, ClientK8sJobLauncher):
         """Send the reason to the server's part of the job."""
         report_to_server(cell, job_id, reason)
 
-
-def _log_failure(workspace: Workspace, job_id: str, reason: str) -> None:
-    """Append a line to the job's logs in NVFlare's format; NVFlare sends them to the administrator."""
-    now = datetime.now()
-    line = f"{now:%Y-%m-%d %H:%M:%S},{now.microsecond // 1000:03} - JobPod - ERROR - {reason}\n"
-    errors = Path(workspace.get_app_error_log_file_path(job_id))
-    if errors.parent.is_dir():
-        for file in (errors, errors.with_name(WorkspaceConstants.LOG_FILE_NAME)):
-            with file.open("a", encoding="utf-8") as log:
-                log.write(line)
+    def restarts(self, plan: JobPodPlan, fl_ctx: FLContext) -> Restarts:
+        """Return the restarts of the site's pod."""
+        engine = fl_ctx.get_engine()
+        return Restarts(engine, plan.job_id, plan.site, partial(is_abort_requested, engine, plan.job_id))
 
 
 def _log_error_output(workspace: Workspace, job_id: str, output: str) -> None:
     """Append the last output of a failed job, unless the pod has delivered its error log."""
     errors = Path(workspace.get_app_error_log_file_path(job_id))
     if not (errors.exists() and errors.stat().st_size):
-        _log_failure(workspace, job_id, f"its process exited: {output}")
+        append_error(workspace, job_id, "JobPod", f"its process exited: {output}")

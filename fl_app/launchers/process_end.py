@@ -1,4 +1,4 @@
-"""How the process of a job at a site ended: it records a clean end, so that its parent can tell any other.
+"""How the process of a job ended: it records a clean end, so that its parent can tell any other.
 
 A client script that calls `os._exit(0)`, or a library that does, ends the process with the exit code of
 success, and NVFlare's server waits for the site until it is declared dead.
@@ -43,8 +43,7 @@ def recording_end(main: Callable[[Any], Any], folder: Path) -> Callable[[Any], A
     """
 
     def run(args: Any) -> Any:
-        for name in (END_FILE, CRASH_FILE):
-            (folder / name).unlink(missing_ok=True)
+        forget_end(folder)
         with contextlib.suppress(OSError):
             faulthandler.enable((folder / CRASH_FILE).open("w"), all_threads=False)
         os.environ.setdefault("PYTHONFAULTHANDLER", "1")  # for a training process
@@ -61,23 +60,35 @@ def recording_end(main: Callable[[Any], Any], folder: Path) -> Callable[[Any], A
     return run
 
 
-def end_of_process(folder: Path, code: int | None) -> SiteError | None:
+def forget_end(folder: Path) -> None:
+    """Remove what an earlier process of the job recorded."""
+    for name in (END_FILE, CRASH_FILE):
+        (folder / name).unlink(missing_ok=True)
+
+
+def has_recorded_end(folder: Path) -> bool:
+    """Return whether NVFlare's main function has returned or raised; a later kill interrupts no job."""
+    return (folder / END_FILE).exists()
+
+
+def end_of_process(folder: Path, code: int | None, killed: str = "") -> SiteError | None:
     """Return why the process of a job ended; None after a clean end.
 
     Args:
         folder: run folder of the job.
         code: exit code of the process; negative for a signal.
+        killed: why the process was killed; empty if that is unknown.
     """
     text = _read(folder / END_FILE)
     if text == "":
         return None
     if text:
         return replace(error_from(text), ends_site=True)
-    what, crash = f"its job process {exit_text(code)}", _read(folder / CRASH_FILE) or ""
+    what, crash = killed or f"its job process {exit_text(code)}", _read(folder / CRASH_FILE) or ""
     return SiteError(what, raised_at(crash), crash, ends_site=True)
 
 
-def report_end(engine: Any, job_id: str, folder: Path, code: int | None) -> None:
+def report_end(engine: Any, job_id: str, folder: Path, code: int | None, killed: str = "") -> None:
     """Tell the server's job process why this site's process ended, unless NVFlare ended it.
 
     Args:
@@ -85,8 +96,9 @@ def report_end(engine: Any, job_id: str, folder: Path, code: int | None) -> None
         job_id: the job.
         folder: run folder of the job.
         code: exit code of the process; negative for a signal.
+        killed: why the process was killed; empty if that is unknown.
     """
-    error = end_of_process(folder, code)
+    error = end_of_process(folder, code, killed)
     if error is None or is_abort_requested(engine, job_id):
         return
     deadline = time.monotonic() + REPORT_SECONDS

@@ -36,7 +36,7 @@ from pathlib import Path
 
 from nvflare.apis.job_launcher_spec import JobProcessEnv
 
-from fl_app.contract import ENV_PARENT_PID, ENV_PUSH_TOKEN, ENV_PUSH_URL
+from fl_app.contract import ENV_JOB_PROCESS, ENV_PARENT_PID, ENV_PUSH_TOKEN, ENV_PUSH_URL
 from fl_app.garbage_collection import paused_for_imports
 from fl_app.nvflare_internals.job_process_state import renew_stream_ids
 from fl_app.nvflare_internals.main_programs import load_job_process
@@ -52,6 +52,7 @@ _OWN_VARIABLES = {
     JobProcessEnv.AUTH_TOKEN,
     JobProcessEnv.TOKEN_SIGNATURE,
     JobProcessEnv.SSID,
+    ENV_JOB_PROCESS,
     ENV_PARENT_PID,
     ENV_PUSH_TOKEN,
     ENV_PUSH_URL,

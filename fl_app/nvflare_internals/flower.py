@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from nvflare.apis.fl_context import FLContext
@@ -14,6 +15,9 @@ from nvflare.app_opt.flower.controller import FlowerController
 USES = {
     "nvflare.app_common.tie.controller:TieController._process_client_done": "callback when a SuperNode exits",
     "nvflare.app_common.tie.controller:TieController._app_stopped": "callback when the ServerApp exits",
+    "nvflare.app_common.tie.controller:TieController._check_job_status": (
+        "keep a site of a Flower job that gives signs of life"
+    ),
     "nvflare.app_opt.flower.applet:FlowerServerApplet._query_for_run_status": (
         "callback when a Flower run has finished"
     ),
@@ -29,7 +33,14 @@ class FlowerControllerWithCallbacks(FlowerController):
 
     - on_super_node_exit(site, exit_code, fl_ctx): called before NVFlare marks the site as done.
     - on_server_app_exit(exit_code, fl_ctx): called before NVFlare ends the job.
+    - silence_of(site): returns the seconds since the last sign of life of a site. NVFlare itself knows only
+      the requests of its SuperNode.
     """
+
+    def _check_job_status(self, fl_ctx: FLContext) -> bool:
+        for site, status in self.client_statuses.items():
+            status.last_op_time = max(status.last_op_time, time.time() - self.silence_of(site))
+        return bool(super()._check_job_status(fl_ctx))
 
     def _process_client_done(self, topic: str, request: Shareable, fl_ctx: FLContext) -> Shareable:
         site = fl_ctx.get_peer_context().get_identity_name()

@@ -124,6 +124,17 @@ def open_tasks_without_timeout(controller: Any) -> list[Any]:
     ]
 
 
+def answered_sites(controller: Any) -> set[str]:
+    """Return the sites that have answered an open task, with a result or an error."""
+    communicator = getattr(controller, "communicator", None)
+    return {
+        one.client.name
+        for task in list(getattr(communicator, "_tasks", ()))
+        for one in list(task.client_tasks)
+        if one.result_received_time is not None
+    }
+
+
 def results_needed(broadcast: Any) -> int | None:
     """Return how many results complete a broadcast; None for a task of any other kind."""
     from nvflare.apis.impl.bcast_manager import _KEY_MIN_RESPS, BcastTaskManager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from nvflare.apis.fl_constant import FLContextKey, RunProcessKey
@@ -30,6 +30,7 @@ USES = {
     "nvflare.private.fed.client.client_engine:ClientEngine.get_all_job_ids": "jobs that run on a site",
     "nvflare.private.fed.client.client_executor:_ABORT_REQUESTED_KEY": "whether a site's job was aborted",
     "nvflare.private.defs:CellChannel.SERVER_MAIN": "channel of heartbeats",
+    "nvflare.fuel.f3.cellnet.core_cell:CoreCell.waiters": "recognize the replies to own heartbeats",
     "nvflare.private.defs:CellChannelTopic.HEART_BEAT": "topic of heartbeats",
     "log:nvflare.private.fed.server.client_manager:already registered": (
         "recognize the server's refusal of a second process with the same kit"
@@ -51,9 +52,10 @@ class ServerParent:
         """Return whether the server and its admin server have started."""
         return self._server.status == ServerStatus.STARTED and self._server.admin_server is not None
 
-    def last_contacts(self) -> Mapping[str, float]:
-        """Return the time of the last contact with each registered site, in seconds since 1970."""
-        return {client.name: client.last_connect_time for client in self._server.engine.get_clients()}
+    @property
+    def engine(self) -> Any:
+        """NVFlare's engine of the server."""
+        return self._server.engine
 
     def running_jobs(self) -> Collection[str]:
         """Return the ids of the jobs whose process or pod is running."""
@@ -102,9 +104,16 @@ class SiteParent:
         return bool(self._client.token)
 
     def follow_heartbeats(self, accepted: Callable[[], None], refused: Callable[[str], None]) -> None:
-        """Call `accepted`, or `refused` with the server's reason, for each reply to a heartbeat."""
+        """Call `accepted`, or `refused` with the server's reason, for each reply to a heartbeat.
+
+        If two processes use one kit, each may receive replies to the other's heartbeats; they are ignored.
+        """
+        waiters = self._client.cell.core_cell.waiters
 
         def on_reply(reply: Message) -> None:
+            requests = reply.get_header(MessageHeaderKey.REQ_ID)
+            if not waiters.keys() & ({requests} if isinstance(requests, str) else set(requests or ())):
+                return
             code = reply.get_header(MessageHeaderKey.RETURN_CODE)
             if code == ReturnCode.OK:
                 accepted()

@@ -49,7 +49,11 @@ class FedAvgHooks:
     def _create_controller(self, *args: Any, **kwargs: Any) -> Any:
         if self.controller is not None:
             return self.controller
-        return super()._create_controller(*args, **kwargs)  # type: ignore[misc]
+        return self.adapted(super()._create_controller(*args, **kwargs))  # type: ignore[misc]
+
+    def adapted(self, fedavg: Any) -> Any:
+        """Return the controller that runs in place of NVFlare's FedAvg."""
+        return fedavg
 
 
 class ResultHook:

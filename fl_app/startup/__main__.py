@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
+import math
 import os
 import sys
-from collections.abc import Iterator
 
 from fl_app.garbage_collection import paused_for_imports
-from fl_app.startup.exit_codes import Exit, StartupError
+from fl_app.startup.exit_codes import StartupError, report
+from fl_app.startup.restarts import Restarts
 from fl_app.startup.settings import Settings
 from fl_app.startup.supervisor import Supervisor
 from fl_app.telemetry_opt_out import opt_out_of_telemetry
-
-REGISTRATION_ATTEMPTS = 5
-"""NVFlare itself exits after one lost answer, which is common while the server starts."""
 
 
 def main() -> int:
@@ -24,38 +20,26 @@ def main() -> int:
     try:
         settings = Settings.read()
     except StartupError as error:
-        return _report(error, None)
-    attempts = itertools.count(1)
-    return Supervisor(lambda: _run(settings), lambda code: _should_restart(settings, code, attempts)).run()
+        return report(error)
+    restarts = Restarts(
+        settings.workspace, settings.restart and settings.survival, settings.restarts, settings.last_exit
+    )
+    code = Supervisor(lambda: _run(settings, restarts), restarts.delay_after).run()
+    if code == 0:
+        print("flarefleet: stopped", file=sys.stderr, flush=True)
+    return code
 
 
-def _run(settings: Settings) -> int:
+def _run(settings: Settings, restarts: Restarts) -> int:
     with paused_for_imports():
         from fl_app.startup.parent import run_parent
 
+    if restarts.was_running:  # the server may be gone for long, and nobody watches this start
+        settings = settings.model_copy(update={"server_wait": math.inf})
     try:
-        return run_parent(settings)
+        return run_parent(settings, restarts)
     except StartupError as error:
-        return _report(error, settings)
-
-
-def _should_restart(settings: Settings, code: int, attempts: Iterator[int]) -> bool:
-    from fl_app.startup.parent import take_restart_request
-
-    if code == Exit.NO_ANSWER and next(attempts) < REGISTRATION_ATTEMPTS:
-        print("flarefleet: restarting to retry the registration", file=sys.stderr, flush=True)
-        return True
-    return take_restart_request(settings.workspace)
-
-
-def _report(error: StartupError, settings: Settings | None) -> int:
-    """Print the reason on one line to stderr, and to the file that the orchestrator reads."""
-    line = f"flarefleet: cannot run: {error} (exit code {int(error.exit_code)}, {error.exit_code.name})"
-    print(line, file=sys.stderr, flush=True)
-    if settings is not None and settings.termination_log is not None:
-        with contextlib.suppress(OSError):
-            settings.termination_log.write_text(line + "\n", encoding="utf-8")
-    return int(error.exit_code)
+        return report(error, settings.termination_log)
 
 
 if __name__ == "__main__":

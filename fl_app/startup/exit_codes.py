@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from enum import IntEnum
+from pathlib import Path
 
 
 class Exit(IntEnum):
@@ -24,7 +27,11 @@ class Exit(IntEnum):
     NO_ANSWER = 23
     REFUSED = 24
     INCOMPATIBLE = 25
+    DUPLICATE = 26
+    """Another process with this kit is registered."""
     NVFLARE = 30
+    NVFLARE_ENDED = 31
+    """NVFlare exited by itself after the parent had been ready."""
 
 
 class StartupError(Exception):
@@ -38,3 +45,13 @@ class StartupError(Exception):
     def __init__(self, exit_code: Exit, text: str) -> None:
         super().__init__(" ".join(text.split()))
         self.exit_code = exit_code
+
+
+def report(error: StartupError, termination_log: Path | None = None) -> int:
+    """Print the reason on one line to stderr and to the orchestrator's file; return the exit code."""
+    line = f"flarefleet: cannot run: {error} (exit code {int(error.exit_code)}, {error.exit_code.name})"
+    print(line, file=sys.stderr, flush=True)
+    if termination_log is not None:
+        with contextlib.suppress(OSError):
+            termination_log.write_text(line + "\n", encoding="utf-8")
+    return int(error.exit_code)

@@ -2,37 +2,51 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from fl_app.contract import installed_version
 from fl_app.garbage_collection import paused_for_imports
 from fl_app.nvflare_internals.registration_log import is_unanswered, rejection_reason
 from fl_app.nvflare_internals.self_check import installed_root, missing_names
+from fl_app.nvflare_internals.site_registration import is_refusal_of_second_process
 from fl_app.startup.components import check_components
 from fl_app.startup.connectivity import server_address, wait_for_server
 from fl_app.startup.credentials import check_credentials, load_certificates
-from fl_app.startup.exit_codes import Exit, StartupError
+from fl_app.startup.exit_codes import Exit, StartupError, report
 from fl_app.startup.installation import install_kit
 from fl_app.startup.kit import Kit
+from fl_app.startup.restarts import RESTART_REQUEST, SHUTDOWN_REQUEST, Restarts
 from fl_app.startup.settings import Settings
 from fl_app.startup.workspace import locked_workspace, prepare_workspace
+from fl_app.survival.limits import LATE_SECONDS
+from fl_app.survival.stopping import on_withdrawal
 from fl_app.telemetry.endpoint import Endpoint, open_endpoint
 from fl_app.telemetry.metrics import ParentIdentity, Starting
 from fl_app.tracking.receivers import TrackingSettingsError, requested_receivers
 
+_T = TypeVar("_T")
+
 ERROR_LOG = "error_log.txt"
-RESTART_REQUEST = "restart.fl"
-SHUTDOWN_REQUEST = "shutdown.fl"
-"""Files that NVFlare creates in the workspace when an administrator requests a restart or a shutdown."""
+DUPLICATE = "the server refuses this site: another process uses this kit"
+OTHER_PROCESS_SECONDS = LATE_SECONDS + 2.0
+PORT_WAIT_SECONDS = 8.0
+"""How long a predecessor may take to release its ports: it has five seconds to stop."""
 
 
-def run_parent(settings: Settings) -> int:
+def run_parent(settings: Settings, restarts: Restarts) -> int:
     """Check the preconditions, install the kit, and run NVFlare's parent until it exits.
+
+    Args:
+        settings: settings of the parent.
+        restarts: earlier restarts, for telemetry.
 
     Raises:
         StartupError: the parent cannot start, or NVFlare exited by itself.
@@ -44,17 +58,24 @@ def run_parent(settings: Settings) -> int:
         _check_tracking()
     prepare_workspace(settings.workspace)
     with locked_workspace(settings.workspace):
+        for request in (RESTART_REQUEST, SHUTDOWN_REQUEST):  # left by a parent that was killed
+            (settings.workspace / request).unlink(missing_ok=True)
         _check_ports(kit, settings)
         telemetry = _open_telemetry(kit, settings)
+        telemetry.restarts, telemetry.last_exit = restarts.count, restarts.last
         install_kit(kit, settings)
         with paused_for_imports():  # before the wait: the server may still be starting
             check_components(settings.workspace)
             run_nvflare = _load_nvflare(kit, settings.workspace)
         if kit.facts.role == "client":
+            on_withdrawal(partial(_withdraw, settings))
+            if restarts.waits_for_other:
+                _wait_for_other(telemetry)
             _wait_for_server(kit, settings, telemetry)
         log = settings.workspace / ERROR_LOG
         previous_size = log.stat().st_size if log.exists() else 0
-        return _check_exit(run_nvflare(), settings.workspace, previous_size)
+        code = run_nvflare()
+        return _check_exit(code, settings.workspace, previous_size, telemetry.was_ready)
 
 
 def check_nvflare() -> None:
@@ -71,15 +92,6 @@ def check_nvflare() -> None:
             f"{names}. "
             "Install an unmodified NVFlare of the kit's release",
         )
-
-
-def take_restart_request(workspace: Path) -> bool:
-    """Remove an administrator's request for a restart, and return whether there was one."""
-    request = workspace / RESTART_REQUEST
-    if not request.exists():
-        return False
-    request.unlink()
-    return True
 
 
 def _check_tracking() -> None:
@@ -100,13 +112,30 @@ def _check_ports(kit: Kit, settings: Settings) -> None:
 
 def _check_port_free(port: int, purpose: str) -> None:
     """Check that this process can listen on `port`: NVFlare would wait forever for a port that is in use."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ignore closed connections
-        try:
+
+    def listen() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ignore closed connections
             probe.bind(("", port))
             probe.listen(1)
+
+    _with_free_port(port, purpose, listen)
+
+
+def _with_free_port(port: int, purpose: str, listen: Callable[[], _T]) -> _T:
+    """Return the result of `listen`. Repeat it while the port is in use: a predecessor may be exiting.
+
+    Raises:
+        StartupError: the port is still in use after PORT_WAIT_SECONDS, or this process may not use it.
+    """
+    deadline = time.monotonic() + PORT_WAIT_SECONDS
+    while True:
+        try:
+            return listen()
         except OSError as error:
-            raise _port_error(port, purpose, error) from error
+            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                raise _port_error(port, purpose, error) from error
+        time.sleep(0.1)
 
 
 def _port_error(port: int, purpose: str, error: OSError) -> StartupError:
@@ -119,10 +148,8 @@ def _port_error(port: int, purpose: str, error: OSError) -> StartupError:
 
 
 def _open_telemetry(kit: Kit, settings: Settings) -> Endpoint:
-    try:
-        endpoint = open_endpoint(settings.telemetry_host, settings.telemetry_port, settings.push_host)
-    except OSError as error:
-        raise _port_error(settings.telemetry_port, "of telemetry", error) from error
+    host, port = settings.telemetry_host, settings.telemetry_port
+    endpoint = _with_free_port(port, "of telemetry", lambda: open_endpoint(host, port, settings.push_host))
     certificates = {"own": kit.certificate, "root": kit.root_certificate}
     endpoint.identify(
         ParentIdentity(
@@ -149,6 +176,19 @@ def _wait_for_server(kit: Kit, settings: Settings, telemetry: Endpoint) -> None:
     show("registering with the server")
 
 
+def _wait_for_other(telemetry: Endpoint) -> None:
+    """Wait until another process with this kit, which the server prefers, would be known to be silent."""
+    deadline = time.monotonic() + OTHER_PROCESS_SECONDS
+    while (left := deadline - time.monotonic()) > 0:
+        telemetry.view = Starting(f"{DUPLICATE}; registering again in {left:.0f} s")
+        time.sleep(min(1.0, left))
+
+
+def _withdraw(settings: Settings, reason: str) -> None:
+    error = StartupError(Exit.DUPLICATE, f"{DUPLICATE} ({reason})")
+    os._exit(report(error, settings.termination_log))
+
+
 def _load_nvflare(kit: Kit, workspace: Path) -> Callable[[], int | None]:
     """Import NVFlare's parent and return a function that runs it."""
     from nvflare.fuel.f3.mpm import MainProcessMonitor
@@ -163,7 +203,7 @@ def _load_nvflare(kit: Kit, workspace: Path) -> Callable[[], int | None]:
     return partial(MainProcessMonitor.run, main_func=program.main, run_dir=str(workspace), args=arguments)
 
 
-def _check_exit(code: int | None, workspace: Path, previous_size: int) -> int:
+def _check_exit(code: int | None, workspace: Path, previous_size: int, was_ready: bool = False) -> int:
     """Return 0 if an administrator stopped NVFlare; otherwise raise StartupError with the reason.
 
     NVFlare's exit code is None or 0 after some failures, too.
@@ -172,6 +212,7 @@ def _check_exit(code: int | None, workspace: Path, previous_size: int) -> int:
         code: NVFlare's exit code.
         workspace: workspace of the parent.
         previous_size: size of NVFlare's error log before this start, in bytes.
+        was_ready: whether the parent has been ready.
     """
     if not code and any((workspace / request).exists() for request in (SHUTDOWN_REQUEST, RESTART_REQUEST)):
         return 0
@@ -179,8 +220,11 @@ def _check_exit(code: int | None, workspace: Path, previous_size: int) -> int:
     written = log.read_bytes()[previous_size:] if log.exists() else b""
     lines = written.decode("utf-8", errors="replace").strip().splitlines()
     if reason := rejection_reason(lines):
+        if is_refusal_of_second_process(reason):
+            raise StartupError(Exit.DUPLICATE, f"{DUPLICATE}. Stop one of the two")
         raise StartupError(Exit.REFUSED, f"the server refused the registration of this site: {reason}")
     if is_unanswered(lines):
         raise StartupError(Exit.NO_ANSWER, "the server did not answer the registration of this site")
     last = lines[-1] if lines else "it logged no error; see the lines above"
-    raise StartupError(Exit.NVFLARE, f"NVFlare exited by itself{f' (code {code})' if code else ''}: {last}")
+    ended = Exit.NVFLARE_ENDED if was_ready else Exit.NVFLARE
+    raise StartupError(ended, f"NVFlare exited by itself{f' (code {code})' if code else ''}: {last}")

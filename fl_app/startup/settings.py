@@ -10,7 +10,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from fl_app import contract
-from fl_app.contract import METRICS_KEPT_SECONDS, SITE_PATIENCE_SECONDS, TASK_TIMEOUT_SECONDS
+from fl_app.contract import (
+    METRICS_KEPT_SECONDS,
+    SITE_PATIENCE_SECONDS,
+    SITE_WAIT_SECONDS,
+    TASK_TIMEOUT_SECONDS,
+)
 from fl_app.guard.rule_table import parse_levels
 from fl_app.startup.exit_codes import Exit, StartupError
 
@@ -88,8 +93,18 @@ class Settings(BaseSettings):
     """Seconds within which a site must return a result or log a metric; 0 disables the timeout."""
     guard_rules: _Rules = ""
     """Levels of the guard's rules: RULE=LEVEL, separated by commas."""
+    survival: Annotated[bool, Field(description="true or false")] = True
+    """Whether running jobs survive killed processes, and sites that are away."""
+    site_wait: _Seconds = SITE_WAIT_SECONDS
+    """Seconds for which a running job waits for a site that gives no sign of life."""
     fork_jobs: Annotated[bool, Field(description="true or false")] = True
     """Whether job processes are forked from a prepared process."""
+    restart: Annotated[bool, Field(description="true or false")] = True
+    """Whether a parent that died is started again without an administrator's request."""
+    restarts: Annotated[int, Field(ge=0, description="a number")] = 0
+    """How often the runtime has started this parent again."""
+    last_exit: str = ""
+    """How the parent exited before the runtime started it again."""
     analytics_keep_days: _Days = None
     """Days for which event files stay after a job's last value; None keeps them until the job is deleted."""
 

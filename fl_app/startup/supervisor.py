@@ -1,4 +1,4 @@
-"""The process above a parent: it forwards signals, and kills the parent's processes when the parent exits.
+"""The process above a parent: it forwards signals, starts a parent that died again, and ends its processes.
 
 NVFlare's parent runs in a forked child, and the supervisor only waits, so that it handles signals even if
 NVFlare hangs. The supervisor adopts orphans of the parent (child subreaper of Linux), and the kernel signals
@@ -20,10 +20,14 @@ from typing import NoReturn
 import psutil  # at the top: a signal handler must not wait for a lock of the import system
 
 from fl_app.child_process import adopt_orphans
+from fl_app.survival.stopping import stop
 
 STOP_GRACE_SECONDS = 5.0
 """From SIGTERM until the supervisor kills the parent."""
+GOODBYE_SECONDS = 3.0
+"""How long the parent may take for its steps before it exits."""
 SWEEP_SECONDS = 5.0
+POLL_SECONDS = 0.1
 STOPPED = 0
 
 _PR_SET_PDEATHSIG = 1
@@ -31,16 +35,17 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Supervisor:
-    """Run a parent in a child process and restart it on request.
+    """Run a parent in a child process, and again after each exit that `delay_after` does not call final.
 
     Args:
         run: runs the parent and returns its exit code.
-        should_restart: returns whether to restart a parent that exited with this code without a stop signal.
+        delay_after: takes the exit code of a parent that got no stop signal, and the seconds for which it
+            ran; returns the seconds until its next start, or None to return the code.
     """
 
-    def __init__(self, run: Callable[[], int], should_restart: Callable[[int], bool]) -> None:
+    def __init__(self, run: Callable[[], int], delay_after: Callable[[int, float], float | None]) -> None:
         self._run = run
-        self._should_restart = should_restart
+        self._delay_after = delay_after
         self._child = 0
         self._stopping = False
 
@@ -51,12 +56,23 @@ class Supervisor:
             signal.signal(number, self._stop)
         signal.signal(signal.SIGALRM, self._kill)
         while True:
+            started = time.monotonic()
             code = self._run_once()
             kill_descendants()
             if self._stopping:
                 return STOPPED
-            if not self._should_restart(code):
+            delay = self._delay_after(code, time.monotonic() - started)
+            if delay is None:
                 return code
+            if not self._wait(delay):
+                return STOPPED
+
+    def _wait(self, seconds: float) -> bool:
+        """Wait, and return False as soon as a stop signal arrives."""
+        deadline = time.monotonic() + seconds
+        while not self._stopping and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        return not self._stopping
 
     def _run_once(self) -> int:
         # Block signals from the fork until the child has its own handlers, so that none gets lost.
@@ -91,7 +107,7 @@ class Supervisor:
 def _run_child(run: Callable[[], int], supervisor: int) -> NoReturn:
     code = 1
     try:
-        signal.signal(signal.SIGTERM, _exit_on_signal)
+        signal.signal(signal.SIGTERM, lambda number, frame: _exit_on_signal(supervisor))
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor forwards it as SIGTERM
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
@@ -105,8 +121,14 @@ def _run_child(run: Callable[[], int], supervisor: int) -> NoReturn:
     _exit(code)
 
 
-def _exit_on_signal(number: int, frame: FrameType | None) -> NoReturn:
-    kill_descendants()
+def _exit_on_signal(supervisor: int) -> NoReturn:
+    """Exit before the processes of jobs do, so that NVFlare does not report that they ended."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    stop(GOODBYE_SECONDS)
+    if os.getppid() != supervisor:  # it was killed, and cannot kill them
+        for process in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                process.kill()
     _exit(STOPPED)
 
 

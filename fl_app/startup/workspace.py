@@ -5,20 +5,19 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from fl_app.disk_space import MINIMUM_FREE_BYTES, free_space
 from fl_app.files import PRIVATE_FILE, PRIVATE_FOLDER
 from fl_app.startup.exit_codes import Exit, StartupError
 
-MINIMUM_FREE_BYTES = 64 * 2**20
-"""With less, the parent cannot write the first model or log file."""
-
 LOCK_FILE = ".parent.lock"
+LOCK_WAIT_SECONDS = 8.0
+"""How long a predecessor may take to exit: it has five seconds to stop."""
 
 
 def prepare_workspace(workspace: Path, minimum_free: int = MINIMUM_FREE_BYTES) -> None:
@@ -40,7 +39,7 @@ def prepare_workspace(workspace: Path, minimum_free: int = MINIMUM_FREE_BYTES) -
             f"the workspace {workspace} is not writable for user {os.getuid()} ({error.strerror}); "
             "change its owner to this user, or mount a volume there",
         ) from error
-    free = shutil.disk_usage(workspace).free
+    free = free_space(workspace)
     if free < minimum_free:
         raise _no_space(workspace, free, minimum_free)
 
@@ -54,14 +53,18 @@ def _no_space(workspace: Path, free: int, needed: int) -> StartupError:
 
 
 @contextlib.contextmanager
-def locked_workspace(workspace: Path) -> Iterator[None]:
+def locked_workspace(workspace: Path, timeout: float = LOCK_WAIT_SECONDS) -> Iterator[None]:
     """Lock the workspace for this process. The kernel releases the lock when the process dies.
+
+    Args:
+        workspace: the folder.
+        timeout: seconds to wait for a parent that is exiting.
 
     Raises:
         StartupError: another parent holds the lock.
     """
     file = workspace / LOCK_FILE
-    lock = FileLock(file, timeout=0, mode=PRIVATE_FILE, thread_local=False)
+    lock = FileLock(file, timeout=timeout, mode=PRIVATE_FILE, thread_local=False)
     try:
         lock.acquire()
     except Timeout as error:

@@ -10,6 +10,8 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.server_engine_spec import ServerEngineSpec
 from nvflare.widgets.widget import Widget
 
+from fl_app.survival.limits import survival_enabled
+
 
 class Part(Protocol):
     """What survival does in one kind of process."""
@@ -48,7 +50,7 @@ class JobSurvival(Widget):
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Pass the event on."""
         if event_type == EventType.START_RUN and not self._parts:
-            self._parts = _parts_of_job(fl_ctx)
+            self._parts = _parts_of_job(self, fl_ctx)
         _handle(self, self._parts, event_type, fl_ctx)
 
 
@@ -63,13 +65,30 @@ def _handle(component: Widget, parts: list[Part], event_type: str, fl_ctx: FLCon
 def _parts_of_parent(fl_ctx: FLContext) -> list[Part]:
     """Return the parts of a parent; none in a job process, where NVFlare builds the component, too."""
     if fl_ctx.get_process_type() == ProcessType.SERVER_PARENT:
-        return []
+        from fl_app.survival.history import ServerHistory
+        from fl_app.survival.liveness import ServerLiveness
+        from fl_app.survival.one_process import OneProcessPerSite
+        from fl_app.survival.watchdog import Watchdog
+
+        repairs: list[Part] = [OneProcessPerSite(), Watchdog()] if survival_enabled() else []
+        return [ServerHistory(), ServerLiveness(), *repairs]
     if fl_ctx.get_process_type() == ProcessType.CLIENT_PARENT:
-        return []
+        from fl_app.survival.graceful_stop import Goodbye
+        from fl_app.survival.one_process import SiteIdentity
+
+        return [Goodbye(), *([SiteIdentity()] if survival_enabled() else [])]
     return []
 
 
-def _parts_of_job(fl_ctx: FLContext) -> list[Part]:
+def _parts_of_job(component: Widget, fl_ctx: FLContext) -> list[Part]:
+    from fl_app.launchers.progress import ProgressReports
+
     if isinstance(fl_ctx.get_engine(), ServerEngineSpec):
-        return []
-    return []
+        from fl_app.survival.job_agent import JobAgent  # sites do not need its imports
+        from fl_app.survival.job_liveness import PatientJob
+        from fl_app.survival.job_status import JobStatus
+        from fl_app.survival.transfer_timeout import TransferTimeout
+
+        resumes: list[Part] = [JobAgent(component.system_panic)] if survival_enabled() else []
+        return [*resumes, ProgressReports(), PatientJob(), JobStatus(), TransferTimeout()]
+    return [ProgressReports()]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import Any
 
 HISTORY_META = "flarefleet_history"
 """Key of a job's meta that holds its interventions, oldest first, each as `Intervention.document`."""
+ABORTED_BY_META = "flarefleet.aborted_by"
+"""Key of an aborted job's meta: the administrator."""
 MAX_HISTORY = 200
 """Interventions that a job's meta keeps: the first half and the last."""
 _MAX_TEXT = 300
@@ -53,6 +55,10 @@ class Intervention:
         """The intervention as `watch` shows it: `north: killed by signal 9; started again`."""
         return f"{self.site or 'server'}: {self.text}"
 
+    def at(self, site: str) -> Intervention:
+        """Return the same intervention for this site."""
+        return replace(self, site=site)
+
     def document(self) -> dict[str, Any]:
         """Return the fields, as a job's meta and a message contain them."""
         return asdict(self) | {"kind": self.kind.value}
@@ -67,9 +73,14 @@ class Intervention:
         try:
             return cls(
                 Kind(document["kind"]),
-                str(document["text"])[:_MAX_TEXT],
-                str(document.get("site", ""))[:_MAX_TEXT],
+                _clean(document["text"]),
+                _clean(document.get("site", "")),
                 float(document["time"]),
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"not an intervention: {error}") from error
+
+
+def _clean(text: object) -> str:
+    """Return a text in one line, without characters that could control the reader's terminal."""
+    return "".join(one if one.isprintable() else " " for one in str(text))[:_MAX_TEXT]

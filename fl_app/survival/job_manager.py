@@ -1,18 +1,113 @@
-"""The server's job manager, which keeps the warnings of a finished job for admin sessions."""
+"""The server's job manager: it puts jobs back that were killed, and keeps their history and warnings."""
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
+from nvflare.apis.fl_constant import FLContextKey
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.impl.job_def_manager import SimpleJobDefManager
+from nvflare.apis.job_def import Job, JobMetaKey, RunStatus
 
 from fl_app.guard.warnings import WARNINGS_META, warning_lines
+from fl_app.nvflare_internals.server_jobs import failed_process
+from fl_app.survival import checkpoints
+from fl_app.survival.aborted_by import abort_meta
+from fl_app.survival.history import record
+from fl_app.survival.interventions import HISTORY_META, MAX_HISTORY, Intervention, Kind
+from fl_app.survival.limits import survival_enabled
+from fl_app.survival.requeue import MAX_REQUEUES, Requeues, progress_of, reason_to_requeue
+
+UNFINISHED = [RunStatus.RUNNING, RunStatus.DISPATCHED]
+"""Statuses of the jobs that have, or should have, a process."""
+_FINISHED = "FINISHED:"
 
 
 class JobManager(SimpleJobDefManager):
-    """NVFlare's `job_manager`; it copies the warnings of a job from its results into its meta."""
+    """NVFlare's `job_manager` with a history of each job, and jobs that run again after a kill.
+
+    NVFlare's job store reads, changes and writes a job's meta without a lock. Here several threads change it,
+    so that a status could be lost without one.
+    """
+
+    def __init__(self, uri_root: str = "jobs", job_store_id: str = "job_store") -> None:
+        super().__init__(uri_root, job_store_id)
+        self._meta_lock = threading.RLock()
+        self._requeued: set[str] | None = None
+        """Jobs that may be SUBMITTED although they have run; None until the job store was read."""
+
+    def update_meta(self, jid: str, meta: dict[str, Any], fl_ctx: FLContext) -> None:
+        """Change the given keys of a job's meta."""
+        with self._meta_lock:
+            super().update_meta(jid, meta, fl_ctx)
+
+    def set_status(self, jid: str, status: RunStatus, fl_ctx: FLContext) -> None:
+        """Set the status of a job, or put it back to SUBMITTED if a kill ended it.
+
+        An aborted job also gets the administrator who aborted it.
+        """
+        details = fl_ctx.get_prop(FLContextKey.JOB_DEPLOY_DETAIL) or ()
+        reason = reason_to_requeue(status, failed_process(fl_ctx.get_engine(), jid), details)
+        if reason and self.requeue(jid, reason, fl_ctx):
+            return
+        with self._meta_lock:
+            if status == RunStatus.FINISHED_ABORTED and (meta := abort_meta(jid, fl_ctx)):
+                self.update_meta(jid, meta, fl_ctx)
+            super().set_status(jid, status, fl_ctx)
+        if status.value.startswith(_FINISHED):
+            checkpoints.forget(_workspace(fl_ctx), jid)
+
+    def delete(self, jid: str, fl_ctx: FLContext) -> None:
+        """Delete a job."""
+        super().delete(jid, fl_ctx)
+        checkpoints.forget(_workspace(fl_ctx), jid)
+
+    def remove_old_checkpoints(self, fl_ctx: FLContext) -> None:
+        """Remove the checkpoints of jobs that neither run nor wait."""
+        statuses = [RunStatus.SUBMITTED, RunStatus.APPROVED, *UNFINISHED]
+        jobs = [job.job_id for job in self.get_jobs_by_status(statuses, fl_ctx)]
+        checkpoints.sweep(_workspace(fl_ctx), jobs)
+
+    def requeue(self, jid: str, reason: str, fl_ctx: FLContext) -> bool:
+        """Put a job back to SUBMITTED, unless it was put back too often; return whether it was."""
+        if not survival_enabled():
+            return False
+        with self._meta_lock:
+            job = self.get_job(jid, fl_ctx)
+            requeues = job and Requeues.of(job.meta).next(progress_of(_workspace(fl_ctx), jid))
+            if not requeues:
+                return False
+            self.update_meta(jid, requeues.meta(), fl_ctx)
+            self._requeued_jobs(fl_ctx).add(jid)
+        text = f"{reason}; put back into the queue ({requeues.count} of {MAX_REQUEUES})"
+        record(fl_ctx.get_engine(), jid, Intervention(Kind.REQUEUED, text))
+        return True
+
+    def get_jobs_to_schedule(self, fl_ctx: FLContext) -> list[Job]:
+        """Return the jobs that are SUBMITTED. NVFlare's store leaves out those that have run before."""
+        jobs: list[Job] = super().get_jobs_to_schedule(fl_ctx)
+        with self._meta_lock:
+            requeued = self._requeued_jobs(fl_ctx)
+            for jid in requeued - {job.job_id for job in jobs}:
+                job = self.get_job(jid, fl_ctx)
+                if job and job.meta.get(JobMetaKey.STATUS.value) == RunStatus.SUBMITTED.value:
+                    jobs.append(job)
+                else:
+                    requeued.discard(jid)
+        return jobs
+
+    def add_to_history(self, jid: str, intervention: Intervention, fl_ctx: FLContext) -> None:
+        """Append an intervention to the job's history; one in the middle of a long history is dropped."""
+        with self._meta_lock:
+            job = self.get_job(jid, fl_ctx)
+            if job is None:
+                return
+            history = [*(job.meta.get(HISTORY_META) or ()), intervention.document()]
+            if len(history) > MAX_HISTORY:
+                del history[MAX_HISTORY // 2]
+            self.update_meta(jid, {HISTORY_META: history}, fl_ctx)
 
     def save_workspace(self, jid: str, data: bytes | str | list[str], fl_ctx: FLContext) -> Any:
         """Store the results of a job that has ended."""
@@ -20,3 +115,12 @@ class JobManager(SimpleJobDefManager):
         if lines := warning_lines(folders):
             self.update_meta(jid, {WARNINGS_META: lines}, fl_ctx)
         return super().save_workspace(jid, data, fl_ctx)
+
+    def _requeued_jobs(self, fl_ctx: FLContext) -> set[str]:
+        if self._requeued is None:
+            self._requeued = {job.job_id for job in self.get_jobs_by_status(RunStatus.SUBMITTED, fl_ctx)}
+        return self._requeued
+
+
+def _workspace(fl_ctx: FLContext) -> Path:
+    return Path(fl_ctx.get_prop(FLContextKey.WORKSPACE_OBJECT).get_root_dir())

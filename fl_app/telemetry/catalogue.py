@@ -127,6 +127,15 @@ PARENT_METRICS = (
         ("job",),
     ),
     MetricSpec(
+        "job_interventions_total",
+        C,
+        "",
+        "Interventions of survival in a job: what was killed or lost, and repaired. `site` is the site that "
+        "each concerns, or the server; docs/survival.md explains the kinds.",
+        ("job", "kind"),
+        ReportedBy.SERVER,
+    ),
+    MetricSpec(
         "tracking_backlog",
         G,
         "values",

@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -30,7 +30,9 @@ from fl_app.contract import (
     METRICS_KEPT_SECONDS,
     TELEMETRY_PORT,
 )
+from fl_app.disk_space import shortage
 from fl_app.telemetry.access import new_push_tokens, push_url
+from fl_app.telemetry.interventions import InterventionCounts
 from fl_app.telemetry.metrics import ParentCollector, ParentIdentity, Source, Starting, View, family_of
 from fl_app.telemetry.parent_jobs import ParentJobs
 from fl_app.telemetry.pods import job_pod_metrics
@@ -71,13 +73,17 @@ class Endpoint:
         self.view: View = Starting()
         self.identity: ParentIdentity | None = None
         self.was_ready = False
+        self.restarts = 0
+        self.last_exit = ""
         self.registry = CollectorRegistry()
         self._server = _Server((host, port), _Request)
         self._server.endpoint = self
         self.jobs = ParentJobs()
+        self.interventions = InterventionCounts(self.jobs)
         tokens = new_push_tokens(push_url(host, self.port, push_host), self.jobs.launched)
         self.gateway = PushGateway(tokens, self.jobs.may_push)
         self._series: JobSeries | None = None
+        self._workspace: Path | None = None
         threading.Thread(target=self._server.serve_forever, name="telemetry", daemon=True).start()
 
     @property
@@ -92,7 +98,8 @@ class Endpoint:
 
         Args:
             identity: the parent.
-            workspace: folder whose disk usage and free space are reported.
+            workspace: folder whose disk usage and free space are reported; without space, the parent is not
+                ready.
             kept: seconds for which the series of a finished job remain.
         """
         self.identity = identity
@@ -101,14 +108,21 @@ class Endpoint:
         self.gateway.register(self._series)
         sources: list[Source] = [self._counters, gpu_metrics, job_pod_metrics]
         if workspace is not None:
+            self._workspace = workspace
             sources.append(WorkspaceMetrics(workspace))
-        self.registry.register(ParentCollector(identity, lambda: self.view, sources))
+        self.registry.register(ParentCollector(identity, lambda: self.view, self.not_ready, sources))
+
+    def not_ready(self) -> str | None:
+        """Return why the parent is not ready; None if it is."""
+        return self.view.not_ready() or (shortage(self._workspace) if self._workspace else None)
 
     def _counters(self, identity: ParentIdentity) -> Iterable[Metric]:
         """Yield counters. Every label value starts at zero, so that `rate()` sees the first increase."""
         labels, jobs = identity.labels, self.jobs
         yield family_of("jobs_started_total", {labels: jobs.started})
         yield family_of("jobs_finished_total", {(*labels, one): n for one, n in jobs.finished.items()})
+        if identity.role == "server":
+            yield from self.interventions.metrics(identity)
         dropped = self.gateway.dropped
         yield family_of("telemetry_dropped_total", {(*labels, one): n for one, n in dropped.items()})
 
@@ -216,18 +230,20 @@ def _response(endpoint: Endpoint, path: str, accept: str) -> _Response:
         case "/healthz":
             return _probe_response("healthy", endpoint.view.unhealthy())
         case "/readyz":
-            reason = endpoint.view.not_ready()
+            reason = endpoint.not_ready()
             endpoint.was_ready |= reason is None
-            return _probe_response("ready", reason, starting=not endpoint.was_ready)
+            starting = {} if reason is None else {"starting": not endpoint.was_ready}
+            restarts = {"restarts": endpoint.restarts, "last_exit": endpoint.last_exit}
+            return _probe_response("ready", reason, starting | (restarts if endpoint.restarts else {}))
         case "/metrics":
             return HTTPStatus.OK, *endpoint.metrics(accept)
     return HTTPStatus.NOT_FOUND, "text/plain", b"/healthz, /readyz or /metrics\n"
 
 
-def _probe_response(name: str, reason: str | None, **details: bool) -> _Response:
+def _probe_response(name: str, reason: str | None, details: Mapping[str, Any] | None = None) -> _Response:
     status = HTTPStatus.OK if reason is None else HTTPStatus.SERVICE_UNAVAILABLE
-    document = {name: True} if reason is None else {name: False, "reason": reason, **details}
-    return status, "application/json", (json.dumps(document) + "\n").encode()
+    document = {name: True} if reason is None else {name: False, "reason": reason}
+    return status, "application/json", (json.dumps(document | dict(details or {})) + "\n").encode()
 
 
 _endpoint: Endpoint | None = None

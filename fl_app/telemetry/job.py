@@ -22,12 +22,14 @@ from nvflare.widgets.widget import Widget
 
 from fl_app.guard.finding import WARNING_EVENT
 from fl_app.guard.warnings import MAX_LINES
+from fl_app.survival.resumable import Resumable, State
 from fl_app.telemetry.analytics_events import FED_ANALYTICS
 from fl_app.telemetry.documents import MAX_LABEL
 from fl_app.telemetry.job_metrics import EventHandlers, ServerJobMetrics, SiteJobMetrics, peer, result_error
 from fl_app.telemetry.job_progress import (
     SITE_ERROR_EVENT,
     STATS_GROUP,
+    WAITING_EVENT,
     JobProgress,
     SitePhase,
     SiteProgress,
@@ -45,7 +47,7 @@ FLUSH_SECONDS = 2.0
 """Maximum time for which the end of a job waits until its last values are pushed; usually milliseconds."""
 
 
-class JobTelemetry(Widget):
+class JobTelemetry(Widget, Resumable):
     """Push the metrics of a job process (`job_metrics`) to its parent.
 
     In the server's job process, also track rounds, metrics and errors of all sites, and add a
@@ -69,8 +71,23 @@ class JobTelemetry(Widget):
             EventType.FATAL_SYSTEM_ERROR: self._failed,
             WARNING_EVENT: self._warned,
             SITE_ERROR_EVENT: self._site_failed,
+            WAITING_EVENT: self._waiting,
             InfoCollector.EVENT_TYPE_GET_STATS: self._report,
         }
+
+    def checkpoint(self) -> State:
+        """Return what the sites have done so far."""
+        with self._lock:
+            sites = self._progress.model_copy(deep=True).sites
+        kept = {name: site.model_dump(include={"rounds_done", "metrics"}) for name, site in sites.items()}
+        return State(document={"sites": kept})
+
+    def resume(self, state: State) -> None:
+        """Continue the numbers of rounds and the metrics of the sites."""
+        with self._lock:
+            for name, kept in state.document["sites"].items():
+                before = self._progress.sites.get(name, SiteProgress())
+                self._progress.sites[name] = before.model_copy(update=kept)
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Handle an event of NVFlare."""
@@ -160,6 +177,12 @@ class JobTelemetry(Widget):
         line = fl_ctx.get_prop(FLContextKey.EVENT_DATA).line
         if len(self._progress.warnings) < MAX_LINES:
             self._progress.warnings = (*self._progress.warnings, line)
+
+    def _waiting(self, fl_ctx: FLContext) -> None:
+        reasons = fl_ctx.get_prop(FLContextKey.EVENT_DATA)
+        for name in {*self._progress.sites, *reasons}:
+            if (site := self._site(fl_ctx, name)) is not None:
+                site.away = reasons.get(name, "")
 
     def _report(self, fl_ctx: FLContext) -> None:
         collector = fl_ctx.get_prop(InfoCollector.CTX_KEY_STATS_COLLECTOR)

@@ -69,7 +69,11 @@ class ServerJobMetrics(_JobMetrics):
         }
 
     def _find_sites(self, fl_ctx: FLContext) -> None:
-        self._sites |= {client.name for client in fl_ctx.get_engine().get_clients()}
+        """Start the counters of new sites at zero: a site that is lost in the first round has them, too."""
+        for site in {client.name for client in fl_ctx.get_engine().get_clients()} - self._sites:
+            self._sites.add(site)
+            self._measurements.add("rounds_participated_total", 0, site)
+            self._measurements.add("rounds_missed_total", 0, site)
 
     def _round_started(self, fl_ctx: FLContext) -> None:
         number = fl_ctx.get_prop(AppConstants.CURRENT_ROUND)

@@ -16,6 +16,10 @@ SERVER_PENDING_REASON = "flarefleet.server_waits_for"
 SITE_ERROR_EVENT = "flarefleet.site_error"
 """NVFlare event in the server's job process; its data is the name of a site and its error in one line."""
 
+WAITING_EVENT = "flarefleet.waiting_for_sites"
+"""NVFlare event in the server's job process; its data is the sites that are away now, each with the reason:
+`{"south": "no sign of life for 2 min"}`."""
+
 
 class SitePhase(str, Enum):
     """Phase of a site, as the server sees it."""
@@ -40,6 +44,8 @@ class SiteProgress(BaseModel):
     """Error of the site in one line, or NVFlare's return code of its last result."""
     waits_for: str = ""
     """Why the site's job pod is not running yet, as reported by Kubernetes."""
+    away: str = ""
+    """Why the server believes that the site is away: `no sign of life for 2 min`."""
 
 
 class JobProgress(BaseModel):

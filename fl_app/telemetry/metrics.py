@@ -101,14 +101,20 @@ class ParentCollector(Collector):
     Args:
         identity: the parent.
         view: returns the state of the parent.
+        not_ready: returns why the parent is not ready.
         sources: further sources of metrics.
     """
 
     def __init__(
-        self, identity: ParentIdentity, view: Callable[[], View], sources: Sequence[Source] = ()
+        self,
+        identity: ParentIdentity,
+        view: Callable[[], View],
+        not_ready: Callable[[], str | None],
+        sources: Sequence[Source] = (),
     ) -> None:
         self._identity = identity
         self._view = view
+        self._not_ready = not_ready
         self._sources = (*sources, process_metrics)
         self._errors = 0
 
@@ -117,7 +123,7 @@ class ParentCollector(Collector):
         view, labels = self._view(), self._identity.labels
         yield self._build()
         yield family_of("up", {labels: not isinstance(view, Starting)})
-        yield family_of("ready", {labels: self._guarded(lambda: view.not_ready() is None, False)})
+        yield family_of("ready", {labels: self._guarded(lambda: self._not_ready() is None, False)})
         expiry = self._identity.certificate_expiry
         yield family_of(
             "certificate_expiry_timestamp_seconds", {(*labels, name): time for name, time in expiry.items()}

@@ -13,6 +13,7 @@ from nvflare.apis.job_def import JobMetaKey
 from nvflare.widgets.widget import Widget
 
 from fl_app.nvflare_internals.parents import ServerParent, parent_of
+from fl_app.survival.history import listen
 from fl_app.telemetry.endpoint import parent_endpoint
 from fl_app.telemetry.parent_jobs import ParentJobs
 from fl_app.telemetry.server_view import ServerView
@@ -59,6 +60,7 @@ class ParentTelemetry(Widget):
         endpoint = parent_endpoint(fl_ctx.get_identity_name(), "server" if is_server else "client")
         assert endpoint.identity is not None
         if isinstance(parent, ServerParent):
+            listen(endpoint.interventions.add)
             self._view = ServerView(endpoint.identity, parent)
         else:
             self._view = SiteView(endpoint.identity, parent)

@@ -12,8 +12,8 @@ from nvflare.apis.job_def import RunStatus
 from prometheus_client.core import Metric
 
 from fl_app.nvflare_internals.parents import ServerParent
+from fl_app.survival.liveness import liveness_of
 from fl_app.telemetry.metrics import ParentIdentity, View, family_of
-from fl_app.telemetry.site_view import FRESH_SECONDS
 
 JOB_COUNT_SECONDS = 5.0
 """Lifetime of the count of jobs: NVFlare reads the whole job store for each count."""
@@ -32,7 +32,6 @@ class ServerView(View):
         self._server = server
         self._port = identity.federation_port
         self._listens = self._port is None
-        self._known_sites: set[str] = set()
         self._jobs: Mapping[str, int] = {}
         self._jobs_counted = 0.0
         self._lock = threading.Lock()
@@ -67,18 +66,12 @@ class ServerView(View):
 
     def metrics(self) -> Iterable[Metric]:
         """Return contact with every site since the start, and the number of jobs by status."""
-        labels_of, last_contacts, now = self._identity.labels_of, self._server.last_contacts(), time.time()
-        self._known_sites |= last_contacts.keys()
-        yield family_of(
-            "registered",
-            {
-                labels_of(site): now - last_contacts.get(site, 0.0) < FRESH_SECONDS
-                for site in sorted(self._known_sites)
-            },
-        )
+        labels_of, liveness = self._identity.labels_of, liveness_of(self._server.engine)
+        last_signs, present = liveness.last_signs(), liveness.present()
+        yield family_of("registered", {labels_of(site): site in present for site in sorted(last_signs)})
         yield family_of(
             "last_contact_timestamp_seconds",
-            {labels_of(site): last for site, last in sorted(last_contacts.items())},
+            {labels_of(site): last for site, last in sorted(last_signs.items())},
         )
         jobs, labels = self._count_jobs(), self._identity.labels
         yield family_of("jobs", {(*labels, status): number for status, number in jobs.items()})

@@ -9,10 +9,9 @@ from nvflare.apis.event_type import EventType
 from prometheus_client.core import Metric
 
 from fl_app.nvflare_internals.parents import SiteParent, is_duplicate_site
+from fl_app.survival.limits import LATE_SECONDS
 from fl_app.telemetry.metrics import ParentIdentity, View, family_of
 
-FRESH_SECONDS = 35.0
-"""Age up to which a contact is fresh: three heartbeats of ten seconds, and a margin."""
 NO_ANSWER_HINT = "; it is down, unreachable, or another process uses this kit"
 """If two processes use one kit, each may receive the other's replies."""
 STALLED_SECONDS = 120.0
@@ -62,7 +61,7 @@ class SiteView(View):
             hint = "; another process uses this kit" if is_duplicate_site(self._refusal) else ""
             return f"the server refuses this site: {self._refusal}{hint}"
         age = time.time() - self._last_contact
-        if age > FRESH_SECONDS:
+        if age > LATE_SECONDS:
             return f"the server has not answered for {age:.0f} s{NO_ANSWER_HINT}"
         return None
 

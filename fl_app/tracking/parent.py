@@ -18,6 +18,7 @@ from prometheus_client.core import Metric
 
 from fl_app.contract import ENV_ANALYTICS_KEEP_DAYS
 from fl_app.nvflare_internals.parents import ServerParent, parent_of
+from fl_app.survival.history import listen
 from fl_app.telemetry.endpoint import parent_endpoint
 from fl_app.telemetry.metrics import ParentIdentity, family_of
 from fl_app.tracking.queue import TrackingQueue
@@ -70,6 +71,8 @@ class ParentAnalytics(Widget):
             sites_of=server.job_sites,
         )
         endpoint.gateway.register(self._storage)
+        storage = self._storage
+        listen(lambda job_id, intervention: storage.interrupted(job_id))
         if self._storage.queues:
             endpoint.registry.register(_TrackingCollector(identity, self._storage.queues))
         keep_days = os.environ.get(ENV_ANALYTICS_KEEP_DAYS)

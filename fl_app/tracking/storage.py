@@ -20,6 +20,7 @@ from fl_app.tracking.event_files import EventFiles
 from fl_app.tracking.points import DOCUMENT_KIND, AnalyticsDocument, AnyPoint, folder_of
 from fl_app.tracking.queue import QueuedJob, TrackingQueue
 from fl_app.tracking.sender_supervisor import SenderSupervisor
+from fl_app.tracking.written_steps import WrittenSteps
 
 QUEUE_FOLDER = "tracking"
 """Folder of the queues in the workspace."""
@@ -70,6 +71,7 @@ class AnalyticsStorage:
         self._unopened = len(opened) - len(self.queues)
         self._supervisors = [SenderSupervisor(queue, ended_status) for queue in self.queues]
         self._has_failed = False
+        self._steps = _open_steps(folder)
 
     def accept(self, job_id: str, document: AnalyticsDocument) -> int:
         """Store the values of a job; return how many were dropped, or lost by a tracker since the last call.
@@ -79,7 +81,9 @@ class AnalyticsStorage:
         """
         job_id = folder_of(job_id)
         known = self._of_known_sites(job_id, document.points)
-        dropped = len(document.points) - len(known) + self._unopened * len(known)
+        dropped = len(document.points) - len(known)
+        known = self._steps.new(job_id, known)
+        dropped += self._unopened * len(known)
         job = QueuedJob(job_id, document.job or job_id, self._project, self._server, time.time())
         try:
             dropped += sum(self._enqueue(queue, job, known) for queue in self.queues)
@@ -92,7 +96,12 @@ class AnalyticsStorage:
                 _log.error("Analytics: values cannot be stored; jobs retry until they can: %s", error)
             raise DocumentRefusedError(HTTPStatus.INSUFFICIENT_STORAGE, Reason.CAPACITY) from error
         self._has_failed = False
+        self._steps.record(job_id, known)
         return dropped
+
+    def interrupted(self, job_id: str) -> None:
+        """Handle a process of the job that starts again: values of a round that it repeats are dropped."""
+        self._steps.interrupted(folder_of(job_id))
 
     def end(self, job_id: str, status: str) -> None:
         """Handle the end of a job."""
@@ -101,11 +110,13 @@ class AnalyticsStorage:
             self._files.end(job_id)
         for queue in self.queues:
             queue.end(job_id, status)
+        self._steps.forget(job_id)
 
     def close(self) -> None:
         """Stop the senders."""
         for supervisor in self._supervisors:
             supervisor.close()
+        self._steps.close()
 
     def _of_known_sites(self, job_id: str, points: Sequence[AnyPoint]) -> list[AnyPoint]:
         """Return the points of the server and of the job's sites: a site may invent names without end."""
@@ -127,6 +138,15 @@ class AnalyticsStorage:
         if lost:
             self._report_once(job.id, reason)
         return lost
+
+
+def _open_steps(folder: Path) -> WrittenSteps:
+    """Open the steps that jobs have logged; in memory, until the server's next start, if the disk fails."""
+    try:
+        return WrittenSteps(folder)
+    except (OSError, sqlite3.Error) as error:
+        _log.warning("Analytics: a round that is trained again may log its steps twice: %s", error)
+        return WrittenSteps(None)
 
 
 def _report_loss(job_id: str, reason: str) -> None:

@@ -23,6 +23,7 @@ from maintenance.dashboards.queries import (
     JOB,
     RANGE,
     SERVER,
+    SERVER_SITES,
     SITE_JOB,
     increase,
     mean,
@@ -43,6 +44,7 @@ def board() -> dashboard.Dashboard:
             ("Now", _now()),
             ("Training", _training()),
             ("Rounds", _rounds()),
+            ("Interventions", _interventions()),
             ("Models", _models()),
             ("Tracking", _tracking()),
         ),
@@ -147,6 +149,39 @@ def _rounds() -> Panels:
                 ),
             ),
             span=12,
+        ),
+    ]
+
+
+def _interventions() -> Panels:
+    return [
+        lines(
+            "Interventions",
+            "How often a part of a job was killed or lost, and repaired, since its start. Each step is "
+            "a line in `flarefleet watch`.",
+            Query(
+                f'sum by (site, job) (nvflare_job_interventions_total{{{JOB}, site=~"$site"}})',
+                "{{site}} {{job}}",
+            ),
+            span=8,
+        ),
+        bars(
+            "Kinds of interventions",
+            "Interventions in the selected jobs since their start, by kind; docs/survival.md explains "
+            "the kinds.",
+            Query(f"sum by (kind) (nvflare_job_interventions_total{{{JOB}}})", "{{kind}}"),
+            Format(units.Short, NONE_IS_GOOD),
+            span=8,
+        ),
+        lines(
+            "Sites without contact",
+            "Time since the server last heard of each site. A round without a quorum waits for its sites.",
+            Query(
+                f"time() - max by (site) (nvflare_last_contact_timestamp_seconds{{{SERVER_SITES}}})",
+                "{{site}}",
+            ),
+            display=Format(units.Seconds, ((None, GREEN), (60, ORANGE), (900, RED))),
+            span=8,
         ),
     ]
 

@@ -129,10 +129,29 @@ def test_a_flower_job_is_rejected_if_the_images_have_no_flower(federation: Feder
     assert "write extras: [flower] under deployment.image" in rejected.stderr
 
 
-def test_the_engine_restarts_a_parent_that_exits(engine: docker.DockerClient, federation: Federation) -> None:
+def test_a_parent_that_is_killed_is_started_again_in_its_container(
+    engine: docker.DockerClient, federation: Federation
+) -> None:
     site = container(engine, federation, "site-3")
 
     site.exec_run(["python", "-c", "import psutil; psutil.Process(1).children()[0].kill()"])
+
+    eventually(
+        lambda: json.loads(federation.ask("site-3", "/readyz")[1]).get("restarts") == 1,
+        60,
+        "it is started again",
+        tolerating=[OSError],
+    )
+    eventually(lambda: federation.site("site-3").state is SiteState.READY, 60, "it is ready again")
+    assert engine.containers.get(site.id).attrs["RestartCount"] == 0
+
+
+def test_the_engine_restarts_a_container_that_exits(
+    engine: docker.DockerClient, federation: Federation
+) -> None:
+    site = container(engine, federation, "site-3")
+
+    site.exec_run(["python", "-c", "import os; os.kill(1, 15)"])
 
     eventually(lambda: engine.containers.get(site.id).attrs["RestartCount"] == 1, 20, "it is restarted")
     eventually(lambda: federation.site("site-3").state is SiteState.READY, 60, "it is ready again")

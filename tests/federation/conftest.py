@@ -12,9 +12,9 @@ from fl_app.contract import ENV_FORK_JOBS
 from tests.federation.federation import Federation, write_project
 from tests.federation.parent import Parent
 
-WITHOUT_RESTARTS = ["process", pytest.param("docker", marks=pytest.mark.docker)]
-"""Runtimes in which an exited site stays down until the next `up`; Kubernetes restarts it."""
-RUNTIMES = [*WITHOUT_RESTARTS, pytest.param("kubernetes", marks=pytest.mark.kubernetes)]
+ON_DOCKER = pytest.param("docker", marks=pytest.mark.docker)
+"""The runtime in which a killed site stays down until the next `up`: others start it again."""
+RUNTIMES = ["process", ON_DOCKER, pytest.param("kubernetes", marks=pytest.mark.kubernetes)]
 """Runtimes that the tests of the common interface run on."""
 
 

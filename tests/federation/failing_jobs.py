@@ -45,7 +45,9 @@ FAILING: Mapping[str, Failing] = {
         r"^its job process ended with exit code 0 in the middle of the task 'train', in round 2", "exits-hard"
     ),
     "script-crashes": Failing(
-        r"^its job process was ended by SIGSEGV .*'train' \(failing_client\.py:\d+\), in round 2", "crashes"
+        r"^its job process was killed by signal 11 \(SIGSEGV\), 3 times without progress in the middle of "
+        r"the task 'train' \(failing_client\.py:\d+\), in round 2",
+        "crashes",
     ),
     "process-missing-package": Failing(_MISSING, "missing-package", is_external=True),
     "process-raises": Failing(_RAISED, "raises", is_external=True),

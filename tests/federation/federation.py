@@ -122,12 +122,12 @@ class Federation:
         return self.workspace.kit(name)
 
     def kill(self, name: str) -> None:
-        """Kill NVFlare's parent of a server or site, as the kernel does when memory runs out."""
+        """Kill NVFlare's parent of a server or site that runs as a process; end its container otherwise."""
         if self.runtime_name == "process":
             self.parent(name).kill()
         elif self.runtime_name == "kubernetes":
             namespace, _, pod = self.site(name).where.split()[-1].partition("/")
-            kill = "import os, psutil; os.kill(psutil.Process(1).children()[0].pid, 9)"
+            kill = "import os; os.kill(1, 15)"  # the kernel ignores a SIGKILL to process 1
             subprocess.run(
                 [str(find_tool("kubectl")), "exec", "-n", namespace, pod, "--", "python3", "-c", kill],
                 check=False,
@@ -137,6 +137,15 @@ class Federation:
             subprocess.run(
                 ["docker", "kill", self.site(name).where.split()[-1]], check=True, capture_output=True
             )
+
+    def lose(self, name: str) -> None:
+        """Kill every process of a server or site that runs as a process, so that nothing starts it again."""
+        supervisor = self.supervisor(name)
+        with self.run_folder.changing(name):
+            self.run_folder.write_owner(name, None)
+        supervisor.suspend()
+        for process in [*supervisor.children(recursive=True), supervisor]:
+            process.kill()
 
     def parent(self, name: str) -> psutil.Process:
         """Return NVFlare's parent of a server or site that runs as a process."""

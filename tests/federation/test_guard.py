@@ -184,10 +184,10 @@ def test_a_round_that_waits_for_a_lost_site_fails_with_the_name_of_the_site(
     with table.session() as session:
         job_id = session.submit(guarded_jobs.export(lost, tmp_path), uuid.uuid4().hex)
         eventually(lambda: _is_training(session, job_id, "site-2"), 120, "site-2 trains")
-        table.federation.kill("site-2")
+        table.federation.lose("site-2")
         eventually(lambda: session.job(job_id).is_finished, 180, "the job has ended")
         reasons = {error.site: error.text for error in explain(session, session.job(job_id))}
-    assert reasons.get(GUARD, reasons).startswith("site-2: no heartbeat for"), reasons
+    assert reasons.get(GUARD, reasons).startswith("site-2: no sign of life for"), reasons
 
 
 def _is_training(session: AdminSession, job_id: str, site: str) -> bool:

@@ -13,7 +13,7 @@ import pytest
 from deploy.errors import Failed, InputError, MachineError
 from deploy.ports import free_ports
 from deploy.runtimes.protocol import SiteState
-from tests.federation.conftest import WITHOUT_RESTARTS
+from tests.federation.conftest import ON_DOCKER
 from tests.federation.federation import ADMIN, SERVER, Federation
 from tests.processes import is_running
 from tests.waiting import eventually
@@ -66,7 +66,7 @@ def test_up_applies_a_new_port_of_the_server(federation: Federation) -> None:
     assert federation.runtime_name == "kubernetes" or kit["admin"]["port"] == port
 
 
-@pytest.mark.parametrize("shared_federation", WITHOUT_RESTARTS, indirect=True)
+@pytest.mark.parametrize("shared_federation", [ON_DOCKER], indirect=True)
 def test_a_killed_site_is_reported_with_its_exit_code_and_up_restarts_it(federation: Federation) -> None:
     others = [federation.site(name).where for name in (SERVER, "site-2")]
     federation.kill("site-1")
@@ -97,7 +97,7 @@ def test_following_a_log_ends_when_the_site_exits(federation: Federation) -> Non
     with federation.start("logs", "site-1", "-f") as follower:
         assert follower.stdout.readline()
 
-        federation.kill("site-1")
+        federation.lose("site-1")
 
         assert "Successfully registered" in follower.stdout.read()
         assert follower.wait(20) == 0
@@ -195,16 +195,6 @@ def test_a_second_command_at_the_same_time_is_rejected(new_federation: Callable[
     federation = new_federation()
     with federation.run_folder.lock(), pytest.raises(Failed, match="wait for it"):
         federation.up()
-
-
-@ON_PROCESSES
-def test_a_parent_exits_with_its_supervisor(federation: Federation) -> None:
-    parent = federation.parent("site-1")
-
-    federation.supervisor("site-1").kill()
-
-    eventually(lambda: not is_running(parent), 5, "the parent has exited")
-    eventually(lambda: federation.site("site-1").exit_code == 137, 5, "the exit code is recorded")
 
 
 def test_an_interrupted_up_keeps_the_federation_running(new_federation: Callable[..., Federation]) -> None:

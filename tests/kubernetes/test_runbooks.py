@@ -56,11 +56,11 @@ def pending_pod(federation: Federation) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def restarted(federation: Federation) -> None:
-    """Kill the server's container, and wait until it is running again."""
+    """End the server's container, and wait until it is running again."""
     cluster, server = federation.cluster, federation.server
     before = cluster.restarts(server.namespace, server.pod)
     with contextlib.suppress(CommandFailedError):  # kubectl exec fails when the container exits
-        server.python("import os, psutil; os.kill(psutil.Process(1).children()[0].pid, 9)")
+        server.python("import os; os.kill(1, 15)")
     eventually(
         lambda: cluster.restarts(server.namespace, server.pod) > before,
         180,

@@ -11,10 +11,9 @@ pytest.importorskip("lerobot", reason="runs in .venv-vla: make vla")
 import torch
 
 from fl_app.jobs.fedprox_vla.client import RobotSite
-from fl_app.jobs.fedprox_vla.evaluation import PolicyEvaluator
+from fl_app.jobs.fedprox_vla.evaluation import PolicyEvaluator, PolicyJournal
 from fl_app.jobs.fedprox_vla.job import VlaParameters
 from fl_app.jobs.fedprox_vla.policy import PolicyPipeline, build_policy
-from fl_app.jobs.shared.journal import Journal
 from fl_app.jobs.training import Round, Site
 
 
@@ -38,7 +37,7 @@ def begin(lab: Lab, folder: Path, name: str = "lab-a") -> Lab:
 def evaluator(folder: Path) -> PolicyEvaluator:
     folder.mkdir()
     pipeline = PolicyPipeline.build(VlaParameters(episodes=2), "", folder, position=99)
-    return PolicyEvaluator(pipeline, Journal(folder), 8, seed=0)
+    return PolicyEvaluator(pipeline, PolicyJournal(folder), 8, seed=0)
 
 
 def test_every_site_builds_the_same_policy() -> None:

@@ -27,31 +27,35 @@ def observe(folder: ProcessRunFolder, spec: FederationSpec) -> tuple[SiteStatus,
 
 
 def _observe(folder: ProcessRunFolder, spec: ParentSpec) -> SiteStatus:
-    status = partial(SiteStatus, name=spec.name, role=spec.role)
     record = folder.record(spec.name)
     if record is None:
-        return status(state=SiteState.STOPPED)
+        return SiteStatus(name=spec.name, role=spec.role, state=SiteState.STOPPED)
     where = f"process {record.pid}"
     if record.process() is None:
-        record = folder.record(spec.name) or record  # the supervisor may have just added the exit code
+        record = folder.record(spec.name) or record  # the supervisor may have just changed it
+    status = partial(
+        SiteStatus, name=spec.name, role=spec.role, restarts=record.restarts, last_exit=record.last_exit
+    )
+    if record.process() is None:
+        if not record.is_final and folder.is_supervised(spec.name):
+            return status(state=SiteState.STARTING, reason="starting again")
         code, lines = record.exit_code, last_lines(folder.log(spec.name))
         reason, where = exit_reason(code, lines), f"{where}, exited"
         return status(state=SiteState.EXITED, reason=reason, exit_code=code, where=where)
-    state, reason = _readiness(spec, time.time() - record.created)
-    return status(state=state, reason=reason, telemetry_url=spec.telemetry_url, where=where)
-
-
-def _readiness(spec: ParentSpec, age: float) -> tuple[SiteState, str]:
+    status = partial(status, telemetry_url=spec.telemetry_url, where=where)
     try:
-        status, document = _get(spec.telemetry_port, "/readyz")
+        answer, document = _get(spec.telemetry_port, "/readyz")
     except (OSError, http.client.HTTPException, ValueError):
-        if age < STARTUP_SECONDS:
-            return SiteState.STARTING, "starting"
-        return SiteState.NOT_READY, f"its telemetry does not answer ({spec.telemetry_url})"
-    if status == http.client.OK:
-        return SiteState.READY, ""
+        if time.time() - record.created < STARTUP_SECONDS:
+            return status(state=SiteState.STARTING, reason="starting")
+        reason = f"its telemetry does not answer ({spec.telemetry_url})"
+        return status(state=SiteState.NOT_READY, reason=reason)
+    if "restarts" in document:
+        status = partial(status, restarts=document["restarts"], last_exit=document.get("last_exit", ""))
+    if answer == http.client.OK:
+        return status(state=SiteState.READY)
     state = SiteState.STARTING if document.get("starting") else SiteState.NOT_READY
-    return state, str(document.get("reason", f"its telemetry answers {status}"))
+    return status(state=state, reason=str(document.get("reason", f"its telemetry answers {answer}")))
 
 
 def _get(port: int, path: str) -> tuple[int, dict[str, Any]]:

@@ -3,20 +3,24 @@
 run/process/NAME/             workspace of a server or site; parent.log is its output
 run/process/.state/plan.json  specification of the server and every site; written by `up`
 run/process/.state/NAME.json  record of its process and exit code; written by the supervisor only
+run/process/.state/NAME.owner record of the supervisor that starts it again; `up` and `down` delete it
 run/process/.admin/NAME/      copy of an administrator's kit, if the kit names another host
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import psutil
+from filelock import FileLock
 from pydantic import BaseModel
 
 from deploy.runtimes.records import ProcessRecord, locked, read, write
+from fl_app.contract import ENV_WORKSPACE
+from fl_app.files import PRIVATE_FILE
 
 ENV_RUN_FOLDER = "FLAREFLEET_RUN"
 """Environment variable of every process of a federation: its run folder. Only processes that carry it are
@@ -96,6 +100,29 @@ class ProcessRunFolder:
         """Delete the record of a server or site."""
         (self._state / f"{name}.json").unlink(missing_ok=True)
 
+    def owner(self, name: str) -> ProcessRecord | None:
+        """Return the record of the supervisor of a server or site; None if it is being stopped."""
+        return read(self._state / f"{name}.owner", ProcessRecord)
+
+    def write_owner(self, name: str, owner: ProcessRecord | None) -> None:
+        """Replace or delete the record of the supervisor of a server or site."""
+        file = self._state / f"{name}.owner"
+        if owner is None:
+            file.unlink(missing_ok=True)
+        else:
+            write(file, owner)
+
+    def is_supervised(self, name: str) -> bool:
+        """Return whether the supervisor of a server or site is running."""
+        owner = self.owner(name)
+        return owner is not None and owner.process() is not None
+
+    @contextmanager
+    def changing(self, name: str) -> Iterator[None]:
+        """Lock the records of a server or site, for the moment in which they change."""
+        with FileLock(self._state / f"{name}.lock", mode=PRIVATE_FILE):
+            yield
+
     def lock(self) -> AbstractContextManager[None]:
         """Lock the folder for a command that starts or stops something.
 
@@ -105,12 +132,22 @@ class ProcessRunFolder:
         self.make()
         return locked(self._state / "lock")
 
-    def processes(self) -> list[psutil.Process]:
-        """Return every process that carries this run folder in its environment."""
-        return [process for process in psutil.process_iter() if self._is_ours(process)]
+    def processes(self, names: Collection[str] | None = None) -> list[psutil.Process]:
+        """Return every process that carries this run folder in its environment.
 
-    def _is_ours(self, process: psutil.Process) -> bool:
+        Args:
+            names: only processes of these servers and sites; None for all, with the supervisors.
+        """
+        workspaces = None if names is None else {str(self.workspace(name)) for name in names}
+        return [process for process in psutil.process_iter() if self._is_ours(process, workspaces)]
+
+    def _is_ours(self, process: psutil.Process, workspaces: Collection[str] | None) -> bool:
         try:
-            return process.pid != os.getpid() and process.environ().get(ENV_RUN_FOLDER) == str(self.root)
+            environment = process.environ()
         except psutil.Error:
             return False
+        return (
+            process.pid != os.getpid()
+            and environment.get(ENV_RUN_FOLDER) == str(self.root)
+            and (workspaces is None or environment.get(ENV_WORKSPACE) in workspaces)
+        )

@@ -15,7 +15,11 @@ import psutil
 from deploy.errors import Failed
 from deploy.hosts import local_server_host
 from deploy.ports import free_ports, is_free, refuse_taken_ports
-from deploy.project.server_environment import TRACKER_PREFIXES, server_environment
+from deploy.project.server_environment import (
+    TRACKER_PREFIXES,
+    server_environment,
+    site_environment,
+)
 from deploy.runtimes.admin_kit import kit_for_host
 from deploy.runtimes.fingerprint import fingerprint
 from deploy.runtimes.follow import last_lines, read_lines
@@ -35,25 +39,30 @@ if TYPE_CHECKING:
 STOP_SECONDS = 8.0
 """Time between SIGTERM and SIGKILL; a parent takes at most five seconds to stop."""
 START_SECONDS = 30.0
-RECORD_SECONDS = 2.0
 MEMORY_ARENAS = "4"
 """MALLOC_ARENA_MAX, as in NVFlare's start script: it limits the memory of parents."""
 
 
 class ProcessRuntime:
-    """A federation in processes. It implements `deploy.runtimes.protocol.Runtime`."""
+    """A federation in processes. It implements `deploy.runtimes.protocol.Runtime`.
+
+    `restart` is whether a server or site that died is started again.
+    """
 
     name = "process"
 
     def __init__(self, project: Project, workspace: Workspace) -> None:
         self.project = project
         self.workspace = workspace
+        self.restart = True
         self.folder = ProcessRunFolder(workspace.run(self.name))
 
     def up(self, progress: StatusCallback | None = None, timeout: float = 60.0) -> FederationStatus:
         """See `deploy.runtimes.protocol.Runtime.up`."""
         with self.folder.lock():
             running = self._running()
+            # Also those that a supervisor is about to start again, and what a killed parent left behind.
+            self._stop([parent.name for parent in self.project.parents if parent.name not in running])
             before = self.folder.spec()
             spec = self._make_spec(before, running)
             unchanged = [one.name for one in spec.members if before and one == before.member(one.name)]
@@ -64,8 +73,8 @@ class ProcessRuntime:
             refuse_taken_ports(ports)
             self._stop(set(running) - current)
             self.folder.write_spec(spec)
-            if missing := [parent.name for parent in self.project.parents if parent.name not in current]:
-                self._start(missing)
+            names = [parent.name for parent in self.project.parents]
+            self._start([one for one in names if one not in current or not self.folder.is_supervised(one)])
         return wait_until_ready(
             self.status, lambda name: last_lines(self.folder.log(name)), progress, timeout
         )
@@ -143,9 +152,11 @@ class ProcessRuntime:
             contract.ENV_TELEMETRY_PORT: str(telemetry_port),
             "MALLOC_ARENA_MAX": MEMORY_ARENAS,
         }
+        if not self.restart:
+            environment[contract.ENV_RESTART] = "false"
         credentials = None
         if parent.role == "client":
-            environment[contract.ENV_SERVER_ADDRESS] = address
+            environment |= {contract.ENV_SERVER_ADDRESS: address, **site_environment(self.project)}
         else:
             environment |= server_environment(self.project)
             credentials = self.project.credentials_file
@@ -162,9 +173,9 @@ class ProcessRuntime:
         )
 
     def _start(self, names: list[str]) -> None:
-        """Start servers and sites under a supervisor, and wait until it has recorded their processes."""
-        for name in names:
-            self.folder.remove_record(name)
+        """Start servers and sites under a supervisor, or let it take over those that are running."""
+        if not names:
+            return
         with self.folder.supervisor_log.open("wb") as log:
             supervisor = subprocess.Popen(
                 [sys.executable, "-m", "deploy.runtimes.process.supervisor", str(self.folder.root), *names],
@@ -176,7 +187,7 @@ class ProcessRuntime:
             )
 
         def is_started() -> bool:
-            return all(self.folder.record(name) for name in names)
+            return all(self.folder.record(name) and self.folder.is_supervised(name) for name in names)
 
         poll_until(lambda: is_started() or supervisor.poll() is not None, START_SECONDS, 0.02)
         if not is_started():
@@ -185,20 +196,15 @@ class ProcessRuntime:
 
     def _stop(self, names: Iterable[str]) -> None:
         """Terminate servers and sites, kill those that do not exit in time, and delete their records."""
-        names = list(names)
-        running = [process for name, process in self._running().items() if name in names]
-        for process in running:
-            with suppress(psutil.NoSuchProcess):
-                process.terminate()
-        _kill(_wait_until_exited(running))
-        poll_until(lambda: all(map(self._has_exit_code, names)), RECORD_SECONDS, 0.01)
+        if not (names := list(names)):
+            return
+        for name in names:
+            with self.folder.changing(name):  # no supervisor starts or records it from now on
+                self.folder.write_owner(name, None)
+        _terminate([process for name, process in self._running().items() if name in names])
+        _terminate(self.folder.processes(names))  # processes whose supervisor was killed
         for name in names:
             self.folder.remove_record(name)
-
-    def _has_exit_code(self, name: str) -> bool:
-        """Return whether the supervisor has nothing left to record."""
-        record = self.folder.record(name)
-        return record is None or record.exit_code is not None
 
 
 def _inherited_environment() -> dict[str, str]:
@@ -215,6 +221,14 @@ def _listening_ports(process: psutil.Process) -> set[int]:
             connections = one.net_connections(kind="tcp")
             ports |= {found.laddr.port for found in connections if found.status == psutil.CONN_LISTEN}
     return ports
+
+
+def _terminate(processes: list[psutil.Process]) -> None:
+    """Terminate processes, and kill those that do not exit in time."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _kill(_wait_until_exited(processes))
 
 
 def _kill(processes: list[psutil.Process]) -> None:

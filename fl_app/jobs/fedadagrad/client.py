@@ -22,7 +22,7 @@ class DigitSite(ExampleSite):
         self._settings = DigitParameters(**self.parameters)
         self._images = divide(len(self.sites), self._settings.seed).sites[self._index]
         self._model = DigitClassifier(self._settings.hidden, self._settings.seed)
-        self._losses: list[float] = []
+        self._losses: dict[int, tuple[float, ...]] = {}
 
     def train(self, weights: Weights, round: Round) -> LocalResult:
         """Train on this site's images, with the learning rate that the server sends.
@@ -41,9 +41,9 @@ class DigitSite(ExampleSite):
             self._settings,
             learning_rate=float(round.meta[LEARNING_RATE]),
             seed=mixed_seed(self._settings.seed, self._index, round.index),
-            earlier_losses=self._losses,
+            earlier_losses=[loss for index in range(round.index) for loss in self._losses.get(index, ())],
         )
-        self._losses += report.losses
+        self._losses[round.index] = report.losses  # a round is trained again if its result is lost
         self.log_all(metrics, round.number)
         return LocalResult(
             weights_of(self._model),

@@ -72,12 +72,12 @@ class DigitController(ServerEvaluation, ResultHook, FedAdagrad):
             return False
         if not super().add_result(result):
             return False
-        self._journal.report(self.rounds_done, site, self._learning_rate, training)
+        self.journal.report(self.rounds_done, site, self._learning_rate, training)
         return True
 
     def evaluate(self, rounds_done: int, weights: dict[str, Any]) -> Evaluation:
         """Evaluate the weights on the images of the server."""
-        return self._journal.evaluate(rounds_done, weights)
+        return self.journal.evaluate(rounds_done, weights)
 
     @property
     def _learning_rate(self) -> float:
@@ -85,7 +85,8 @@ class DigitController(ServerEvaluation, ResultHook, FedAdagrad):
         return schedule.learning_rate(given.learning_rate, given.halve_every, self.current_round)
 
     @cached_property
-    def _journal(self) -> EvaluationJournal:
+    def journal(self) -> EvaluationJournal:
+        """The evaluations and reports so far."""
         from fl_app.jobs.fedadagrad.digits import divide
         from fl_app.jobs.fedadagrad.evaluation import EvaluationJournal
         from fl_app.jobs.shared.classifier import DigitClassifier

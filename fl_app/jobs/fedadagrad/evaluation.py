@@ -13,6 +13,7 @@ from fl_app.jobs.fedadagrad.digits import Digits
 from fl_app.jobs.fedadagrad.metadata import TrainingReport
 from fl_app.jobs.shared.classifier import DigitClassifier, evaluate_classifier
 from fl_app.jobs.shared.journal import Evaluation, Journal, parameter_norm
+from fl_app.survival.resumable import State
 
 REPORTS = "training_history.json"
 BEST_MODEL = "best_model.safetensors"
@@ -35,11 +36,25 @@ class EvaluationJournal(Journal):
         digits: the images of the server; those of the sites are not used.
     """
 
+    evaluation = DigitEvaluation
+    best_model = BEST_MODEL
+
     def __init__(self, folder: Path, model: DigitClassifier, digits: Digits) -> None:
         super().__init__(folder)
         self._model = model
         self._digits = digits
         self._reports: list[dict[str, Any]] = []
+
+    def checkpoint(self) -> State:
+        """Return the evaluations, the reports, and the best model."""
+        state = super().checkpoint()
+        return State(document={**state.document, "reports": list(self._reports)}, files=state.files)
+
+    def resume(self, state: State) -> None:
+        """Write evaluations and reports of an earlier process again."""
+        super().resume(state)
+        self._reports = list(state.document["reports"])
+        self.write_json(REPORTS, self._reports)
 
     def evaluate(self, rounds_done: int, weights: Mapping[str, Tensor]) -> DigitEvaluation:
         """Evaluate the weights; keep them if they are the best on the validation images."""

@@ -15,6 +15,7 @@ from fl_app.jobs.fedprox_vla.job import VlaParameters
 from fl_app.jobs.recipe_defaults import TASK_CHECK_PERIOD
 from fl_app.jobs.shared.journal import MODEL_FOLDER, Evaluation, Journal
 from fl_app.jobs.shared.precise_average import PreciseAverage
+from fl_app.jobs.shared.quorum import QuorumRounds
 from fl_app.jobs.shared.server_evaluation import ServerEvaluation
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ SERVER_SEED = 2**31
 """Seed of the server's synthetic recordings; the sites have 0, 1, 2..."""
 
 
-class EvaluatedFedProx(ServerEvaluation, PreciseAverage, FedAvg):
+class EvaluatedFedProx(ServerEvaluation, PreciseAverage, QuorumRounds, FedAvg):
     """FedAvg that evaluates the policy every few rounds and publishes the best one at the end.
 
     Args:
@@ -36,6 +37,7 @@ class EvaluatedFedProx(ServerEvaluation, PreciseAverage, FedAvg):
         self.parameters = parameters
         self._settings = settings = VlaParameters(**parameters)
         self.evaluate_every = settings.evaluate_every
+        self.quorum, self.quorum_grace = settings.results_needed(num_clients), settings.grace
         super().__init__(
             num_clients=num_clients,
             num_rounds=settings.rounds,
@@ -77,11 +79,16 @@ class EvaluatedFedProx(ServerEvaluation, PreciseAverage, FedAvg):
     def _end_job(self, key: str, error: HubError) -> None:
         fail(self, self.fl_ctx, Finding(error.what, error.remedy, site="server", key=key))
 
+    @property
+    def journal(self) -> Journal:
+        """The evaluations so far."""
+        return self._evaluator.journal
+
     @cached_property
     def _evaluator(self) -> PolicyEvaluator:
-        from fl_app.jobs.fedprox_vla.evaluation import PolicyEvaluator
+        from fl_app.jobs.fedprox_vla.evaluation import PolicyEvaluator, PolicyJournal
         from fl_app.jobs.fedprox_vla.policy import PolicyPipeline
 
         folder, given = Path(self.get_run_dir()), self._settings
         pipeline = PolicyPipeline.build(given, given.evaluation_dataset, folder, SERVER_SEED)
-        return PolicyEvaluator(pipeline, Journal(folder), given.batch_size, given.seed)
+        return PolicyEvaluator(pipeline, PolicyJournal(folder), given.batch_size, given.seed)

@@ -35,6 +35,12 @@ class PolicyEvaluation(Evaluation, frozen=True):
     """Mean squared error of the actions, in the units of the recordings."""
 
 
+class PolicyJournal(Journal):
+    """The evaluations of policies."""
+
+    evaluation = PolicyEvaluation
+
+
 @dataclass
 class PolicyEvaluator:
     """Evaluate policies with one model and one set of recordings, and keep the best.

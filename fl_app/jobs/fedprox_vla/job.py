@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from fl_app.jobs.parameters import JobParameters
+from fl_app.jobs.parameters import QuorumParameters
 
 if TYPE_CHECKING:
     from nvflare.recipe.spec import Recipe
@@ -21,7 +21,7 @@ EXTRAS = ("vla",)
 WARM_UP = ("fl_app.jobs.recipe", "fl_app.jobs.fedprox_vla.controller")
 
 
-class VlaParameters(JobParameters):
+class VlaParameters(QuorumParameters):
     """Parameters of the job `fedprox-vla`."""
 
     rounds: int = Field(4, ge=1, le=1000)
@@ -64,7 +64,8 @@ def recipe(parameters: VlaParameters, sites: Sequence[str]) -> Recipe:
     """Make the recipe for these sites.
 
     Raises:
-        ValueError: a policy from a hub or folder is combined with synthetic recordings.
+        ValueError: a policy from a hub or folder is combined with synthetic recordings, or the quorum exceeds
+            the number of sites.
     """
     from nvflare.recipe.utils import add_experiment_tracking
 
@@ -77,7 +78,7 @@ def recipe(parameters: VlaParameters, sites: Sequence[str]) -> Recipe:
             f"policy={parameters.policy} needs real recordings: set dataset (each site's folder) and "
             "evaluation_dataset (the server's folder)"
         )
-    given = parameters.model_dump()
+    given = parameters.model_dump(exclude_none=True)
     job = TrainingRecipe(
         name="fedprox-vla",
         model={
@@ -86,6 +87,7 @@ def recipe(parameters: VlaParameters, sites: Sequence[str]) -> Recipe:
         },
         num_rounds=parameters.rounds,
         sites=sites,
+        quorum=parameters.results_needed(len(sites)),
         training=RobotSite(list(sites), given),
         controller=EvaluatedFedProx(len(sites), given),
         key_metric="",  # the server's own evaluations choose the best policy

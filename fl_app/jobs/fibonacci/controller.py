@@ -17,11 +17,12 @@ from fl_app.files import write_atomically
 from fl_app.jobs.fibonacci.numbers import from_wire, to_wire
 from fl_app.jobs.fibonacci.site import LEVEL, SUM, TASK
 from fl_app.jobs.recipe_defaults import TASK_CHECK_PERIOD
+from fl_app.survival.resumable import Resumable, State
 
 RESULT_FILE = "fibonacci.json"
 
 
-class FibonacciController(ModelController):
+class FibonacciController(Resumable, ModelController):
     """Send the levels in FLModel.meta, one task per site, so that no site sees another's level.
 
     The result is RESULT_FILE in the job's run folder.
@@ -38,11 +39,20 @@ class FibonacciController(ModelController):
         self.levels = levels
         self.rounds = rounds
         self.timeout = timeout
+        self._history: list[dict[str, int]] = []
+
+    def checkpoint(self) -> State:
+        """Return the sums of all finished rounds."""
+        return State(document={"history": list(self._history)})
+
+    def resume(self, state: State) -> None:
+        """Go on after the rounds of an earlier process."""
+        self._history = list(state.document["history"])
 
     def run(self) -> None:
         """Run all rounds and write the result."""
-        history: list[dict[str, int]] = []
-        for number in range(self.rounds):
+        history = self._history
+        for number in range(len(history), self.rounds):
             sums = self._run_round(number)
             if sums is None:
                 return

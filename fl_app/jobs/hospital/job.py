@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
-from fl_app.jobs.parameters import JobParameters
+from fl_app.jobs.parameters import QuorumParameters
 
 if TYPE_CHECKING:
     from nvflare.recipe.spec import Recipe
@@ -24,7 +24,7 @@ DEFAULT_SERVER_LEARNING_RATE = 0.1
 TAU = 1e-3
 
 
-class HospitalParameters(JobParameters):
+class HospitalParameters(QuorumParameters):
     """Parameters of the job `hospital`."""
 
     rounds: int = Field(20, ge=1, le=1000)
@@ -77,7 +77,7 @@ def recipe(parameters: HospitalParameters, sites: Sequence[str]) -> Recipe:
     """Make the recipe for these sites; their order decides which site has which patients.
 
     Raises:
-        ValueError: the patients cannot be divided over this number of sites.
+        ValueError: the patients cannot be divided over this number of sites, or the quorum exceeds it.
     """
     from nvflare.recipe.utils import add_experiment_tracking
 
@@ -88,11 +88,14 @@ def recipe(parameters: HospitalParameters, sites: Sequence[str]) -> Recipe:
 
     divide, model = DATASETS[parameters.dataset]
     divide(len(sites), parameters.seed)
+    quorum = parameters.results_needed(len(sites))
     adagrad = FedAdagrad(
         num_clients=len(sites),
         num_rounds=parameters.rounds,
         server_learning_rate=parameters.effective_server_learning_rate,
         tau=TAU,
+        quorum=quorum,
+        quorum_grace=parameters.grace,
     )
     job = TrainingRecipe(
         name="hospital",
@@ -103,6 +106,8 @@ def recipe(parameters: HospitalParameters, sites: Sequence[str]) -> Recipe:
         },
         num_rounds=parameters.rounds,
         sites=sites,
+        quorum=quorum,
+        quorum_grace=parameters.grace,
         training=Hospital(list(sites), parameters.model_dump(exclude_none=True)),
         controller=adagrad if parameters.algorithm == "fedadagrad" else None,
         key_metric="own_accuracy",

@@ -21,8 +21,8 @@ def recipe(parameters: NumpyFedAvgParameters, sites: Sequence[str]) -> Recipe:
     """Make the recipe for these sites.
 
     Raises:
-        ValueError: min_clients exceeds the number of sites, a parameter names a site that does not take part,
-            or the aggregator is invalid.
+        ValueError: min_clients or quorum exceeds the number of sites, a parameter names a site that does not
+            take part, or the aggregator is invalid.
     """
     from fl_app.jobs.numpy_fedavg.recipe import NumpyRecipe
 

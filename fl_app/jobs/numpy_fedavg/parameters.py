@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from typing_extensions import Self
 
 from fl_app.jobs.numpy_fedavg import inputs
-from fl_app.jobs.parameters import JobParameters, JobWarning
+from fl_app.jobs.parameters import JobParameters, JobWarning, QuorumParameters
 from fl_app.metric_direction import Direction, direction_of
 
 Script = Annotated[str, AfterValidator(inputs.script)]
@@ -35,7 +35,7 @@ class SiteSettings(JobParameters):
     """Kind of result: the array, or the difference"""
 
 
-class NumpyFedAvgParameters(JobParameters):
+class NumpyFedAvgParameters(QuorumParameters):
     """Parameters of the job `numpy-fedavg`."""
 
     rounds: int = Field(5, ge=1, le=10_000, serialization_alias="num_rounds")
@@ -95,6 +95,8 @@ class NumpyFedAvgParameters(JobParameters):
             raise ValueError("train_script needs an initial model: model=[0, 0, 0] or model=FILE.npy")
         if self.aggregator != "mean" and (self.aggregation_weights or self.exclude_vars):
             raise ValueError("aggregation_weights and exclude_vars need aggregator=mean; others ignore them")
+        if self.quorum and self.min_clients:
+            raise ValueError("quorum and min_clients exclude each other: with min_clients, sites are sampled")
         if self.patience and not self.stop_cond:
             raise ValueError("patience needs stop_cond, which names the metric")
         if self.stop_cond:

@@ -12,8 +12,7 @@ from nvflare.recipe.utils import set_per_site_config
 from fl_app.jobs.numpy_fedavg import inputs
 from fl_app.jobs.numpy_fedavg.median import MedianAggregator
 from fl_app.jobs.numpy_fedavg.parameters import NumpyFedAvgParameters, SiteSettings
-from fl_app.jobs.recipe_defaults import TASK_CHECK_PERIOD, apply_defaults
-from fl_app.nvflare_internals.recipes import FedAvgHooks
+from fl_app.jobs.recipe_defaults import TASK_CHECK_PERIOD, QuorumRecipe, apply_defaults
 
 EXAMPLE_SCRIPT = Path(__file__).with_name("train.py")
 EXAMPLE_MODEL = [0.0] * 5
@@ -27,20 +26,24 @@ _ADAPTED = {
     "aggregator",
     "aggregation_weights",
     "per_site",
+    "quorum",
+    "quorum_grace",
 }
 
 
-class NumpyRecipe(FedAvgHooks, NumpyFedAvgRecipe):
+class NumpyRecipe(QuorumRecipe, NumpyFedAvgRecipe):
     """Federated averaging of one array."""
 
     task_check_period = TASK_CHECK_PERIOD
 
     def __init__(self, parameters: NumpyFedAvgParameters, sites: Sequence[str]) -> None:
         model = EXAMPLE_MODEL if parameters.model is None else parameters.model
+        self.quorum = parameters.results_needed(len(sites))
+        self.quorum_grace = parameters.grace
         super().__init__(
             name="numpy-fedavg",
             model=inputs.initial_model(model).tolist(),  # without one, NVFlare trains a 3x3 array of its own
-            min_clients=parameters.min_clients or len(sites),
+            min_clients=self.quorum or parameters.min_clients or len(sites),
             train_script=parameters.train_script or str(EXAMPLE_SCRIPT),
             aggregator=_aggregator(parameters.aggregator),
             aggregation_weights=parameters.aggregation_weights or None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from fl_app.jobs.parameters import JobParameters, require_sites
+from fl_app.jobs.parameters import QuorumParameters, require_sites
 
 if TYPE_CHECKING:
     from nvflare.recipe.spec import Recipe
@@ -17,7 +17,7 @@ NEEDS = {"torch": "flarefleet[jobs]"}
 WARM_UP = ("fl_app.jobs.recipe",)
 
 
-class ProbeParameters(JobParameters):
+class ProbeParameters(QuorumParameters):
     """Parameters of the job `probe`."""
 
     rounds: int = Field(2, ge=1, le=10_000)
@@ -39,7 +39,7 @@ def recipe(parameters: ProbeParameters, sites: Sequence[str]) -> Recipe:
     """Make the recipe for these sites.
 
     Raises:
-        ValueError: the failing site does not take part.
+        ValueError: the failing site does not take part, or the job has fewer sites than the quorum.
     """
     from fl_app.jobs.probe.client import Probe
     from fl_app.jobs.recipe import TrainingRecipe
@@ -50,6 +50,8 @@ def recipe(parameters: ProbeParameters, sites: Sequence[str]) -> Recipe:
         model={"class_path": "fl_app.jobs.probe.model.Numbers", "args": {"count": parameters.numbers}},
         num_rounds=parameters.rounds,
         sites=sites,
+        quorum=parameters.results_needed(len(sites)),
+        quorum_grace=parameters.grace,
         training=Probe(parameters.seconds, parameters.failing_site, parameters.failing_round),
         key_metric="",
     )

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from fl_app.files import write_atomically
+from fl_app.survival.resumable import Resumable, State
 
 MODEL_FOLDER = "best_model"
 """Folder, in the job's run folder, of a model that consists of several files."""
@@ -33,16 +34,34 @@ class Evaluation(BaseModel, frozen=True):
         return self.model_dump(exclude={"round", "is_best"})
 
 
-class Journal:
+class Journal(Resumable):
     """Result files of a job.
 
     Args:
         folder: the job's run folder at the server; every file in it is part of the result.
     """
 
+    evaluation: type[Evaluation] = Evaluation
+    """Class of the evaluations."""
+    best_model = MODEL_FOLDER
+    """File or folder of the best model."""
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.evaluations: list[Any] = []
+
+    def checkpoint(self) -> State:
+        """Return the evaluations, and the files of the best model."""
+        best = self.folder / self.best_model
+        files = [file for file in (best, *best.rglob("*")) if file.is_file()]
+        evaluations = [each.model_dump() for each in self.evaluations]
+        return State(document={"evaluations": evaluations}, files=tuple(map(str, files)))
+
+    def resume(self, state: State) -> None:
+        """Write the evaluations of an earlier process again; further ones follow them."""
+        self.evaluations = []
+        for each in state.document["evaluations"]:
+            self.record(self.evaluation(**each))
 
     def write(self, name: str, content: bytes) -> None:
         """Replace the file `name`."""

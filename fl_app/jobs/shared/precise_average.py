@@ -25,10 +25,7 @@ class PreciseAverage(ResultHook):
     def add_result(self, result: FLModel) -> bool:
         """Add a site's result to the average in wider types."""
         if result.params:  # NVFlare skips a site that returns none
-            result.params = {
-                name: value.to(torch.float32 if value.dtype in _HALF else torch.float64)
-                for name, value in result.params.items()
-            }
+            result.params = {name: _Wider(value) for name, value in result.params.items()}
         return super().add_result(result)
 
     def update_model(self, model: FLModel, aggr_result: FLModel) -> Any:
@@ -37,6 +34,17 @@ class PreciseAverage(ResultHook):
             name: _in_type(value, model.params[name].dtype) for name, value in aggr_result.params.items()
         }
         return super().update_model(model, aggr_result)  # type: ignore[misc] # of the controller
+
+
+class _Wider:
+    """Weights that become wider when NVFlare adds them: those that wait for other sites stay small."""
+
+    def __init__(self, value: torch.Tensor) -> None:
+        self._value = value
+
+    def materialize(self) -> torch.Tensor:
+        """Return the wider weights; NVFlare's averaging calls this."""
+        return self._value.to(torch.float32 if self._value.dtype in _HALF else torch.float64)
 
 
 def _in_type(value: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

@@ -9,10 +9,11 @@ from nvflare.apis.analytix import AnalyticsDataType
 from nvflare.apis.utils.analytix_utils import create_analytic_dxo, send_analytic_dxo
 from nvflare.app_common.abstract.fl_model import FLModel
 
-from fl_app.jobs.shared.journal import Evaluation
+from fl_app.jobs.shared.journal import Evaluation, Journal
+from fl_app.survival.resumable import Resumable, ResumableParts
 
 
-class ServerEvaluation:
+class ServerEvaluation(ResumableParts):
     """Evaluate the model before the first round, every `evaluate_every` rounds, and after the last.
 
     A mixin for NVFlare's FedAvg controllers: name it before the controller among the bases.
@@ -20,15 +21,25 @@ class ServerEvaluation:
 
     evaluate_every: int
 
+    @property
+    @abstractmethod
+    def journal(self) -> Journal:
+        """The evaluations so far."""
+
     @abstractmethod
     def evaluate(self, rounds_done: int, weights: dict[str, Any]) -> Evaluation:
         """Evaluate the weights after this number of rounds."""
 
     def load_model(self) -> FLModel:
-        """Load the model and evaluate it untrained."""
+        """Load the model and evaluate it untrained, unless an earlier process has."""
         model = super().load_model()  # type: ignore[misc] # of the controller
-        self._evaluate_and_log(0, model)
+        if not self.journal.evaluations:
+            self._evaluate_and_log(0, model)
         return model
+
+    def resumable_parts(self) -> dict[str, Resumable]:
+        """Add the evaluations."""
+        return {**super().resumable_parts(), "journal": self.journal}
 
     def update_model(self, model: FLModel, aggr_result: FLModel) -> FLModel:
         """Update the model, and evaluate it if an evaluation is due."""

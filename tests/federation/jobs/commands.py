@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import psutil
 
 from tests.federation import guarded_jobs
 from tests.federation.federation import ADMIN, Federation
+from tests.processes import is_running
 
 SITES = ("site-1", "site-2")
 ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -28,17 +31,28 @@ class JobsFederation(Federation):
         """Return the command line of the installed program."""
         return [str(BIN / "flarefleet"), *arguments]
 
-    def job_process(self, site: str, job_id: str) -> psutil.Process | None:
-        """Return the job process at a site; None if there is none."""
-        for process in psutil.process_iter(["cmdline"]):
-            if {"fl_app.launchers.site_job", job_id, site} <= set(process.info["cmdline"] or ()):
-                return process
-        return None
+    def job_process(self, name: str, job_id: str) -> psutil.Process | None:
+        """Return the job process of the server or a site; None if there is none."""
+        processes = [one for one in self.job_processes(name) if is_running(one) and job_id in one.cmdline()]
+        return processes[0] if processes else None
 
 
 def numpy_job(into: Path) -> Path:
     """Export a job for both sites."""
     return guarded_jobs.export(guarded_jobs.numpy_job("for-more-sites", ""), into)
+
+
+def job_with_controller(name: str, into: Path) -> Path:
+    """Export a job whose controller is a class of `ending_controllers`."""
+    job = numpy_job(into)
+    custom = job / "app" / "custom"
+    custom.mkdir(exist_ok=True)
+    shutil.copy(Path(__file__).with_name("ending_controllers.py"), custom)
+    file = job / "app" / "config" / "config_fed_server.json"
+    config = json.loads(file.read_text())
+    config["workflows"] = [{"id": "controller", "path": f"ending_controllers.{name}", "args": {}}]
+    file.write_text(json.dumps(config))
+    return job
 
 
 def job_for_five_sites(into: Path, **props: float) -> Path:

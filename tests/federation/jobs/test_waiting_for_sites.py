@@ -61,12 +61,12 @@ def test_a_job_starts_when_its_missing_site_is_registered_again(
     federation: Federation, session: AdminSession, tmp_path: Path
 ) -> None:
     process = federation.supervisor("site-2")
-    session._api.shutdown(TargetType.CLIENT, ["site-2"], wait=False)
+    session._requests.api.shutdown(TargetType.CLIENT, ["site-2"], wait=False)
     eventually(lambda: session.sites() == ("site-1",), 60, "site-2 has left")
     process.wait(60)
 
     job_id = session.submit(numpy_job(tmp_path), uuid.uuid4().hex)
-    eventually(lambda: "not registered: site-2" in session.job(job_id).waits_for, 30, "the job waits")
+    eventually(lambda: ": site-2" in session.job(job_id).waits_for, 30, "the job waits")
 
     federation.up()
     eventually(lambda: session.job(job_id).is_finished, 240, "the job has finished")

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from deploy.session import AdminKit
 from tests.federation.federation import ADMIN, write_project
-from tests.federation.jobs.commands import ID, SITES, JobsFederation
-from tests.waiting import eventually
+from tests.federation.jobs.commands import ID, SITES, JobsFederation, job_with_controller
 
 pytestmark = pytest.mark.federation
 
@@ -52,20 +51,50 @@ def test_a_running_job_can_be_aborted_but_not_fetched(
     watched = federation.flarefleet("watch", job_id)
     assert watched.returncode == 1
     assert "FINISHED:ABORTED" in watched.stderr
+    assert f"server: aborted by {ADMIN}" in watched.stderr
     twice = federation.flarefleet("abort", job_id)
     assert twice.returncode == 1
     assert "has already ended" in twice.stderr
 
 
-def test_a_killed_job_process_fails_the_job(federation: JobsFederation) -> None:
-    job_id = federation.submit("probe", rounds=100, seconds=1)
-    eventually(lambda: federation.job_process("site-1", job_id) is not None, 60, "site-1 is training")
-    os.kill(federation.job_process("site-1", job_id).pid, signal.SIGKILL)
+@pytest.mark.parametrize(
+    ("controller", "reason"),
+    [
+        ("Panics", "server: the cohort of 2026 is empty"),
+        ("Raises", "  ValueError: no such cohort: 2026"),
+    ],
+)
+def test_the_reason_of_the_server_is_the_reason_of_the_job(
+    federation: JobsFederation, tmp_path: Path, controller: str, reason: str
+) -> None:
+    job_id = federation.submit_folder(job_with_controller(controller, tmp_path))
     done = federation.flarefleet("watch", job_id)
     assert done.returncode == 1
-    assert f"{job_id} (probe) ended FINISHED:" in done.stderr
-    assert "COMPLETED" not in done.stderr
-    eventually(lambda: federation.job_process("site-2", job_id) is None, 60, "site-2 has stopped")
+    assert reason in done.stderr.splitlines()
+    assert "no log names an error" not in done.stderr
+
+
+def test_a_watched_federation_may_be_stopped_and_started_again(federation: JobsFederation) -> None:
+    job_id = federation.submit("probe", rounds=100, seconds=1)
+    with federation.start("watch", job_id) as watching:
+        assert watching.stderr is not None
+        _await_line(watching.stderr, "round 1/100")
+        federation.run("down")
+        _await_line(watching.stderr, "the server does not answer; trying again")
+        federation.run("up", "--runtime", "process")
+        _await_line(watching.stderr, "the server answers again")
+    aborted = federation.flarefleet("abort", job_id)
+    assert aborted.returncode in (0, 1), "a job without a process on the server is no error of the kit"
+    assert "Traceback" not in aborted.stderr
+
+
+def _await_line(lines: Iterable[str], part: str) -> None:
+    seen = []
+    for line in lines:
+        seen.append(line)
+        if part in line:
+            return
+    raise AssertionError("".join(seen))
 
 
 def test_an_unknown_job_id_is_rejected(federation: JobsFederation) -> None:

@@ -42,12 +42,6 @@ def test_a_site_reports_that_it_waits_for_its_server_and_can_be_stopped(
     assert site.stop() == 0
 
 
-def test_the_exit_code_shows_that_a_parent_was_killed(server: Parent) -> None:
-    server.descendants()[0].kill()
-
-    assert server.wait(5) == 128 + signal.SIGKILL
-
-
 def test_a_file_of_a_job_does_not_replace_the_sites_settings(
     federation: Federation, start: Start, tmp_path: Path
 ) -> None:

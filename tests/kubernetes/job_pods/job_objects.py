@@ -23,6 +23,11 @@ def job_pods(federation: Federation, cluster: Cluster, name: str) -> list[dict[s
     return cluster.get("pods", "-n", namespace(federation, name), "-l", "flare/role=job")["items"]
 
 
+def pod_uids(federation: Federation, cluster: Cluster, name: str) -> set[str]:
+    """Return the uids of the current job pods of a server or site."""
+    return {pod["metadata"]["uid"] for pod in job_pods(federation, cluster, name)}
+
+
 def secrets(federation: Federation, cluster: Cluster, name: str) -> set[str]:
     """Return the Secrets of a server or site, without those of helm."""
     items = cluster.get("secrets", "-n", namespace(federation, name))["items"]

@@ -22,6 +22,8 @@ from tests.kubernetes.job_pods.job_objects import (
     TIMEOUT,
     is_clean,
     job_pods,
+    namespace,
+    pod_uids,
 )
 from tests.waiting import eventually
 
@@ -83,3 +85,23 @@ def test_queued_jobs_complete(federation: Federation, tmp_path: Path) -> None:
         finished = jobs()
     assert len(ids) == QUEUED_JOBS
     assert {job.status for job in finished} == {COMPLETED}, finished
+
+
+def test_a_job_completes_although_the_pod_of_a_site_was_deleted(
+    federation: Federation, cluster: Cluster
+) -> None:
+    job_id = federation.submit("probe", rounds=10, seconds=2)
+
+    def is_running() -> bool:
+        pods = job_pods(federation, cluster, "site-1")
+        return bool(pods) and pods[0]["status"]["phase"] == "Running"
+
+    eventually(is_running, TIMEOUT, "site-1 has a job pod")
+    (deleted,) = pod_uids(federation, cluster, "site-1")
+    where = namespace(federation, "site-1")
+    cluster.kubectl("delete", "pod", "-n", where, "-l", "flare/role=job", "--wait=false")
+    eventually(
+        lambda: pod_uids(federation, cluster, "site-1") - {deleted}, TIMEOUT, "the pod is created again"
+    )
+    federation.wait_for_job(job_id, COMPLETED)
+    eventually(lambda: is_clean(federation, cluster), TIMEOUT, "the job has left no objects")

@@ -6,7 +6,14 @@ import pytest
 
 from tests.federation.federation import Federation
 from tests.kubernetes.cluster import Cluster
-from tests.kubernetes.job_pods.job_objects import PARTICIPANTS, TIMEOUT, job_pods, namespace, secrets
+from tests.kubernetes.job_pods.job_objects import (
+    PARTICIPANTS,
+    TIMEOUT,
+    job_pods,
+    namespace,
+    pod_uids,
+    secrets,
+)
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.kubernetes
@@ -15,7 +22,6 @@ pytestmark = pytest.mark.kubernetes
 def test_a_restart_of_the_parent_and_an_uninstall_delete_job_pods(
     federation: Federation, cluster: Cluster
 ) -> None:
-    """NVFlare still reports the job as RUNNING, although it is lost with the site's parent."""
     federation.submit("probe", rounds=200, seconds=1)
     eventually(
         lambda: all(job_pods(federation, cluster, name) for name in PARTICIPANTS),
@@ -23,9 +29,12 @@ def test_a_restart_of_the_parent_and_an_uninstall_delete_job_pods(
         "all have a job pod",
     )
 
+    orphans = pod_uids(federation, cluster, "site-1")
     federation.kill("site-1")
     eventually(
-        lambda: not job_pods(federation, cluster, "site-1"), TIMEOUT, "the restarted parent deletes it"
+        lambda: not orphans & pod_uids(federation, cluster, "site-1"),
+        TIMEOUT,
+        "the restarted parent deletes it",
     )
 
     where = namespace(federation, "site-2")

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from deploy.cli.app import app
 from docs.tables import TABLES, updated
 from fl_app.startup.exit_codes import Exit
+from fl_app.survival.interventions import Kind
 
 ROOT = Path(__file__).parents[3]
 GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
@@ -46,6 +47,13 @@ def test_the_operators_guide_lists_the_exit_codes_of_a_parent() -> None:
     rows = re.findall(r"^\| (\d+) \| ([A-Z_]+) \|", guide, re.MULTILINE)
 
     assert [(int(code), name) for code, name in rows] == [(code.value, code.name) for code in Exit]
+
+
+def test_the_page_about_survival_explains_every_kind_of_intervention() -> None:
+    guide = (ROOT / "docs" / "survival.md").read_text(encoding="utf-8")
+    table = guide.partition("| kind | meaning |")[2]
+
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == [kind.value for kind in Kind]
 
 
 @pytest.mark.parametrize("page", TABLES)

@@ -1,7 +1,8 @@
-"""What the server does when a SuperNode exits."""
+"""What the server does when a SuperNode exits, or sends no requests."""
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from nvflare.app_common.tie.controller import _ClientStatus
 from nvflare.app_common.tie.defs import Constant
 
 from fl_app.flower.server import FlowerServer
+from fl_app.survival.job_liveness import JobLiveness, job_liveness_of
 
 
 class RecordingServer(FlowerServer):
@@ -61,3 +63,23 @@ def test_a_super_node_that_exits_after_the_end_adds_no_reason(server: RecordingS
 
     assert not server.reasons
     assert server.client_statuses["site-1"].app_done
+
+
+@pytest.fixture
+def liveness(server: RecordingServer) -> JobLiveness:
+    """What the job knows about its site, whose SuperNode sent its last request an hour ago."""
+    server._engine = object()
+    server.client_statuses["site-1"].last_op_time = time.time() - 3600
+    server.max_client_op_interval = server.progress_timeout = 90.0
+    return job_liveness_of(server._engine)
+
+
+def test_a_site_whose_parent_vouches_is_not_given_up(server: RecordingServer, liveness: JobLiveness) -> None:
+    liveness.vouched({"site-1": 20.0})
+    assert not server._check_job_status(FLContext())
+    assert server.reasons == []
+
+
+def test_a_site_without_any_sign_of_life_is_given_up(server: RecordingServer, liveness: JobLiveness) -> None:
+    assert server._check_job_status(FLContext())
+    assert "site-1 didn't have any activity for 90.0 seconds" in server.reasons[0]

@@ -6,13 +6,16 @@ import logging
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from nvflare.security.logging import SECURE_LOGGING_VAR_NAME
 from nvflare.utils.process_utils import _route_subprocess_line
 
+from fl_app.contract import ENV_JOB_PROCESS
 from fl_app.guard.error_capture import ErrorCapture, exit_text
 from fl_app.nvflare_internals.training_script import OUTPUT_LOGGER, SCRIPT_THREAD
+from tests.unit.launchers.test_kill_reason import Kernel
 
 ENDED = "trainer process group exited (rc={}) before task 'train' produced a result"
 
@@ -112,7 +115,7 @@ TRACEBACK = (
         (
             (*TRACEBACK, "handled it, going on"),
             -9,
-            "its training process was ended by SIGKILL (out of memory?)",
+            "its training process was killed by signal 9 (SIGKILL)",
         ),
         (("epoch 1",), 3, "its training process ended with exit code 3 before it sent a result"),
         ((), None, "its training process ended before it sent a result"),
@@ -152,7 +155,36 @@ def test_the_process_is_as_before_after_the_end(capture: ErrorCapture) -> None:
     assert not hasattr(sys.stderr, "lines")
 
 
+@pytest.mark.parametrize(
+    ("environment", "remedy"),
+    [
+        ({ENV_JOB_PROCESS: "1.j1"}, "raise deployment.sites.north.resources.limits.memory"),
+        ({}, "raise jobPods.resources.limits.memory in its values, or memory in the job's resource_spec"),
+    ],
+    ids=["process", "pod"],
+)
+def test_a_training_process_that_ran_out_of_memory_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, environment: dict[str, str], remedy: str
+) -> None:
+    monkeypatch.delenv(ENV_JOB_PROCESS, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    kernel = Kernel(tmp_path)
+    kernel.version_2(kills=1)
+    capture = ErrorCapture("north", kernel.memory)
+    try:
+        before = capture.process_error(-9)
+        kernel.version_2(kills=2)
+        out_of_memory = capture.process_error(-9)
+    finally:
+        capture.close()
+    assert before.what == "its training process was killed by signal 9 (SIGKILL) before it sent a result"
+    assert out_of_memory.what == (
+        f"its training process was killed by the kernel: out of memory at 4.0 GiB; {remedy}"
+    )
+
+
 def test_exit_codes_in_words() -> None:
     assert exit_text(3) == "ended with exit code 3"
-    assert exit_text(-11) == "was ended by SIGSEGV"
-    assert exit_text(-200) == "was ended by signal 200"
+    assert exit_text(-11) == "was killed by signal 11 (SIGSEGV)"
+    assert exit_text(-200) == "was killed by signal 200"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,11 +25,15 @@ class Server:
     def __init__(self, folder: Path, *registered: str) -> None:
         self.folder = folder
         self.registered = list(registered)
-        self.stored: list[list[str]] = []
+        self.stored: list[Any] = []
+        self.last_signs: dict[str, float] = {}
         self.status: dict[str, Any] = {}
 
     def get_clients(self) -> list[Any]:
-        return [SimpleNamespace(name=name) for name in self.registered]
+        return [
+            SimpleNamespace(name=name, last_connect_time=self.last_signs.get(name, time.time()))
+            for name in self.registered
+        ]
 
     def get_workspace(self) -> Any:
         return SimpleNamespace(get_root_dir=lambda: str(self.folder))
@@ -110,22 +115,82 @@ def test_a_waiting_job_records_once_which_sites_it_lacks(server: Server, schedul
     assert "not registered: site-2" in history[0]
 
 
-def test_a_job_is_dropped_after_its_own_wait_limit_or_that_of_the_server(
-    server: Server, scheduled: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The current time of the scheduler, which a test may change."""
+    moment = [time.time()]
+    monkeypatch.setattr("fl_app.guard.scheduler.time.time", lambda: moment[0])
+    return moment
+
+
+@pytest.fixture
+def waiting(server: Server, scheduled: list[str]) -> JobScheduler:
+    """A scheduler whose jobs for two sites wait for site-2."""
     scheduler = JobScheduler()
     scheduler.handle_event(EventType.CLIENT_REGISTER_PROCESSED, server.context())
     server.registered = ["site-1"]
+    return scheduler
+
+
+def test_a_job_is_dropped_after_its_own_wait_limit_or_that_of_the_server(
+    server: Server, waiting: JobScheduler, now: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(ENV_SITE_PATIENCE, "100")
-    scheduler.schedule_job(server, [job(2, time.time() - 50)], server.context())  # type: ignore[arg-type]
+    one, patient = job(2), job(2, wait_for_sites=500)
+    for seconds in (0, 50):
+        now[0] += seconds
+        waiting.schedule_job(server, [one, patient], server.context())  # type: ignore[arg-type]
+        assert server.status == {}
+    now[0] += 100
+    waiting.schedule_job(server, [patient], server.context())  # type: ignore[arg-type]
     assert server.status == {}
-    scheduler.schedule_job(server, [job(2, time.time() - 150)], server.context())  # type: ignore[arg-type]
+    waiting.schedule_job(server, [one], server.context())  # type: ignore[arg-type]
     assert server.status == {"a-job": RunStatus.FINISHED_CANT_SCHEDULE}
     assert "Dropped after 150 s." in server.stored[-1][-1]
-    server.status.clear()
-    own = job(2, time.time() - 150, wait_for_sites=500)
-    scheduler.schedule_job(server, [own], server.context())  # type: ignore[arg-type]
+
+
+def test_the_patience_counts_from_when_the_sites_began_to_be_missing(
+    server: Server, waiting: JobScheduler, now: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ENV_SITE_PATIENCE, "100")
+    queued = job(2, submitted=now[0] - 5000)  # behind other jobs, with all its sites
+    waiting.schedule_job(server, [queued], server.context())  # type: ignore[arg-type]
     assert server.status == {}
+    now[0] += 90
+    server.registered = ["site-1", "site-2"]
+    server.last_signs = {"site-1": now[0], "site-2": now[0]}
+    waiting.schedule_job(server, [queued], server.context())  # type: ignore[arg-type]
+    assert server.stored[-1] == 0.0
+    server.registered = ["site-1"]
+    now[0] += 90
+    waiting.schedule_job(server, [queued], server.context())  # type: ignore[arg-type]
+    assert server.status == {}
+
+
+def test_a_restart_of_the_server_does_not_restart_the_patience(
+    server: Server, waiting: JobScheduler, now: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ENV_SITE_PATIENCE, "100")
+    stored = job(2)
+    waiting.schedule_job(server, [stored], server.context())  # type: ignore[arg-type]
+    now[0] += 150
+    loaded = job(2)
+    loaded.meta.update(stored.meta)
+    JobScheduler().schedule_job(server, [loaded], server.context())  # type: ignore[arg-type]
+    assert server.status == {"a-job": RunStatus.FINISHED_CANT_SCHEDULE}
+
+
+def test_a_site_without_a_sign_of_life_is_named_although_nvflare_lists_it(
+    server: Server, scheduled: list[str]
+) -> None:
+    killed_at = time.time() - 40
+    server.last_signs = {"site-2": killed_at}
+    JobScheduler().schedule_job(server, [job(2)], server.context())  # type: ignore[arg-type]
+    assert scheduled == []
+    assert (
+        f"no sign of life: site-2 (since {datetime.fromtimestamp(killed_at):%H:%M:%S})"
+        in (server.stored[-1][-1])
+    )
 
 
 def test_a_queued_job_with_a_permanent_shortage_is_dropped_immediately(

@@ -13,7 +13,7 @@ from nvflare.apis.shareable import Shareable
 from fl_app.guard.rule_table import Level, Levels
 from fl_app.guard.site_error import MAX_DETAILS, SITE_ERROR_MARK, SiteError, site_errors_in
 from fl_app.guard.site_errors import MAX_ERRORS, SiteErrors
-from fl_app.guard.stalled import MAX_SENDS, find_unanswered_task
+from fl_app.guard.stalled import MAX_SENDS, find_unanswered_task, forget_sends
 from fl_app.telemetry.job_progress import SITE_ERROR_EVENT
 from tests.unit.guard.tasks import broadcast, controller
 
@@ -98,6 +98,14 @@ def test_a_gone_site_ends_a_job_that_waits_for_it(monkeypatch: pytest.MonkeyPatc
     assert "its job process ended with exit code 0 in the middle of the task 'train'" in server.log[0]
 
 
+def test_a_site_whose_next_process_runs_is_not_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server()
+    server.receive(SiteError("its job process ended with exit code 0", ends_site=True), monkeypatch)
+    server.errors.is_back("site-2")
+    waiting = controller(broadcast("site-1", "site-3", sent=1.0))
+    assert server.errors.find_gone_site(waiting) is None
+
+
 def test_a_job_that_does_not_need_the_gone_site_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     server = Server(broadcast("site-1", "site-3", sent=1.0, min_responses=2))
     server.receive(SiteError("its job process ended with exit code 0", ends_site=True), monkeypatch)
@@ -134,3 +142,11 @@ def test_a_site_that_asks_again_without_an_answer_ends_the_job(sends: int, neede
     if finding is not None:
         assert finding.line.startswith("site-2: has received the task 'train' 5 times")
         assert Levels().of(finding.rule) is Level.ERROR
+
+
+def test_a_job_process_that_is_started_again_may_receive_its_task_again() -> None:
+    task = broadcast("site-1", "site-3", sent=1.0)
+    for one in task.client_tasks:
+        one.task_send_count = MAX_SENDS
+    forget_sends(controller(task), "site-2")
+    assert find_unanswered_task(controller(task)) is None

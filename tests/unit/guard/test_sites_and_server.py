@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -232,6 +233,9 @@ class Engine(ServerEngineSpec):
 
     def get_clients(self) -> list[Any]:
         return []
+
+    def get_workspace(self) -> Any:
+        return SimpleNamespace(get_job_meta_path=lambda job_id: "missing.json")
 
     def register_aux_message_handler(self, topic: str, message_handle_func: Any) -> None:
         raise RuntimeError("no messages here")

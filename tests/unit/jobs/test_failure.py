@@ -6,9 +6,11 @@ import json
 
 import pytest
 
-from deploy.session.failure import GUARD, explain, last_error
+from deploy.session import failure
+from deploy.session.failure import GUARD, SERVER, explain, last_error
 from deploy.session.session import Job
 from fl_app.guard.site_error import SITE_ERROR_MARK, SiteError
+from fl_app.survival.interventions import HISTORY_META, Intervention, Kind
 
 AT = "2026-11-23 20:30:57,116 -"
 SITE = f"""\
@@ -92,13 +94,16 @@ class ServerLog:
     def server_log(self, job_id: str) -> str:
         return "".join(f"{AT} JobGuard - ERROR - [identity=x] - {line}\n" for line in self.lines)
 
+    def error_logs(self, job_id: str) -> dict[str, str]:
+        return {}
+
 
 def sent(error: SiteError) -> str:
     return f"{SITE_ERROR_MARK} {json.dumps(error.document())}"
 
 
-def explained(*lines: str) -> dict[str, str]:
-    job = Job.of({"job_id": "1", "name": "hospital", "status": "FINISHED:EXECUTION_EXCEPTION"})
+def explained(*lines: str, **meta: object) -> dict[str, str]:
+    job = Job.of({"job_id": "1", "name": "hospital", "status": "FINISHED:EXECUTION_EXCEPTION", **meta})
     return {error.site: error.text for error in explain(ServerLog(*lines), job)}  # type: ignore[arg-type]
 
 
@@ -126,3 +131,79 @@ def test_only_the_first_error_of_a_site_is_shown() -> None:
 )
 def test_a_reason_of_the_guard_about_the_same_site_is_not_repeated(reason: str, sources: list[str]) -> None:
     assert list(explained(sent(SITE_2), f"[guard] {reason}")) == sources
+
+
+FATAL = "Aborting current RUN due to FATAL_SYSTEM_ERROR received: "
+RAISED = "Exception in workflow controller: ValueError: no such class: 7"
+TRACEBACK = """Traceback (most recent call last):
+  File "/app/controller.py", line 8, in control_flow
+    raise ValueError("no such class: 7")
+ValueError: no such class: 7"""
+
+
+@pytest.fixture
+def no_logs_of_sites(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sites send their logs at once or never."""
+    monkeypatch.setattr(failure, "LOG_TIMEOUT", 0.0)
+
+
+def test_the_text_of_a_panic_is_the_reason() -> None:
+    assert explained(f"{FATAL}the server has no initial model") == {SERVER: "the server has no initial model"}
+
+
+def test_only_the_first_panic_is_the_reason() -> None:
+    assert explained(f"{FATAL}no initial model", f"{FATAL}a consequence") == {SERVER: "no initial model"}
+
+
+@pytest.mark.parametrize("log", [(RAISED, TRACEBACK), (f"{RAISED}\n{TRACEBACK}",)])
+def test_an_exception_of_the_server_is_shown_beside_the_tolerated_error_of_a_site(
+    log: tuple[str, ...],
+) -> None:
+    errors = explained(sent(SITE_2), *log, FATAL + RAISED)
+    assert list(errors) == ["site-2", SERVER]
+    assert errors[SERVER].endswith("ValueError: no such class: 7")
+    assert "/app/controller.py" in errors[SERVER]
+
+
+@pytest.mark.parametrize(
+    "consequence",
+    [
+        f"{FATAL}Result from site-2 is bad, error code: EXECUTION_EXCEPTION. FedAvg exiting at round 1.",
+        f"{FATAL}received failure report from client site-2: EXECUTION_EXCEPTION",
+        f"{FATAL}[guard] site-2, round 2: its job process ended. Fix it.",
+        FATAL + "{'__headers__': {}}",
+    ],
+)
+def test_a_panic_about_a_site_that_sent_its_error_is_not_repeated(consequence: str) -> None:
+    assert list(explained(sent(SITE_2), consequence)) == ["site-2"]
+
+
+def test_the_names_of_sites_are_not_confused() -> None:
+    assert list(explained(sent(SITE_2), f"{FATAL}site-20 is missing")) == ["site-2", SERVER]
+
+
+def test_an_abort_names_the_administrator() -> None:
+    errors = explained(status="FINISHED:ABORTED", **{"flarefleet.aborted_by": "lead@example.org"})
+    assert errors == {SERVER: "aborted by lead@example.org"}
+
+
+def test_an_abort_after_the_error_of_a_site_shows_both() -> None:
+    errors = explained(
+        sent(SITE_2),
+        f"{FATAL}job aborted",
+        status="FINISHED:ABORTED",
+        **{"flarefleet.aborted_by": "lead@example.org"},
+    )
+    assert list(errors) == [SERVER, "site-2"]
+
+
+@pytest.mark.usefixtures("no_logs_of_sites")
+def test_a_job_without_an_error_in_any_log_ends_with_what_was_killed() -> None:
+    killed = "its job process was killed by signal 9"
+    history = [
+        Intervention(Kind.RESTARTED, f"{killed}; started again", "north"),
+        Intervention(Kind.RESUMED, "resumed after round 7"),
+        Intervention(Kind.RESTARTED, f"{killed}; not started again: 5 restarts in 10 minutes", "north"),
+    ]
+    errors = explained(**{HISTORY_META: [one.document() for one in history]})
+    assert errors == {"north": f"{killed}; not started again: 5 restarts in 10 minutes"}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from deploy.errors import InputError
-from deploy.session.results import refuse_existing, sort_results
+from deploy.session.results import HISTORY_FILE, fetch, refuse_existing, sort_results
+from deploy.session.session import COMPLETED, Job
+from fl_app.survival.interventions import HISTORY_META, Intervention, Kind
 
 SERVER_CONFIG = "app_server/config/config_fed_server.json"
 ARCHIVE = (
@@ -97,3 +101,34 @@ def test_files_of_one_name_keep_their_folders(tmp_path: Path) -> None:
         "metrics/eval/site-1/accuracy.json",
         "logs/trainer/server.run.log",
     }
+
+
+class Session:
+    """A session with one finished job, whose archive is empty."""
+
+    def __init__(self, *history: Intervention) -> None:
+        documents = [one.document() for one in history]
+        self.meta = {"job_id": "1", "name": "probe", "status": COMPLETED, HISTORY_META: documents}
+
+    def job(self, job_id: str) -> Job:
+        return Job.of(self.meta)
+
+    def download(self, job_id: str, into: Path) -> Path:
+        into.mkdir()
+        return into
+
+    def error_logs(self, job_id: str) -> dict[str, str]:
+        return {}
+
+
+def test_the_results_contain_what_survival_did(tmp_path: Path) -> None:
+    session: Any = Session(Intervention(Kind.RESTARTED, "killed by signal 9; started again", "north", 7.0))
+    folder = fetch(session, "1", tmp_path / "results")
+    (entry,) = json.loads((folder / HISTORY_FILE).read_text())
+    assert entry["line"] == "north: killed by signal 9; started again"
+    assert (entry["kind"], entry["site"], entry["time"]) == ("restarted", "north", 7.0)
+
+
+def test_the_results_of_an_undisturbed_job_have_no_history(tmp_path: Path) -> None:
+    session: Any = Session()
+    assert not list(fetch(session, "1", tmp_path / "results").iterdir())

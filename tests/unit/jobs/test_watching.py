@@ -55,3 +55,18 @@ def test_a_starting_process_is_polled_less_often_than_a_running_one(monkeypatch:
     assert len(starting) <= 2, "the server logs an error for each of these polls"
     running = [since for since in watched.asked if since >= 3.0]
     assert len(running) >= 6
+
+
+class _Restarted(_Watched):
+    """A job whose process on the server is started again after its first answer."""
+
+    def progress(self, job_id: str) -> JobProgress | None:
+        restarted = self.now - 1000.0 >= 4.0
+        return JobProgress() if restarted else JobProgress(round=8, rounds=9)
+
+
+def test_a_process_that_is_started_again_does_not_reset_the_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = _Restarted()
+    monkeypatch.setattr(watching, "time", watched)
+    session: Any = watched
+    assert {seen.progress.round for seen in watch(session, "job") if seen.progress} == {8}

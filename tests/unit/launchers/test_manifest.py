@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +29,7 @@ PLAN = JobPodPlan(
     name="j1-site-1",
     job_id="5b2c63f4-9f62-4d8e-9a3b-0d4c1d1f6a10",
     job_name="hospital",
+    site="site-1",
     module="fl_app.launchers.site_job",
     arguments={"-m": "/var/lib/flare", "-p": "stcp://site-1-headless:8102"},
     options=["secure_train=true"],
@@ -85,6 +87,32 @@ def test_the_pod_combines_the_charts_template_and_the_jobs_part(
     mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
     assert {"/var/lib/flare", "/var/lib/flare/startup", "/tmp", "/data/training"} <= set(mounts)
     assert mounts["/data/training"]["readOnly"] is True
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        ([], {"node.kubernetes.io/not-ready": 60, "node.kubernetes.io/unreachable": 60}),
+        (
+            [{"key": "gpu", "operator": "Exists"}],
+            {"gpu": None, "node.kubernetes.io/not-ready": 60, "node.kubernetes.io/unreachable": 60},
+        ),
+        (
+            [{"key": "node.kubernetes.io/unreachable", "tolerationSeconds": 900}],
+            {"node.kubernetes.io/not-ready": 60, "node.kubernetes.io/unreachable": 900},
+        ),
+        ([{"operator": "Exists"}], {None: None}),
+    ],
+)
+def test_a_pod_leaves_a_lost_node_after_a_minute_unless_the_site_sets_another_time(
+    chart: dict[str, Any], settings: LauncherSettings, given: list[dict[str, Any]], seconds: dict[str, int]
+) -> None:
+    study = chart["study_runtime.yaml"]["studies"]["default"]
+    template = deepcopy(study["pod_template"])
+    template["spec"]["tolerations"] = given
+    spec = pod_manifest(PLAN, template, study["container"]["image"], settings, OWNER)["spec"]
+    found = {one.get("key"): one.get("tolerationSeconds") for one in spec["tolerations"]}
+    assert found == seconds
 
 
 def test_a_job_connects_only_to_its_parent_over_tls(

@@ -60,7 +60,7 @@ def _no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_temporary_error_is_retried() -> None:
     api = Api(api_error(503, "later"), api_error(429, "slowly"), CREATED)
-    JobNamespace(api, "ns").create_pod(POD, "job")
+    assert JobNamespace(api, "ns").create_pod(POD, "job") == "1234"
     assert api.owned == ["1234"]
 
 
@@ -84,8 +84,21 @@ def test_an_existing_pod_that_cannot_be_deleted_is_a_rejection() -> None:
 
 
 def test_a_pod_is_read_if_it_cannot_be_watched() -> None:
-    assert list(JobNamespace(Api(CREATED), "ns").watch_pod("job", 3)) == [CREATED]
-    assert list(JobNamespace(Api(api_error(404, "not found")), "ns").watch_pod("job", 3)) == [None]
-    assert list(JobNamespace(Api(*[api_error(503, "away")] * 5), "ns").watch_pod("job", 3)) == [], (
-        "unknown is not deleted"
-    )
+    assert watched(Api(CREATED)) == [CREATED]
+    assert watched(Api(api_error(404, "not found"))) == [None]
+    assert watched(Api(*[api_error(503, "away")] * 5)) == [], "unknown is not deleted"
+
+
+def watched(api: Api, uid: str = "1234") -> list[Any]:
+    return list(JobNamespace(api, "ns").watch_pod("job", uid, 3))
+
+
+def test_a_pod_of_the_same_name_is_another_pod(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cache of the API server may still contain the predecessor of a pod that was created again."""
+    assert watched(Api(CREATED), "5678") == [None]
+    changes = [{"type": kind, "object": CREATED} for kind in ("ADDED", "MODIFIED", "DELETED")]
+    stream = SimpleNamespace(stream=lambda *_, **__: iter(changes))
+    monkeypatch.setattr("kubernetes.watch.Watch", lambda: stream)
+    new = SimpleNamespace(metadata=SimpleNamespace(uid="5678"))
+    assert watched(Api(new), "5678") == [new]
+    assert watched(Api(CREATED)) == [CREATED, CREATED, None, CREATED]

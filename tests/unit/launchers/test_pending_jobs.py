@@ -61,8 +61,8 @@ def test_a_job_has_the_pending_reason_until_its_pod_on_the_server_runs(
     seen: list[str] = []
 
     class Watched(Namespace):
-        def watch_pod(self, name: str, seconds: int) -> Any:
-            yield from super().watch_pod(name, seconds)
+        def watch_pod(self, name: str, uid: str, seconds: int) -> Any:
+            yield from super().watch_pod(name, uid, seconds)
             seen.append(listed(jobs, context).server_waits_for)
 
     launched(Watched([unschedulable(NO_ROOM), pod("Running"), pod("Succeeded")]), Reported()).wait()

@@ -158,9 +158,26 @@ def test_a_finished_pod_has_its_exit_code_and_reason() -> None:
     )
     assert (broken.stage, broken.exit_code) == (Stage.FAILED, 1)
     assert broken.reason == "ModuleNotFoundError: No module named 'x'"
-    assert "out of memory" in pod_state(pod("Failed", state=terminated(137, "OOMKilled"))).reason
+    assert not broken.is_killed
+
+
+def test_a_pod_that_something_ended_is_killed() -> None:
+    assert pod_state(pod("Failed", state=terminated(137, "OOMKilled"))).is_out_of_memory
+    killed = pod_state(pod("Running", state=terminated(139)))
+    assert (killed.is_killed, killed.reason) == (True, "its job process was killed by signal 11 (SIGSEGV)")
     evicted = pod_state(pod("Failed", reason="Evicted", message="The node was low on memory."))
-    assert evicted == PodState(Stage.FAILED, "Evicted: The node was low on memory.")
+    reason = "its pod failed: Evicted: The node was low on memory."
+    assert evicted == PodState(Stage.FAILED, reason, is_killed=True)
+    stopped = {"reason": "Evicted", "message": "The node was low on memory."}
+    assert pod_state(pod("Failed", state=terminated(137), **stopped)).reason == reason
+
+
+@pytest.mark.parametrize(("seconds", "stage"), [(5, Stage.RUNNING), (60, Stage.FAILED)])
+def test_a_deleted_pod_whose_node_does_not_stop_it_is_killed(seconds: int, stage: Stage) -> None:
+    deleted = pod("Running")
+    deleted.metadata.deletion_timestamp = datetime.now(timezone.utc) - timedelta(seconds=seconds)
+    state = pod_state(deleted)
+    assert (state.stage, state.is_killed) == (stage, stage is Stage.FAILED)
 
 
 def test_a_pod_has_finished_with_its_job_container_despite_sidecars() -> None:

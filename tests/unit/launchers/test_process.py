@@ -30,7 +30,9 @@ def job_context() -> FLContext:
         JobProcessArgs.TOKEN_SIGNATURE: ("-ts", "secret"),
     }
     workspace = SimpleNamespace(
-        get_app_custom_dir=lambda job_id: f"/ws/{job_id}/custom", get_run_dir=lambda job_id: f"/ws/{job_id}"
+        root_dir="/ws",
+        get_app_custom_dir=lambda job_id: f"/ws/{job_id}/custom",
+        get_run_dir=lambda job_id: f"/ws/{job_id}",
     )
     context.set_prop(FLContextKey.JOB_PROCESS_ARGS, arguments, private=True, sticky=False)
     context.set_prop(FLContextKey.WORKSPACE_OBJECT, workspace, private=True, sticky=False)

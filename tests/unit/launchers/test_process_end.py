@@ -51,7 +51,7 @@ def test_a_process_that_exits_with_success_in_the_middle_is_an_error(tmp_path: P
 def test_a_crash_has_its_traceback(tmp_path: Path) -> None:
     error = end_of_process(tmp_path, run("import ctypes; ctypes.string_at(0)", tmp_path))
     assert error is not None
-    assert error.what == "its job process was ended by SIGSEGV"
+    assert error.what == "its job process was killed by signal 11 (SIGSEGV)"
     assert "string_at" in error.details
 
 
@@ -74,12 +74,12 @@ def test_the_server_is_told_unless_it_ended_the_job(
     monkeypatch.setattr(process_end, "tell_server_job", lambda *args, **_: sent.append(args) or True)
     processes = {"j1": {"_abort_requested": aborted}}
     engine = SimpleNamespace(client_executor=SimpleNamespace(run_processes=processes))
-    report_end(engine, "j1", tmp_path, -9)
+    report_end(engine, "j1", tmp_path, -9, "its job process was killed by the kernel")
     assert bool(sent) is told
     if told:
         _, job_id, topic, message = sent[0]
         assert (job_id, topic) == ("j1", SITE_ERROR_TOPIC)
-        assert message["what"] == "its job process was ended by SIGKILL (out of memory?)"
+        assert message["what"] == "its job process was killed by the kernel"
 
 
 def test_a_server_that_does_not_answer_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

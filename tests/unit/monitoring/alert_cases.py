@@ -12,6 +12,7 @@ SEEN = 'project="hospitals", site="site-1", role="server"'
 """Site 1, as reported by the server."""
 JOB = f'{SERVER}, job="hospital"'
 MISSED = f'nvflare_rounds_missed_total{{{JOB}, participant="site-1"}}'
+PARTICIPATED = MISSED.replace("missed", "participated")
 UP, DROPPED = f"nvflare_up{{{SERVER}}}", f'nvflare_telemetry_dropped_total{{{CLIENT}, reason="rate"}}'
 FAILED = f'nvflare_jobs_finished_total{{{SERVER}, result="failed"}}'
 COMPLETED = FAILED.replace("failed", "completed")
@@ -66,7 +67,15 @@ def rounds(started: str, total: str, count: str) -> dict[str, str]:
 
 
 def participation(missed: str, participated: str) -> dict[str, str]:
-    return RUNS | {MISSED: missed, MISSED.replace("missed", "participated"): participated}
+    return RUNS | {MISSED: missed, PARTICIPATED: participated}
+
+
+def membership(registered: str) -> dict[str, str]:
+    """A job with two sites, of which only site 1 is ever away."""
+    other = 'project="hospitals", site="site-2", role="server"'
+    both = participation("0x120", "0x120")
+    both[PARTICIPATED.replace("site-1", "site-2")] = "0x120"
+    return both | connection("1x120", registered) | {f"nvflare_registered{{{other}}}": "1x120"}
 
 
 def tracking(backlog: str, sent: str) -> dict[str, str]:
@@ -97,6 +106,13 @@ DROPS = fired(
 )
 WARNED = f'nvflare_job_warnings_total{{{JOB}, rule="metric"}}'
 WARNING = fired("warning", "The guard warns about hospital: metric", job="hospital", rule="metric")
+INTERVENED = f'nvflare_job_interventions_total{{{SEEN}, job="hospital", kind="restarted"}}'
+QUORUM = f'nvflare_job_interventions_total{{{JOB}, kind="below_quorum"}}'
+OFTEN = fired("warning", "hospital is interrupted again and again at site-1", job="hospital", site="site-1")
+TOO_FEW = fired("warning", "hospital has too few sites for its quorum", job="hospital")
+LACKING = fired(
+    "warning", "hospital has been without site-1 for 15 minutes", job="hospital", participant="site-1"
+)
 POD = fired("warning", "A pod of hospital is pending at site-1", site="site-1", job="hospital")
 JOB_FAILED = fired("warning", "A job of hospitals has failed", site="flare-server")
 
@@ -154,6 +170,24 @@ TABLE: dict[str, list[tuple[str, dict[str, str], int, Fired]]] = {
         ("it misses every round", participation("0+1x120", "0x120"), 60, MISSING),
         ("it never took part and has no such series", {**RUNS, MISSED: "0+1x120"}, 60, MISSING),
         ("the job has ended", {MISSED: "0+1x120"}, 60, []),
+    ],
+    "JobRestartedOften": [
+        ("it never is", {**RUNS, INTERVENED: "0x120"}, 60, []),
+        ("twice in an hour", {**RUNS, INTERVENED: "0x20 1x20 2x60"}, 70, []),
+        ("every ten minutes", {**RUNS, INTERVENED: "0x10 1x10 2x10 3x10 4x10 5x10 6x60"}, 65, OFTEN),
+        ("it has ended", {INTERVENED: "0x10 1x10 2x10 3x10 4x10 5x10 6x60"}, 65, []),
+    ],
+    "RoundBelowQuorum": [
+        ("each round has its quorum", {**RUNS, QUORUM: "0x60"}, 30, []),
+        ("a round has too few results", {**RUNS, QUORUM: "0x20 1x60"}, 25, TOO_FEW),
+        ("an hour ago one had too few", {**RUNS, QUORUM: "0x20 1x100"}, 90, []),
+    ],
+    "JobLacksSite": [
+        ("all sites are connected", membership("1x120"), 60, []),
+        ("a site is away for ten minutes", membership("1x20 0x10 1x100"), 32, []),
+        ("a site is away", membership("1x20 0x100"), 40, LACKING),
+        ("it is missing since a restart of the server", membership("1x20 _x100"), 45, LACKING),
+        ("the server is away, too", membership("1x20 0x100") | {UP: "1x20 0x100"}, 40, []),
     ],
     "JobWarning": [
         ("the guard warned", {**RUNS, WARNED: "_x5 1x60"}, 10, WARNING),

@@ -8,7 +8,12 @@ import pytest
 import yaml
 
 from deploy.project import SiteDeployment
-from deploy.project.server_environment import ignored_variables, read_credentials, server_environment
+from deploy.project.server_environment import (
+    ignored_variables,
+    read_credentials,
+    server_environment,
+    site_environment,
+)
 from deploy.release.participant import Participant
 from deploy.release.values import values_text
 
@@ -26,7 +31,8 @@ def test_settings_become_the_servers_variables(tmp_path: Path) -> None:
         with_deployment(
             "tracking: {receivers: [mlflow, wandb], keep_days: 0.5,"
             " environment: {WANDB_MODE: offline, MLFLOW_HTTP_REQUEST_TIMEOUT: 5}}\n"
-            "  guard: {site_patience_seconds: 3600, task_timeout_seconds: 0, untrained: warn, metric: off}"
+            "  guard: {site_patience_seconds: 3600, task_timeout_seconds: 0, untrained: warn, metric: off}\n"
+            "  survival: {enabled: false, site_wait_seconds: 600}"
         ),
     )
 
@@ -36,9 +42,23 @@ def test_settings_become_the_servers_variables(tmp_path: Path) -> None:
         "FLARE_SITE_PATIENCE": "3600",
         "FLARE_TASK_TIMEOUT": "0",
         "FLARE_GUARD_RULES": "untrained=warn,metric=off",
+        "FLARE_SITE_WAIT": "600",
+        "FLARE_SURVIVAL": "false",
         "WANDB_MODE": "offline",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
     }
+
+
+def test_every_site_knows_whether_survival_is_disabled(tmp_path: Path) -> None:
+    disabled = load(tmp_path, with_deployment("survival: {enabled: false, site_wait_seconds: 600}"))
+    for folder in ("startup", "local"):
+        (tmp_path / "kit" / folder).mkdir(parents=True)
+
+    site = Participant(disabled, SiteDeployment(), "site-1", tmp_path / "kit")
+
+    assert site_environment(disabled) == {"FLARE_SURVIVAL": "false"}
+    assert yaml.safe_load(values_text(site))["environment"] == {"FLARE_SURVIVAL": "false"}
+    assert site_environment(load(tmp_path, VALID)) == {}
 
 
 def test_settings_become_values_of_the_servers_chart(tmp_path: Path) -> None:

@@ -87,6 +87,7 @@ def test_the_servers_resources_differ_from_nvflares_only_as_intended(
     theirs["snapshot_persistor"]["args"]["storage"]["args"]["root_dir"] = "/var/lib/flare/snapshot-storage"
     components = {component["id"]: component for component in theirs["components"]}
     components["job_scheduler"]["path"] = "fl_app.guard.scheduler.JobScheduler"
+    components["job_scheduler"]["args"] |= {"max_schedule_count": 100_000, "max_schedule_interval": 60.0}
     components["job_manager"]["path"] = "fl_app.survival.job_manager.JobManager"
     components["job_manager"]["args"]["uri_root"] = "/var/lib/flare/jobs-storage"
     components["process_launcher"]["path"] = "fl_app.launchers.process.ServerJobLauncher"
@@ -98,6 +99,7 @@ def test_a_sites_resources_differ_from_nvflares_only_as_intended(untouched: Fede
     theirs = json.loads((stock / "site-1" / "local" / "resources.json.default").read_text())
     theirs["class_allow_list"] += DEFAULT
     theirs["client"] |= {"client_register_interval": 0.5, "maint_msg_timeout": 10.0}
+    theirs["client"] |= {"communication_timeout": 20.0}
     components = {component["id"]: component for component in theirs["components"]}
     components["process_launcher"]["path"] = "fl_app.launchers.process.ClientJobLauncher"
 

@@ -13,8 +13,10 @@ import pytest
 from deploy.project import load_project
 from deploy.runtimes.process import ProcessRuntime
 from deploy.runtimes.process.run_folder import ENV_RUN_FOLDER, FederationSpec, ProcessRunFolder
+from deploy.runtimes.protocol import SiteState, SiteStatus
 from deploy.runtimes.records import ProcessRecord
 from deploy.workspace import Workspace
+from fl_app.contract import ENV_RESTART
 from tests.federation.federation import SERVER, write_project
 
 PARTICIPANTS = (SERVER, "site-1", "site-2")
@@ -105,3 +107,22 @@ def test_down_does_not_stop_a_process_that_reuses_a_process_id(runtime: ProcessR
 
         assert other.poll() is None
         other.kill()
+
+
+def test_restarts_are_described() -> None:
+    site = SiteStatus(name="site-1", role="client", state=SiteState.READY)
+    once = {"restarts": 1, "last_exit": "was killed by signal 9"}
+
+    assert site.restart_note == ""
+    assert site.model_copy(update=once).restart_note == "restarted once, last: was killed by signal 9"
+    assert site.model_copy(update={"restarts": 3}).restart_note == "restarted 3 times"
+
+
+def test_no_restart_is_part_of_the_specification(runtime: ProcessRuntime) -> None:
+    before = runtime._make_spec(None, {})
+    runtime.restart = False
+
+    after = runtime._make_spec(before, PARTICIPANTS)
+
+    assert changed(before, after) == list(PARTICIPANTS)
+    assert {member.environment[ENV_RESTART] for member in after.members} == {"false"}

@@ -21,6 +21,7 @@ def test_the_defaults_fit_a_container() -> None:
     assert settings.server_address is None
     assert settings.server_wait == 60
     assert (settings.site_patience, settings.task_timeout) == (3600, 86400)
+    assert (settings.survival, settings.site_wait) == (True, 24 * 3600)
     assert settings.analytics_keep_days is None
 
 
@@ -65,6 +66,8 @@ def test_a_server_address_consists_of_host_and_port(
         ("FLARE_SITE_PATIENCE", "an hour"),
         ("FLARE_TASK_TIMEOUT", "-1"),
         ("FLARE_FORK_JOBS", "sometimes"),
+        ("FLARE_SURVIVAL", "perhaps"),
+        ("FLARE_SITE_WAIT", "-1"),
     ],
 )
 def test_an_invalid_value_is_rejected_with_the_name_of_its_variable(

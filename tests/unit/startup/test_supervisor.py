@@ -37,7 +37,16 @@ def run():
 
 import fl_app.startup.supervisor as supervisor
 supervisor.STOP_GRACE_SECONDS = 1.0
-sys.exit(Supervisor(run, lambda code: False).run())
+
+def delay_after(code, ran):
+    delays = folder / "delays"
+    if not delays.exists():
+        return None
+    delay, *rest = delays.read_text().split()
+    delays.write_text(" ".join(rest)) if rest else delays.unlink()
+    return float(delay)
+
+sys.exit(Supervisor(run, delay_after).run())
 """
 
 
@@ -101,3 +110,29 @@ def test_the_exit_code_of_a_parent_that_exits_by_itself_is_returned(folder: Path
 
     assert supervised.process.wait(5) == 19
     assert not psutil.pid_exists(supervised.pid("job"))
+
+
+def test_a_parent_that_dies_is_started_again_without_the_processes_of_its_predecessor(folder: Path) -> None:
+    (folder / "delays").write_text("0")
+    supervised = Supervised(folder)
+    first, job = supervised.processes()
+
+    first.kill()
+
+    eventually(lambda: supervised.pid("parent") != first.pid, what="the parent runs again")
+    assert not is_running(job)
+    supervised.process.terminate()
+    assert supervised.process.wait(5) == 0
+
+
+def test_a_stop_signal_ends_the_wait_before_a_restart(folder: Path) -> None:
+    (folder / "delays").write_text("60")
+    supervised = Supervised(folder)
+    parent, _ = supervised.processes()
+    parent.kill()
+    eventually(lambda: not (folder / "delays").exists(), what="the supervisor waits")
+
+    supervised.process.terminate()
+
+    assert supervised.process.wait(5) == 0
+    assert supervised.pid("parent") == parent.pid

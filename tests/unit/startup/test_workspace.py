@@ -49,10 +49,23 @@ def test_a_workspace_is_locked_until_its_holder_dies(tmp_path: Path) -> None:
         holder.stdout.readline()
 
         refused = pytest.raises(StartupError, match=rf"process {holder.pid}\)")
-        with refused as raised, locked_workspace(tmp_path):
+        with refused as raised, locked_workspace(tmp_path, timeout=0):
             pass
         holder.kill()
 
     assert raised.value.exit_code is Exit.IN_USE
     with locked_workspace(tmp_path):
         assert (tmp_path / LOCK_FILE).read_text() == str(os.getpid())
+
+
+def test_a_parent_waits_for_a_predecessor_that_is_exiting(tmp_path: Path) -> None:
+    program = (
+        "import time; from pathlib import Path; from fl_app.startup.workspace import locked_workspace\n"
+        f"with locked_workspace(Path({str(tmp_path)!r})): print('locked', flush=True); time.sleep(1)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+
+        with locked_workspace(tmp_path):
+            assert holder.wait(1) == 0

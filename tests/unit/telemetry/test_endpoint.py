@@ -7,13 +7,15 @@ import json
 import socket
 from collections.abc import Iterable
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from fl_app import disk_space
 from fl_app.telemetry.endpoint import Endpoint
-from fl_app.telemetry.metrics import Starting, View, family_of
+from fl_app.telemetry.metrics import ParentIdentity, Starting, View, family_of
 
 
 class Fixed(View):
@@ -117,3 +119,37 @@ def test_an_invalid_request_does_not_stop_the_server(endpoint: Endpoint) -> None
         connection.sendall(b"\x16\x03\x01\x00\xff" * 100 + b"\r\n\r\n")
 
     assert get(endpoint, "/healthz")[0] == 200
+
+
+def test_a_parent_without_space_is_not_ready_until_there_is_room_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    endpoint = Endpoint("127.0.0.1", 0)
+    try:
+        endpoint.identify(ParentIdentity("site-1", "client"), tmp_path)
+        endpoint.view = Fixed()
+        monkeypatch.setattr(disk_space, "MINIMUM_FREE_BYTES", 2**60)  # a real full volume would need a mount
+
+        status, body = get(endpoint, "/readyz")
+        assert status == 503
+        assert "no space left on its workspace (" in json.loads(body)["reason"]
+        assert metrics(endpoint)["nvflare_ready"] == 0
+
+        monkeypatch.undo()
+        assert get(endpoint, "/readyz") == (200, '{"ready": true}\n')
+        assert metrics(endpoint)["nvflare_ready"] == 1
+    finally:
+        endpoint.close()
+
+
+def test_a_parent_that_was_started_again_says_how_often_and_why() -> None:
+    endpoint = Endpoint("127.0.0.1", 0)
+    try:
+        endpoint.view = Fixed()
+        endpoint.restarts, endpoint.last_exit = 2, "was killed by signal 9"
+
+        answer = json.loads(get(endpoint, "/readyz")[1])
+    finally:
+        endpoint.close()
+
+    assert answer == {"ready": True, "restarts": 2, "last_exit": "was killed by signal 9"}

@@ -19,7 +19,7 @@ from fl_app.guard.finding import WARNING_EVENT, Finding
 from fl_app.telemetry.analytics_events import FED_ANALYTICS
 from fl_app.telemetry.documents import MAX_LABEL
 from fl_app.telemetry.job import JobTelemetry
-from fl_app.telemetry.job_progress import SITE_ERROR_EVENT, SiteProgress
+from fl_app.telemetry.job_progress import SITE_ERROR_EVENT, WAITING_EVENT, SiteProgress
 from fl_app.telemetry.measurements import MAX_TAGS
 
 
@@ -116,3 +116,22 @@ def test_a_site_that_answers_again_has_no_error(job: Job) -> None:
 def test_a_warning_of_the_guard_is_shown(job: Job) -> None:
     job.fire(WARNING_EVENT, FLContextKey.EVENT_DATA, Finding("is odd", "Look."))
     assert job._progress.warnings == ("is odd. Look.",)
+
+
+def test_a_job_process_that_is_started_again_continues_the_numbers_of_its_sites(job: Job) -> None:
+    job.answer(0)
+    job.answer(1)
+    job.receive("site-1", "loss", 0.5)
+
+    second = Job()
+    second.resume(job.checkpoint())
+    assert (second.site.rounds_done, second.site.metrics) == (2, {"loss": 0.5})
+    second.answer(2)
+    assert second.site.rounds_done == 3
+
+
+def test_a_site_that_is_away_is_shown_with_the_reason(job: Job) -> None:
+    job.fire(WAITING_EVENT, FLContextKey.EVENT_DATA, {"site-1": "no sign of life for 2 min"})
+    assert site_text(job.site) == "away: no sign of life for 2 min"
+    job.fire(WAITING_EVENT, FLContextKey.EVENT_DATA, {})
+    assert site_text(job.site) == "0 rounds done"

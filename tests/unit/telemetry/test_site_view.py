@@ -11,9 +11,10 @@ from nvflare.fuel.f3.cellnet.defs import MessageHeaderKey, ReturnCode
 from nvflare.fuel.f3.message import Message
 
 from fl_app.nvflare_internals.parents import SiteParent
+from fl_app.survival.limits import LATE_SECONDS
 from fl_app.telemetry import site_view
 from fl_app.telemetry.metrics import ParentIdentity
-from fl_app.telemetry.site_view import FRESH_SECONDS, REFUSED_SECONDS, STALLED_SECONDS, SiteView
+from fl_app.telemetry.site_view import REFUSED_SECONDS, STALLED_SECONDS, SiteView
 
 
 class Site:
@@ -21,6 +22,7 @@ class Site:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1_000_000.0
+        self.waiters: dict[str, object] = {"own": None}
         monkeypatch.setattr(site_view, "time", SimpleNamespace(time=lambda: self.now))
         self.client = SimpleNamespace(token=None, cell=SimpleNamespace(core_cell=self))
         engine = SimpleNamespace(get_all_job_ids=lambda: ["job"])
@@ -33,11 +35,18 @@ class Site:
         self.client.token = "token"
         self.view.notice(EventType.AFTER_CLIENT_REGISTER)
 
-    def heartbeat(self, code: str | None = ReturnCode.OK, error: str = "") -> None:
-        """Send a heartbeat; reply unless `code` is None. NVFlare fires both events either way."""
+    def heartbeat(self, code: str | None = ReturnCode.OK, error: str = "", request: str = "own") -> None:
+        """Send a heartbeat; reply unless `code` is None. NVFlare fires both events either way.
+
+        Args:
+            code: return code of the reply.
+            error: error of the reply.
+            request: id of the request that is replied to.
+        """
         self.view.notice(EventType.BEFORE_CLIENT_HEARTBEAT)
         if code is not None:
-            self.hear(Message({MessageHeaderKey.RETURN_CODE: code, MessageHeaderKey.ERROR: error}))
+            headers = {MessageHeaderKey.RETURN_CODE: code, MessageHeaderKey.ERROR: error}
+            self.hear(Message(headers | {MessageHeaderKey.REQ_ID: [request]}))
         self.view.notice(EventType.AFTER_CLIENT_HEARTBEAT)
 
     def metrics(self) -> dict[str, float]:
@@ -62,7 +71,7 @@ def test_a_site_is_ready_while_the_server_replies(site: Site) -> None:
     assert site.metrics()["nvflare_registered"] == 1
     assert site.metrics()["nvflare_jobs"] == 1
 
-    site.now += FRESH_SECONDS + 1
+    site.now += LATE_SECONDS + 1
     site.heartbeat(code=None)
     assert "has not answered for 36 s; it is down, unreachable, or another" in str(site.view.not_ready())
     assert site.metrics()["nvflare_registered"] == 0
@@ -98,3 +107,16 @@ def test_a_site_without_attempted_heartbeats_is_unhealthy(site: Site) -> None:
     site.now += STALLED_SECONDS + 1
 
     assert "no heartbeat was attempted for 121 s" in str(site.view.unhealthy())
+
+
+def test_a_reply_to_another_process_with_the_same_kit_is_ignored(site: Site) -> None:
+    site.register()
+    site.now += LATE_SECONDS + 1
+
+    site.heartbeat(ReturnCode.OK, request="of the other")
+    assert "has not answered" in str(site.view.not_ready())
+
+    site.heartbeat()
+    site.heartbeat(ReturnCode.COMM_ERROR, "already registered", request="of the other")
+    assert site.view.not_ready() is None
+    assert site.metrics()["nvflare_heartbeats_refused_total"] == 0

@@ -19,6 +19,7 @@ from fl_app.telemetry.push_gateway import DocumentRefusedError
 from fl_app.tracking.points import AnalyticsDocument, ScalarPoint
 from fl_app.tracking.queue import TrackingQueue
 from fl_app.tracking.storage import QUEUE_FOLDER, AnalyticsStorage
+from tests.event_files import read_run
 
 
 def document(*sites: str) -> AnalyticsDocument:
@@ -121,3 +122,20 @@ def test_the_sites_of_a_job_are_its_participants_or_all_registered_sites() -> No
 
     assert ServerParent(server).job_sites("running") == {"site-1"}
     assert ServerParent(server).job_sites("unknown") == {"site-1", "site-2"}
+
+
+def test_a_round_that_is_trained_again_is_in_the_event_files_and_in_the_queue_once(
+    storage: AnalyticsStorage, queue: TrackingQueue
+) -> None:
+    def log(*steps: int) -> None:
+        points = [ScalarPoint(site="site-1", tag="loss", step=step, time=1.0, value=0.5) for step in steps]
+        assert storage.accept("job-1", AnalyticsDocument(points=tuple(points))) == 0
+
+    log(1, 2)
+    storage.interrupted("job-1")
+    log(2, 3)
+
+    run = read_run(storage.folder / "job-1" / "site-1")
+    assert [point.step for point in run.Scalars("loss")] == [1, 2, 3]
+    (job,) = queue.unfinished()
+    assert [point.step for point in queue.read(job, 10)[0] if point] == [1, 2, 3]

@@ -17,6 +17,7 @@ from nvflare.apis.impl.wf_comm_server import WFCommServer
 from nvflare.apis.server_engine_spec import ServerEngineSpec
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.workspace import Workspace
+from nvflare.fuel.utils.class_utils import instantiate_class
 from nvflare.private.event import fire_event
 from nvflare.private.fed.server.server_runner import ServerRunner, ServerRunnerConfig
 
@@ -46,9 +47,8 @@ class ServerEngine(ServerEngineSpec):
 
     def __init__(self, job: Job, folder: Path, guarded: bool) -> None:
         self.job_folder = folder / JOB / f"app_{SERVER}"
-        (self.job_folder / "config").mkdir(parents=True)
-        (folder / "startup").mkdir()
-        (folder / "local").mkdir()
+        for needed in (self.job_folder / "config", folder / "startup", folder / "local"):
+            needed.mkdir(parents=True, exist_ok=True)
         meta = {"name": JOB, **job.meta}
         (folder / JOB / "meta.json").write_text(json.dumps(meta))
         self.workspace = Workspace(str(folder), site_name=SERVER)
@@ -129,6 +129,9 @@ class ServerEngine(ServerEngineSpec):
 
     def get_all_components(self) -> Mapping[str, Any]:
         return self.run_manager.components
+
+    def build_component(self, config: Mapping[str, Any]) -> Any:
+        return instantiate_class(config["path"], config["args"])
 
     def register_aux_message_handler(self, topic: str, message_handle_func: Any) -> None:
         self.messages[topic] = message_handle_func

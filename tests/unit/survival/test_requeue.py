@@ -1,0 +1,212 @@
+"""Which jobs run again under their own id after a kill, and how often."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nvflare.apis.fl_constant import FLContextKey, RunProcessKey
+from nvflare.apis.job_def import JobMetaKey, RunStatus
+from nvflare.fuel.common.exit_codes import ProcessExitCode
+
+from fl_app.contract import ENV_SURVIVAL
+from fl_app.survival.checkpoints import folder_of
+from fl_app.survival.requeue import (
+    MAX_REQUEUES,
+    MAX_WITHOUT_PROGRESS,
+    Requeues,
+    progress_of,
+    reason_to_requeue,
+)
+from tests.unit.survival.server import Server
+
+EXCEPTION, ABNORMAL = RunStatus.FINISHED_EXECUTION_EXCEPTION, RunStatus.FINISHED_ABNORMAL
+KILLED = {RunProcessKey.PROCESS_RETURN_CODE: -9}
+CODE = RunProcessKey.PROCESS_RETURN_CODE
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Server:
+    return Server(tmp_path)
+
+
+def end(server: Server, job_id: str, status: RunStatus, process: Any = None, details: Any = ()) -> str:
+    """End a job as NVFlare does, and return the status that the job has then."""
+    if process is not None:
+        server.exception_run_processes[job_id] = process
+    with server.new_context() as fl_ctx:
+        fl_ctx.set_prop(FLContextKey.JOB_DEPLOY_DETAIL, list(details))
+        server.manager.set_status(job_id, status, fl_ctx)
+    return str(server.job(job_id).meta[JobMetaKey.STATUS.value])
+
+
+def schedulable(server: Server) -> list[str]:
+    with server.new_context() as fl_ctx:
+        return [job.job_id for job in server.manager.get_jobs_to_schedule(fl_ctx)]
+
+
+def checkpoint(server: Server, job_id: str, number: int) -> None:
+    folder = folder_of(server.folder, job_id)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{number}.json").write_text(json.dumps({"number": number}))
+
+
+@pytest.mark.parametrize(
+    ("status", "process", "details", "reason"),
+    [
+        (ABNORMAL, KILLED, (), "the server's job process was killed by signal 9"),
+        (EXCEPTION, {CODE: -11}, (), "the server's job process was killed by signal 11"),
+        (ABNORMAL, {CODE: ProcessExitCode.INFRASTRUCTURE_ERROR}, (), "a site was lost before it reported"),
+        (
+            RunStatus.FAILED_TO_RUN,
+            None,
+            ["server: OK", "north: no reply (deployment timeout)"],
+            "north: no r",
+        ),
+        (RunStatus.FAILED_TO_RUN, None, ["server: OK", "invalid_clients: north"], "invalid_clients: north"),
+        (RunStatus.FAILED_TO_RUN, None, ["server: OK", "north: OK"], "a site did not answer to the start"),
+    ],
+)
+def test_a_job_that_was_killed_runs_again(
+    server: Server, status: RunStatus, process: Any, details: list[str], reason: str
+) -> None:
+    job_id = server.submit()
+    with server.new_context() as fl_ctx:
+        server.manager.set_status(job_id, RunStatus.RUNNING, fl_ctx)
+    assert schedulable(server) == []  # NVFlare's store tags the job as scheduled
+
+    assert end(server, job_id, status, process, details) == "SUBMITTED"
+
+    assert schedulable(server) == [job_id]
+    assert server.history(job_id)[0].startswith(f"requeued : {reason}")
+    assert server.history(job_id)[0].endswith("put back into the queue (1 of 20)")
+
+
+@pytest.mark.parametrize(
+    ("status", "process", "details"),
+    [
+        (RunStatus.FINISHED_COMPLETED, None, ()),
+        (RunStatus.FINISHED_ABORTED, KILLED, ()),
+        (RunStatus.FINISHED_CANT_SCHEDULE, None, ()),
+        (EXCEPTION, {CODE: ProcessExitCode.EXCEPTION}, ()),
+        (EXCEPTION, {**KILLED, RunProcessKey.PROCESS_EXE_ERROR: True}, ()),
+        (EXCEPTION, None, ()),
+        (RunStatus.FAILED_TO_RUN, None, ["server: OK", "north: app does not pass signature verification"]),
+        (RunStatus.FAILED_TO_RUN, None, ["server: unsigned job rejected", "north: no reply"]),
+    ],
+)
+def test_a_job_that_failed_by_itself_or_was_aborted_does_not_run_again(
+    server: Server, status: RunStatus, process: Any, details: list[str]
+) -> None:
+    job_id = server.submit()
+
+    assert end(server, job_id, status, process, details) == status.value
+    assert schedulable(server) == []
+    assert server.history(job_id) == []
+
+
+def test_a_job_without_progress_runs_again_twice(server: Server) -> None:
+    job_id = server.submit()
+
+    ends = [end(server, job_id, ABNORMAL, KILLED) for _ in range(MAX_WITHOUT_PROGRESS + 1)]
+
+    assert ends == ["SUBMITTED", "SUBMITTED", ABNORMAL.value]
+
+
+def test_a_job_with_progress_runs_again_up_to_its_limit(server: Server) -> None:
+    job_id = server.submit()
+    ends = []
+    for number in range(1, MAX_REQUEUES + 2):
+        checkpoint(server, job_id, number)
+        ends.append(end(server, job_id, ABNORMAL, KILLED))
+
+    assert ends == ["SUBMITTED"] * MAX_REQUEUES + [ABNORMAL.value]
+
+
+def test_progress_gives_a_job_two_further_attempts(server: Server) -> None:
+    job_id = server.submit()
+    ends = [end(server, job_id, ABNORMAL, KILLED) for _ in range(2)]
+    checkpoint(server, job_id, 1)
+
+    ends += [end(server, job_id, ABNORMAL, KILLED) for _ in range(4)]
+
+    assert ends == ["SUBMITTED"] * 5 + [ABNORMAL.value]
+
+
+def test_a_job_that_is_queued_again_starts_after_nvflares_shortest_interval(server: Server) -> None:
+    job_id = server.submit(schedule_count=9, schedule_history=["scheduled"])
+
+    end(server, job_id, ABNORMAL, KILLED)
+
+    meta = server.job(job_id).meta
+    assert (meta["schedule_count"], meta["schedule_history"]) == (0, [])
+    assert meta["last_schedule_time"] > 0
+
+
+def test_a_job_that_is_queued_again_stays_queued_when_the_server_is_restarted(server: Server) -> None:
+    job_id = server.submit()
+    with server.new_context() as fl_ctx:
+        server.manager.set_status(job_id, RunStatus.RUNNING, fl_ctx)
+    schedulable(server)
+    end(server, job_id, ABNORMAL, KILLED)
+
+    assert schedulable(Server(server.folder)) == [job_id]
+
+
+def test_a_queued_job_can_be_aborted_and_deleted(server: Server) -> None:
+    first, second = server.submit(), server.submit()
+    for job_id in (first, second):
+        end(server, job_id, ABNORMAL, KILLED)
+
+    end(server, first, RunStatus.FINISHED_ABORTED)
+    with server.new_context() as fl_ctx:
+        server.manager.delete(second, fl_ctx)
+
+    assert schedulable(server) == []
+
+
+def test_progress_is_the_newest_manifest_that_can_be_read(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, "job")
+    folder.mkdir(parents=True)
+    assert progress_of(tmp_path, "job") == 0
+    (folder / "3.json").write_text('{"number": 3}')
+    (folder / "4.json").write_text('{"number": 4')
+
+    assert progress_of(tmp_path, "job") == 3
+
+
+def test_damaged_counts_of_a_job_start_over() -> None:
+    assert Requeues.of({"flarefleet_requeues": {"unknown": 1}}) == Requeues()
+    assert reason_to_requeue(ABNORMAL, None, ()) is None
+
+
+@pytest.mark.parametrize("status", [RunStatus.FINISHED_COMPLETED, RunStatus.FINISHED_ABORTED, EXCEPTION])
+def test_the_checkpoints_of_a_finished_job_go(server: Server, status: RunStatus) -> None:
+    job_id = server.submit()
+    checkpoint(server, job_id, 1)
+
+    end(server, job_id, status)
+
+    assert not folder_of(server.folder, job_id).exists()
+
+
+def test_the_checkpoints_of_a_job_that_runs_again_stay(server: Server) -> None:
+    job_id, deleted = server.submit(), server.submit()
+    checkpoint(server, job_id, 1)
+    checkpoint(server, deleted, 1)
+
+    end(server, job_id, ABNORMAL, KILLED)
+    with server.new_context() as fl_ctx:
+        server.manager.delete(deleted, fl_ctx)
+        server.manager.remove_old_checkpoints(fl_ctx)
+
+    assert folder_of(server.folder, job_id).exists()
+    assert not folder_of(server.folder, deleted).exists()
+
+
+def test_a_killed_job_ends_if_survival_is_disabled(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ENV_SURVIVAL, "false")
+
+    assert end(server, server.submit(), ABNORMAL, KILLED) == ABNORMAL.value

@@ -1,0 +1,101 @@
+"""Which sites are logged out, and whose report a job does not wait for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fl_app.nvflare_internals.server_jobs import ServerJobs
+from fl_app.survival.limits import LOGGED_OUT_SECONDS
+from fl_app.survival.silent import SilentSites
+from tests.unit.survival.server import Server
+
+
+class Clock:
+    """Seconds since 1970, set by the test."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Server:
+    return Server(tmp_path)
+
+
+def run(silent: SilentSites, clock: Clock, server: Server, seconds: int, *sites: str) -> None:
+    """Let time pass while these sites send heartbeats."""
+    for _ in range(seconds):
+        clock.now += 1
+        for client in server.get_clients():
+            if client.name in sites:
+                client.last_connect_time = clock.now
+        silent.check()
+
+
+def registered(server: Server, clock: Clock, *sites: str) -> None:
+    for site in sites:
+        server.register(site, f"token-{site}").last_connect_time = clock.now
+
+
+def test_a_silent_site_is_logged_out_and_the_job_says_so(server: Server, clock: Clock) -> None:
+    registered(server, clock, "north", "south")
+    job_id = server.submit()
+    server.run(job_id, *server.get_clients())
+    silent = SilentSites(server, clock)
+
+    run(silent, clock, server, int(LOGGED_OUT_SECONDS), "south")
+    assert len(server.get_clients()) == 2
+    run(silent, clock, server, 2, "south")
+
+    assert [client.name for client in server.get_clients()] == ["south"]
+    assert server.history(job_id) == ["silent north: no heartbeat for 36 s; logged out until it comes back"]
+
+
+def test_the_job_keeps_its_silent_participant(server: Server, clock: Clock) -> None:
+    registered(server, clock, "north")
+    job_id = server.submit()
+    server.run(job_id, *server.get_clients())
+
+    run(SilentSites(server, clock), clock, server, 60)
+
+    assert ServerJobs(server).sites(job_id) == {"north"}
+    assert ServerJobs(server).awaits_outcome(job_id, "north")
+
+
+def test_no_site_is_logged_out_because_the_server_itself_was_suspended(server: Server, clock: Clock) -> None:
+    registered(server, clock, "north", "south")
+    silent = SilentSites(server, clock)
+    run(silent, clock, server, 5, "north", "south")
+
+    clock.now += 300
+    run(silent, clock, server, 10, "north")
+    assert len(server.get_clients()) == 2
+    run(silent, clock, server, 30, "north")
+
+    assert [client.name for client in server.get_clients()] == ["north"]
+
+
+def test_a_job_that_has_ended_does_not_wait_for_a_lost_site(server: Server, clock: Clock) -> None:
+    registered(server, clock, "north", "south")
+    job_id = server.submit()
+    server.run(job_id, *server.get_clients())
+    server.client_manager.remove_client("token-north")
+    silent = SilentSites(server, clock)
+    silent.check()
+    assert ServerJobs(server).awaits_outcome(job_id, "north")  # the job is running
+
+    server.run_processes.clear()
+    silent.check()
+
+    assert not ServerJobs(server).awaits_outcome(job_id, "north")
+    assert ServerJobs(server).awaits_outcome(job_id, "south")
