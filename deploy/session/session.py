@@ -162,7 +162,7 @@ class AdminSession:
             self._request(lambda api: api.abort_job(job_id), job_id)
         except ServerFailed as error:
             if "is not running" not in str(error):
-                raise
+                raise Failed(f"the server did not abort the job {job_id}: {error}") from error
             raise Failed(
                 f"the job {job_id} has no process on the server that could be aborted: it is ending, or the "
                 f"server takes it over after a restart. Look at it, then try again: flarefleet watch {job_id}"
