@@ -162,6 +162,24 @@ def test_a_job_that_is_queued_again_stays_queued_when_the_server_is_restarted(se
     assert schedulable(Server(server.folder)) == [job_id]
 
 
+def test_a_job_waits_until_no_site_runs_an_old_process_of_it(server: Server) -> None:
+    job_id = server.submit()
+    server.register("north", "t1")
+    server.register("south", "t2")
+    with server.new_context() as fl_ctx:
+        server.manager.set_status(job_id, RunStatus.RUNNING, fl_ctx)
+    schedulable(server)
+    end(server, job_id, ABNORMAL, KILLED)
+    aborted: list[list[str]] = []
+    server.job_runner.abort_client_run = lambda job, sites, fl_ctx: aborted.append(sites)
+    server.server.admin_server.running = {"north": [job_id], "south": None}
+
+    assert (schedulable(server), aborted) == ([], [["north"]])
+    server.server.admin_server.running = {"north": [], "south": None}
+
+    assert schedulable(server) == [job_id]
+
+
 def test_a_queued_job_can_be_aborted_and_deleted(server: Server) -> None:
     first, second = server.submit(), server.submit()
     for job_id in (first, second):
