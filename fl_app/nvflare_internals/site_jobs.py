@@ -54,7 +54,7 @@ def runs_job(engine: Any, job_id: str, site: Participant) -> bool:
 
 
 def running_jobs(engine: Any, tokens: Iterable[str]) -> dict[str, frozenset[str]]:
-    """Return the ids of the jobs that registered sites run, by token, without the sites that do not answer."""
+    """Return the ids of the jobs that sites run, by token, without the sites that do not answer."""
     requests = {token: Message(topic=TrainingTopic.CHECK_STATUS, body="") for token in tokens}
     replies = engine.server.admin_server.send_requests_and_get_reply_dict(requests, _STATUS_SECONDS)
     found = {}
@@ -65,10 +65,18 @@ def running_jobs(engine: Any, tokens: Iterable[str]) -> dict[str, frozenset[str]
     return found
 
 
-def end_leftovers(engine: Any, job_id: str) -> bool:
-    """End the processes of a job at all sites that answer; return whether there were any."""
-    running = running_jobs(engine, [client.token for client in engine.get_clients()])
-    names = [client.name for client in engine.get_clients() if job_id in running.get(client.token, ())]
+def end_leftovers(engine: Any, job_id: str, without: set[str]) -> bool:
+    """End the processes of a job at all sites that answer; return whether there were any.
+
+    Args:
+        engine: NVFlare's engine of the server's parent.
+        job_id: a job that does not run on the server.
+        without: tokens of the sites that run no process of it, which are not asked; updated.
+    """
+    clients = [client for client in engine.get_clients() if client.token not in without]
+    running = running_jobs(engine, [client.token for client in clients])
+    without.update(token for token, jobs in running.items() if job_id not in jobs)
+    names = [client.name for client in clients if job_id in running.get(client.token, ())]
     if names:
         with engine.new_context() as fl_ctx:
             engine.job_runner.abort_client_run(job_id, names, fl_ctx)

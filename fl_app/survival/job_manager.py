@@ -36,8 +36,9 @@ class JobManager(SimpleJobDefManager):
     def __init__(self, uri_root: str = "jobs", job_store_id: str = "job_store") -> None:
         super().__init__(uri_root, job_store_id)
         self._meta_lock = threading.RLock()
-        self._requeued: set[str] | None = None
-        """Jobs that may be SUBMITTED although they have run; None until the job store was read."""
+        self._requeued: dict[str, set[str]] | None = None
+        """Jobs that may be SUBMITTED although they have run, each with the tokens of the sites that run no old
+        process of it; None until the job store was read."""
 
     def update_meta(self, jid: str, meta: dict[str, Any], fl_ctx: FLContext) -> None:
         """Change the given keys of a job's meta."""
@@ -81,7 +82,7 @@ class JobManager(SimpleJobDefManager):
             if not requeues:
                 return False
             self.update_meta(jid, requeues.meta(), fl_ctx)
-            self._requeued_jobs(fl_ctx).add(jid)
+            self._requeued_jobs(fl_ctx)[jid] = set()
         text = f"{reason}; put back into the queue ({requeues.count} of {MAX_REQUEUES})"
         record(fl_ctx.get_engine(), jid, Intervention(Kind.REQUEUED, text))
         return True
@@ -92,11 +93,11 @@ class JobManager(SimpleJobDefManager):
         A site that still runs an old process of such a job would not start a new one.
         """
         jobs: list[Job] = super().get_jobs_to_schedule(fl_ctx)
-        for jid in self._requeued_jobs(fl_ctx) - {job.job_id for job in jobs}:
+        for jid in self._requeued_jobs(fl_ctx).keys() - {job.job_id for job in jobs}:
             job = self.get_job(jid, fl_ctx)
             if job is None or job.meta.get(JobMetaKey.STATUS.value) != RunStatus.SUBMITTED.value:
-                self._requeued_jobs(fl_ctx).discard(jid)
-            elif not end_leftovers(fl_ctx.get_engine(), jid):
+                self._requeued_jobs(fl_ctx).pop(jid)
+            elif not end_leftovers(fl_ctx.get_engine(), jid, self._requeued_jobs(fl_ctx)[jid]):
                 jobs.append(job)
         return jobs
 
@@ -118,11 +119,11 @@ class JobManager(SimpleJobDefManager):
             self.update_meta(jid, {WARNINGS_META: lines}, fl_ctx)
         return super().save_workspace(jid, data, fl_ctx)
 
-    def _requeued_jobs(self, fl_ctx: FLContext) -> set[str]:
+    def _requeued_jobs(self, fl_ctx: FLContext) -> dict[str, set[str]]:
         with self._meta_lock:
             if self._requeued is None:
                 submitted = self.get_jobs_by_status(RunStatus.SUBMITTED, fl_ctx)
-                self._requeued = {job.job_id for job in submitted}
+                self._requeued = {job.job_id: set() for job in submitted}
             return self._requeued
 
 

@@ -176,8 +176,10 @@ def test_a_job_waits_until_no_site_runs_an_old_process_of_it(server: Server) -> 
 
     assert (schedulable(server), aborted) == ([], [["north"]])
     server.server.admin_server.running = {"north": [], "south": None}
-
     assert schedulable(server) == [job_id]
+    server.server.admin_server.running = {"north": None, "south": [job_id]}  # north is not asked again
+
+    assert (schedulable(server), aborted) == ([], [["north"], ["south"]])
 
 
 def test_a_queued_job_can_be_aborted_and_deleted(server: Server) -> None:
