@@ -37,8 +37,10 @@ class JobManager(SimpleJobDefManager):
         super().__init__(uri_root, job_store_id)
         self._meta_lock = threading.RLock()
         self._requeued: dict[str, set[str]] | None = None
-        """Jobs that may be SUBMITTED although they have run, each with the tokens of the sites that run no old
-        process of it; None until the job store was read."""
+        """Jobs that may be SUBMITTED although they have run, with the tokens of sites without an old process.
+
+        None until the job store was read.
+        """
 
     def update_meta(self, jid: str, meta: dict[str, Any], fl_ctx: FLContext) -> None:
         """Change the given keys of a job's meta."""
