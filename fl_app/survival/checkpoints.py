@@ -226,7 +226,7 @@ def folder_of(workspace: Path, job_id: str) -> Path:
 
 
 def documents_of(workspace: Path, job_id: str) -> Iterator[Mapping[str, Any]]:
-    """Yield the JSON of each checkpoint of a job whose manifest is not damaged, by part; without its arrays."""
+    """Yield the JSON of each checkpoint of a job by part, without those whose manifest is damaged."""
     for manifest in folder_of(workspace, job_id).glob(f"*{_MANIFEST}"):
         with contextlib.suppress(OSError, ValueError, KeyError):
             yield _unsealed(manifest.read_bytes())["parts"]

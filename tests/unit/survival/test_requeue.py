@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fl_app.survival.state import State
 from nvflare.apis.fl_constant import FLContextKey, RunProcessKey
 from nvflare.apis.job_def import JobMetaKey, RunStatus
 from nvflare.fuel.common.exit_codes import ProcessExitCode
@@ -21,6 +20,7 @@ from fl_app.survival.requeue import (
     progress_of,
     reason_to_requeue,
 )
+from fl_app.survival.resumable import State
 from tests.unit.survival.server import Server
 
 EXCEPTION, ABNORMAL = RunStatus.FINISHED_EXECUTION_EXCEPTION, RunStatus.FINISHED_ABNORMAL
