@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,6 +135,12 @@ class ServerJobs:
         """Return a job that runs on the server; None while it starts or ends."""
         job: Job | None = self._runner.running_jobs.get(job_id)
         return job
+
+    def absent(self, job: Job, present: Collection[str]) -> tuple[Participant, ...]:
+        """Return the registered sites that a job names and that take no part; they have no token in it."""
+        names = {name for one in job.get_deployment().values() for name in extract_participants(one)}
+        registered = self._engine.client_manager.name_to_clients
+        return tuple(Participant(name, "", {}) for name in sorted(names - set(present)) if name in registered)
 
     def registered(self, site: str) -> Participant | None:
         """Return the current registration of a site."""

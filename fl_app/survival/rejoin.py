@@ -11,6 +11,8 @@ from typing import Any
 
 from nvflare.apis.job_def import Job
 
+from fl_app.contract import QUORUM_PROPERTY
+from fl_app.guard.rule_table import CUSTOM_PROPS
 from fl_app.nvflare_internals.server_jobs import Participant, ServerJobs, SiteNotReadyError
 from fl_app.survival.history import record
 from fl_app.survival.interventions import Intervention, Kind
@@ -28,6 +30,7 @@ MAX_RETRY_SECONDS = 60.0
 _WORKERS = 4
 
 RESTARTED = "its parent was started again"
+LATE = "it was not there when the job started"
 MISSING = "its job process was not running"
 STUCK = "its job process asked for no task"
 
@@ -81,7 +84,7 @@ def reason_to_rejoin(
         poll: a new poll, or None.
     """
     if current.token != participant.token:
-        return RESTARTED
+        return RESTARTED if participant.token else LATE
     site = current.name
     last_sign = poll.last_signs.get(site, 0.0) if poll else 0.0
     if poll is None or last_sign <= member.last_sign:
@@ -94,6 +97,12 @@ def reason_to_rejoin(
     status = poll.statuses.get(job_id)
     idle = status.idle.get(site, 0.0) if status else 0.0
     return f"{STUCK} for {idle:.0f} s" if idle > STUCK_SECONDS else ""
+
+
+def takes_latecomers(meta: Mapping[str, Any]) -> bool:
+    """Return whether a site may take part in a job that has started without it: the job has a quorum."""
+    props = meta.get(CUSTOM_PROPS)
+    return isinstance(props, Mapping) and props.get(QUORUM_PROPERTY) is True
 
 
 class Rejoin:
@@ -116,6 +125,9 @@ class Rejoin:
         """Start jobs again at sites that need it, in the background."""
         participants = self._jobs.participants()
         poll = self._poll(participants)
+        for job_id in participants:
+            if (job := self._jobs.job(job_id)) and takes_latecomers(job.meta):
+                participants[job_id] += self._jobs.absent(job, [one.name for one in participants[job_id]])
         for job_id, sites in participants.items():
             job = self._jobs.job(job_id)
             for participant in sites if job else ():

@@ -184,6 +184,31 @@ def test_a_site_whose_job_process_cannot_be_launched_is_tried_again(federation: 
     assert len(federation.server.history(federation.job_id)) == 1
 
 
+@pytest.mark.parametrize(
+    ("props", "named", "joins"),
+    [({"has_quorum": True}, "west", True), ({}, "west", False), ({"has_quorum": True}, "east", False)],
+    ids=["a quorum", "no quorum", "not a site of the job"],
+)
+def test_a_site_that_was_not_there_at_the_start_joins_a_job_with_a_quorum(
+    federation: Federation, props: dict[str, bool], named: str, joins: bool
+) -> None:
+    job = federation.server.job_runner.running_jobs[federation.job_id]
+    job.meta["custom_props"], job.deploy_map = props, {"app": ["server", "north", "south", named]}
+    federation.pass_time(1.0)
+    assert federation.requests() == []
+    federation.server.register("west", "t3")
+
+    for _ in range(3):
+        federation.pass_time()
+
+    assert ("start west" in federation.requests()) is joins
+    assert federation.tokens() == {"north": "t1", "south": "t2"} | ({"west": "t3"} if joins else {})
+    history = federation.server.history(federation.job_id)
+    assert [one.partition(";")[0] for one in history] == (
+        ["rejoined west: it was not there when the job started"] if joins else []
+    )
+
+
 def test_the_old_process_of_a_site_ends_before_a_new_one_starts(federation: Federation) -> None:
     federation.restart_parent("north")
     federation.sites.running["north"] = [federation.job_id]
