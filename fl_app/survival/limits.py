@@ -38,7 +38,7 @@ def survival_enabled() -> bool:
 
 
 def site_wait(meta: Mapping[str, Any] | None = None) -> float:
-    """Return for how long a running job waits for a site without a sign of life; not less than until it is late.
+    """Return for how long a running job waits for a site without a sign of life, at least LATE_SECONDS.
 
     Args:
         meta: the job's meta.json, whose own limit counts first.
