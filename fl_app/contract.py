@@ -67,8 +67,6 @@ ENV_SITE_WAIT = "FLARE_SITE_WAIT"
 SITE_WAIT_SECONDS = 86400.0
 TRANSFER_TIMEOUT_SECONDS = 20.0
 """Seconds without a byte after which a site asks the server again; longer for large models (NVFlare: 300)."""
-QUORUM_PROPERTY = "has_quorum"
-"""Key in a job's `custom_props`: true if a site may take part that was not there when the job started."""
 ENV_FORK_JOBS = "FLARE_FORK_JOBS"
 """false: start each job process as a new Python process instead of a fork of a prepared one."""
 ENV_RESTART = "FLARE_RESTART"

@@ -16,7 +16,6 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from fl_app.contract import QUORUM_PROPERTY
 from fl_app.jobs.components import JobComponent, components_without_code
 from fl_app.jobs.custom_jobs import copy_packages, packages_of
 from fl_app.jobs.description import JobDescription
@@ -77,10 +76,7 @@ def export(job: JobDescription, request: ExportRequest) -> ExportReply:
         copy_packages(packages_of(job.folder), folder)
     meta_file = folder / "meta.json"
     meta = json.loads(meta_file.read_text(encoding="utf-8"))
-    has_quorum = bool(getattr(recipe, "quorum", 0))
-    if has_quorum:
-        meta["custom_props"] = {**(meta.get("custom_props") or {}), QUORUM_PROPERTY: True}
-    if has_quorum or request.only_these:  # of a job that names its sites, missing ones are known
+    if request.only_these or getattr(recipe, "quorum", 0):  # a named site may join later
         targets = [SERVER, *request.sites]
         meta["deploy_map"] = {
             app: targets if sites == ["@ALL"] else sites for app, sites in meta["deploy_map"].items()

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from fl_app.nvflare_internals.server_jobs import SYNC_SITES, Participant, ServerJobs
+from fl_app.nvflare_internals.server_jobs import Participant, ServerJobs
+from fl_app.nvflare_internals.site_jobs import SYNC_SITES
 from fl_app.survival.job_status import STATUS, StatusOfJob
 from fl_app.survival.liveness import Liveness
 from fl_app.survival.rejoin import (
@@ -46,7 +47,8 @@ class Federation:
     def answer(self, **status: Any) -> None:
         """Let the server's process of the job answer."""
         self.server.answers = {
-            (self.job_id, STATUS): {"ending": False, "seen": ["north", "south"], "idle": {}} | status,
+            (self.job_id, STATUS): {"ending": False, "asked": {"north": 1.0, "south": 1.0}, "idle": {}}
+            | status,
             (self.job_id, SYNC_SITES): {"": ""},
         }
 
@@ -91,12 +93,12 @@ def test_a_site_whose_parent_was_started_again_runs_its_part_again(federation: F
     )
 
 
-def test_a_job_depends_on_a_site_again_when_it_asks_for_a_task(federation: Federation) -> None:
+def test_a_job_depends_on_a_site_again_when_its_new_process_asks_for_a_task(federation: Federation) -> None:
     federation.restart_parent("north")
-    federation.answer(seen=["south"])
     federation.pass_time(1.0)
     assert not federation.jobs.awaits_outcome(federation.job_id, "north")
 
+    federation.answer(asked={"north": POLL_SECONDS + 1.0})  # its old process did
     federation.pass_time()
     assert not federation.jobs.awaits_outcome(federation.job_id, "north")
     federation.answer()
@@ -157,7 +159,7 @@ def test_no_site_joins_a_job_that_is_ending_or_starting(federation: Federation, 
 
 def test_a_site_that_cannot_join_is_tried_again_later_and_later(federation: Federation) -> None:
     federation.restart_parent("north")
-    federation.sites.resources = (False, "GPU in use")
+    federation.sites.start_error = "no space"
     attempts = []
     for second in range(200):
         federation.pass_time(1.0)
@@ -167,8 +169,20 @@ def test_a_site_that_cannot_join_is_tried_again_later_and_later(federation: Fede
     pauses = [after - before for before, after in pairwise(attempts)]
     assert pauses[:5] == [2, 4, 8, 16, 32]
     assert max(pauses) == 60
-    federation.sites.resources = (True, "")
+    federation.sites.start_error = ""
     federation.pass_time(61)
+    assert len(federation.requests()) == 2
+
+
+def test_a_site_without_free_resources_gets_no_files(federation: Federation) -> None:
+    federation.restart_parent("north")
+    federation.sites.resources = (False, "GPU in use")
+    federation.pass_time(1.0)
+    assert federation.requests() == []
+
+    federation.sites.resources = (True, "token")
+    federation.pass_time(3.0)
+
     assert len(federation.requests()) == 2
 
 
@@ -182,31 +196,6 @@ def test_a_site_whose_job_process_cannot_be_launched_is_tried_again(federation: 
 
     assert len(federation.requests()) == 4
     assert len(federation.server.history(federation.job_id)) == 1
-
-
-@pytest.mark.parametrize(
-    ("props", "named", "joins"),
-    [({"has_quorum": True}, "west", True), ({}, "west", False), ({"has_quorum": True}, "east", False)],
-    ids=["a quorum", "no quorum", "not a site of the job"],
-)
-def test_a_site_that_was_not_there_at_the_start_joins_a_job_with_a_quorum(
-    federation: Federation, props: dict[str, bool], named: str, joins: bool
-) -> None:
-    job = federation.server.job_runner.running_jobs[federation.job_id]
-    job.meta["custom_props"], job.deploy_map = props, {"app": ["server", "north", "south", named]}
-    federation.pass_time(1.0)
-    assert federation.requests() == []
-    federation.server.register("west", "t3")
-
-    for _ in range(3):
-        federation.pass_time()
-
-    assert ("start west" in federation.requests()) is joins
-    assert federation.tokens() == {"north": "t1", "south": "t2"} | ({"west": "t3"} if joins else {})
-    history = federation.server.history(federation.job_id)
-    assert [one.partition(";")[0] for one in history] == (
-        ["rejoined west: it was not there when the job started"] if joins else []
-    )
 
 
 def test_the_old_process_of_a_site_ends_before_a_new_one_starts(federation: Federation) -> None:
@@ -229,6 +218,17 @@ def test_a_job_that_has_ended_is_forgotten(federation: Federation) -> None:
     federation.pass_time()
 
     assert federation.rejoin._members == {}
+
+
+def test_a_site_that_came_late_joins_a_job_with_a_quorum(federation: Federation) -> None:
+    federation.jobs.job(federation.job_id).deploy_map.update({"app": ["server", "north", "south", "west"]})
+    federation.server.register("west", "t3")
+
+    federation.pass_time(1.0)
+
+    assert [one.split(".")[-1] for one in federation.requests()] == ["deploy west", "start west"]
+    assert federation.tokens() == {"north": "t1", "south": "t2", "west": "t3"}
+    assert "west: it was not there when the job started" in federation.server.history(federation.job_id)[0]
 
 
 @pytest.mark.parametrize(
