@@ -9,6 +9,9 @@ WORKSPACE ?= workspace
 RUNTIME ?= process
 JOB ?= hospital
 SET ?=
+SEED ?=
+DURATION ?= 3600
+CHAOS ?= --runtime process docker kubernetes kubernetes-pods --stock
 
 BIN := $(VENV)/bin
 HELM := $(or $(shell command -v helm),.tools/helm)
@@ -16,7 +19,7 @@ HELM := $(or $(shell command -v helm),.tools/helm)
 PYTEST := $(BIN)/python -m tests.rerun -n logical --dist loadgroup --no-loadscope-reorder
 FLAREFLEET := $(BIN)/flarefleet --project $(PROJECT) --workspace $(WORKSPACE)
 
-.PHONY: help install check provision up status logs down submit jobs console tensorboard demo test test-all test-unit lint format lock images tools charts docs monitor dashboards flower vla clean
+.PHONY: help install check provision up status logs down submit jobs console tensorboard demo test test-all test-unit chaos lint format lock images tools charts docs monitor dashboards examples flower vla clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,11 +78,15 @@ images: install ## Build the runtime image and one image for each site (needs a 
 test: install ## Run unit tests, chart tests and the core of a federation on processes (ten minutes)
 	$(PYTEST) -m 'not extended and not docker and not kubernetes'
 
-test-all: test ## Run all tests; skipped tests report what this machine lacks (Docker, a cluster)
-	$(PYTEST) -m 'extended or docker or kubernetes'
+test-all: install ## Run all tests; skipped tests report what this machine lacks (Docker, a cluster)
+	$(PYTEST)
 
 test-unit: install ## Run the unit tests alone
 	$(BIN)/python -m pytest -n logical tests/unit
+
+# As root: the harness signals processes of containers, drops packets and mounts a small volume.
+chaos: install ## Kill every part under running jobs; SEED=N walks at random for DURATION seconds; CHAOS=options
+	$(BIN)/python -m benchmarks.chaos $(if $(SEED),--seed $(SEED) --duration $(DURATION),$(CHAOS))
 
 lint: install $(HELM) ## ruff, mypy, import-linter, yamllint, charts, shellcheck, hadolint
 	$(BIN)/ruff check .
@@ -106,6 +113,7 @@ lock: install ## Update the locked requirements
 	$(BIN)/python -m maintenance.flower_environment --lock
 	images/lock.sh
 	$(BIN)/python -m maintenance.vla_lock
+	$(BIN)/python -m tests.examples.environment --lock
 
 tools: .tools/helm ## Download pinned versions of helm and kubectl into .tools/
 
@@ -114,6 +122,9 @@ tools: .tools/helm ## Download pinned versions of helm and kubectl into .tools/
 
 vla: install ## Create .venv-vla, the environment of the tests of fedprox-vla
 	$(BIN)/python -m tests.vla.environment
+
+examples: install ## Create .venv-examples: .venv with Lightning, XGBoost and PSI, for tests/examples
+	$(BIN)/python -m tests.examples.environment
 
 flower: install ## Create .venv-flower: .venv with Flower, for the job flower-digits
 	$(BIN)/python -m maintenance.flower_environment

@@ -26,6 +26,7 @@ LONGEST_FIRST = (
     "tracked",
     "test_flower_job.py",
     "test_fedprox_vla_job.py",
+    "examples",
     "test_demo.py",
     "test_runbooks.py",
 )

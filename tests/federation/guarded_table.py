@@ -93,7 +93,7 @@ class Table:
                 jobs = {job.id: job for job in session.jobs()}
                 for name in left:
                     self._record_outcome(session, name, jobs[ids[name]], running_since)
-                time.sleep(0.5)
+                time.sleep(1)
 
     def _record_outcome(
         self, session: AdminSession, name: str, job: Job, running_since: dict[str, float]

@@ -9,7 +9,9 @@ import numpy as np
 import psutil
 import pytest
 
-from tests.federation.federation import SERVER, Federation, forking_jobs, running
+from deploy.session import AdminKit, open_session
+from deploy.session.session import COMPLETED
+from tests.federation.federation import ADMIN, SERVER, Federation, forking_jobs, running
 from tests.federation.guarded_jobs import export, numpy_job
 from tests.processes import is_running
 from tests.waiting import eventually
@@ -51,9 +53,10 @@ def template(federation: Federation, name: str) -> psutil.Process | None:
 def arrays_of(federation: Federation, job: Path, results: Path) -> dict[str, np.ndarray]:
     """Run a job to its end and return the arrays of its results by the names of their files."""
     job_id = federation.submit_folder(job)
-    for arguments in (("watch", job_id), ("fetch", job_id, str(results))):
-        done = federation.flarefleet(*arguments)
-        assert done.returncode == 0, done.stdout + done.stderr
+    federation.wait_for_job(job_id, COMPLETED)
+    results.mkdir()
+    with open_session(AdminKit.read(federation.kit(ADMIN))) as session:
+        session.download(job_id, results)
     arrays = {file.name: np.load(file) for file in results.rglob("*.npy")}
     assert arrays
     return arrays

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlflow import MlflowClient
-
 from deploy.session import AdminSession, Job
 from fl_app.tracking.queue import TrackingQueue
 from tests.event_files import read_run
@@ -60,13 +58,18 @@ class Tracked:
         return bool(runs) and runs[0].info.status == "FINISHED"
 
     def runs(self, experiment: str, which: str) -> list[Any]:
-        client = MlflowClient(self.mlflow.url)
+        client = self._client()
         found = client.get_experiment_by_name(experiment)
         return list(client.search_runs([found.experiment_id], which)) if found else []
 
+    def _client(self) -> Any:
+        from mlflow import MlflowClient  # each worker imports this file, and one runs these tests
+
+        return MlflowClient(self.mlflow.url)
+
     def history(self, run: Any, key: str) -> list[tuple[int, float]]:
         """Return the values of a metric, sorted by step."""
-        points = MlflowClient(self.mlflow.url).get_metric_history(run.info.run_id, key)
+        points = self._client().get_metric_history(run.info.run_id, key)
         return sorted((point.step, point.value) for point in points)
 
 
