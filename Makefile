@@ -9,6 +9,9 @@ WORKSPACE ?= workspace
 RUNTIME ?= process
 JOB ?= hospital
 SET ?=
+SEED ?=
+DURATION ?= 3600
+CHAOS ?= --runtime process docker kubernetes kubernetes-pods --stock
 
 BIN := $(VENV)/bin
 HELM := $(or $(shell command -v helm),.tools/helm)
@@ -16,7 +19,7 @@ HELM := $(or $(shell command -v helm),.tools/helm)
 PYTEST := $(BIN)/python -m tests.rerun -n logical --dist loadgroup --no-loadscope-reorder
 FLAREFLEET := $(BIN)/flarefleet --project $(PROJECT) --workspace $(WORKSPACE)
 
-.PHONY: help install check provision up status logs down submit jobs console tensorboard demo test test-all test-unit lint format lock images tools charts docs monitor dashboards examples flower vla clean
+.PHONY: help install check provision up status logs down submit jobs console tensorboard demo test test-all test-unit chaos lint format lock images tools charts docs monitor dashboards examples flower vla clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +83,10 @@ test-all: install ## Run all tests; skipped tests report what this machine lacks
 
 test-unit: install ## Run the unit tests alone
 	$(BIN)/python -m pytest -n logical tests/unit
+
+# As root: the harness signals processes of containers, drops packets and mounts a small volume.
+chaos: install ## Kill every part under running jobs; SEED=N walks at random for DURATION seconds; CHAOS=options
+	$(BIN)/python -m benchmarks.chaos $(if $(SEED),--seed $(SEED) --duration $(DURATION),$(CHAOS))
 
 lint: install $(HELM) ## ruff, mypy, import-linter, yamllint, charts, shellcheck, hadolint
 	$(BIN)/ruff check .

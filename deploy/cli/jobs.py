@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +14,8 @@ from deploy.cli.job_tables import job_document, print_available, print_jobs
 from deploy.errors import Failed, InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from deploy.session import AdminKit, AdminSession, Job
     from deploy.session.failure import SiteError
 
@@ -242,12 +244,29 @@ def _kit(context: Context, admin: str | None, admin_kit: Path | None) -> AdminKi
     return AdminKit.read(runtime.admin_kit(choose_administrator(project, workspace, admin)))
 
 
-def _session(
-    context: Context, admin: str | None, admin_kit: Path | None
-) -> AbstractContextManager[AdminSession]:
+@contextmanager
+def _session(context: Context, admin: str | None, admin_kit: Path | None) -> Iterator[AdminSession]:
+    """Open a session. If the server fails, the message also says what its telemetry reports."""
     from deploy.session import open_session
+    from deploy.session.requests import ServerFailed
 
-    return open_session(_kit(context, admin, admin_kit))
+    kit = _kit(context, admin, admin_kit)
+    try:
+        with open_session(kit) as session:
+            yield session
+    except ServerFailed as error:
+        if admin_kit is None and (reason := _server_reason(context)):
+            raise Failed(f"{error}\n{reason}") from error
+        raise
+
+
+def _server_reason(context: Context) -> str:
+    """Return why the server of the federation on this machine is not ready; empty if it is."""
+    _, _, runtime = context.federation()
+    for site in runtime.status().sites:
+        if site.role == "server" and site.reason:
+            return f"{site.name}: {site.state.value}: {site.reason}"
+    return ""
 
 
 def _watch(

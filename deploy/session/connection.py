@@ -14,6 +14,8 @@ from deploy.session.session import AdminSession
 
 LOGIN_TIMEOUT = 15.0
 """Seconds."""
+_COMMUNICATION_ERROR = "Communication Error"
+"""NVFlare's answer if the server could not answer a command."""
 
 
 @contextlib.contextmanager
@@ -46,6 +48,10 @@ def _log_in(kit: AdminKit, folder: str) -> Any:
             "still starting, or belongs to another federation than this certificate."
         ) from error
     except (AuthenticationError, InternalError) as error:
+        if _COMMUNICATION_ERROR in str(error):  # its command of the login raised, not the authentication
+            raise ServerUnreachable(
+                f"the server at {kit.address} could not process the login of {kit.user}: {error}"
+            ) from error
         raise Failed(f"the server at {kit.address} rejected the login of {kit.user}: {error}") from error
     except FlarefleetError:
         raise

@@ -22,7 +22,11 @@ MAX_PAUSE = 2.0
 T = TypeVar("T")
 
 
-class ServerUnreachable(Failed):
+class ServerFailed(Failed):
+    """The server could not do what was asked; the message has its reason."""
+
+
+class ServerUnreachable(ServerFailed):
     """The server does not answer; a later attempt may succeed."""
 
 
@@ -64,9 +68,15 @@ class ServerRequests:
         Raises:
             InputError: there is no such job.
             PermissionDenied: the administrator may not do that.
+            ServerFailed: the server could not do it.
             Failed: the server rejected the job, or did not answer in time.
         """
-        from nvflare.fuel.flare_api.api_spec import AuthorizationError, InvalidJobDefinition, JobNotFound
+        from nvflare.fuel.flare_api.api_spec import (
+            AuthorizationError,
+            InternalError,
+            InvalidJobDefinition,
+            JobNotFound,
+        )
 
         retrying = Retrying(
             retry=retry_if_exception(is_lost),
@@ -86,9 +96,13 @@ class ServerRequests:
             raise PermissionDenied(f"the server denied the request of {self._kit.user}: {error}") from error
         except InvalidJobDefinition as error:
             raise Failed(f"the server rejected the job: {error}") from error
+        except InternalError as error:
+            raise ServerFailed(f"the server at {self._kit.address} failed: {error}") from error
         except Exception as error:
             if is_lost(error):
-                raise Failed(f"lost the connection to the server at {self._kit.address}: {error}") from error
+                raise ServerFailed(
+                    f"lost the connection to the server at {self._kit.address}: {error}"
+                ) from error
             raise
 
     def _lost(self, attempt: RetryCallState) -> None:

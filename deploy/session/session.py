@@ -13,7 +13,7 @@ from typing import Any
 from deploy.errors import Failed
 from deploy.session.kit import AdminKit
 from deploy.session.nvflare_output import suppressed
-from deploy.session.requests import PermissionDenied, ServerRequests, is_lost
+from deploy.session.requests import PermissionDenied, ServerFailed, ServerRequests, is_lost
 from fl_app.guard.warnings import WARNINGS_META
 from fl_app.survival.interventions import ABORTED_BY_META, HISTORY_META, Intervention
 from fl_app.telemetry.job_progress import (
@@ -158,13 +158,11 @@ class AdminSession:
         Raises:
             Failed: the server cannot abort it now.
         """
-        from nvflare.fuel.flare_api.api_spec import InternalError
-
         try:
             self._request(lambda api: api.abort_job(job_id), job_id)
-        except InternalError as error:
+        except ServerFailed as error:
             if "is not running" not in str(error):
-                raise
+                raise Failed(f"the server did not abort the job {job_id}: {error}") from error
             raise Failed(
                 f"the job {job_id} has no process on the server that could be aborted: it is ending, or the "
                 f"server takes it over after a restart. Look at it, then try again: flarefleet watch {job_id}"

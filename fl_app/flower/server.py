@@ -10,6 +10,7 @@ from typing import Any
 from nvflare.apis.fl_constant import FLContextKey
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.signal import Signal
+from nvflare.app_common.tie.defs import Constant as TieConstant
 
 from fl_app.contract import installed_version
 from fl_app.flower.environment import REMEDY, version_error
@@ -57,7 +58,7 @@ class FlowerServer(FlowerControllerWithCallbacks):
             fail(self, fl_ctx, Finding(self._version_error, REMEDY, site="server"))
         else:
             self.max_client_op_interval = site_wait(fl_ctx.get_prop(FLContextKey.JOB_META))
-            self.progress_timeout = max(vars(self)["progress_timeout"], self.max_client_op_interval)
+            self.progress_timeout = max(TieConstant.WORKFLOW_PROGRESS_TIMEOUT, self.max_client_op_interval)
             super().start_controller(fl_ctx)
 
     def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:

@@ -67,7 +67,7 @@ RULES = (
     Rule("stop_condition", _E, "a stop condition that can never be met", "no model, completed"),
     Rule("not_persisted", _E, "no model was stored, or it cannot be read, or it is another one", "completed"),
     Rule("missing_site", _W, "a site that took no part in a round", "completed"),
-    Rule("lost_site", _E, "no heartbeat of a site that the job waits for", "waits"),
+    Rule("lost_site", _E, "no sign of life of a site that the job waits for", "waits"),
     Rule("stalled_site", _E, "a site that works on a task without a result or a metric", "waits"),
     Rule(
         "site_error",

@@ -59,7 +59,7 @@ class Warnings(Resumable):
         if entry is not None:
             entry["times"] += 1
             if finding.rule == BY_ROUND and finding.round is not None:
-                _add_round(entry["rounds"], finding.round)
+                _add_round(entry.setdefault("rounds", []), finding.round)
                 entry["line"] = line_for_rounds(finding, entry["rounds"])
             return False
         self._entries[key] = {**finding.document(), "line": finding.line, "times": 1}
@@ -95,9 +95,9 @@ def line_for_rounds(finding: Finding, ranges: Sequence[Sequence[int]]) -> str:
 
 def _add_round(ranges: list[list[int]], number: int) -> None:
     """Add a round to ranges; rounds come in order."""
-    if number == ranges[-1][1] + 1:
+    if ranges and number == ranges[-1][1] + 1:
         ranges[-1][1] = number
-    elif number > ranges[-1][1]:
+    elif not ranges or number > ranges[-1][1]:
         ranges.append([number, number])
 
 

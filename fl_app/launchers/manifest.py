@@ -18,6 +18,7 @@ from nvflare.app_opt.job_launcher.k8s_launcher import K8sJobHandle
 
 from fl_app.launchers.pod_failure import CONTAINER
 from fl_app.launchers.pod_settings import LauncherSettings
+from fl_app.survival.checkpoints import FOLDER, folder_of
 
 PYTHON = "python"
 """The interpreter on the image's PATH; an image with extra packages may have its own."""
@@ -184,6 +185,8 @@ def pod_manifest(
     container["command"] = [*TINI, *container["command"]]
     spec = manifest["spec"]
     spec["tolerations"] = with_lost_node(spec.get("tolerations") or [])
+    if settings.checkpoints and settings.checkpoints.node_of:
+        _require_node_of(spec, settings.checkpoints.node_of)
     metadata = manifest["metadata"]
     metadata["ownerReferences"] = [dict(owner)]
     metadata.setdefault("annotations", {}).update({"flare/job": plan.job_id, "flare/job-name": plan.job_name})
@@ -200,16 +203,27 @@ def with_lost_node(tolerations: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
+def _require_node_of(spec: dict[str, Any], labels: Mapping[str, str]) -> None:
+    """Let a pod run only on the node of the pod with these labels, besides what the site requires."""
+    affinity = spec.setdefault("affinity", {}).setdefault("podAffinity", {})
+    affinity.setdefault("requiredDuringSchedulingIgnoredDuringExecution", []).append(
+        {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": dict(labels)}}
+    )
+
+
 def _volumes(plan: JobPodPlan, settings: LauncherSettings) -> dict[str, Any]:
     items = [{"key": name, "path": name} for name in sorted(plan.startup)]
     startup = {"secretName": plan.name, "items": items, "defaultMode": _MODE}
-    return {
-        "volume_list": [
-            {"name": _WORKSPACE_VOLUME, "emptyDir": {"sizeLimit": settings.ephemeral_storage}},
-            {"name": _STARTUP_VOLUME, "secret": startup},
-        ],
-        "volume_mount_list": [
-            {"name": _WORKSPACE_VOLUME, "mountPath": plan.workspace},
-            {"name": _STARTUP_VOLUME, "mountPath": f"{plan.workspace}/startup", "readOnly": True},
-        ],
-    }
+    volumes: list[dict[str, Any]] = [
+        {"name": _WORKSPACE_VOLUME, "emptyDir": {"sizeLimit": settings.ephemeral_storage}},
+        {"name": _STARTUP_VOLUME, "secret": startup},
+    ]
+    mounts: list[dict[str, Any]] = [
+        {"name": _WORKSPACE_VOLUME, "mountPath": plan.workspace},
+        {"name": _STARTUP_VOLUME, "mountPath": f"{plan.workspace}/startup", "readOnly": True},
+    ]
+    if settings.checkpoints:
+        folder = str(folder_of(Path(), plan.job_id))
+        volumes.append({"name": FOLDER, "persistentVolumeClaim": {"claimName": settings.checkpoints.claim}})
+        mounts.append({"name": FOLDER, "mountPath": f"{plan.workspace}/{folder}", "subPath": folder})
+    return {"volume_list": volumes, "volume_mount_list": mounts}

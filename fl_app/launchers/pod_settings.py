@@ -28,6 +28,15 @@ class Address(BaseModel, frozen=True, extra="forbid"):
     port: int
 
 
+class CheckpointVolume(BaseModel, frozen=True, extra="forbid"):
+    """The volume of the server's workspace, on which its job pods save their checkpoints."""
+
+    claim: str
+    """PersistentVolumeClaim of the server's pod."""
+    node_of: dict[str, str] = Field(default_factory=dict)
+    """Labels of the pod on whose node the job pods must run to mount it; empty if any node can."""
+
+
 class LauncherSettings(BaseModel, frozen=True, extra="forbid"):
     """The settings of one release."""
 
@@ -45,6 +54,9 @@ class LauncherSettings(BaseModel, frozen=True, extra="forbid"):
     ttl_seconds_after_finished: float = Field(0, ge=0)
     default_resources: dict[str, Any] = Field(default_factory=dict)
     """Requests and limits of a container, for a job that does not set them."""
+
+    checkpoints: CheckpointVolume | None = None
+    """Only of the server; None if it has no claim that a second pod can mount."""
 
     @classmethod
     def read(cls, folder: Path) -> LauncherSettings:

@@ -34,6 +34,7 @@ from nvflare.app_opt.job_launcher.workspace_cell_transfer import (
 )
 from nvflare.utils.job_launcher_utils import get_credential_env
 
+from fl_app.files import PRIVATE_FOLDER
 from fl_app.launchers.job_log import append_error
 from fl_app.launchers.job_pod import Callbacks, JobPod, job_pods
 from fl_app.launchers.manifest import (
@@ -50,6 +51,7 @@ from fl_app.launchers.pod_settings import LauncherSettings
 from fl_app.launchers.restarts import Restarts
 from fl_app.nvflare_internals.job_launchers import study_runtime
 from fl_app.nvflare_internals.training_script import is_abort_requested
+from fl_app.survival.checkpoints import folder_of
 from fl_app.telemetry.access import push_environment
 from fl_app.telemetry.pods import show_job_pods
 
@@ -98,6 +100,9 @@ class _PodLauncher(K8sJobLauncher):
         plan.secret_environment[ENV_WORKSPACE_TRANSFER_TOKEN] = transfer.add_job(
             plan.job_id, workspace.root_dir
         )
+        if settings.checkpoints:  # as its owner: Kubernetes would make it for root
+            checkpoints = folder_of(Path(workspace.root_dir), plan.job_id)
+            checkpoints.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
         pod = JobPod(
             namespace,
             plan=plan,

@@ -1,10 +1,8 @@
-"""Running jobs of NVFlare's server: take them over, and start them again at a site."""
+"""Running jobs of NVFlare's server: their participants, their processes, and the reports they wait for."""
 
 from __future__ import annotations
 
-import contextlib
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,25 +10,9 @@ from typing import Any
 from nvflare.apis.client import Client
 from nvflare.apis.fl_constant import FLContextKey, RunProcessKey, SystemComponents
 from nvflare.apis.fl_context import FLContext
-from nvflare.apis.job_def import ALL_SITES, Job, JobMetaKey
-from nvflare.apis.job_scheduler_spec import DispatchInfo
-from nvflare.private.admin_defs import Message, MsgHeader, ReturnCode
-from nvflare.private.defs import ERROR_MSG_PREFIX, ClientStatusKey, TrainingTopic
-from nvflare.private.fed.utils.fed_utils import extract_participants
-from nvflare.utils.job_launcher_utils import get_resource_manager_spec
-
-from fl_app.nvflare_internals.parent_messages import ask_job
+from nvflare.apis.job_def import Job, JobMetaKey
 
 USES = {
-    "nvflare.private.admin_defs:Message": "ask a site which jobs it runs",
-    "nvflare.private.admin_defs:MsgHeader.RETURN_CODE": "whether a site accepted a job",
-    "nvflare.private.admin_defs:ReturnCode.OK": "whether a site accepted a job",
-    "nvflare.private.defs:ERROR_MSG_PREFIX": "whether a site started a job",
-    "nvflare.private.defs:ClientStatusKey.RUNNING_JOBS": "jobs that a site runs",
-    "nvflare.private.defs:ClientStatusKey.JOB_ID": "jobs that a site runs",
-    "nvflare.private.defs:TrainingTopic.CHECK_STATUS": "ask a site which jobs it runs",
-    "nvflare.private.fed.utils.fed_utils:extract_participants": "app of a site",
-    "nvflare.private.fed.server.admin:FedAdminServer.send_requests_and_get_reply_dict": "requests to sites",
     "nvflare.private.fed.server.admin:FedAdminServer.client_dead": "log out a silent site",
     "nvflare.private.fed.server.client_manager:ClientManager.name_to_clients": "registration of a site",
     "nvflare.private.fed.server.client_manager:ClientManager.remove_client": "log out a silent site",
@@ -44,19 +26,17 @@ USES = {
     "nvflare.private.fed.server.server_engine:ServerEngine.sync_clients_from_main_process": (
         "make new participants known to the server's process of a job"
     ),
-    "nvflare.private.fed.server.job_runner:JobRunner._make_deploy_message": "deploy a job to a site again",
     "nvflare.private.fed.server.job_runner:JobRunner._pending_client_outcomes": (
         "sites whose report a job waits for"
     ),
     "nvflare.private.fed.server.job_runner:JobRunner.resolve_client_outcome": "sites that are not waited for",
     "nvflare.private.fed.server.job_runner:JobRunner.is_client_outcome_pending": "sites that are waited for",
+    "nvflare.private.fed.server.job_runner:JobRunner.fail_run": "failures of sites that do not end a job",
     "nvflare.private.fed.server.job_runner:JobRunner.running_jobs": "running jobs",
-    "nvflare.private.fed.server.job_runner:JobRunner.abort_client_run": "end a job at one site",
 }
 
-SYNC_SITES = "flarefleet.survival.sync_sites"
-"""Tells the server's process of a job to read its participants again."""
-_SYNC_SECONDS = 8.0
+REPORTED_BY_SITE = "flarefleet_reported_by_site"
+"""Key of the record of a job: whether a site reported the failure that ended it."""
 
 
 @dataclass(frozen=True)
@@ -170,63 +150,32 @@ class ServerJobs:
             awaited = {job: frozenset(sites) for job, sites in self._runner._pending_client_outcomes.items()}
         return {job: sites for job, sites in awaited.items() if sites and job not in self.running()}
 
-    def abort_at(self, job_id: str, site: str) -> None:
-        """End the process of a job at a site."""
-        with self._engine.new_context() as fl_ctx:
-            self._runner.abort_client_run(job_id, [site], fl_ctx)
-
-    def running_at(self, sites: Iterable[str], timeout: float = 3.0) -> dict[str, frozenset[str]]:
-        """Return the ids of the jobs that each of these sites runs, without the sites that do not answer."""
-        clients, _ = self._engine.validate_targets(list(sites))
-        requests = {client.token: Message(topic=TrainingTopic.CHECK_STATUS, body="") for client in clients}
-        replies = self._engine.server.admin_server.send_requests_and_get_reply_dict(requests, timeout)
-        names = {client.token: client.name for client in clients}
-        found = {}
-        for token, reply in replies.items():
-            with contextlib.suppress(AttributeError, ValueError, TypeError, KeyError):
-                jobs = json.loads(reply.body)[ClientStatusKey.RUNNING_JOBS]
-                found[names[token]] = frozenset(str(job[ClientStatusKey.JOB_ID]) for job in jobs)
-        return found
-
-    def start_at(self, job: Job, old_token: str, site: Participant) -> None:
-        """Run a job at a site that takes part in it under an older registration, or runs it no longer.
-
-        Args:
-            job: the job.
-            old_token: the token under which the site takes part.
-            site: the current registration of the site.
+    def replace_participant(self, job: Job, old_token: str, site: Participant) -> None:
+        """Let a site take part in a running job under its current registration, or for the first time.
 
         Raises:
-            SiteNotReadyError: the site did not accept the job.
+            KeyError: the job has ended.
         """
-        engine, runner = self._engine, self._runner
-        with engine.new_context() as fl_ctx:
-            app = _app_of(job, site.name)
-            admin = engine.server.admin_server
-            message = runner._make_deploy_message(job, job.get_application(app, fl_ctx), app, fl_ctx)
-            reply = admin.send_requests_and_get_reply_dict({site.token: message}, timeout_secs=admin.timeout)
-            _require_ok(reply.get(site.token), "the deployment of the job")
-            spec = {**job.meta, JobMetaKey.RESOURCE_SPEC.value: job.resource_spec}
-            needed = {site.name: get_resource_manager_spec(spec, site.name)}
-            enough, token = engine.check_client_resources(job, needed, fl_ctx).get(site.name, (False, ""))
-            if not enough:
-                raise SiteNotReadyError(f"its resources are not free: {token or 'no reply'}")
-            self._replace_participant(job, old_token, site)
-            if ask_job(engine, job.job_id, SYNC_SITES, _SYNC_SECONDS) is None:
-                raise SiteNotReadyError("the server's job process does not answer")
-            dispatch = DispatchInfo(app_name=app, resource_requirements=needed[site.name], token=token)
-            replies = engine.start_client_job(job, {site.name: dispatch}, fl_ctx)
-            _require_ok(replies[0].reply if replies else None, "the start of the job")
-
-    def _replace_participant(self, job: Job, old_token: str, site: Participant) -> None:
         process = self._engine.run_processes[job.job_id]
         with self._engine.lock:
             clients = {t: c for t, c in process[RunProcessKey.PARTICIPANTS].items() if t != old_token}
-            process[RunProcessKey.PARTICIPANTS] = clients | _clients([site])
+            process[RunProcessKey.PARTICIPANTS] = clients = clients | _clients([site])
         # A site's job process that is started without JOB_CLIENTS raises and never exits.
-        job.meta[JobMetaKey.JOB_CLIENTS] = [
-            client.to_dict() for client in process[RunProcessKey.PARTICIPANTS].values()
-        ]
+        job.meta[JobMetaKey.JOB_CLIENTS] = [client.to_dict() for client in clients.values()]
+
+    def filter_failures(self, is_ignored: Callable[[str, int], bool]) -> None:
+        """Call `is_ignored` with job and code for each failure that a site reports, and drop it if it is."""
+        fail_run = self._runner.fail_run
+
+        def fail_run_unless_ignored(job_id: str, process_return_code: int, fl_ctx: FLContext) -> str:
+            if is_ignored(job_id, process_return_code):
+                return ""
+            result = str(fail_run(job_id, process_return_code, fl_ctx))
+            if record := failed_process(self._engine, job_id):
+                record[REPORTED_BY_SITE] = True
+            return result
+
+        self._runner.fail_run = fail_run_unless_ignored
 
     @property
     def _runner(self) -> Any:
@@ -237,13 +186,9 @@ class ServerJobs:
         return self._engine.get_component(SystemComponents.JOB_SCHEDULER)
 
 
-class SiteNotReadyError(Exception):
-    """A site cannot run a job now; the message says why."""
-
-
-def failed_process(engine: Any, job_id: str) -> Mapping[str, Any] | None:
-    """Return NVFlare's record of the server's process of a job that did not exit cleanly, by RunProcessKey."""
-    record: Mapping[str, Any] | None = getattr(engine, "exception_run_processes", {}).get(job_id)
+def failed_process(engine: Any, job_id: str) -> dict[str, Any] | None:
+    """Return NVFlare's record of a job that failed, by RunProcessKey and REPORTED_BY_SITE."""
+    record: dict[str, Any] | None = getattr(engine, "exception_run_processes", {}).get(job_id)
     return record
 
 
@@ -266,19 +211,3 @@ def _clients(participants: Iterable[Participant]) -> dict[str, Client]:
         clients[one.token] = Client(one.name, one.token)
         clients[one.token].props = dict(one.props)
     return clients
-
-
-def _app_of(job: Job, site: str) -> str:
-    for app, deployments in job.get_deployment().items():
-        names = extract_participants(deployments)
-        if site in names or any(name.upper() == ALL_SITES for name in names):
-            return str(app)
-    raise SiteNotReadyError("the job has no app for it")
-
-
-def _require_ok(reply: Any, what: str) -> None:
-    if reply is None:
-        raise SiteNotReadyError(f"it did not answer to {what}")
-    code, text = reply.get_header(MsgHeader.RETURN_CODE, ReturnCode.OK), str(reply.body)
-    if code != ReturnCode.OK or text.startswith(ERROR_MSG_PREFIX):
-        raise SiteNotReadyError(f"{what} failed: {text[:200]}")

@@ -44,17 +44,20 @@ class Adoption:
         Args:
             saved: participants of the jobs of the previous parent.
         """
+        for job_id, participants in saved.items():  # at once: reading the job store takes time
+            self._jobs.reserve(job_id, participants)
         with self._engine.new_context() as fl_ctx:
+            unfinished = {job.job_id for job in self._manager.get_jobs_by_status(UNFINISHED, fl_ctx)}
             self._manager.remove_old_checkpoints(fl_ctx)
-            unfinished = [job.job_id for job in self._manager.get_jobs_by_status(UNFINISHED, fl_ctx)]
         for job_id in unfinished:
             if not saved.get(job_id):
-                self._lost[job_id] = "it had just been scheduled"
+                self._lost[job_id] = "its sites are not known"
             elif not self._jobs.is_deployed(job_id):
                 self._lost[job_id] = "its files are missing"
             else:
-                self._jobs.reserve(job_id, saved[job_id])
                 self._reserved.append(job_id)
+        for job_id in saved.keys() - set(self._reserved):
+            self._jobs.release(job_id)
 
     def finish(self) -> None:
         """Launch the jobs; one that cannot be launched is put back to SUBMITTED, and so are all others."""

@@ -86,8 +86,11 @@ class CheckpointStore:
         self._damaged: set[int] = set()
 
     def begin(self) -> bool:
-        """Create the folder; return whether an earlier process of the job did."""
-        is_new = not self.folder.exists()
+        """Create what is missing of the folder; return whether an earlier process of the job did.
+
+        The launcher of job pods creates the folder itself.
+        """
+        is_new = not (self.folder / _FILES).exists()
         for folder in (self.folder, self.folder / _FILES):
             folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
         return not is_new

@@ -12,7 +12,8 @@ from nvflare.apis.fl_context import FLContext
 
 from fl_app.guard.context import sender_of
 from fl_app.nvflare_internals.parent_messages import answer_in_job, ask_job
-from fl_app.nvflare_internals.server_jobs import SYNC_SITES, sync_sites
+from fl_app.nvflare_internals.server_jobs import sync_sites
+from fl_app.nvflare_internals.site_jobs import SYNC_SITES
 
 STATUS = "flarefleet.survival.status"
 _ASK_SECONDS = 3.0
@@ -30,13 +31,12 @@ class JobStatus:
         self._is_ending = False
         self._asked: dict[str, float] = {}
         self._working: set[str] = set()
-        self._started = clock()
+        self._first: float | None = None
         self._lock = threading.Lock()
 
     def handle(self, event_type: str, fl_ctx: FLContext) -> None:
         """Handle an event of NVFlare."""
         if event_type == EventType.START_RUN:
-            self._started = self._clock()
             engine = fl_ctx.get_engine()
             answer_in_job(engine, STATUS, lambda: self.answer(client.name for client in engine.get_clients()))
             answer_in_job(engine, SYNC_SITES, lambda: _sync(engine))
@@ -50,17 +50,19 @@ class JobStatus:
     def answer(self, sites: Any) -> dict[str, Any]:
         """Return the answer for these sites of the job; see `ask_status`."""
         with self._lock:
-            now = self._clock()
+            last = max(self._asked.values(), default=0.0)
             idle = {
-                site: now - self._asked.get(site, self._started)
+                site: last - self._asked.get(site, self._first or last)
                 for site in sites
                 if site not in self._working
             }
-            return {"ending": self._is_ending, "seen": sorted(self._asked), "idle": idle}
+            asked = {site: self._clock() - time for site, time in self._asked.items()}
+            return {"ending": self._is_ending, "asked": asked, "idle": idle}
 
     def _saw(self, site: str, works: bool) -> None:
         with self._lock:
-            self._asked[site] = self._clock()
+            self._asked[site] = now = self._clock()
+            self._first = self._first or now
             (self._working.add if works else self._working.discard)(site)
 
 
@@ -74,10 +76,13 @@ class StatusOfJob:
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.is_ending = bool(document.get("ending"))
         """Whether no further task will be given to a site."""
-        self.seen = frozenset(document.get("seen") or ())
-        """Sites that have asked this process for a task."""
+        self.asked: Mapping[str, float] = document.get("asked") or {}
+        """Seconds since each site that has asked this process for a task did so last."""
         self.idle: Mapping[str, float] = document.get("idle") or {}
-        """Seconds since each site that has no task asked for one."""
+        """For each site that has no task: seconds from its last request for one to the last of any site.
+
+        While this process answers no site, as during a long aggregation, nothing is known about any.
+        """
 
 
 def ask_status(engine: Any, job_id: str) -> StatusOfJob | None:
@@ -88,4 +93,4 @@ def ask_status(engine: Any, job_id: str) -> StatusOfJob | None:
 
 def _sync(engine: Any) -> dict[str, Any]:
     sync_sites(engine)
-    return {}
+    return {"synced": True}

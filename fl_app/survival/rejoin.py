@@ -11,7 +11,8 @@ from typing import Any
 
 from nvflare.apis.job_def import Job
 
-from fl_app.nvflare_internals.server_jobs import Participant, ServerJobs, SiteNotReadyError
+from fl_app.nvflare_internals.server_jobs import Participant, ServerJobs
+from fl_app.nvflare_internals.site_jobs import SiteNotReadyError, end_job, named_sites, runs_job, start_job
 from fl_app.survival.history import record
 from fl_app.survival.interventions import Intervention, Kind
 from fl_app.survival.job_status import StatusOfJob, ask_status
@@ -26,8 +27,11 @@ MISSING_HEARTBEATS = 2
 FIRST_RETRY_SECONDS = 2.0
 MAX_RETRY_SECONDS = 60.0
 _WORKERS = 4
+SERVER = "server"
+"""The server among the names of a deploy_map."""
 
 RESTARTED = "its parent was started again"
+LATE = "it was not there when the job started"
 MISSING = "its job process was not running"
 STUCK = "its job process asked for no task"
 
@@ -47,8 +51,8 @@ class Membership:
     failures: int = 0
     retry_at: float = 0.0
     is_busy: bool = False
-    is_joining: bool = False
-    """Whether the site was started again and has not asked for a task since."""
+    joined_at: float | None = None
+    """When the site was started again, until it has asked for a task."""
 
     def failed(self, now: float) -> None:
         """Wait before the next attempt, longer each time."""
@@ -81,7 +85,7 @@ def reason_to_rejoin(
         poll: a new poll, or None.
     """
     if current.token != participant.token:
-        return RESTARTED
+        return RESTARTED if participant.token else LATE
     site = current.name
     last_sign = poll.last_signs.get(site, 0.0) if poll else 0.0
     if poll is None or last_sign <= member.last_sign:
@@ -94,6 +98,12 @@ def reason_to_rejoin(
     status = poll.statuses.get(job_id)
     idle = status.idle.get(site, 0.0) if status else 0.0
     return f"{STUCK} for {idle:.0f} s" if idle > STUCK_SECONDS else ""
+
+
+def late_sites(job: Job, participants: Collection[Participant]) -> list[Participant]:
+    """Return the sites that a job with a quorum names and started without; their token is empty."""
+    missing = named_sites(job) - {SERVER, *(one.name for one in participants)}
+    return [Participant(name, "", {}) for name in sorted(missing)]
 
 
 class Rejoin:
@@ -117,11 +127,10 @@ class Rejoin:
         participants = self._jobs.participants()
         poll = self._poll(participants)
         for job_id, sites in participants.items():
-            job = self._jobs.job(job_id)
-            for participant in sites if job else ():
-                self._check_site(job, participant, poll)
-        running = {(job_id, one.name) for job_id, sites in participants.items() for one in sites}
-        self._members = {key: member for key, member in self._members.items() if key in running}
+            if job := self._jobs.job(job_id):
+                for participant in (*sites, *late_sites(job, sites)):
+                    self._check_site(job, participant, poll)
+        self._members = {key: member for key, member in self._members.items() if key[0] in participants}
 
     def close(self) -> None:
         """Start no further job."""
@@ -147,7 +156,7 @@ class Rejoin:
         if self._clock() < member.retry_at:
             return
         reason = member.reason or reason_to_rejoin(job.job_id, participant, current, member, poll)
-        is_over = not (member.is_joining or self._jobs.awaits_outcome(job.job_id, current.name))
+        is_over = not (member.joined_at is not None or self._jobs.awaits_outcome(job.job_id, current.name))
         if member.reason == "" and reason == MISSING and is_over:
             return
         if reason:
@@ -159,8 +168,9 @@ class Rejoin:
     def _confirm(self, job: Job, site: str, member: Membership, poll: Poll | None) -> None:
         """Let the job depend on a site again that has asked for a task since it was started again."""
         status = poll.statuses.get(job.job_id) if poll else None
-        if member.is_joining and status and status.idle.get(site, 0.0) < POLL_SECONDS and site in status.seen:
-            member.is_joining, member.failures = False, 0
+        asked = status.asked.get(site) if status else None
+        if member.joined_at is not None and asked is not None and asked < self._clock() - member.joined_at:
+            member.joined_at, member.failures = None, 0
             self._jobs.await_outcome(job.job_id, site)
 
     def _rejoin(self, job: Job, participant: Participant, current: Participant, member: Membership) -> None:
@@ -175,7 +185,7 @@ class Rejoin:
             member.failed(self._clock())
         else:
             text = f"{member.reason}; it runs its part of the job again after {self._clock() - started:.1f} s"
-            member.is_joining, member.missing, member.reason = True, 0, ""
+            member.joined_at, member.missing, member.reason = self._clock(), 0, ""
             member.retry_at = self._clock() + POLL_SECONDS
             record(self._engine, job.job_id, Intervention(Kind.REJOINED, text, current.name))
         finally:
@@ -187,12 +197,9 @@ class Rejoin:
             raise SiteNotReadyError("the server's job process does not answer")
         if status.is_ending:
             raise SiteNotReadyError("the job is ending")
-        running = self._jobs.running_at([current.name])
-        if current.name not in running:
-            raise SiteNotReadyError("it does not answer")
-        if job.job_id not in running[current.name]:
-            self._jobs.start_at(job, participant.token, current)
+        if not runs_job(self._engine, job.job_id, current):
+            start_job(self._engine, job, participant.token, current)
         elif participant.token != current.token or reason.startswith(STUCK):
-            self._jobs.abort_at(job.job_id, current.name)
+            end_job(self._engine, job.job_id, current)
             raise SiteNotReadyError("its old job process is being ended")
         # otherwise the last attempt succeeded, but its reply was lost

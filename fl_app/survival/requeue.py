@@ -6,7 +6,7 @@ import contextlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,17 @@ from nvflare.apis.fl_constant import RunProcessKey
 from nvflare.apis.job_def import JobMetaKey, RunStatus
 from nvflare.fuel.common.exit_codes import ProcessExitCode
 
+from fl_app.nvflare_internals.server_jobs import REPORTED_BY_SITE
 from fl_app.survival.checkpoints import folder_of
 
 REQUEUES_META = "flarefleet_requeues"
 """Key of a job's meta: how often the job was put back, see `Requeues`."""
 MAX_REQUEUES = 20
 MAX_WITHOUT_PROGRESS = 2
-"""Requeues in a row without a new checkpoint: an error that repeats ends the job."""
+"""Requeues in a row without a further round: an error that repeats ends the job."""
+Progress = tuple[int, int]
+"""Position of the running workflow among those of the job, and its finished rounds."""
+NO_PROGRESS: Progress = (0, 0)
 _AWAY = ("no reply", "invalid_clients", "num_ok_sites", "failed to deploy to required client")
 """Entries of a job_deploy_detail that say that a site did not answer, and their consequence."""
 
@@ -31,23 +35,25 @@ class Requeues:
 
     count: int = 0
     without_progress: int = 0
-    """Number of the last ones between which the job wrote no checkpoint."""
-    progress: int = 0
-    """Number of the newest checkpoint at the last one; 0 for none."""
+    """Number of the last ones between which the job finished no round."""
+    progress: Progress = NO_PROGRESS
+    """How far the checkpoints were at the last one."""
 
     @classmethod
     def of(cls, meta: Mapping[str, Any]) -> Requeues:
         """Return those of a job."""
         try:
-            return cls(**meta.get(REQUEUES_META, {}))
-        except TypeError:
+            found = cls(**meta.get(REQUEUES_META, {}))
+            workflow, rounds = found.progress
+            return replace(found, progress=(workflow, rounds))
+        except (TypeError, ValueError):
             return cls()
 
-    def next(self, progress: int) -> Requeues | None:
+    def next(self, progress: Progress) -> Requeues | None:
         """Return them after another one; None if the job must end.
 
         Args:
-            progress: number of the newest checkpoint; 0 for none.
+            progress: how far the checkpoints of the job are.
         """
         without = 0 if progress > self.progress else self.without_progress + 1
         if self.count >= MAX_REQUEUES or without > MAX_WITHOUT_PROGRESS:
@@ -84,10 +90,10 @@ def reason_to_requeue(
         return None
     process = process or {}
     code = process.get(RunProcessKey.PROCESS_RETURN_CODE)
-    if process.get(RunProcessKey.PROCESS_EXE_ERROR):
-        return None  # a controller or the guard ended the job
+    if process.get(RunProcessKey.PROCESS_EXE_ERROR) or process.get(REPORTED_BY_SITE):
+        return None  # a controller, the guard or a site ended the job
     if code == ProcessExitCode.INFRASTRUCTURE_ERROR:
-        return "a site was lost before it reported its end"
+        return "the server's job pod could not run"
     if isinstance(code, int) and code < 0:
         return f"the server's job process was killed by signal {-code}"
     return None
@@ -100,10 +106,11 @@ def _reason_of_failed_start(deployment: Sequence[str]) -> str | None:
     return "; ".join(failures)[:200] or "a site did not answer to the start of the job"
 
 
-def progress_of(workspace: Path, job_id: str) -> int:
-    """Return the number of the newest checkpoint of a job; 0 for none."""
-    numbers = [0]
+def progress_of(workspace: Path, job_id: str) -> Progress:
+    """Return how far the checkpoints of a job are; (0, 0) without any."""
+    found = [NO_PROGRESS]
     for manifest in folder_of(workspace, job_id).glob("*.json"):
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-            numbers.append(int(json.loads(manifest.read_text(encoding="utf-8"))["number"]))
-    return max(numbers)
+            job = json.loads(manifest.read_text(encoding="utf-8"))["parts"]["job"]
+            found.append((int(job["workflow"]), int(job["rounds_done"])))
+    return max(found)

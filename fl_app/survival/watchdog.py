@@ -14,6 +14,7 @@ from nvflare.apis.fl_context import FLContext
 
 from fl_app.nvflare_internals.server_jobs import ServerJobs
 from fl_app.survival.adopt import Adoption
+from fl_app.survival.failures import SiteFailures
 from fl_app.survival.parent_state import ParentState
 from fl_app.survival.rejoin import Rejoin
 from fl_app.survival.silent import SilentSites
@@ -44,6 +45,7 @@ class Watchdog:
             self._state = ParentState(Path(engine.get_workspace().get_root_dir()))
             self._adoption = Adoption(engine, engine.get_component(SystemComponents.JOB_MANAGER))
             self._adoption.prepare(self._state.load())
+            SiteFailures(engine).install()
         elif event_type == EventType.SYSTEM_START:
             threading.Thread(target=self._run, args=(engine,), name="survival-watchdog", daemon=True).start()
         elif event_type == EventType.JOB_STARTED:

@@ -22,6 +22,7 @@ from nvflare.app_common.app_event_type import AppEventType
 from fl_app.nvflare_internals import workflow_state
 from fl_app.survival.optimization import number_of, optimization, plain_of, restore_optimization
 from fl_app.survival.resumable import Resumable, State, joined, merge, split, unmerge
+from fl_app.survival.starting_over import RESUMABLE
 
 _NVFLARE = "nvflare.app_common.workflows"
 _META = "meta"
@@ -216,12 +217,9 @@ class _Own(Workflow):
 
 
 _WORKFLOWS: Mapping[str, type[Workflow]] = {
-    f"{_NVFLARE}.fedavg.FedAvg": _FedAvg,
-    "nvflare.app_opt.pt.fedavg.PTFedAvg": _FedAvg,
+    **dict.fromkeys(RESUMABLE, _FedAvg),
     "nvflare.app_opt.pt.fedopt_ctl.FedOpt": _FedOpt,
-    f"{_NVFLARE}.lr.fedavg.FedAvgLR": _FedAvg,
     f"{_NVFLARE}.scaffold.Scaffold": _Scaffold,
-    f"{_NVFLARE}.cyclic.Cyclic": _FedAvg,
     f"{_NVFLARE}.cyclic_ctl.CyclicController": _Relay,
     f"{_NVFLARE}.scatter_and_gather.ScatterAndGather": _Gathering,
 }

@@ -50,7 +50,8 @@ class ParentTelemetry(Widget):
             data = fl_ctx.get_prop(FLContextKey.EVENT_DATA)  # set by the server, not by a site
             job_id = data.get(JobMetaKey.JOB_ID.value) if isinstance(data, dict) else None
             job_id = str(job_id or fl_ctx.get_prop(FLContextKey.CURRENT_JOB_ID))
-            self._jobs.ended(job_id, self._view.result(job_id))
+            if result := self._view.result(job_id):
+                self._jobs.ended(job_id, result)
 
     def _start(self, fl_ctx: FLContext) -> None:
         parent = parent_of(fl_ctx)

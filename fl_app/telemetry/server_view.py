@@ -19,6 +19,7 @@ JOB_COUNT_SECONDS = 5.0
 """Lifetime of the count of jobs: NVFlare reads the whole job store for each count."""
 
 _RESULTS = {
+    RunStatus.SUBMITTED.value: "",
     RunStatus.FINISHED_COMPLETED.value: "completed",
     RunStatus.FINISHED_ABORTED.value: "aborted",
 }
@@ -81,7 +82,10 @@ class ServerView(View):
         return self._server.running_jobs()
 
     def result(self, job_id: str) -> str:
-        """Return how a job ended, by its status in NVFlare's store: completed, failed or aborted."""
+        """Return how a job ended, by its status in NVFlare's store: completed, failed or aborted.
+
+        It is empty for a job that was killed and runs again.
+        """
         return _RESULTS.get(self._server.job_status(job_id) or "", "failed")
 
     def _count_jobs(self) -> Mapping[str, int]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_constant import FLContextKey
 from nvflare.apis.fl_context import FLContext
+from nvflare.apis.job_def import RunStatus
 from nvflare.widgets.widget import Widget
 from prometheus_client.core import Metric
 
@@ -45,7 +46,9 @@ class ParentAnalytics(Widget):
                 return
             elif event_type == EventType.JOB_COMPLETED:
                 job_id = str(fl_ctx.get_prop(FLContextKey.CURRENT_JOB_ID))
-                self._storage.end(job_id, self._status(job_id) or "FINISHED")
+                status = self._status(job_id) or "FINISHED"
+                if status != RunStatus.SUBMITTED.value:  # a killed job that runs again
+                    self._storage.end(job_id, status)
             elif event_type == EventType.SYSTEM_END:
                 self._close()
         except Exception:

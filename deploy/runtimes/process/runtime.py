@@ -101,7 +101,7 @@ class ProcessRuntime:
     def logs(self, site: str, follow: bool = False) -> Iterator[str]:
         """See `deploy.runtimes.protocol.Runtime.logs`."""
         log = self.folder.log(self.project.parent(site).name)
-        return read_lines(log, lambda: follow and site in self._running())
+        return read_lines(log, lambda: follow and self._runs_or_restarts(site))
 
     def analytics(self) -> Path | None:
         """See `deploy.runtimes.protocol.Runtime.analytics`."""
@@ -115,6 +115,12 @@ class ProcessRuntime:
         return kit_for_host(
             self.workspace.kit(admin), local_server_host(self.project), self.folder.root / ".admin" / admin
         )
+
+    def _runs_or_restarts(self, name: str) -> bool:
+        record = self.folder.record(name)
+        if record is None or record.is_final:
+            return False
+        return record.process() is not None or self.folder.is_supervised(name)
 
     def _running(self) -> dict[str, psutil.Process]:
         spec = self.folder.spec()

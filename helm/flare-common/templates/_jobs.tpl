@@ -44,6 +44,25 @@ pending_timeout_seconds: {{ .Values.jobPods.pendingTimeoutSeconds | default "nul
 ttl_seconds_after_finished: {{ .Values.jobPods.ttlSecondsAfterFinished }}
 default_resources:
   {{- toYaml .Values.jobPods.resources | nindent 2 }}
+{{- with include "flare-common.jobs.checkpoints" . | trim }}
+checkpoints:
+  {{- . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /*
+The claim for the checkpoints of the server's job pods, which must run on the node of the server's pod unless several nodes can
+mount the claim. Without a claim, or with one for a single pod, checkpoints are lost with the job's pod.
+*/}}
+{{- define "flare-common.jobs.checkpoints" -}}
+{{- $storage := .Values.persistence -}}
+{{- if and (eq (include "flare-common.role" .) "server") $storage.enabled (not (has "ReadWriteOncePod" $storage.accessModes)) -}}
+claim: {{ $storage.existingClaim | default (printf "workspace-%s-0" (include "flare-common.fullname" .)) }}
+{{- if not (has "ReadWriteMany" $storage.accessModes) }}
+node_of:
+  {{- include "flare-common.selectorLabels" (list . "server") | nindent 2 }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- define "flare-common.jobs.pod" -}}

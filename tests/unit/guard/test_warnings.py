@@ -9,6 +9,7 @@ import pytest
 
 from fl_app.guard.finding import Finding
 from fl_app.guard.outcome import missing_in_round
+from fl_app.guard.quorum import Quorum, find_absent_sites
 from fl_app.guard.warnings import WARNINGS_FILE, Warnings, warning_lines
 
 ROUNDS = "took no part in the new global model of these rounds."
@@ -32,6 +33,16 @@ def test_a_missing_site_is_named_with_the_rounds_that_it_missed(
     warnings.write()
     (shown,) = warning_lines([tmp_path])
     assert shown.startswith(line)
+
+
+def test_a_site_that_was_missing_at_the_start_is_named_with_its_rounds_too(tmp_path: Path) -> None:
+    warnings = Warnings(tmp_path / WARNINGS_FILE)
+    absent = find_absent_sites(Quorum(1, frozenset(), frozenset({"south"})), ())
+    assert absent is not None
+    for finding in (absent, missing_in_round("south", 1), missing_in_round("south", 2)):
+        warnings.add(finding)
+    warnings.write()
+    assert warning_lines([tmp_path])[0].startswith(f"south, rounds 1 to 2: {ROUNDS}")
 
 
 def test_any_other_warning_keeps_its_first_round(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -100,6 +101,9 @@ class _Server:
     def abort_job(self, job_id: str) -> None:
         raise InternalError(f"server internal error: Job {job_id} is not running.")
 
+    def submit_job(self, folder: str, submit_token: str) -> str:
+        raise InternalError("server internal error: No space left on device")
+
     def close(self) -> None:
         pass
 
@@ -139,3 +143,10 @@ def test_an_abort_of_a_job_without_a_process_is_a_sentence(monkeypatch: pytest.M
     session, _ = watching(_Server(monkeypatch, back=0.0))
     with pytest.raises(Failed, match=r"the job 1 has no process on the server.*flarefleet watch 1"):
         session.abort("1")
+
+
+def test_a_request_that_the_server_could_not_do_is_its_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    session, _ = watching(_Server(monkeypatch, back=0.0))
+
+    with pytest.raises(requests.ServerFailed, match=r"the server at server:8002 failed: .*No space left"):
+        session.submit(Path("job"), token="")

@@ -190,3 +190,56 @@ def test_the_kubernetes_client_accepts_the_pod(chart: dict[str, Any], settings: 
     # The client reads the answer of the API server in this way; it validates required fields.
     created = ApiClient().deserialize(SimpleNamespace(data=text), "V1Pod")
     assert created.spec.containers[0].resources.limits == {"cpu": "4", "nvidia.com/gpu": "1"}
+
+
+def server_chart(**persistence: Any) -> dict[str, Any]:
+    """Return the files that the chart writes for a server with job pods."""
+    rendered = render("flare-server", overlaid(minimal(), {"launcher": "pod", "persistence": persistence}))
+    (config,) = (one["data"] for one in rendered.objects if "study_runtime.yaml" in (one.get("data") or {}))
+    return {name: yaml.safe_load(text) for name, text in config.items()}
+
+
+def server_pod(**persistence: Any) -> dict[str, Any]:
+    chart = server_chart(**persistence)
+    return manifest_of(chart, LauncherSettings.model_validate(chart["launcher.yaml"]))
+
+
+@pytest.mark.parametrize(
+    ("persistence", "claim"), [({}, "workspace-site-1-0"), ({"existingClaim": "own"}, "own")], ids=str
+)
+def test_the_servers_job_saves_its_checkpoints_and_no_others_on_the_claim_of_the_server(
+    persistence: dict[str, Any], claim: str
+) -> None:
+    spec = server_pod(**persistence)["spec"]
+
+    volume = next(one for one in spec["volumes"] if one["name"] == "checkpoints")
+    assert volume["persistentVolumeClaim"] == {"claimName": claim}
+    (container,) = spec["containers"]
+    (mount,) = (one for one in container["volumeMounts"] if one["name"] == "checkpoints")
+    assert mount["mountPath"] == f"/var/lib/flare/checkpoints/{PLAN.job_id}"
+    assert mount["subPath"] == f"checkpoints/{PLAN.job_id}"
+
+
+def test_the_servers_job_runs_on_the_node_that_its_claim_is_mounted_on() -> None:
+    (term,) = server_pod()["spec"]["affinity"]["podAffinity"][
+        "requiredDuringSchedulingIgnoredDuringExecution"
+    ]
+    assert term["topologyKey"] == "kubernetes.io/hostname"
+    rendered = render("flare-server", overlaid(minimal(), {"launcher": "pod"}))
+    (server,) = (one for one in rendered.objects if one["kind"] == "StatefulSet")
+    labels = server["spec"]["template"]["metadata"]["labels"]
+    assert term["labelSelector"]["matchLabels"].items() <= labels.items()
+
+    assert "affinity" not in server_pod(accessModes=["ReadWriteMany"])["spec"]
+
+
+@pytest.mark.parametrize("persistence", [{"enabled": False}, {"accessModes": ["ReadWriteOncePod"]}], ids=str)
+def test_without_a_claim_for_two_pods_checkpoints_stay_in_the_pod(persistence: dict[str, Any]) -> None:
+    spec = server_pod(**persistence)["spec"]
+    assert "checkpoints" not in {volume["name"] for volume in spec["volumes"]}
+    assert "affinity" not in spec
+
+
+def test_the_job_of_a_site_mounts_no_checkpoints(chart: dict[str, Any], settings: LauncherSettings) -> None:
+    spec = manifest_of(chart, settings)["spec"]
+    assert "checkpoints" not in {volume["name"] for volume in spec["volumes"]}

@@ -68,6 +68,8 @@ class Supervised:
             subprocess.Popen(command, env=os.environ | {ENV_RUN_FOLDER: str(self.folder.root)})
         )
         eventually(lambda: self._owner() == self.supervisors[-1].pid, what="it is the owner")
+        with self.folder.changing("site-1"):  # it has started the site, or taken it over
+            pass
 
     def _owner(self) -> int | None:
         owner = self.folder.owner("site-1")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from nvflare.apis.job_def import JobMetaKey, RunStatus
 
-from fl_app.nvflare_internals.server_jobs import ServerJobs
+from fl_app.nvflare_internals.server_jobs import Participant, ServerJobs
 from fl_app.survival.adopt import Adoption
 from tests.unit.survival.server import Server
 
@@ -77,7 +77,7 @@ def test_a_job_without_saved_participants_is_queued_again(server: Server, job_id
 
     assert (status(new, job_id), new.launched) == ("SUBMITTED", [])
     assert new.history(job_id)[0].startswith(
-        "requeued : the server was started again, and it had just been scheduled"
+        "requeued : the server was started again, and its sites are not known"
     )
 
 
@@ -117,10 +117,10 @@ def test_finished_and_queued_jobs_are_left_alone(server: Server) -> None:
     queued, finished = server.submit(), server.submit()
     with server.new_context() as fl_ctx:
         server.manager.set_status(finished, RunStatus.FINISHED_COMPLETED, fl_ctx)
-    new, adoption, saved = restart(server)
+    new, adoption, _ = restart(server)
 
-    adoption.prepare(saved)
+    adoption.prepare({finished: (Participant("north", "t1", {}),)})
     adoption.finish()
 
     assert (status(new, queued), status(new, finished)) == ("SUBMITTED", "FINISHED:COMPLETED")
-    assert new.launched == []
+    assert (new.launched, ServerJobs(new).running()) == ([], frozenset())

@@ -64,31 +64,42 @@ ASKS, GETS, RETURNS = (
 )
 
 
-def test_a_site_that_never_asked_is_idle_since_the_start(job: JobProcess) -> None:
+def test_a_site_that_never_asked_is_idle_since_the_first_request(job: JobProcess) -> None:
     job.fire(ASKS, "north", seconds=30)
-    job.now += 5
+    job.fire(ASKS, "north", seconds=35)
 
-    assert job.status().idle == {"north": 5.0, "south": 35.0}
-    assert job.status().seen == {"north"}
+    assert job.status().idle == {"north": 0.0, "south": 35.0}
+    job.now += 4
+    assert job.status().asked == {"north": 4.0}
 
 
 def test_a_site_that_works_is_not_idle(job: JobProcess) -> None:
+    job.fire(ASKS, "south")
     job.fire(ASKS, "north", seconds=1)
     job.fire(GETS, "north")
-    job.now += 1000
-    assert job.status().idle == {"south": 1001.0}
+    job.fire(ASKS, "south", seconds=1000)
+    assert job.status().idle == {"south": 0.0}
 
     job.fire(RETURNS, "north")
-    job.now += 2
-    assert job.status().idle["north"] == 2.0
+    job.fire(ASKS, "south", seconds=2)
+    assert job.status().idle == {"north": 2.0, "south": 0.0}
 
 
 def test_a_site_that_asks_again_does_not_work_any_longer(job: JobProcess) -> None:
     job.fire(GETS, "north")
     job.fire(ASKS, "north", seconds=60)
-    job.now += 7
+    job.fire(ASKS, "south", seconds=7)
 
     assert job.status().idle["north"] == 7.0
+
+
+def test_no_site_is_idle_while_the_server_answers_none(job: JobProcess) -> None:
+    assert job.status().idle == {"north": 0.0, "south": 0.0}
+    job.fire(ASKS, "north", seconds=600)
+    job.fire(ASKS, "south", seconds=1)
+    job.now += 3600
+
+    assert job.status().idle == {"north": 1.0, "south": 0.0}
 
 
 def test_only_the_servers_parent_is_answered(job: JobProcess) -> None:

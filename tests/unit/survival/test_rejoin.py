@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from fl_app.nvflare_internals.server_jobs import SYNC_SITES, Participant, ServerJobs
+from fl_app.nvflare_internals.server_jobs import Participant, ServerJobs
+from fl_app.nvflare_internals.site_jobs import SYNC_SITES
 from fl_app.survival.job_status import STATUS, StatusOfJob
 from fl_app.survival.liveness import Liveness
 from fl_app.survival.rejoin import (
@@ -46,7 +47,8 @@ class Federation:
     def answer(self, **status: Any) -> None:
         """Let the server's process of the job answer."""
         self.server.answers = {
-            (self.job_id, STATUS): {"ending": False, "seen": ["north", "south"], "idle": {}} | status,
+            (self.job_id, STATUS): {"ending": False, "asked": {"north": 1.0, "south": 1.0}, "idle": {}}
+            | status,
             (self.job_id, SYNC_SITES): {"": ""},
         }
 
@@ -91,12 +93,12 @@ def test_a_site_whose_parent_was_started_again_runs_its_part_again(federation: F
     )
 
 
-def test_a_job_depends_on_a_site_again_when_it_asks_for_a_task(federation: Federation) -> None:
+def test_a_job_depends_on_a_site_again_when_its_new_process_asks_for_a_task(federation: Federation) -> None:
     federation.restart_parent("north")
-    federation.answer(seen=["south"])
     federation.pass_time(1.0)
     assert not federation.jobs.awaits_outcome(federation.job_id, "north")
 
+    federation.answer(asked={"north": POLL_SECONDS + 1.0})  # its old process did
     federation.pass_time()
     assert not federation.jobs.awaits_outcome(federation.job_id, "north")
     federation.answer()
@@ -157,7 +159,7 @@ def test_no_site_joins_a_job_that_is_ending_or_starting(federation: Federation, 
 
 def test_a_site_that_cannot_join_is_tried_again_later_and_later(federation: Federation) -> None:
     federation.restart_parent("north")
-    federation.sites.resources = (False, "GPU in use")
+    federation.sites.start_error = "no space"
     attempts = []
     for second in range(200):
         federation.pass_time(1.0)
@@ -167,8 +169,20 @@ def test_a_site_that_cannot_join_is_tried_again_later_and_later(federation: Fede
     pauses = [after - before for before, after in pairwise(attempts)]
     assert pauses[:5] == [2, 4, 8, 16, 32]
     assert max(pauses) == 60
-    federation.sites.resources = (True, "")
+    federation.sites.start_error = ""
     federation.pass_time(61)
+    assert len(federation.requests()) == 2
+
+
+def test_a_site_without_free_resources_gets_no_files(federation: Federation) -> None:
+    federation.restart_parent("north")
+    federation.sites.resources = (False, "GPU in use")
+    federation.pass_time(1.0)
+    assert federation.requests() == []
+
+    federation.sites.resources = (True, "token")
+    federation.pass_time(3.0)
+
     assert len(federation.requests()) == 2
 
 
@@ -204,6 +218,17 @@ def test_a_job_that_has_ended_is_forgotten(federation: Federation) -> None:
     federation.pass_time()
 
     assert federation.rejoin._members == {}
+
+
+def test_a_site_that_came_late_joins_a_job_with_a_quorum(federation: Federation) -> None:
+    federation.jobs.job(federation.job_id).deploy_map.update({"app": ["server", "north", "south", "west"]})
+    federation.server.register("west", "t3")
+
+    federation.pass_time(1.0)
+
+    assert [one.split(".")[-1] for one in federation.requests()] == ["deploy west", "start west"]
+    assert federation.tokens() == {"north": "t1", "south": "t2", "west": "t3"}
+    assert "west: it was not there when the job started" in federation.server.history(federation.job_id)[0]
 
 
 @pytest.mark.parametrize(

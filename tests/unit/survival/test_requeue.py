@@ -12,6 +12,7 @@ from nvflare.apis.job_def import JobMetaKey, RunStatus
 from nvflare.fuel.common.exit_codes import ProcessExitCode
 
 from fl_app.contract import ENV_SURVIVAL
+from fl_app.nvflare_internals.server_jobs import REPORTED_BY_SITE
 from fl_app.survival.checkpoints import folder_of
 from fl_app.survival.requeue import (
     MAX_REQUEUES,
@@ -47,10 +48,15 @@ def schedulable(server: Server) -> list[str]:
         return [job.job_id for job in server.manager.get_jobs_to_schedule(fl_ctx)]
 
 
+def manifest(rounds: int, workflow: int = 0) -> str:
+    return json.dumps({"number": 7, "parts": {"job": {"workflow": workflow, "rounds_done": rounds}}})
+
+
 def checkpoint(server: Server, job_id: str, number: int) -> None:
+    """Save the state of a job after this number of rounds."""
     folder = folder_of(server.folder, job_id)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{number}.json").write_text(json.dumps({"number": number}))
+    (folder / f"{number}.json").write_text(manifest(number))
 
 
 @pytest.mark.parametrize(
@@ -58,7 +64,7 @@ def checkpoint(server: Server, job_id: str, number: int) -> None:
     [
         (ABNORMAL, KILLED, (), "the server's job process was killed by signal 9"),
         (EXCEPTION, {CODE: -11}, (), "the server's job process was killed by signal 11"),
-        (ABNORMAL, {CODE: ProcessExitCode.INFRASTRUCTURE_ERROR}, (), "a site was lost before it reported"),
+        (ABNORMAL, {CODE: ProcessExitCode.INFRASTRUCTURE_ERROR}, (), "the server's job pod could not run"),
         (
             RunStatus.FAILED_TO_RUN,
             None,
@@ -93,6 +99,7 @@ def test_a_job_that_was_killed_runs_again(
         (EXCEPTION, {CODE: ProcessExitCode.EXCEPTION}, ()),
         (EXCEPTION, {**KILLED, RunProcessKey.PROCESS_EXE_ERROR: True}, ()),
         (EXCEPTION, None, ()),
+        (ABNORMAL, {CODE: ProcessExitCode.INFRASTRUCTURE_ERROR, REPORTED_BY_SITE: True}, ()),
         (RunStatus.FAILED_TO_RUN, None, ["server: OK", "north: app does not pass signature verification"]),
         (RunStatus.FAILED_TO_RUN, None, ["server: unsigned job rejected", "north: no reply"]),
     ],
@@ -167,14 +174,24 @@ def test_a_queued_job_can_be_aborted_and_deleted(server: Server) -> None:
     assert schedulable(server) == []
 
 
-def test_progress_is_the_newest_manifest_that_can_be_read(tmp_path: Path) -> None:
+def test_progress_is_that_of_the_last_manifest_that_can_be_read(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, "job")
     folder.mkdir(parents=True)
-    assert progress_of(tmp_path, "job") == 0
-    (folder / "3.json").write_text('{"number": 3}')
-    (folder / "4.json").write_text('{"number": 4')
+    assert progress_of(tmp_path, "job") == (0, 0)
+    (folder / "3.json").write_text(manifest(9))
+    (folder / "4.json").write_text(manifest(1, workflow=1))
+    (folder / "5.json").write_text(manifest(2, workflow=1)[:-2])
 
-    assert progress_of(tmp_path, "job") == 3
+    assert progress_of(tmp_path, "job") == (1, 1)
+
+
+def test_a_job_that_saves_the_same_round_again_makes_no_progress(server: Server) -> None:
+    job_id = server.submit()
+    checkpoint(server, job_id, 4)
+
+    ends = [end(server, job_id, ABNORMAL, KILLED) for _ in range(4)]
+
+    assert ends == ["SUBMITTED"] * 3 + [ABNORMAL.value]
 
 
 def test_damaged_counts_of_a_job_start_over() -> None:

@@ -1,0 +1,1 @@
+"""The sites' part of the job `chaos`."""

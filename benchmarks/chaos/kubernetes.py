@@ -1,0 +1,175 @@
+"""A federation in the cluster of ../shared/cluster, whose nodes are containers on this machine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import psutil
+
+from benchmarks.chaos.host import OnThisMachine
+from benchmarks.chaos.kills import SERVER, Fault
+from benchmarks.project import NAME, write_project
+from deploy.docker_engine import connect
+from deploy.images.build import build_runtime
+from deploy.images.inputs import source_digest
+from deploy.images.names import runtime_image
+from deploy.project import Image
+from deploy.runtimes.kubernetes.runtime import KubernetesRuntime
+from deploy.tools import find_tool
+
+_CLUSTER = Path(__file__).resolve().parents[3] / "shared" / "cluster" / "cluster"
+UP_SECONDS = 240.0
+_ON_A_NODE = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=120s")
+
+
+class Kubernetes(OnThisMachine):
+    """Pods. KUBECONFIG names the cluster."""
+
+    runtime: KubernetesRuntime
+    image: Image
+    launcher = "process"
+    up_seconds = UP_SECONDS
+
+    def write_project(self) -> None:
+        """Load the image of these sources on every node; write project.yml with a namespace for each part."""
+        self._load_image()
+        host = f"{SERVER}.{self._namespace(SERVER)}.svc"
+        server = {"name": SERVER, "fed_learn_port": 8002, "default_host": host}
+        settings = self.deployment()
+        settings["deployment"] |= {
+            "image": self.image.model_dump(),
+            "defaults": {"storage": "1Gi", "launcher": self.launcher},
+            "sites": {name: {"namespace": self._namespace(name)} for name in self.parts},
+        }
+        write_project(self.folder, server, self.sites, scheme="http", **settings)
+
+    def open_runtime(self) -> KubernetesRuntime:
+        """Return the runtime."""
+        return KubernetesRuntime(self.project, self.workspace)
+
+    def begin(self, fault: Fault, name: str) -> None:
+        """Begin a fault."""
+        pod = ("-n", self._namespace(name), f"{name}-0")
+        if fault is Fault.DELETE_POD:
+            kubectl("delete", "pod", *pod, "--wait=false")
+        elif fault is Fault.EVICT:
+            self._evict(name)
+        elif fault is Fault.DRAIN:
+            kubectl("drain", self._node(name), *_ON_A_NODE)
+        elif fault is Fault.KILL_NODE:
+            self._nodes[name] = self._node(name)
+            subprocess.run(["docker", "kill", self._nodes[name]], check=True, capture_output=True)
+        else:
+            super().begin(fault, name)
+
+    def end(self, fault: Fault, name: str) -> None:
+        """End a fault."""
+        if fault is Fault.DRAIN:
+            for node in kubectl("get", "nodes", "-o", "name").split():
+                kubectl("uncordon", node)
+        elif fault is Fault.KILL_NODE:
+            subprocess.run(["docker", "start", self._nodes.pop(name)], check=True, capture_output=True)
+        else:
+            super().end(fault, name)
+
+    def first_process(self, name: str) -> psutil.Process:
+        """Return process 1 of the container of a pod."""
+        return _first_process(self._pods(name, f"app.kubernetes.io/component={self._role(name)}")[0])
+
+    def job_processes(self, name: str) -> list[psutil.Process]:
+        """Return the job processes, or process 1 of each job pod."""
+        if self.launcher == "process":
+            return super().job_processes(name)
+        own = self._pods(name, f"app.kubernetes.io/component={self._role(name)}")
+        return [_first_process(uid) for uid in self._pods(name) if uid not in own]
+
+    def output(self, site: str) -> Iterator[str]:
+        """Yield the lines of a site's pod and of its job pods."""
+        selector = f"app.kubernetes.io/instance={site}"
+        for previous in ((), ("--previous",)):
+            with suppress(RuntimeError):
+                where = ("-n", self._namespace(site), "-l", selector, "--tail=-1", "--ignore-errors")
+                yield from kubectl("logs", *where, *previous).splitlines()
+
+    def close(self) -> None:
+        """Delete the namespaces."""
+        names = [self._namespace(name) for name in self.parts]
+        kubectl("delete", "namespace", "--ignore-not-found", "--wait=false", *names)
+
+    @property
+    def _nodes(self) -> dict[str, str]:
+        return self.__dict__.setdefault("_killed", {})
+
+    def _namespace(self, name: str) -> str:
+        return f"{NAME}-{name}"
+
+    def _load_image(self) -> None:
+        self.image = Image(registry="flarefleet-chaos", tag=source_digest("cpu")[:12])
+        with closing(connect()) as engine:
+            name = runtime_image(self.image)
+            if not any(name in one.tags for one in engine.images.list()):
+                build_runtime(engine, self.image)
+        cluster = kubectl("config", "current-context").strip()
+        subprocess.run([str(_CLUSTER), "load", "--name", cluster, name], check=True, capture_output=True)
+
+    def _role(self, name: str) -> str:
+        return "server" if name == SERVER else "client"
+
+    def _pods(self, name: str, selector: str = "") -> list[str]:
+        """Return the uids of the running pods of a server or site."""
+        where = ("-n", self._namespace(name), *(("-l", selector) if selector else ()))
+        pods = json.loads(kubectl("get", "pods", *where, "-o", "json"))["items"]
+        found = [pod["metadata"]["uid"] for pod in pods if pod["status"].get("phase") == "Running"]
+        if not found:
+            raise RuntimeError(f"{name} has no running pod")
+        return found
+
+    def _node(self, name: str) -> str:
+        where = ("-n", self._namespace(name), f"{name}-0")
+        return kubectl("get", "pod", *where, "-o", "jsonpath={.spec.nodeName}")
+
+    def _evict(self, name: str) -> None:
+        namespace = self._namespace(name)
+        metadata = {"name": f"{name}-0", "namespace": namespace}
+        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
+        path = f"/api/v1/namespaces/{namespace}/pods/{name}-0/eviction"
+        kubectl("create", "--raw", path, "-f", "-", typed=json.dumps(eviction))
+
+
+class KubernetesJobPods(Kubernetes):
+    """Pods, with a pod for each job."""
+
+    launcher = "pod"
+
+
+def kubectl(*arguments: str, typed: str = "") -> str:
+    """Return the output of kubectl.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    command = [str(find_tool("kubectl")), *arguments]
+    done = subprocess.run(command, input=typed, capture_output=True, text=True, check=False, timeout=180)
+    if done.returncode:
+        raise RuntimeError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def _first_process(uid: str) -> psutil.Process:
+    """Return process 1 of the container of a pod; each node is a container, so that this kernel runs it."""
+    for process in psutil.process_iter(["name"]):
+        with suppress(OSError, psutil.Error):
+            if process.info["name"] == "pause" or uid not in _read(process, "cgroup"):
+                continue
+            status = dict(line.split(":", 1) for line in _read(process, "status").splitlines())
+            if status["NSpid"].split()[-1] == "1":
+                return process
+    raise RuntimeError(f"no process of the pod {uid} is running")
+
+
+def _read(process: psutil.Process, file: str) -> str:
+    return Path(f"/proc/{process.pid}/{file}").read_text()

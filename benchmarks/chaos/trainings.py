@@ -1,0 +1,92 @@
+"""Finished trainings, as the sites report them in their output, and what they prove about a job."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+
+MARK = "chaos: "
+"""As in chaos_job.training, which only a job's process imports."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """One finished training."""
+
+    job: str
+    site: str
+    round: int
+    started: float
+    finished: float
+    """Seconds since 1970."""
+    model: str
+    """Checksum of the global model that the site received."""
+
+
+def parse(lines: Iterable[str]) -> set[Training]:
+    """Return the trainings that lines of output report."""
+    found = set()
+    for line in lines:
+        _, mark, document = line.partition(MARK)
+        if mark:
+            with suppress(ValueError, TypeError):
+                found.add(Training(**json.JSONDecoder().raw_decode(document)[0]))
+    return found
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the trainings of one job prove."""
+
+    missing: tuple[str, ...]
+    """Rounds without a training of a site."""
+    different: tuple[str, ...]
+    """Rounds whose global model differs from that of the undisturbed job."""
+    repeated: tuple[str, ...]
+    """Trainings of a round that the job had left behind."""
+    trained_again: int
+    """Trainings of a round that was not complete when the fault began: lost work, and no error."""
+
+
+def summarize(
+    trainings: Iterable[Training], reference: dict[int, str], sites: Iterable[str], rounds: int
+) -> Summary:
+    """Compare the trainings of a job with the models of the undisturbed one, by round."""
+    of_site = defaultdict(list)
+    for one in sorted(trainings, key=lambda one: one.finished):
+        of_site[one.site].append(one)
+    missing, different, repeated, again = [], [], [], 0
+    for site in sites:
+        seen: list[int] = []
+        for one in of_site[site]:
+            again += one.round in seen
+            if seen and one.round < max(seen):
+                repeated.append(f"{site}: round {one.round} after round {max(seen)}")
+            if reference and one.model != reference[one.round]:
+                different.append(f"{site}: round {one.round}")
+            seen.append(one.round)
+        missing += [f"{site}: round {number}" for number in range(1, rounds + 1) if number not in seen]
+    return Summary(tuple(missing), tuple(different), tuple(repeated), again)
+
+
+def models_by_round(trainings: Iterable[Training]) -> dict[int, str]:
+    """Return the checksum of the global model of each round.
+
+    Raises:
+        ValueError: two sites received different models in one round.
+    """
+    models: dict[int, str] = {}
+    for one in trainings:
+        if models.setdefault(one.round, one.model) != one.model:
+            raise ValueError(f"round {one.round}: the sites received different models")
+    return models
+
+
+def first_after(trainings: Iterable[Training], moment: float, sites: Iterable[str] = ()) -> Training | None:
+    """Return the training that finished first among those that started after a moment, at these sites."""
+    chosen = set(sites)
+    after = [one for one in trainings if one.started > moment and (not chosen or one.site in chosen)]
+    return min(after, key=lambda one: one.finished, default=None)

@@ -1,0 +1,1 @@
+"""The reduced kill matrix of benchmarks/chaos, on processes."""
