@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from nvflare.apis.fl_context import FLContext
 from nvflare.app_common.abstract.fl_model import FLModel
+from nvflare.app_common.app_constant import AppConstants
+from nvflare.app_common.app_event_type import AppEventType
 from nvflare.app_common.np.np_model_persistor import NPModelPersistor
 from nvflare.app_common.workflows.fedavg import FedAvg
 from nvflare.app_opt.pt.file_model_persistor import PTFileModelPersistor
+from nvflare.widgets.widget import Widget
 from safetensors.torch import load_file
 
 from fl_app.jobs.fedadagrad.controller import DigitController
@@ -214,6 +219,28 @@ def test_a_damaged_last_checkpoint_costs_one_more_round(tmp_path: Path) -> None:
 
     assert second.rounds == [2, 3, 4]
     assert_same_bits(last_model(second), last_model(before))
+
+
+def test_of_equally_good_rounds_the_first_is_the_best_whatever_the_order_of_the_answers(
+    tmp_path: Path,
+) -> None:
+    def train(site: str, received: FLModel) -> FLModel:
+        time.sleep((int(site[-1]) * (received.current_round or 0) % 3) * 0.1)  # another order in each round
+        accuracy = {"site-1": 0.1, "site-2": 0.2, "site-3": 0.3}[site]
+        return FLModel(params=training(site, received), metrics={"accuracy": accuracy}, meta={STEPS: 1})
+
+    made = job(averaging(), arrays(), train)
+    bests: list[int] = []
+
+    class Best(Widget):
+        def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
+            if event_type == AppEventType.GLOBAL_BEST_MODEL_AVAILABLE:
+                bests.append(fl_ctx.get_prop(AppConstants.CURRENT_ROUND))
+
+    made.components = {**made.components, "best": Best()}
+    live(lambda: made, tmp_path / "job")
+
+    assert bests == [1]
 
 
 def test_the_order_of_the_answers_changes_nothing(tmp_path: Path) -> None:
