@@ -221,11 +221,26 @@ def test_a_damaged_last_checkpoint_costs_one_more_round(tmp_path: Path) -> None:
     assert_same_bits(last_model(second), last_model(before))
 
 
+def test_a_job_that_can_only_be_restored_in_part_ends_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise KeyError("best_val_metric")
+
+    monkeypatch.setattr("fl_app.survival.components._Selector.resume", fail)
+
+    second = killed_and_resumed(lambda: job(averaging(), arrays()), tmp_path, 3)
+
+    assert second.trained == []
+    assert second.ended.panics == ["the checkpoint of the job cannot be restored: 'best_val_metric'"]
+
+
 def test_of_equally_good_rounds_the_first_is_the_best_whatever_the_order_of_the_answers(
     tmp_path: Path,
 ) -> None:
     def train(site: str, received: FLModel) -> FLModel:
-        time.sleep((int(site[-1]) * (received.current_round or 0) % 3) * 0.1)  # another order in each round
+        position = SITES.index(site)  # (0.3 + 0.2) + 0.1 < (0.1 + 0.2) + 0.3
+        time.sleep(0.2 * (2 - position if received.current_round == 1 else position))
         accuracy = {"site-1": 0.1, "site-2": 0.2, "site-3": 0.3}[site]
         return FLModel(params=training(site, received), metrics={"accuracy": accuracy}, meta={STEPS: 1})
 
