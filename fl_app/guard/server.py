@@ -239,16 +239,12 @@ class ServerGuard:
 
     def _end_workflow(self, fl_ctx: FLContext) -> None:
         """Check what a workflow leaves; an aborted one, or one that has an error, leaves nothing."""
-        trained = self._results.expected.training_tasks and self._results.count
-        if self._reason or is_aborted(fl_ctx) or not trained:
+        results = self._results
+        if self._reason or is_aborted(fl_ctx) or not (results.expected.training_tasks and results.count):
             return
-        for part in (
-            self._site_errors.tolerated,
-            self._results.outcome.ended,
-            self._results.best_model.ended,
-        ):
+        for part in (self._site_errors.tolerated, results.outcome.ended, results.best_model.ended):
             self._report_all(part(), fl_ctx)
-        if missing := find_missing_model(self._controller, self._results.has_stored, self._stored, fl_ctx):
+        if missing := find_missing_model(self._controller, results.has_stored, self._stored, fl_ctx):
             self._report(missing, fl_ctx)
 
     def _check_tracking(self, fl_ctx: FLContext) -> None:
