@@ -215,8 +215,7 @@ class ServerGuard:
         site, accepted = sender_of(fl_ctx), fl_ctx.get_prop(AppConstants.AGGREGATION_ACCEPTED)
         if site and isinstance(accepted, bool) and not self._failures.has_failure():
             result = fl_ctx.get_prop(FLContextKey.TASK_RESULT)
-            number = current_round(fl_ctx)
-            if finding := self._results.accepted(site, result, accepted, number):
+            if finding := self._results.accepted(site, result, accepted, current_round(fl_ctx)):
                 self._report(finding, fl_ctx)
 
     def _check_aggregate(self, fl_ctx: FLContext) -> None:
