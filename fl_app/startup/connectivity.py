@@ -108,6 +108,9 @@ def _check_certificate(kit: Kit, address: tuple[str, int], connection: socket.so
             Exit.SERVER_CERTIFICATE,
             f"the certificate of {host}:{port} is invalid: {error.verify_message}. {remedy}",
         ) from error
+    except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
+        # A proxy in front of a server that is down accepts the connection and closes it.
+        raise _closed(address, error) from error
     except ssl.SSLError as error:
         raise StartupError(
             Exit.SERVER_CERTIFICATE,
@@ -115,10 +118,15 @@ def _check_certificate(kit: Kit, address: tuple[str, int], connection: socket.so
             "check that this is the address of the federation's server",
         ) from error
     except OSError as error:
-        raise _ServerUnavailable(
-            Exit.SERVER_UNREACHABLE, f"the server {host}:{port} closes connections ({error})"
-        ) from error
+        raise _closed(address, error) from error
     _check_name(kit, host, certificate)
+
+
+def _closed(address: tuple[str, int], error: OSError) -> _ServerUnavailable:
+    host, port = address
+    return _ServerUnavailable(
+        Exit.SERVER_UNREACHABLE, f"the server {host}:{port} closes connections ({error})"
+    )
 
 
 def _check_name(kit: Kit, host: str, certificate: dict[str, Any]) -> None:
