@@ -10,11 +10,12 @@ from filelock import FileLock
 
 from maintenance import uv
 
+_PROGRAMS = {"flarefleet": "deploy.cli.app", "nvflare": "nvflare.cli"}
 _PROGRAM = """\
 #!{python}
 import sys
 
-from deploy.cli.app import main
+from {module} import main
 
 sys.exit(main())
 """
@@ -35,9 +36,10 @@ def create(environment: Path, requirements: Path) -> Path:
             venv.create(environment, clear=True)
             _add_packages_of_venv(environment)
             uv.install(python, "--no-deps", "--require-hashes", "--requirement", str(requirements))
-            program = environment / "bin" / "flarefleet"
-            program.write_text(_PROGRAM.format(python=python), encoding="utf-8")
-            program.chmod(0o755)
+            for name, module in _PROGRAMS.items():
+                program = environment / "bin" / name
+                program.write_text(_PROGRAM.format(python=python, module=module), encoding="utf-8")
+                program.chmod(0o755)
             installed.write_text(wanted, encoding="utf-8")
     return python
 

@@ -22,7 +22,9 @@ VLA_IS_REQUESTED = os.environ.get(VLA_IMAGE) == "1"
 LONGEST_FIRST = (
     "kubernetes",
     "docker",
+    "kills",
     "test_guard.py",
+    "jobs",
     "tracked",
     "test_flower_job.py",
     "test_fedprox_vla_job.py",

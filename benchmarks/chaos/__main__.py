@@ -43,6 +43,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos", description=__doc__)
     parser.add_argument("--runtime", choices=ALL, nargs="*", default=[PROCESSES])
     parser.add_argument("--kill", nargs="*", metavar="NAME", help="default: all of the runtime")
+    parser.add_argument("--client", choices=("numpy", "torch", "process"), help="what trains at the sites")
+    parser.add_argument("--two-jobs", action="store_true", help="disturb two jobs that run at once")
     parser.add_argument("--reduced", action="store_true", help="the rows that CI runs")
     parser.add_argument("--stock", action="store_true", help="measure NVFlare without survival as well")
     parser.add_argument("--stock-only", action="store_true")
@@ -80,7 +82,9 @@ def _cells(runtime: str, chosen: argparse.Namespace) -> Iterator[Cell]:
         if others:
             with _federation(runtime, survives, chosen.sites) as federation:
                 matrix = Matrix(federation, runtime, logs if survives else logs / "stock", chosen.limit)
-                yield from map(matrix.run, others)
+                spec = JobSpec(client=chosen.client) if chosen.client else None
+                for one in others:
+                    yield matrix.run_two(one, spec or NORMAL) if chosen.two_jobs else matrix.run(one, spec)
                 if survives and not chosen.kill and not chosen.reduced:
                     for name, spec in _VARIANTS:
                         yield matrix.run(kill(name), spec)

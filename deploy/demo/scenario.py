@@ -25,6 +25,7 @@ from deploy.runtimes.process import ProcessRuntime
 from deploy.runtimes.protocol import FederationStatus, SiteState
 from deploy.signals import interruptible, uninterruptible
 from deploy.workspace import Workspace
+from fl_app.contract import ENV_FORK_JOBS
 
 if TYPE_CHECKING:
     from fl_app.jobs.hospital.job import HospitalParameters
@@ -130,6 +131,8 @@ def _running_federation(
                 ready = sum(site.state is SiteState.READY for site in seen.sites)
                 on_progress(f"{ready} of {len(seen.sites)} ready")
 
+            # Prepared processes for job processes take more CPU time than one job saves.
+            os.environ.setdefault(ENV_FORK_JOBS, "false")
             status = runtime.up(show, UP_TIMEOUT)
         yield status
     finally:

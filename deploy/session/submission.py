@@ -197,8 +197,7 @@ def choose_sites(
         raise Failed(_missing_sites(names, registered))
     if missing:
         print(f"warning: not registered: {', '.join(missing)}; the job has a quorum", file=sys.stderr)
-    # The guard names a missing site of a job only if the job names its sites.
-    return JobSites(names, chosen=bool(missing) or len(names) < len(set(everyone) | set(registered)))
+    return JobSites(names, chosen=len(names) < len(set(everyone) | set(registered)))
 
 
 def _missing_sites(names: Sequence[str], registered: Sequence[str]) -> str:

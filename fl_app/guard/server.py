@@ -96,7 +96,7 @@ class ServerGuard:
             EventType.BEFORE_TASK_RESULT_FILTER: self._start_result,
             EventType.BEFORE_PROCESS_SUBMISSION: self._check_result,
             AppEventType.AFTER_CONTRIBUTION_ACCEPT: self._check_acceptance,
-            EventType.AFTER_PROCESS_SUBMISSION: self._end_result,
+            EventType.AFTER_PROCESS_SUBMISSION: lambda _: self._failures.done(),
             AppEventType.AFTER_AGGREGATION: self._check_aggregate,
             AppEventType.AFTER_SHAREABLE_TO_LEARNABLE: self._check_new_model,
             AppEventType.AFTER_LEARNABLE_PERSIST: self._on_stored,
@@ -215,21 +215,16 @@ class ServerGuard:
         site, accepted = sender_of(fl_ctx), fl_ctx.get_prop(AppConstants.AGGREGATION_ACCEPTED)
         if site and isinstance(accepted, bool) and not self._failures.has_failure():
             result = fl_ctx.get_prop(FLContextKey.TASK_RESULT)
-            number = current_round(fl_ctx)
-            if finding := self._results.accepted(site, result, accepted, number):
+            if finding := self._results.accepted(site, result, accepted, current_round(fl_ctx)):
                 self._report(finding, fl_ctx)
-
-    def _end_result(self, fl_ctx: FLContext) -> None:
-        self._failures.done()
 
     def _check_aggregate(self, fl_ctx: FLContext) -> None:
         if is_aborted(fl_ctx):
             return  # ScatterAndGather aggregates what it has
         aggregate = fl_ctx.get_prop(AppConstants.AGGREGATION_RESULT)
-        number = current_round(fl_ctx)
         self._report_all(self._results.outcome.aggregated(), fl_ctx)
         metrics = getattr(aggregate, "metrics", None)
-        self._report_all(self._results.best_model.aggregated(metrics, number), fl_ctx)
+        self._report_all(self._results.best_model.aggregated(metrics, current_round(fl_ctx)), fl_ctx)
 
     def _check_new_model(self, fl_ctx: FLContext) -> None:
         if not is_aborted(fl_ctx) and (parameters := global_model(fl_ctx)) is not None:
@@ -243,13 +238,12 @@ class ServerGuard:
 
     def _end_workflow(self, fl_ctx: FLContext) -> None:
         """Check what a workflow leaves; an aborted one, or one that has an error, leaves nothing."""
-        trained = self._results.expected.training_tasks and self._results.count
-        if self._reason or is_aborted(fl_ctx) or not trained:
+        results = self._results
+        if self._reason or is_aborted(fl_ctx) or not (results.expected.training_tasks and results.count):
             return
-        self._report_all(self._site_errors.tolerated(), fl_ctx)
-        self._report_all(self._results.outcome.ended(), fl_ctx)
-        self._report_all(self._results.best_model.ended(), fl_ctx)
-        if missing := find_missing_model(self._controller, self._results.has_stored, self._stored, fl_ctx):
+        for part in (self._site_errors.tolerated, results.outcome.ended, results.best_model.ended):
+            self._report_all(part(), fl_ctx)
+        if missing := find_missing_model(self._controller, results.has_stored, self._stored, fl_ctx):
             self._report(missing, fl_ctx)
 
     def _check_tracking(self, fl_ctx: FLContext) -> None:

@@ -76,7 +76,7 @@ def export(job: JobDescription, request: ExportRequest) -> ExportReply:
         copy_packages(packages_of(job.folder), folder)
     meta_file = folder / "meta.json"
     meta = json.loads(meta_file.read_text(encoding="utf-8"))
-    if request.only_these:
+    if request.only_these or getattr(recipe, "quorum", False):  # a named site may join later
         targets = [SERVER, *request.sites]
         meta["deploy_map"] = {
             app: targets if sites == ["@ALL"] else sites for app, sites in meta["deploy_map"].items()

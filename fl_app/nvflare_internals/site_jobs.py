@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from nvflare.apis.job_def import ALL_SITES, Job, JobMetaKey
@@ -46,13 +47,40 @@ def runs_job(engine: Any, job_id: str, site: Participant) -> bool:
     Raises:
         SiteNotReadyError: it does not answer.
     """
-    request = Message(topic=TrainingTopic.CHECK_STATUS, body="")
-    reply = _send(engine, site, request, _STATUS_SECONDS)
-    _require_ok(reply, "the question which jobs it runs")
-    with contextlib.suppress(ValueError, TypeError, KeyError):
-        jobs = json.loads(reply.body)[ClientStatusKey.RUNNING_JOBS]
-        return job_id in {job[ClientStatusKey.JOB_ID] for job in jobs}
-    raise SiteNotReadyError("its answer cannot be read")
+    answers = running_jobs(engine, [site.token])
+    if site.token not in answers:
+        raise SiteNotReadyError("it does not answer")
+    return job_id in answers[site.token]
+
+
+def running_jobs(engine: Any, tokens: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Return the ids of the jobs that sites run, by token, without the sites that do not answer."""
+    requests = {token: Message(topic=TrainingTopic.CHECK_STATUS, body="") for token in tokens}
+    replies = engine.server.admin_server.send_requests_and_get_reply_dict(requests, _STATUS_SECONDS)
+    found = {}
+    for token, reply in replies.items():
+        with contextlib.suppress(AttributeError, ValueError, TypeError, KeyError):
+            jobs = json.loads(reply.body)[ClientStatusKey.RUNNING_JOBS]
+            found[token] = frozenset(str(job[ClientStatusKey.JOB_ID]) for job in jobs)
+    return found
+
+
+def end_leftovers(engine: Any, job_id: str, without: set[str]) -> bool:
+    """End the processes of a job at all sites that answer; return whether there were any.
+
+    Args:
+        engine: NVFlare's engine of the server's parent.
+        job_id: a job that does not run on the server.
+        without: tokens of the sites that run no process of it, which are not asked; updated.
+    """
+    clients = [client for client in engine.get_clients() if client.token not in without]
+    running = running_jobs(engine, [client.token for client in clients])
+    without.update(token for token, jobs in running.items() if job_id not in jobs)
+    names = [client.name for client in clients if job_id in running.get(client.token, ())]
+    if names:
+        with engine.new_context() as fl_ctx:
+            engine.job_runner.abort_client_run(job_id, names, fl_ctx)
+    return bool(names)
 
 
 def end_job(engine: Any, job_id: str, site: Participant) -> None:

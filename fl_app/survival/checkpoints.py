@@ -225,6 +225,13 @@ def folder_of(workspace: Path, job_id: str) -> Path:
     return workspace / FOLDER / job_id
 
 
+def documents_of(workspace: Path, job_id: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the JSON of each checkpoint of a job by part, without those whose manifest is damaged."""
+    for manifest in folder_of(workspace, job_id).glob(f"*{_MANIFEST}"):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            yield _unsealed(manifest.read_bytes())["parts"]
+
+
 def forget(workspace: Path, job_id: str) -> None:
     """Remove the checkpoints of a job that has ended; the server's parent calls it. Never raises OSError."""
     shutil.rmtree(folder_of(workspace, job_id), ignore_errors=True)

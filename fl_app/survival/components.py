@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,6 +12,8 @@ from nvflare.apis.fl_context import FLContext
 
 from fl_app.survival.optimization import number_of, optimization, restore_optimization
 from fl_app.survival.resumable import Resumable, State
+
+_SELECTOR = "nvflare.app_common.widgets.intime_model_selector.IntimeModelSelector"
 
 
 class _Selector:
@@ -54,10 +57,38 @@ class _FedOptGenerator:
 
 
 _COMPONENTS: Mapping[str, Any] = {
-    "nvflare.app_common.widgets.intime_model_selector.IntimeModelSelector": _Selector,
+    _SELECTOR: _Selector,
     "nvflare.app_opt.pt.file_model_persistor.PTFileModelPersistor": _TorchPersistor,
     "nvflare.app_opt.pt.fedopt.PTFedOptModelShareableGenerator": _FedOptGenerator,
 }
+
+
+class ExactSum:
+    """A sum that does not depend on the order of its terms, in place of a 0 that NVFlare adds to."""
+
+    def __init__(self) -> None:
+        self._terms: list[float] = []
+
+    def __add__(self, term: float) -> ExactSum:
+        """Add a term in place."""
+        self._terms.append(float(term))
+        return self
+
+    def __truediv__(self, divisor: float) -> float:
+        """Return the rounded sum, divided."""
+        return math.fsum(self._terms) / divisor
+
+
+def sum_metrics_exactly(components: Mapping[str, Any]) -> None:
+    """Let the best model not depend on the order of the sites' answers; call it before the first of a round.
+
+    Sites that answer in another order would change the last bit of the metric: of two rounds that are equally
+    good, the later one would be better in some runs.
+    """
+    for component in components.values():
+        if _SELECTOR in map(_path, type(component).__mro__):
+            component.validation_metric_weighted_sum = ExactSum()
+            component.raw_validation_metric_weighted_sum = ExactSum()
 
 
 class RandomNumbers(Resumable):
@@ -100,6 +131,10 @@ def resumable_components(components: Mapping[str, Any]) -> Iterator[tuple[str, R
             yield name, component
             continue
         for kind in type(component).__mro__:
-            if adapter := _COMPONENTS.get(f"{kind.__module__}.{kind.__qualname__}"):
+            if adapter := _COMPONENTS.get(_path(kind)):
                 yield name, _Adapted(component, adapter)
                 break
+
+
+def _path(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"

@@ -23,15 +23,19 @@ from fl_app.nvflare_internals import workflow_state
 from fl_app.nvflare_internals.guard import job_components
 from fl_app.nvflare_internals.summation import sum_in_order_of_sites
 from fl_app.survival.checkpoints import Checkpoint, CheckpointStore, folder_of
-from fl_app.survival.components import RandomNumbers, resumable_components
+from fl_app.survival.components import RandomNumbers, resumable_components, sum_metrics_exactly
 from fl_app.survival.history import record
 from fl_app.survival.interventions import Intervention, Kind
 from fl_app.survival.resumable import Resumable, State, UnsupportedStateError
 from fl_app.survival.workflows import Workflow, workflow_of
 from fl_app.survival.writer import CheckpointWriter
+from fl_app.telemetry.push import job_pusher
 
 _JOB, _MODEL, _OWN, _COMPONENT = "job", "workflow", "controller", "component:"
 """Parts of a checkpoint: position in the job, workflow, the controller's own state, components by id."""
+
+_FLUSH_SECONDS = 5.0
+"""Maximum time for which a checkpoint waits until logged values are pushed; usually milliseconds."""
 
 _log = logging.getLogger(__name__)
 
@@ -102,6 +106,7 @@ class JobAgent:
         self._writer = CheckpointWriter(
             store,
             run_folder,
+            _flush_metrics,
             lambda why: self._record(Kind.WAITING, f"the next round waits for disk space: {why}"),
             lambda: signal is not None and bool(signal.triggered),
         )
@@ -197,6 +202,7 @@ class JobAgent:
         if self._round == rounds_done or rounds_done >= workflow.rounds:
             return
         self._round = rounds_done
+        sum_metrics_exactly(self._components)
         document = {"workflow": self._index, "rounds_done": rounds_done}
         try:
             parts = {_JOB: State(document=document), _MODEL: workflow.checkpoint(task)}
@@ -215,6 +221,11 @@ class JobAgent:
     def _record(self, kind: Kind, text: str) -> None:
         _log.warning("job %s: %s", self._job_id, text)
         record(self._engine, self._job_id, Intervention(kind, text))
+
+
+def _flush_metrics() -> None:
+    if (pusher := job_pusher()) is not None:
+        pusher.flush(_FLUSH_SECONDS)
 
 
 def _order_sites(engine: Any) -> None:

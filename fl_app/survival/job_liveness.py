@@ -19,6 +19,8 @@ from fl_app.survival.limits import LATE_SECONDS, duration, site_wait, survival_e
 
 REFRESH_SECONDS = 5.0
 """Seconds between two questions to the parent; also the time to wait for an answer."""
+PAUSE_SECONDS = 20.0
+"""Time between two questions after which this process itself must have been suspended."""
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +43,7 @@ class JobLiveness:
         self._with_heartbeat: set[str] = set()
         self._with_task: set[str] = set()
         self._lives: dict[str, str] = {}
+        self._refreshed: float | None = None
 
     def expect(self, sites: Iterable[str]) -> None:
         """Start to wait for these sites."""
@@ -105,10 +108,19 @@ class JobLiveness:
 
     def refresh(self, engine: Any) -> None:
         """Ask the parent. Without an answer, as while it is started again, the job's own messages count."""
+        self._forgive_pause()
         try:
             self.vouched(ask_parent(engine, REFRESH_SECONDS))
         except Exception as error:  # the cell is not connected
             _log.debug("the server's parent does not answer: %s", error)
+
+    def _forgive_pause(self) -> None:
+        """Count from now if this process was suspended: the sites were not silent."""
+        now = self._clock()
+        with self._lock:
+            if self._refreshed is not None and now - self._refreshed > PAUSE_SECONDS:
+                self._last = dict.fromkeys(self._last, now)
+            self._refreshed = now
 
 
 def silence_text(seconds: float) -> str:

@@ -13,6 +13,7 @@ from nvflare.apis.job_def import Job, JobMetaKey, RunStatus
 
 from fl_app.guard.warnings import WARNINGS_META, warning_lines
 from fl_app.nvflare_internals.server_jobs import failed_process
+from fl_app.nvflare_internals.site_jobs import end_leftovers
 from fl_app.survival import checkpoints
 from fl_app.survival.aborted_by import abort_meta
 from fl_app.survival.history import record
@@ -35,8 +36,11 @@ class JobManager(SimpleJobDefManager):
     def __init__(self, uri_root: str = "jobs", job_store_id: str = "job_store") -> None:
         super().__init__(uri_root, job_store_id)
         self._meta_lock = threading.RLock()
-        self._requeued: set[str] | None = None
-        """Jobs that may be SUBMITTED although they have run; None until the job store was read."""
+        self._requeued: dict[str, set[str]] | None = None
+        """Jobs that may be SUBMITTED although they have run, with the tokens of sites without an old process.
+
+        None until the job store was read.
+        """
 
     def update_meta(self, jid: str, meta: dict[str, Any], fl_ctx: FLContext) -> None:
         """Change the given keys of a job's meta."""
@@ -80,22 +84,23 @@ class JobManager(SimpleJobDefManager):
             if not requeues:
                 return False
             self.update_meta(jid, requeues.meta(), fl_ctx)
-            self._requeued_jobs(fl_ctx).add(jid)
+            self._requeued_jobs(fl_ctx)[jid] = set()
         text = f"{reason}; put back into the queue ({requeues.count} of {MAX_REQUEUES})"
         record(fl_ctx.get_engine(), jid, Intervention(Kind.REQUEUED, text))
         return True
 
     def get_jobs_to_schedule(self, fl_ctx: FLContext) -> list[Job]:
-        """Return the jobs that are SUBMITTED. NVFlare's store leaves out those that have run before."""
+        """Return the jobs that are SUBMITTED. NVFlare's store leaves out those that have run before.
+
+        A site that still runs an old process of such a job would not start a new one.
+        """
         jobs: list[Job] = super().get_jobs_to_schedule(fl_ctx)
-        with self._meta_lock:
-            requeued = self._requeued_jobs(fl_ctx)
-            for jid in requeued - {job.job_id for job in jobs}:
-                job = self.get_job(jid, fl_ctx)
-                if job and job.meta.get(JobMetaKey.STATUS.value) == RunStatus.SUBMITTED.value:
-                    jobs.append(job)
-                else:
-                    requeued.discard(jid)
+        for jid in self._requeued_jobs(fl_ctx).keys() - {job.job_id for job in jobs}:
+            job = self.get_job(jid, fl_ctx)
+            if job is None or job.meta.get(JobMetaKey.STATUS.value) != RunStatus.SUBMITTED.value:
+                self._requeued_jobs(fl_ctx).pop(jid)
+            elif not end_leftovers(fl_ctx.get_engine(), jid, self._requeued_jobs(fl_ctx)[jid]):
+                jobs.append(job)
         return jobs
 
     def add_to_history(self, jid: str, intervention: Intervention, fl_ctx: FLContext) -> None:
@@ -116,10 +121,12 @@ class JobManager(SimpleJobDefManager):
             self.update_meta(jid, {WARNINGS_META: lines}, fl_ctx)
         return super().save_workspace(jid, data, fl_ctx)
 
-    def _requeued_jobs(self, fl_ctx: FLContext) -> set[str]:
-        if self._requeued is None:
-            self._requeued = {job.job_id for job in self.get_jobs_by_status(RunStatus.SUBMITTED, fl_ctx)}
-        return self._requeued
+    def _requeued_jobs(self, fl_ctx: FLContext) -> dict[str, set[str]]:
+        with self._meta_lock:
+            if self._requeued is None:
+                submitted = self.get_jobs_by_status(RunStatus.SUBMITTED, fl_ctx)
+                self._requeued = {job.job_id: set() for job in submitted}
+            return self._requeued
 
 
 def _workspace(fl_ctx: FLContext) -> Path:

@@ -38,7 +38,7 @@ def survival_enabled() -> bool:
 
 
 def site_wait(meta: Mapping[str, Any] | None = None) -> float:
-    """Return for how long a running job waits for a site that gives no sign of life.
+    """Return for how long a running job waits for a site without a sign of life, at least LATE_SECONDS.
 
     Args:
         meta: the job's meta.json, whose own limit counts first.
@@ -48,8 +48,8 @@ def site_wait(meta: Mapping[str, Any] | None = None) -> float:
     props = (meta or {}).get(_CUSTOM_PROPS)
     own = props.get(SITE_WAIT_PROPERTY) if isinstance(props, Mapping) else None
     if isinstance(own, int | float) and not isinstance(own, bool) and 0 <= own < math.inf:
-        return float(own)
-    return seconds_of_environment(ENV_SITE_WAIT, SITE_WAIT_SECONDS)
+        return max(float(own), LATE_SECONDS)
+    return max(seconds_of_environment(ENV_SITE_WAIT, SITE_WAIT_SECONDS), LATE_SECONDS)
 
 
 def seconds_of_environment(variable: str, default: float) -> float:

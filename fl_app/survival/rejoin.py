@@ -48,16 +48,19 @@ class Membership:
     """Heartbeats in a row that did not list the job."""
     reason: str = ""
     """Why it must start the job again; empty after it did."""
-    failures: int = 0
+    noticed_at: float = 0.0
+    """When this reason was noticed."""
+    attempts: int = 0
+    """Starts since the site last asked for a task."""
     retry_at: float = 0.0
     is_busy: bool = False
     joined_at: float | None = None
     """When the site was started again, until it has asked for a task."""
 
-    def failed(self, now: float) -> None:
+    def tried(self, now: float) -> None:
         """Wait before the next attempt, longer each time."""
-        self.retry_at = now + min(FIRST_RETRY_SECONDS * 2**self.failures, MAX_RETRY_SECONDS)
-        self.failures += 1
+        self.retry_at = now + min(FIRST_RETRY_SECONDS * 2**self.attempts, MAX_RETRY_SECONDS)
+        self.attempts += 1
 
 
 @dataclass
@@ -162,7 +165,9 @@ class Rejoin:
         if reason:
             # NVFlare would end the job as failed, since the site does not report how its old process ended.
             self._jobs.ignore_outcome(job.job_id, current.name)
-            member.is_busy, member.reason = True, reason
+            if not member.reason:
+                member.reason, member.noticed_at = reason, self._clock()
+            member.is_busy = True
             self._pool.submit(self._rejoin, job, participant, current, member)
 
     def _confirm(self, job: Job, site: str, member: Membership, poll: Poll | None) -> None:
@@ -170,25 +175,23 @@ class Rejoin:
         status = poll.statuses.get(job.job_id) if poll else None
         asked = status.asked.get(site) if status else None
         if member.joined_at is not None and asked is not None and asked < self._clock() - member.joined_at:
-            member.joined_at, member.failures = None, 0
+            member.joined_at, member.attempts = None, 0
             self._jobs.await_outcome(job.job_id, site)
 
     def _rejoin(self, job: Job, participant: Participant, current: Participant, member: Membership) -> None:
-        started = self._clock()
         try:
             self._start(job, participant, current, member.reason)
         except SiteNotReadyError as error:
             _log.warning("job %s: %s cannot rejoin yet: %s", job.job_id, current.name, error)
-            member.failed(self._clock())
         except Exception:
             _log.exception("job %s: %s cannot rejoin yet", job.job_id, current.name)
-            member.failed(self._clock())
         else:
-            text = f"{member.reason}; it runs its part of the job again after {self._clock() - started:.1f} s"
+            seconds = self._clock() - member.noticed_at
+            text = f"{member.reason}; it runs its part of the job again after {seconds:.1f} s"
             member.joined_at, member.missing, member.reason = self._clock(), 0, ""
-            member.retry_at = self._clock() + POLL_SECONDS
             record(self._engine, job.job_id, Intervention(Kind.REJOINED, text, current.name))
         finally:
+            member.tried(self._clock())
             member.is_busy = False
 
     def _start(self, job: Job, participant: Participant, current: Participant, reason: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,7 +14,7 @@ from nvflare.apis.job_def import JobMetaKey, RunStatus
 from nvflare.fuel.common.exit_codes import ProcessExitCode
 
 from fl_app.nvflare_internals.server_jobs import REPORTED_BY_SITE
-from fl_app.survival.checkpoints import folder_of
+from fl_app.survival.checkpoints import documents_of
 
 REQUEUES_META = "flarefleet_requeues"
 """Key of a job's meta: how often the job was put back, see `Requeues`."""
@@ -109,8 +108,7 @@ def _reason_of_failed_start(deployment: Sequence[str]) -> str | None:
 def progress_of(workspace: Path, job_id: str) -> Progress:
     """Return how far the checkpoints of a job are; (0, 0) without any."""
     found = [NO_PROGRESS]
-    for manifest in folder_of(workspace, job_id).glob("*.json"):
-        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-            job = json.loads(manifest.read_text(encoding="utf-8"))["parts"]["job"]
-            found.append((int(job["workflow"]), int(job["rounds_done"])))
+    for parts in documents_of(workspace, job_id):
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            found.append((int(parts["job"]["workflow"]), int(parts["job"]["rounds_done"])))
     return max(found)

@@ -28,6 +28,7 @@ class CheckpointWriter:
     Args:
         store: the job's checkpoints.
         run_folder: the job's run folder.
+        flush: stores what was logged in the rounds that the checkpoint ends: they are not trained again.
         waits: called with a reason when the job begins to wait for space.
         is_aborted: whether the job was aborted; it then no longer waits.
     """
@@ -36,10 +37,11 @@ class CheckpointWriter:
         self,
         store: CheckpointStore,
         run_folder: Path,
+        flush: Callable[[], object],
         waits: Callable[[str], None],
         is_aborted: Callable[[], bool],
     ) -> None:
-        self._store, self._run_folder = store, run_folder
+        self._store, self._run_folder, self._flush = store, run_folder, flush
         self._waits, self._is_aborted = waits, is_aborted
         self._thread: threading.Thread | None = None
         self._full = ""
@@ -68,6 +70,7 @@ class CheckpointWriter:
     def _write(self, parts: Mapping[str, State]) -> None:
         while True:
             try:
+                self._flush()
                 self._store.write(parts, self._run_folder)
             except OSError as error:
                 if error.errno not in _FULL:

@@ -29,6 +29,9 @@ def recipe(parameters: Parameters, sites: Sequence[str]) -> Recipe:
     """Return the recipe of the example."""
     from example_jobs.recipes import EXAMPLES
 
+    if parameters.example not in EXAMPLES:
+        from example_jobs.recipes_with_packages import EXAMPLES
+
     folder = Path(parameters.folder or mkdtemp())
     made = EXAMPLES[parameters.example](parameters.example, sites, folder)
     # Only the polling is faster than NVFlare's default; this changes no result.

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 _DIGITS = 4
+_SITE_DOCUMENTS = ("intersection.txt", "model.json", "test.model.json")
+"""What a private set intersection and XGBoost write at the sites only."""
 _METRICS = re.compile(r"EvalController .* - Metrics: (?P<metrics>.*)")
 """What NVFlare's federated evaluation writes to its log, and nowhere else."""
 
@@ -26,6 +28,16 @@ def results_of(folder: Path) -> dict[str, Any]:
         content = _read(file, workspace)
         if content is not None and len(content):
             found[str(file.relative_to(workspace))] = _plain(content)
+    return found
+
+
+def results_of_site(folder: Path) -> dict[str, Any]:
+    """Return the documents of a job in the workspace of a site, by file name."""
+    found = {}
+    for file in sorted(folder.rglob("*")):
+        if file.name in _SITE_DOCUMENTS:
+            content = _document(file) if file.suffix == ".json" else sorted(file.read_text().split())
+            found[file.name] = _plain(content)
     return found
 
 
@@ -52,7 +64,16 @@ def _read(file: Path, workspace: Path) -> Any:
 
 def _document(file: Path) -> Any:
     content = json.loads(file.read_text())
+    if "learner" in content:
+        return _trees(content)
     return content if isinstance(content, Mapping | list) else [content]
+
+
+def _trees(model: Any) -> list[Any]:
+    """Return the trees of an XGBoost model, which stand in the order in which the sites answered."""
+    trees = model["learner"]["gradient_booster"]["model"]["trees"]
+    plain = [_plain({name: value for name, value in tree.items() if name != "id"}) for tree in trees]
+    return sorted(plain, key=json.dumps)
 
 
 def _shareable(file: Path) -> Any:

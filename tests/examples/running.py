@@ -1,7 +1,11 @@
-"""Run the examples on a federation, stock or the kit's, side by side."""
+"""Run the examples on a federation, stock or the kit's, side by side.
+
+`python -m tests.examples.running FOLDER EXAMPLE...` only exports them.
+"""
 
 from __future__ import annotations
 
+import sys
 import time
 import uuid
 from collections.abc import Iterable, Mapping
@@ -14,7 +18,7 @@ from deploy.session.failure import explain
 from deploy.session.session import AdminSession, Job
 from fl_app.jobs.export import ExportRequest, export
 from fl_app.jobs.registry import find
-from tests.examples.results import results_of
+from tests.examples.results import results_of, results_of_site
 
 SITES = ("site-1", "site-2")
 FOLDER = Path(__file__).parent
@@ -26,6 +30,7 @@ TIMEOUT = 300.0
 class Outcome:
     """How a job ended."""
 
+    id: str
     status: str
     seconds: float
     results: dict[str, Any] = field(default_factory=dict)
@@ -78,9 +83,26 @@ def await_ends(session: AdminSession, ids: dict[str, str], folder: Path) -> dict
     return ended
 
 
+def add_site_results(outcomes: Mapping[str, Outcome], workspaces: Mapping[str, Path]) -> None:
+    """Add what only the sites have to the results.
+
+    Args:
+        outcomes: ended jobs.
+        workspaces: workspace of each site.
+    """
+    for outcome in outcomes.values():
+        for site, workspace in workspaces.items():
+            found = results_of_site(workspace / outcome.id)
+            outcome.results |= {f"{site}/{name}": content for name, content in found.items()}
+
+
 def _outcome(session: AdminSession, job: Job, folder: Path, started: float) -> Outcome:
     seconds = time.monotonic() - started
     folder.mkdir(parents=True)
     session.download(job.id, folder)
     reasons = {error.site: error.text for error in explain(session, job)}
-    return Outcome(job.status, round(seconds, 1), results_of(folder), reasons)
+    return Outcome(job.id, job.status, round(seconds, 1), results_of(folder), reasons)
+
+
+if __name__ == "__main__":
+    write(sys.argv[2:], Path(sys.argv[1]))

@@ -1,4 +1,8 @@
-"""Run the examples on stock NVFlare and store how they end: `python -m tests.examples.stock [EXAMPLE...]`."""
+"""Run the examples on stock NVFlare and store how they end.
+
+make examples
+.venv-examples/bin/python -m tests.examples.stock [EXAMPLE...]
+"""
 
 from __future__ import annotations
 
@@ -12,28 +16,28 @@ from tempfile import TemporaryDirectory
 import nvflare
 from example_jobs.recipes import EXAMPLES
 
-from benchmarks.job.federations import Stock
+from benchmarks.job.federations import SITES, Stock
 from benchmarks.project import ADMIN
-from tests.examples.running import run
+from tests.examples.coverage import WITH_PACKAGES
+from tests.examples.running import add_site_results, run
 
 FILE = Path(__file__).with_name("stock.json")
 
 
 def main() -> None:
-    """Measure all examples, or some and print them."""
+    """Measure all examples, or replace the measurements of some."""
     chosen = sys.argv[1:]
     with TemporaryDirectory(prefix="stock-examples-") as made:
         stock = Stock(Path(made) / "stock")
         with stock.up():
-            outcomes = run(stock.kits / ADMIN, chosen or EXAMPLES, Path(made))
+            outcomes = run(stock.kits / ADMIN, chosen or [*EXAMPLES, *WITH_PACKAGES], Path(made))
+            add_site_results(outcomes, {site: stock.kits / site for site in SITES})
     found = {
         name: {"status": outcomes[name].status, "results": outcomes[name].results}
         for name in sorted(outcomes)
     }
-    if chosen:
-        print(json.dumps(found, indent=1))
-    else:
-        FILE.write_text(_document(found), encoding="utf-8")
+    before = json.loads(FILE.read_text(encoding="utf-8"))["examples"] if chosen else {}
+    FILE.write_text(_document(dict(sorted({**before, **found}.items()))), encoding="utf-8")
 
 
 def _document(found: Mapping[str, object]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from example_jobs.recipes import EXAMPLES
 
-from tests.examples.coverage import COVERED_BY, NOT_RUN
+from tests.examples.coverage import COVERED_BY, NOT_RUN, WITH_PACKAGES
 
 REQUIREMENTS = Path(__file__).parents[2] / "requirements" / "dev.txt"
 
@@ -24,7 +24,7 @@ def test_every_recipe_of_nvflare_has_an_example_or_a_reason() -> None:
 
     assert recipes - COVERED_BY.keys() - NOT_RUN.keys() == set()
     assert COVERED_BY.keys() <= recipes
-    assert set(COVERED_BY.values()) <= EXAMPLES.keys()
+    assert set(COVERED_BY.values()) <= {*EXAMPLES, *WITH_PACKAGES}
 
 
 @pytest.mark.parametrize("distribution", sorted({*NOT_RUN.values()}))

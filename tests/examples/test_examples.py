@@ -15,6 +15,7 @@ from example_jobs.recipes import EXAMPLES
 
 from deploy.session import AdminKit, open_session
 from fl_app.contract import NVFLARE_VERSION
+from tests.examples.coverage import WITH_PACKAGES
 from tests.examples.running import Outcome, await_ends, submit, write
 from tests.examples.stock import FILE
 from tests.examples.submission import by_flarefleet, by_nvflare, by_recipe, job_id, start
@@ -59,7 +60,7 @@ def test_a_job_ends_alike_in_whichever_way_it_is_submitted(way: str, outcomes: d
 
 def test_the_measurements_are_of_the_supported_nvflare_and_of_every_example() -> None:
     assert STOCK["nvflare"] == NVFLARE_VERSION
-    assert STOCK["examples"].keys() == EXAMPLES.keys()
+    assert STOCK["examples"].keys() == {*EXAMPLES, *WITH_PACKAGES}
 
 
 def assert_ended_as(example: str, outcome: Outcome) -> None:

@@ -107,6 +107,14 @@ def test_the_files_of_the_report_exist(finished: FinishedDemo) -> None:
     assert all(step.seconds > 0 for step in report.steps)
 
 
+def test_its_only_job_starts_without_a_prepared_process(finished: FinishedDemo) -> None:
+    report = finished.report
+    logs = [file.read_text(encoding="utf-8") for file in (finished.folder / report.files.logs).iterdir()]
+
+    assert sum("Launch the job in process ID" in log for log in logs) == len(report.hospitals) + 1
+    assert not any("(forked)" in log for log in logs)
+
+
 def test_the_results_and_their_paths_are_printed(finished: FinishedDemo) -> None:
     for accuracy in (finished.report.federated.accuracy, finished.report.central.accuracy):
         assert percent(accuracy) in finished.result.stdout

@@ -18,7 +18,7 @@ from tests.waiting import eventually
 
 pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 
-ROUNDS, FROZEN = 60, "site-3"
+ROUNDS, LATE_ROUNDS, FROZEN = 60, 40, "site-3"
 HOLDS_INTERPRETER = Path(__file__).with_name("holds_interpreter.py")
 HELD_SECONDS = int(LATE_SECONDS) + 10
 
@@ -39,8 +39,10 @@ class Seen:
     away: set[str] = field(default_factory=set)
     """Why sites of the other job, whose script holds the interpreter, were called away."""
     held_job: Job | None = None
-    rounds_of_the_site: int = 0
-    """Rounds of the job with a quorum that the site had answered in the end."""
+    late_job: Job | None = None
+    """A job with a quorum that started while the site was away."""
+    rounds: dict[str, int] = field(default_factory=dict)
+    """Rounds that the site had answered in the end, by job."""
 
 
 @pytest.fixture(scope="module")
@@ -74,29 +76,32 @@ def seen(federation: Federation) -> Seen:
             started = time.monotonic()
             found.submission = federation.flarefleet("submit", "probe", "--timeout", "20").stderr
             found.submission_seconds = time.monotonic() - started
+            late = federation.submit("probe", rounds=LATE_ROUNDS, seconds=1, quorum=2, quorum_grace=2)
+            eventually(lambda: _round(session, late) >= 1, 60, "a job starts without the site")
         finally:
             for process in site:
                 process.resume()
         for job in session.jobs():
-            if job.id not in (quorum, held) and not job.is_finished:
+            if job.id not in (quorum, held, late) and not job.is_finished:
                 session.abort(job.id)
         eventually(lambda: _finished(session, held, found.away), 120, "the held job has ended")
         found.held_job = session.job(held)
 
-        def has_ended() -> bool:
-            progress = session.progress(quorum)
-            if progress is not None:
-                found.rounds_of_the_site = progress.sites[FROZEN].rounds_done
-            return session.job(quorum).is_finished
-
-        eventually(has_ended, 240, "the job with a quorum has ended")
-        found.quorum_job = session.job(quorum)
+        for job_id in (quorum, late):
+            eventually(lambda job=job_id: _ended(session, job, found.rounds), 240, f"{job_id} has ended")
+        found.quorum_job, found.late_job = session.job(quorum), session.job(late)
     return found
 
 
 def _round(session: AdminSession, job_id: str) -> int:
     progress = session.progress(job_id)
     return (progress.round or 0) if progress else 0
+
+
+def _ended(session: AdminSession, job_id: str, rounds: dict[str, int]) -> bool:
+    if (progress := session.progress(job_id)) is not None and FROZEN in progress.sites:
+        rounds[job_id] = progress.sites[FROZEN].rounds_done
+    return session.job(job_id).is_finished
 
 
 def _without_site(session: AdminSession, quorum: str, held: str, found: Seen) -> bool:
@@ -133,8 +138,15 @@ def test_the_site_takes_part_again_and_the_result_names_the_rounds_that_it_misse
     assert job.status == COMPLETED
     (missing,) = [line for line in job.warnings if line.startswith(FROZEN) and "took no part" in line]
     assert missing.startswith(f"{FROZEN}, rounds ")
-    assert 3 < seen.rounds_of_the_site < ROUNDS
-    assert seen.rounds_of_the_site > seen.frozen.sites[FROZEN].rounds_done
+    assert seen.frozen.sites[FROZEN].rounds_done < seen.rounds[job.id] < ROUNDS
+
+
+def test_a_site_joins_a_job_with_a_quorum_that_started_without_it(seen: Seen) -> None:
+    job = seen.late_job
+    assert job is not None
+    assert job.status == COMPLETED
+    assert any(line.startswith(FROZEN) and "took no part" in line for line in job.warnings)
+    assert 0 < seen.rounds[job.id] < LATE_ROUNDS
 
 
 def test_a_training_that_holds_the_interpreter_is_alive_while_its_parent_vouches(seen: Seen) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.federation.federation import write_project
+from tests.federation.federation import forking_jobs, write_project
 from tests.federation.jobs.commands import SITES, JobsFederation
 
 
@@ -16,7 +16,8 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JobsFederat
     file = write_project(tmp_path_factory.mktemp("jobs"), sites=len(SITES), name="jobs", role="lead")
     federation = JobsFederation(file.parent)
     try:
-        federation.run("up", "--runtime", "process")
+        with forking_jobs():
+            federation.run("up", "--runtime", "process")
         yield federation
     finally:
         federation.down()

@@ -128,6 +128,20 @@ def test_a_result_that_the_workflow_rejects_is_an_error_unless_it_is_late(round:
     assert reason.startswith("[guard] site-2, round 5: the result was not used: the workflow rejected it")
 
 
+def test_an_answer_to_an_old_round_of_a_site_that_was_away_is_not_judged(round: Round) -> None:
+    round.send(model())
+    following = model()
+    following.set_header(AppConstants.CURRENT_ROUND, 5)
+    round.send(following)
+    round.receive(model({}))  # an answer to the task before
+    assert round.component.panics == []
+
+    late = model({})
+    late.set_header(AppConstants.CURRENT_ROUND, 5)
+    round.receive(late)
+    assert "returned no parameters" in round.component.panics[0]
+
+
 def test_what_a_filter_hides_is_found_at_the_site_and_ends_the_job(round: Round) -> None:
     task = round.send(model())
     result = round.at_site(model({"w": np.full((2, 2), np.nan)}), task)

@@ -44,6 +44,12 @@ def test_a_job_for_some_sites_is_deployed_to_them_and_the_server(tmp_path: Path)
     assert meta["min_clients"] == 1
 
 
+def test_a_job_with_a_quorum_names_its_sites_so_that_a_missing_one_may_join(tmp_path: Path) -> None:
+    meta = json.loads((export_probe(tmp_path, quorum=1).folder / "meta.json").read_text())
+    assert meta["deploy_map"] == {"app": ["server", "site-1", "site-2"]}
+    assert meta["min_clients"] == 1
+
+
 def test_parameters_that_the_recipe_rejects_are_an_input_error(tmp_path: Path) -> None:
     job = find_job("fibonacci")
     parameters = read_parameters(job, ['levels={"site-9": 3}'])

@@ -5,24 +5,27 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from nvflare.apis.event_type import EventType
-from nvflare.apis.fl_constant import FLContextKey, JobConstants, ProcessType
+from nvflare.apis.fl_constant import FLContextKey, JobConstants, ProcessType, ReservedKey
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.job_launcher_spec import JobProcessArgs
 from nvflare.fuel.f3.mpm import MainProcessMonitor
+from nvflare.utils.process_utils import spawn_process
 
-from fl_app.contract import ENV_FORK_JOBS, ENV_PARENT_PID
-from fl_app.launchers import entry_point
+from fl_app.contract import ENV_FORK_JOBS, ENV_PARENT_PID, KIT_FACTS
+from fl_app.guard.site_error import site_errors_in
+from fl_app.launchers import entry_point, process_end
 from fl_app.launchers.forking import JobTemplate, NotForkedError
-from fl_app.launchers.process import ClientJobLauncher, ServerJobLauncher
+from fl_app.launchers.process import ClientJobLauncher, ServerJobLauncher, name_in_project
 
 
-def job_context() -> FLContext:
-    """Return the context in which NVFlare launches the job `j1`."""
+def job_context(folder: str = "/ws") -> FLContext:
+    """Return the context in which NVFlare launches the job `j1` in the workspace `folder`."""
     context = FLContext()
     arguments = {
         JobProcessArgs.EXE_MODULE: ("-m", "nvflare.original"),
@@ -30,9 +33,10 @@ def job_context() -> FLContext:
         JobProcessArgs.TOKEN_SIGNATURE: ("-ts", "secret"),
     }
     workspace = SimpleNamespace(
-        root_dir="/ws",
-        get_app_custom_dir=lambda job_id: f"/ws/{job_id}/custom",
-        get_run_dir=lambda job_id: f"/ws/{job_id}",
+        root_dir=folder,
+        get_app_custom_dir=lambda job_id: f"{folder}/{job_id}/custom",
+        get_run_dir=lambda job_id: f"{folder}/{job_id}",
+        get_app_error_log_file_path=lambda job_id: f"{folder}/{job_id}/error_log.txt",
     )
     context.set_prop(FLContextKey.JOB_PROCESS_ARGS, arguments, private=True, sticky=False)
     context.set_prop(FLContextKey.WORKSPACE_OBJECT, workspace, private=True, sticky=False)
@@ -80,6 +84,57 @@ def test_a_job_that_cannot_be_forked_starts_as_a_new_process(monkeypatch: pytest
     ClientJobLauncher().launch_job({JobConstants.JOB_ID: "j1"}, job_context())
 
     assert len(spawned) == 1
+
+
+CRASHED = "its job process was killed by signal 6 (SIGABRT), 3 times without progress"
+
+
+@pytest.fixture
+def crashing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FLContext:
+    """The context of a job whose processes crash, in a parent whose kit calls it `north`."""
+    monkeypatch.setenv(ENV_FORK_JOBS, "false")
+    monkeypatch.setattr(
+        "fl_app.launchers.process.spawn_process",
+        lambda command, environment: spawn_process(
+            [sys.executable, "-c", "import os; os.abort()"], environment
+        ),
+    )
+    monkeypatch.setattr("fl_app.launchers.restarts.FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("fl_app.launchers.restarts.record", lambda *_: None)
+    (tmp_path / "j1").mkdir()
+    (tmp_path / "local").mkdir()
+    (tmp_path / "local" / KIT_FACTS).write_text('{"name": "north"}')
+    context = job_context(str(tmp_path))
+    engine = SimpleNamespace(
+        cell=SimpleNamespace(register_request_cb=lambda **callback: None),
+        client_executor=SimpleNamespace(run_processes={}),
+    )
+    context.set_prop(ReservedKey.ENGINE, engine, private=True, sticky=False)
+    return context
+
+
+def test_a_process_of_the_server_that_always_crashes_is_named_in_the_log_of_its_job(
+    crashing: FLContext, tmp_path: Path
+) -> None:
+    ServerJobLauncher().launch_job({JobConstants.JOB_ID: "j1"}, crashing).wait()
+    (error,) = site_errors_in((tmp_path / "j1" / "log.txt").read_text())
+    assert (error.site, error.what) == ("server", CRASHED)
+
+
+def test_the_server_learns_that_a_process_of_a_site_always_crashes_once(
+    crashing: FLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message about a process that is started again would end the job."""
+    sent: list[Any] = []
+    monkeypatch.setattr(process_end, "tell_server_job", lambda *message, **_: sent.append(message[3]) or True)
+    ClientJobLauncher().launch_job({JobConstants.JOB_ID: "j1"}, crashing).wait()
+    (message,) = sent
+    assert (message["what"], message["ends_site"]) == (CRASHED, True)
+
+
+def test_a_participant_has_the_name_of_its_kit(crashing: FLContext) -> None:
+    assert name_in_project(crashing.get_prop(FLContextKey.WORKSPACE_OBJECT)) == "north"
+    assert name_in_project(job_context().get_prop(FLContextKey.WORKSPACE_OBJECT)) == ""
 
 
 @pytest.mark.parametrize(

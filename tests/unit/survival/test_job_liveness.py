@@ -96,6 +96,23 @@ def test_without_an_answer_of_the_parent_the_messages_of_the_job_count(
     assert sites.late() == {"site-2": 50}
 
 
+def test_no_site_was_silent_while_this_process_was_suspended(
+    clock: Clock, sites: JobLiveness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_liveness, "ask_parent", lambda *_: {})
+    for now, expected in (
+        (0.0, {}),
+        (5.0, {}),
+        (65.0, {}),
+        (75.0, {}),
+        (101.0, {"site-1": 36, "site-2": 36}),
+    ):
+        clock.now = now
+        if now < 100:
+            sites.refresh(SimpleNamespace())
+        assert sites.late() == expected
+
+
 def test_only_another_job_process_has_another_life(sites: JobLiveness) -> None:
     assert not sites.received("site-1", "first")
     assert not sites.received("site-1", "first")

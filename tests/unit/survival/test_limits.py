@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fl_app.contract import ENV_SITE_WAIT, ENV_SURVIVAL
-from fl_app.survival.limits import duration, site_wait
+from fl_app.survival.limits import LATE_SECONDS, duration, site_wait
 
 DAY = 24 * 3600.0
 
@@ -22,6 +22,8 @@ DAY = 24 * 3600.0
         ({"custom_props": {"site_wait_seconds": "60"}}, {}, DAY),
         ({"custom_props": {"site_wait_seconds": True}}, {}, DAY),
         ({"custom_props": None}, {}, DAY),
+        ({"custom_props": {"site_wait_seconds": 0}}, {}, LATE_SECONDS),
+        ({}, {ENV_SITE_WAIT: "0"}, LATE_SECONDS),
         ({"custom_props": {"site_wait_seconds": 60}}, {ENV_SURVIVAL: "false"}, 300.0),
         ({}, {ENV_SURVIVAL: "False", ENV_SITE_WAIT: "7200"}, 300.0),
         ({}, {ENV_SURVIVAL: "true"}, DAY),

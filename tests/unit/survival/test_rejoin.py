@@ -174,6 +174,22 @@ def test_a_site_that_cannot_join_is_tried_again_later_and_later(federation: Fede
     assert len(federation.requests()) == 2
 
 
+def test_a_site_whose_process_ends_each_time_is_started_less_and_less_often(federation: Federation) -> None:
+    federation.restart_parent("north")
+    federation.answer(asked={})
+    starts = []
+    for poll in range(50):
+        federation.pass_time()
+        if federation.requests():
+            starts.append(poll)
+        federation.sites.running["north"] = []
+
+    pauses = [after - before for before, after in pairwise(starts)]
+    assert pauses == sorted(pauses)
+    assert pauses[0] == 2  # polls of ten seconds
+    assert pauses[-1] in (6, 7)
+
+
 def test_a_site_without_free_resources_gets_no_files(federation: Federation) -> None:
     federation.restart_parent("north")
     federation.sites.resources = (False, "GPU in use")

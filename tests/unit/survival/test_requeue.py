@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from nvflare.fuel.common.exit_codes import ProcessExitCode
 
 from fl_app.contract import ENV_SURVIVAL
 from fl_app.nvflare_internals.server_jobs import REPORTED_BY_SITE
-from fl_app.survival.checkpoints import folder_of
+from fl_app.survival.checkpoints import CheckpointStore, folder_of
 from fl_app.survival.requeue import (
     MAX_REQUEUES,
     MAX_WITHOUT_PROGRESS,
@@ -21,6 +20,7 @@ from fl_app.survival.requeue import (
     progress_of,
     reason_to_requeue,
 )
+from fl_app.survival.resumable import State
 from tests.unit.survival.server import Server
 
 EXCEPTION, ABNORMAL = RunStatus.FINISHED_EXECUTION_EXCEPTION, RunStatus.FINISHED_ABNORMAL
@@ -48,15 +48,12 @@ def schedulable(server: Server) -> list[str]:
         return [job.job_id for job in server.manager.get_jobs_to_schedule(fl_ctx)]
 
 
-def manifest(rounds: int, workflow: int = 0) -> str:
-    return json.dumps({"number": 7, "parts": {"job": {"workflow": workflow, "rounds_done": rounds}}})
-
-
-def checkpoint(server: Server, job_id: str, number: int) -> None:
-    """Save the state of a job after this number of rounds."""
-    folder = folder_of(server.folder, job_id)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{number}.json").write_text(manifest(number))
+def checkpoint(server: Server, job_id: str, rounds: int, workflow: int = 0) -> None:
+    """Save the state of a job after this number of rounds, as the job's process does."""
+    store = CheckpointStore(folder_of(server.folder, job_id))
+    store.begin()
+    document = {"workflow": workflow, "rounds_done": rounds}
+    store.write({"job": State(document=document)}, server.folder)
 
 
 @pytest.mark.parametrize(
@@ -162,6 +159,26 @@ def test_a_job_that_is_queued_again_stays_queued_when_the_server_is_restarted(se
     assert schedulable(Server(server.folder)) == [job_id]
 
 
+def test_a_job_waits_until_no_site_runs_an_old_process_of_it(server: Server) -> None:
+    job_id = server.submit()
+    server.register("north", "t1")
+    server.register("south", "t2")
+    with server.new_context() as fl_ctx:
+        server.manager.set_status(job_id, RunStatus.RUNNING, fl_ctx)
+    schedulable(server)
+    end(server, job_id, ABNORMAL, KILLED)
+    aborted: list[list[str]] = []
+    server.job_runner.abort_client_run = lambda job, sites, fl_ctx: aborted.append(sites)
+    server.server.admin_server.running = {"north": [job_id], "south": None}
+
+    assert (schedulable(server), aborted) == ([], [["north"]])
+    server.server.admin_server.running = {"north": [], "south": None}
+    assert schedulable(server) == [job_id]
+    server.server.admin_server.running = {"north": None, "south": [job_id]}  # north is not asked again
+
+    assert (schedulable(server), aborted) == ([], [["north"], ["south"]])
+
+
 def test_a_queued_job_can_be_aborted_and_deleted(server: Server) -> None:
     first, second = server.submit(), server.submit()
     for job_id in (first, second):
@@ -174,15 +191,17 @@ def test_a_queued_job_can_be_aborted_and_deleted(server: Server) -> None:
     assert schedulable(server) == []
 
 
-def test_progress_is_that_of_the_last_manifest_that_can_be_read(tmp_path: Path) -> None:
-    folder = folder_of(tmp_path, "job")
-    folder.mkdir(parents=True)
-    assert progress_of(tmp_path, "job") == (0, 0)
-    (folder / "3.json").write_text(manifest(9))
-    (folder / "4.json").write_text(manifest(1, workflow=1))
-    (folder / "5.json").write_text(manifest(2, workflow=1)[:-2])
+def test_progress_is_that_of_the_last_manifest_that_can_be_read(server: Server) -> None:
+    job_id = server.submit()
+    assert progress_of(server.folder, job_id) == (0, 0)
+    checkpoint(server, job_id, 9)
+    checkpoint(server, job_id, 1, workflow=1)
+    assert progress_of(server.folder, job_id) == (1, 1)
 
-    assert progress_of(tmp_path, "job") == (1, 1)
+    last = max(folder_of(server.folder, job_id).glob("*.json"))
+    last.write_bytes(last.read_bytes()[:-2])
+
+    assert progress_of(server.folder, job_id) == (0, 9)
 
 
 def test_a_job_that_saves_the_same_round_again_makes_no_progress(server: Server) -> None:

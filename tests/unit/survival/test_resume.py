@@ -19,11 +19,13 @@ from nvflare.app_common.widgets.intime_model_selector import IntimeModelSelector
 from nvflare.app_common.workflows.cyclic import Cyclic
 from nvflare.app_common.workflows.cyclic_ctl import CyclicController
 from nvflare.app_common.workflows.fedavg import FedAvg
+from nvflare.app_common.workflows.lr.fedavg import FedAvgLR
 from nvflare.app_common.workflows.scaffold import Scaffold
 from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
 from nvflare.app_opt.pt.fedopt import PTFedOptModelShareableGenerator
 from nvflare.app_opt.pt.fedopt_ctl import FedOpt
 
+from fl_app.jobs.shared.quorum import QuorumFedAvg
 from tests.unit.guard.in_process import Job, Memory
 from tests.unit.survival.two_lives import (
     SITES,
@@ -147,10 +149,26 @@ def relay() -> Job:
     return job(controller, arrays(), shareable_generator=FullModelShareableGenerator())
 
 
+def newton() -> Job:
+    """Logistic regression: the sites return a gradient and a Hessian."""
+
+    def train(site: str, received: FLModel) -> FLModel:
+        weights = received.params["numpy_key"]
+        gradient = training(site, received)["numpy_key"].reshape(-1)
+        return FLModel(
+            params={"gradient": gradient, "hessian": np.eye(len(weights)) * int(site[-1])}, meta={STEPS: 7}
+        )
+
+    controller = averaging(FedAvgLR, damping_factor=0.8, n_features=3)
+    return job(controller, {"numpy_key": np.zeros(4)}, train)
+
+
 WORKFLOWS: dict[str, Callable[[], Job]] = {
     "FedAvg, NumPy": lambda: job(averaging(), arrays()),
     "FedAvg, PyTorch": lambda: job(averaging(), tensors()),
     "FedAvg, bfloat16": lambda: job(averaging(), tensors(torch.bfloat16)),
+    "FedAvg with a quorum": lambda: job(averaging(QuorumFedAvg, quorum=3), arrays()),
+    "logistic regression": newton,
     "FedAvg of differences": lambda: job(averaging(), arrays(), difference),
     "FedProx": lambda: job(averaging(fedprox_mu=0.1), tensors()),
     "FedAvg with its own model": lambda: job(averaging(model=arrays()), {}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from nvflare.apis.fl_context import FLContext
 from nvflare.app_common.abstract.fl_model import FLModel
+from nvflare.app_common.app_constant import AppConstants
+from nvflare.app_common.app_event_type import AppEventType
 from nvflare.app_common.np.np_model_persistor import NPModelPersistor
 from nvflare.app_common.workflows.fedavg import FedAvg
 from nvflare.app_opt.pt.file_model_persistor import PTFileModelPersistor
+from nvflare.widgets.widget import Widget
 from safetensors.torch import load_file
 
 from fl_app.jobs.fedadagrad.controller import DigitController
@@ -214,6 +219,43 @@ def test_a_damaged_last_checkpoint_costs_one_more_round(tmp_path: Path) -> None:
 
     assert second.rounds == [2, 3, 4]
     assert_same_bits(last_model(second), last_model(before))
+
+
+def test_a_job_that_can_only_be_restored_in_part_ends_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise KeyError("best_val_metric")
+
+    monkeypatch.setattr("fl_app.survival.components._Selector.resume", fail)
+
+    second = killed_and_resumed(lambda: job(averaging(), arrays()), tmp_path, 3)
+
+    assert second.trained == []
+    assert second.ended.panics == ["the checkpoint of the job cannot be restored: 'best_val_metric'"]
+
+
+def test_of_equally_good_rounds_the_first_is_the_best_whatever_the_order_of_the_answers(
+    tmp_path: Path,
+) -> None:
+    def train(site: str, received: FLModel) -> FLModel:
+        position = SITES.index(site)  # (0.3 + 0.2) + 0.1 < (0.1 + 0.2) + 0.3
+        time.sleep(0.2 * (2 - position if received.current_round == 1 else position))
+        accuracy = {"site-1": 0.1, "site-2": 0.2, "site-3": 0.3}[site]
+        return FLModel(params=training(site, received), metrics={"accuracy": accuracy}, meta={STEPS: 1})
+
+    made = job(averaging(), arrays(), train)
+    bests: list[int] = []
+
+    class Best(Widget):
+        def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
+            if event_type == AppEventType.GLOBAL_BEST_MODEL_AVAILABLE:
+                bests.append(fl_ctx.get_prop(AppConstants.CURRENT_ROUND))
+
+    made.components = {**made.components, "best": Best()}
+    live(lambda: made, tmp_path / "job")
+
+    assert bests == [1]
 
 
 def test_the_order_of_the_answers_changes_nothing(tmp_path: Path) -> None:

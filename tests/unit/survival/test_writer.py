@@ -37,7 +37,14 @@ class Job:
 
         monkeypatch.setattr(self.store, "write", failing)
         monkeypatch.setattr(module, "RETRY_SECONDS", 0.02)
-        self.writer = CheckpointWriter(self.store, folder, self.waits.append, lambda: self.is_aborted)
+        self.flushed: list[int] = []
+        self.writer = CheckpointWriter(
+            self.store, folder, self.flush, self.waits.append, lambda: self.is_aborted
+        )
+
+    def flush(self) -> None:
+        """Record the number of checkpoints that there were before the values were stored."""
+        self.flushed.append(len(list(self.store.folder.glob("*.json"))))
 
     def round(self) -> None:
         """Save a checkpoint, and wait as a round does before it changes the model."""
@@ -73,6 +80,16 @@ def test_a_job_on_a_full_disk_waits_says_so_once_and_goes_on_when_there_is_space
     assert job.store.latest() is not None
     job.round()
     assert len(job.waits) == 1
+
+
+def test_logged_values_are_stored_before_the_checkpoint_after_which_their_round_is_not_trained_again(
+    make: Callable[..., Job],
+) -> None:
+    job = make()
+    job.round()
+    job.round()
+
+    assert job.flushed == [0, 1]
 
 
 def test_an_aborted_job_no_longer_waits_for_space(make: Callable[..., Job]) -> None:
