@@ -147,7 +147,7 @@ class JobAgent:
         saved, self._saved = self._saved, None
         if saved is None or self._workflow is None:
             if self._is_second and self._index == 0:
-                self._record(Kind.RESUMED, "starts over from round 1: there was no checkpoint yet")
+                self._record(Kind.RESUMED, "starts over from round 1: there is no intact checkpoint")
             return
         parts, done = saved.parts, int(saved.parts[_JOB].document["rounds_done"])
         self._is_restoring = True
@@ -201,7 +201,7 @@ class JobAgent:
         assert workflow is not None and writer is not None
         if self._round == rounds_done or rounds_done >= workflow.rounds:
             return
-        self._round = rounds_done
+        self._round, self._resumed = rounds_done, None
         sum_metrics_exactly(self._components)
         document = {"workflow": self._index, "rounds_done": rounds_done}
         try:
