@@ -112,9 +112,11 @@ class JobAgent:
         )
         self._runner = workflow_state.runner_of(self._engine)
         if (saved := store.latest()) is not None:
+            self._is_restoring = True
             saved.restore_files(run_folder)
             workflow_state.start_with_workflow(self._runner, saved.parts[_JOB].document["workflow"])
             self._saved = self._components_of = saved
+            self._is_restoring = False
 
     def _start_workflow(self, fl_ctx: FLContext) -> None:
         """Restore what is restored before a workflow runs. SCAFFOLD has loaded its model already."""
