@@ -29,7 +29,9 @@ from fl_app.jobs.fibonacci.controller import RESULT_FILE, FibonacciController
 from fl_app.jobs.fibonacci.site import LEVEL, SUM
 from fl_app.jobs.shared.classifier import DigitClassifier
 from fl_app.survival.interventions import Intervention, Kind
-from tests.unit.guard.good_workflows import trees
+from fl_app.survival.resumable import Resumable, State
+from tests.unit.guard.good_components import Forest
+from tests.unit.guard.good_workflows import kmeans, trees
 from tests.unit.guard.in_process import Job, Memory
 from tests.unit.guard.in_process.job import JOB
 from tests.unit.survival.test_resume import ROUNDS, STEPS, Net, arrays, averaging, job
@@ -140,6 +142,14 @@ def test_a_controller_with_unknown_state_starts_over_and_says_so(
     ]
 
 
+def test_an_aggregator_with_unknown_state_starts_over(tmp_path: Path, told: list[Intervention]) -> None:
+    """NVFlare's k-means keeps its centers in the assembler."""
+    second = killed_and_resumed(kmeans, tmp_path, 2)
+
+    assert second.rounds == [0, 1, 2]
+    assert [one.text for one in told] == ["starts over from round 1: FedAvg cannot resume"]
+
+
 def test_a_resumed_job_says_after_which_round(tmp_path: Path, told: list[Intervention]) -> None:
     killed_and_resumed(lambda: job(averaging(), arrays()), tmp_path, 3)
 
@@ -147,7 +157,19 @@ def test_a_resumed_job_says_after_which_round(tmp_path: Path, told: list[Interve
 
 
 def test_a_model_that_is_no_array_starts_over(tmp_path: Path, told: list[Intervention]) -> None:
-    second = killed_and_resumed(trees, tmp_path, 1)
+    class StatelessForest(Resumable, Forest):
+        def checkpoint(self) -> State:
+            return State()
+
+        def resume(self, state: State) -> None:
+            pass
+
+    def make() -> Job:
+        made = trees()
+        made.components = {**made.components, "aggregator": StatelessForest()}
+        return made
+
+    second = killed_and_resumed(make, tmp_path, 1)
 
     assert second.ended.panics == []
     assert second.rounds == [0, 1]
