@@ -9,6 +9,7 @@ from pathlib import Path
 from fl_app.child_process import end_with_parent
 from fl_app.contract import ENV_PARENT_PID
 from fl_app.garbage_collection import paused_for_imports
+from fl_app.launchers.download_timeout import set_download_timeout
 from fl_app.launchers.process_end import recording_end
 from fl_app.nvflare_internals.main_programs import Role, load_job_process
 from fl_app.telemetry_opt_out import opt_out_of_telemetry
@@ -29,6 +30,7 @@ def run_job(role: Role, prepare: Callable[[], None] | None = None) -> int:
     if parent := os.environ.pop(ENV_PARENT_PID, ""):
         end_with_parent(int(parent))
     opt_out_of_telemetry(os.environ)  # a job pod does not inherit its parent's environment
+    set_download_timeout(os.environ)
     with paused_for_imports():
         from nvflare.fuel.f3.mpm import MainProcessMonitor
 

@@ -1,0 +1,36 @@
+"""The timeout of a download, as NVFlare's decomposers read it."""
+
+from __future__ import annotations
+
+import pytest
+from nvflare.app_common.decomposers.numpy_decomposers import NumpyArrayDecomposer
+from nvflare.app_opt.pt.decomposers import TensorDecomposer
+from nvflare.fuel.utils.config_service import ConfigService
+from nvflare.fuel.utils.fobs.decomposers.via_downloader import ViaDownloaderDecomposer
+
+from fl_app.launchers.download_timeout import CHUNK_TIMEOUT_SECONDS, set_download_timeout
+
+
+def variable(decomposer: ViaDownloaderDecomposer) -> str:
+    return f"NVFLARE_{decomposer.config_var_prefix}streaming_per_request_timeout".upper()
+
+
+@pytest.mark.parametrize("kind", [NumpyArrayDecomposer, TensorDecomposer])
+def test_a_job_process_does_not_wait_ten_minutes_for_a_chunk(
+    kind: type[ViaDownloaderDecomposer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment: dict[str, str] = {}
+    set_download_timeout(environment)
+    monkeypatch.setenv(variable(kind()), environment[variable(kind())])
+
+    name = f"{kind().config_var_prefix}streaming_per_request_timeout"
+    monkeypatch.setattr(ConfigService, "_var_values", {})
+    assert ConfigService.get_float_var(name) == CHUNK_TIMEOUT_SECONDS
+
+
+def test_a_timeout_of_the_operator_stays() -> None:
+    environment = {"NVFLARE_TENSOR_STREAMING_PER_REQUEST_TIMEOUT": "99"}
+
+    set_download_timeout(environment)
+
+    assert environment["NVFLARE_TENSOR_STREAMING_PER_REQUEST_TIMEOUT"] == "99"
