@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import json
 import logging
 import os
 import shutil
@@ -21,7 +20,8 @@ from typing import Any
 
 from fl_app.files import PRIVATE_FILE, PRIVATE_FOLDER, sync_folder, write_atomically
 from fl_app.survival.arrays import read_arrays, size_of, write_arrays
-from fl_app.survival.resumable import State, UnsupportedStateError, merge, unmerge
+from fl_app.survival.checksums import checksum_of, sealed, unsealed
+from fl_app.survival.resumable import State, merge, unmerge
 
 FOLDER = "checkpoints"
 """Folder in the server's workspace."""
@@ -120,7 +120,7 @@ class CheckpointStore:
                 "files": copies,
                 "arrays": self._write_arrays(self._path(number, _ARRAYS), arrays),
             }
-            write_atomically(self._path(number, _MANIFEST), _sealed(manifest), PRIVATE_FILE)
+            write_atomically(self._path(number, _MANIFEST), sealed(manifest), PRIVATE_FILE)
         except BaseException:
             self._remove(number)
             raise
@@ -141,13 +141,13 @@ class CheckpointStore:
         return None
 
     def _read(self, number: int) -> Checkpoint:
-        manifest = _unsealed(self._path(number, _MANIFEST).read_bytes())
+        manifest = unsealed(self._path(number, _MANIFEST).read_bytes())
         content = self._path(number, _ARRAYS).read_bytes()
         if hashlib.blake2b(content).hexdigest() != manifest["arrays"]:
             raise ValueError("the checksum of its arrays differs")
         files = {name: self.folder / _FILES / checksum for name, checksum in manifest["files"].items()}
         for name, copy in files.items():
-            if _checksum(copy) != copy.name:
+            if checksum_of(copy) != copy.name:
                 raise ValueError(f"the checksum of its copy of {name} differs")
         return Checkpoint(number, unmerge(State(read_arrays(content), manifest["parts"])), files)
 
@@ -177,7 +177,7 @@ class CheckpointStore:
         """
         if self._is_copied(file):
             return self._copied[file][1]
-        before, checksum = _look(file), _checksum(file)
+        before, checksum = _look(file), checksum_of(file)
         target = self.folder / _FILES / checksum
         if not target.is_file():
             with file.open("rb") as source, _new_file(target) as out:
@@ -204,7 +204,7 @@ class CheckpointStore:
         needed = {f"{number:08}" for number in numbers[:kept]}
         for number in numbers[:kept]:
             with contextlib.suppress(OSError, ValueError, KeyError):
-                needed |= set(_unsealed(self._path(number, _MANIFEST).read_bytes())["files"].values())
+                needed |= set(unsealed(self._path(number, _MANIFEST).read_bytes())["files"].values())
         for file in (*self.folder.glob("*.*"), *(self.folder / _FILES).glob("*")):
             if file.name.partition(".")[0] not in needed and file.is_file():
                 file.unlink(missing_ok=True)
@@ -229,7 +229,7 @@ def documents_of(workspace: Path, job_id: str) -> Iterator[Mapping[str, Any]]:
     """Yield the JSON of each checkpoint of a job by part, without those whose manifest is damaged."""
     for manifest in folder_of(workspace, job_id).glob(f"*{_MANIFEST}"):
         with contextlib.suppress(OSError, ValueError, KeyError):
-            yield _unsealed(manifest.read_bytes())["parts"]
+            yield unsealed(manifest.read_bytes())["parts"]
 
 
 def forget(workspace: Path, job_id: str) -> None:
@@ -265,34 +265,6 @@ def _new_file(file: Path) -> Iterator[Any]:
         new.unlink(missing_ok=True)
         raise
     sync_folder(file.parent)
-
-
-def _sealed(manifest: Mapping[str, Any]) -> bytes:
-    """Return a manifest as JSON, after a line with its checksum.
-
-    Raises:
-        UnsupportedStateError: it has values that are not JSON.
-    """
-    try:
-        content = json.dumps(manifest).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise UnsupportedStateError(str(error)) from error
-    return hashlib.blake2b(content).hexdigest().encode() + b"\n" + content
-
-
-def _unsealed(sealed: bytes) -> dict[str, Any]:
-    checksum, _, content = sealed.partition(b"\n")
-    if hashlib.blake2b(content).hexdigest().encode() != checksum:
-        raise ValueError("the checksum of its manifest differs")
-    return dict(json.loads(content))
-
-
-def _checksum(file: Path) -> str:
-    checksum = hashlib.blake2b(digest_size=32)
-    with file.open("rb") as source:
-        while chunk := source.read(_CHUNK):
-            checksum.update(chunk)
-    return checksum.hexdigest()
 
 
 def _below(folder: Path, name: str) -> str:
