@@ -60,7 +60,7 @@ def _next(cell: Cell) -> str:
     if cell.next_training is None:
         return "never"
     text = _seconds(cell.next_training)
-    if cell.fault_seconds:
+    if cell.next_training > cell.fault_seconds > 0:
         text += f" ({cell.next_training - cell.fault_seconds:.1f} s after its end)"
     return text if cell.within_goal else f"**{text}**, above {GOAL_SECONDS:.0f} s"
 

@@ -91,4 +91,6 @@ def _parts_of_job(component: Widget, fl_ctx: FLContext) -> list[Part]:
 
         resumes: list[Part] = [JobAgent(component.system_panic)] if survival_enabled() else []
         return [*resumes, ProgressReports(), PatientJob(), JobStatus(), TransferTimeout()]
-    return [ProgressReports()]
+    from fl_app.survival.transfer_timeout import DownloadTimeout
+
+    return [ProgressReports(), *([DownloadTimeout()] if survival_enabled() else [])]

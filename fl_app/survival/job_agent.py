@@ -112,9 +112,11 @@ class JobAgent:
         )
         self._runner = workflow_state.runner_of(self._engine)
         if (saved := store.latest()) is not None:
+            self._is_restoring = True
             saved.restore_files(run_folder)
             workflow_state.start_with_workflow(self._runner, saved.parts[_JOB].document["workflow"])
             self._saved = self._components_of = saved
+            self._is_restoring = False
 
     def _start_workflow(self, fl_ctx: FLContext) -> None:
         """Restore what is restored before a workflow runs. SCAFFOLD has loaded its model already."""
@@ -147,7 +149,7 @@ class JobAgent:
         saved, self._saved = self._saved, None
         if saved is None or self._workflow is None:
             if self._is_second and self._index == 0:
-                self._record(Kind.RESUMED, "starts over from round 1: there was no checkpoint yet")
+                self._record(Kind.RESUMED, "starts over from round 1: there is no intact checkpoint")
             return
         parts, done = saved.parts, int(saved.parts[_JOB].document["rounds_done"])
         self._is_restoring = True
@@ -201,7 +203,7 @@ class JobAgent:
         assert workflow is not None and writer is not None
         if self._round == rounds_done or rounds_done >= workflow.rounds:
             return
-        self._round = rounds_done
+        self._round, self._resumed = rounds_done, None
         sum_metrics_exactly(self._components)
         document = {"workflow": self._index, "rounds_done": rounds_done}
         try:

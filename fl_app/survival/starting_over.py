@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 _NVFLARE = "nvflare.app_common.workflows"
 RESUMABLE = (
@@ -28,6 +29,16 @@ _WITHOUT_ROUNDS = (
     "nvflare.app_opt.pt.recipes.fedeval.",
 )
 """Workflows, by module, that lose no training if they start over."""
+STATELESS = (
+    "nvflare.app_common.aggregators.weighted_aggregation_helper.WeightedAggregationHelper",
+    "nvflare.app_common.aggregators.intime_accumulate_model_aggregator.InTimeAccumulateWeightedAggregator",
+    "nvflare.app_common.aggregators.accumulate_model_aggregator.AccumulateWeightedAggregator",
+    "nvflare.app_common.shareablegenerators.full_model_shareable_generator.FullModelShareableGenerator",
+    "nvflare.app_opt.pt.fedopt.PTFedOptModelShareableGenerator",
+)
+"""Aggregators and shareable generators without state between rounds, or with an adapter, by class."""
+PARTS = ("aggregator", "shareable_generator")
+"""Parts of a workflow that may have state: its attributes, or their ids followed by `_id`."""
 _KIT = "fl_app.jobs."
 _PROTOCOL = "Resumable"
 
@@ -43,13 +54,22 @@ def workflows_that_start_over(job: Path) -> list[str]:
     found = []
     for file in sorted(job.glob("*/config/config_fed_server.json")):
         config = json.loads(file.read_text(encoding="utf-8"))
-        paths = [str(one.get("path", one.get("class_path", ""))) for one in config.get("workflows", ())]
-        found += [path for path in paths if not _resumes(path, file.parents[1] / "custom")]
+        components = {one.get("id"): one for one in config.get("components", ())}
+        for workflow in config.get("workflows", ()):
+            args = workflow.get("args") or {}
+            ids = [args.get(f"{part}_id", args.get(part)) for part in PARTS]
+            parts = [one if isinstance(one, dict) else components.get(one) for one in ids if one]
+            paths = [_path(one) for one in (workflow, *parts) if one]
+            found += [path for path in paths if not _resumes(path, file.parents[1] / "custom")]
     return [path.rpartition(".")[2] for path in dict.fromkeys(found)]
 
 
+def _path(entry: dict[str, Any]) -> str:
+    return str(entry.get("path", entry.get("class_path", "")))
+
+
 def _resumes(path: str, custom: Path) -> bool:
-    if path in RESUMABLE or path.startswith((_KIT, *_WITHOUT_ROUNDS)):
+    if path in RESUMABLE + STATELESS or path.startswith((_KIT, *_WITHOUT_ROUNDS)):
         return True
     module = custom.joinpath(*path.split(".")[:-1]).with_suffix(".py")
     try:

@@ -22,7 +22,7 @@ from nvflare.app_common.app_event_type import AppEventType
 from fl_app.nvflare_internals import workflow_state
 from fl_app.survival.optimization import number_of, optimization, plain_of, restore_optimization
 from fl_app.survival.resumable import Resumable, State, joined, merge, split, unmerge
-from fl_app.survival.starting_over import RESUMABLE
+from fl_app.survival.starting_over import PARTS, RESUMABLE, STATELESS
 
 _NVFLARE = "nvflare.app_common.workflows"
 _META = "meta"
@@ -224,11 +224,6 @@ _WORKFLOWS: Mapping[str, type[Workflow]] = {
     f"{_NVFLARE}.scatter_and_gather.ScatterAndGather": _Gathering,
 }
 """NVFlare's workflows that resume, by class."""
-_GENERATORS = (
-    "nvflare.app_common.shareablegenerators.full_model_shareable_generator.FullModelShareableGenerator",
-    "nvflare.app_opt.pt.fedopt.PTFedOptModelShareableGenerator",
-)
-"""Generators of ScatterAndGather and CyclicController whose state is known: none, or an optimizer's."""
 
 
 def workflow_of(controller: Any, components: Mapping[str, Any]) -> Workflow | None:
@@ -241,16 +236,22 @@ def workflow_of(controller: Any, components: Mapping[str, Any]) -> Workflow | No
     for kind in type(controller).__mro__:
         path = f"{kind.__module__}.{kind.__qualname__}"
         if path in _WORKFLOWS and _is_known(type(controller), kind):
-            generator = components.get(getattr(controller, "shareable_generator_id", None) or "")
-            is_known = (
-                generator is None or isinstance(generator, Resumable) or _path(generator) in _GENERATORS
-            )
+            parts = [_part(controller, name, components) for name in PARTS]
+            is_known = all(part is None or _is_stateless(part) for part in parts)
             return _WORKFLOWS[path](controller) if is_known else None
     return _Own(controller) if isinstance(controller, Resumable) else None
 
 
-def _path(component: Any) -> str:
-    return f"{type(component).__module__}.{type(component).__qualname__}"
+def _part(controller: Any, name: str, components: Mapping[str, Any]) -> Any:
+    """Return the aggregator or shareable generator of a controller; None if it has none."""
+    named = components.get(getattr(controller, f"{name}_id", None) or "")
+    return getattr(controller, name, None) or named
+
+
+def _is_stateless(part: Any) -> bool:
+    """Return whether a part of a workflow has no state between rounds, or an adapter, or says what it is."""
+    path = f"{type(part).__module__}.{type(part).__qualname__}"
+    return path in STATELESS or path.startswith("fl_app.") or isinstance(part, Resumable)
 
 
 def _is_known(kind: type, base: type) -> bool:

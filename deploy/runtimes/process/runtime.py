@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 STOP_SECONDS = 8.0
 """Time between SIGTERM and SIGKILL; a parent takes at most five seconds to stop."""
 START_SECONDS = 30.0
+PORT_SECONDS = 5.0
+"""How long a killed server may take to release its ports."""
 MEMORY_ARENAS = "4"
 """MALLOC_ARENA_MAX, as in NVFlare's start script: it limits the memory of parents."""
 
@@ -70,6 +72,8 @@ class ProcessRuntime:
             ports = {self.project.server.fed_learn_port, self.project.server.admin_port}
             if server := running.get(self.project.server.name):
                 ports -= _listening_ports(server)
+            if before:  # the kernel may still be closing the ports of a server that was just killed
+                poll_until(lambda: all(is_free(port, "") for port in ports), PORT_SECONDS, 0.05)
             refuse_taken_ports(ports)
             self._stop(set(running) - current)
             self.folder.write_spec(spec)

@@ -56,7 +56,7 @@ def models(folder: Path) -> dict[str, Any]:
     return found | {file.name: load_file(file) for file in folder.rglob("best_model.safetensors")}
 
 
-@pytest.mark.parametrize("job", JOBS)
+@pytest.mark.parametrize("job", ["fedadagrad", pytest.param("hospital", marks=pytest.mark.extended)])
 def test_a_job_whose_server_process_is_killed_ends_as_an_undisturbed_one(
     job: str, federation: JobsFederation, tmp_path: Path
 ) -> None:

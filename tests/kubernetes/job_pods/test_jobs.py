@@ -87,21 +87,20 @@ def test_queued_jobs_complete(federation: Federation, tmp_path: Path) -> None:
     assert {job.status for job in finished} == {COMPLETED}, finished
 
 
-def test_a_job_completes_although_the_pod_of_a_site_was_deleted(
-    federation: Federation, cluster: Cluster
+@pytest.mark.parametrize("name", ["site-1", SERVER])
+def test_a_job_completes_although_one_of_its_pods_was_deleted(
+    federation: Federation, cluster: Cluster, name: str
 ) -> None:
     job_id = federation.submit("probe", rounds=10, seconds=2)
 
     def is_running() -> bool:
-        pods = job_pods(federation, cluster, "site-1")
+        pods = job_pods(federation, cluster, name)
         return bool(pods) and pods[0]["status"]["phase"] == "Running"
 
-    eventually(is_running, TIMEOUT, "site-1 has a job pod")
-    (deleted,) = pod_uids(federation, cluster, "site-1")
-    where = namespace(federation, "site-1")
+    eventually(is_running, TIMEOUT, f"{name} has a job pod")
+    (deleted,) = pod_uids(federation, cluster, name)
+    where = namespace(federation, name)
     cluster.kubectl("delete", "pod", "-n", where, "-l", "flare/role=job", "--wait=false")
-    eventually(
-        lambda: pod_uids(federation, cluster, "site-1") - {deleted}, TIMEOUT, "the pod is created again"
-    )
+    eventually(lambda: pod_uids(federation, cluster, name) - {deleted}, TIMEOUT, "the pod is created again")
     federation.wait_for_job(job_id, COMPLETED)
     eventually(lambda: is_clean(federation, cluster), TIMEOUT, "the job has left no objects")

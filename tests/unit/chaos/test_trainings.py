@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import numpy as np
@@ -20,13 +21,29 @@ def training(site: str, number: int, finished: float, model: str = "") -> Traini
     return Training("job", site, number, finished - 1, finished, model or REFERENCE[number])
 
 
-def test_a_report_is_found_in_output_with_a_prefix(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_report_is_found_in_output_with_a_prefix(capfd: pytest.CaptureFixture[str]) -> None:
     report("job", "site-1", 3, 12.5, np.ones(4))
-    line = f"2026-11-30 INFO {capsys.readouterr().out}"
+    line = f"2026-11-30 INFO {capfd.readouterr().out}"
 
     (found,) = parse([line, "chaos: {broken", "another line"])
 
     assert (found.job, found.site, found.round, found.started) == ("job", "site-1", 3, 12.5)
+
+
+def test_a_report_waits_for_room_on_a_full_volume(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write, failures = os.write, [OSError(28, "No space left on device")]
+
+    def full_once(file: int, line: bytes) -> int:
+        if failures:
+            raise failures.pop()
+        return write(file, line)
+
+    monkeypatch.setattr(os, "write", full_once)
+    report("job", "site-1", 3, 12.5, np.ones(4))
+
+    assert len(parse(capfd.readouterr().out.splitlines())) == 1
 
 
 def test_an_undisturbed_job_passes() -> None:

@@ -61,6 +61,19 @@ def test_nothing_is_said_of_a_workflow_that_resumes_or_trains_nothing(tmp_path: 
     assert starts_over(job_with(tmp_path, FEDAVG, "mine.control.Momentum", evaluation, module=module)) == []
 
 
+def test_an_aggregator_with_unknown_state_is_named(tmp_path: Path) -> None:
+    job = job_with(tmp_path, FEDAVG)
+    file = tmp_path / "app" / "config" / "config_fed_server.json"
+    config = json.loads(file.read_text())
+    config["workflows"][0]["args"] = {"aggregator": "mine"}
+    config["components"] = [{"id": "mine", "path": "nvflare.app_opt.sklearn.mine.Assembler"}]
+    file.write_text(json.dumps(config))
+
+    (warning,) = starts_over(job)
+
+    assert warning.startswith("Assembler saves no checkpoint")
+
+
 def test_every_workflow_that_is_said_to_resume_is_tested() -> None:
     tested = {type(make().workflows[0]) for make in WORKFLOWS.values()}
     untested = set(RESUMABLE) - {f"{kind.__module__}.{kind.__qualname__}" for kind in tested}

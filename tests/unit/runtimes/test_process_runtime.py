@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from unittest.mock import Mock
 
 import psutil
 import pytest
 
+from deploy.ports import listen
 from deploy.project import load_project
 from deploy.runtimes.process import ProcessRuntime
 from deploy.runtimes.process.run_folder import ENV_RUN_FOLDER, FederationSpec, ProcessRunFolder
@@ -126,3 +129,19 @@ def test_no_restart_is_part_of_the_specification(runtime: ProcessRuntime) -> Non
 
     assert changed(before, after) == list(PARTICIPANTS)
     assert {member.environment[ENV_RESTART] for member in after.members} == {"false"}
+
+
+def test_up_waits_for_the_port_of_a_server_that_was_just_killed(
+    runtime: ProcessRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime.folder.make()
+    runtime.folder.write_spec(runtime._make_spec(None, {}))
+    monkeypatch.setattr(runtime, "_start", Mock())
+    monkeypatch.setattr("deploy.runtimes.process.runtime.wait_until_ready", Mock())
+    holder = listen("", runtime.project.server.fed_learn_port)
+    released = threading.Timer(0.5, holder.close)
+    released.start()
+
+    runtime.up()
+
+    released.join()

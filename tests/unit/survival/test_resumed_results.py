@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import time
 from collections.abc import Callable
@@ -28,7 +29,9 @@ from fl_app.jobs.fibonacci.controller import RESULT_FILE, FibonacciController
 from fl_app.jobs.fibonacci.site import LEVEL, SUM
 from fl_app.jobs.shared.classifier import DigitClassifier
 from fl_app.survival.interventions import Intervention, Kind
-from tests.unit.guard.good_workflows import trees
+from fl_app.survival.resumable import Resumable, State
+from tests.unit.guard.good_components import Forest
+from tests.unit.guard.good_workflows import kmeans, trees
 from tests.unit.guard.in_process import Job, Memory
 from tests.unit.guard.in_process.job import JOB
 from tests.unit.survival.test_resume import ROUNDS, STEPS, Net, arrays, averaging, job
@@ -139,6 +142,14 @@ def test_a_controller_with_unknown_state_starts_over_and_says_so(
     ]
 
 
+def test_an_aggregator_with_unknown_state_starts_over(tmp_path: Path, told: list[Intervention]) -> None:
+    """NVFlare's k-means keeps its centers in the assembler."""
+    second = killed_and_resumed(kmeans, tmp_path, 2)
+
+    assert second.rounds == [0, 1, 2]
+    assert [one.text for one in told] == ["starts over from round 1: FedAvg cannot resume"]
+
+
 def test_a_resumed_job_says_after_which_round(tmp_path: Path, told: list[Intervention]) -> None:
     killed_and_resumed(lambda: job(averaging(), arrays()), tmp_path, 3)
 
@@ -146,7 +157,19 @@ def test_a_resumed_job_says_after_which_round(tmp_path: Path, told: list[Interve
 
 
 def test_a_model_that_is_no_array_starts_over(tmp_path: Path, told: list[Intervention]) -> None:
-    second = killed_and_resumed(trees, tmp_path, 1)
+    class StatelessForest(Resumable, Forest):
+        def checkpoint(self) -> State:
+            return State()
+
+        def resume(self, state: State) -> None:
+            pass
+
+    def make() -> Job:
+        made = trees()
+        made.components = {**made.components, "aggregator": StatelessForest()}
+        return made
+
+    second = killed_and_resumed(make, tmp_path, 1)
 
     assert second.ended.panics == []
     assert second.rounds == [0, 1]
@@ -233,6 +256,21 @@ def test_a_job_that_can_only_be_restored_in_part_ends_with_the_reason(
 
     assert second.trained == []
     assert second.ended.panics == ["the checkpoint of the job cannot be restored: 'best_val_metric'"]
+
+
+def test_a_job_whose_best_model_cannot_be_put_back_ends_and_does_not_start_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("fl_app.survival.checkpoints.Checkpoint.restore_files", full)
+
+    second = killed_and_resumed(torch_file(), tmp_path, 3)
+
+    assert second.trained == []
+    (reason,) = second.ended.panics
+    assert "cannot be restored: [Errno 28] No space left on device" in reason
 
 
 def test_of_equally_good_rounds_the_first_is_the_best_whatever_the_order_of_the_answers(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import time
 import zlib
 from typing import Any
 
 import numpy as np
 
+RETRY_SECONDS = 0.5
 MARK = "chaos: "
 """Precedes the JSON document of a finished training in the output of a site."""
 
@@ -36,7 +39,11 @@ def digest(received: Any) -> str:
 
 
 def report(job_id: str, site: str, number: int, started: float, received: Any) -> None:
-    """Print that a site finished a round, in one write, so that no other output divides the line."""
+    """Print that a site finished a round, in one write, so that no other output divides the line.
+
+    The output of a process is a file on the site's volume. If it is full, wait for room as a training does
+    that must save its state.
+    """
     document = {
         "job": job_id,
         "site": site,
@@ -45,4 +52,14 @@ def report(job_id: str, site: str, number: int, started: float, received: Any) -
         "finished": round(time.time(), 3),
         "model": digest(received),
     }
-    print(f"{MARK}{json.dumps(document)}\n", end="", flush=True)
+    line = f"{MARK}{json.dumps(document)}\n".encode()
+    while not _is_written(line):
+        time.sleep(RETRY_SECONDS)
+        line = b"\n" + line.lstrip()
+
+
+def _is_written(line: bytes) -> bool:
+    try:
+        return os.write(sys.stdout.fileno(), line) == len(line)
+    except OSError:
+        return False
