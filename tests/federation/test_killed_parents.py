@@ -50,7 +50,7 @@ def test_a_job_finishes_with_all_rounds_if_parents_are_killed(
 
     for name in killed:
         federation.kill(name)
-    federation.wait_for_job(job_id, "FINISHED:COMPLETED", 90)
+    federation.wait_for_job(job_id, "FINISHED:COMPLETED")
 
     assert_complete(federation, job_id, tmp_path)
     assert interventions <= history(federation, job_id)
@@ -61,7 +61,7 @@ def test_a_job_that_cannot_be_adopted_goes_on_from_the_queue(federation: Federat
 
     (federation.run_folder.workspace(SERVER) / STATE_FILE).unlink()
     federation.kill(SERVER)
-    federation.wait_for_job(job_id, "FINISHED:COMPLETED", 120)
+    federation.wait_for_job(job_id, "FINISHED:COMPLETED")
 
     assert_complete(federation, job_id, tmp_path)
     assert {(Kind.REQUEUED, ""), (Kind.RESUMED, "")} <= history(federation, job_id)
@@ -71,7 +71,7 @@ def third_round(federation: Federation) -> str:
     """Return the id of a job whose third round has started."""
     job_id = federation.submit("probe", rounds=ROUNDS, seconds=0.5)
     workspace = federation.run_folder.workspace(SERVER)
-    eventually(lambda: progress_of(workspace, job_id) >= (0, 2), 60, "the third round has started")
+    eventually(lambda: progress_of(workspace, job_id) >= (0, 2), 120, "the third round has started")
     return job_id
 
 
