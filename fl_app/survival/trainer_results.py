@@ -1,0 +1,26 @@
+"""Results of an external training process, which must not depend on the server's process of the job."""
+
+from __future__ import annotations
+
+from nvflare.apis.event_type import EventType
+from nvflare.apis.fl_constant import FLContextKey
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.shareable import Shareable
+
+from fl_app.nvflare_internals.training_script import receive_results_here
+
+
+class TrainerResults:
+    """Let the site's process of a job receive the whole result. Part of that process.
+
+    NVFlare's training process keeps its result until the server's process has downloaded it. If that process
+    is killed before, the training process waits ten minutes, and then fails.
+
+    Events: BEFORE_TASK_EXECUTION.
+    """
+
+    def handle(self, event_type: str, fl_ctx: FLContext) -> None:
+        """Handle an event of NVFlare."""
+        task = fl_ctx.get_prop(FLContextKey.TASK_DATA)
+        if event_type == EventType.BEFORE_TASK_EXECUTION and isinstance(task, Shareable):
+            receive_results_here(fl_ctx.get_engine().get_cell(), task)
