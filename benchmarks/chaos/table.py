@@ -22,8 +22,8 @@ def heading(command: str) -> str:
 def markdown(cells: Iterable[Cell], command: str) -> str:
     """Return the table. A time above the goal is marked."""
     found = list(cells)
-    survived = {(one.runtime, one.kill) for one in found if one.survives}
-    stock = {(one.runtime, one.kill): one for one in found if not one.survives}
+    survived = {_key(one) for one in found if one.survives}
+    stock = {_key(one): one for one in found if not one.survives}
     lines = [
         heading(command),
         "",
@@ -32,8 +32,8 @@ def markdown(cells: Iterable[Cell], command: str) -> str:
     ]
     for one in found:
         if one.survives:
-            lines.append(_row(one, stock.get((one.runtime, one.kill))))
-        elif (one.runtime, one.kill) not in survived:
+            lines.append(_row(one, stock.get(_key(one))))
+        elif _key(one) not in survived:
             lines.append(f"| {one.runtime} | {one.kill} | not run | | | | {_stock(one)} |")
     return "\n".join(lines) + "\n"
 
@@ -45,6 +45,10 @@ def write(cells: Iterable[Cell], command: str, folder: Path) -> None:
     (folder / "matrix.md").write_text(markdown(found, command), encoding="utf-8")
     document = {"measured": heading(command), "cells": [one.document() for one in found]}
     (folder / "matrix.json").write_text(json.dumps(document, indent=2), encoding="utf-8")
+
+
+def _key(cell: Cell) -> tuple[str, str, str]:
+    return cell.runtime, cell.kill, cell.client
 
 
 def _row(cell: Cell, stock: Cell | None) -> str:
