@@ -56,6 +56,7 @@ USES = {
     "trainer heartbeat timed out after": ("a training process that ended"),
     "nvflare.client.api_spec:CLIENT_API_KEY": "the client API that a script calls",
     "nvflare.client.in_process.api:InProcessClientAPI.is_running": "calls of a client script",
+    "nvflare.private.defs:ServerCommandNames.GET_TASK": "whether a site has a training process",
     "nvflare.client.cell.defs:Topic.RESULT_READY": "receive the result of a training process at the site",
     "nvflare.fuel.f3.cellnet.cell:Cell.decode_pass_through_topics": (
         "receive the result of a training process at the site"
@@ -157,19 +158,20 @@ def follow_script_calls(called: Callable[[str, object], None]) -> None:
         setattr(api, name, following(name, getattr(api, name)))
 
 
-def receive_results_here(cell: Any, task: Shareable) -> None:
+def receive_result_here(cell: Any, task: Shareable) -> None:
     """Let this process receive the result of an external training process, instead of the server's process.
 
-    Does nothing if the task goes to no external training process.
+    Does nothing if this process has no external training process.
 
     Args:
         cell: cell of a site's job process.
         task: the task that the training process will get; it names the receiver of its result.
     """
     from nvflare.client.cell.defs import CHANNEL, Topic
+    from nvflare.fuel.f3.cellnet.defs import CellChannel
     from nvflare.fuel.utils.fobs import FOBSContextKey
+    from nvflare.private.defs import ServerCommandNames
 
-    route = (CHANNEL, Topic.RESULT_READY)
-    if route in cell.decode_pass_through_topics or task.get_header(FOBSContextKey.RECEIVER_IDS):
-        cell.decode_pass_through_topics.discard(route)
+    if (CellChannel.SERVER_COMMAND, ServerCommandNames.GET_TASK) in cell.decode_pass_through_topics:
+        cell.decode_pass_through_topics.discard((CHANNEL, Topic.RESULT_READY))
         task.set_header(FOBSContextKey.RECEIVER_IDS, (cell.get_fqcn(),))

@@ -7,7 +7,7 @@ from nvflare.apis.fl_constant import FLContextKey
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 
-from fl_app.nvflare_internals.training_script import receive_results_here
+from fl_app.nvflare_internals.training_script import receive_result_here
 
 
 class TrainerResults:
@@ -23,4 +23,4 @@ class TrainerResults:
         """Handle an event of NVFlare."""
         task = fl_ctx.get_prop(FLContextKey.TASK_DATA)
         if event_type == EventType.BEFORE_TASK_EXECUTION and isinstance(task, Shareable):
-            receive_results_here(fl_ctx.get_engine().get_cell(), task)
+            receive_result_here(fl_ctx.get_engine().get_cell(), task)
