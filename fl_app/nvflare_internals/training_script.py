@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from nvflare.apis.fl_constant import FLContextKey, ReturnCode
+from nvflare.apis.fl_constant import FLContextKey, ReturnCode, ServerCommandNames
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 
@@ -56,7 +56,6 @@ USES = {
     "trainer heartbeat timed out after": ("a training process that ended"),
     "nvflare.client.api_spec:CLIENT_API_KEY": "the client API that a script calls",
     "nvflare.client.in_process.api:InProcessClientAPI.is_running": "calls of a client script",
-    "nvflare.private.defs:ServerCommandNames.GET_TASK": "whether a site has a training process",
     "nvflare.client.cell.defs:Topic.RESULT_READY": "receive the result of a training process at the site",
     "nvflare.fuel.f3.cellnet.cell:Cell.decode_pass_through_topics": (
         "receive the result of a training process at the site"
@@ -170,7 +169,6 @@ def receive_result_here(cell: Any, task: Shareable) -> None:
     from nvflare.client.cell.defs import CHANNEL, Topic
     from nvflare.fuel.f3.cellnet.defs import CellChannel
     from nvflare.fuel.utils.fobs import FOBSContextKey
-    from nvflare.private.defs import ServerCommandNames
 
     if (CellChannel.SERVER_COMMAND, ServerCommandNames.GET_TASK) in cell.decode_pass_through_topics:
         cell.decode_pass_through_topics.discard((CHANNEL, Topic.RESULT_READY))
