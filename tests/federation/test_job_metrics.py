@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import psutil
@@ -10,6 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from fl_app.contract import ENV_METRICS_KEPT, ENV_PUSH_TOKEN
+from fl_app.launchers.restarts import MAX_DETERMINISTIC_RESTARTS
 from fl_app.telemetry.catalogue import JOBS, PARENTS, ReportedBy
 from tests.federation.federation import SERVER, Federation, running, set_options
 from tests.prometheus import EMPTY
@@ -112,13 +114,17 @@ def test_the_series_of_a_finished_job_expire_and_its_counts_remain(federation: F
         assert federation.metric(name, "nvflare_jobs_finished_total", result="failed") == 0
 
 
-def test_a_killed_job_process_counts_as_failed(federation: Federation) -> None:
-    submitted = federation.start("submit", "probe", *set_options({"rounds": 100, "seconds": 0.5}))
+def test_a_job_process_that_crashes_again_and_again_counts_as_failed(federation: Federation) -> None:
+    submitted = federation.start("submit", "probe", *set_options({"rounds": 100, "seconds": 60}))
     eventually(
         lambda: federation.metric("site-1", "nvflare_job_round", job="probe"), 120, "the job is running"
     )
 
-    job_process(federation, "site-1").kill()
+    for _ in range(1 + MAX_DETERMINISTIC_RESTARTS):
+        eventually(lambda: federation.job_processes("site-1"), 60, "the job process runs")
+        crashing = job_process(federation, "site-1")
+        crashing.send_signal(signal.SIGSEGV)
+        eventually(lambda one=crashing: not one.is_running(), 60, "the job process has crashed")
 
     assert submitted.wait(120) == 1
     for name in (SERVER, "site-1"):
