@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from nvflare.apis.fl_constant import FLContextKey, ReturnCode, ServerCommandNames
+from nvflare.apis.fl_constant import FLContextKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 
@@ -56,10 +56,6 @@ USES = {
     "trainer heartbeat timed out after": ("a training process that ended"),
     "nvflare.client.api_spec:CLIENT_API_KEY": "the client API that a script calls",
     "nvflare.client.in_process.api:InProcessClientAPI.is_running": "calls of a client script",
-    "nvflare.client.cell.defs:Topic.RESULT_READY": "receive the result of a training process at the site",
-    "nvflare.fuel.f3.cellnet.cell:Cell.decode_pass_through_topics": (
-        "receive the result of a training process at the site"
-    ),
     "nvflare.private.fed.client.client_runner:ClientRunner.find_executor": "executor of a task",
     "nvflare.private.fed.client.client_engine:ClientEngine.aux_runner": "messages of a parent",
     "nvflare.private.aux_runner:AuxMsgTarget": "address the server's process of one job",
@@ -155,21 +151,3 @@ def follow_script_calls(called: Callable[[str, object], None]) -> None:
 
     for name in ("is_running", "receive"):
         setattr(api, name, following(name, getattr(api, name)))
-
-
-def receive_result_here(cell: Any, task: Shareable) -> None:
-    """Let this process receive the result of an external training process, instead of the server's process.
-
-    Does nothing if this process has no external training process.
-
-    Args:
-        cell: cell of a site's job process.
-        task: the task that the training process will get; it names the receiver of its result.
-    """
-    from nvflare.client.cell.defs import CHANNEL, Topic
-    from nvflare.fuel.f3.cellnet.defs import CellChannel
-    from nvflare.fuel.utils.fobs import FOBSContextKey
-
-    if (CellChannel.SERVER_COMMAND, ServerCommandNames.GET_TASK) in cell.decode_pass_through_topics:
-        cell.decode_pass_through_topics.discard((CHANNEL, Topic.RESULT_READY))
-        task.set_header(FOBSContextKey.RECEIVER_IDS, (cell.get_fqcn(),))
