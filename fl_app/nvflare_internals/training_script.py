@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from nvflare.apis.fl_constant import FLContextKey, ReturnCode
+from nvflare.apis.fl_constant import FLContextKey, ReturnCode, ServerCommandNames
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
+from nvflare.fuel.f3.cellnet.defs import CellChannel
+from nvflare.fuel.utils import fobs
 
 SCRIPT_THREAD = "client_api_in_process_trainer"
 """Name of the thread that runs a client script in the site's job process."""
@@ -56,6 +58,7 @@ USES = {
     "trainer heartbeat timed out after": ("a training process that ended"),
     "nvflare.client.api_spec:CLIENT_API_KEY": "the client API that a script calls",
     "nvflare.client.in_process.api:InProcessClientAPI.is_running": "calls of a client script",
+    "nvflare.fuel.f3.cellnet.cell:Cell.decode_pass_through_topics": ("whether a site has a training process"),
     "nvflare.private.fed.client.client_runner:ClientRunner.find_executor": "executor of a task",
     "nvflare.private.fed.client.client_engine:ClientEngine.aux_runner": "messages of a parent",
     "nvflare.private.aux_runner:AuxMsgTarget": "address the server's process of one job",
@@ -151,3 +154,43 @@ def follow_script_calls(called: Callable[[str, object], None]) -> None:
 
     for name in ("is_running", "receive"):
         setattr(api, name, following(name, getattr(api, name)))
+
+
+def has_training_process(cell: Any) -> bool:
+    """Return whether a site's job process has an external training process.
+
+    Args:
+        cell: cell of the job process.
+    """
+    return (CellChannel.SERVER_COMMAND, ServerCommandNames.GET_TASK) in cell.decode_pass_through_topics
+
+
+def receive_result_here(cell: Any, task: Shareable) -> None:
+    """Name the site's job process as the receiver of a training process's result, in place of the server's.
+
+    Args:
+        cell: cell of the job process.
+        task: the task that the training process will get.
+    """
+    task.set_header(fobs.FOBSContextKey.RECEIVER_IDS, (cell.get_fqcn(),))
+
+
+def receive_result(cell: Any, result: Shareable, fl_ctx: FLContext) -> None:
+    """Download the arrays of a training process's result, and put them in the place of its references.
+
+    Source: nvflare.app_common.ccwf.swarm_client_ctl, which receives results for its aggregation in this way.
+
+    Args:
+        cell: cell of the site's job process.
+        result: the result; it is changed.
+        fl_ctx: context of the job process.
+    """
+    encoded = fobs.dumps(result, fobs_ctx=cell.get_fobs_context())
+    properties = {
+        fobs.FOBSContextKey.PASS_THROUGH: False,
+        fobs.FOBSContextKey.TENSOR_DISK_OFFLOAD: False,
+        fobs.FOBSContextKey.ABORT_SIGNAL: fl_ctx.get_run_abort_signal(),
+    }
+    received = fobs.loads(encoded, fobs_ctx=cell.get_fobs_context(props=properties))
+    result.clear()
+    result.update(received)

@@ -91,6 +91,8 @@ def _parts_of_job(component: Widget, fl_ctx: FLContext) -> list[Part]:
 
         resumes: list[Part] = [JobAgent(component.system_panic)] if survival_enabled() else []
         return [*resumes, ProgressReports(), PatientJob(), JobStatus(), TransferTimeout()]
+    from fl_app.survival.trainer_results import TrainerResults
     from fl_app.survival.transfer_timeout import DownloadTimeout
 
-    return [ProgressReports(), *([DownloadTimeout()] if survival_enabled() else [])]
+    transfers: list[Part] = [DownloadTimeout(), TrainerResults()] if survival_enabled() else []
+    return [ProgressReports(), *transfers]
