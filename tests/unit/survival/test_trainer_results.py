@@ -13,7 +13,9 @@ from nvflare.apis.fl_constant import FLContextKey, ReservedKey, ServerCommandNam
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
+from nvflare.app_common.decomposers.numpy_decomposers import NumpyArrayDecomposer
 from nvflare.fuel.f3.cellnet.defs import CellChannel
+from nvflare.fuel.utils import fobs
 from nvflare.fuel.utils.fobs import FOBSContextKey
 
 from fl_app.survival.trainer_results import TrainerResults
@@ -58,6 +60,7 @@ def test_the_sites_process_is_the_receiver_of_a_training_processs_result(
 
 
 def test_the_arrays_of_a_result_are_received_before_it_is_sent_on() -> None:
+    fobs.register(NumpyArrayDecomposer)
     cell = Cell(has_training_process=True)
     result = DXO(DataKind.WEIGHTS, {"layer": np.arange(3.0)}, {"NUM_STEPS_CURRENT_ROUND": 5}).to_shareable()
     result.set_header("round", 2)
