@@ -85,6 +85,8 @@ SERVER_SETTINGS = (
     ENV_SITE_WAIT,
 )
 """Variables that `deployment.tracking`, `deployment.guard` and `deployment.survival` of project.yml set."""
+JOB_SETTINGS = (ENV_TASK_TIMEOUT, ENV_GUARD_RULES, ENV_SURVIVAL, ENV_SITE_WAIT)
+"""Those of them that the processes and pods of jobs read, too."""
 
 # Environment of a job process or pod, set by its parent: `fl_app.telemetry.access.push_environment`.
 ENV_PUSH_URL = "FLARE_PUSH_URL"

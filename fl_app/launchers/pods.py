@@ -34,7 +34,9 @@ from nvflare.app_opt.job_launcher.workspace_cell_transfer import (
 )
 from nvflare.utils.job_launcher_utils import get_credential_env
 
+from fl_app.contract import JOB_SETTINGS
 from fl_app.files import PRIVATE_FOLDER
+from fl_app.guard.site_error import SiteError
 from fl_app.launchers.job_log import append_error
 from fl_app.launchers.job_pod import Callbacks, JobPod, job_pods
 from fl_app.launchers.manifest import (
@@ -48,6 +50,7 @@ from fl_app.launchers.namespace import JobNamespace
 from fl_app.launchers.pending_pods import report_to_server
 from fl_app.launchers.pod_failure import StartTimeouts
 from fl_app.launchers.pod_settings import LauncherSettings
+from fl_app.launchers.process_end import tell_server
 from fl_app.launchers.restarts import Restarts
 from fl_app.nvflare_internals.job_launchers import study_runtime
 from fl_app.nvflare_internals.training_script import is_abort_requested
@@ -89,7 +92,8 @@ class _PodLauncher(K8sJobLauncher):
             RuntimeError: study_runtime.yaml has no pod for the job's study.
         """
         namespace, settings, owner = self._connect()
-        cell = fl_ctx.get_engine().cell
+        engine = fl_ctx.get_engine()
+        cell = engine.cell
         workspace = fl_ctx.get_prop(FLContextKey.WORKSPACE_OBJECT)
         plan = self._plan(job_meta, fl_ctx, workspace, settings)
         runtime = study_runtime(self, workspace.root_dir, job_meta.get(JobMetaKey.STUDY.value))
@@ -113,7 +117,7 @@ class _PodLauncher(K8sJobLauncher):
             restarts=self.restarts(plan, fl_ctx),
             callbacks=Callbacks(
                 pending=lambda reason: self.report_pending(cell, plan.job_id, reason),
-                failed=lambda reason: append_error(workspace, plan.job_id, "JobPod", reason),
+                failed=lambda reason: self.report_failure(workspace, plan.job_id, reason, engine),
                 error_output=lambda output: _log_error_output(workspace, plan.job_id, output),
                 finished=lambda: transfer.remove_job(plan.job_id),
             ),
@@ -125,6 +129,10 @@ class _PodLauncher(K8sJobLauncher):
         """Report why a job's pod does not run yet; an empty reason means it runs."""
         raise NotImplementedError
 
+    def report_failure(self, workspace: Workspace, job_id: str, reason: str, engine: Any) -> None:
+        """Report why a job's pod failed."""
+        append_error(workspace, job_id, "JobPod", reason)
+
     def restarts(self, plan: JobPodPlan, fl_ctx: FLContext) -> Restarts:
         """Return the restarts of a job's pod."""
         raise NotImplementedError
@@ -135,7 +143,7 @@ class _PodLauncher(K8sJobLauncher):
         job_id = str(job_meta[JobConstants.JOB_ID])
         site = fl_ctx.get_identity_name()
         arguments = fl_ctx.get_prop(FLContextKey.JOB_PROCESS_ARGS)
-        environment = {}
+        environment = {name: os.environ[name] for name in JOB_SETTINGS if os.environ.get(name)}
         custom = workspace.get_app_custom_dir(job_id)
         if custom:
             environment["PYTHONPATH"] = os.path.abspath(custom)  # noqa: PTH100 - NVFlare's form of the path
@@ -198,6 +206,12 @@ class ClientPodLauncher(_PodLauncher, ClientK8sJobLauncher):
     def report_pending(self, cell: Any, job_id: str, reason: str) -> None:
         """Send the reason to the server's part of the job."""
         report_to_server(cell, job_id, reason)
+
+    def report_failure(self, workspace: Workspace, job_id: str, reason: str, engine: Any) -> None:
+        """Report it, and tell the server's part of the job, before NVFlare does."""
+        super().report_failure(workspace, job_id, reason, engine)
+        if not is_abort_requested(engine, job_id):
+            tell_server(engine, job_id, SiteError(reason, ends_site=True))
 
     def restarts(self, plan: JobPodPlan, fl_ctx: FLContext) -> Restarts:
         """Return the restarts of the site's pod."""

@@ -99,8 +99,18 @@ def report_end(engine: Any, job_id: str, folder: Path, code: int | None, killed:
         killed: why the process was killed; empty if that is unknown.
     """
     error = end_of_process(folder, code, killed)
-    if error is None or is_abort_requested(engine, job_id):
-        return
+    if error is not None and not is_abort_requested(engine, job_id):
+        tell_server(engine, job_id, error)
+
+
+def tell_server(engine: Any, job_id: str, error: SiteError) -> None:
+    """Send an error of this site to the server's job process, for at most REPORT_SECONDS.
+
+    Args:
+        engine: NVFlare's engine of the site's parent.
+        job_id: the job.
+        error: the error.
+    """
     deadline = time.monotonic() + REPORT_SECONDS
     while not tell_server_job(
         engine, job_id, SITE_ERROR_TOPIC, Shareable(error.document()), timeout=_ATTEMPT_SECONDS

@@ -1,16 +1,22 @@
-"""The pods of an earlier parent, with a fake cluster."""
+"""What a parent does about the pods of its jobs, with a fake cluster."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
+from nvflare.apis.fl_constant import FLContextKey, JobConstants, ReservedKey
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.workspace import Workspace
 
+from fl_app.guard.site_error import SiteError
+from fl_app.launchers import pods
 from fl_app.launchers.namespace import JobNamespace
-from fl_app.launchers.pod_settings import SETTINGS_FILE
+from fl_app.launchers.pod_settings import SETTINGS_FILE, LauncherSettings
 from fl_app.launchers.pods import ClientPodLauncher
 
 SETTINGS = {
@@ -48,3 +54,49 @@ def test_a_parent_deletes_the_pods_of_an_earlier_parent_once_before_its_first_la
     for _ in range(2):
         launcher._connect()
     assert cluster.deleted == [{"release": "site-1"}]
+
+
+def test_the_settings_of_the_project_reach_the_pods_of_jobs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / SETTINGS_FILE).write_text(yaml.safe_dump(SETTINGS))
+    for folder in ("startup", "local"):
+        (tmp_path / folder).mkdir()
+    monkeypatch.setenv("FLARE_SURVIVAL", "false")
+    monkeypatch.setenv("FLARE_GUARD_RULES", "untrained=warn")
+    monkeypatch.setenv("FLARE_TRACKING", "mlflow")
+    monkeypatch.setattr(ClientPodLauncher, "get_module_args", lambda self, job_id, fl_ctx: {})
+    monkeypatch.setattr(pods, "push_environment", lambda job_id: {})
+    monkeypatch.setattr(pods, "startup_without_key", lambda folder, role: {})
+    fl_ctx = FLContext()
+    for name, value in (
+        (ReservedKey.IDENTITY_NAME, "site-1"),
+        (FLContextKey.JOB_PROCESS_ARGS, {}),
+        (FLContextKey.ARGS, SimpleNamespace(set=[])),
+    ):
+        fl_ctx.set_prop(name, value, private=True, sticky=False)
+    job = {JobConstants.JOB_ID: "0b0e8f6a-6a31-4c0f-9d8b-3f7f9f0f2f11"}
+
+    plan = ClientPodLauncher(str(tmp_path))._plan(
+        job, fl_ctx, Workspace(str(tmp_path), site_name="site-1"), LauncherSettings.read(tmp_path)
+    )
+
+    settings = {name: value for name, value in plan.environment.items() if name.startswith("FLARE_")}
+    assert settings == {"FLARE_SURVIVAL": "false", "FLARE_GUARD_RULES": "untrained=warn"}
+
+
+@pytest.mark.parametrize("is_aborted", [False, True])
+def test_the_server_learns_at_once_why_the_pod_of_a_site_failed(
+    is_aborted: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told: list[tuple[str, SiteError]] = []
+    written: list[str] = []
+    monkeypatch.setattr(pods, "tell_server", lambda engine, job_id, error: told.append((job_id, error)))
+    monkeypatch.setattr(pods, "append_error", lambda workspace, job_id, source, text: written.append(text))
+    monkeypatch.setattr(pods, "is_abort_requested", lambda engine, job_id: is_aborted)
+
+    ClientPodLauncher(str(tmp_path)).report_failure(Any, "a-job", "its pod failed with exit code 3: x", Any)
+
+    error = SiteError("its pod failed with exit code 3: x", ends_site=True)
+    assert told == ([] if is_aborted else [("a-job", error)])
+    assert written == ["its pod failed with exit code 3: x"]
