@@ -8,6 +8,7 @@ a pod is deleted by the launcher.
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 from nvflare.apis.job_def import JobMetaKey, RunStatus
@@ -17,8 +18,11 @@ from fl_app.survival.history import record
 from fl_app.survival.interventions import Intervention, Kind
 from fl_app.survival.job_manager import UNFINISHED, JobManager
 from fl_app.survival.parent_state import Jobs
+from fl_app.survival.requeue import NO_PROGRESS, progress_of
 
 PARENT_RESTARTED = "the server was started again"
+
+_UNFINISHED_VALUES = [status.value for status in UNFINISHED]
 
 _log = logging.getLogger(__name__)
 
@@ -37,12 +41,16 @@ class Adoption:
         self._jobs = ServerJobs(engine)
         self._reserved: list[str] = []
         self._lost: dict[str, str] = {}
+        self._abandoned: list[str] = []
+        self._workspace = Path(engine.get_workspace().get_root_dir())
 
-    def prepare(self, saved: Jobs) -> None:
+    def prepare(self, saved: Jobs, is_first: bool = False) -> None:
         """List the jobs that can be taken over as running.
 
         Args:
             saved: participants of the jobs of the previous parent.
+            is_first: whether survival starts for the first time in this workspace. Jobs that run without a
+                checkpoint are then those that NVFlare left as running, perhaps months ago; they end.
         """
         for job_id, participants in saved.items():  # at once: reading the job store takes time
             self._jobs.reserve(job_id, participants)
@@ -50,7 +58,9 @@ class Adoption:
             unfinished = {job.job_id for job in self._manager.get_jobs_by_status(UNFINISHED, fl_ctx)}
             self._manager.remove_old_checkpoints(fl_ctx)
         for job_id in unfinished:
-            if not saved.get(job_id):
+            if is_first and progress_of(self._workspace, job_id) == NO_PROGRESS:
+                self._abandoned.append(job_id)
+            elif not saved.get(job_id):
                 self._lost[job_id] = "its sites are not known"
             elif not self._jobs.is_deployed(job_id):
                 self._lost[job_id] = "its files are missing"
@@ -68,15 +78,21 @@ class Adoption:
                 _log.exception("job %s cannot be taken over", job_id)
                 self._jobs.release(job_id)
                 self._lost[job_id] = f"its process cannot be launched: {error}"
+        for job_id in self._abandoned:
+            with self._engine.new_context() as fl_ctx:
+                self._manager.set_status(job_id, RunStatus.ABANDONED, fl_ctx)
         for job_id, reason in self._lost.items():
             with self._engine.new_context() as fl_ctx:
                 if not self._manager.requeue(job_id, f"{PARENT_RESTARTED}, and {reason}", fl_ctx):
                     self._manager.set_status(job_id, RunStatus.ABANDONED, fl_ctx)
-        self._reserved, self._lost = [], {}
+        self._reserved, self._lost, self._abandoned = [], {}, []
 
     def _adopt(self, job_id: str) -> None:
         with self._engine.new_context() as fl_ctx:
             job = self._manager.get_job(job_id, fl_ctx)
+            if job is None or job.meta[JobMetaKey.STATUS.value] not in _UNFINISHED_VALUES:
+                self._jobs.release(job_id)  # an administrator has aborted or deleted it
+                return
             self._jobs.adopt(job, fl_ctx)
             if job.meta[JobMetaKey.STATUS.value] != RunStatus.RUNNING.value:
                 self._manager.set_status(job_id, RunStatus.RUNNING, fl_ctx)

@@ -80,8 +80,10 @@ class JobManager(SimpleJobDefManager):
             return False
         with self._meta_lock:
             job = self.get_job(jid, fl_ctx)
-            requeues = job and Requeues.of(job.meta).next(progress_of(_workspace(fl_ctx), jid))
-            if not requeues:
+            if job is None or str(job.meta.get(JobMetaKey.STATUS.value)).startswith(_FINISHED):
+                return False  # an administrator has aborted it
+            requeues = Requeues.of(job.meta).next(progress_of(_workspace(fl_ctx), jid))
+            if requeues is None:
                 return False
             self.update_meta(jid, requeues.meta(), fl_ctx)
             self._requeued_jobs(fl_ctx)[jid] = set()

@@ -31,6 +31,10 @@ class ParentState:
         self._file = folder / STATE_FILE
         self._saved: Jobs | None = None
 
+    def exists(self) -> bool:
+        """Return whether a parent has ever saved its jobs here."""
+        return self._file.exists()
+
     def load(self) -> Jobs:
         """Return what was saved last; nothing if the file is missing, damaged or of another format."""
         try:

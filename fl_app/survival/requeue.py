@@ -102,7 +102,7 @@ def _reason_of_failed_start(deployment: Sequence[str]) -> str | None:
     failures = [entry for entry in deployment if not entry.endswith(": OK")]
     if any(not any(text in entry for text in _AWAY) for entry in failures):
         return None
-    return "; ".join(failures)[:200] or "a site did not answer to the start of the job"
+    return "; ".join(failures)[:200] or "its start failed (see the server's log)"
 
 
 def progress_of(workspace: Path, job_id: str) -> Progress:

@@ -44,7 +44,7 @@ class Watchdog:
         if event_type == EventType.SYSTEM_BOOTSTRAP:
             self._state = ParentState(Path(engine.get_workspace().get_root_dir()))
             self._adoption = Adoption(engine, engine.get_component(SystemComponents.JOB_MANAGER))
-            self._adoption.prepare(self._state.load())
+            self._adoption.prepare(self._state.load(), is_first=not self._state.exists())
             SiteFailures(engine).install()
         elif event_type == EventType.SYSTEM_START:
             threading.Thread(target=self._run, args=(engine,), name="survival-watchdog", daemon=True).start()

@@ -25,6 +25,8 @@ from fl_app import contract
 from fl_app.backoff import Backoff
 
 POLL_SECONDS = 0.1
+RETRY_SECONDS = 5.0
+"""Pause after an error of the supervisor itself."""
 
 
 def main(arguments: list[str]) -> int:
@@ -72,19 +74,29 @@ class _Supervised:
 
     def keep(self) -> None:
         """Wait for the process, and start it again until its exit is final or it has another owner."""
-        while True:
+        is_kept = True
+        while is_kept:
             started = time.monotonic()
-            code = self._wait()
-            delay = self._backoff.delay_after(time.monotonic() - started)
-            if not self._record_exit(code):
-                return
-            deadline = time.monotonic() + delay
-            while time.monotonic() < deadline and self._is_owner():
-                time.sleep(POLL_SECONDS)
-            with self._folder.changing(self.name):
-                if not self._is_owner():
-                    return
-                self._launch()
+            try:
+                code = self._wait()
+                delay = self._backoff.delay_after(time.monotonic() - started)
+                is_kept = self._start_again(code, delay)
+            except Exception as error:  # such as a full disk: it may pass
+                print(f"{self.name} cannot be started again now: {error}", flush=True)
+                time.sleep(RETRY_SECONDS)
+
+    def _start_again(self, code: int | None, delay: float) -> bool:
+        """Start the process again after `delay` seconds, and return whether it is to be waited for."""
+        if not self._record_exit(code):
+            return False
+        deadline = time.monotonic() + delay
+        while time.monotonic() < deadline and self._is_owner():
+            time.sleep(POLL_SECONDS)
+        with self._folder.changing(self.name):
+            if not self._is_owner():
+                return False
+            self._launch()
+        return True
 
     def _is_owner(self) -> bool:
         return self._folder.owner(self.name) == self._own

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +24,7 @@ SUPERVISOR = """
 import sys
 from deploy.runtimes.process import supervisor
 
+supervisor.RETRY_SECONDS = 0.2
 sys.executable = sys.argv[1]
 sys.exit(supervisor.main(sys.argv[2:]))
 """
@@ -46,12 +48,13 @@ class Supervised:
         self.supervisors: list[subprocess.Popen[bytes]] = []
         self.write_spec()
 
-    def write_spec(self, **environment: str) -> None:
+    def write_spec(self, credentials: Path | None = None, **environment: str) -> None:
         site = ParentSpec(
             name="site-1",
             role="client",
             parent_port=1,
             telemetry_port=1,
+            credentials=credentials,
             environment={ENV_WORKSPACE: str(self.folder.workspace("site-1")), **environment},
         )
         self.folder.write_spec(FederationSpec(project="clinics", server_address="", members=(site,)))
@@ -171,3 +174,18 @@ def test_a_supervisor_that_is_no_longer_the_owner_starts_nothing(supervised: Sup
     assert supervised.supervisors[-1].wait(5) == 0
     assert not is_running(site)
     assert supervised.starts() == ["0 "]
+
+
+def test_a_site_that_cannot_be_started_again_now_is_started_later(supervised: Supervised) -> None:
+    credentials = supervised.folder.root / "tracking.env"
+    credentials.write_text("")
+    credentials.chmod(0o600)
+    supervised.write_spec(credentials)
+    site = supervised.start()
+    credentials.rename(credentials.with_suffix(".moved"))
+    site.kill()
+    eventually(lambda: not is_running(site), what="the site was killed")
+    time.sleep(0.5)
+    assert len(supervised.starts()) == 1
+    credentials.with_suffix(".moved").rename(credentials)
+    eventually(lambda: len(supervised.starts()) == 2, what="the site runs again")

@@ -18,6 +18,7 @@ LOST = """\
 RuntimeError: Login failed.
 """
 REJECTED = "2026-11-28 18:11:33,300 - Authenticator - ERROR - registration rejected: no project another\n"
+FORGOTTEN = REJECTED.replace("no project another", "no registration session")
 DUPLICATE = REJECTED.replace("no project another", "register_client unauthenticated")
 OTHER = "2026-11-28 18:11:33,316 - MPM - ERROR - Execute exception: ValueError: no such file\n"
 
@@ -27,11 +28,12 @@ OTHER = "2026-11-28 18:11:33,316 - MPM - ERROR - Execute exception: ValueError: 
     [
         (LOST, Exit.NO_ANSWER, "the server did not answer the registration of this site"),
         (REJECTED + LOST, Exit.REFUSED, "refused the registration of this site: no project another"),
+        (FORGOTTEN + OTHER, Exit.NO_ANSWER, "the server did not answer the registration of this site"),
         (DUPLICATE + LOST, Exit.DUPLICATE, "another process uses this kit"),
         (OTHER, Exit.NVFLARE, r"NVFlare exited by itself \(code 101\): .*no such file"),
         ("", Exit.NVFLARE, "it logged no error"),
     ],
-    ids=["no answer", "refused", "duplicate", "another error", "no error"],
+    ids=["no answer", "refused", "server started again", "duplicate", "another error", "no error"],
 )
 def test_the_error_log_of_this_start_decides_the_exit_code(
     tmp_path: Path, written: str, code: Exit, message: str

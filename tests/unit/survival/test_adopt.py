@@ -124,3 +124,26 @@ def test_finished_and_queued_jobs_are_left_alone(server: Server) -> None:
 
     assert (status(new, queued), status(new, finished)) == ("SUBMITTED", "FINISHED:COMPLETED")
     assert (new.launched, ServerJobs(new).running()) == ([], frozenset())
+
+
+def test_jobs_that_nvflare_left_as_running_end_when_survival_starts_for_the_first_time(
+    server: Server, job_id: str
+) -> None:
+    new, adoption, _ = restart(server)
+
+    adoption.prepare({}, is_first=True)
+    adoption.finish()
+
+    assert (status(new, job_id), new.launched) == (RunStatus.ABANDONED.value, [])
+
+
+def test_a_job_that_was_aborted_while_the_server_started_stays_aborted(server: Server, job_id: str) -> None:
+    new, adoption, saved = restart(server)
+    adoption.prepare(saved)
+    with new.new_context() as fl_ctx:
+        new.manager.set_status(job_id, RunStatus.FINISHED_ABORTED, fl_ctx)
+
+    adoption.finish()
+
+    assert (status(new, job_id), new.launched) == (RunStatus.FINISHED_ABORTED.value, [])
+    assert ServerJobs(new).participants() == {}

@@ -69,7 +69,7 @@ def checkpoint(server: Server, job_id: str, rounds: int, workflow: int = 0) -> N
             "north: no r",
         ),
         (RunStatus.FAILED_TO_RUN, None, ["server: OK", "invalid_clients: north"], "invalid_clients: north"),
-        (RunStatus.FAILED_TO_RUN, None, ["server: OK", "north: OK"], "a site did not answer to the start"),
+        (RunStatus.FAILED_TO_RUN, None, ["server: OK", "north: OK"], "its start failed"),
     ],
 )
 def test_a_job_that_was_killed_runs_again(
@@ -246,3 +246,11 @@ def test_a_killed_job_ends_if_survival_is_disabled(server: Server, monkeypatch: 
     monkeypatch.setenv(ENV_SURVIVAL, "false")
 
     assert end(server, server.submit(), ABNORMAL, KILLED) == ABNORMAL.value
+
+
+def test_a_job_that_was_aborted_while_it_started_stays_aborted(server: Server) -> None:
+    job_id = server.submit()
+    end(server, job_id, RunStatus.FINISHED_ABORTED)
+    with server.new_context() as fl_ctx:
+        assert not server.manager.requeue(job_id, "its start failed", fl_ctx)
+    assert server.job(job_id).meta[JobMetaKey.STATUS.value] == RunStatus.FINISHED_ABORTED.value
