@@ -15,16 +15,16 @@ from nvflare.app_opt.flower.connectors.grpc_client_connector import GrpcClientCo
 from nvflare.app_opt.flower.connectors.grpc_server_connector import GrpcServerConnector
 from nvflare.app_opt.flower.defs import Constant
 
-from fl_app.contract import SITE_WAIT_SECONDS
 from fl_app.flower.bundle import first_difference
 
 _HEARTBEATS = {kind.DESCRIPTOR.name: kind for kind in (ActivateNodeRequest, SendNodeHeartbeatRequest)}
 
-HEARTBEAT_INTERVAL = SITE_WAIT_SECONDS / 2
+HEARTBEAT_INTERVAL = 1800.0
 """Seconds between two heartbeats that a SuperNode announces; it sends one every 30 s.
 
-The SuperLink drops a node for good after twice the announced interval. The server's owner of liveness decides
-whether a site is lost, not the SuperLink, and NVFlare ends the job if a SuperNode exits.
+It is the longest interval that Flower accepts. The SuperLink drops a node for good after twice the announced
+interval. The server's owner of liveness decides whether a site is lost, not the SuperLink, and NVFlare ends
+the job if a SuperNode exits.
 """
 
 
