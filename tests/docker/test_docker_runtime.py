@@ -134,7 +134,7 @@ def test_a_parent_that_is_killed_is_started_again_in_its_container(
 ) -> None:
     site = container(engine, federation, "site-3")
 
-    site.exec_run(["python", "-c", "import psutil; psutil.Process(1).children()[0].kill()"])
+    site.exec_run(["python", "-c", "import psutil; psutil.Process(1).children()[0].children()[0].kill()"])
 
     eventually(
         lambda: json.loads(federation.ask("site-3", "/readyz")[1]).get("restarts") == 1,
