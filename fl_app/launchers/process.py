@@ -88,6 +88,7 @@ class _JobLauncher(ProcessJobLauncher):
             Path(workspace.get_run_dir(job_id)),
             environment[ENV_JOB_PROCESS],
             name_in_project(workspace) or str(fl_ctx.get_identity_name()),
+            is_server=self.role == "server",
         )
         return self.handle(process, job_id, fl_ctx)
 

@@ -1,4 +1,8 @@
-"""The process of a job as NVFlare's job handle: a killed process is started again."""
+"""The process of a job as NVFlare's job handle: a killed process is started again.
+
+A process of the server is also started again if it exits with an error code before NVFlare's main function
+has returned or raised: NVFlare calls `os._exit(1)` if it cannot receive a result.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ from nvflare.app_common.job_launcher.process_launcher import JOB_RETURN_CODE_MAP
 from nvflare.utils.process_utils import ProcessAdapter
 
 from fl_app.contract import ENV_JOB_PROCESS
+from fl_app.guard.error_capture import exit_text
 from fl_app.launchers.kill_reason import KillReasons
 from fl_app.launchers.process_end import forget_end, has_recorded_end
 from fl_app.launchers.restarts import Death, Restarts
@@ -35,6 +40,9 @@ class JobProcess:
     """Value of ENV_JOB_PROCESS for this process."""
     site: str
     """Name of the site or server in project.yml."""
+    is_server: bool = False
+    """Whether an exit with an error code and without a recorded end is a death. At a site, a training script
+    may exit."""
 
 
 class SupervisedProcess(JobHandleSpec):
@@ -76,7 +84,7 @@ class SupervisedProcess(JobHandleSpec):
             self._process.wait()
             code = self._process.poll()
             death = None if has_recorded_end(self._job.folder) else self._death(code)
-            if code is not None and code < 0:
+            if death is not None or (code is not None and code < 0):
                 kill_marked(self._job.mark)
             if death is None or (death := self._restart(death)) is not None:
                 break
@@ -93,6 +101,8 @@ class SupervisedProcess(JobHandleSpec):
         return self._job.start()
 
     def _death(self, code: int | None) -> Death | None:
+        if self._job.is_server and code is not None and code > 0:
+            return Death(f"its job process {exit_text(code)}", is_deterministic=True)
         return _reasons.of(code, self._job.site, self._kills)
 
     def _restart(self, death: Death) -> Death | None:

@@ -1,38 +1,61 @@
-"""Results of sites that arrive before the server's process of a job has started."""
+"""Results that the server's process of a job cannot receive now: the site sends them again."""
 
 from __future__ import annotations
 
 from typing import Any
 
 USES = {
-    "nvflare.fuel.f3.cellnet.cell:Adapter.call": "results that arrive before the job has started",
+    "nvflare.fuel.f3.cellnet.cell:Adapter.call": "results that arrive too early or are cut off",
     "nvflare.fuel.f3.cellnet.cell:Adapter._send_response": "refuse such a result",
+    "nvflare.fuel.f3.cellnet.cell:decode_payload": "refuse a result whose arrays cannot be downloaded",
     "nvflare.private.fed.server.server_command_agent:ServerCommandAgent": "recognize the receiver of results",
     "nvflare.private.fed.server.fed_server:FederatedServer.server_runner": "whether the job has started",
     "nvflare.private.fed.server.server_runner:ServerRunner.status": "whether the job has started",
 }
 
+_DOWNLOAD_FAILED = "failed to download from "
+"""How the message of NVFlare's error begins if the arrays of a message cannot be downloaded."""
 
-def refuse_results_until_start() -> None:
-    """Let a site send its result again if the server's process of the job has not started yet.
 
-    After a restart of that process, a site may send the result of its last task at once. NVFlare decodes it
-    before the job has registered how to decode tensors, and ends the process because it cannot.
+class _DownloadFailedError(BaseException):
+    """The arrays of a result cannot be downloaded. Not an Exception: NVFlare ends the process for those."""
+
+
+def refuse_undeliverable_results() -> None:
+    """Let a site send its result again if it arrives too early, or if its arrays cannot be downloaded.
+
+    After a restart of the server's process of a job, a site may send the result of its last task at once.
+    NVFlare decodes it before the job has registered how to decode tensors, and ends the process because it
+    cannot. It also ends the process if the site is killed or cut off while its arrays are downloaded.
     """
     from nvflare.apis.fl_constant import ServerCommandNames
+    from nvflare.fuel.f3.cellnet import cell
     from nvflare.fuel.f3.cellnet.cell import Adapter
     from nvflare.fuel.f3.cellnet.defs import MessageHeaderKey, ReturnCode
     from nvflare.fuel.f3.cellnet.utils import make_reply
     from nvflare.fuel.f3.streaming.stream_const import StreamHeaderKey
 
-    call = Adapter.call
+    call, decode = Adapter.call, cell.decode_payload
+
+    def decode_or_refuse(message: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            decode(message, *args, **kwargs)
+        except RuntimeError as error:
+            is_result = message.get_header(StreamHeaderKey.TOPIC) == ServerCommandNames.SUBMIT_UPDATE
+            if is_result and str(error).startswith(_DOWNLOAD_FAILED):
+                raise _DownloadFailedError(str(error)) from error
+            raise
 
     def call_after_start(self: Any, future: Any, *args: Any, **kwargs: Any) -> Any:
         headers = future.headers
         topic = headers.get(StreamHeaderKey.TOPIC)
         if topic != ServerCommandNames.SUBMIT_UPDATE or _has_started(self.cb):
-            return call(self, future, *args, **kwargs)
-        future.result()  # the site sends all of it before it reads the reply
+            try:
+                return call(self, future, *args, **kwargs)
+            except _DownloadFailedError as error:
+                self.logger.warning(f"a result was not received: {error}; its site sends it again")
+        else:
+            future.result()  # the site sends all of it before it reads the reply
         self._send_response(
             make_reply(ReturnCode.SERVICE_UNAVAILABLE),
             headers.get(StreamHeaderKey.STREAM_REQ_ID, ""),
@@ -44,6 +67,7 @@ def refuse_results_until_start() -> None:
         )
         return None
 
+    cell.decode_payload = decode_or_refuse
     Adapter.call = call_after_start
 
 

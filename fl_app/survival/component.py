@@ -92,7 +92,5 @@ def _parts_of_job(component: Widget, fl_ctx: FLContext) -> list[Part]:
         resumes: list[Part] = [JobAgent(component.system_panic)] if survival_enabled() else []
         return [*resumes, ProgressReports(), PatientJob(), JobStatus(), TransferTimeout()]
     from fl_app.survival.trainer_results import TrainerResults
-    from fl_app.survival.transfer_timeout import DownloadTimeout
 
-    transfers: list[Part] = [DownloadTimeout(), TrainerResults()] if survival_enabled() else []
-    return [ProgressReports(), *transfers]
+    return [ProgressReports(), *([TrainerResults()] if survival_enabled() else [])]

@@ -8,6 +8,7 @@ from nvflare.app_opt.pt.decomposers import TensorDecomposer
 from nvflare.fuel.utils.config_service import ConfigService
 from nvflare.fuel.utils.fobs.decomposers.via_downloader import ViaDownloaderDecomposer
 
+from fl_app.contract import ENV_SURVIVAL
 from fl_app.launchers.download_timeout import CHUNK_TIMEOUT_SECONDS, set_download_timeout
 
 
@@ -26,6 +27,19 @@ def test_a_job_process_does_not_wait_ten_minutes_for_a_chunk(
     name = f"{kind().config_var_prefix}streaming_per_request_timeout"
     monkeypatch.setattr(ConfigService, "_var_values", {})
     assert ConfigService.get_float_var(name) == CHUNK_TIMEOUT_SECONDS
+
+
+def test_a_frame_of_1_mib_arrives_in_time_at_a_quarter_of_a_megabit_per_second() -> None:
+    assert CHUNK_TIMEOUT_SECONDS > 8 * 1024**2 / 250_000
+
+
+def test_the_timeout_stays_nvflares_if_survival_is_disabled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ENV_SURVIVAL, "false")
+    environment: dict[str, str] = {}
+
+    set_download_timeout(environment)
+
+    assert environment == {}
 
 
 def test_a_timeout_of_the_operator_stays() -> None:

@@ -67,7 +67,7 @@ def supervise(tmp_path: Path) -> Iterator[Supervise]:
     """Return a function that starts a job process by a function; it is killed after the test."""
     made: list[Supervised] = []
 
-    def start(begin: Callable[[], ProcessAdapter], **settings: Any) -> Supervised:
+    def start(begin: Callable[[], ProcessAdapter], is_server: bool = False, **settings: Any) -> Supervised:
         started: list[ProcessAdapter] = []
         ends: list[tuple[int | None, Death | None]] = []
 
@@ -76,7 +76,7 @@ def supervise(tmp_path: Path) -> Iterator[Supervise]:
             return started[-1]
 
         restarts = Restarts(None, "j1", "north", budget=RestartBudget(**settings))
-        process = JobProcess(recorded, tmp_path, "mark", "north")
+        process = JobProcess(recorded, tmp_path, "mark", "north", is_server)
         made.append(
             Supervised(SupervisedProcess(process, restarts, lambda *end: ends.append(end)), started, ends)
         )
@@ -143,6 +143,29 @@ def test_a_process_that_exits_is_not_started_again(
     assert len(job.started) == 1
     assert job.ends == [(exit_code, None)]
     assert job.handle.poll() == result
+
+
+def test_a_process_of_the_server_that_nvflare_exits_is_started_again_at_most_twice(
+    supervise: Supervise,
+) -> None:
+    """NVFlare calls os._exit(1) if it cannot receive the result of a site."""
+    job = supervise(python("import os; os._exit(1)"), is_server=True)
+    job.end()
+    assert len(job.started) == 3
+    ((code, death),) = job.ends
+    assert code == 1
+    assert death is not None
+    assert death.text == "its job process ended with exit code 1, 3 times without progress"
+
+
+@pytest.mark.parametrize("code", ["pass", "open({end!r}, 'w').write('ValueError'); raise SystemExit(1)"])
+def test_a_process_of_the_server_that_ended_by_itself_is_not_started_again(
+    supervise: Supervise, tmp_path: Path, code: str
+) -> None:
+    job = supervise(python(code.format(end=str(tmp_path / END_FILE))), is_server=True)
+    job.end()
+    assert len(job.started) == 1
+    assert job.ends[0][1] is None
 
 
 def test_a_process_that_was_killed_after_its_end_is_not_started_again(

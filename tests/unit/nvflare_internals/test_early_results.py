@@ -1,4 +1,4 @@
-"""Results that arrive before the server's process of a job has started."""
+"""Results that the server's process of a job cannot receive: too early, or cut off."""
 
 from __future__ import annotations
 
@@ -6,15 +6,23 @@ import sys
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+from nvflare.apis.dxo import DXO, DataKind
 from nvflare.apis.fl_constant import ServerCommandNames
+from nvflare.apis.utils.decomposers import flare_decomposers
+from nvflare.app_common.decomposers.numpy_decomposers import NumpyArrayDecomposer
+from nvflare.fuel.f3.cellnet import cell as cellnet
 from nvflare.fuel.f3.cellnet.cell import Adapter
 from nvflare.fuel.f3.cellnet.defs import CellChannel, MessageHeaderKey, ReturnCode
-from nvflare.fuel.f3.cellnet.utils import make_reply
+from nvflare.fuel.f3.cellnet.utils import make_reply, new_cell_message
+from nvflare.fuel.f3.message import Message
+from nvflare.fuel.f3.streaming.download_service import ProduceRC
 from nvflare.fuel.f3.streaming.stream_const import StreamHeaderKey
+from nvflare.fuel.utils import fobs
 from nvflare.private.fed.server.server_command_agent import ServerCommandAgent
 
-from fl_app.nvflare_internals.early_results import refuse_results_until_start
+from fl_app.nvflare_internals.early_results import refuse_undeliverable_results
 
 
 class JobCell:
@@ -25,8 +33,9 @@ class JobCell:
 
     def __init__(self, status: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(Adapter, "call", Adapter.call)  # undone after the test
+        monkeypatch.setattr(cellnet, "decode_payload", cellnet.decode_payload)
         monkeypatch.setattr("os._exit", sys.exit)
-        refuse_results_until_start()
+        refuse_undeliverable_results()
         runner = None if status is None else SimpleNamespace(status=status)
         engine = SimpleNamespace(server=SimpleNamespace(server_runner=runner))
         agent = ServerCommandAgent(engine, self)
@@ -34,19 +43,31 @@ class JobCell:
         monkeypatch.setattr(agent, "_execute_command", self._execute)
         self.adapter = Adapter(agent.execute_command, SimpleNamespace(fqcn="server.job"), self)
         self.replies: list[str] = []
+        self.chunk = make_reply(ReturnCode.COMM_ERROR)
         monkeypatch.setattr(self.adapter, "_send_response", self._reply)
 
     def get_fobs_context(self, props: Any) -> Any:
-        return props
+        return {**props, fobs.FOBSContextKey.CELL: self}
 
-    def receive(self, topic: str) -> None:
-        """Receive a message that cannot be decoded yet."""
+    def get_fqcn(self) -> str:
+        """Return the name of the cell that a site downloads from."""
+        return "site-1.job"
+
+    def register_request_cb(self, **callback: Any) -> None:
+        """Accept NVFlare's callbacks for downloads."""
+
+    def send_request(self, **request: Any) -> Message:
+        """Answer the request for a chunk as a restarted process does, or one that is cut off."""
+        return self.chunk
+
+    def receive(self, topic: str, payload: bytes = b"tensors") -> None:
+        """Receive a message; without a payload, one that cannot be decoded."""
         headers = {
             StreamHeaderKey.CHANNEL: CellChannel.SERVER_COMMAND,
             StreamHeaderKey.TOPIC: topic,
             StreamHeaderKey.PAYLOAD_ENCODING: "fobs",
         }
-        self.adapter.call(SimpleNamespace(headers=headers, result=lambda: b"tensors"))
+        self.adapter.call(SimpleNamespace(headers=headers, result=lambda: payload))
 
     def _execute(self, request: Any) -> Any:
         self.received.append(request)
@@ -72,6 +93,27 @@ def test_a_result_that_cannot_be_decoded_later_ends_the_process(monkeypatch: pyt
 
     with pytest.raises(SystemExit):
         cell.receive(ServerCommandNames.SUBMIT_UPDATE)
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_site_whose_result_is_cut_off_sends_it_again_and_the_process_goes_on(
+    is_restarted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A restarted process has the same name, and does not know the arrays of the killed one."""
+    flare_decomposers.register()
+    fobs.register(NumpyArrayDecomposer)
+    cell = JobCell("started", monkeypatch)
+    if is_restarted:
+        cell.chunk = new_cell_message(
+            {MessageHeaderKey.RETURN_CODE: ReturnCode.OK}, {"status": ProduceRC.ERROR}
+        )
+    result = DXO(DataKind.WEIGHTS, {"w": np.zeros(10**6)}).to_shareable()
+    payload = fobs.dumps(result, fobs_ctx=cell.get_fobs_context({}))
+    assert len(payload) < 10_000  # the array is downloaded
+
+    cell.receive(ServerCommandNames.SUBMIT_UPDATE, payload)
+
+    assert (cell.replies, cell.received) == ([ReturnCode.SERVICE_UNAVAILABLE], [])
 
 
 def test_other_messages_are_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from nvflare.fuel.f3.cellnet.defs import MessageHeaderKey, ReturnCode
 from nvflare.fuel.f3.cellnet.fqcn import FQCN
 from nvflare.fuel.f3.message import Message
 
-from fl_app.contract import TRANSFER_TIMEOUT_SECONDS
+from fl_app.contract import ENV_SURVIVAL, TRANSFER_TIMEOUT_SECONDS
 from fl_app.survival.job_status import STATUS, JobStatus, StatusOfJob
 from fl_app.survival.transfer_timeout import TransferTimeout
 
@@ -130,3 +130,12 @@ def test_a_task_with_a_large_model_raises_the_timeout_of_its_site(
 
     timeout = context.get_prop(FLContextKey.MIN_GET_TASK_TIMEOUT)
     assert timeout == pytest.approx(TRANSFER_TIMEOUT_SECONDS + seconds, abs=0.1)
+
+
+def test_sites_wait_as_long_as_nvflares_if_survival_is_disabled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ENV_SURVIVAL, "false")
+    context = FLContext()
+
+    TransferTimeout().handle(EventType.AFTER_TASK_DATA_FILTER, context)
+
+    assert context.get_prop(FLContextKey.MIN_GET_TASK_TIMEOUT) == 300
