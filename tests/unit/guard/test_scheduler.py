@@ -49,6 +49,8 @@ class Server:
         context.set_prop(ReservedKey.ENGINE, self, private=True, sticky=True)
         return context
 
+    new_context = context
+
 
 @pytest.fixture
 def server(tmp_path: Path) -> Server:
@@ -199,3 +201,25 @@ def test_a_queued_job_with_a_permanent_shortage_is_dropped_immediately(
     JobScheduler().schedule_job(server, [job(3)], server.context())  # type: ignore[arg-type]
     assert server.status == {"a-job": RunStatus.FINISHED_CANT_SCHEDULE}
     assert scheduled == []
+
+
+def test_a_job_that_was_tried_often_delays_no_younger_job(server: Server) -> None:
+    """NVFlare's own scheduler multiplies its interval by 2 for each attempt."""
+    tried, younger = job(2, submitted=0.0), job(2)
+    tried.min_sites = younger.min_sites = 3  # NVFlare starts neither
+    tried.meta["schedule_count"] = 5000
+    scheduler = JobScheduler(max_schedule_count=100_000, max_schedule_interval=60.0)
+
+    scheduler.schedule_job(server, [tried, younger], server.context())  # type: ignore[arg-type]
+
+    assert tried.meta["schedule_count"] == 5001
+    assert younger.meta["schedule_count"] == 1
+
+
+def test_a_job_is_tried_as_often_as_by_nvflare_if_no_job_waits_for_sites(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(ENV_SITE_PATIENCE, "0")
+    assert JobScheduler().max_schedule_count == DefaultJobScheduler().max_schedule_count
+    monkeypatch.setenv(ENV_SITE_PATIENCE, "3600")
+    assert JobScheduler().max_schedule_count == 361
