@@ -44,8 +44,9 @@ class JobScheduler(DefaultJobScheduler):
     """Reject a job for more sites than have ever registered; delay a job for sites that have.
 
     A job waits as long as `deployment.guard.site_patience_seconds` or the job itself allows, counted from
-    when its sites began to be missing, and starts when its sites register. A site that gives no sign of life
-    is missing, although NVFlare still lists it.
+    when its sites began to be missing or the server started, if that was later: sites need time to register
+    after it. The job starts when its sites register. A site that gives no sign of life is missing, although
+    NVFlare still lists it.
 
     Events: SUBMIT_JOB rejects a job, CLIENT_REGISTER_PROCESSED records a site, SYSTEM_START starts checks.
 
@@ -66,6 +67,7 @@ class JobScheduler(DefaultJobScheduler):
         # NVFlare doubles the interval for each attempt: a float overflows after 1024, a fraction never does.
         arguments["min_schedule_interval"] = Fraction(arguments["min_schedule_interval"])
         super().__init__(max_jobs=max_jobs, **arguments)
+        self._started = time.time()
         self._known: frozenset[str] = frozenset()
         self._known_lock = threading.Lock()
         self._stopped = threading.Event()
@@ -137,7 +139,7 @@ class JobScheduler(DefaultJobScheduler):
         limit = wait_limit_of(job.meta)
         if limit is None:
             limit = 0.0 if shortage.is_permanent else site_patience()
-        waited = time.time() - missing_since
+        waited = time.time() - max(missing_since, self._started)
         if waited < limit:
             return
         reason = f"{shortage.finding.line} Dropped after {waited:.0f} s."

@@ -169,17 +169,22 @@ def test_the_patience_counts_from_when_the_sites_began_to_be_missing(
     assert server.status == {}
 
 
-def test_a_restart_of_the_server_does_not_restart_the_patience(
+def test_a_stopped_server_gives_its_sites_the_whole_patience_to_register(
     server: Server, waiting: JobScheduler, now: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(ENV_SITE_PATIENCE, "100")
-    stored = job(2)
-    waiting.schedule_job(server, [stored], server.context())  # type: ignore[arg-type]
-    now[0] += 150
-    loaded = job(2)
-    loaded.meta.update(stored.meta)
-    JobScheduler().schedule_job(server, [loaded], server.context())  # type: ignore[arg-type]
+    queued = job(2)
+    waiting.schedule_job(server, [queued], server.context())  # type: ignore[arg-type]
+    now[0] += 5000  # the server is stopped
+    restarted, server.registered = JobScheduler(), []
+    for seconds in (2, 90):
+        now[0] += seconds
+        restarted.schedule_job(server, [queued], server.context())  # type: ignore[arg-type]
+        assert server.status == {}
+    now[0] += 10
+    restarted.schedule_job(server, [queued], server.context())  # type: ignore[arg-type]
     assert server.status == {"a-job": RunStatus.FINISHED_CANT_SCHEDULE}
+    assert "Dropped after 102 s." in server.stored[-1][-1]
 
 
 def test_a_site_without_a_sign_of_life_is_named_although_nvflare_lists_it(
