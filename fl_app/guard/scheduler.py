@@ -9,6 +9,7 @@ import json
 import threading
 import time
 from datetime import datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ CHECK_INTERVAL = 2.0
 """Seconds between two checks of the queue while no site is registered: NVFlare does not check it then."""
 RETRY_SECONDS = (2.0, 10.0)
 """Least and most seconds between two attempts to start a job that has its sites (NVFlare: 10 and 600)."""
+LEAST_ATTEMPTS = 10
+"""Least number of attempts to start a job that has its sites, also if jobs do not wait for sites."""
 MISSING_SINCE = "flarefleet.missing_since"
 """Key of a job's meta: since when its sites are missing, in seconds since 1970; 0 while they are not."""
 _HISTORY = JobMetaKey.SCHEDULE_HISTORY.value
@@ -41,8 +44,9 @@ class JobScheduler(DefaultJobScheduler):
     """Reject a job for more sites than have ever registered; delay a job for sites that have.
 
     A job waits as long as `deployment.guard.site_patience_seconds` or the job itself allows, counted from
-    when its sites began to be missing, and starts when its sites register. A site that gives no sign of life
-    is missing, although NVFlare still lists it.
+    when its sites began to be missing or the server started, if that was later: sites need time to register
+    after it. The job starts when its sites register. A site that gives no sign of life is missing, although
+    NVFlare still lists it.
 
     Events: SUBMIT_JOB rejects a job, CLIENT_REGISTER_PROCESSED records a site, SYSTEM_START starts checks.
 
@@ -53,13 +57,17 @@ class JobScheduler(DefaultJobScheduler):
 
     def __init__(self, max_jobs: int = 1, **scheduling: Any) -> None:
         least, most = RETRY_SECONDS
-        attempts = int(site_patience() / most) + 1  # as long as a job may wait for its sites
-        defaults = {
+        attempts = max(LEAST_ATTEMPTS, int(site_patience() / most) + 1)  # as long as it may wait for sites
+        arguments: dict[str, Any] = {
             "max_schedule_count": attempts,
             "min_schedule_interval": least,
             "max_schedule_interval": most,
+            **scheduling,
         }
-        super().__init__(max_jobs=max_jobs, **{**defaults, **scheduling})
+        # NVFlare doubles the interval for each attempt: a float overflows after 1024, a fraction never does.
+        arguments["min_schedule_interval"] = Fraction(arguments["min_schedule_interval"])
+        super().__init__(max_jobs=max_jobs, **arguments)
+        self._started = time.time()
         self._known: frozenset[str] = frozenset()
         self._known_lock = threading.Lock()
         self._stopped = threading.Event()
@@ -131,7 +139,7 @@ class JobScheduler(DefaultJobScheduler):
         limit = wait_limit_of(job.meta)
         if limit is None:
             limit = 0.0 if shortage.is_permanent else site_patience()
-        waited = time.time() - missing_since
+        waited = time.time() - max(missing_since, self._started)
         if waited < limit:
             return
         reason = f"{shortage.finding.line} Dropped after {waited:.0f} s."

@@ -49,6 +49,8 @@ class Server:
         context.set_prop(ReservedKey.ENGINE, self, private=True, sticky=True)
         return context
 
+    new_context = context
+
 
 @pytest.fixture
 def server(tmp_path: Path) -> Server:
@@ -167,17 +169,22 @@ def test_the_patience_counts_from_when_the_sites_began_to_be_missing(
     assert server.status == {}
 
 
-def test_a_restart_of_the_server_does_not_restart_the_patience(
+def test_a_stopped_server_gives_its_sites_the_whole_patience_to_register(
     server: Server, waiting: JobScheduler, now: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(ENV_SITE_PATIENCE, "100")
-    stored = job(2)
-    waiting.schedule_job(server, [stored], server.context())  # type: ignore[arg-type]
-    now[0] += 150
-    loaded = job(2)
-    loaded.meta.update(stored.meta)
-    JobScheduler().schedule_job(server, [loaded], server.context())  # type: ignore[arg-type]
+    queued = job(2)
+    waiting.schedule_job(server, [queued], server.context())  # type: ignore[arg-type]
+    now[0] += 5000  # the server is stopped
+    restarted, server.registered = JobScheduler(), []
+    for seconds in (2, 90):
+        now[0] += seconds
+        restarted.schedule_job(server, [queued], server.context())  # type: ignore[arg-type]
+        assert server.status == {}
+    now[0] += 10
+    restarted.schedule_job(server, [queued], server.context())  # type: ignore[arg-type]
     assert server.status == {"a-job": RunStatus.FINISHED_CANT_SCHEDULE}
+    assert "Dropped after 102 s." in server.stored[-1][-1]
 
 
 def test_a_site_without_a_sign_of_life_is_named_although_nvflare_lists_it(
@@ -199,3 +206,25 @@ def test_a_queued_job_with_a_permanent_shortage_is_dropped_immediately(
     JobScheduler().schedule_job(server, [job(3)], server.context())  # type: ignore[arg-type]
     assert server.status == {"a-job": RunStatus.FINISHED_CANT_SCHEDULE}
     assert scheduled == []
+
+
+def test_a_job_that_was_tried_often_delays_no_younger_job(server: Server) -> None:
+    """NVFlare's own scheduler multiplies its interval by 2 for each attempt."""
+    tried, younger = job(2, submitted=0.0), job(2)
+    tried.min_sites = younger.min_sites = 3  # NVFlare starts neither
+    tried.meta["schedule_count"] = 5000
+    scheduler = JobScheduler(max_schedule_count=100_000, max_schedule_interval=60.0)
+
+    scheduler.schedule_job(server, [tried, younger], server.context())  # type: ignore[arg-type]
+
+    assert tried.meta["schedule_count"] == 5001
+    assert younger.meta["schedule_count"] == 1
+
+
+def test_a_job_is_tried_as_often_as_by_nvflare_if_no_job_waits_for_sites(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(ENV_SITE_PATIENCE, "0")
+    assert JobScheduler().max_schedule_count == DefaultJobScheduler().max_schedule_count
+    monkeypatch.setenv(ENV_SITE_PATIENCE, "3600")
+    assert JobScheduler().max_schedule_count == 361
