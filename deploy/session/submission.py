@@ -20,7 +20,7 @@ from fl_app.guard.configuration import findings_in_job
 from fl_app.jobs.export import ExportReply, ExportRequest
 from fl_app.jobs.parameters import JobParameters
 from fl_app.jobs.registry import JobDescription
-from fl_app.survival.starting_over import workflows_that_start_over
+from fl_app.survival.starting_over import classes_without_checkpoint, ends_with_a_process
 
 if TYPE_CHECKING:
     from deploy.project import Project
@@ -74,19 +74,28 @@ class ExportProcess:
         if reply.error:
             raise InputError(f"the job {self._job.name} rejects its parameters or sites: {reply.error}")
         refuse_silent_failures(reply)
-        for warning in (*reply.warnings, *starts_over(reply)):
+        for warning in (*reply.warnings, *not_resumed(reply)):
             print(f"warning: {warning}", file=sys.stderr)
         return reply
 
 
-def starts_over(exported: ExportReply) -> list[str]:
-    """Return a warning for each workflow that starts over if the server's process of the job is killed."""
+def not_resumed(exported: ExportReply) -> list[str]:
+    """Return a warning for each workflow that does not resume if a process of the job is killed."""
     assert exported.folder is not None
-    return [
+    return [_not_resumed(path) for path in classes_without_checkpoint(exported.folder)]
+
+
+def _not_resumed(path: str) -> str:
+    name = path.rpartition(".")[2]
+    if ends_with_a_process(path):
+        return (
+            f"{name} saves no checkpoint: if a process of the job is killed, at the server or at a site, the job "
+            "ends and must be submitted again (docs/survival.md)"
+        )
+    return (
         f"{name} saves no checkpoint: if the server's process of the job is killed, the job starts over from "
         "round 1 (docs/survival.md)"
-        for name in workflows_that_start_over(exported.folder)
-    ]
+    )
 
 
 def refuse_silent_failures(exported: ExportReply) -> None:

@@ -19,6 +19,7 @@ from fl_app.guard import Finding, fail
 from fl_app.nvflare_internals.flower import FlowerControllerWithCallbacks
 from fl_app.survival.job_liveness import job_liveness_of
 from fl_app.survival.limits import site_wait
+from fl_app.survival.no_restart import find_restarted_server
 
 STATUS_INTERVAL = 5.0
 """Seconds between two status queries to the SuperLink; each starts a process."""
@@ -48,23 +49,31 @@ class FlowerServer(FlowerControllerWithCallbacks):
             run_config=run_config,
         )
         self.app = app
-        self._version_error = ""
+        self._cannot_start = False
         self._superlink: SuperLink | None = None
 
     def start_controller(self, fl_ctx: FLContext) -> None:
-        """Start, unless the installed Flower is not supported."""
-        self._version_error = version_error(installed_version("flwr"))
-        if self._version_error:
-            fail(self, fl_ctx, Finding(self._version_error, REMEDY, site="server"))
+        """Start, unless the installed Flower is not supported, or an earlier process has started the job.
+
+        NVFlare accepts no message of a SuperNode yet: they would exit, and hide the reason.
+        """
+        if finding := self._reason_not_to_start(fl_ctx):
+            self._cannot_start = True
+            fail(self, fl_ctx, finding)
         else:
             self.max_client_op_interval = site_wait(fl_ctx.get_prop(FLContextKey.JOB_META))
             self.progress_timeout = max(TieConstant.WORKFLOW_PROGRESS_TIMEOUT, self.max_client_op_interval)
             super().start_controller(fl_ctx)
 
     def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
-        """Run the app, unless the installed Flower is not supported."""
-        if not self._version_error:
+        """Run the app, unless the job could not start."""
+        if not self._cannot_start:
             super().control_flow(abort_signal, fl_ctx)
+
+    def _reason_not_to_start(self, fl_ctx: FLContext) -> Finding | None:
+        if error := version_error(installed_version("flwr")):
+            return Finding(error, REMEDY, site="server")
+        return find_restarted_server(self, fl_ctx)
 
     def get_connector(self, fl_ctx: FLContext) -> Any:
         """Return the bridge to the SuperLink."""

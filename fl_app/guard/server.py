@@ -44,12 +44,11 @@ from fl_app.guard.results import ResultFailures, Results
 from fl_app.guard.rule_table import Level, Levels, levels_in_meta, levels_of_environment
 from fl_app.guard.site_errors import SiteErrors
 from fl_app.guard.site_watch import SiteWatch
-from fl_app.guard.stalled import forget_sends
 from fl_app.guard.task import dxo_in, round_of
 from fl_app.guard.timeouts import Timeouts
 from fl_app.guard.warnings import WARNINGS_FILE, Warnings
 from fl_app.guard.workflows import Expectations, expectations_of
-from fl_app.nvflare_internals.guard import current_controller, starting_controller
+from fl_app.nvflare_internals.guard import starting_controller
 from fl_app.survival.resumable import Resumable
 from fl_app.telemetry.analytics_events import FED_ANALYTICS
 
@@ -257,10 +256,8 @@ class ServerGuard:
         return make_reply(ReturnCode.OK)
 
     def _on_heartbeat(self, topic: str, request: Shareable, fl_ctx: FLContext) -> Shareable:
-        site, life = sender_of(fl_ctx), str(request.get(HEARTBEAT_LIFE, ""))
-        if site and self._sites.liveness.received(site, life):
-            self._site_errors.is_back(site)
-            forget_sends(current_controller(fl_ctx), site)
+        if site := sender_of(fl_ctx):
+            self._sites.received(site, str(request.get(HEARTBEAT_LIFE, "")), fl_ctx)
         return make_reply(ReturnCode.OK)
 
     def _on_finding(self, fl_ctx: FLContext) -> None:

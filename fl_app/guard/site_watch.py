@@ -12,10 +12,11 @@ from nvflare.apis.fl_component import FLComponent
 from fl_app.guard.finding import Finding
 from fl_app.guard.heartbeat import CHECK_INTERVAL, awaited_sites, find_lost_site
 from fl_app.guard.site_errors import SiteErrors
-from fl_app.guard.stalled import find_stalled_site, find_unanswered_task
+from fl_app.guard.stalled import find_stalled_site, find_unanswered_task, forget_sends
 from fl_app.guard.timeouts import Timeouts
 from fl_app.nvflare_internals.guard import current_controller
 from fl_app.survival.job_liveness import JobLiveness, job_liveness_of
+from fl_app.survival.no_restart import find_restarted_site
 from fl_app.survival.waiting import Waiting
 
 
@@ -60,6 +61,22 @@ class SiteWatch:
         self.liveness = job_liveness_of(engine)
         self.liveness.expect(names)
         self._last_metric |= dict.fromkeys(names, 0.0)
+
+    def received(self, site: str, life: str, fl_ctx: Any) -> None:
+        """Record a heartbeat; the first one of another job process ends a job that cannot go on with it.
+
+        Args:
+            site: name of the site.
+            life: name of its job process.
+            fl_ctx: context of the message.
+        """
+        if not self.liveness.received(site, life):
+            return
+        controller = current_controller(fl_ctx)
+        self._errors.is_back(site)
+        forget_sends(controller, site)
+        if finding := find_restarted_site(controller, site):
+            self._report(finding, fl_ctx)
 
     def logged(self, site: str) -> None:
         """Record that a site logged a metric; names that are not of the job are ignored."""

@@ -19,6 +19,7 @@ from nvflare.apis.shareable import Shareable
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 
+from fl_app.guard import report
 from fl_app.nvflare_internals import workflow_state
 from fl_app.nvflare_internals.guard import job_components
 from fl_app.nvflare_internals.summation import sum_in_order_of_sites
@@ -26,6 +27,7 @@ from fl_app.survival.checkpoints import Checkpoint, CheckpointStore, folder_of
 from fl_app.survival.components import RandomNumbers, resumable_components, sum_metrics_exactly
 from fl_app.survival.history import record
 from fl_app.survival.interventions import Intervention, Kind
+from fl_app.survival.no_restart import find_restarted_server
 from fl_app.survival.resumable import Resumable, State, UnsupportedStateError
 from fl_app.survival.workflows import Workflow, workflow_of
 from fl_app.survival.writer import CheckpointWriter
@@ -126,8 +128,20 @@ class JobAgent:
         elif self._workflow is not None and self._resumed is not None:
             self._workflow.after_start(self._resumed.parts[_MODEL])
         self._resumed = None
-        if self._workflow is None and self._is_second and self._index == 0:
-            name = type(workflow_state.workflow_at(self._runner, 0)).__name__
+        if self._workflow is None:
+            self._start_without_checkpoint(fl_ctx)
+
+    def _start_without_checkpoint(self, fl_ctx: FLContext) -> None:
+        """End a job that cannot start over while its sites go on. A Flower job has ended by then."""
+        signal = fl_ctx.get_prop(ReservedKey.RUN_ABORT_SIGNAL)
+        controller = workflow_state.workflow_at(self._runner, self._index)
+        if signal is not None and signal.triggered:
+            return
+        if found := find_restarted_server(controller, fl_ctx):
+            report(fl_ctx, found)
+            self._panic(found.line, fl_ctx)
+        elif self._is_second and self._index == 0:
+            name = type(controller).__name__
             self._record(Kind.RESUMED, f"starts over from round 1: {name} cannot resume")
 
     def _model_loaded(self, fl_ctx: FLContext) -> None:

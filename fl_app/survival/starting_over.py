@@ -1,4 +1,4 @@
-"""Find the workflows of an exported job that cannot resume: they start over if the server's process dies."""
+"""Find the workflows of an exported job that cannot resume: they start over or end if a process is killed."""
 
 from __future__ import annotations
 
@@ -29,6 +29,9 @@ _WITHOUT_ROUNDS = (
     "nvflare.app_opt.pt.recipes.fedeval.",
 )
 """Workflows, by module, that lose no training if they start over."""
+FLOWER = "fl_app.flower."
+_END = (FLOWER, "nvflare.app_common.ccwf.")
+"""Workflows, by module, that end if a job process of the server or of a site is killed."""
 STATELESS = (
     "nvflare.app_common.aggregators.weighted_aggregation_helper.WeightedAggregationHelper",
     "nvflare.app_common.aggregators.intime_accumulate_model_aggregator.InTimeAccumulateWeightedAggregator",
@@ -43,8 +46,17 @@ _KIT = "fl_app.jobs."
 _PROTOCOL = "Resumable"
 
 
-def workflows_that_start_over(job: Path) -> list[str]:
-    """Return the names of the classes that would start over from round 1, in order and each once.
+def ends_with_a_process(path: str) -> bool:
+    """Return whether a workflow ends if a job process of the server or of a site is killed.
+
+    Args:
+        path: class of the workflow with its module.
+    """
+    return path.startswith(_END)
+
+
+def classes_without_checkpoint(job: Path) -> list[str]:
+    """Return the classes that cannot resume, with their modules, in order and each once.
 
     A class that the job brings resumes if it implements `Resumable`: its module names the protocol.
 
@@ -61,7 +73,7 @@ def workflows_that_start_over(job: Path) -> list[str]:
             parts = [one if isinstance(one, dict) else components.get(one) for one in ids if one]
             paths = [_path(one) for one in (workflow, *parts) if one]
             found += [path for path in paths if not _resumes(path, file.parents[1] / "custom")]
-    return [path.rpartition(".")[2] for path in dict.fromkeys(found)]
+    return list(dict.fromkeys(found))
 
 
 def _path(entry: dict[str, Any]) -> str:
