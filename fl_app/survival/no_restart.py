@@ -7,10 +7,10 @@ that is started again is not configured, and the server's knows nothing of what 
 from __future__ import annotations
 
 import logging
-import uuid
 from pathlib import Path
 from typing import Any
 
+import psutil
 from nvflare.apis.fl_constant import FLContextKey
 from nvflare.apis.fl_context import FLContext
 
@@ -22,7 +22,6 @@ from fl_app.survival.limits import survival_enabled
 from fl_app.survival.requeue import Requeues
 from fl_app.survival.starting_over import FLOWER, ends_with_a_process
 
-_THIS_PROCESS = uuid.uuid4().hex
 _log = logging.getLogger(__name__)
 
 
@@ -35,7 +34,7 @@ def find_restarted_site(controller: Any, site: str) -> Finding | None:
         controller: NVFlare's controller of the running workflow, or None.
         site: name of the site.
     """
-    if not _cannot_restart(controller) or getattr(controller, "min_clients", 0):
+    if not _cannot_restart(controller) or bool(getattr(controller, "min_clients", None)):
         return None
     status = controller.client_statuses.get(site)
     is_configured = getattr(status, "configured_time", None) or getattr(status, "ready_time", None)
@@ -61,13 +60,17 @@ def find_restarted_server(controller: Any, fl_ctx: FLContext) -> Finding | None:
     file = folder / f"started-{index}-{requeues}"
     try:
         if file.exists():
-            return (
-                _finding(controller, "server") if file.read_text(encoding="ascii") != _THIS_PROCESS else None
-            )
-        write_atomically(file, _THIS_PROCESS.encode(), PRIVATE_FILE)
+            is_same = file.read_text(encoding="ascii") == _this_process()
+            return None if is_same else _finding(controller, "server")
+        write_atomically(file, _this_process().encode(), PRIVATE_FILE)
     except OSError as error:  # the volume is full: NVFlare's own timeouts end the job
         _log.warning("the start of the workflow cannot be recorded: %s", error)
     return None
+
+
+def _this_process() -> str:
+    process = psutil.Process()
+    return f"{process.pid} {process.create_time()}"
 
 
 def _cannot_restart(controller: Any) -> bool:
