@@ -8,10 +8,8 @@ from typing import Any
 
 import pytest
 
-from fl_app.nvflare_internals.server_jobs import Participant, ServerJobs
-from fl_app.nvflare_internals.site_jobs import SYNC_SITES
-from fl_app.survival.job_status import STATUS, StatusOfJob
-from fl_app.survival.liveness import Liveness
+from fl_app.nvflare_internals.server_jobs import Participant
+from fl_app.survival.job_status import StatusOfJob
 from fl_app.survival.rejoin import (
     MISSING,
     POLL_SECONDS,
@@ -19,61 +17,11 @@ from fl_app.survival.rejoin import (
     STUCK_SECONDS,
     Membership,
     Poll,
-    Rejoin,
     reason_to_rejoin,
 )
-from tests.unit.survival.server import Server
+from tests.unit.survival.rejoining import Federation
 
 NORTH = Participant("north", "t1", {})
-
-
-class Federation:
-    """A job on the sites north and south, and the rejoin under test with its clock."""
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.server = Server(folder)
-        self.sites = self.server.server.admin_server
-        self.job_id = self.server.submit(deploy_map={"app": ["@ALL"]})
-        self.server.run(self.job_id, self.server.register("north", "t1"), self.server.register("south", "t2"))
-        self.sites.running = {"north": [self.job_id], "south": [self.job_id]}
-        self.liveness = Liveness(dict, lambda: self.now)
-        monkeypatch.setattr("fl_app.survival.rejoin.liveness_of", lambda engine: self.liveness)
-        self.server.job_runner.running_jobs[self.job_id].get_application = lambda app, fl_ctx: b""
-        self.now = 1000.0
-        self.rejoin = Rejoin(self.server, lambda: self.now)
-        self.jobs = ServerJobs(self.server)
-        self.answer()
-
-    def answer(self, **status: Any) -> None:
-        """Let the server's process of the job answer."""
-        self.server.answers = {
-            (self.job_id, STATUS): {"ending": False, "asked": {"north": 1.0, "south": 1.0}, "idle": {}}
-            | status,
-            (self.job_id, SYNC_SITES): {"": ""},
-        }
-
-    def pass_time(self, seconds: float = POLL_SECONDS) -> None:
-        """Check after some time, and wait until the jobs have been started."""
-        self.now += seconds
-        for site, jobs in self.sites.running.items():
-            self.liveness.heartbeat(site, jobs or ())
-        self.rejoin.check()
-        self.rejoin._pool.shutdown(wait=True)
-        pool = type(self.rejoin._pool)
-        self.rejoin._pool = pool(1)
-
-    def restart_parent(self, site: str) -> None:
-        """Let the parent of a site be killed and register again."""
-        self.sites.running[site] = []
-        self.server.register(site, "new")
-
-    def requests(self) -> list[str]:
-        """Return the requests to sites since the last call."""
-        requests, self.sites.requests = self.sites.requests, []
-        return requests
-
-    def tokens(self) -> dict[str, str]:
-        return {one.name: one.token for one in self.jobs.participants()[self.job_id]}
 
 
 @pytest.fixture
@@ -245,64 +193,6 @@ def test_a_site_that_came_late_joins_a_job_with_a_quorum(federation: Federation)
     assert [one.split(".")[-1] for one in federation.requests()] == ["deploy west", "start west"]
     assert federation.tokens() == {"north": "t1", "south": "t2", "west": "t3"}
     assert "west: it was not there when the job started" in federation.server.history(federation.job_id)[0]
-
-
-def test_a_process_that_asks_for_no_task_is_ended_and_started_again(federation: Federation) -> None:
-    aborted = aborted_at(federation)
-    federation.answer(idle={"north": STUCK_SECONDS + 1})
-    federation.pass_time()
-    assert aborted == ["north"]
-
-    federation.sites.running["north"] = []
-    federation.pass_time()
-
-    assert len(federation.requests()) == 2
-
-
-def test_a_process_that_has_not_asked_yet_gets_more_time_after_each_end(federation: Federation) -> None:
-    aborted = aborted_at(federation)
-    for limit in (1800, 3600, 7200):
-        start = federation.now
-        while not aborted and federation.now < start + 10_000:
-            federation.answer(asked={"south": 0.0}, idle={"north": federation.now - 1000.0})
-            federation.pass_time(60)
-        assert limit <= federation.now - start <= limit + 120
-        aborted.clear()
-        federation.sites.running["north"] = []
-        federation.pass_time()
-
-
-def test_a_process_that_has_just_been_started_again_is_not_ended(federation: Federation) -> None:
-    aborted = aborted_at(federation)
-    federation.restart_parent("north")
-    federation.pass_time(1.0)
-
-    for seconds in (10, 300, 600, 800):
-        # Its old process asked an hour ago, the other site just now.
-        federation.answer(asked={"north": 3600.0, "south": 0.0}, idle={"north": 3600.0})
-        federation.pass_time(seconds)
-
-    assert aborted == []
-    federation.pass_time(200)
-    assert aborted == ["north"]
-
-
-def test_time_in_which_the_server_answers_no_site_does_not_count(federation: Federation) -> None:
-    aborted = aborted_at(federation)
-    federation.restart_parent("north")
-    federation.pass_time(1.0)
-
-    federation.answer(asked={"north": 9000.0, "south": 3000.0}, idle={"north": 6000.0})
-    federation.pass_time(4000)  # no site was answered for the last 3000 s
-
-    assert aborted == []
-
-
-def aborted_at(federation: Federation) -> list[str]:
-    """Return the list of sites whose process is ended from now on."""
-    aborted: list[str] = []
-    federation.server.job_runner.abort_client_run = lambda job, sites, fl_ctx: aborted.extend(sites)
-    return aborted
 
 
 @pytest.mark.parametrize(
