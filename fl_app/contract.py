@@ -65,6 +65,8 @@ ENV_SURVIVAL = "FLARE_SURVIVAL"
 ENV_SITE_WAIT = "FLARE_SITE_WAIT"
 """Seconds for which a running job waits for a site that gives no sign of life."""
 SITE_WAIT_SECONDS = 86400.0
+PENDING_SITES_ID = "flare_waiting_sites"
+"""Id of the component that knows, in the server's job process, the sites whose job pods are pending."""
 TRANSFER_TIMEOUT_SECONDS = 20.0
 """Seconds without a byte after which a site asks the server again; longer for large models (NVFlare: 300)."""
 ENV_FORK_JOBS = "FLARE_FORK_JOBS"

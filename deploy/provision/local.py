@@ -21,6 +21,7 @@ from fl_app.contract import (
     KIT_FACTS,
     NVFLARE_VERSION,
     PARENT_PORT,
+    PENDING_SITES_ID,
     TRANSFER_TIMEOUT_SECONDS,
     WORKSPACE_PATH,
     flarefleet_version,
@@ -53,7 +54,7 @@ PARENT_SURVIVAL = {"id": "flare_survival", "path": "fl_app.survival.component.Pa
 JOB_SURVIVAL = {"id": "flare_job_survival", "path": "fl_app.survival.component.JobSurvival", "args": {}}
 JOB_GUARD = {"id": "flare_job_guard", "path": "fl_app.guard.component.JobGuard", "args": {}}
 PENDING_SITES = {
-    "id": "flare_waiting_sites",
+    "id": PENDING_SITES_ID,
     "path": "fl_app.launchers.pending_pods.PendingSites",
     "args": {},
 }

@@ -14,6 +14,9 @@ from nvflare.apis.job_def import Job, JobMetaKey
 
 USES = {
     "nvflare.private.fed.server.admin:FedAdminServer.client_dead": "log out a silent site",
+    "nvflare.private.fed.server.client_manager:ClientManager.heartbeat": (
+        "organization and configuration of a site that was logged out and comes back"
+    ),
     "nvflare.private.fed.server.client_manager:ClientManager.name_to_clients": "registration of a site",
     "nvflare.private.fed.server.client_manager:ClientManager.remove_client": "log out a silent site",
     "nvflare.private.fed.server.fed_server:FederatedServer.remove_client_data": "log out a silent site",
@@ -59,6 +62,7 @@ class ServerJobs:
 
     def __init__(self, engine: Any) -> None:
         self._engine = engine
+        self._logged_out: dict[str, Client] = {}
 
     def is_ready(self) -> bool:
         """Return whether the server has its certificate, with which it signs the tokens of job processes."""
@@ -127,9 +131,27 @@ class ServerJobs:
 
     def log_out(self, token: str) -> None:
         """Remove a registration. The server's job processes are not told that the site is lost."""
+        self._logged_out |= {one.name: one for one in self._engine.get_clients() if one.token == token}
         self._engine.client_manager.remove_client(token)
         self._engine.server.remove_client_data(token)
         self._engine.server.admin_server.client_dead(token)
+
+    def restore_properties(self) -> None:
+        """Give a site that was logged out its organization and configuration again when it comes back.
+
+        A site sends them only when it registers; NVFlare's registration of its next heartbeat lacks them.
+        """
+        manager = self._engine.client_manager
+        heartbeat = manager.heartbeat
+
+        def heartbeat_and_restore(token: str, client_name: str, client_fqcn: str, fl_ctx: FLContext) -> bool:
+            is_new = bool(heartbeat(token, client_name, client_fqcn, fl_ctx))
+            known, client = self._logged_out.get(client_name), manager.name_to_clients.get(client_name)
+            if is_new and known and client and known.token == client.token == token:
+                client.props = known.props | client.props
+            return is_new
+
+        manager.heartbeat = heartbeat_and_restore
 
     def awaits_outcome(self, job_id: str, site: str) -> bool:
         """Return whether the job's end depends on a report of this site."""

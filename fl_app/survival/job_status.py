@@ -10,6 +10,7 @@ from typing import Any
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_context import FLContext
 
+from fl_app.contract import PENDING_SITES_ID
 from fl_app.guard.context import sender_of
 from fl_app.nvflare_internals.parent_messages import answer_in_job, ask_job
 from fl_app.nvflare_internals.server_jobs import sync_sites
@@ -32,12 +33,16 @@ class JobStatus:
         self._asked: dict[str, float] = {}
         self._working: set[str] = set()
         self._first: float | None = None
+        self._pods: Any = None
+        self._pending: dict[str, float] = {}
+        """When the job pod of a site was last pending."""
         self._lock = threading.Lock()
 
     def handle(self, event_type: str, fl_ctx: FLContext) -> None:
         """Handle an event of NVFlare."""
         if event_type == EventType.START_RUN:
             engine = fl_ctx.get_engine()
+            self._pods = engine.get_component(PENDING_SITES_ID)
             answer_in_job(engine, STATUS, lambda: self.answer(client.name for client in engine.get_clients()))
             answer_in_job(engine, SYNC_SITES, lambda: _sync(engine))
         elif event_type == EventType.ABOUT_TO_END_RUN:
@@ -50,13 +55,16 @@ class JobStatus:
     def answer(self, sites: Any) -> dict[str, Any]:
         """Return the answer for these sites of the job; see `ask_status`."""
         with self._lock:
+            now = self._clock()
+            self._pending |= dict.fromkeys(self._pods.pending(now) if self._pods else (), now)
             last = max(self._asked.values(), default=0.0)
-            idle = {
-                site: last - self._asked.get(site, self._first or last)
+            since = {
+                site: max(self._asked.get(site, self._first or last), self._pending.get(site, 0.0))
                 for site in sites
                 if site not in self._working
             }
-            asked = {site: self._clock() - time for site, time in self._asked.items()}
+            idle = {site: max(last - start, 0.0) for site, start in since.items()}
+            asked = {site: now - time for site, time in self._asked.items()}
             return {"ending": self._is_ending, "asked": asked, "idle": idle}
 
     def _saw(self, site: str, works: bool) -> None:
@@ -81,7 +89,8 @@ class StatusOfJob:
         self.idle: Mapping[str, float] = document.get("idle") or {}
         """For each site that has no task: seconds from its last request for one to the last of any site.
 
-        While this process answers no site, as during a long aggregation, nothing is known about any.
+        The time until its job pod runs does not count. While this process answers no site, as during a long
+        aggregation, nothing is known about any.
         """
 
 

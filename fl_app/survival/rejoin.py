@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,11 @@ POLL_SECONDS = 10.0
 """Time between two looks at heartbeats and answers of jobs."""
 STUCK_SECONDS = 300.0
 """A site that has no task asks for one every few seconds, unless its process hangs."""
+NEVER_ASKED_SECONDS = 1800.0
+"""Limit for a process that has not asked since it, or the server's process of the job, was started.
+
+It waits up to 600 s for the server's process, may load data in START_RUN, or trains since before the restart.
+"""
 MISSING_HEARTBEATS = 2
 """Heartbeats of a site without its job, before the job is started there again."""
 FIRST_RETRY_SECONDS = 2.0
@@ -56,6 +62,8 @@ class Membership:
     is_busy: bool = False
     joined_at: float | None = None
     """When the site was started again, until it has asked for a task."""
+    stuck: int = 0
+    """Starts because its process asked for no task; each doubles the time until the next."""
 
     def tried(self, now: float) -> None:
         """Wait before the next attempt, longer each time."""
@@ -73,6 +81,8 @@ class Poll:
     """Sites whose last heartbeat lists a job, by job."""
     statuses: Mapping[str, StatusOfJob]
     """Answers of the server's processes of the jobs that answered."""
+    now: float = 0.0
+    """The time, on the clock of `Rejoin`."""
 
 
 def reason_to_rejoin(
@@ -99,8 +109,17 @@ def reason_to_rejoin(
         return MISSING if member.missing >= MISSING_HEARTBEATS else ""
     member.missing = 0
     status = poll.statuses.get(job_id)
-    idle = status.idle.get(site, 0.0) if status else 0.0
-    return f"{STUCK} for {idle:.0f} s" if idle > STUCK_SECONDS else ""
+    return _reason_to_end(site, status, member, poll.now) if status else ""
+
+
+def _reason_to_end(site: str, status: StatusOfJob, member: Membership, now: float) -> str:
+    """Return why the job process of a site must be ended; empty if it need not."""
+    idle, limit = status.idle.get(site, 0.0), NEVER_ASKED_SECONDS
+    if member.joined_at is not None:  # the server's process of the job knows only the old process of the site
+        idle = min(idle, now - member.joined_at - min(status.asked.values(), default=math.inf))
+    elif site in status.asked:
+        limit = STUCK_SECONDS
+    return f"{STUCK} for {idle:.0f} s" if idle > limit * 2**member.stuck else ""
 
 
 def late_sites(job: Job, participants: Collection[Participant]) -> list[Participant]:
@@ -148,7 +167,7 @@ class Rejoin:
             job: liveness.vouched(job, [one.name for one in participants[job]]) for job in participants
         }
         statuses = {job: status for job in participants if (status := ask_status(self._engine, job))}
-        return Poll(liveness.last_signs(), vouched, statuses)
+        return Poll(liveness.last_signs(), vouched, statuses, self._clock())
 
     def _check_site(self, job: Job, participant: Participant, poll: Poll | None) -> None:
         current = self._jobs.registered(participant.name)
@@ -188,6 +207,7 @@ class Rejoin:
         else:
             seconds = self._clock() - member.noticed_at
             text = f"{member.reason}; it runs its part of the job again after {seconds:.1f} s"
+            member.stuck += member.reason.startswith(STUCK)
             member.joined_at, member.missing, member.reason = self._clock(), 0, ""
             record(self._engine, job.job_id, Intervention(Kind.REJOINED, text, current.name))
         finally:

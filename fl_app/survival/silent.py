@@ -30,6 +30,7 @@ class SilentSites:
         self._engine = engine
         self._clock = clock
         self._jobs = ServerJobs(engine)
+        self._jobs.restore_properties()
         self._last_check = self._not_before = clock()
 
     def check(self) -> None:

@@ -15,6 +15,7 @@ from nvflare.fuel.f3.cellnet.defs import MessageHeaderKey, ReturnCode
 from nvflare.fuel.f3.cellnet.fqcn import FQCN
 from nvflare.fuel.f3.message import Message
 
+from deploy.provision.local import PENDING_SITES
 from fl_app.contract import ENV_SURVIVAL, TRANSFER_TIMEOUT_SECONDS
 from fl_app.survival.job_status import STATUS, JobStatus, StatusOfJob
 from fl_app.survival.transfer_timeout import TransferTimeout
@@ -27,10 +28,16 @@ class JobProcess:
         self.now = 100.0
         self.part = JobStatus(lambda: self.now)
         self.commands: dict[str, Any] = {}
+        self.pending: list[str] = []
         self.fire(EventType.START_RUN)
 
     def get_cell(self) -> Any:
         return SimpleNamespace(register_request_cb=self._register)
+
+    def get_component(self, component_id: str) -> Any:
+        """Return the component whose id the kits name for the sites with pending job pods."""
+        pods = SimpleNamespace(pending=lambda now: dict.fromkeys(self.pending, "no GPU"))
+        return pods if component_id == PENDING_SITES["id"] else None
 
     def _register(self, channel: str, topic: str, cb: Any) -> None:
         self.commands[topic] = cb
@@ -100,6 +107,18 @@ def test_no_site_is_idle_while_the_server_answers_none(job: JobProcess) -> None:
     job.now += 3600
 
     assert job.status().idle == {"north": 1.0, "south": 0.0}
+
+
+def test_the_time_until_the_pod_of_a_site_runs_does_not_count(job: JobProcess) -> None:
+    job.fire(ASKS, "north")
+    job.pending = ["south"]
+    job.fire(ASKS, "north", seconds=3600)
+    assert job.status().idle == {"north": 0.0, "south": 0.0}
+
+    job.pending = []
+    job.fire(ASKS, "north", seconds=20)
+
+    assert job.status().idle == {"north": 0.0, "south": 20.0}
 
 
 def test_only_the_servers_parent_is_answered(job: JobProcess) -> None:

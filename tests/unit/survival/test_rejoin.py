@@ -8,10 +8,8 @@ from typing import Any
 
 import pytest
 
-from fl_app.nvflare_internals.server_jobs import Participant, ServerJobs
-from fl_app.nvflare_internals.site_jobs import SYNC_SITES
-from fl_app.survival.job_status import STATUS, StatusOfJob
-from fl_app.survival.liveness import Liveness
+from fl_app.nvflare_internals.server_jobs import Participant
+from fl_app.survival.job_status import StatusOfJob
 from fl_app.survival.rejoin import (
     MISSING,
     POLL_SECONDS,
@@ -19,61 +17,11 @@ from fl_app.survival.rejoin import (
     STUCK_SECONDS,
     Membership,
     Poll,
-    Rejoin,
     reason_to_rejoin,
 )
-from tests.unit.survival.server import Server
+from tests.unit.survival.rejoining import Federation
 
 NORTH = Participant("north", "t1", {})
-
-
-class Federation:
-    """A job on the sites north and south, and the rejoin under test with its clock."""
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.server = Server(folder)
-        self.sites = self.server.server.admin_server
-        self.job_id = self.server.submit(deploy_map={"app": ["@ALL"]})
-        self.server.run(self.job_id, self.server.register("north", "t1"), self.server.register("south", "t2"))
-        self.sites.running = {"north": [self.job_id], "south": [self.job_id]}
-        self.liveness = Liveness(dict, lambda: self.now)
-        monkeypatch.setattr("fl_app.survival.rejoin.liveness_of", lambda engine: self.liveness)
-        self.server.job_runner.running_jobs[self.job_id].get_application = lambda app, fl_ctx: b""
-        self.now = 1000.0
-        self.rejoin = Rejoin(self.server, lambda: self.now)
-        self.jobs = ServerJobs(self.server)
-        self.answer()
-
-    def answer(self, **status: Any) -> None:
-        """Let the server's process of the job answer."""
-        self.server.answers = {
-            (self.job_id, STATUS): {"ending": False, "asked": {"north": 1.0, "south": 1.0}, "idle": {}}
-            | status,
-            (self.job_id, SYNC_SITES): {"": ""},
-        }
-
-    def pass_time(self, seconds: float = POLL_SECONDS) -> None:
-        """Check after some time, and wait until the jobs have been started."""
-        self.now += seconds
-        for site, jobs in self.sites.running.items():
-            self.liveness.heartbeat(site, jobs or ())
-        self.rejoin.check()
-        self.rejoin._pool.shutdown(wait=True)
-        pool = type(self.rejoin._pool)
-        self.rejoin._pool = pool(1)
-
-    def restart_parent(self, site: str) -> None:
-        """Let the parent of a site be killed and register again."""
-        self.sites.running[site] = []
-        self.server.register(site, "new")
-
-    def requests(self) -> list[str]:
-        """Return the requests to sites since the last call."""
-        requests, self.sites.requests = self.sites.requests, []
-        return requests
-
-    def tokens(self) -> dict[str, str]:
-        return {one.name: one.token for one in self.jobs.participants()[self.job_id]}
 
 
 @pytest.fixture
@@ -261,7 +209,8 @@ def test_a_site_that_came_late_joins_a_job_with_a_quorum(federation: Federation)
 def test_the_reason_to_start_a_part_again(
     token: str, last_sign: float, vouched: list[str], idle: dict[str, float], reason: str
 ) -> None:
-    poll = Poll({"north": last_sign}, {"job": vouched}, {"job": StatusOfJob({"idle": idle})})
+    status = StatusOfJob({"idle": idle, "asked": idle})
+    poll = Poll({"north": last_sign}, {"job": vouched}, {"job": status})
     member = Membership(last_sign=1.0, missing=1)
 
     assert reason_to_rejoin("job", NORTH, Participant("north", token, {}), member, poll) == reason

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from nvflare.apis.client import ClientPropKey
 
 from fl_app.nvflare_internals.server_jobs import ServerJobs
 from fl_app.survival.limits import LOGGED_OUT_SECONDS
@@ -59,6 +60,42 @@ def test_a_silent_site_is_logged_out_and_the_job_says_so(server: Server, clock: 
 
     assert [client.name for client in server.get_clients()] == ["south"]
     assert server.history(job_id) == ["silent north: no heartbeat for 36 s; logged out until it comes back"]
+
+
+def test_a_site_that_comes_back_has_its_organization_and_configuration_again(
+    server: Server, clock: Clock
+) -> None:
+    registered(server, clock, "north")
+    (north,) = server.get_clients()
+    north.set_prop(ClientPropKey.ORG, "hospital")
+    north.set_site_config({"gpus": 2})
+    run(SilentSites(server, clock), clock, server, 60)
+    assert server.get_clients() == []
+
+    heartbeat(server, "token-north", "north.new")
+
+    (north,) = server.get_clients()
+    assert north.get_prop(ClientPropKey.ORG) == "hospital"
+    assert north.get_site_config() == {"gpus": 2}
+    assert north.get_fqcn() == "north.new"
+
+
+def test_another_registration_does_not_get_the_properties_of_a_logged_out_site(
+    server: Server, clock: Clock
+) -> None:
+    registered(server, clock, "north")
+    server.get_clients()[0].set_prop(ClientPropKey.ORG, "hospital")
+    run(SilentSites(server, clock), clock, server, 60)
+
+    heartbeat(server, "another", "north")
+
+    assert server.get_clients()[0].get_prop(ClientPropKey.ORG) is None
+
+
+def heartbeat(server: Server, token: str, fqcn: str) -> None:
+    """Let NVFlare receive a heartbeat of north."""
+    with server.new_context() as fl_ctx:
+        assert server.client_manager.heartbeat(token, "north", fqcn, fl_ctx)
 
 
 def test_the_job_keeps_its_silent_participant(server: Server, clock: Clock) -> None:
