@@ -185,7 +185,6 @@ class JobAgent:
         task = fl_ctx.get_prop(AppConstants.TRAIN_SHAREABLE)
         if not isinstance(task, Shareable) or self._workflow is None:
             return
-        self._workflow.correct(task)
         number = task.get_header(AppConstants.CURRENT_ROUND)
         if self._workflow.saves_at == AppEventType.BEFORE_TRAIN_TASK and isinstance(number, int):
             with self._lock:  # several sites ask for their task at the same time
