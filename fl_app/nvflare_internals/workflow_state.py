@@ -77,6 +77,11 @@ def workflow_at(runner: Any, index: int) -> Any:
     return workflows[index].controller if 0 <= index < len(workflows) else None
 
 
+def controllers(runner: Any) -> list[Any]:
+    """Return the controllers of the job's workflows, in order."""
+    return [workflow.controller for workflow in runner.config.workflows]
+
+
 def start_with_workflow(runner: Any, index: int) -> None:
     """Skip the workflows before this one; call it before the first one starts."""
     runner.current_wf_index = index

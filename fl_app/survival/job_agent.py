@@ -27,6 +27,7 @@ from fl_app.survival.components import RandomNumbers, resumable_components, sum_
 from fl_app.survival.history import record
 from fl_app.survival.interventions import Intervention, Kind
 from fl_app.survival.resumable import Resumable, State, UnsupportedStateError
+from fl_app.survival.saved_models import remove_saved_models
 from fl_app.survival.workflows import Workflow, workflow_of
 from fl_app.survival.writer import CheckpointWriter
 from fl_app.telemetry.push import job_pusher
@@ -117,6 +118,9 @@ class JobAgent:
             workflow_state.start_with_workflow(self._runner, saved.parts[_JOB].document["workflow"])
             self._saved = self._components_of = saved
             self._is_restoring = False
+        elif self._is_second:
+            parts = [*job_components(self._engine).values(), *workflow_state.controllers(self._runner)]
+            remove_saved_models(parts, run_folder, Path(workspace.get_app_dir(self._job_id)))
 
     def _start_workflow(self, fl_ctx: FLContext) -> None:
         """Restore what is restored before a workflow runs. SCAFFOLD has loaded its model already."""
