@@ -36,6 +36,27 @@ class ResumedStart(int):
         """Return the end of the workflow, for its number of rounds."""
         return self._first + other
 
+    def __reduce__(self) -> tuple[type[int], tuple[int]]:
+        """Copy as a plain integer: users' controllers copy the model, which has the start round."""
+        return int, (int(self),)
+
+
+def start_averaging_at(controller: Any, next_round: int) -> None:
+    """Let a controller that sends an FLModel go on with a round, from 0.
+
+    The controller gives its `start_round` to the model, which sites receive and FedAvg may save. Before each
+    task it passes the model to `set_fl_context`: the model gets the start round of an undisturbed job there.
+    """
+    first, set_fl_context = int(controller.start_round), controller.set_fl_context
+
+    def correct(data: Any) -> None:
+        if data is not None:
+            data.start_round = first
+        set_fl_context(data)
+
+    controller.start_round = ResumedStart(first, next_round)
+    controller.set_fl_context = correct
+
 
 def runner_of(engine: Any) -> Any:
     """Return NVFlare's runner of the job among the engine's handlers; None before it exists."""
@@ -54,6 +75,11 @@ def workflow_at(runner: Any, index: int) -> Any:
     """Return the controller of a workflow of the job; None if there is none at this position."""
     workflows = runner.config.workflows
     return workflows[index].controller if 0 <= index < len(workflows) else None
+
+
+def controllers(runner: Any) -> list[Any]:
+    """Return the controllers of the job's workflows, in order."""
+    return [workflow.controller for workflow in runner.config.workflows]
 
 
 def start_with_workflow(runner: Any, index: int) -> None:

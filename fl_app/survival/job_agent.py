@@ -29,6 +29,7 @@ from fl_app.survival.history import record
 from fl_app.survival.interventions import Intervention, Kind
 from fl_app.survival.no_restart import find_restarted_server
 from fl_app.survival.resumable import Resumable, State, UnsupportedStateError
+from fl_app.survival.saved_models import remove_saved_models
 from fl_app.survival.workflows import Workflow, workflow_of
 from fl_app.survival.writer import CheckpointWriter
 from fl_app.telemetry.push import job_pusher
@@ -119,6 +120,9 @@ class JobAgent:
             workflow_state.start_with_workflow(self._runner, saved.parts[_JOB].document["workflow"])
             self._saved = self._components_of = saved
             self._is_restoring = False
+        elif self._is_second:
+            parts = [*job_components(self._engine).values(), *workflow_state.controllers(self._runner)]
+            remove_saved_models(parts, run_folder, Path(workspace.get_app_dir(self._job_id)))
 
     def _start_workflow(self, fl_ctx: FLContext) -> None:
         """Restore what is restored before a workflow runs. SCAFFOLD has loaded its model already."""
@@ -199,7 +203,6 @@ class JobAgent:
         task = fl_ctx.get_prop(AppConstants.TRAIN_SHAREABLE)
         if not isinstance(task, Shareable) or self._workflow is None:
             return
-        self._workflow.correct(task)
         number = task.get_header(AppConstants.CURRENT_ROUND)
         if self._workflow.saves_at == AppEventType.BEFORE_TRAIN_TASK and isinstance(number, int):
             with self._lock:  # several sites ask for their task at the same time

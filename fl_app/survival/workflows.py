@@ -64,19 +64,12 @@ class Workflow(ABC):
     def after_start(self, state: State) -> None:  # noqa: B027 - few need it
         """Restore what the workflow creates after it has loaded its model."""
 
-    def correct(self, task: Shareable) -> None:  # noqa: B027 - few need it
-        """Give a task the headers of a job that was never interrupted."""
-
 
 class _FedAvg(Workflow):
     """FedAvg and all others that send an FLModel and have `start_round` and `num_rounds`."""
 
     _kept = ("best_target_metric_value", "num_fl_rounds_without_improvement")
     """Attributes of FedAvg that end the training early."""
-
-    def __init__(self, controller: Any) -> None:
-        super().__init__(controller)
-        self._first = int(controller.start_round)
 
     @property
     def rounds(self) -> int:
@@ -103,14 +96,11 @@ class _FedAvg(Workflow):
         controller = self.controller
         for name in self._kept_names():
             setattr(controller, name, state.document[name])
-        controller.start_round = workflow_state.ResumedStart(self._first, rounds_done)
+        workflow_state.start_averaging_at(controller, rounds_done)
         if self._has_own_model:
             controller.model = FLModel(params=joined(state), meta=dict(state.document[_META]))
         else:
             _replace(fl_ctx.get_prop(AppConstants.GLOBAL_MODEL), state)
-
-    def correct(self, task: Shareable) -> None:
-        task.set_header(AppConstants.START_ROUND, self._first)
 
     def _best_files(self) -> tuple[str, ...]:
         """Return the file of the model if it is the best one; else the next round writes it again."""

@@ -1,0 +1,123 @@
+"""Models of a job whose server process was killed: readable, and those of the job's own rounds."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nvflare.app_common.abstract.fl_model import FLModel
+from nvflare.app_common.np.np_model_persistor import NPModelPersistor
+from nvflare.app_common.workflows.fedavg import FedAvg
+from nvflare.fuel.utils import fobs
+
+from fl_app.survival.checkpoints import FOLDER
+from fl_app.survival.resumable import Resumable, State
+from tests.unit.guard.in_process import Job
+from tests.unit.guard.in_process.job import JOB
+from tests.unit.survival.test_resume import ROUNDS, arrays, averaging, job
+from tests.unit.survival.two_lives import assert_same_bits, killed_and_resumed, live
+
+FILE = "FL_global_model.pt"
+"""Name of the file of a FedAvg without a persistor."""
+
+
+def without_persistor(kind: Any = FedAvg) -> Job:
+    return job(kind(num_clients=3, num_rounds=ROUNDS, persistor_id="", model=arrays()), {})
+
+
+def saved_model(folder: Path) -> FLModel:
+    (file,) = folder.rglob(FILE)
+    model = fobs.loadf(str(file))
+    assert isinstance(model, FLModel)
+    return model
+
+
+def test_the_file_of_a_resumed_job_is_that_of_an_undisturbed_one(tmp_path: Path) -> None:
+    live(without_persistor, tmp_path / "undisturbed")
+
+    killed_and_resumed(without_persistor, tmp_path, 3)
+
+    found, expected = (saved_model(tmp_path / name) for name in ("second", "undisturbed"))
+    assert_same_bits(found.params, expected.params)
+    assert (found.start_round, type(found.start_round)) == (expected.start_round, int)
+
+
+class Copying(Resumable, FedAvg):
+    """A user's controller that keeps a copy of the model that it sends."""
+
+    def send_model(self, *args: Any, data: FLModel, **kwargs: Any) -> Any:
+        self.sent = copy.deepcopy(data)
+        return super().send_model(*args, data=data, **kwargs)
+
+    def checkpoint(self) -> State:
+        return State()
+
+    def resume(self, state: State) -> None:
+        pass
+
+
+def test_a_resumed_controller_can_copy_its_model(tmp_path: Path) -> None:
+    second = killed_and_resumed(lambda: job(averaging(Copying), arrays()), tmp_path, 3)
+
+    assert second.ended.panics == []
+    assert second.rounds == [3, 4]
+
+
+class Momentum(FedAvg):
+    """A user's controller with state that nobody knows of: it starts over."""
+
+
+FIRST_MODELS: dict[str, Callable[[], Job]] = {
+    "NumPy": lambda: job(averaging(Momentum), {}, persistor=NPModelPersistor(model=[[1.0, 2.0], [3.0, 4.0]])),
+    "file of FedAvg": lambda: job(Saving(num_clients=3, num_rounds=ROUNDS, persistor_id=""), {}),
+}
+
+
+class Saving(Momentum):
+    """A FedAvg that creates its first model itself, unless there is a saved one."""
+
+    def load_model(self) -> FLModel:
+        found = super().load_model()
+        return found if found.params else FLModel(params=arrays())
+
+
+@pytest.mark.parametrize("name", FIRST_MODELS)
+def test_a_job_that_starts_over_starts_with_its_first_model(name: str, tmp_path: Path) -> None:
+    first: dict[str, Any] = {}
+
+    def make(life: str) -> Job:
+        made = FIRST_MODELS[name]()
+        train = made.train
+
+        def recorded(site: str, received: FLModel) -> Any:
+            if received.current_round == 0:
+                first[life] = copy.deepcopy(received.params)
+            return train(site, received)
+
+        made.train = recorded
+        return made
+
+    live(lambda: make("first"), tmp_path / "first", kill_in_round=3, copy_to=tmp_path / "second")
+    second = live(lambda: make("second"), tmp_path / "second")
+
+    assert second.rounds == list(range(ROUNDS))
+    assert_same_bits(first["second"], first["first"])
+
+
+def test_a_job_without_an_intact_checkpoint_starts_with_its_first_model(tmp_path: Path) -> None:
+    def make() -> Job:
+        return job(averaging(), {}, persistor=NPModelPersistor(model=[[1.0, 2.0], [3.0, 4.0]]))
+
+    before = live(make, tmp_path / "undisturbed")
+    live(make, tmp_path / "first", kill_in_round=3, copy_to=tmp_path / "second")
+    for file in (tmp_path / "second" / FOLDER / JOB).glob("*.json"):
+        file.unlink()
+
+    second = live(make, tmp_path / "second")
+
+    assert second.rounds == list(range(ROUNDS))
+    (found,), (expected,) = (list(life.ended.folder.parent.rglob("server.npy")) for life in (second, before))
+    assert found.read_bytes() == expected.read_bytes()
