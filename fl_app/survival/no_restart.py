@@ -38,8 +38,8 @@ def find_restarted_site(controller: Any, site: str) -> Finding | None:
     if not _cannot_restart(controller) or getattr(controller, "min_clients", 0):
         return None
     status = controller.client_statuses.get(site)
-    is_configured = getattr(status, "configured_time", None) or getattr(status, "ready_time", None)
-    return _finding(controller, site) if is_configured and not getattr(status, "app_done", False) else None
+    times = (getattr(status, name, None) for name in ("configured_time", "ready_time"))
+    return _finding(controller, site) if any(times) and not getattr(status, "app_done", None) else None
 
 
 def find_restarted_server(controller: Any, fl_ctx: FLContext) -> Finding | None:
@@ -60,11 +60,10 @@ def find_restarted_server(controller: Any, fl_ctx: FLContext) -> Finding | None:
     folder = folder_of(Path(engine.get_workspace().get_root_dir()), fl_ctx.get_job_id())
     file = folder / f"started-{index}-{requeues}"
     try:
-        if file.exists():
-            return (
-                _finding(controller, "server") if file.read_text(encoding="ascii") != _THIS_PROCESS else None
-            )
-        write_atomically(file, _THIS_PROCESS.encode(), PRIVATE_FILE)
+        if not file.exists():
+            write_atomically(file, _THIS_PROCESS.encode(), PRIVATE_FILE)
+        if file.read_text(encoding="ascii") != _THIS_PROCESS:
+            return _finding(controller, "server")
     except OSError as error:  # the volume is full: NVFlare's own timeouts end the job
         _log.warning("the start of the workflow cannot be recorded: %s", error)
     return None
