@@ -35,7 +35,7 @@ def find_restarted_site(controller: Any, site: str) -> Finding | None:
         controller: NVFlare's controller of the running workflow, or None.
         site: name of the site.
     """
-    if not _cannot_restart(controller) or getattr(controller, "min_clients", 0):
+    if not _cannot_restart(controller) or getattr(controller, "min_clients", None):
         return None
     status = controller.client_statuses.get(site)
     times = (getattr(status, name, None) for name in ("configured_time", "ready_time"))

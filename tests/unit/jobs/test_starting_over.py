@@ -58,8 +58,8 @@ def test_a_workflow_that_starts_over_is_named(tmp_path: Path) -> None:
     (warning,) = not_resumed(job_with(tmp_path, FEDAVG, *workflows, module="class Momentum: ..."))
 
     assert warning == (
-        "Momentum saves no checkpoint: if the server's process of the job is killed, the job starts over from "
-        "round 1 (docs/survival.md)"
+        "Momentum saves no checkpoint: if the server's process of the job is killed, the job starts over "
+        "from round 1 (docs/survival.md)"
     )
 
 
