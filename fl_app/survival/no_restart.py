@@ -37,8 +37,8 @@ def find_restarted_site(controller: Any, site: str) -> Finding | None:
     if not _cannot_restart(controller) or bool(getattr(controller, "min_clients", None)):
         return None
     status = controller.client_statuses.get(site)
-    is_configured = getattr(status, "configured_time", None) or getattr(status, "ready_time", None)
-    return _finding(controller, site) if is_configured and not getattr(status, "app_done", False) else None
+    times = (getattr(status, name, None) for name in ("configured_time", "ready_time"))
+    return _finding(controller, site) if any(times) and not getattr(status, "app_done", None) else None
 
 
 def find_restarted_server(controller: Any, fl_ctx: FLContext) -> Finding | None:

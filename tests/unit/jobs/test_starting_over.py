@@ -1,4 +1,4 @@
-"""`submit` names the workflows of a job that start over if the server's process is killed."""
+"""`submit` names the workflows of a job that start over, or end, if a process of the job is killed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.session.submission import starts_over
+from deploy.session.submission import not_resumed
 from fl_app.jobs.export import ExportReply, ExportRequest, export
 from fl_app.jobs.registry import find
 from fl_app.survival.starting_over import RESUMABLE
@@ -34,7 +34,7 @@ def job_with(folder: Path, *workflows: str, module: str = "") -> ExportReply:
 def test_the_jobs_of_the_kit_resume(name: str, tmp_path: Path) -> None:
     request = ExportRequest(parameters={}, sites=("site-1", "site-2"), only_these=False, folder=tmp_path)
 
-    assert starts_over(export(find(name), request)) == []
+    assert not_resumed(export(find(name), request)) == []
 
 
 @pytest.mark.parametrize(
@@ -42,15 +42,24 @@ def test_the_jobs_of_the_kit_resume(name: str, tmp_path: Path) -> None:
     [
         ("nvflare.app_common.ccwf.SwarmServerController", "SwarmServerController"),
         ("fl_app.flower.server.FlowerServer", "FlowerServer"),
-        ("mine.control.Momentum", "Momentum"),
     ],
 )
-def test_a_workflow_that_starts_over_is_named(workflow: str, name: str, tmp_path: Path) -> None:
-    (warning,) = starts_over(job_with(tmp_path, FEDAVG, workflow, workflow, module="class Momentum: ..."))
+def test_a_workflow_that_ends_is_named(workflow: str, name: str, tmp_path: Path) -> None:
+    (warning,) = not_resumed(job_with(tmp_path, FEDAVG, workflow, workflow))
 
     assert warning == (
-        f"{name} saves no checkpoint: if the server's process of the job is killed, the job starts over from "
-        "round 1 (docs/survival.md)"
+        f"{name} saves no checkpoint: if a process of the job is killed, at the server or at a site, the "
+        "job ends and must be submitted again (docs/survival.md)"
+    )
+
+
+def test_a_workflow_that_starts_over_is_named(tmp_path: Path) -> None:
+    workflows = ["mine.control.Momentum"] * 2
+    (warning,) = not_resumed(job_with(tmp_path, FEDAVG, *workflows, module="class Momentum: ..."))
+
+    assert warning == (
+        "Momentum saves no checkpoint: if the server's process of the job is killed, the job starts over "
+        "from round 1 (docs/survival.md)"
     )
 
 
@@ -58,7 +67,7 @@ def test_nothing_is_said_of_a_workflow_that_resumes_or_trains_nothing(tmp_path: 
     module = "from fl_app.survival.resumable import Resumable\n\nclass Momentum(Resumable): ...\n"
     evaluation = "nvflare.app_common.workflows.cross_site_eval.CrossSiteEval"
 
-    assert starts_over(job_with(tmp_path, FEDAVG, "mine.control.Momentum", evaluation, module=module)) == []
+    assert not_resumed(job_with(tmp_path, FEDAVG, "mine.control.Momentum", evaluation, module=module)) == []
 
 
 def test_an_aggregator_with_unknown_state_is_named(tmp_path: Path) -> None:
@@ -69,7 +78,7 @@ def test_an_aggregator_with_unknown_state_is_named(tmp_path: Path) -> None:
     config["components"] = [{"id": "mine", "path": "nvflare.app_opt.sklearn.mine.Assembler"}]
     file.write_text(json.dumps(config))
 
-    (warning,) = starts_over(job)
+    (warning,) = not_resumed(job)
 
     assert warning.startswith("Assembler saves no checkpoint")
 
