@@ -67,7 +67,8 @@ class Jobs:
             self.monkeypatch.setattr(kind, "control_flow", control_flow)
         if isinstance(controller, FedAvg):
             controller.control_flow = control_flow  # type: ignore[method-assign]
-        self.monkeypatch.setattr("fl_app.survival.no_restart._THIS_PROCESS", uuid.uuid4().hex)
+        life = uuid.uuid4().hex
+        self.monkeypatch.setattr("fl_app.survival.no_restart._this_process", lambda: life)
         engine.runner.run()
         return engine.ended
 
