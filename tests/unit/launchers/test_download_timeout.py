@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 from nvflare.app_common.decomposers.numpy_decomposers import NumpyArrayDecomposer
 from nvflare.app_opt.pt.decomposers import TensorDecomposer
+from nvflare.fuel.f3.comm_config import CommConfigurator
+from nvflare.fuel.f3.streaming.byte_streamer import STREAM_CHUNK_SIZE
 from nvflare.fuel.utils.config_service import ConfigService
 from nvflare.fuel.utils.fobs.decomposers.via_downloader import ViaDownloaderDecomposer
 
-from fl_app.contract import ENV_SURVIVAL
-from fl_app.launchers.download_timeout import CHUNK_TIMEOUT_SECONDS, set_download_timeout
+from fl_app.contract import ENV_SURVIVAL, TRANSFER_TIMEOUT_SECONDS
+from fl_app.launchers.download_timeout import set_download_timeout
 
 
 def variable(decomposer: ViaDownloaderDecomposer) -> str:
@@ -26,11 +28,23 @@ def test_a_job_process_does_not_wait_ten_minutes_for_a_chunk(
 
     name = f"{kind().config_var_prefix}streaming_per_request_timeout"
     monkeypatch.setattr(ConfigService, "_var_values", {})
-    assert ConfigService.get_float_var(name) == CHUNK_TIMEOUT_SECONDS
+    assert ConfigService.get_float_var(name) == TRANSFER_TIMEOUT_SECONDS
 
 
-def test_a_frame_of_1_mib_arrives_in_time_at_a_quarter_of_a_megabit_per_second() -> None:
-    assert CHUNK_TIMEOUT_SECONDS > 8 * 1024**2 / 250_000
+def test_a_frame_arrives_in_time_at_an_eighth_of_a_megabit_per_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    environment: dict[str, str] = {}
+    set_download_timeout(environment)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(ConfigService, "_var_values", {})
+    monkeypatch.setattr(CommConfigurator, "_configuration", None)
+
+    frame = CommConfigurator().get_streaming_chunk_size(STREAM_CHUNK_SIZE)
+    timeout = ConfigService.get_float_var("np_streaming_per_request_timeout")
+
+    assert timeout > 8 * frame / 125_000
 
 
 def test_the_timeout_stays_nvflares_if_survival_is_disabled(monkeypatch: pytest.MonkeyPatch) -> None:
