@@ -80,9 +80,9 @@ class AnalyticsStorage:
             DocumentRefusedError: the disk is full or fails; the job retries.
         """
         job_id = folder_of(job_id)
-        known = self._of_known_sites(job_id, document.points)
-        dropped = len(document.points) - len(known)
-        known = self._steps.new(job_id, known)
+        received = self._of_known_sites(job_id, document.points)
+        dropped = len(document.points) - len(received)
+        known = self._steps.new(job_id, received)
         dropped += self._unopened * len(known)
         job = QueuedJob(job_id, document.job or job_id, self._project, self._server, time.time())
         try:
@@ -96,7 +96,7 @@ class AnalyticsStorage:
                 _log.error("Analytics: values cannot be stored; jobs retry until they can: %s", error)
             raise DocumentRefusedError(HTTPStatus.INSUFFICIENT_STORAGE, Reason.CAPACITY) from error
         self._has_failed = False
-        self._steps.record(job_id, known)
+        self._steps.record(job_id, received)
         return dropped
 
     def interrupted(self, job_id: str) -> None:

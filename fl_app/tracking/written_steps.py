@@ -50,23 +50,32 @@ class WrittenSteps:
         self._database.executescript(_SCHEMA)
 
     def new(self, job_id: str, points: Sequence[AnyPoint]) -> list[AnyPoint]:
-        """Return the points that were not logged before the last interruption; `record` what is stored."""
+        """Return the points that were not logged before the last interruption; `record` all when stored."""
         found = list(points)
         with self._errors_logged():
             life = self._life(job_id)
             if life > _FIRST_LIFE:
-                found = [point for point in points if not self._is_again(job_id, point, life)]
+                again: set[tuple[str, str, int]] = set()
+                found = []
+                for point in points:
+                    key = point.site, point.tag, point.step
+                    if key not in again and self._is_again(job_id, point, life):
+                        again.add(key)  # the same step later in `points` is a repetition
+                    else:
+                        found.append(point)
         return found
 
     def record(self, job_id: str, points: Sequence[AnyPoint]) -> None:
-        """Record points that were stored."""
+        """Record points that were stored, and those that `new` dropped: their next repetition is kept."""
         with self._errors_logged(), self._database:
             life = self._life(job_id)
             self._database.execute("BEGIN")
             for point in points:
                 series = job_id, point.site, point.tag
                 if not self._database.execute(
-                    "INSERT OR IGNORE INTO steps VALUES (?, ?, ?, ?, ?)", (*series, point.step, life)
+                    "INSERT INTO steps VALUES (?, ?, ?, ?, ?) ON CONFLICT (job, site, tag, step) "
+                    "DO UPDATE SET life = excluded.life WHERE life < excluded.life",
+                    (*series, point.step, life),
                 ).rowcount:
                     self._database.execute("INSERT OR IGNORE INTO repeating VALUES (?, ?, ?)", series)
 

@@ -63,6 +63,9 @@ class QuorumRounds:
         options = {"data": data, **options}
         if not self.quorum:
             return super().send_model(*args, targets=targets, callback=callback, **options)  # type: ignore[misc]
+        # NVFlare would end the job at an error of a site that the quorum needs; the site is asked again.
+        if self._ignore_result_error is None:  # type: ignore[has-type]
+            self._ignore_result_error = True
         self._accepted: set[str] = set()
         self._unusable: set[str] = set()
         self._is_announced = False
@@ -91,7 +94,10 @@ class QuorumRounds:
                 break
             unusable += not was_cancelled
             if unusable > MAX_UNUSABLE:
-                self.panic(self._below_quorum_text())  # type: ignore[attr-defined]
+                self.panic(  # type: ignore[attr-defined]
+                    f"{self._results_text()} after {unusable} attempts; the other sites returned errors or "
+                    "results that cannot be used, see their logs"
+                )
             targets = [site for site in self._sites() if site not in self._accepted]
         self._report_missing()
         return None
@@ -128,14 +134,14 @@ class QuorumRounds:
             return False  # NVFlare ends a wait that all have answered
         if not self._is_announced:
             self._is_announced = True
-            intervention = Intervention(Kind.BELOW_QUORUM, self._below_quorum_text())
+            text = f"{self._results_text()}; it waits for the other sites"
+            intervention = Intervention(Kind.BELOW_QUORUM, text)
             record(self.engine, self.fl_ctx.get_job_id(), intervention)  # type: ignore[attr-defined]
         others = set(sites) - self._accepted - self._unusable - set(late)
         return bool(others) and not working
 
-    def _below_quorum_text(self) -> str:
-        number, accepted = self._round_number, len(self._accepted)
-        return f"round {number} has {accepted} of {self.quorum} results; it waits for the other sites"
+    def _results_text(self) -> str:
+        return f"round {self._round_number} has {len(self._accepted)} of {self.quorum} results"
 
     def _report_missing(self) -> None:
         """Warn of each site of the job that the round did without."""

@@ -144,18 +144,55 @@ def test_a_round_waits_for_the_others_only_for_the_grace_period(tmp_path: Path) 
     assert controller.results == [3, 2]
 
 
-def test_results_that_cannot_be_used_end_the_job_instead_of_repeating_forever(tmp_path: Path) -> None:
-    class Empty(Sites):
+def test_sites_that_the_quorum_needs_are_asked_again_after_an_error(tmp_path: Path) -> None:
+    class Fails(Sites):
+        def before(self, site: str, number: int) -> None:
+            if site != "site-3" and number == 2 and site not in failed:
+                failed.add(site)
+                raise RuntimeError("out of memory")
+
+    failed: set[str] = set()
+    sites, controller = Fails(), Rounds(3)
+    ended = sites.run(controller, tmp_path)
+
+    assert ended.panics == []
+    assert failed == {"site-1", "site-2"}
+    assert len(controller.results) == 3
+    assert min(controller.results) >= 2
+    assert sites.rounds["site-3"] == [1, 2, 3], "its result of round 2 was kept"
+
+
+@pytest.mark.parametrize("has_error", [False, True])
+def test_results_that_cannot_be_used_end_the_job_instead_of_repeating_forever(
+    has_error: bool, tmp_path: Path
+) -> None:
+    class Useless(Sites):
         def train(self, site: str, model: FLModel) -> FLModel:
             self.rounds[site].append(1)
+            if has_error:
+                raise RuntimeError("out of memory")
             return FLModel(params={})
 
-    sites, controller = Empty(), Rounds(3)
+    sites, controller = Useless(), Rounds(3)
     ended = sites.run(controller, tmp_path, guarded=False)
 
-    assert ended.panics[0] == "round 1 has 0 of 2 results; it waits for the other sites"
+    assert ended.panics[0] == (
+        "round 1 has 0 of 2 results after 3 attempts; the other sites returned errors or results that cannot "
+        "be used, see their logs"
+    )
     assert len(sites.rounds["site-1"]) == MAX_UNUSABLE + 1
     assert ended.models == []
+
+
+def test_an_error_ends_a_job_that_does_not_ignore_errors(tmp_path: Path) -> None:
+    class Fails(Sites):
+        def before(self, site: str, number: int) -> None:
+            if site == "site-2":
+                raise RuntimeError("out of memory")
+
+    controller = Rounds(1)
+    controller._ignore_result_error = False
+    assert "site-2" in Fails().run(controller, tmp_path).panics[0]
 
 
 def test_an_aborted_round_is_not_aggregated(tmp_path: Path) -> None:

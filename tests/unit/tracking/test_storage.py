@@ -139,3 +139,20 @@ def test_a_round_that_is_trained_again_is_in_the_event_files_and_in_the_queue_on
     assert [point.step for point in run.Scalars("loss")] == [1, 2, 3]
     (job,) = queue.unfinished()
     assert [point.step for point in queue.read(job, 10)[0] if point] == [1, 2, 3]
+
+
+def test_a_series_without_steps_loses_one_value_after_an_interruption(
+    storage: AnalyticsStorage, queue: TrackingQueue
+) -> None:
+    def log(value: float) -> None:
+        point = ScalarPoint(site="site-1", tag="loss", time=1.0, value=value)
+        assert storage.accept("job-1", AnalyticsDocument(points=(point,))) == 0
+
+    log(0.9)
+    storage.interrupted("job-1")
+    for value in (0.9, 0.8, 0.7):
+        log(value)
+
+    (job,) = queue.unfinished()
+    points = [point for point in queue.read(job, 10)[0] if isinstance(point, ScalarPoint)]
+    assert [point.value for point in points] == [0.9, 0.8, 0.7]

@@ -23,8 +23,10 @@ def store(
     steps: WrittenSteps, *numbers: int, job: str = "job", tag: str = "loss", site: str = "site-1"
 ) -> list[int]:
     """Store points; return the steps of those that were not dropped."""
-    new = steps.new(job, [point(number, tag, site) for number in numbers])
-    steps.record(job, new)
+    points = [point(number, tag, site) for number in numbers]
+    new = steps.new(job, points)
+    assert steps.new(job, points) == new, "a job sends its points again if they cannot be stored"
+    steps.record(job, points)
     return [one.step for one in new]
 
 
@@ -52,6 +54,28 @@ def test_a_series_that_repeats_its_steps_loses_nothing(steps: WrittenSteps) -> N
     steps.interrupted("job")
 
     assert store(steps, 0, 1) == [0, 1]
+
+
+@pytest.mark.parametrize("steps_of_a_round", [(0, 1, 2), (0,)])
+def test_a_series_that_was_interrupted_in_its_first_round_loses_one_repetition(
+    steps: WrittenSteps, steps_of_a_round: tuple[int, ...]
+) -> None:
+    """A script that counts from 0 in each round, or logs without a step."""
+    numbers = list(steps_of_a_round)
+    assert store(steps, *numbers) == numbers
+    steps.interrupted("job")
+
+    assert store(steps, *numbers) == [], "the first round is trained again"
+    assert store(steps, *numbers) == numbers, "the second round"
+    steps.interrupted("job")
+    assert store(steps, *numbers) == numbers
+
+
+def test_repetitions_that_arrive_together_after_an_interruption_lose_one(steps: WrittenSteps) -> None:
+    assert store(steps, 0, 1) == [0, 1]
+    steps.interrupted("job")
+
+    assert store(steps, 0, 1, 0, 1) == [0, 1]
 
 
 def test_the_same_step_within_one_life_is_kept(steps: WrittenSteps) -> None:
