@@ -114,7 +114,7 @@ class JobAgent:
         self._runner = workflow_state.runner_of(self._engine)
         if (saved := store.latest()) is not None:
             self._is_restoring = True
-            saved.restore_files(run_folder)
+            self._writer.restore_files(saved)
             workflow_state.start_with_workflow(self._runner, saved.parts[_JOB].document["workflow"])
             self._saved = self._components_of = saved
             self._is_restoring = False
