@@ -28,7 +28,7 @@ from fl_app.survival.history import record
 from fl_app.survival.interventions import Intervention, Kind
 from fl_app.survival.resumable import Resumable, State, UnsupportedStateError
 from fl_app.survival.saved_models import remove_saved_models
-from fl_app.survival.workflows import Workflow, workflow_of
+from fl_app.survival.workflows import Workflow, saved_model, workflow_of
 from fl_app.survival.writer import CheckpointWriter
 from fl_app.telemetry.push import job_pusher
 
@@ -116,6 +116,8 @@ class JobAgent:
             self._is_restoring = True
             self._writer.restore_files(saved)
             workflow_state.start_with_workflow(self._runner, saved.parts[_JOB].document["workflow"])
+            if (model := saved_model(saved.parts[_MODEL])) is not None:  # of a workflow that is skipped
+                fl_ctx.set_prop(AppConstants.GLOBAL_MODEL, model, private=True, sticky=True)
             self._saved = self._components_of = saved
             self._is_restoring = False
         elif self._is_second:

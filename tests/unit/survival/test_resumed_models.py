@@ -8,17 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.impl.controller import Controller
+from nvflare.apis.signal import Signal
 from nvflare.app_common.abstract.fl_model import FLModel
+from nvflare.app_common.abstract.model import make_model_learnable
+from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.np.np_model_persistor import NPModelPersistor
 from nvflare.app_common.workflows.fedavg import FedAvg
 from nvflare.fuel.utils import fobs
 
 from fl_app.survival.checkpoints import FOLDER
 from fl_app.survival.resumable import Resumable, State
-from tests.unit.guard.in_process import Job
+from tests.unit.guard.in_process import Job, Memory
 from tests.unit.guard.in_process.job import JOB
-from tests.unit.survival.test_resume import ROUNDS, arrays, averaging, job
-from tests.unit.survival.two_lives import assert_same_bits, killed_and_resumed, live
+from tests.unit.survival.test_resume import ROUNDS, arrays, averaging, gathering_job, job
+from tests.unit.survival.two_lives import assert_same_bits, killed_and_resumed, last_model, live
 
 FILE = "FL_global_model.pt"
 """Name of the file of a FedAvg without a persistor."""
@@ -121,3 +126,34 @@ def test_a_job_without_an_intact_checkpoint_starts_with_its_first_model(tmp_path
     assert second.rounds == list(range(ROUNDS))
     (found,), (expected,) = (list(life.ended.folder.parent.rglob("server.npy")) for life in (second, before))
     assert found.read_bytes() == expected.read_bytes()
+
+
+class FirstModel(Controller):
+    """Give the next workflow its first model, as NVFlare's InitializeGlobalWeights does."""
+
+    def start_controller(self, fl_ctx: FLContext) -> None:
+        pass
+
+    def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
+        model = make_model_learnable(arrays(), {})
+        fl_ctx.set_prop(AppConstants.GLOBAL_MODEL, model, private=True, sticky=True)
+
+    def stop_controller(self, fl_ctx: FLContext) -> None:
+        pass
+
+
+def test_a_workflow_resumes_that_has_its_first_model_from_the_workflow_before(tmp_path: Path) -> None:
+    def make() -> Job:
+        made = gathering_job()
+        made.workflows = [FirstModel(), *made.workflows]
+        made.components = {**made.components, "persistor": Memory({})}
+        return made
+
+    before = live(make, tmp_path / "undisturbed")
+    assert before.ended.panics == []
+
+    second = killed_and_resumed(make, tmp_path, 3)
+
+    assert second.ended.panics == []
+    assert second.rounds == [3, 4]
+    assert_same_bits(last_model(second), last_model(before))
