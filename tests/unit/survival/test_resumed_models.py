@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from nvflare.app_common.abstract.fl_model import FLModel
 from nvflare.app_common.abstract.model import make_model_learnable
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.np.np_model_persistor import NPModelPersistor
+from nvflare.app_common.widgets.metrics_artifact_writer import MetricsArtifactWriter
 from nvflare.app_common.workflows.fedavg import FedAvg
 from nvflare.fuel.utils import fobs
 
@@ -157,3 +159,39 @@ def test_a_workflow_resumes_that_has_its_first_model_from_the_workflow_before(tm
     assert second.ended.panics == []
     assert second.rounds == [3, 4]
     assert_same_bits(last_model(second), last_model(before))
+
+
+@pytest.mark.parametrize("number", [3, ROUNDS - 1])
+@pytest.mark.parametrize("keeps_run", [True, False], ids=["run folder kept", "run folder lost"])
+def test_the_metrics_of_all_rounds_are_in_the_result(keeps_run: bool, number: int, tmp_path: Path) -> None:
+    def make() -> Job:
+        return job(averaging(), arrays(), metrics=MetricsArtifactWriter())
+
+    live(make, tmp_path / "undisturbed")
+
+    killed_and_resumed(make, tmp_path, number, keeps_run)
+
+    assert metrics_of(tmp_path / "second") == metrics_of(tmp_path / "undisturbed")
+
+
+@pytest.mark.parametrize("kind", [FedAvg, Momentum])
+def test_a_round_that_is_trained_again_is_in_the_metrics_once(kind: Any, tmp_path: Path) -> None:
+    def make() -> Job:
+        return job(averaging(kind), arrays(), metrics=MetricsArtifactWriter())
+
+    live(make, tmp_path / "first", kill_in_round=0, copy_to=tmp_path / "second")
+    file = tmp_path / "second" / JOB / "metrics" / "round_metrics.jsonl"
+    file.parent.mkdir(parents=True)
+    file.write_text('{"round": 0}\n')  # the kill was after the aggregation
+
+    live(make, tmp_path / "second")
+
+    (_, rounds) = metrics_of(tmp_path / "second")
+    assert rounds == list(range(ROUNDS))
+
+
+def metrics_of(folder: Path) -> tuple[dict[str, Any], list[int]]:
+    """Return the summary, and the rounds in the file of all rounds."""
+    (summary,) = folder.rglob("metrics_summary.json")
+    lines = (summary.parent / "round_metrics.jsonl").read_text().splitlines()
+    return json.loads(summary.read_text()), [json.loads(line)["round"] for line in lines]
