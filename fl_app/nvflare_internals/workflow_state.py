@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 USES = {
@@ -14,6 +15,24 @@ USES = {
     "nvflare.app_common.workflows.cyclic_ctl:CyclicController._end_round": "number of rounds",
     "nvflare.app_common.workflows.cyclic_ctl:CyclicController._last_learnable": "global model",
     "nvflare.app_common.workflows.scaffold:Scaffold._global_ctrl_weights": "control variates of SCAFFOLD",
+    "nvflare.app_common.widgets.metrics_artifact_writer:"
+    "MetricsArtifactWriter._has_metrics": "summary of metrics",
+    "nvflare.app_common.widgets.metrics_artifact_writer:"
+    "MetricsArtifactWriter._final_round": "summary of metrics",
+    "nvflare.app_common.widgets.metrics_artifact_writer:"
+    "MetricsArtifactWriter._final_aggregated_metrics": "summary of metrics",
+    "nvflare.app_common.widgets.metrics_artifact_writer:"
+    "MetricsArtifactWriter._best_selection": "summary of metrics",
+    "nvflare.app_common.widgets.metrics_artifact_writer:"
+    "MetricsArtifactWriter._key_metric": "summary of metrics",
+    "nvflare.app_common.widgets.metrics_artifact_writer:"
+    "MetricsArtifactWriter._aggregation": "summary of metrics",
+    "nvflare.app_common.widgets.metrics_artifact_writer:"
+    "MetricsArtifactWriter._metric_source": "summary of metrics",
+    "nvflare.app_common.widgets.metrics_artifact_writer:"
+    "MetricsArtifactWriter._metric_split": "summary of metrics",
+    "nvflare.app_common.widgets.metrics_artifact_writer:"
+    "MetricsArtifactWriter._custom_aggregator_no_metric_rounds": "summary of metrics",
 }
 
 
@@ -120,3 +139,17 @@ def model_of_relay(controller: Any) -> Any:
 def control_variates(scaffold: Any) -> Any:
     """Return the global control variates of SCAFFOLD, which change in place; None before they exist."""
     return getattr(scaffold, "_global_ctrl_weights", None)
+
+
+_SUMMARY = tuple(name.rpartition(".")[2] for name in USES if "MetricsArtifactWriter" in name)
+
+
+def metric_summary(writer: Any) -> dict[str, Any]:
+    """Return what MetricsArtifactWriter knows of the rounds before, as JSON."""
+    return {name: getattr(writer, name) for name in _SUMMARY}
+
+
+def restore_metric_summary(writer: Any, summary: Mapping[str, Any]) -> None:
+    """Let MetricsArtifactWriter go on with a summary; call it after START_RUN, which resets it."""
+    for name in _SUMMARY:
+        setattr(writer, name, summary[name])

@@ -59,13 +59,15 @@ class Checkpoint:
     """Copies of the files that belong to the state, by their paths in the job's run folder."""
 
     def restore_files(self, run_folder: Path) -> None:
-        """Put the files back into the run folder.
+        """Put the files back into the run folder; those that are still there need no space.
 
         Raises:
             OSError: a file cannot be copied.
         """
         for name, copy in self.files.items():
             target = run_folder / name
+            if target.is_file() and checksum_of(target) == copy.name:
+                continue
             target.parent.mkdir(parents=True, exist_ok=True)
             new = target.with_name(f".{target.name}{_NEW}")
             shutil.copyfile(copy, new)

@@ -10,6 +10,7 @@ from typing import Any
 
 from nvflare.apis.fl_context import FLContext
 
+from fl_app.nvflare_internals.workflow_state import metric_summary, restore_metric_summary
 from fl_app.survival.optimization import number_of, optimization, restore_optimization
 from fl_app.survival.resumable import Resumable, State
 
@@ -56,8 +57,22 @@ class _FedOptGenerator:
         restore_optimization(component, component.model, state)
 
 
+class _MetricsWriter:
+    """MetricsArtifactWriter: the summary of all rounds, and the file to which each round adds a line."""
+
+    @staticmethod
+    def checkpoint(component: Any) -> State:
+        file = Path(component.results_dir, component.round_file_name)
+        return State(document=metric_summary(component), files=(str(file),))
+
+    @staticmethod
+    def resume(component: Any, state: State) -> None:
+        restore_metric_summary(component, state.document)
+
+
 _COMPONENTS: Mapping[str, Any] = {
     _SELECTOR: _Selector,
+    "nvflare.app_common.widgets.metrics_artifact_writer.MetricsArtifactWriter": _MetricsWriter,
     "nvflare.app_opt.pt.file_model_persistor.PTFileModelPersistor": _TorchPersistor,
     "nvflare.app_opt.pt.fedopt.PTFedOptModelShareableGenerator": _FedOptGenerator,
 }

@@ -25,17 +25,20 @@ from fl_app.nvflare_internals.guard import job_components
 from fl_app.nvflare_internals.summation import sum_in_order_of_sites
 from fl_app.survival.checkpoints import Checkpoint, CheckpointStore, folder_of
 from fl_app.survival.components import RandomNumbers, resumable_components, sum_metrics_exactly
+from fl_app.survival.earlier_results import remove_results
 from fl_app.survival.history import record
 from fl_app.survival.interventions import Intervention, Kind
 from fl_app.survival.no_restart import find_restarted_server
 from fl_app.survival.resumable import Resumable, State, UnsupportedStateError
-from fl_app.survival.saved_models import remove_saved_models
-from fl_app.survival.workflows import Workflow, workflow_of
+from fl_app.survival.workflows import Workflow, saved_model, workflow_of
 from fl_app.survival.writer import CheckpointWriter
 from fl_app.telemetry.push import job_pusher
 
 _JOB, _MODEL, _OWN, _COMPONENT = "job", "workflow", "controller", "component:"
 """Parts of a checkpoint: position in the job, workflow, the controller's own state, components by id."""
+
+_NOTHING_DONE = {"workflow": 0, "rounds_done": 0}
+"""Position in the job before its first round has ended."""
 
 _FLUSH_SECONDS = 5.0
 """Maximum time for which a checkpoint waits until logged values are pushed; usually milliseconds."""
@@ -114,15 +117,18 @@ class JobAgent:
             lambda: signal is not None and bool(signal.triggered),
         )
         self._runner = workflow_state.runner_of(self._engine)
-        if (saved := store.latest()) is not None:
+        saved = store.latest()
+        if self._is_second and (saved is None or saved.parts[_JOB].document == _NOTHING_DONE):
+            parts = [*job_components(self._engine).values(), *workflow_state.controllers(self._runner)]
+            remove_results(parts, run_folder, Path(workspace.get_app_dir(self._job_id)))
+        if saved is not None:
             self._is_restoring = True
-            saved.restore_files(run_folder)
+            self._writer.restore_files(saved)
             workflow_state.start_with_workflow(self._runner, saved.parts[_JOB].document["workflow"])
+            if (model := saved_model(saved.parts[_MODEL])) is not None:  # of a workflow that is skipped
+                fl_ctx.set_prop(AppConstants.GLOBAL_MODEL, model, private=True, sticky=True)
             self._saved = self._components_of = saved
             self._is_restoring = False
-        elif self._is_second:
-            parts = [*job_components(self._engine).values(), *workflow_state.controllers(self._runner)]
-            remove_saved_models(parts, run_folder, Path(workspace.get_app_dir(self._job_id)))
 
     def _start_workflow(self, fl_ctx: FLContext) -> None:
         """Restore what is restored before a workflow runs. SCAFFOLD has loaded its model already."""

@@ -15,7 +15,7 @@ from nvflare.apis.dxo import from_shareable
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 from nvflare.app_common.abstract.fl_model import FLModel
-from nvflare.app_common.abstract.model import ModelLearnableKey
+from nvflare.app_common.abstract.model import ModelLearnableKey, make_model_learnable
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 
@@ -230,6 +230,13 @@ def workflow_of(controller: Any, components: Mapping[str, Any]) -> Workflow | No
             is_known = all(part is None or _is_stateless(part) for part in parts)
             return _WORKFLOWS[path](controller) if is_known else None
     return _Own(controller) if isinstance(controller, Resumable) else None
+
+
+def saved_model(state: State) -> Any:
+    """Return the model in the state of a workflow that has nothing else; None for other workflows."""
+    if _META not in state.document:
+        return None
+    return make_model_learnable(joined(state), dict(state.document[_META]))
 
 
 def _part(controller: Any, name: str, components: Mapping[str, Any]) -> Any:

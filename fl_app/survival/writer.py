@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from fl_app.survival.checkpoints import CheckpointStore
+from fl_app.survival.checkpoints import Checkpoint, CheckpointStore
 from fl_app.survival.resumable import State, UnsupportedStateError
 
 RETRY_SECONDS = 2.0
@@ -85,6 +85,24 @@ class CheckpointWriter:
                 return None
             if self._is_aborted():
                 return None
+            time.sleep(RETRY_SECONDS)
+
+    def restore_files(self, saved: Checkpoint) -> None:
+        """Put the files of a checkpoint back into the run folder; if the disk is full, wait for space.
+
+        Raises:
+            OSError: a file cannot be copied, or the disk is full and the job was aborted.
+        """
+        has_told = False
+        while True:
+            try:
+                return saved.restore_files(self._run_folder)
+            except OSError as error:
+                if error.errno not in _FULL or self._is_aborted():
+                    raise
+                if not has_told:
+                    has_told = True
+                    self._waits(str(error))
             time.sleep(RETRY_SECONDS)
 
     def give_up(self, reason: str) -> None:

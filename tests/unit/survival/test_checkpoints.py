@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import stat
@@ -276,3 +277,26 @@ def test_the_checkpoints_of_an_ended_job_go_and_those_of_others_stay(tmp_path: P
 def test_no_other_folder_is_removed(job_id: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not the id"):
         forget(tmp_path, job_id)
+
+
+def test_a_file_that_is_still_in_the_run_folder_is_not_copied_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, run_folder = CheckpointStore(tmp_path / "checkpoints"), tmp_path / "run"
+    store.begin()
+    run_folder.mkdir()
+    (run_folder / "best.pt").write_bytes(b"best")
+    store.write({"model": State(files=("best.pt",))}, run_folder)
+    saved = store.latest()
+    assert saved is not None
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr("shutil.copyfile", full)
+
+    saved.restore_files(run_folder)
+
+    (run_folder / "best.pt").write_bytes(b"worse")
+    with pytest.raises(OSError, match="full"):
+        saved.restore_files(run_folder)

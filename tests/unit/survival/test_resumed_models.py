@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.impl.controller import Controller
+from nvflare.apis.signal import Signal
 from nvflare.app_common.abstract.fl_model import FLModel
+from nvflare.app_common.abstract.model import make_model_learnable
+from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.np.np_model_persistor import NPModelPersistor
+from nvflare.app_common.widgets.metrics_artifact_writer import MetricsArtifactWriter
 from nvflare.app_common.workflows.fedavg import FedAvg
 from nvflare.fuel.utils import fobs
 
 from fl_app.survival.checkpoints import FOLDER
 from fl_app.survival.resumable import Resumable, State
-from tests.unit.guard.in_process import Job
+from tests.unit.guard.in_process import Job, Memory
 from tests.unit.guard.in_process.job import JOB
-from tests.unit.survival.test_resume import ROUNDS, arrays, averaging, job
-from tests.unit.survival.two_lives import assert_same_bits, killed_and_resumed, live
+from tests.unit.survival.test_resume import ROUNDS, arrays, averaging, gathering_job, job
+from tests.unit.survival.two_lives import assert_same_bits, killed_and_resumed, last_model, live
 
 FILE = "FL_global_model.pt"
 """Name of the file of a FedAvg without a persistor."""
@@ -121,3 +128,70 @@ def test_a_job_without_an_intact_checkpoint_starts_with_its_first_model(tmp_path
     assert second.rounds == list(range(ROUNDS))
     (found,), (expected,) = (list(life.ended.folder.parent.rglob("server.npy")) for life in (second, before))
     assert found.read_bytes() == expected.read_bytes()
+
+
+class FirstModel(Controller):
+    """Give the next workflow its first model, as NVFlare's InitializeGlobalWeights does."""
+
+    def start_controller(self, fl_ctx: FLContext) -> None:
+        pass
+
+    def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
+        model = make_model_learnable(arrays(), {})
+        fl_ctx.set_prop(AppConstants.GLOBAL_MODEL, model, private=True, sticky=True)
+
+    def stop_controller(self, fl_ctx: FLContext) -> None:
+        pass
+
+
+def test_a_workflow_resumes_that_has_its_first_model_from_the_workflow_before(tmp_path: Path) -> None:
+    def make() -> Job:
+        made = gathering_job()
+        made.workflows = [FirstModel(), *made.workflows]
+        made.components = {**made.components, "persistor": Memory({})}
+        return made
+
+    before = live(make, tmp_path / "undisturbed")
+    assert before.ended.panics == []
+
+    second = killed_and_resumed(make, tmp_path, 3)
+
+    assert second.ended.panics == []
+    assert second.rounds == [3, 4]
+    assert_same_bits(last_model(second), last_model(before))
+
+
+@pytest.mark.parametrize("number", [3, ROUNDS - 1])
+@pytest.mark.parametrize("keeps_run", [True, False], ids=["run folder kept", "run folder lost"])
+def test_the_metrics_of_all_rounds_are_in_the_result(keeps_run: bool, number: int, tmp_path: Path) -> None:
+    def make() -> Job:
+        return job(averaging(), arrays(), metrics=MetricsArtifactWriter())
+
+    live(make, tmp_path / "undisturbed")
+
+    killed_and_resumed(make, tmp_path, number, keeps_run)
+
+    assert metrics_of(tmp_path / "second") == metrics_of(tmp_path / "undisturbed")
+
+
+@pytest.mark.parametrize("kind", [FedAvg, Momentum])
+def test_a_round_that_is_trained_again_is_in_the_metrics_once(kind: Any, tmp_path: Path) -> None:
+    def make() -> Job:
+        return job(averaging(kind), arrays(), metrics=MetricsArtifactWriter())
+
+    live(make, tmp_path / "first", kill_in_round=0, copy_to=tmp_path / "second")
+    file = tmp_path / "second" / JOB / "metrics" / "round_metrics.jsonl"
+    file.parent.mkdir(parents=True)
+    file.write_text('{"round": 0}\n')  # the kill was after the aggregation
+
+    live(make, tmp_path / "second")
+
+    (_, rounds) = metrics_of(tmp_path / "second")
+    assert rounds == list(range(ROUNDS))
+
+
+def metrics_of(folder: Path) -> tuple[dict[str, Any], list[int]]:
+    """Return the summary, and the rounds in the file of all rounds."""
+    (summary,) = folder.rglob("metrics_summary.json")
+    lines = (summary.parent / "round_metrics.jsonl").read_text().splitlines()
+    return json.loads(summary.read_text()), [json.loads(line)["round"] for line in lines]

@@ -261,16 +261,16 @@ def test_a_job_that_can_only_be_restored_in_part_ends_with_the_reason(
 def test_a_job_whose_best_model_cannot_be_put_back_ends_and_does_not_start_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    def deny(*_: Any) -> None:
+        raise OSError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("fl_app.survival.checkpoints.Checkpoint.restore_files", full)
+    monkeypatch.setattr("fl_app.survival.checkpoints.Checkpoint.restore_files", deny)
 
     second = killed_and_resumed(torch_file(), tmp_path, 3)
 
     assert second.trained == []
     (reason,) = second.ended.panics
-    assert "cannot be restored: [Errno 28] No space left on device" in reason
+    assert "cannot be restored: [Errno 13] Permission denied" in reason
 
 
 def test_of_equally_good_rounds_the_first_is_the_best_whatever_the_order_of_the_answers(

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fl_app.survival import writer as module
-from fl_app.survival.checkpoints import CheckpointStore, NoSpaceError, folder_of
+from fl_app.survival.checkpoints import Checkpoint, CheckpointStore, NoSpaceError, folder_of
 from fl_app.survival.resumable import State
 from fl_app.survival.writer import CheckpointWriter
 from tests.waiting import eventually
@@ -142,3 +142,22 @@ def test_a_round_does_not_wait_while_its_checkpoint_is_written(make: Callable[..
     may_end.set()
     job.writer.wait()
     assert job.store.latest() is not None
+
+
+def test_a_resume_on_a_full_disk_waits_for_space(
+    make: Callable[..., Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make()
+    attempts: list[Path] = []
+
+    def restore(checkpoint: Checkpoint, run_folder: Path) -> None:
+        attempts.append(run_folder)
+        if len(attempts) < 3:
+            raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(Checkpoint, "restore_files", restore)
+
+    job.writer.restore_files(Checkpoint(1, {}, {}))
+
+    assert attempts == [tmp_path] * 3
+    assert len(job.waits) == 1

@@ -1,4 +1,4 @@
-"""The model files of an earlier process of a job, which a job that starts over must not load."""
+"""Result files of an earlier process of a job, which a job that starts with round 1 must not continue."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 
-def remove_saved_models(parts: Iterable[Any], run_folder: Path, app_folder: Path) -> None:
-    """Remove the models that persistors and controllers saved and would load at their start.
+def remove_results(parts: Iterable[Any], run_folder: Path, app_folder: Path) -> None:
+    """Remove the models that would be loaded at the start, and the metrics of rounds that are trained again.
 
     NVFlare's persistors for NumPy, TensorFlow, scikit-learn and XGBoost, and FedAvg without a persistor,
     prefer a saved model to the first model of the job.
@@ -28,6 +28,8 @@ def remove_saved_models(parts: Iterable[Any], run_folder: Path, app_folder: Path
 
 def _files(part: Any, run_folder: Path, app_folder: Path) -> Iterator[Path]:
     if (name := getattr(part, "model_name", None)) and (folder := getattr(part, "model_dir", None)):
+        yield run_folder / folder / name
+    if (name := getattr(part, "round_file_name", None)) and (folder := getattr(part, "results_dir", None)):
         yield run_folder / folder / name
     if name := getattr(part, "save_name", None):
         yield app_folder / name
