@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 
 from fl_app.nvflare_internals import workflow_state
-from fl_app.nvflare_internals.guard import job_components
+from fl_app.nvflare_internals.guard import asked_sites, job_components
 from fl_app.nvflare_internals.summation import sum_in_order_of_sites
 from fl_app.survival.checkpoints import Checkpoint, CheckpointStore, folder_of
 from fl_app.survival.components import RandomNumbers, resumable_components, sum_metrics_exactly
@@ -246,5 +246,11 @@ def _order_sites(engine: Any) -> None:
     def in_order() -> list[Any]:
         return sorted(clients(), key=lambda client: str(client.name))
 
+    def taking_part() -> Collection[str]:
+        """Return the sites of the round: a result must not wait for sites that were not asked."""
+        runner = workflow_state.runner_of(engine)
+        controller = workflow_state.workflow_at(runner, workflow_state.workflow_index(runner))
+        return asked_sites(controller) or [client.name for client in clients()]
+
     engine.get_clients = in_order
-    sum_in_order_of_sites(lambda: [client.name for client in clients()])
+    sum_in_order_of_sites(taking_part)
