@@ -6,6 +6,7 @@ before. The state of round 1 is saved, too: a job that starts again has the same
 
 from __future__ import annotations
 
+import copy
 import logging
 import threading
 from collections.abc import Callable, Collection, Mapping
@@ -217,9 +218,9 @@ class JobAgent:
         document = {"workflow": self._index, "rounds_done": rounds_done}
         try:
             parts = {_JOB: State(document=document), _MODEL: workflow.checkpoint(task)}
-            parts |= {name: one.checkpoint() for name, one in self._stateful_components().items()}
+            parts |= {name: _state_of(one) for name, one in self._stateful_components().items()}
             if isinstance(workflow.controller, Resumable):
-                parts[_OWN] = workflow.controller.checkpoint()
+                parts[_OWN] = _state_of(workflow.controller)
         except UnsupportedStateError as error:
             writer.give_up(f"a checkpoint cannot hold {error}")
         else:
@@ -232,6 +233,12 @@ class JobAgent:
     def _record(self, kind: Kind, text: str) -> None:
         _log.warning("job %s: %s", self._job_id, text)
         record(self._engine, self._job_id, Intervention(kind, text))
+
+
+def _state_of(part: Resumable) -> State:
+    """Return the state of a part, and a copy of that of a user's: it may change while it is written."""
+    state = part.checkpoint()
+    return state if type(part).__module__.startswith("fl_app.") else copy.deepcopy(state)
 
 
 def _flush_metrics() -> None:
