@@ -124,6 +124,12 @@ def open_tasks_without_timeout(controller: Any) -> list[Any]:
     ]
 
 
+def asked_sites(controller: Any) -> set[str]:
+    """Return the sites that open tasks are for; none between two tasks."""
+    communicator = getattr(controller, "communicator", None)
+    return {site for task in list(getattr(communicator, "_tasks", ())) for site in task.targets or ()}
+
+
 def answered_sites(controller: Any) -> set[str]:
     """Return the sites that have answered an open task, with a result or an error."""
     communicator = getattr(controller, "communicator", None)

@@ -6,9 +6,10 @@ before. The state of round 1 is saved, too: a job that starts again has the same
 
 from __future__ import annotations
 
+import copy
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from nvflare.app_common.app_event_type import AppEventType
 
 from fl_app.guard import report
 from fl_app.nvflare_internals import workflow_state
-from fl_app.nvflare_internals.guard import job_components
+from fl_app.nvflare_internals.guard import asked_sites, job_components
 from fl_app.nvflare_internals.summation import sum_in_order_of_sites
 from fl_app.survival.checkpoints import Checkpoint, CheckpointStore, folder_of
 from fl_app.survival.components import RandomNumbers, resumable_components, sum_metrics_exactly
@@ -231,9 +232,9 @@ class JobAgent:
         document = {"workflow": self._index, "rounds_done": rounds_done}
         try:
             parts = {_JOB: State(document=document), _MODEL: workflow.checkpoint(task)}
-            parts |= {name: one.checkpoint() for name, one in self._stateful_components().items()}
+            parts |= {name: _state_of(one) for name, one in self._stateful_components().items()}
             if isinstance(workflow.controller, Resumable):
-                parts[_OWN] = workflow.controller.checkpoint()
+                parts[_OWN] = _state_of(workflow.controller)
         except UnsupportedStateError as error:
             writer.give_up(f"a checkpoint cannot hold {error}")
         else:
@@ -248,6 +249,12 @@ class JobAgent:
         record(self._engine, self._job_id, Intervention(kind, text))
 
 
+def _state_of(part: Resumable) -> State:
+    """Return the state of a part, and a copy of that of a user's: it may change while it is written."""
+    state = part.checkpoint()
+    return state if type(part).__module__.startswith("fl_app.") else copy.deepcopy(state)
+
+
 def _flush_metrics() -> None:
     if (pusher := job_pusher()) is not None:
         pusher.flush(_FLUSH_SECONDS)
@@ -260,5 +267,11 @@ def _order_sites(engine: Any) -> None:
     def in_order() -> list[Any]:
         return sorted(clients(), key=lambda client: str(client.name))
 
+    def taking_part() -> Collection[str]:
+        """Return the sites of the round: a result must not wait for sites that were not asked."""
+        runner = workflow_state.runner_of(engine)
+        controller = workflow_state.workflow_at(runner, workflow_state.workflow_index(runner))
+        return asked_sites(controller) or [client.name for client in clients()]
+
     engine.get_clients = in_order
-    sum_in_order_of_sites(lambda: [client.name for client in clients()])
+    sum_in_order_of_sites(taking_part)

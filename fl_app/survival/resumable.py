@@ -37,8 +37,8 @@ class Resumable(ABC):
     def checkpoint(self) -> State:
         """Return the state between two rounds.
 
-        The arrays may be those that the part itself uses: they are written before the next round is
-        aggregated.
+        The arrays may be those that the part itself uses: those of a job's own parts are copied at once, and
+        those of this kit are written before the next round is aggregated.
         """
 
     @abstractmethod

@@ -18,6 +18,8 @@ RESUMABLE = (
     f"{_NVFLARE}.scatter_and_gather.ScatterAndGather",
 )
 """NVFlare's workflows that resume after their last round, by class."""
+_RELAY = f"{_NVFLARE}.cyclic_ctl.CyclicController"
+"""The only workflow that is saved when it persists its model."""
 _WITHOUT_ROUNDS = (
     f"{_NVFLARE}.cross_site_eval.",
     f"{_NVFLARE}.cross_site_model_eval.",
@@ -72,6 +74,8 @@ def classes_without_checkpoint(job: Path) -> list[str]:
             ids = [args.get(f"{part}_id", args.get(part)) for part in PARTS]
             parts = [one if isinstance(one, dict) else components.get(one) for one in ids if one]
             paths = [_path(one) for one in (workflow, *parts) if one]
+            if paths[0] == _RELAY and args.get("persist_every_n_rounds") == 0:
+                found.append(paths[0])
             found += [path for path in paths if not _resumes(path, file.parents[1] / "custom")]
     return list(dict.fromkeys(found))
 

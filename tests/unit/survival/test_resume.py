@@ -14,6 +14,7 @@ from nvflare.app_common.abstract.fl_model import FLModel, ParamsType
 from nvflare.app_common.aggregators.intime_accumulate_model_aggregator import (
     InTimeAccumulateWeightedAggregator,
 )
+from nvflare.app_common.aggregators.weighted_aggregation_helper import WeightedAggregationHelper
 from nvflare.app_common.shareablegenerators.full_model_shareable_generator import FullModelShareableGenerator
 from nvflare.app_common.widgets.intime_model_selector import IntimeModelSelector
 from nvflare.app_common.workflows.cyclic import Cyclic
@@ -203,3 +204,18 @@ def test_a_killed_job_goes_on_after_its_last_round_and_ends_with_the_same_bits(
     assert sorted(second.trained) == sorted((site, one) for site in SITES for one in range(number, ROUNDS))
     assert_same_bits(last_model(second), last_model(before))
     assert set(second.told) == set(before.told)
+
+
+def test_results_wait_only_for_sites_that_take_part_in_the_round(tmp_path: Path) -> None:
+    expected: dict[int, set[str]] = {}
+
+    def train(site: str, received: FLModel) -> FLModel:
+        expected[received.current_round] = set(WeightedAggregationHelper.sites_in_order())
+        return answer(site, received)
+
+    life = live(
+        lambda: job(FedAvg(num_clients=2, num_rounds=ROUNDS, persistor_id="persistor"), arrays(), train),
+        tmp_path,
+    )
+
+    assert expected == {n: {site for site, number in life.trained if number == n} for n in range(ROUNDS)}

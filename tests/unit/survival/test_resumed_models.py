@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.impl.controller import Controller
@@ -19,6 +20,7 @@ from nvflare.app_common.np.np_model_persistor import NPModelPersistor
 from nvflare.app_common.widgets.metrics_artifact_writer import MetricsArtifactWriter
 from nvflare.app_common.workflows.fedavg import FedAvg
 from nvflare.fuel.utils import fobs
+from nvflare.widgets.widget import Widget
 
 from fl_app.survival.checkpoints import FOLDER
 from fl_app.survival.resumable import Resumable, State
@@ -195,3 +197,33 @@ def metrics_of(folder: Path) -> tuple[dict[str, Any], list[int]]:
     (summary,) = folder.rglob("metrics_summary.json")
     lines = (summary.parent / "round_metrics.jsonl").read_text().splitlines()
     return json.loads(summary.read_text()), [json.loads(line)["round"] for line in lines]
+
+
+class Counter(Resumable, Widget):
+    """A user's component that changes its array at any time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sum = np.zeros(3)
+
+    def checkpoint(self) -> State:
+        return State(arrays={"sum": self.sum})
+
+    def resume(self, state: State) -> None:
+        self.sum = state.arrays["sum"]
+
+
+def test_a_checkpoint_has_a_copy_of_the_state_of_users_components(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counter, written = Counter(), []
+    monkeypatch.setattr(
+        "fl_app.survival.writer.CheckpointWriter.submit", lambda writer, parts: written.append(parts)
+    )
+
+    live(lambda: job(averaging(), arrays(), counter=counter), tmp_path)
+
+    assert len(written) == ROUNDS
+    assert not any(
+        np.shares_memory(parts["component:counter"].arrays["sum"], counter.sum) for parts in written
+    )
