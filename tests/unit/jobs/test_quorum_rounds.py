@@ -17,6 +17,7 @@ from nvflare.app_common.workflows.fedavg import FedAvg
 from fl_app.jobs.shared import quorum
 from fl_app.jobs.shared.quorum import MAX_UNUSABLE, QuorumFedAvg
 from fl_app.survival.interventions import Intervention, Kind
+from fl_app.survival.job_liveness import job_liveness_of
 from tests.unit.guard.in_process import Ended, Job, Memory, run
 
 SITES = ("site-1", "site-2", "site-3")
@@ -54,6 +55,7 @@ class Sites:
         """Set while the site is not frozen."""
         for event in self.frozen.values():
             event.set()
+        self.controller: FedAvg | None = None
         self.rounds: dict[str, list[int]] = defaultdict(list)
         """Rounds that each site trained."""
 
@@ -69,7 +71,14 @@ class Sites:
     def before(self, site: str, number: int) -> None:
         """Decide what freezes in which round."""
 
+    def send_heartbeats(self) -> None:
+        """Let the server have a heartbeat of each site: a site without any is never late."""
+        assert self.controller is not None
+        for site in SITES:
+            job_liveness_of(self.controller.engine).received(site)
+
     def run(self, controller: FedAvg, folder: Path, guarded: bool = True) -> Ended:
+        self.controller = controller
         memory = Memory({"w": np.zeros(2)})
         return run(Job([controller], self.train, {"persistor": memory}, sites=SITES), folder, guarded)
 
@@ -113,7 +122,7 @@ def test_a_round_below_quorum_is_not_aggregated_and_asks_other_sites(
     class Alternate(Sites):
         def before(self, site: str, number: int) -> None:
             if site == "site-1" and number == 1:
-                time.sleep(1.5)  # a site without any heartbeat is never late, and the first may be lost
+                self.send_heartbeats()
             if site == "site-3" and number == 1:
                 self.frozen["site-3"].clear()
             if site == "site-2" and number == 4:  # site-1 alone is below quorum, until site-3 is back
