@@ -64,7 +64,7 @@ def _read(file: Path, workspace: Path) -> Any:
 
 def _document(file: Path) -> Any:
     content = json.loads(file.read_text())
-    if "learner" in content:
+    if isinstance(content, Mapping) and "learner" in content:
         return _trees(content)
     return content if isinstance(content, Mapping | list) else [content]
 
