@@ -40,6 +40,7 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(optionalhook=True)  # pytest-xdist is not in each environment
 def pytest_xdist_auto_num_workers() -> int:
     """Return one worker more than there are processors: tests of federations wait half of their time."""
     return (os.cpu_count() or 1) + 1
