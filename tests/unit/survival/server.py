@@ -32,6 +32,16 @@ from fl_app.survival.interventions import HISTORY_META
 from fl_app.survival.job_manager import JobManager
 
 
+class Clock:
+    """Seconds, set by the test."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 class Server(ServerEngineSpec):  # type: ignore[misc]
     """NVFlare's engine of the server's parent, as far as survival uses it."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,11 +10,6 @@ from nvflare.apis.job_def import JobMetaKey, RunStatus
 from fl_app.nvflare_internals.server_jobs import Participant, ServerJobs
 from fl_app.survival.adopt import Adoption
 from tests.unit.survival.server import Server
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Server:
-    return Server(tmp_path)
 
 
 @pytest.fixture

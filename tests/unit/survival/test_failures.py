@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +12,6 @@ from fl_app.survival.failures import SiteFailures
 from tests.unit.survival.server import Server
 
 LOST, FAILED = ProcessExitCode.INFRASTRUCTURE_ERROR, ProcessExitCode.EXCEPTION
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Server:
-    return Server(tmp_path)
 
 
 @pytest.mark.parametrize(

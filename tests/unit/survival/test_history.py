@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,11 +20,6 @@ from tests.unit.survival.server import Server
 from tests.waiting import eventually
 
 KILLED = Intervention(Kind.RESTARTED, "killed by signal 9; started again", "north")
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Server:
-    return Server(tmp_path)
 
 
 def message(name: str, token: str) -> Any:

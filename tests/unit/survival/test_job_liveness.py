@@ -15,21 +15,9 @@ from fl_app.contract import ENV_SITE_WAIT, ENV_SURVIVAL
 from fl_app.nvflare_internals.liveness import GRACE_VARIABLE
 from fl_app.survival import job_liveness
 from fl_app.survival.job_liveness import JobLiveness, PatientJob, silence_text
+from tests.unit.survival.server import Clock
 
 LIMIT = 300.0
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,11 +25,6 @@ from tests.unit.survival.server import Server
 EXCEPTION, ABNORMAL = RunStatus.FINISHED_EXECUTION_EXCEPTION, RunStatus.FINISHED_ABNORMAL
 KILLED = {RunProcessKey.PROCESS_RETURN_CODE: -9}
 CODE = RunProcessKey.PROCESS_RETURN_CODE
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Server:
-    return Server(tmp_path)
 
 
 def end(server: Server, job_id: str, status: RunStatus, process: Any = None, details: Any = ()) -> str:

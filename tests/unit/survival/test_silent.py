@@ -2,35 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
 from nvflare.apis.client import ClientPropKey
 
 from fl_app.nvflare_internals.server_jobs import ServerJobs
 from fl_app.survival.limits import LOGGED_OUT_SECONDS
 from fl_app.survival.silent import SilentSites
-from tests.unit.survival.server import Server
-
-
-class Clock:
-    """Seconds since 1970, set by the test."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Server:
-    return Server(tmp_path)
+from tests.unit.survival.server import Clock, Server
 
 
 def run(silent: SilentSites, clock: Clock, server: Server, seconds: int, *sites: str) -> None:
