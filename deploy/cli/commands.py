@@ -27,6 +27,8 @@ COMMANDS = {
     "tensorboard": "tensorboard",
     "images": "images",
     "monitor": "monitor",
+    "backup": "backup",
+    "restore": "backup",
     "demo": "demo",
 }
 """Command -> module of deploy.cli that defines it in `app`; in the order of the help."""
