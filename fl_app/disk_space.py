@@ -8,8 +8,11 @@ from pathlib import Path
 MINIMUM_FREE_BYTES = 64 * 2**20
 """A parent does not start with less: it could not write the next model or log file."""
 MINIMUM_READY_BYTES = 32 * 2**20
-"""A running parent is not ready with less. The limit is below that of a start, so that a parent that started with the
-minimum stays ready while it writes its first files."""
+"""A running parent is not ready with less.
+
+The limit is below that of a start, so that a parent that started with the minimum stays ready while it writes its
+first files.
+"""
 
 
 def free_space(workspace: Path) -> int:
