@@ -10,8 +10,8 @@ MINIMUM_FREE_BYTES = 64 * 2**20
 MINIMUM_READY_BYTES = 32 * 2**20
 """A running parent is not ready with less.
 
-The limit is below that of a start, so that a parent that started with the minimum stays ready while it writes its
-first files.
+The limit is below that of a start, so that a parent that started with the minimum stays ready while it writes
+its first files.
 """
 
 
