@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from deploy.cli.context import JsonOption, err, out, print_json
-from deploy.cli.jobs import JobArgument, SetOption
+from deploy.cli.job_options import JobArgument, SetOption
 
 app = typer.Typer()
 

@@ -1,0 +1,33 @@
+"""Arguments and options that the commands for jobs share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+JobArgument = Annotated[
+    str, typer.Argument(help="Name of the job (see jobs --available), or folder of your own job: ./my-job.")
+]
+JobIdArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the job.")]
+AdminKitOption = Annotated[
+    Path | None, typer.Option(help="Startup kit of an administrator, if there is no project.yml.")
+]
+AdminOption = Annotated[
+    str | None,
+    typer.Option(help="Act as this administrator (default: the first one allowed to submit jobs)."),
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="Parameter of the job, NAME=VALUE. See jobs --available.")
+]
+SiteOption = Annotated[
+    list[str] | None, typer.Option("--site", help="Site that takes part; repeatable (default: all sites).")
+]
+GuardOption = Annotated[
+    list[str] | None,
+    typer.Option("--guard", help="Level of a rule of the guard, RULE=error, warn or off; repeatable."),
+]
+TimeoutOption = Annotated[
+    float | None, typer.Option(min=0, help="Seconds until watching ends; the job continues.")
+]

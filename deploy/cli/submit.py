@@ -1,0 +1,121 @@
+"""Commands: submit, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+
+from deploy.cli.admin_session import admin_session
+from deploy.cli.context import JsonOption, context_of, err, out, print_json
+from deploy.cli.job_options import (
+    AdminKitOption,
+    AdminOption,
+    GuardOption,
+    JobArgument,
+    SetOption,
+    SiteOption,
+    TimeoutOption,
+)
+from deploy.cli.watch import watch_until_end
+from deploy.errors import InputError
+
+app = typer.Typer()
+
+
+@app.command()
+def submit(
+    ctx: typer.Context,
+    job: JobArgument,
+    *,
+    settings: SetOption = None,
+    site: SiteOption = None,
+    guard: GuardOption = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Print the job's id and exit.")] = False,
+    fetch_to: Annotated[
+        Path | None, typer.Option("--fetch", help="New folder for the results, whether the job fails or not.")
+    ] = None,
+    timeout: TimeoutOption = None,
+    admin: AdminOption = None,
+    admin_kit: AdminKitOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Submit a job and watch it until it ends. Exit code 0 if it completed."""
+    from deploy.runtimes.choice import remembered
+    from deploy.session.guard_levels import read_levels, write_levels
+    from deploy.session.parameters import find_job, read_parameters
+    from deploy.session.results import refuse_existing
+    from deploy.session.submission import (
+        choose_sites,
+        export_process,
+        extras_of_images,
+        refuse_components_not_allowed,
+        refuse_missing_extras,
+    )
+    from deploy.session.submission import submit as submit_exported
+
+    description = find_job(job)
+    parameters = read_parameters(description, settings or ())
+    levels = read_levels(guard or ())
+    if fetch_to is not None:
+        if detach:
+            raise InputError("--fetch and --detach exclude each other: a running job has no results")
+        refuse_existing(fetch_to)
+        fetch_to = fetch_to.absolute()  # a session changes the working directory
+    context = context_of(ctx)
+    project = federation = None
+    image_extras: tuple[str, ...] = ()
+    if admin_kit is None:
+        project = context.project()
+        federation = tuple(one.name for one in project.sites)
+        runtime = remembered(context.workspace(project))
+        refuse_missing_extras(description, project, runtime)
+        image_extras = extras_of_images(project, runtime)
+    with (
+        export_process(description, image_extras) as exporting,
+        TemporaryDirectory(prefix="flarefleet-job-") as folder,
+        admin_session(context, admin, admin_kit) as session,
+    ):
+        registered = session.sites()
+        has_quorum = getattr(parameters, "quorum", None) is not None
+        job_sites = choose_sites(registered, federation, site or (), has_quorum)
+        exported = exporting.export(parameters, job_sites, Path(folder))
+        if project is not None:
+            refuse_components_not_allowed(exported, project)
+        assert exported.folder is not None
+        write_levels(exported.folder, levels)
+        job_id = submit_exported(session, exported, registered)
+        if detach:
+            if as_json:
+                print_json({"id": job_id})
+            else:
+                out.print(job_id, markup=False)
+            return
+        count = len(job_sites.names)
+        err.print(f"{job_id} submitted to {count} site{'s' * (count != 1)}", markup=False)
+        watch_until_end(session, job_id, timeout, as_json, fetch_to)
+
+
+@app.command()
+def export(
+    ctx: typer.Context,
+    job: JobArgument,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder in which the job folder is created.")],
+    settings: SetOption = None,
+    site: SiteOption = None,
+) -> None:
+    """Export a job as an NVFlare job folder, without a federation."""
+    from deploy.session.parameters import find_job, read_parameters
+    from deploy.session.submission import JobSites, export_process
+
+    description = find_job(job)
+    parameters = read_parameters(description, settings or ())
+    names = tuple(site) if site else tuple(one.name for one in context_of(ctx).project().sites)
+    target = folder.absolute() / description.name
+    if target.exists():
+        raise InputError(f"{target}: already exists; choose another folder")
+    with export_process(description) as exporting:
+        reply = exporting.export(parameters, JobSites(names, chosen=bool(site)), folder.absolute())
+    out.print(str(reply.folder), markup=False)

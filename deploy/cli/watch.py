@@ -1,0 +1,81 @@
+"""Command: watch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from deploy.cli.admin_session import admin_session
+from deploy.cli.context import JsonOption, context_of, err, out, print_json
+from deploy.cli.job_options import AdminKitOption, AdminOption, JobIdArgument, TimeoutOption
+from deploy.cli.job_tables import job_document
+from deploy.errors import Failed
+
+if TYPE_CHECKING:
+    from deploy.session import AdminSession, Job
+    from deploy.session.failure import SiteError
+
+app = typer.Typer()
+
+
+@app.command()
+def watch(
+    ctx: typer.Context,
+    job_id: JobIdArgument,
+    *,
+    timeout: TimeoutOption = None,
+    admin: AdminOption = None,
+    admin_kit: AdminKitOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Watch a job until it ends. Exit code 0 if it completed."""
+    with admin_session(context_of(ctx), admin, admin_kit) as session:
+        watch_until_end(session, job_id, timeout, as_json)
+
+
+def watch_until_end(
+    session: AdminSession, job_id: str, timeout: float | None, as_json: bool, fetch_to: Path | None = None
+) -> None:
+    """Watch a job until it ends, then fetch its results.
+
+    Raises:
+        Failed: the job did not complete; the message contains the errors of the sites.
+    """
+    from deploy.session.display import job_display
+    from deploy.session.failure import explain
+    from deploy.session.results import fetch as fetch_results
+    from deploy.session.session import COMPLETED
+    from deploy.session.watching import SERVER_PATIENCE, watch
+
+    session.wait_for_server(SERVER_PATIENCE, lambda text: err.print(text, markup=False))
+    last = None
+    try:
+        with job_display(err) as show:
+            for last in watch(session, job_id, timeout):
+                show(last)
+        assert last is not None
+        errors = explain(session, last.job)
+        if fetch_to is not None:
+            fetch_results(session, job_id, fetch_to)
+    except KeyboardInterrupt:
+        err.print(f"The job continues. Watch it: flarefleet watch {job_id}", markup=False)
+        raise
+    if as_json:
+        print_json({**job_document(last.job), "errors": {error.site: error.text for error in errors}})
+    elif last.job.status == COMPLETED:
+        out.print(job_id, markup=False)
+    if last.job.status != COMPLETED:
+        raise Failed(_failure_text(last.job, errors))
+
+
+def _failure_text(job: Job, errors: tuple[SiteError, ...]) -> str:
+    text = f"the job {job.id} ({job.name}) ended {job.status}"
+    if not errors:
+        return f"{text}; no log names an error. Download its logs: flarefleet fetch {job.id} DIR"
+    lines = [text]
+    for error in errors:
+        first, *more = error.text.splitlines() or [""]
+        lines += [f"{error.site}: {first}", *(f"  {line}" for line in more)]
+    return "\n".join(lines)
