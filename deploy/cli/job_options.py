@@ -8,7 +8,15 @@ from typing import Annotated
 import typer
 
 JobArgument = Annotated[
-    str, typer.Argument(help="Name of the job (see jobs --available), or folder of your own job: ./my-job.")
+    str,
+    typer.Argument(
+        help="Name of a job (see jobs --available), or path of your own: a folder with a job.py, a script of "
+        "NVFlare, an exported job or a zip archive of one."
+    ),
+]
+ScriptArguments = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[-- ARGUMENTS]", help="Arguments of a script of NVFlare, after two hyphens."),
 ]
 JobIdArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the job.")]
 AdminKitOption = Annotated[

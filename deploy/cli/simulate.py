@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from deploy.cli.context import JsonOption, err, out, print_json
-from deploy.cli.job_options import JobArgument, SetOption
+from deploy.cli.job_options import JobArgument, ScriptArguments, SetOption
 
 app = typer.Typer()
 
@@ -23,6 +23,7 @@ _MAX_CHARACTERS = 2000
 @app.command()
 def simulate(
     job: JobArgument,
+    arguments: ScriptArguments = None,
     *,
     settings: SetOption = None,
     sites: Annotated[int, typer.Option(min=1, max=100, help="Number of sites: site-1, site-2...")] = 2,
@@ -40,7 +41,7 @@ def simulate(
     from deploy.simulation import simulate as run_simulation
 
     description = find_job(job)
-    parameters = read_parameters(description, settings or ())
+    parameters = read_parameters(description, settings or (), arguments or ())
     if fetch_to is not None:
         refuse_existing(fetch_to)
     names = tuple(f"site-{number + 1}" for number in range(sites))
