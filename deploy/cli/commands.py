@@ -9,7 +9,9 @@ import typer
 from typer.core import TyperGroup
 
 COMMANDS = {
+    "init": "init",
     "check": "check",
+    "export-project": "init",
     "provision": "provision",
     "up": "federation",
     "status": "federation",

@@ -21,9 +21,9 @@ DEFAULT_PROJECT = Path("project.yml")
 _WIDE = 10_000
 """Columns of a pipe or a file: a table there is never wrapped."""
 
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
+out = Console(highlight=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
 """Results, for scripts."""
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 """Progress, warnings and errors, for people."""
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
