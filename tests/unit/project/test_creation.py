@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from deploy.cli.app import app
+from deploy.cli.context import err
 from deploy.errors import InputError
 from deploy.project import load_project
 from deploy.project.creation import Answers, create_project, project_text, read_server
@@ -106,6 +107,12 @@ def test_init_asks_in_a_terminal_again_until_an_answer_is_valid(tmp_path: Path) 
     project = load_project(tmp_path / "project.yml")
     assert (project.name, [site.name for site in project.sites]) == ("pilot", ["north", "south"])
     assert [admin.name for admin in project.admins] == ["admin@example.org"]
+
+
+def test_a_message_that_quotes_a_value_with_colons_is_printed_as_it_is() -> None:
+    with err.capture() as captured:  # rich would print a pictograph for :b:
+        err.print("--server a:b: must be HOST", style="red")
+    assert captured.get() == "--server a:b: must be HOST\n"
 
 
 @settings(max_examples=30)
