@@ -75,10 +75,10 @@ demo: install ## Run a federation of four hospitals on this machine, from projec
 images: install ## Build the runtime image and one image for each site (needs a Docker engine)
 	$(FLAREFLEET) images build
 
-dist: install $(HELM) ## Make the wheel, the source archive and the packages of the charts in dist/, with checksums
+dist: install ## Make the wheel, the source archive and the packages of the charts in dist/, with checksums
 	rm -rf dist
 	$(BIN)/uv build --quiet --no-build-isolation --python $(BIN)/python --out-dir dist .
-	for chart in flare-server flare-client flare-monitoring; do $(HELM) package --destination dist helm/$$chart || exit 1; done
+	$(BIN)/python -m deploy.charts dist
 	cd dist && sha256sum *.whl *.tar.gz *.tgz >SHA256SUMS
 
 test: install ## Run unit tests, chart tests and the core of a federation on processes (ten minutes)
