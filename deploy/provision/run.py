@@ -58,13 +58,18 @@ def provision(
     """
     tell = progress or (lambda _what, _done, _of: None)
     with locked_workspace(workspace, tell):
-        if not (workspace.root / MARKER).exists():
-            note = "made by flarefleet provision; holds private keys"
-            marker = json.dumps({"flarefleet": flarefleet_version(), "note": note}) + "\n"
-            write_atomically(workspace.root / MARKER, marker.encode(), PRIVATE_FILE)
+        mark(workspace)
         plan = make_plan(project, workspace, renew=renew, now=now)
         make_private(workspace.state)
         return _carry_out(project, workspace, plan, tell)
+
+
+def mark(workspace: Workspace) -> None:
+    """Mark the workspace's folder as one of Flarefleet."""
+    if not (workspace.root / MARKER).exists():
+        note = "made by flarefleet provision; holds private keys"
+        marker = json.dumps({"flarefleet": flarefleet_version(), "note": note}) + "\n"
+        write_atomically(workspace.root / MARKER, marker.encode(), PRIVATE_FILE)
 
 
 @contextmanager
