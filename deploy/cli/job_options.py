@@ -7,16 +7,15 @@ from typing import Annotated
 
 import typer
 
+WITH_ARGUMENTS = {"allow_extra_args": True}
+"""Settings of a command whose job may be a script with arguments, `context.args`."""
+
 JobArgument = Annotated[
     str,
     typer.Argument(
         help="Name of a job (see jobs --available), or path of your own: a folder with a job.py, a script of "
-        "NVFlare, an exported job or a zip archive of one."
+        "NVFlare (its arguments follow two hyphens: -- --rounds 5), an exported job or a zip archive of one."
     ),
-]
-ScriptArguments = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[-- ARGUMENTS]", help="Arguments of a script of NVFlare, after two hyphens."),
 ]
 JobIdArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the job.")]
 AdminKitOption = Annotated[

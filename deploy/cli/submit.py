@@ -12,11 +12,11 @@ import typer
 from deploy.cli.admin_session import admin_session
 from deploy.cli.context import JsonOption, context_of, err, out, print_json
 from deploy.cli.job_options import (
+    WITH_ARGUMENTS,
     AdminKitOption,
     AdminOption,
     GuardOption,
     JobArgument,
-    ScriptArguments,
     SetOption,
     SiteOption,
     TimeoutOption,
@@ -27,11 +27,10 @@ from deploy.errors import InputError
 app = typer.Typer()
 
 
-@app.command()
+@app.command(context_settings=WITH_ARGUMENTS)
 def submit(
     ctx: typer.Context,
     job: JobArgument,
-    arguments: ScriptArguments = None,
     *,
     settings: SetOption = None,
     site: SiteOption = None,
@@ -64,7 +63,7 @@ def submit(
     from deploy.session.submission import submit as submit_exported
 
     description = find_job(job)
-    parameters = read_parameters(description, settings or (), arguments or ())
+    parameters = read_parameters(description, settings or (), ctx.args)
     levels = read_levels(guard or ())
     if fetch_to is not None:
         if detach:
@@ -106,12 +105,11 @@ def submit(
         watch_until_end(session, job_id, timeout, as_json, fetch_to)
 
 
-@app.command()
+@app.command(context_settings=WITH_ARGUMENTS)
 def export(
     ctx: typer.Context,
     job: JobArgument,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder in which the job folder is created.")],
-    arguments: ScriptArguments = None,
     *,
     settings: SetOption = None,
     site: SiteOption = None,
@@ -121,7 +119,7 @@ def export(
     from deploy.session.submission import JobSites, export_process
 
     description = find_job(job)
-    parameters = read_parameters(description, settings or (), arguments or ())
+    parameters = read_parameters(description, settings or (), ctx.args)
     names = tuple(site or ())
     if not names and not description.file:
         names = tuple(one.name for one in context_of(ctx).project().sites)
