@@ -18,10 +18,12 @@ from fl_app.guard.warnings import WARNINGS_META
 from fl_app.survival.interventions import ABORTED_BY_META, HISTORY_META, Intervention
 from fl_app.telemetry.job_progress import (
     PENDING_GROUP,
+    PROGRESS_META,
     SERVER_PENDING_REASON,
     STATS_GROUP,
     JobProgress,
     SiteProgress,
+    read_progress,
 )
 
 COMPLETED = "FINISHED:COMPLETED"
@@ -54,6 +56,8 @@ class Job:
     """The administrator who aborted the job; empty if none did."""
     history: tuple[Intervention, ...] = ()
     """What survival did for the job, oldest first."""
+    progress: JobProgress | None = None
+    """Rounds and metrics at the end, of a job that has ended."""
 
     @property
     def is_finished(self) -> bool:
@@ -77,6 +81,7 @@ class Job:
             server_waits_for=str(meta.get(SERVER_PENDING_REASON, "")),
             aborted_by=str(meta.get(ABORTED_BY_META, "")),
             history=tuple(_interventions(meta.get(HISTORY_META))),
+            progress=read_progress(meta.get(PROGRESS_META)),
         )
 
 
