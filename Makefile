@@ -19,7 +19,7 @@ HELM := $(or $(shell command -v helm),.tools/helm)
 PYTEST := $(BIN)/python -m tests.rerun -n logical --dist loadgroup --no-loadscope-reorder
 FLAREFLEET := $(BIN)/flarefleet --project $(PROJECT) --workspace $(WORKSPACE)
 
-.PHONY: help install check provision up status logs down submit jobs console tensorboard demo test test-all test-unit chaos lint format lock images tools charts docs monitor dashboards examples flower vla clean
+.PHONY: help install check provision up status logs down submit jobs console tensorboard demo dist test test-all test-unit chaos lint format lock images tools charts docs monitor dashboards examples flower vla clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,12 @@ demo: install ## Run a federation of four hospitals on this machine, from projec
 
 images: install ## Build the runtime image and one image for each site (needs a Docker engine)
 	$(FLAREFLEET) images build
+
+dist: install $(HELM) ## Make the wheel, the source archive and the packages of the charts in dist/, with checksums
+	rm -rf dist
+	$(BIN)/uv build --quiet --no-build-isolation --python $(BIN)/python --out-dir dist .
+	for chart in flare-server flare-client flare-monitoring; do $(HELM) package --destination dist helm/$$chart || exit 1; done
+	cd dist && sha256sum *.whl *.tar.gz *.tgz >SHA256SUMS
 
 test: install ## Run unit tests, chart tests and the core of a federation on processes (ten minutes)
 	$(PYTEST) -m 'not extended and not docker and not kubernetes'

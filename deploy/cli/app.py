@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from deploy.cli.commands import LazyCommands
-from deploy.cli.context import Context, err
+from deploy.cli.context import DEFAULT_PROJECT, Context, err
 from deploy.errors import FlarefleetError, MachineError
 from fl_app.contract import NVFLARE_VERSION, flarefleet_version, installed_version
 
@@ -41,7 +41,7 @@ def options(
     ctx: typer.Context,
     project: Annotated[
         Path, typer.Option(help="File that describes the federation.", envvar="FLAREFLEET_PROJECT")
-    ] = Path("project.yml"),
+    ] = DEFAULT_PROJECT,
     workspace: Annotated[
         Path, typer.Option(help="Folder for all generated files.", envvar="FLAREFLEET_WORKSPACE")
     ] = Path("workspace"),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from deploy.project import Project
     from deploy.runtimes.protocol import Runtime
 
+DEFAULT_PROJECT = Path("project.yml")
 _WIDE = 10_000
 """Columns of a pipe or a file: a table there is never wrapped."""
 
