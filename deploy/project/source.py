@@ -10,7 +10,7 @@ import yaml
 from yaml.reader import Reader
 
 from deploy.errors import InputError
-from deploy.project.validation.diagnostics import Diagnostic, Location
+from deploy.project.validation.diagnostics import Diagnostic, Location, Mistake, ProjectError
 from deploy.project.validation.yaml_syntax import SyntaxValidator
 
 # libyaml is ten times as fast as PyYAML's own parser; some builds of PyYAML lack it.
@@ -96,7 +96,7 @@ def read_source(path: Path) -> Source:
 
 
 def _error(path: Path, line: int, text: str) -> InputError:
-    return InputError(f"{path}:{line}: {text}")
+    return ProjectError([Mistake.of(path, line, "", text)])
 
 
 def _read(path: Path) -> bytes:
