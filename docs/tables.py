@@ -6,8 +6,10 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from deploy.doctor import catalogue
 from fl_app.guard.rule_table import RULES
 from fl_app.nvflare_internals.self_check import declared_names, table
+from fl_app.startup import checks as startup
 
 FOLDER = Path(__file__).parent
 
@@ -19,9 +21,15 @@ def _rules() -> str:
     )
 
 
+def _checks() -> str:
+    parent = (*startup.BEFORE, *startup.WORKSPACE, startup.PORTS, startup.COMPONENTS)
+    return catalogue.table(catalogue.all_checks(parent))
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "nvflare-internals.md": lambda: table(declared_names()),
     "guard.md": _rules,
+    "doctor.md": _checks,
 }
 """The table of each page; its first line finds the old one."""
 

@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import http.server
-import json
-import socket
-import ssl
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,50 +9,8 @@ import pytest
 
 from deploy.ports import free_ports
 from fl_app.checks.release_test import Release, ReleaseError, check_federation_port, main
+from tests.unit.checks.servers import telemetry, tls_server
 from tests.unit.provision.federation import SERVER, Federation
-
-
-@contextmanager
-def telemetry(status: int, body: object) -> Iterator[str]:
-    """Serve /readyz, and return the URL."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(status if self.path == "/readyz" else 404)
-            self.end_headers()
-            self.wfile.write(json.dumps(body).encode())
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-
-
-@contextmanager
-def tls_server(kit: Path) -> Iterator[int]:
-    """Accept TLS connections with the certificate of a kit, and return the port."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(kit / "startup" / "server.crt", kit / "startup" / "server.key")
-
-    def accept() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            try:
-                context.wrap_socket(connection, server_side=True).close()
-            except OSError:
-                connection.close()
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=accept, daemon=True).start()
-        yield listener.getsockname()[1]
 
 
 def test_a_ready_site_succeeds(capsys: pytest.CaptureFixture[str]) -> None:
