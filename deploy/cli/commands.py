@@ -13,7 +13,9 @@ from typer.core import TyperGroup
 from deploy.cli.context import Context
 
 COMMANDS = {
+    "init": "init",
     "check": "check",
+    "export-project": "init",
     "provision": "provision",
     "up": "federation",
     "status": "federation",

@@ -23,9 +23,9 @@ _WIDE = 10_000
 """Columns of a pipe or a file: a table there is never wrapped, whatever COLUMNS and TERM say."""
 
 _size = None if sys.stdout.isatty() else _WIDE
-out = Console(markup=False, highlight=False, soft_wrap=True, width=_size, height=_size)
+out = Console(markup=False, emoji=False, highlight=False, soft_wrap=True, width=_size, height=_size)
 """Results, for scripts. Text is printed as it is: a message may quote brackets of the user."""
-err = Console(markup=False, stderr=True, highlight=False, soft_wrap=True)
+err = Console(markup=False, emoji=False, stderr=True, highlight=False, soft_wrap=True)
 """Progress, warnings and errors, for people."""
 
 RuntimeOption = Annotated[

@@ -82,7 +82,7 @@ def read_source(path: Path) -> Source:
         loader = _Loader(text)
         root = loader.get_single_node()
         if root is None or root.tag == "tag:yaml.org,2002:null":
-            raise _error(path, 1, "the file is empty; `nvflare provision -g` writes an example")
+            raise _error(path, 1, "the file is empty; `flarefleet init` writes one")
         if not isinstance(root, yaml.MappingNode):
             raise _error(path, root.start_mark.line + 1, "the file must be a mapping (KEY: VALUE lines)")
         syntax = SyntaxValidator()
@@ -103,8 +103,7 @@ def _read(path: Path) -> bytes:
     try:
         if not path.exists():
             raise InputError(
-                f"{path}: no such file. Use flarefleet --project FILE; `nvflare provision -g` writes an "
-                "example"
+                f"{path}: no such file. Create it: flarefleet init. Or name it: flarefleet --project FILE"
             )
         if not path.is_file():
             raise InputError(f"{path}: not a file; name project.yml itself: flarefleet --project FILE")
