@@ -11,10 +11,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from deploy.errors import FlarefleetError
-from fl_app.checks.check import Category, Check, NotApplicable, Severity
+from fl_app.checks.check import Category, Check, CheckFailed, NotApplicable, Severity
 from fl_app.checks.exit_codes import StartupError
 
-FAILURES = (FlarefleetError, StartupError, OSError)
+FAILURES = (FlarefleetError, StartupError, CheckFailed, OSError)
 """Errors of a check whose text is for the user."""
 
 

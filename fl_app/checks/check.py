@@ -37,6 +37,10 @@ class Category(str, Enum):
     FEDERATION = "federation"
 
 
+class CheckFailed(Exception):  # noqa: N818 - a result
+    """A check failed that no start of a parent makes; the text says what is wrong and what to do."""
+
+
 class NotApplicable(Exception):  # noqa: N818 - no error
     """A check does not apply to this subject or cannot be made here; the text says why."""
 

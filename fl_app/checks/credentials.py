@@ -11,7 +11,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import NameOID
 
-from fl_app.checks.check import Category, Check, Severity
+from fl_app.checks.check import Category, Check, CheckFailed, Severity
 from fl_app.checks.exit_codes import Exit, StartupError
 from fl_app.checks.kit import Identity, check_readable
 from fl_app.contract import ENV_KEY
@@ -67,7 +67,7 @@ def check_expiry(identity: Identity) -> str:
     """Check that the certificates are valid for another EXPIRY_DAYS days.
 
     Raises:
-        StartupError: one of them is not.
+        CheckFailed: one of them is not.
     """
     expiry = {
         file: min(one.not_valid_after_utc for one in load_certificates(file))
@@ -76,9 +76,8 @@ def check_expiry(identity: Identity) -> str:
     file, first = min(expiry.items(), key=lambda pair: pair[1])
     days = (first - datetime.now(timezone.utc)).days
     if days < EXPIRY_DAYS:
-        raise StartupError(
-            Exit.CERTIFICATE,
-            f"the certificate {file} expires in {days} days ({first:%Y-%m-%d}). Renew it: {RENEW}",
+        raise CheckFailed(
+            f"the certificate {file} expires in {days} days ({first:%Y-%m-%d}). Renew it: {RENEW}"
         )
     return f"valid for {days} days (until {first:%Y-%m-%d})"
 

@@ -7,7 +7,7 @@ import sys
 from datetime import datetime, timezone
 from pathlib import Path
 
-from fl_app.checks.check import Category, Check, NotApplicable, Severity
+from fl_app.checks.check import Category, Check, CheckFailed, NotApplicable, Severity
 from fl_app.checks.exit_codes import Exit, StartupError
 from fl_app.disk_space import MINIMUM_FREE_BYTES, free_space
 
@@ -42,7 +42,7 @@ def check_clock(_: object = None) -> str:
     """Check that a time service synchronizes the clock.
 
     Raises:
-        StartupError: none does.
+        CheckFailed: none does.
         NotApplicable: this system does not tell.
     """
     if sys.platform != "linux":
@@ -52,8 +52,7 @@ def check_clock(_: object = None) -> str:
         raise NotApplicable("the kernel does not tell whether its clock is synchronized")
     now = datetime.now(timezone.utc)
     if state == _TIME_ERROR:
-        raise StartupError(
-            Exit.CERTIFICATE,
+        raise CheckFailed(
             f"no time service synchronizes the clock, which shows {now:%Y-%m-%d %H:%M:%S} UTC; if it is "
             "wrong, certificates are rejected. Enable one: timedatectl set-ntp true",
         )

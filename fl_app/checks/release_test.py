@@ -16,15 +16,11 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from fl_app.checks.check import Category, Check
+from fl_app.checks.check import Category, Check, CheckFailed
 from fl_app.contract import KIT_PATH
 
 REQUEST_SECONDS = 5.0
 CONNECT_SECONDS = 10.0
-
-
-class ReleaseError(Exception):
-    """A release does not work; the text is the reason."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +41,7 @@ def check_ready(release: Release) -> str:
     """Wait until the parent is ready.
 
     Raises:
-        ReleaseError: it is not ready in time.
+        CheckFailed: it is not ready in time.
     """
     deadline = time.monotonic() + release.seconds
     while True:
@@ -57,7 +53,7 @@ def check_ready(release: Release) -> str:
         except OSError as error:
             reason = str(error)
         if time.monotonic() > deadline:
-            raise ReleaseError(f"{release.name} is not ready: {reason}")
+            raise CheckFailed(f"{release.name} is not ready: {reason}")
         time.sleep(1)
 
 
@@ -65,7 +61,7 @@ def check_federation_port(release: Release) -> str | None:
     """Check that the certificate on the server's federation port is one of this federation.
 
     Raises:
-        ReleaseError: it is not, or the port does not answer.
+        CheckFailed: it is not, or the port does not answer.
     """
     if release.server is None:
         return None
@@ -81,7 +77,7 @@ def check_federation_port(release: Release) -> str | None:
             expiry = (channel.getpeercert() or {}).get("notAfter")
             return f"{channel.version()}, certificate valid until {expiry}"
     except OSError as error:
-        raise ReleaseError(
+        raise CheckFailed(
             f"{release.name}: its federation port does not answer as its server: {error}"
         ) from error
 
@@ -116,7 +112,7 @@ def main(arguments: list[str]) -> int:
         for check in CHECKS:
             if fact := check.run(release):
                 print(f"{check.name}: {fact}", flush=True)
-    except ReleaseError as error:
+    except CheckFailed as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from deploy.ports import free_ports
-from fl_app.checks.release_test import Release, ReleaseError, check_federation_port, main
+from fl_app.checks.check import CheckFailed
+from fl_app.checks.release_test import Release, check_federation_port, main
 from tests.unit.checks.servers import telemetry, tls_server
 from tests.unit.provision.federation import SERVER, Federation
 
@@ -49,5 +50,5 @@ def test_a_server_must_have_a_certificate_of_its_federation(untouched: Federatio
         other.document = untouched.document
         other.provision()
         root = other.workspace.kit(SERVER) / "startup" / "rootCA.pem"
-        with pytest.raises(ReleaseError, match="certificate verify failed"):
+        with pytest.raises(CheckFailed, match="certificate verify failed"):
             check_federation_port(replace(release, root_certificate=root))
