@@ -61,7 +61,7 @@ class DockerRuntime:
 
     @cached_property
     def _client(self) -> docker.DockerClient:
-        return connect()
+        return connect("Without an engine: flarefleet up --runtime process")
 
     def up(self, progress: StatusCallback | None = None, timeout: float = 60.0) -> FederationStatus:
         """See `deploy.runtimes.protocol.Runtime.up`."""
