@@ -33,6 +33,7 @@ COMMANDS = {
     "tensorboard": "tensorboard",
     "images": "images",
     "monitor": "monitor",
+    "doctor": "doctor",
     "backup": "backup",
     "restore": "backup",
     "demo": "demo",
