@@ -1,7 +1,7 @@
 """`python -m benchmarks.memory`: peak memory of each process of the job `probe`, by the size of its model.
 
-A server and two sites on this machine. The table shows resident memory not shared with other processes
-(USS) at its highest. It is sampled, so a shorter peak is missed.
+A server and two sites on this machine. The table shows resident memory at its highest, in which memory that
+processes share counts in part (PSS). It is sampled, so a shorter peak is missed.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from fl_app import contract
 
 SAMPLE_SECONDS = 0.1
 BYTES_PER_NUMBER = 4
+PREPARED = "fl_app.launchers.template"
+"""Module of the process from which job processes are forked."""
 
 
 class Peaks(threading.Thread):
@@ -39,10 +41,12 @@ class Peaks(threading.Thread):
 
     def _sample(self, name: str, supervisor: psutil.Process) -> None:
         (parent,) = supervisor.children()
-        below = parent.children(recursive=True)
-        self._note(f"{name}, parent", parent.memory_full_info().uss)
-        with contextlib.suppress(psutil.Error):
-            self._note(f"{name}, job and prepared process", sum(one.memory_full_info().uss for one in below))
+        self._note(f"{name}, parent", parent.memory_full_info().pss)
+        for process in parent.children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                is_prepared = PREPARED in process.cmdline()
+                part = "prepared process" if is_prepared else "job process"
+                self._note(f"{name}, {part}", process.memory_full_info().pss)
 
     def _note(self, part: str, size: int) -> None:
         self.found[part] = max(self.found[part], size)
@@ -58,14 +62,18 @@ class Peaks(threading.Thread):
 
 def _supervisors(folder: Path) -> dict[str, int]:
     """Return the process above each parent of a federation in that folder."""
-    found = {}
+    found: dict[str, int] = {}
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            kit = Path(process.environ().get(contract.ENV_KIT, ""))
-            is_supervisor = kit.parts and process.parent() == psutil.Process(1)
-            if folder in kit.parents and is_supervisor:
+            kit = _kit(process)
+            above = process.parent()
+            if folder in kit.parents and (above is None or _kit(above) != kit):
                 found[kit.name] = process.pid
     return found
+
+
+def _kit(process: psutil.Process) -> Path:
+    return Path(process.environ().get(contract.ENV_KIT, ""))
 
 
 def main() -> None:
