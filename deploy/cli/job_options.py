@@ -7,12 +7,24 @@ from typing import Annotated
 
 import typer
 
+from deploy.cli.admin_session import ENV_ADMIN_KIT
+
 JobArgument = Annotated[
     str, typer.Argument(help="Name of the job (see jobs --available), or folder of your own job: ./my-job.")
 ]
-JobIdArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the job.")]
+JobIdArgument = Annotated[
+    str, typer.Argument(metavar="JOB", help="Id of the job, the beginning of its id, or latest.")
+]
+JobIdsArgument = Annotated[
+    list[str], typer.Argument(metavar="JOB", help="Ids of jobs, beginnings of ids, or latest.")
+]
 AdminKitOption = Annotated[
-    Path | None, typer.Option(help="Startup kit of an administrator, if there is no project.yml.")
+    Path | None,
+    typer.Option(
+        envvar=ENV_ADMIN_KIT,
+        metavar="FOLDER",
+        help="Startup kit or release folder of an administrator (default: the kits of project.yml).",
+    ),
 ]
 AdminOption = Annotated[
     str | None,

@@ -31,7 +31,7 @@ def print_jobs(found: tuple[Job, ...]) -> None:
         when = job.submitted.astimezone().strftime("%Y-%m-%d %H:%M:%S")
         marked = f"{job.status} (!)" if job.warnings else job.status
         rows.append((job.id, job.name, marked, when, short_duration(job.duration), job.submitter))
-    _print_columns(rows)
+    print_columns(rows)
     if any(job.warnings for job in found):
         out.print("(!) has warnings: flarefleet watch ID", markup=False)
     for job in found:
@@ -61,7 +61,7 @@ def print_available(as_json: bool) -> None:
         return
     for job in available():
         out.print(f"{job.name}: {job.description}", markup=False)
-        _print_columns(list(_parameter_rows(job)))
+        print_columns(list(_parameter_rows(job)))
 
 
 def _parameter_rows(job: JobDescription) -> Iterator[tuple[str, ...]]:
@@ -72,7 +72,7 @@ def _parameter_rows(job: JobDescription) -> Iterator[tuple[str, ...]]:
         yield f"  --set {name}={field.default}", f"{meaning} ({describe(field)})"
 
 
-def _print_columns(rows: Sequence[tuple[str, ...]]) -> None:
+def print_columns(rows: Sequence[tuple[str, ...]]) -> None:
     """Print rows in columns without truncation, so that ids can be copied."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:
