@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from deploy.cli.admin_session import choose_kit
-from deploy.cli.context import JsonOption, context_of, err, out, print_json
+from deploy.cli.context import JsonOption, RuntimeOption, context_of, err, out, print_json
 from deploy.cli.job_logs import names_site, show_job_logs
 from deploy.cli.job_options import AdminKitOption
 from deploy.cli.session_status import show_session_status
@@ -36,15 +37,6 @@ COLOURS = {
     SiteState.STOPPED: "dim",
 }
 
-RuntimeOption = Annotated[
-    str | None,
-    typer.Option(
-        "--runtime",
-        "-r",
-        help="Runtime: process, docker or kubernetes (default: the one it was started on, or process).",
-    ),
-]
-
 
 @app.command()
 def up(
@@ -53,10 +45,13 @@ def up(
     runtime: RuntimeOption = None,
     timeout: Annotated[
         float | None,
-        typer.Option(help="Seconds until all must be ready (default: 60; kubernetes: 300)."),
+        typer.Option(metavar="SECONDS", help="Time until all must be ready (default: 60; kubernetes: 300)."),
     ] = None,
     gpus: Annotated[
-        int | None, typer.Option(min=0, help="GPUs for each site, instead of those in project.yml (docker).")
+        int | None,
+        typer.Option(
+            min=0, metavar="N", help="GPUs for each site, instead of those in project.yml (docker)."
+        ),
     ] = None,
     restart: Annotated[
         bool,
@@ -65,7 +60,8 @@ def up(
     context: Annotated[
         list[str] | None,
         typer.Option(
-            help="Kubeconfig context of the cluster, or SITE=CONTEXT for one site; repeatable (kubernetes)."
+            metavar="CONTEXT|SITE=CONTEXT",
+            help="Kubeconfig context of the cluster, or of one site; repeatable (kubernetes).",
         ),
     ] = None,
 ) -> None:
@@ -89,7 +85,6 @@ def up(
         err.print(
             f"warning: {', '.join(ignored)} in this shell has no effect: deployment.tracking and "
             f"deployment.guard in {project.path} set the server's variables.",
-            markup=False,
         )
     remember(workspace, chosen.name)
     try:
@@ -216,7 +211,7 @@ def _status_lines() -> StatusCallback:
         for site in status.sites:
             line = f"{site.name}: {site.state.value}{f' ({site.reason})' if site.reason else ''}"
             if printed.get(site.name) != line:
-                err.print(line, markup=False)
+                err.print(line)
             printed[site.name] = line
 
     return show
@@ -231,9 +226,9 @@ def _table(status: FederationStatus) -> Table:
         table.add_row(
             site.name,
             site.role,
-            f"[{COLOURS[site.state]}]{site.state.value}{code}[/]",
+            Text(f"{site.state.value}{code}", COLOURS[site.state]),
             site.where,
             site.telemetry_url or "",
-            "; ".join(filter(None, (site.reason, site.restart_note))).replace("[", r"\["),
+            "; ".join(filter(None, (site.reason, site.restart_note))),
         )
     return table

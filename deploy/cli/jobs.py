@@ -9,7 +9,7 @@ import typer
 
 from deploy.cli.admin_session import admin_session, find_kit
 from deploy.cli.context import JsonOption, context_of, err, out, print_json
-from deploy.cli.job_options import AdminKitOption, AdminOption, JobIdArgument, JobIdsArgument
+from deploy.cli.job_options import AdminKitOption, AdminOption, JobIdArgument
 from deploy.cli.job_tables import job_document, print_available, print_jobs
 from deploy.errors import Failed, InputError
 
@@ -59,36 +59,32 @@ def abort(
 @app.command()
 def delete(
     ctx: typer.Context,
-    job_ids: JobIdsArgument,
+    job_id: JobIdArgument,
     *,
     is_confirmed: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     admin: AdminOption = None,
     admin_kit: AdminKitOption = None,
 ) -> None:
-    """Delete jobs that have ended, with their models, metrics and logs on the server."""
-    from deploy.session.job_ids import choose_job
+    """Delete a job that has ended, with its model, metrics and logs on the server."""
+    from deploy.session.job_ids import resolve_job
 
     with admin_session(context_of(ctx), admin, admin_kit) as session:
-        known = session.jobs()
-        chosen = {job.id: job for job in [choose_job(known, given) for given in job_ids]}.values()
+        job = session.job(resolve_job(session, job_id))
         if not is_confirmed:
-            _confirm([f"{job.id}  {job.name}  {job.status}" for job in chosen])
-        for job in chosen:
-            session.delete(job.id)
-            out.print(f"{job.id} ({job.name}) deleted", markup=False)
+            _confirm(f"{job.id} ({job.name}, {job.status})")
+        session.delete(job.id)
+    out.print(f"{job.id} ({job.name}) deleted", markup=False)
 
 
-def _confirm(lines: list[str]) -> None:
-    """Ask whether to delete.
+def _confirm(job: str) -> None:
+    """Ask whether to delete a job.
 
     Raises:
         InputError: there is no terminal to ask.
     """
     if not sys.stdin.isatty():
         raise InputError("There is no terminal to ask whether to delete. Delete without a question: --yes")
-    for line in lines:
-        err.print(line, markup=False)
-    typer.confirm("Delete them from the server? The results are lost.", abort=True, err=True)
+    typer.confirm(f"Delete {job} from the server? Its results are lost.", abort=True, err=True)
 
 
 @app.command()

@@ -90,7 +90,7 @@ def _not_resumed(path: str) -> str:
     if ends_with_a_process(path):
         return (
             f"{name} saves no checkpoint: if a process of the job is killed, at the server or at a site, the "
-            "job ends and must be submitted again (docs/survival.md)"
+            "job starts over from round 1 (docs/survival.md)"
         )
     return (
         f"{name} saves no checkpoint: if the server's process of the job is killed, the job starts over from "
