@@ -34,6 +34,7 @@ COMMANDS = {
     "tensorboard": "tensorboard",
     "images": "images",
     "monitor": "monitor",
+    "doctor": "doctor",
     "backup": "backup",
     "restore": "backup",
     "demo": "demo",

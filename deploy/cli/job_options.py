@@ -9,8 +9,15 @@ import typer
 
 from deploy.cli.admin_session import ENV_ADMIN_KIT
 
+WITH_ARGUMENTS = {"allow_extra_args": True}
+"""Settings of a command whose job may be a script with arguments, `context.args`."""
+
 JobArgument = Annotated[
-    str, typer.Argument(help="Name of the job (see jobs --available), or folder of your own job: ./my-job.")
+    str,
+    typer.Argument(
+        help="Name of a job (see jobs --available), or path of your own: a folder with a job.py, a script of "
+        "NVFlare (its arguments follow two hyphens: -- --rounds 5), an exported job or a zip archive of one."
+    ),
 ]
 JobIdArgument = Annotated[
     str, typer.Argument(metavar="JOB", help="Id of the job, the beginning of its id, or latest.")
