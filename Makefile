@@ -135,7 +135,7 @@ examples: install ## Create .venv-examples: .venv with Lightning, XGBoost and PS
 flower: install ## Create .venv-flower: .venv with Flower, for the job flower-digits
 	$(BIN)/python -m maintenance.flower_environment
 
-docs: install ## Generate docs/metrics.md and the tables in docs/guard.md and docs/nvflare-internals.md
+docs: install ## Generate docs/metrics.md, docs/project-yml.md, project.schema.json and the tables in docs/guard.md and docs/nvflare-internals.md
 	$(BIN)/python docs/generate.py
 	$(BIN)/python -m docs.tables
 
