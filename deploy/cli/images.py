@@ -20,6 +20,11 @@ app = typer.Typer()
 images = typer.Typer(no_args_is_help=True, help="Build and transport the images of the federation.")
 app.add_typer(images, name="images")
 
+BUILD_ELSEWHERE = (
+    "Images can be built on any machine with Docker and this project.yml and workspace: there, run "
+    "`flarefleet images build`, then `flarefleet images push`, or `flarefleet images save FILE` and, on the "
+    "machine that needs them, `flarefleet images load FILE`."
+)
 MIN_STEP_SECONDS = 0.5
 """Faster and cached steps of a build are not printed."""
 
@@ -53,7 +58,7 @@ def build(
 
     context = context_of(ctx)
     project = context.project()
-    client = connect()
+    client = connect(BUILD_ELSEWHERE)
     chosen = BuildOptions(base_image=base_image, wheels=wheels, index_url=index_url, cached=not no_cache)
     with _steps() as tell:
         built = build_images(
