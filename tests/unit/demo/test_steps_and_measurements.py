@@ -46,7 +46,7 @@ def test_a_missing_package_ends_the_demo_before_it_starts_anything(
 ) -> None:
     monkeypatch.setattr("fl_app.jobs.description.find_spec", lambda name: None)
 
-    with pytest.raises(MachineError, match="the job hospital needs torch, .*: pip install .*torch"):
+    with pytest.raises(MachineError, match=r"the job hospital needs torch, .*: pip install .*torch"):
         run_demo(DEMO_PROJECT, tmp_path, [], None, Console(file=io.StringIO()))
 
     assert list(tmp_path.iterdir()) == []
