@@ -26,6 +26,7 @@ COMMANDS = {
     "new-job": "new_job",
     "tensorboard": "tensorboard",
     "images": "images",
+    "charts": "charts",
     "monitor": "monitor",
     "backup": "backup",
     "restore": "backup",
