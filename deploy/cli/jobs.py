@@ -11,7 +11,7 @@ from deploy.cli.admin_session import admin_session, find_kit
 from deploy.cli.context import JsonOption, context_of, err, out, print_json
 from deploy.cli.job_options import AdminKitOption, AdminOption, JobIdArgument
 from deploy.cli.job_tables import job_document, print_available, print_jobs
-from deploy.errors import Failed
+from deploy.errors import Failed, InputError
 
 app = typer.Typer()
 
@@ -19,6 +19,10 @@ app = typer.Typer()
 @app.command()
 def jobs(
     ctx: typer.Context,
+    job: Annotated[
+        str | None, typer.Argument(help="With --available: describe this job, a name or a path, alone.")
+    ] = None,
+    *,
     available: Annotated[
         bool, typer.Option("--available", help="Describe the jobs that can be submitted.")
     ] = False,
@@ -28,8 +32,10 @@ def jobs(
 ) -> None:
     """List the federation's jobs, or the jobs that can be submitted."""
     if available:
-        print_available(as_json)
+        print_available(job, as_json)
         return
+    if job is not None:
+        raise InputError(f"{job}: write flarefleet jobs --available {job} for its parameters, or jobs alone")
     with admin_session(context_of(ctx), admin, admin_kit) as session:
         found = session.jobs()
     if as_json:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from deploy.cli.context import JsonOption, err, out, print_json
-from deploy.cli.job_options import JobArgument, SetOption
+from deploy.cli.job_options import WITH_ARGUMENTS, JobArgument, SetOption
 
 app = typer.Typer()
 
@@ -20,15 +20,19 @@ _MAX_CHARACTERS = 2000
 """Maximum length of a printed result."""
 
 
-@app.command()
+@app.command(context_settings=WITH_ARGUMENTS)
 def simulate(
+    ctx: typer.Context,
     job: JobArgument,
     *,
     settings: SetOption = None,
-    sites: Annotated[int, typer.Option(min=1, max=100, help="Number of sites: site-1, site-2...")] = 2,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds until the simulation is terminated.")] = 600,
+    sites: Annotated[int, typer.Option(min=1, max=100, metavar="N", help="Number of sites.")] = 2,
+    timeout: Annotated[
+        float, typer.Option(min=1, metavar="SECONDS", help="Time until the simulation is terminated.")
+    ] = 600,
     fetch_to: Annotated[
-        Path | None, typer.Option("--fetch", help="New folder for the results: model, metrics, logs.")
+        Path | None,
+        typer.Option("--fetch", metavar="FOLDER", help="New folder for the results: model, metrics, logs."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -40,7 +44,7 @@ def simulate(
     from deploy.simulation import simulate as run_simulation
 
     description = find_job(job)
-    parameters = read_parameters(description, settings or ())
+    parameters = read_parameters(description, settings or (), ctx.args)
     if fetch_to is not None:
         refuse_existing(fetch_to)
     names = tuple(f"site-{number + 1}" for number in range(sites))

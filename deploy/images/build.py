@@ -14,7 +14,7 @@ from pathlib import Path
 import docker
 from docker.errors import ImageNotFound
 
-from deploy.checkout import CHECKOUT
+from deploy.checkout import CHECKOUT, IS_CHECKOUT
 from deploy.errors import InputError
 from deploy.images import inputs
 from deploy.images.buildkit import Build, BuildProgress, find_builder
@@ -98,7 +98,6 @@ def build_runtime(
     """
     chosen = options or BuildOptions()
     builder = find_builder()
-    inputs.require_checkout()
     if chosen.wheels is not None and VLA in image.extras:
         raise InputError(
             "--wheels: not supported for images with the extra vla, which use the torch of "
@@ -112,7 +111,7 @@ def build_runtime(
             tag=tag,
             target="runtime",
             dockerfile=inputs.DOCKERFILE,
-            context=CHECKOUT,
+            context=inputs.build_context(),
             arguments=arguments,
             labels={
                 **_oci_labels(),
@@ -150,7 +149,6 @@ def build_site(
 ) -> str:
     """Build the image of the server or a site on the existing runtime image, and return its name."""
     builder = find_builder()
-    inputs.require_checkout()
     tag = site_image(project, name)
     labels = {
         **_oci_labels(),
@@ -230,9 +228,7 @@ def _is_current(client: docker.DockerClient, project: Project, name: str, layer:
 
 
 def _matches_sources(labels: dict[str, str], image: Image) -> bool:
-    """Return whether an image exists and, in a checkout, was built from its sources."""
-    if not inputs.DOCKERFILE.is_file():
-        return bool(labels)
+    """Return whether an image exists and was built from these sources."""
     return labels.get(LABEL_SOURCE) == inputs.source_digest(image.variant)
 
 
@@ -260,7 +256,9 @@ def _oci_labels() -> dict[str, str]:
 
 
 def _git(*arguments: str) -> str:
-    """Return the output of git in this checkout, or "" without git or a repository."""
+    """Return the output of git in this checkout, or "" without git or outside of a checkout."""
+    if not IS_CHECKOUT:
+        return ""
     return (output_of("git", "-C", str(CHECKOUT), *arguments) or "").strip()
 
 

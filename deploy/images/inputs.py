@@ -1,4 +1,7 @@
-"""The inputs of the runtime image: this checkout, and torch's wheel in .cache/images.
+"""The inputs of the runtime image: Flarefleet's own sources, and torch's wheel in .cache/images.
+
+The context of a build is the checkout. An installed Flarefleet copies its sources into a folder of the user's
+cache instead, because they are not in one folder.
 
 torch has a wheel for CPU and one for CUDA, on different indexes. This machine's pip downloads the wheel
 for CPU with its own settings; the build downloads the wheel for CUDA.
@@ -17,15 +20,17 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from deploy.checkout import CHECKOUT
+from deploy.checkout import CACHE, CHECKOUT, DATA, IS_CHECKOUT
 from deploy.errors import InputError, MachineError
 from deploy.images.checksum import sha256_of
 from fl_app.files import write_atomically
 
-DOCKERFILE = CHECKOUT / "images" / "Dockerfile"
-PREPARED = CHECKOUT / ".cache" / "images"
+CONTEXT = CHECKOUT if IS_CHECKOUT else CACHE / "images"
+"""Context of the build of the runtime image."""
+DOCKERFILE = (DATA / "images" / "Dockerfile").resolve()
+PREPARED = CONTEXT / ".cache" / "images"
 
-LOCKED_TORCH = CHECKOUT / "images" / "torch-gpu.txt"
+LOCKED_TORCH = (DATA / "images" / "torch-gpu.txt").resolve()
 """Lock of torch from PyPI and its CUDA packages. Both variants use this version of torch."""
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 PYTHON = "3.11"
@@ -44,20 +49,40 @@ _SOURCES = (
     "LICENSE",
     "fl_app",
 )
-"""Files and folders of the checkout that the Dockerfile uses."""
+"""Files and folders that the Dockerfile uses, as it names them."""
+_COPIED = ".sources"
+"""File of a context that has the digest of the copied sources."""
 
 
-def require_checkout() -> None:
-    """Check that the sources of the images exist.
+def build_context() -> Path:
+    """Return the context of the runtime image; outside of a checkout, copy the sources into it."""
+    if CONTEXT == CHECKOUT:
+        return CONTEXT
+    digest = source_digest("")
+    if not _is_copied(digest):
+        for name in _SOURCES:
+            source, copy = _source(name), CONTEXT / name
+            shutil.rmtree(copy, ignore_errors=True)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__", "*.key"))
+            else:
+                shutil.copyfile(source, copy)
+        write_atomically(CONTEXT / _COPIED, digest.encode())
+    return CONTEXT
 
-    Raises:
-        MachineError: Flarefleet was installed without its sources.
-    """
-    if not DOCKERFILE.is_file():
-        raise MachineError(
-            f"{DOCKERFILE} is missing. Build images in a checkout of Flarefleet, or load built images: "
-            "flarefleet images load FILE"
-        )
+
+def _is_copied(digest: str) -> bool:
+    """Return whether the context has these sources."""
+    try:
+        return (CONTEXT / _COPIED).read_text(encoding="utf-8") == digest
+    except FileNotFoundError:
+        return False
+
+
+def _source(name: str) -> Path:
+    """Return the path of a file or folder that the Dockerfile uses."""
+    return CHECKOUT / name if name == "fl_app" else (DATA / name).resolve()
 
 
 def prepare_build_inputs(variant: str, wheels: Path | None, time: int) -> None:
@@ -88,19 +113,19 @@ def prepare_build_inputs(variant: str, wheels: Path | None, time: int) -> None:
 def source_digest(variant: str) -> str:
     """Return the SHA-256 of the sources of a variant with any extras. Images have it as a label."""
     digest = hashlib.sha256(variant.encode())
-    for path in _source_files():
-        name = path.relative_to(CHECKOUT).as_posix()
+    for name, path in _source_files():
         digest.update(f"{name}\0{sha256_of(path)}\0".encode())
     return digest.hexdigest()
 
 
-def _source_files() -> Iterator[Path]:
+def _source_files() -> Iterator[tuple[str, Path]]:
     for name in (*_SOURCES, "images/torch-gpu.txt"):
-        path = CHECKOUT / name
-        found = [path] if path.is_file() else sorted(path.rglob("*"))
+        path = _source(name)
+        if path.is_file():
+            yield name, path
         yield from (
-            file
-            for file in found
+            (f"{name}/{file.relative_to(path).as_posix()}", file)
+            for file in sorted(path.rglob("*"))
             if file.is_file() and "__pycache__" not in file.parts and file.suffix != ".key"
         )
 

@@ -1,11 +1,10 @@
-"""Paths of the monitoring files in the checkout, and names that rules and charts share."""
+"""Paths of the monitoring files, and names that rules and charts share."""
 
-from deploy.checkout import CHARTS, CHECKOUT
+from deploy.checkout import CHARTS
 
 CHART = CHARTS / "flare-monitoring"
 RULES = CHART / "rules"
 DASHBOARDS = CHART / "dashboards"
-RUNBOOKS = CHECKOUT / "docs" / "runbooks"
 
 RUNBOOKS_URL = "docs/runbooks"
 """Placeholder in the generated rules; the chart and `flarefleet monitor` replace it."""

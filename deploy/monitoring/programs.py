@@ -6,7 +6,6 @@ import os
 import shutil
 from pathlib import Path
 
-from deploy.checkout import CHECKOUT
 from deploy.errors import MachineError
 from deploy.hosts import LOOPBACK
 from deploy.monitoring.paths import DASHBOARDS
@@ -30,7 +29,7 @@ INSTALL_PROMETHEUS = (
 INSTALL_GRAFANA = (
     "Grafana is not installed. Install it to see the dashboards: "
     "https://grafana.com/docs/grafana/latest/setup-grafana/\n"
-    f"Any Grafana can import them from {DASHBOARDS.relative_to(CHECKOUT)}."
+    f"Any Grafana can import them from {DASHBOARDS}."
 )
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import yaml
 
+from deploy.checkout import RUNBOOKS
 from deploy.monitoring.alerts import rules
-from deploy.monitoring.paths import RUNBOOKS, SCRAPE_JOB
+from deploy.monitoring.paths import SCRAPE_JOB
 from deploy.runtimes.protocol import FederationStatus
 from fl_app.files import write_atomically
 

@@ -20,6 +20,7 @@ from fl_app.nvflare_internals.flower import FlowerControllerWithCallbacks
 from fl_app.survival.job_liveness import job_liveness_of
 from fl_app.survival.limits import site_wait
 from fl_app.survival.no_restart import find_restarted_server
+from fl_app.survival.start_over import start_over
 
 STATUS_INTERVAL = 5.0
 """Seconds between two status queries to the SuperLink; each starts a process."""
@@ -57,9 +58,13 @@ class FlowerServer(FlowerControllerWithCallbacks):
 
         NVFlare accepts no message of a SuperNode yet: they would exit, and hide the reason.
         """
-        if finding := self._reason_not_to_start(fl_ctx):
+        if error := version_error(installed_version("flwr")):
             self._cannot_start = True
-            fail(self, fl_ctx, finding)
+            fail(self, fl_ctx, Finding(error, REMEDY, site="server"))
+        elif finding := find_restarted_server(self, fl_ctx):
+            self._cannot_start = True
+            if not start_over(finding, fl_ctx, self.system_panic):
+                fail(self, fl_ctx, finding)
         else:
             self.max_client_op_interval = site_wait(fl_ctx.get_prop(FLContextKey.JOB_META))
             self.progress_timeout = max(TieConstant.WORKFLOW_PROGRESS_TIMEOUT, self.max_client_op_interval)
@@ -69,11 +74,6 @@ class FlowerServer(FlowerControllerWithCallbacks):
         """Run the app, unless the job could not start."""
         if not self._cannot_start:
             super().control_flow(abort_signal, fl_ctx)
-
-    def _reason_not_to_start(self, fl_ctx: FLContext) -> Finding | None:
-        if error := version_error(installed_version("flwr")):
-            return Finding(error, REMEDY, site="server")
-        return find_restarted_server(self, fl_ctx)
 
     def get_connector(self, fl_ctx: FLContext) -> Any:
         """Return the bridge to the SuperLink."""

@@ -17,6 +17,7 @@ from fl_app.guard.timeouts import Timeouts
 from fl_app.nvflare_internals.guard import current_controller
 from fl_app.survival.job_liveness import JobLiveness, job_liveness_of
 from fl_app.survival.no_restart import find_restarted_site
+from fl_app.survival.start_over import start_over
 from fl_app.survival.waiting import Waiting
 
 
@@ -63,7 +64,7 @@ class SiteWatch:
         self._last_metric |= dict.fromkeys(names, 0.0)
 
     def received(self, site: str, life: str, fl_ctx: Any) -> None:
-        """Record a heartbeat; the first one of another job process ends a job that cannot go on with it.
+        """Record a heartbeat; the first one of another job process ends a run that cannot go on with it.
 
         Args:
             site: name of the site.
@@ -75,7 +76,8 @@ class SiteWatch:
         controller = current_controller(fl_ctx)
         self._errors.is_back(site)
         forget_sends(controller, site)
-        if finding := find_restarted_site(controller, site):
+        finding = find_restarted_site(controller, site)
+        if finding and not start_over(finding, fl_ctx, self._component.system_panic):
             self._report(finding, fl_ctx)
 
     def logged(self, site: str) -> None:

@@ -68,9 +68,10 @@ def _parts_of_parent(fl_ctx: FLContext) -> list[Part]:
         from fl_app.survival.history import ServerHistory
         from fl_app.survival.liveness import ServerLiveness
         from fl_app.survival.one_process import OneProcessPerSite
+        from fl_app.survival.start_over import StartOver
         from fl_app.survival.watchdog import Watchdog
 
-        repairs: list[Part] = [OneProcessPerSite(), Watchdog()] if survival_enabled() else []
+        repairs: list[Part] = [OneProcessPerSite(), StartOver(), Watchdog()] if survival_enabled() else []
         return [ServerHistory(), ServerLiveness(), *repairs]
     if fl_ctx.get_process_type() == ProcessType.CLIENT_PARENT:
         from fl_app.survival.graceful_stop import Goodbye
@@ -92,5 +93,7 @@ def _parts_of_job(component: Widget, fl_ctx: FLContext) -> list[Part]:
         resumes: list[Part] = [JobAgent(component.system_panic)] if survival_enabled() else []
         return [*resumes, ProgressReports(), PatientJob(), JobStatus(), TransferTimeout()]
     from fl_app.survival.trainer_results import TrainerResults
+    from fl_app.survival.uploads import Uploads
 
-    return [ProgressReports(), *([TrainerResults()] if survival_enabled() else [])]
+    repairs: list[Part] = [TrainerResults(), Uploads()] if survival_enabled() else []
+    return [ProgressReports(), *repairs]

@@ -31,6 +31,7 @@ from fl_app.survival.history import record
 from fl_app.survival.interventions import Intervention, Kind
 from fl_app.survival.no_restart import find_restarted_server
 from fl_app.survival.resumable import Resumable, State, UnsupportedStateError
+from fl_app.survival.start_over import start_over
 from fl_app.survival.workflows import Workflow, saved_model, workflow_of
 from fl_app.survival.writer import CheckpointWriter
 from fl_app.telemetry.push import job_pusher
@@ -143,14 +144,15 @@ class JobAgent:
             self._start_without_checkpoint(fl_ctx)
 
     def _start_without_checkpoint(self, fl_ctx: FLContext) -> None:
-        """End a job that cannot start over while its sites go on. A Flower job has ended by then."""
+        """End this run of a job whose sites do not start over. That of a Flower job has ended by then."""
         signal = fl_ctx.get_prop(ReservedKey.RUN_ABORT_SIGNAL)
         controller = workflow_state.workflow_at(self._runner, self._index)
         if signal is not None and signal.triggered:
             return
         if found := find_restarted_server(controller, fl_ctx):
-            report(fl_ctx, found)
-            self._panic(found.line, fl_ctx)
+            if not start_over(found, fl_ctx, self._panic):
+                report(fl_ctx, found)
+                self._panic(found.line, fl_ctx)
         elif self._is_second and self._index == 0:
             name = type(controller).__name__
             self._record(Kind.RESUMED, f"starts over from round 1: {name} cannot resume")

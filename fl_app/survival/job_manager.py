@@ -19,7 +19,8 @@ from fl_app.survival.aborted_by import abort_meta
 from fl_app.survival.history import record
 from fl_app.survival.interventions import HISTORY_META, MAX_HISTORY, Intervention, Kind
 from fl_app.survival.limits import survival_enabled
-from fl_app.survival.requeue import MAX_REQUEUES, Requeues, progress_of, reason_to_requeue
+from fl_app.survival.rejoin import SERVER
+from fl_app.survival.requeue import MAX_REQUEUES, Requeues, minutes_of_run, progress_of, reason_to_requeue
 
 UNFINISHED = [RunStatus.RUNNING, RunStatus.DISPATCHED]
 """Statuses of the jobs that have, or should have, a process."""
@@ -41,6 +42,8 @@ class JobManager(SimpleJobDefManager):
 
         None until the job store was read.
         """
+        self._starting_over: dict[str, tuple[str, str]] = {}
+        """Reason and site of the jobs that end because they start over."""
 
     def update_meta(self, jid: str, meta: dict[str, Any], fl_ctx: FLContext) -> None:
         """Change the given keys of a job's meta."""
@@ -52,9 +55,7 @@ class JobManager(SimpleJobDefManager):
 
         An aborted job also gets the administrator who aborted it.
         """
-        details = fl_ctx.get_prop(FLContextKey.JOB_DEPLOY_DETAIL) or ()
-        reason = reason_to_requeue(status, failed_process(fl_ctx.get_engine(), jid), details)
-        if reason and self.requeue(jid, reason, fl_ctx):
+        if self._put_back(jid, status, fl_ctx):
             return
         with self._meta_lock:
             if status == RunStatus.FINISHED_ABORTED and (meta := abort_meta(jid, fl_ctx)):
@@ -62,6 +63,16 @@ class JobManager(SimpleJobDefManager):
             super().set_status(jid, status, fl_ctx)
         if status.value.startswith(_FINISHED):
             checkpoints.forget(_workspace(fl_ctx), jid)
+
+    def _put_back(self, jid: str, status: RunStatus, fl_ctx: FLContext) -> bool:
+        """Put a job that ends with this status back to SUBMITTED if a kill is the reason."""
+        details = fl_ctx.get_prop(FLContextKey.JOB_DEPLOY_DETAIL) or ()
+        if status.value.startswith(_FINISHED):
+            reason, site = self._starting_over.pop(jid, ("", ""))
+            if reason and status in (RunStatus.FINISHED_EXECUTION_EXCEPTION, RunStatus.FINISHED_ABNORMAL):
+                return self.requeue(jid, reason, fl_ctx, site)
+        killed = reason_to_requeue(status, failed_process(fl_ctx.get_engine(), jid), details)
+        return bool(killed) and self.requeue(jid, str(killed), fl_ctx)
 
     def delete(self, jid: str, fl_ctx: FLContext) -> None:
         """Delete a job."""
@@ -74,21 +85,47 @@ class JobManager(SimpleJobDefManager):
         jobs = [job.job_id for job in self.get_jobs_by_status(statuses, fl_ctx)]
         checkpoints.sweep(_workspace(fl_ctx), jobs)
 
-    def requeue(self, jid: str, reason: str, fl_ctx: FLContext) -> bool:
-        """Put a job back to SUBMITTED, unless it was put back too often; return whether it was."""
-        if not survival_enabled():
-            return False
+    def allow_start_over(self, jid: str, reason: str, site: str, fl_ctx: FLContext) -> bool:
+        """Let a job that is about to fail return to the queue; return whether it may.
+
+        Args:
+            jid: the job.
+            reason: why it cannot go on.
+            site: the site, or the server.
+            fl_ctx: a context of the server's parent.
+        """
         with self._meta_lock:
-            job = self.get_job(jid, fl_ctx)
-            if job is None or str(job.meta.get(JobMetaKey.STATUS.value)).startswith(_FINISHED):
-                return False  # an administrator has aborted it
-            requeues = Requeues.of(job.meta).next(progress_of(_workspace(fl_ctx), jid))
+            if self._next_requeue(jid, fl_ctx, starts_over=True) is None:
+                return False
+            self._starting_over[jid] = reason, site
+            return True
+
+    def _next_requeue(self, jid: str, fl_ctx: FLContext, starts_over: bool) -> Requeues | None:
+        job = self.get_job(jid, fl_ctx) if survival_enabled() else None
+        if job is None or str(job.meta.get(JobMetaKey.STATUS.value)).startswith(_FINISHED):
+            return None  # an administrator has aborted it
+        progress = progress_of(_workspace(fl_ctx), jid)
+        if starts_over:
+            progress = max(progress, minutes_of_run(job.meta))
+        return Requeues.of(job.meta).next(progress)
+
+    def requeue(self, jid: str, reason: str, fl_ctx: FLContext, site: str = "") -> bool:
+        """Put a job back to SUBMITTED, unless it was put back too often; return whether it was.
+
+        Args:
+            jid: the job.
+            reason: why its run ended.
+            fl_ctx: a context of the server's parent.
+            site: where a process was killed, if the job starts over for that.
+        """
+        with self._meta_lock:
+            requeues = self._next_requeue(jid, fl_ctx, starts_over=bool(site))
             if requeues is None:
                 return False
             self.update_meta(jid, requeues.meta(), fl_ctx)
             self._requeued_jobs(fl_ctx)[jid] = set()
         text = f"{reason}; put back into the queue ({requeues.count} of {MAX_REQUEUES})"
-        record(fl_ctx.get_engine(), jid, Intervention(Kind.REQUEUED, text))
+        record(fl_ctx.get_engine(), jid, Intervention(Kind.REQUEUED, text, site if site != SERVER else ""))
         return True
 
     def get_jobs_to_schedule(self, fl_ctx: FLContext) -> list[Job]:

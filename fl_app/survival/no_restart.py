@@ -1,7 +1,8 @@
-"""Workflows that cannot go on after one of the job's processes was killed: the job ends with that reason.
+"""Workflows that cannot go on after one of the job's processes was killed: they start over, or end.
 
 Flower and NVFlare's client-controlled workflows (swarm learning) configure each site once. A site's process
 that is started again is not configured, and the server's knows nothing of what the sites do meanwhile.
+See `fl_app.survival.start_over`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 def find_restarted_site(controller: Any, site: str) -> Finding | None:
-    """Return why the job ends whose site has another job process; None if the workflow goes on.
+    """Return why a run ends whose site has another job process; None if the workflow goes on.
 
     A site that is not configured yet gets its configuration again.
 
@@ -42,7 +43,7 @@ def find_restarted_site(controller: Any, site: str) -> Finding | None:
 
 
 def find_restarted_server(controller: Any, fl_ctx: FLContext) -> Finding | None:
-    """Return why the job ends whose workflow an earlier process of the server has started; None if none has.
+    """Return why a run ends whose workflow an earlier process of the server has started; None if none has.
 
     A job that was put back into the queue has new processes at all sites, and can start over. The first call
     writes a file that names this process, and that the next process finds.

@@ -36,7 +36,7 @@ class Requeues:
     without_progress: int = 0
     """Number of the last ones between which the job finished no round."""
     progress: Progress = NO_PROGRESS
-    """How far the checkpoints were at the last one."""
+    """The best progress of the runs so far."""
 
     @classmethod
     def of(cls, meta: Mapping[str, Any]) -> Requeues:
@@ -52,12 +52,12 @@ class Requeues:
         """Return them after another one; None if the job must end.
 
         Args:
-            progress: how far the checkpoints of the job are.
+            progress: how far the last run came.
         """
         without = 0 if progress > self.progress else self.without_progress + 1
         if self.count >= MAX_REQUEUES or without > MAX_WITHOUT_PROGRESS:
             return None
-        return Requeues(self.count + 1, without, progress)
+        return Requeues(self.count + 1, without, max(progress, self.progress))
 
     def meta(self) -> dict[str, Any]:
         """Return the changes of the job's meta that let NVFlare schedule it again.
@@ -103,6 +103,15 @@ def _reason_of_failed_start(deployment: Sequence[str]) -> str | None:
     if any(not any(text in entry for text in _AWAY) for entry in failures):
         return None
     return "; ".join(failures)[:200] or "its start failed (see the server's log)"
+
+
+def minutes_of_run(meta: Mapping[str, Any]) -> Progress:
+    """Return how long the last run of a job lasted: the progress of a job that has no checkpoints.
+
+    A job that fails in the same minute each time makes none.
+    """
+    started = meta.get(JobMetaKey.LAST_SCHEDULE_TIME.value)
+    return (0, int((time.time() - started) // 60)) if isinstance(started, float) else NO_PROGRESS
 
 
 def progress_of(workspace: Path, job_id: str) -> Progress:

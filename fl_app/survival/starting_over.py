@@ -1,4 +1,4 @@
-"""Find the workflows of an exported job that cannot resume: they start over or end if a process is killed."""
+"""Find the workflows of an exported job that cannot resume: they start over if a process is killed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _WITHOUT_ROUNDS = (
 """Workflows, by module, that lose no training if they start over."""
 FLOWER = "fl_app.flower."
 _END = (FLOWER, "nvflare.app_common.ccwf.")
-"""Workflows, by module, that end if a job process of the server or of a site is killed."""
+"""Workflows, by module, whose run ends if a job process of the server or of a site is killed."""
 STATELESS = (
     "nvflare.app_common.aggregators.weighted_aggregation_helper.WeightedAggregationHelper",
     "nvflare.app_common.aggregators.intime_accumulate_model_aggregator.InTimeAccumulateWeightedAggregator",
@@ -49,7 +49,7 @@ _PROTOCOL = "Resumable"
 
 
 def ends_with_a_process(path: str) -> bool:
-    """Return whether a workflow ends if a job process of the server or of a site is killed.
+    """Return whether the run of a workflow ends if a job process of the server or of a site is killed.
 
     Args:
         path: class of the workflow with its module.

@@ -82,5 +82,5 @@ def find_helm() -> Helm:
         MachineError: helm or the charts are missing.
     """
     if not (CHARTS / "flare-server").is_dir():
-        raise MachineError(f"{CHARTS} has no charts; run flarefleet from its checkout.")
+        raise MachineError(f"{CHARTS} has no charts. Install Flarefleet again.")
     return Helm(find_tool("helm"))

@@ -49,7 +49,7 @@ def test_a_workflow_that_ends_is_named(workflow: str, name: str, tmp_path: Path)
 
     assert warning == (
         f"{name} saves no checkpoint: if a process of the job is killed, at the server or at a site, the "
-        "job ends and must be submitted again (docs/survival.md)"
+        "job starts over from round 1 (docs/survival.md)"
     )
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
+from deploy.checkout import RUNBOOKS
 from deploy.monitoring.alerts import ALERTS, rules
-from deploy.monitoring.paths import RULES, RUNBOOKS
+from deploy.monitoring.paths import RULES
 from tests.unit.monitoring.alert_cases import CASES, Case
 
 pytestmark = pytest.mark.xdist_group("promtool")  # one run of promtool for all cases

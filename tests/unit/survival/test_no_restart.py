@@ -1,4 +1,4 @@
-"""A Flower or swarm job ends at once when one of its job processes was killed and started again."""
+"""A Flower or swarm job starts over when one of its job processes was killed and started again, or ends."""
 
 from __future__ import annotations
 
@@ -42,6 +42,10 @@ class Jobs:
     """How often the workflow was started."""
     told: list[str] = field(default_factory=list)
     """Texts of the interventions."""
+    asked: list[dict[str, str]] = field(default_factory=list)
+    """Requests to the server's parent to start over."""
+    may_start_over: bool = False
+    """The answer of the parent."""
 
     def process(self, flow: Callable[[Any, ServerEngine], None] | None = None, requeues: int = 0) -> Ended:
         """Run one job process of the server.
@@ -69,8 +73,13 @@ class Jobs:
             controller.control_flow = control_flow  # type: ignore[method-assign]
         life = uuid.uuid4().hex
         self.monkeypatch.setattr("fl_app.survival.no_restart._this_process", lambda: life)
+        self.monkeypatch.setattr("fl_app.survival.start_over.send_to_server_parent", self._ask)
         engine.runner.run()
         return engine.ended
+
+    def _ask(self, engine: Any, topic: str, document: dict[str, str], timeout: float) -> bool:
+        self.asked.append(document)
+        return self.may_start_over
 
     def reason(self, place: str) -> str:
         return REASON.format(place, self.name)
@@ -119,6 +128,18 @@ def job(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_configured_site_that_is_started_again_ends_the_job(job: Jobs) -> None:
     assert job.site_restarts().reasons == [job.reason("site-1")]
+
+
+def test_a_job_starts_over_if_the_parent_of_the_server_lets_it(job: Jobs) -> None:
+    job.may_start_over = True
+    ends = [job.site_restarts(), job.process()]
+
+    what = job.reason("").removeprefix(": ").removesuffix(". Submit it again.")
+    assert [end.panics for end in ends] == [
+        [f"{place}: {what}; the job starts over from round 1"] for place in ("site-1", "server")
+    ]
+    assert [end.reasons for end in ends] == [[], []], "no reason of the guard"
+    assert job.asked == [{"site": place, "reason": what} for place in ("site-1", "server")]
 
 
 def test_a_site_that_is_not_configured_yet_is_configured_again(job: Jobs) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from nvflare.apis.job_def import JobMetaKey, RunStatus
 from nvflare.fuel.common.exit_codes import ProcessExitCode
 
 from fl_app.contract import ENV_SURVIVAL
+from fl_app.nvflare_internals.parent_messages import Sender
 from fl_app.nvflare_internals.server_jobs import REPORTED_BY_SITE
 from fl_app.survival.checkpoints import CheckpointStore, folder_of
 from fl_app.survival.requeue import (
@@ -20,6 +22,7 @@ from fl_app.survival.requeue import (
     reason_to_requeue,
 )
 from fl_app.survival.resumable import State
+from fl_app.survival.start_over import allow
 from tests.unit.survival.server import Server
 
 EXCEPTION, ABNORMAL = RunStatus.FINISHED_EXECUTION_EXCEPTION, RunStatus.FINISHED_ABNORMAL
@@ -131,6 +134,44 @@ def test_progress_gives_a_job_two_further_attempts(server: Server) -> None:
     ends += [end(server, job_id, ABNORMAL, KILLED) for _ in range(4)]
 
     assert ends == ["SUBMITTED"] * 5 + [ABNORMAL.value]
+
+
+def start_over(server: Server, job_id: str, *, minutes: float = 0.5, abort: bool = False) -> tuple[bool, str]:
+    """Run a job for some minutes, until a process is killed at north; return whether it may start over, and
+    its status."""
+    with server.new_context() as fl_ctx:
+        scheduled = {JobMetaKey.LAST_SCHEDULE_TIME.value: time.time() - 60 * minutes}
+        server.manager.update_meta(job_id, scheduled, fl_ctx)
+    allowed = allow(server, Sender(job=job_id), {"site": "north", "reason": "its job process was killed"})
+    failed = {RunProcessKey.PROCESS_EXE_ERROR: True}
+    return allowed, end(server, job_id, RunStatus.FINISHED_ABORTED if abort else EXCEPTION, failed)
+
+
+def test_a_job_that_cannot_go_on_starts_over_twice(server: Server) -> None:
+    job_id = server.submit()
+
+    ends = [start_over(server, job_id) for _ in range(3)]
+
+    assert ends == [(True, "SUBMITTED"), (True, "SUBMITTED"), (False, EXCEPTION.value)]
+    killed = "requeued north: its job process was killed; put back into the queue"
+    assert server.history(job_id) == [f"{killed} ({number} of 20)" for number in (1, 2)]
+
+
+def test_a_run_that_lasts_longer_than_those_before_allows_two_further_ones(server: Server) -> None:
+    job_id = server.submit()
+
+    ends = [start_over(server, job_id, minutes=minutes)[1] for minutes in (0.5, 0.5, 3.5, 3.6, 1.5, 3.7)]
+
+    assert ends == ["SUBMITTED"] * 5 + [EXCEPTION.value]
+
+
+def test_an_aborted_job_does_not_start_over(server: Server) -> None:
+    job_id = server.submit()
+    assert start_over(server, job_id, abort=True) == (True, RunStatus.FINISHED_ABORTED.value)
+
+
+def test_only_the_process_of_a_job_on_the_server_lets_it_start_over(server: Server) -> None:
+    assert not allow(server, Sender(site="north"), {"site": "north", "reason": "it was killed"})
 
 
 def test_a_job_that_is_queued_again_starts_after_nvflares_shortest_interval(server: Server) -> None:

@@ -128,7 +128,7 @@ def test_a_parent_without_space_is_not_ready_until_there_is_room_again(
     try:
         endpoint.identify(ParentIdentity("site-1", "client"), tmp_path)
         endpoint.view = Fixed()
-        monkeypatch.setattr(disk_space, "MINIMUM_FREE_BYTES", 2**60)  # a real full volume would need a mount
+        monkeypatch.setattr(disk_space, "MINIMUM_READY_BYTES", 2**60)  # a real full volume would need a mount
 
         status, body = get(endpoint, "/readyz")
         assert status == 503
@@ -153,3 +153,17 @@ def test_a_parent_that_was_started_again_says_how_often_and_why() -> None:
         endpoint.close()
 
     assert answer == {"ready": True, "restarts": 2, "last_exit": "was killed by signal 9"}
+
+
+def test_a_parent_that_started_with_the_least_space_stays_ready_while_it_writes_its_logs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(disk_space, "free_space", lambda _: disk_space.MINIMUM_FREE_BYTES - 2**20)
+    endpoint = Endpoint("127.0.0.1", 0)
+    try:
+        endpoint.identify(ParentIdentity("site-1", "client"), tmp_path)
+        endpoint.view = Fixed()
+
+        assert get(endpoint, "/readyz")[0] == 200
+    finally:
+        endpoint.close()
