@@ -25,6 +25,11 @@ On a host with Docker:               docker load --input {file}
 On each Kubernetes node, no Docker:  sudo ctr -n k8s.io images import {file}
 On each k3s node:                    sudo k3s ctr images import {file}"""
 """How to load an archive where it is needed."""
+BUILD_ELSEWHERE = (
+    "Images can be built on any machine with Docker and this project.yml and workspace: there, run "
+    "`flarefleet images build`, then `flarefleet images push`, or `flarefleet images save FILE` and, on the "
+    "machine that needs them, `flarefleet images load FILE`."
+)
 MIN_STEP_SECONDS = 0.5
 """Faster and cached steps of a build are not printed."""
 
@@ -60,7 +65,7 @@ def build(
     context = context_of(ctx)
     project = context.project()
     workspace = context.workspace(project)
-    client = connect()
+    client = connect(BUILD_ELSEWHERE)
     chosen = BuildOptions(base_image=base_image, wheels=wheels, index_url=index_url, cached=not no_cache)
     with _steps() as tell:
         built = build_images(client, project, workspace, site=site, options=chosen, progress=tell)

@@ -31,8 +31,10 @@ def watch(
     as_json: JsonOption = False,
 ) -> None:
     """Watch a job until it ends. Exit code 0 if it completed."""
+    from deploy.session.job_ids import resolve_job
+
     with admin_session(context_of(ctx), admin, admin_kit) as session:
-        watch_until_end(session, job_id, timeout, as_json)
+        watch_until_end(session, resolve_job(session, job_id), timeout, as_json)
 
 
 def watch_until_end(
@@ -73,7 +75,7 @@ def watch_until_end(
 def _failure_text(job: Job, errors: tuple[SiteError, ...]) -> str:
     text = f"the job {job.id} ({job.name}) ended {job.status}"
     if not errors:
-        return f"{text}; no log names an error. Download its logs: flarefleet fetch {job.id} DIR"
+        return f"{text}; no log names an error. Download its logs: flarefleet fetch {job.id}"
     lines = [text]
     for error in errors:
         first, *more = error.text.splitlines() or [""]

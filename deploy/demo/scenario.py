@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 from collections.abc import Iterator, Sequence
@@ -71,9 +72,8 @@ def run_demo(
         job = _train(paths, parameters, _new_folder(home.demo), steps)
     with steps.step("compare", f"each of {len(project.sites)} hospitals alone, and central training"):
         report = measure(project, parameters, job)
-    report = report.model_copy(
-        update={"steps": tuple(steps.done), "command": _command(project_file, parameters, port)}
-    )
+    again = command(project_file, workspace_folder, parameters, port)
+    report = report.model_copy(update={"steps": tuple(steps.done), "command": again})
     _write(report, job.folder)
     return report
 
@@ -200,12 +200,15 @@ def _new_folder(demo: Path) -> Path:
     raise InputError(f"{demo}: too many runs in one second; run the demo again")
 
 
-def _command(project_file: Path, parameters: HospitalParameters, port: int | None) -> str:
+def command(
+    project_file: Path, workspace_folder: Path, parameters: HospitalParameters, port: int | None
+) -> str:
     """Return the command that repeats this run, with all parameters, in case defaults change."""
-    words = ["flarefleet", "--project", str(project_file), "demo"]
+    words = ["flarefleet", "demo", "--project", str(project_file), "--workspace", str(workspace_folder)]
     words += ["--port", str(port)] if port else []
-    for name, value in parameters.model_dump(mode="json").items():
-        words += ["--set", f"{name}={value}"]
+    # A parameter that is None is not set.
+    for name, value in parameters.model_dump(mode="json", exclude_none=True).items():
+        words += ["--set", f"{name}={json.dumps(value) if isinstance(value, list | dict) else value}"]
     return shlex.join(words)
 
 

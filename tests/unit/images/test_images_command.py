@@ -36,6 +36,8 @@ def test_a_command_without_an_engine_exits_with_3_and_a_message(
     ended = flarefleet(tmp_path, "images", *command)
     assert (ended.returncode, ended.stdout) == (3, "")
     assert "No Docker engine answers" in ended.stderr
+    assert "--runtime" not in ended.stderr
+    assert ("any machine with Docker" in ended.stderr) == (command == ("build",))
     assert "Traceback" not in ended.stderr
 
 
