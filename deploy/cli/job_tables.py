@@ -32,7 +32,7 @@ def print_jobs(found: tuple[Job, ...]) -> None:
         when = job.submitted.astimezone().strftime("%Y-%m-%d %H:%M:%S")
         marked = f"{job.status} (!)" if job.warnings else job.status
         rows.append((job.id, job.name, marked, when, short_duration(job.duration), job.submitter))
-    _print_columns(rows)
+    print_columns(rows)
     if any(job.warnings for job in found):
         out.print("(!) has warnings: flarefleet watch ID", markup=False)
     for job in found:
@@ -61,7 +61,7 @@ def print_available(name: str | None, as_json: bool) -> None:
     for job in found:
         out.print(f"{job.name}: {job.description}", markup=False)
         if job.parameters.model_fields and not job.is_script:
-            _print_columns(list(_parameter_rows(job)))
+            print_columns(list(_parameter_rows(job)))
     if name is None:
         out.print("Describe one of them, or a job of your own: flarefleet jobs --available JOB", markup=False)
         return
@@ -86,7 +86,7 @@ def _parameter_rows(job: JobDescription) -> Iterator[tuple[str, ...]]:
         yield f"  {name}", default_text(field), describe(field), meaning
 
 
-def _print_columns(rows: Sequence[tuple[str, ...]]) -> None:
+def print_columns(rows: Sequence[tuple[str, ...]]) -> None:
     """Print rows in columns without truncation, so that ids can be copied."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:

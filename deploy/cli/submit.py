@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli.admin_session import admin_session
+from deploy.cli.admin_session import admin_session, choose_kit
 from deploy.cli.context import JsonOption, context_of, err, out, print_json
 from deploy.cli.job_options import (
     WITH_ARGUMENTS,
@@ -71,6 +71,7 @@ def submit(
         refuse_existing(fetch_to)
         fetch_to = fetch_to.absolute()  # a session changes the working directory
     context = context_of(ctx)
+    admin_kit = choose_kit(context, admin_kit)
     project = federation = None
     image_extras: tuple[str, ...] = ()
     if admin_kit is None:

@@ -32,7 +32,10 @@ def watch(
     as_json: JsonOption = False,
 ) -> None:
     """Watch a job until it ends. Exit code 0 if it completed."""
+    from deploy.session.job_ids import resolve_job
+
     with admin_session(context_of(ctx), admin, admin_kit) as session:
+        job_id = resolve_job(session, job_id)
         watch_until_end(ctx, session, job_id, timeout=timeout, as_json=as_json)
 
 
@@ -77,7 +80,7 @@ def watch_until_end(
         raise Failed(_failure_text(last.job, errors))
     print_summary(err, last)
     if fetch_to is None:
-        err.print(f"Next: {next_command(ctx, 'fetch', job_id, 'DIR')}")
+        err.print(f"Next: {next_command(ctx, 'fetch', job_id)}")
     else:
         err.print(f"results: {fetch_to}")
 
@@ -85,7 +88,7 @@ def watch_until_end(
 def _failure_text(job: Job, errors: tuple[SiteError, ...]) -> str:
     text = f"the job {job.id} ({job.name}) ended {job.status}"
     if not errors:
-        return f"{text}; no log names an error. Download its logs: flarefleet fetch {job.id} DIR"
+        return f"{text}; no log names an error. Download its logs: flarefleet fetch {job.id}"
     lines = [text]
     for error in errors:
         first, *more = error.text.splitlines() or [""]
