@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.federation.federation import ADMIN
 from tests.federation.jobs.commands import BIN, ID, SITES, JobsFederation, job_for_five_sites
 
 pytestmark = [pytest.mark.federation, pytest.mark.extended]
