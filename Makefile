@@ -19,7 +19,7 @@ HELM := $(or $(shell command -v helm),.tools/helm)
 PYTEST := $(BIN)/python -m tests.rerun -n logical --dist loadgroup --no-loadscope-reorder
 FLAREFLEET := $(BIN)/flarefleet --project $(PROJECT) --workspace $(WORKSPACE)
 
-.PHONY: help install check provision up status logs down submit jobs console tensorboard demo dist test test-all test-unit chaos lint format lock images tools charts docs monitor dashboards examples flower vla clean
+.PHONY: help install check provision up status logs down submit jobs console tensorboard demo dist test test-all test-unit chaos lint format lock images tools charts docs site monitor dashboards examples flower vla clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,10 +75,10 @@ demo: install ## Run a federation of four hospitals on this machine, from projec
 images: install ## Build the runtime image and one image for each site (needs a Docker engine)
 	$(FLAREFLEET) images build
 
-dist: install $(HELM) ## Make the wheel, the source archive and the packages of the charts in dist/, with checksums
+dist: install ## Make the wheel, the source archive and the packages of the charts in dist/, with checksums
 	rm -rf dist
 	$(BIN)/uv build --quiet --no-build-isolation --python $(BIN)/python --out-dir dist .
-	for chart in flare-server flare-client flare-monitoring; do $(HELM) package --destination dist helm/$$chart || exit 1; done
+	$(BIN)/python -m deploy.charts dist
 	cd dist && sha256sum *.whl *.tar.gz *.tgz >SHA256SUMS
 
 test: install ## Run unit tests, chart tests and the core of a federation on processes (ten minutes)
@@ -138,6 +138,9 @@ flower: install ## Create .venv-flower: .venv with Flower, for the job flower-di
 docs: install ## Generate docs/metrics.md and the tables in docs/guard.md and docs/nvflare-internals.md
 	$(BIN)/python docs/generate.py
 	$(BIN)/python -m docs.tables
+
+site: install ## Build the documentation as a site in .cache/site, and check its links
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 charts: install ## Generate values.yaml, schemas and READMEs of the charts from values.schema.yaml
 	$(BIN)/python helm/generate.py

@@ -15,6 +15,8 @@ CHARTS = (DATA / "helm").resolve()
 RUNBOOKS = (DATA / "runbooks").resolve()
 DEMO_PROJECT = DATA / "project.yml"
 """The federation of `flarefleet demo` where the folder has no project.yml."""
+PROJECT_SCHEMA = DATA / "project.schema.json"
+"""JSON schema of project.yml, for editors."""
 
 CACHE = (
     CHECKOUT / ".cache"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fl_app.guard.rule_table import RULES
 from fl_app.nvflare_internals.self_check import declared_names, table
+from fl_app.startup.exit_codes import Exit
 
 FOLDER = Path(__file__).parent
 
@@ -19,9 +20,24 @@ def _rules() -> str:
     )
 
 
+def exit_code_page(code: Exit) -> Path:
+    """Return the page of an exit code."""
+    return FOLDER / "exit-codes" / f"{code.value}.md"
+
+
+def _exit_codes() -> str:
+    lines = ["| code | name | meaning |", "|---|---|---|"]
+    for code in Exit:
+        page = exit_code_page(code)
+        meaning = page.read_text(encoding="utf-8").split("\n\n")[1]
+        lines.append(f"| [{code.value}]({page.name}) | {code.name} | {meaning.removesuffix('.')} |")
+    return "\n".join(lines)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "nvflare-internals.md": lambda: table(declared_names()),
     "guard.md": _rules,
+    "exit-codes/README.md": _exit_codes,
 }
 """The table of each page; its first line finds the old one."""
 

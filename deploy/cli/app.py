@@ -24,6 +24,7 @@ app = typer.Typer(
     help="From one project.yml to a running NVIDIA FLARE federation.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -40,16 +41,18 @@ def _print_version(wanted: bool) -> None:
 def options(
     ctx: typer.Context,
     project: Annotated[
-        Path, typer.Option(help="File that describes the federation.", envvar="FLAREFLEET_PROJECT")
+        Path,
+        typer.Option(metavar="FILE", help="File that describes the federation.", envvar="FLAREFLEET_PROJECT"),
     ] = DEFAULT_PROJECT,
     workspace: Annotated[
-        Path, typer.Option(help="Folder for all generated files.", envvar="FLAREFLEET_WORKSPACE")
+        Path,
+        typer.Option(metavar="FOLDER", help="Folder for all generated files.", envvar="FLAREFLEET_WORKSPACE"),
     ] = Path("workspace"),
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Store the options before the command."""
+    """Store the options that every command accepts, before or after its name."""
     found = installed_version("nvflare")
     if found != NVFLARE_VERSION:
         raise MachineError(
@@ -78,7 +81,7 @@ def main() -> None:
     try:
         app()
     except FlarefleetError as error:
-        err.print(str(error), style="red", markup=False)
+        err.print(str(error), style="red")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -86,7 +89,6 @@ def main() -> None:
         err.print(
             f"Internal error of Flarefleet. The traceback is in {_write_traceback()}; please report it.",
             style="red",
-            markup=False,
         )
         sys.exit(INTERNAL_ERROR)
 

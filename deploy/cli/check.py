@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import typer
 
 from deploy.cli.context import JsonOption, context_of, out, print_json
+from deploy.errors import InputError
 
 app = typer.Typer()
 
@@ -14,9 +19,16 @@ def check(ctx: typer.Context, as_json: JsonOption = False) -> None:
     """Validate project.yml and report all errors with their lines."""
     from deploy.project.validation.diagnostics import listed
 
-    project = context_of(ctx).project(needs_credentials=True)
+    context = context_of(ctx)
+    try:
+        project = context.project(needs_credentials=True)
+    except InputError as error:
+        if not as_json:
+            raise
+        print_json({"valid": False, "mistakes": list(_mistakes(error, context.project_file))})
+        raise typer.Exit(error.exit_code) from error
     if as_json:
-        print_json(project.model_dump(mode="json"))
+        print_json({"valid": True, "mistakes": [], **project.model_dump(mode="json")})
         return
     server = project.server
     rows = {
@@ -27,6 +39,15 @@ def check(ctx: typer.Context, as_json: JsonOption = False) -> None:
         ),
         "admins": ", ".join(f"{admin.name} ({admin.role})" for admin in project.admins),
     }
-    out.print(f"{project.path} is valid.", markup=False)
+    out.print(f"{project.path} is valid.")
     for label, text in rows.items():
-        out.print(f"  {label:<11} {text}", markup=False)
+        out.print(f"  {label:<11} {text}")
+
+
+def _mistakes(error: InputError, file: Path) -> Iterator[dict[str, Any]]:
+    from deploy.project.validation.diagnostics import ProjectError
+
+    if isinstance(error, ProjectError):
+        yield from (mistake._asdict() for mistake in error.mistakes)
+    else:  # the file cannot be opened
+        yield {"file": file, "line": None, "key": "", "message": str(error), "remedy": ""}

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from copy import copy
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
+from deploy.cli.context import Context
+
 COMMANDS = {
+    "init": "init",
     "check": "check",
+    "export-project": "init",
     "provision": "provision",
     "up": "federation",
     "status": "federation",
@@ -34,6 +40,10 @@ COMMANDS = {
 """Command -> module of deploy.cli that defines it in `app`; in the order of the help."""
 
 
+GLOBAL_OPTIONS = {"project": "project_file", "workspace": "workspace_folder"}
+"""Option of the program that is also accepted after a command -> attribute of `Context`."""
+
+
 class LazyCommands(TyperGroup):
     """The group of all commands."""
 
@@ -50,7 +60,26 @@ class LazyCommands(TyperGroup):
         """Import and return a command; None if there is no such command."""
         if cmd_name not in COMMANDS:
             return None
-        found = typer.main.get_command(import_module(f"deploy.cli.{COMMANDS[cmd_name]}").app)
-        if isinstance(found, TyperGroup) and cmd_name in found.commands:
-            return found.commands[cmd_name]
-        return found
+        app = import_module(f"deploy.cli.{COMMANDS[cmd_name]}").app
+        app.rich_markup_mode = self.rich_markup_mode
+        command = typer.main.get_group(app).commands[cmd_name]
+        self._add_global_options(command)
+        return command
+
+    def _add_global_options(self, command: Any) -> None:
+        """Let a command and its subcommands accept the options of the program, too."""
+        for option in self.params:
+            if option.name in GLOBAL_OPTIONS:
+                added: Any = copy(option)
+                added.default, added.envvar = None, None
+                added.expose_value, added.callback = False, _store
+                command.params.append(added)
+        for subcommand in getattr(command, "commands", {}).values():
+            self._add_global_options(subcommand)
+
+
+def _store(ctx: Any, option: Any, value: Any) -> None:
+    """Replace the value that was given before the command."""
+    before = ctx.find_object(Context)
+    if value is not None and before is not None:
+        ctx.obj = replace(before, **{GLOBAL_OPTIONS[option.name]: value})

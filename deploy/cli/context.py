@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from deploy.runtimes.choice import RuntimeName
 from deploy.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -19,13 +20,20 @@ if TYPE_CHECKING:
 
 DEFAULT_PROJECT = Path("project.yml")
 _WIDE = 10_000
-"""Columns of a pipe or a file: a table there is never wrapped."""
+"""Columns of a pipe or a file: a table there is never wrapped, whatever COLUMNS and TERM say."""
 
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
-"""Results, for scripts."""
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+_size = None if sys.stdout.isatty() else _WIDE
+out = Console(markup=False, emoji=False, highlight=False, soft_wrap=True, width=_size, height=_size)
+"""Results, for scripts. Text is printed as it is: a message may quote brackets of the user."""
+err = Console(markup=False, emoji=False, stderr=True, highlight=False, soft_wrap=True)
 """Progress, warnings and errors, for people."""
 
+RuntimeOption = Annotated[
+    RuntimeName | None,
+    typer.Option(
+        "--runtime", "-r", help="Runtime (default: the one on which the federation was started, or process)."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 
@@ -51,14 +59,14 @@ class Context:
         return load_project(self.project_file, folder, needs_credentials=needs_credentials)
 
     def federation(
-        self, runtime: str | None = None, *, needs_credentials: bool = False
+        self, runtime: RuntimeName | None = None, *, needs_credentials: bool = False
     ) -> tuple[Project, Workspace, Runtime]:
         """Return the federation, and the runtime of that name (default: the current one)."""
         from deploy.runtimes.choice import DEFAULT, open_runtime, remembered
 
         project = self.project(needs_credentials=needs_credentials)
         workspace = self.workspace(project)
-        name = runtime or remembered(workspace) or DEFAULT
+        name = runtime.value if runtime else remembered(workspace) or DEFAULT
         return project, workspace, open_runtime(name, project, workspace)
 
     def workspace(self, project: Project) -> Workspace:

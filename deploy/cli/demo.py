@@ -17,13 +17,16 @@ def demo(
     ctx: typer.Context,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Parameter of the job hospital, NAME=VALUE. See jobs --available."),
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="Parameter of the job hospital. See jobs --available."
+        ),
     ] = None,
     port: Annotated[
         int | None,
         typer.Option(
             min=1024,
             max=65535,
+            metavar="PORT",
             help="Port of the server (default: project.yml's, or a free one).",
         ),
     ] = None,

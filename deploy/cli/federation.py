@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
-from deploy.cli.context import JsonOption, context_of, err, out, print_json
+from deploy.cli.context import JsonOption, RuntimeOption, context_of, err, out, print_json
 from deploy.errors import Failed, InputError, MachineError
 from deploy.project.server_environment import ignored_variables
 from deploy.runtimes.choice import open_runtime, remember, remembered
@@ -32,15 +33,6 @@ COLOURS = {
     SiteState.STOPPED: "dim",
 }
 
-RuntimeOption = Annotated[
-    str | None,
-    typer.Option(
-        "--runtime",
-        "-r",
-        help="Runtime: process, docker or kubernetes (default: the one it was started on, or process).",
-    ),
-]
-
 
 @app.command()
 def up(
@@ -49,10 +41,13 @@ def up(
     runtime: RuntimeOption = None,
     timeout: Annotated[
         float | None,
-        typer.Option(help="Seconds until all must be ready (default: 60; kubernetes: 300)."),
+        typer.Option(metavar="SECONDS", help="Time until all must be ready (default: 60; kubernetes: 300)."),
     ] = None,
     gpus: Annotated[
-        int | None, typer.Option(min=0, help="GPUs for each site, instead of those in project.yml (docker).")
+        int | None,
+        typer.Option(
+            min=0, metavar="N", help="GPUs for each site, instead of those in project.yml (docker)."
+        ),
     ] = None,
     restart: Annotated[
         bool,
@@ -61,7 +56,8 @@ def up(
     context: Annotated[
         list[str] | None,
         typer.Option(
-            help="Kubeconfig context of the cluster, or SITE=CONTEXT for one site; repeatable (kubernetes)."
+            metavar="CONTEXT|SITE=CONTEXT",
+            help="Kubeconfig context of the cluster, or of one site; repeatable (kubernetes).",
         ),
     ] = None,
 ) -> None:
@@ -85,7 +81,6 @@ def up(
         err.print(
             f"warning: {', '.join(ignored)} in this shell has no effect: deployment.tracking and "
             f"deployment.guard in {project.path} set the server's variables.",
-            markup=False,
         )
     remember(workspace, chosen.name)
     try:
@@ -185,7 +180,7 @@ def _status_lines() -> StatusCallback:
         for site in status.sites:
             line = f"{site.name}: {site.state.value}{f' ({site.reason})' if site.reason else ''}"
             if printed.get(site.name) != line:
-                err.print(line, markup=False)
+                err.print(line)
             printed[site.name] = line
 
     return show
@@ -200,9 +195,9 @@ def _table(status: FederationStatus) -> Table:
         table.add_row(
             site.name,
             site.role,
-            f"[{COLOURS[site.state]}]{site.state.value}{code}[/]",
+            Text(f"{site.state.value}{code}", COLOURS[site.state]),
             site.where,
             site.telemetry_url or "",
-            "; ".join(filter(None, (site.reason, site.restart_note))).replace("[", r"\["),
+            "; ".join(filter(None, (site.reason, site.restart_note))),
         )
     return table

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
 from deploy.cli.context import JsonOption, context_of, err, out, print_json
 
@@ -23,7 +24,7 @@ MIN_STEP_SECONDS = 0.5
 """Faster and cached steps of a build are not printed."""
 
 SiteOption = Annotated[
-    str | None, typer.Option("--site", help="Only the image of the server or of this site.")
+    str | None, typer.Option("--site", metavar="NAME", help="Only the image of the server or of this site.")
 ]
 
 
@@ -32,12 +33,16 @@ def build(
     ctx: typer.Context,
     *,
     site: SiteOption = None,
-    base_image: Annotated[str | None, typer.Option(help="Debian 12 image to build on.")] = None,
+    base_image: Annotated[
+        str | None, typer.Option(metavar="IMAGE", help="Debian 12 image to build on.")
+    ] = None,
     wheels: Annotated[
         Path | None,
-        typer.Option(help="Folder with torch's wheels (default: download them).", file_okay=False),
+        typer.Option(
+            metavar="FOLDER", help="Folder with torch's wheels (default: download them).", file_okay=False
+        ),
     ] = None,
-    index_url: Annotated[str | None, typer.Option(help="Python index for the build.")] = None,
+    index_url: Annotated[str | None, typer.Option(metavar="URL", help="Python index for the build.")] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Run every step again.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -159,7 +164,7 @@ def _steps() -> Iterator[Callable[[BuildStep], None]]:
         def tell(step: BuildStep) -> None:
             where = f"{step.image}: {step.title}"
             if step.state == "started":
-                status.update(where)
+                status.update(Text(where))
             elif step.seconds >= MIN_STEP_SECONDS:
                 err.print(f"{where}: {step.seconds:.1f} s", markup=False)
 
@@ -171,7 +176,12 @@ def _bytes() -> Iterator[Callable[[str, int, int], None]]:
     """Show progress bars in bytes in a terminal, and otherwise print each step once."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
-    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+    )
     with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as bars:
         tasks: dict[str, TaskID] = {}
 

@@ -12,22 +12,28 @@ JobArgument = Annotated[
 ]
 JobIdArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the job.")]
 AdminKitOption = Annotated[
-    Path | None, typer.Option(help="Startup kit of an administrator, if there is no project.yml.")
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Startup kit of an administrator, if there is no project.yml."),
 ]
 AdminOption = Annotated[
     str | None,
-    typer.Option(help="Act as this administrator (default: the first one allowed to submit jobs)."),
+    typer.Option(
+        metavar="NAME", help="Act as this administrator (default: the first one allowed to submit jobs)."
+    ),
 ]
 SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="Parameter of the job, NAME=VALUE. See jobs --available.")
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Parameter of the job. See jobs --available."),
 ]
 SiteOption = Annotated[
-    list[str] | None, typer.Option("--site", help="Site that takes part; repeatable (default: all sites).")
+    list[str] | None,
+    typer.Option("--site", metavar="NAME", help="Site that takes part; repeatable (default: all sites)."),
 ]
 GuardOption = Annotated[
     list[str] | None,
-    typer.Option("--guard", help="Level of a rule of the guard, RULE=error, warn or off; repeatable."),
+    typer.Option("--guard", metavar="RULE=error|warn|off", help="Level of a rule of the guard; repeatable."),
 ]
 TimeoutOption = Annotated[
-    float | None, typer.Option(min=0, help="Seconds until watching ends; the job continues.")
+    float | None,
+    typer.Option(min=0, metavar="SECONDS", help="Time until watching ends; the job continues."),
 ]

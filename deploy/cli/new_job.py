@@ -23,7 +23,7 @@ class Framework(str, Enum):
 @app.command("new-job")
 def new_job(
     name: Annotated[str, typer.Argument(help="Name of the job, such as my-job.")],
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Parent of the job's folder.")] = Path(),
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Parent of the job's folder.")] = Path(),
     framework: Annotated[Framework, typer.Option(help="Framework of the model.")] = Framework.PYTORCH,
 ) -> None:
     """Create a job folder of your own, with a runnable example and a test."""

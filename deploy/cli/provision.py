@@ -43,7 +43,7 @@ def provision(
         print_json(report.model_dump(mode="json"))
     else:
         for line in _lines(report):
-            out.print(line, markup=False)
+            out.print(line)
 
 
 def _lines(report: ProvisionReport) -> Iterator[str]:
@@ -98,18 +98,23 @@ def _garbage_collection_disabled() -> Iterator[None]:
 def _progress() -> Iterator[ProvisionProgress]:
     """Show progress bars in a terminal, and otherwise only messages."""
     if not err.is_terminal:
-        yield lambda what, _done, of: None if of else err.print(what, markup=False)
+        yield lambda what, _done, of: None if of else err.print(what)
         return
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Bars(*columns, console=err, transient=True) as bars:
         tasks: dict[str, int] = {}
 
         def show(what: str, done: int, of: int) -> None:
             if not of:
-                bars.console.print(what, markup=False)
+                bars.console.print(what)
                 return
             if what not in tasks:
                 tasks[what] = bars.add_task(what, total=of)

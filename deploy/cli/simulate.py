@@ -25,10 +25,13 @@ def simulate(
     job: JobArgument,
     *,
     settings: SetOption = None,
-    sites: Annotated[int, typer.Option(min=1, max=100, help="Number of sites: site-1, site-2...")] = 2,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds until the simulation is terminated.")] = 600,
+    sites: Annotated[int, typer.Option(min=1, max=100, metavar="N", help="Number of sites.")] = 2,
+    timeout: Annotated[
+        float, typer.Option(min=1, metavar="SECONDS", help="Time until the simulation is terminated.")
+    ] = 600,
     fetch_to: Annotated[
-        Path | None, typer.Option("--fetch", help="New folder for the results: model, metrics, logs.")
+        Path | None,
+        typer.Option("--fetch", metavar="FOLDER", help="New folder for the results: model, metrics, logs."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

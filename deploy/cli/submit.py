@@ -35,7 +35,10 @@ def submit(
     guard: GuardOption = None,
     detach: Annotated[bool, typer.Option("--detach", help="Print the job's id and exit.")] = False,
     fetch_to: Annotated[
-        Path | None, typer.Option("--fetch", help="New folder for the results, whether the job fails or not.")
+        Path | None,
+        typer.Option(
+            "--fetch", metavar="FOLDER", help="New folder for the results, whether the job fails or not."
+        ),
     ] = None,
     timeout: TimeoutOption = None,
     admin: AdminOption = None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.cli.context import context_of, err, out
+from deploy.cli.context import RuntimeOption, context_of, err, out
 from deploy.errors import InputError
 from fl_app.contract import ANALYTICS_FOLDER
 
@@ -24,16 +24,15 @@ app = typer.Typer()
 def tensorboard(
     ctx: typer.Context,
     job_id: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="Id of one job (default: all jobs).")
+        str | None, typer.Argument(metavar="ID", help="Id of one job (default: all jobs).")
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option(min=1024, max=65535, help="Port on this machine (default: 6006, or a free one)."),
+        typer.Option(
+            min=1024, max=65535, metavar="PORT", help="Port on this machine (default: 6006, or a free one)."
+        ),
     ] = None,
-    runtime: Annotated[
-        str | None,
-        typer.Option("--runtime", "-r", help="Runtime of the federation (default: the current one)."),
-    ] = None,
+    runtime: RuntimeOption = None,
 ) -> None:
     """Show the metrics of all sites in TensorBoard, live, until Ctrl-C."""
     from deploy.signals import interruptible

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from deploy.errors import InputError
 from deploy.project.models import Admin, Project, Server, Site, SiteDeployment
 from deploy.project.schema import (
     PARTICIPANTS,
@@ -23,7 +22,7 @@ from deploy.project.schema import (
 from deploy.project.source import Source, read_source
 from deploy.project.validation.builders import STATIC_FILE_BUILDER, validate_builders
 from deploy.project.validation.deployment import validate_deployment
-from deploy.project.validation.diagnostics import Diagnostic, key_of
+from deploy.project.validation.diagnostics import Diagnostic, Mistake, ProjectError, key_of
 from deploy.project.validation.participants import (
     REMOVED_TYPES,
     validate_loopback,
@@ -44,7 +43,7 @@ def load_project(path: Path, workspace: Path | None = None, *, needs_credentials
         needs_credentials: also validate the file that deployment.tracking.credentials names.
 
     Raises:
-        InputError: the file has errors. It contains all of them, sorted by line, each
+        ProjectError: the file has errors. It contains all of them, sorted by line, each
             `FILE:LINE: KEY: what is wrong, what to do`. There is no line if the file cannot be opened.
     """
     source = read_source(path)
@@ -62,7 +61,7 @@ def load_project(path: Path, workspace: Path | None = None, *, needs_credentials
     if isinstance(document.get("builders"), list):
         errors += validate_builders(document["builders"], folder, source.text_of)
     if source.errors or errors or top is None:
-        raise InputError(_messages(source, errors))
+        raise ProjectError(_mistakes(source, errors))
     return _project(source, top, participants)
 
 
@@ -89,7 +88,7 @@ def _parse(source: Source) -> tuple[ProjectEntry | None, list[ParticipantEntry],
     return top, participants, errors
 
 
-def _messages(source: Source, errors: Iterable[Diagnostic]) -> list[str]:
+def _mistakes(source: Source, errors: Iterable[Diagnostic]) -> list[Mistake]:
     readable = [
         error
         for error in errors
@@ -100,7 +99,7 @@ def _messages(source: Source, errors: Iterable[Diagnostic]) -> list[str]:
         (error.line or source.line_of(error.at), key_of(error.at), error.text): None
         for error in [*source.errors, *readable]
     }
-    return [f"{source.path}:{line}: {key}{': ' if key else ''}{text}" for line, key, text in sorted(lines)]
+    return [Mistake.of(source.path, *found) for found in sorted(lines)]
 
 
 def _project(source: Source, top: ProjectEntry, entries: list[ParticipantEntry]) -> Project:

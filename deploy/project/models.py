@@ -131,7 +131,9 @@ class Project(BaseModel):
 
     def nvflare_document(self) -> dict[str, Any]:
         """Return project.yml as NVFlare's provisioner reads it: a copy, which the caller may change."""
-        return copy.deepcopy(self._document)
+        document = copy.deepcopy(self._document)
+        document.setdefault("builders", [builder.model_dump(exclude_unset=True) for builder in self.builders])
+        return document
 
     def document_for_port(self, port: int) -> dict[str, Any]:
         """Return project.yml with another port of the server, for a file in another folder."""

@@ -115,6 +115,17 @@ class BuilderEntry(Section):
     args: fields.Arguments = {}
 
 
+_IMPL = "nvflare.lighter.impl"
+DEFAULT_BUILDERS = (
+    BuilderEntry(path=f"{_IMPL}.workspace.WorkspaceBuilder", args={"template_file": ["master_template.yml"]}),
+    BuilderEntry(path=f"{_IMPL}.static_file.StaticFileBuilder", args={"config_folder": "config"}),
+    # The validity of the CA limits that of every certificate; NVFlare's default is 360 days.
+    BuilderEntry(path=f"{_IMPL}.cert.CertBuilder", args={"root_valid_days": 3650}),
+    BuilderEntry(path=f"{_IMPL}.signature.SignatureBuilder"),
+)
+"""The builders if project.yml has none."""
+
+
 class StaticFilesArguments(Section):
     """The arguments of NVFlare's StaticFileBuilder."""
 
@@ -255,8 +266,6 @@ class ProjectEntry(Section):
     custom_ca_cert: str | None = None
     allow_log_streaming: bool = True
     participants: Annotated[list[Any], Field(description="one server, the clients and the administrators")]
-    builders: Annotated[
-        list[BuilderEntry], Field(description="NVFlare's builders, as `nvflare provision -g` writes them")
-    ]
+    builders: list[BuilderEntry] = list(DEFAULT_BUILDERS)
     studies: Annotated[dict[str, Annotated[Study, fields.OR_EMPTY]], fields.OR_EMPTY] = {}
     deployment: Annotated[DeploymentEntry, fields.OR_EMPTY] = DeploymentEntry()

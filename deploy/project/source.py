@@ -10,7 +10,7 @@ import yaml
 from yaml.reader import Reader
 
 from deploy.errors import InputError
-from deploy.project.validation.diagnostics import Diagnostic, Location
+from deploy.project.validation.diagnostics import Diagnostic, Location, Mistake, ProjectError
 from deploy.project.validation.yaml_syntax import SyntaxValidator
 
 # libyaml is ten times as fast as PyYAML's own parser; some builds of PyYAML lack it.
@@ -82,7 +82,7 @@ def read_source(path: Path) -> Source:
         loader = _Loader(text)
         root = loader.get_single_node()
         if root is None or root.tag == "tag:yaml.org,2002:null":
-            raise _error(path, 1, "the file is empty; `nvflare provision -g` writes an example")
+            raise _error(path, 1, "the file is empty; `flarefleet init` writes one")
         if not isinstance(root, yaml.MappingNode):
             raise _error(path, root.start_mark.line + 1, "the file must be a mapping (KEY: VALUE lines)")
         syntax = SyntaxValidator()
@@ -96,15 +96,14 @@ def read_source(path: Path) -> Source:
 
 
 def _error(path: Path, line: int, text: str) -> InputError:
-    return InputError(f"{path}:{line}: {text}")
+    return ProjectError([Mistake.of(path, line, "", text)])
 
 
 def _read(path: Path) -> bytes:
     try:
         if not path.exists():
             raise InputError(
-                f"{path}: no such file. Use flarefleet --project FILE; `nvflare provision -g` writes an "
-                "example"
+                f"{path}: no such file. Create it: flarefleet init. Or name it: flarefleet --project FILE"
             )
         if not path.is_file():
             raise InputError(f"{path}: not a file; name project.yml itself: flarefleet --project FILE")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from deploy.errors import InputError
@@ -21,6 +22,14 @@ BACKENDS = {
 """Name -> MODULE:CLASS. The class is called with the project and its workspace."""
 
 DEFAULT = "process"
+
+
+class RuntimeName(str, Enum):
+    """A runtime that a user can choose: the keys of BACKENDS."""
+
+    PROCESS = "process"
+    DOCKER = "docker"
+    KUBERNETES = "kubernetes"
 
 
 def open_runtime(name: str, project: Project, workspace: Workspace) -> Runtime:

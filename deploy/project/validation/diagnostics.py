@@ -1,11 +1,14 @@
-"""An error in project.yml: its location and its message."""
+"""An error in project.yml: its location, its message and its remedy."""
 
 from __future__ import annotations
 
 import difflib
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import NamedTuple
+
+from deploy.errors import InputError
 
 Location = tuple[str | int, ...]
 """The path from the top of the document to a value: keys, and indexes of lists."""
@@ -20,6 +23,36 @@ class Diagnostic(NamedTuple):
     at: Location
     text: str
     line: int | None = None
+
+
+class Mistake(NamedTuple):
+    """One error as data: `flarefleet check --json` lists them."""
+
+    file: str
+    line: int
+    key: str
+    """As in `key_of`; empty if the error concerns the whole file."""
+    message: str
+    remedy: str
+    """What to do; empty if the message says it."""
+
+    @classmethod
+    def of(cls, file: Path, line: int, key: str, text: str) -> Mistake:
+        """Split a text `what is wrong; what to do`."""
+        message, _, remedy = text.partition("; ")
+        return cls(str(file), line, key, message, remedy)
+
+    def __str__(self) -> str:
+        key, remedy = f"{self.key}: " if self.key else "", f"; {self.remedy}" if self.remedy else ""
+        return f"{self.file}:{self.line}: {key}{self.message}{remedy}"
+
+
+class ProjectError(InputError):
+    """project.yml has errors."""
+
+    def __init__(self, mistakes: Iterable[Mistake]) -> None:
+        self.mistakes = tuple(mistakes)
+        super().__init__(map(str, self.mistakes))
 
 
 def key_of(at: Location) -> str:

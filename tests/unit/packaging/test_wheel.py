@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -12,19 +13,23 @@ from pathlib import Path
 
 import pytest
 
+from deploy.charts.package import package_chart
 from deploy.checkout import CHECKOUT
+from deploy.images.inputs import source_digest
 
 FOLDERS = ("deploy", "docs", "fl_app", "helm", "images", "requirements")
 FILES = ("LICENSE", "README.md", "project.yml", "pyproject.toml")
 UV = str(Path(sys.executable).with_name("uv"))
 FACTS = """
+import hashlib
 import json
+from deploy.charts.package import package_chart
 from deploy.checkout import CHARTS, RUNBOOKS
 from deploy.images.build import default_base_image
 from deploy.images.inputs import build_context, source_digest
 print(json.dumps({
     "charts": str(CHARTS),
-    "chart": (CHARTS / "flare-server" / "charts" / "flare-common" / "Chart.yaml").is_file(),
+    "chart": hashlib.sha256(package_chart("flare-server")).hexdigest(),
     "runbooks": (RUNBOOKS / "JobFailed.md").is_file(),
     "base": default_base_image(),
     "context": str(build_context()),
@@ -80,17 +85,17 @@ def test_a_wheel_alone_makes_a_federation_and_jobs_and_finds_charts_and_images(
     def flarefleet(*arguments: str) -> str:
         return run(installed / "flarefleet", *arguments, cwd=folder, XDG_CACHE_HOME=str(cache))
 
-    shutil.copy(CHECKOUT / "project.yml", folder)
+    flarefleet("init", "--name", "pilot", "--server", "localhost", "--site", "site-1", "--admin", "a@b.org")
     flarefleet("check")
     flarefleet("provision")
-    assert (folder / "workspace" / "hospitals" / "release" / "hospital-1" / "values.yaml").is_file()
+    assert (folder / "workspace" / "pilot" / "release" / "site-1" / "values.yaml").is_file()
     flarefleet("new-job", "mine", "--framework", "numpy")
     flarefleet("export", "./mine", "exported")
     assert (folder / "exported" / "mine" / "meta.json").is_file()
 
     facts = json.loads(run(installed / "python", "-c", FACTS, cwd=folder, XDG_CACHE_HOME=str(cache)))
     assert Path(facts["charts"]).is_relative_to(installed.parent)
-    assert facts["chart"]
+    assert facts["chart"] == hashlib.sha256(package_chart("flare-server")).hexdigest()
     assert facts["runbooks"]
     assert facts["base"] == "debian:bookworm-slim"
     context = Path(facts["context"])
@@ -100,6 +105,4 @@ def test_a_wheel_alone_makes_a_federation_and_jobs_and_finds_charts_and_images(
     }
     assert (context / "images" / "build" / "install.sh").is_file()
     # An image is current if its label has this digest, whether a checkout or a wheel built it.
-    from deploy.images.inputs import source_digest
-
     assert facts["digest"] == source_digest("cpu")

@@ -60,7 +60,7 @@ def test_a_missing_builder_that_kits_require_is_reported(missing: str, tmp_path:
     assert f"{missing} is missing" in found
 
 
-@pytest.mark.parametrize("key", ["api_version", "name", "participants", "builders"])
+@pytest.mark.parametrize("key", ["api_version", "name", "participants"])
 def test_a_missing_section_that_nvflare_requires_is_reported(key: str, tmp_path: Path) -> None:
     document = yaml.safe_load(VALID)
     del document[key]
