@@ -6,9 +6,11 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from deploy.doctor import catalogue
+from fl_app.checks.exit_codes import Exit
 from fl_app.guard.rule_table import RULES
 from fl_app.nvflare_internals.self_check import declared_names, table
-from fl_app.startup.exit_codes import Exit
+from fl_app.startup import checks as startup
 
 FOLDER = Path(__file__).parent
 
@@ -18,6 +20,11 @@ def _rules() -> str:
     return "\n".join(
         [*lines, *(f"| `{rule.name}` | {rule.level.value} | {rule.finds} | {rule.stock} |" for rule in RULES)]
     )
+
+
+def _checks() -> str:
+    parent = (*startup.BEFORE, *startup.WORKSPACE, startup.PORTS, startup.COMPONENTS)
+    return catalogue.table(catalogue.all_checks(parent))
 
 
 def exit_code_page(code: Exit) -> Path:
@@ -37,6 +44,7 @@ def _exit_codes() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "nvflare-internals.md": lambda: table(declared_names()),
     "guard.md": _rules,
+    "doctor.md": _checks,
     "exit-codes/README.md": _exit_codes,
 }
 """The table of each page; its first line finds the old one."""

@@ -31,7 +31,7 @@ ANALYTICS_FOLDER = "analytics"
 """In the server's workspace: ANALYTICS_FOLDER/JOB-ID/SITE contains TensorBoard's event files."""
 
 KIT_FACTS = "flarefleet.json"
-"""File in a kit's local/ that describes its participant. See `fl_app.startup.kit.KitFacts`."""
+"""File in a kit's local/ that describes its participant. See `fl_app.checks.kit.KitFacts`."""
 
 LABEL_SITE = "flare/site"
 LABEL_ROLE = "flare/role"

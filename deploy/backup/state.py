@@ -19,6 +19,9 @@ from deploy.workspace_files import make_private, os_errors_explained, replace_fo
 from fl_app.contract import flarefleet_version
 from fl_app.files import PRIVATE_FILE, sync_folder, write_atomically
 
+RECORD = "last-backup.txt"
+"""File in the workspace: when and where the last backup was made. `flarefleet doctor` reads it."""
+
 
 @dataclass(frozen=True)
 class BackupReport:
@@ -76,6 +79,7 @@ def back_up(
                 raise Failed(f"{file} was not written: the copy on disk differs. Check the disk.")
             new.replace(file)
             sync_folder(file.parent)
+            write_atomically(workspace.root / RECORD, f"{report.created} to {file}\n".encode(), PRIVATE_FILE)
         finally:
             new.unlink(missing_ok=True)
     return report

@@ -11,7 +11,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from deploy.cli.admin_session import choose_kit
 from deploy.cli.context import JsonOption, RuntimeOption, context_of, err, out, print_json
+from deploy.cli.job_logs import names_site, show_job_logs
+from deploy.cli.job_options import AdminKitOption
+from deploy.cli.session_status import show_session_status
 from deploy.errors import Failed, InputError, MachineError
 from deploy.project.server_environment import ignored_variables
 from deploy.runtimes.choice import open_runtime, remember, remembered
@@ -97,8 +101,16 @@ def up(
 
 
 @app.command()
-def status(ctx: typer.Context, runtime: RuntimeOption = None, json: JsonOption = False) -> None:
+def status(
+    ctx: typer.Context,
+    runtime: RuntimeOption = None,
+    admin_kit: AdminKitOption = None,
+    json: JsonOption = False,
+) -> None:
     """Show the state of the server and all sites. Exit code 0 if all are ready, otherwise 1."""
+    if (kit := choose_kit(context_of(ctx), admin_kit)) is not None and runtime is None:
+        show_session_status(context_of(ctx), kit, json)
+        return
     project, _, chosen = context_of(ctx).federation(runtime)
     found = chosen.status()
     if json:
@@ -114,14 +126,33 @@ def status(ctx: typer.Context, runtime: RuntimeOption = None, json: JsonOption =
 @app.command()
 def logs(
     ctx: typer.Context,
-    site: Annotated[str, typer.Argument(help="Name of the server or of a site in project.yml.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="SITE|JOB",
+            help="Server or site in project.yml; or a job: its id, the beginning of its id, or latest.",
+        ),
+    ],
+    *,
+    of_site: Annotated[
+        list[str] | None,
+        typer.Option("--site", metavar="NAME", help="Site of the job, or server; repeatable (default: all)."),
+    ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new lines until it stops.")] = False,
     runtime: RuntimeOption = None,
+    admin_kit: AdminKitOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Show the log of the server or of a site."""
+    """Show the log of the server or of a site, or the logs of a job."""
+    context = context_of(ctx)
+    if not names_site(context, name):
+        show_job_logs(
+            context, name, tuple(of_site or ()), follow=follow, admin_kit=admin_kit, as_json=as_json
+        )
+        return
     _, _, chosen = context_of(ctx).federation(runtime)
     try:
-        for line in chosen.logs(site, follow):
+        for line in chosen.logs(name, follow):
             typer.echo(line)
     except KeyboardInterrupt:
         if not follow:

@@ -7,13 +7,28 @@ from typing import Annotated
 
 import typer
 
+from deploy.cli.admin_session import ENV_ADMIN_KIT
+
+WITH_ARGUMENTS = {"allow_extra_args": True}
+"""Settings of a command whose job may be a script with arguments, `context.args`."""
+
 JobArgument = Annotated[
-    str, typer.Argument(help="Name of the job (see jobs --available), or folder of your own job: ./my-job.")
+    str,
+    typer.Argument(
+        help="Name of a job (see jobs --available), or path of your own: a folder with a job.py, a script of "
+        "NVFlare (its arguments follow two hyphens: -- --rounds 5), an exported job or a zip archive of one."
+    ),
 ]
-JobIdArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the job.")]
+JobIdArgument = Annotated[
+    str, typer.Argument(metavar="JOB", help="Id of the job, the beginning of its id, or latest.")
+]
 AdminKitOption = Annotated[
     Path | None,
-    typer.Option(metavar="FOLDER", help="Startup kit of an administrator, if there is no project.yml."),
+    typer.Option(
+        envvar=ENV_ADMIN_KIT,
+        metavar="FOLDER",
+        help="Startup kit or release folder of an administrator (default: the kits of project.yml).",
+    ),
 ]
 AdminOption = Annotated[
     str | None,

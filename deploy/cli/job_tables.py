@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 def job_document(job: Job) -> dict[str, Any]:
     """Return a job as a JSON document."""
-    return {**asdict(job), "submitted": job.submitted.isoformat()}
+    progress = job.progress.model_dump(mode="json") if job.progress else None
+    return {**asdict(job), "submitted": job.submitted.isoformat(), "progress": progress}
 
 
 def print_jobs(found: tuple[Job, ...]) -> None:
@@ -31,7 +32,7 @@ def print_jobs(found: tuple[Job, ...]) -> None:
         when = job.submitted.astimezone().strftime("%Y-%m-%d %H:%M:%S")
         marked = f"{job.status} (!)" if job.warnings else job.status
         rows.append((job.id, job.name, marked, when, short_duration(job.duration), job.submitter))
-    _print_columns(rows)
+    print_columns(rows)
     if any(job.warnings for job in found):
         out.print("(!) has warnings: flarefleet watch ID", markup=False)
     for job in found:
@@ -43,36 +44,49 @@ def print_jobs(found: tuple[Job, ...]) -> None:
             )
 
 
-def print_available(as_json: bool) -> None:
-    """Print the jobs that can be submitted, with their parameters and defaults."""
+def print_available(name: str | None, as_json: bool) -> None:
+    """Print the jobs that can be submitted, or one of them, with their parameters and defaults.
+
+    Raises:
+        InputError: there is no such job.
+    """
+    from deploy.session.parameters import find_job
     from fl_app.jobs.registry import available
 
+    found = [find_job(name)] if name else list(available())
     if as_json:
-        print_json(
-            [
-                {
-                    "name": job.name,
-                    "description": job.description,
-                    "parameters": job.parameters.model_json_schema(),
-                }
-                for job in available()
-            ]
-        )
+        documents = [_description_document(job) for job in found]
+        print_json(documents[0] if name else documents)
         return
-    for job in available():
+    for job in found:
         out.print(f"{job.name}: {job.description}", markup=False)
-        _print_columns(list(_parameter_rows(job)))
+        if job.parameters.model_fields and not job.is_script:
+            print_columns(list(_parameter_rows(job)))
+    if name is None:
+        out.print("Describe one of them, or a job of your own: flarefleet jobs --available JOB", markup=False)
+        return
+    setting = " -- --NAME VALUE" if found[0].is_script else " --set NAME=VALUE" * (found[0].file is None)
+    out.print(f"Next: flarefleet submit {name}{setting}", markup=False)
+
+
+def _description_document(job: JobDescription) -> dict[str, Any]:
+    return {
+        "name": job.name,
+        "description": job.description,
+        "parameters": job.parameters.model_json_schema(),
+    }
 
 
 def _parameter_rows(job: JobDescription) -> Iterator[tuple[str, ...]]:
-    from deploy.session.parameters import describe
+    from deploy.session.parameters import default_text, describe
 
+    yield "  PARAMETER", "DEFAULT", "TYPE", "MEANING"
     for name, field in job.parameters.model_fields.items():
         meaning = " ".join((field.description or "").split())
-        yield f"  --set {name}={field.default}", f"{meaning} ({describe(field)})"
+        yield f"  {name}", default_text(field), describe(field), meaning
 
 
-def _print_columns(rows: Sequence[tuple[str, ...]]) -> None:
+def print_columns(rows: Sequence[tuple[str, ...]]) -> None:
     """Print rows in columns without truncation, so that ids can be copied."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shutil import move
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
 
-from deploy.cli.admin_session import admin_session
+from deploy.cli.admin_session import admin_session, choose_kit
 from deploy.cli.context import JsonOption, context_of, err, out, print_json
 from deploy.cli.job_options import (
+    WITH_ARGUMENTS,
     AdminKitOption,
     AdminOption,
     GuardOption,
@@ -25,7 +27,7 @@ from deploy.errors import InputError
 app = typer.Typer()
 
 
-@app.command()
+@app.command(context_settings=WITH_ARGUMENTS)
 def submit(
     ctx: typer.Context,
     job: JobArgument,
@@ -54,13 +56,14 @@ def submit(
         choose_sites,
         export_process,
         extras_of_images,
+        participants,
         refuse_components_not_allowed,
         refuse_missing_extras,
     )
     from deploy.session.submission import submit as submit_exported
 
     description = find_job(job)
-    parameters = read_parameters(description, settings or ())
+    parameters = read_parameters(description, settings or (), ctx.args)
     levels = read_levels(guard or ())
     if fetch_to is not None:
         if detach:
@@ -68,6 +71,7 @@ def submit(
         refuse_existing(fetch_to)
         fetch_to = fetch_to.absolute()  # a session changes the working directory
     context = context_of(ctx)
+    admin_kit = choose_kit(context, admin_kit)
     project = federation = None
     image_extras: tuple[str, ...] = ()
     if admin_kit is None:
@@ -83,7 +87,8 @@ def submit(
     ):
         registered = session.sites()
         has_quorum = getattr(parameters, "quorum", None) is not None
-        job_sites = choose_sites(registered, federation, site or (), has_quorum)
+        needed = None if description.file and not site else federation
+        job_sites = choose_sites(registered, needed, site or (), has_quorum)
         exported = exporting.export(parameters, job_sites, Path(folder))
         if project is not None:
             refuse_components_not_allowed(exported, project)
@@ -96,16 +101,17 @@ def submit(
             else:
                 out.print(job_id, markup=False)
             return
-        count = len(job_sites.names)
+        count = len(participants(exported, registered)) if description.file else len(job_sites.names)
         err.print(f"{job_id} submitted to {count} site{'s' * (count != 1)}", markup=False)
-        watch_until_end(session, job_id, timeout, as_json, fetch_to)
+        watch_until_end(ctx, session, job_id, timeout=timeout, as_json=as_json, fetch_to=fetch_to)
 
 
-@app.command()
+@app.command(context_settings=WITH_ARGUMENTS)
 def export(
     ctx: typer.Context,
     job: JobArgument,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder in which the job folder is created.")],
+    *,
     settings: SetOption = None,
     site: SiteOption = None,
 ) -> None:
@@ -114,11 +120,16 @@ def export(
     from deploy.session.submission import JobSites, export_process
 
     description = find_job(job)
-    parameters = read_parameters(description, settings or ())
-    names = tuple(site) if site else tuple(one.name for one in context_of(ctx).project().sites)
-    target = folder.absolute() / description.name
-    if target.exists():
-        raise InputError(f"{target}: already exists; choose another folder")
-    with export_process(description) as exporting:
-        reply = exporting.export(parameters, JobSites(names, chosen=bool(site)), folder.absolute())
-    out.print(str(reply.folder), markup=False)
+    parameters = read_parameters(description, settings or (), ctx.args)
+    names = tuple(site or ())
+    if not names and not description.file:
+        names = tuple(one.name for one in context_of(ctx).project().sites)
+    with export_process(description) as exporting, TemporaryDirectory(prefix="flarefleet-job-") as made:
+        reply = exporting.export(parameters, JobSites(names, chosen=bool(site)), Path(made))
+        assert reply.folder is not None
+        target = folder.absolute() / reply.folder.name
+        if target.exists():
+            raise InputError(f"{target}: already exists; choose another folder")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        move(reply.folder, target)
+    out.print(str(target), markup=False)

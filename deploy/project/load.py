@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from deploy.project.models import Admin, Project, Server, Site, SiteDeployment
-from deploy.project.schema import (
+from deploy.project.participant_schema import (
     PARTICIPANTS,
     AdminEntry,
     ClientEntry,
+    ParticipantEntry,
+    ServerEntry,
+)
+from deploy.project.schema import (
     DefaultsEntry,
     DeploymentEntry,
-    ParticipantEntry,
     ProjectEntry,
-    ServerEntry,
     SiteEntry,
     StaticFilesArguments,
 )

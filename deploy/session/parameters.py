@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from enum import Enum
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from deploy.errors import InputError
 from deploy.project.validation.diagnostics import Choices
+from fl_app.jobs.exported_jobs import NoParameters
 from fl_app.jobs.parameters import JobParameters
 from fl_app.jobs.registry import JobDescription, UnknownJob, find
+from fl_app.jobs.scripts import ScriptArguments
 from fl_app.jobs.user_code import UserCodeError
 
 
@@ -28,13 +32,25 @@ def find_job(name: str) -> JobDescription:
         raise InputError(str(error)) from None
 
 
-def read_parameters(job: JobDescription, settings: Sequence[str]) -> JobParameters:
+def read_parameters(
+    job: JobDescription, settings: Sequence[str], arguments: Sequence[str] = ()
+) -> JobParameters:
     """Return the parameters of `job` with these settings.
 
+    Args:
+        settings: values of --set.
+        arguments: further words after the name of the job.
+
     Raises:
-        InputError: settings are invalid; the message lists all of them.
+        InputError: settings or arguments are invalid; the message lists all of them.
     """
+    if issubclass(job.parameters, ScriptArguments):
+        _refuse_settings(job, settings, f"pass the script's arguments after --: {job.file} -- --NAME VALUE")
+        return job.parameters(arguments=tuple(arguments))
+    if issubclass(job.parameters, NoParameters):
+        _refuse_settings(job, settings, "change its configuration, or export it again with other parameters")
     given, errors = _split(settings)
+    errors += [_misplaced(word, job) for word in arguments]
     known = job.parameters.model_fields
     for name in (name for name in given if name not in known):
         available = Choices(known).available(name)
@@ -52,6 +68,19 @@ def read_parameters(job: JobDescription, settings: Sequence[str]) -> JobParamete
     if errors:
         raise InputError(errors)
     return parameters
+
+
+def _refuse_settings(job: JobDescription, settings: Sequence[str], remedy: str) -> None:
+    if settings:
+        raise InputError(f"--set {settings[0]}: {job.file} has no parameters of Flarefleet; {remedy}")
+
+
+def _misplaced(word: str, job: JobDescription) -> str:
+    name = word.partition("=")[0].lstrip("-")
+    if "=" in word or name in job.parameters.model_fields:
+        setting = word.lstrip("-") if "=" in word else f"{name}=VALUE"
+        return f"{word}: is not a parameter without --set; write --set {setting}"
+    return f"{word}: unexpected argument; a parameter is set with --set NAME=VALUE"
 
 
 def _split(settings: Sequence[str]) -> tuple[dict[str, str], list[str]]:
@@ -84,20 +113,47 @@ def _invalid(loc: tuple[int | str, ...], message: str, given: dict[str, str], jo
         return f"--set: {message}"
     name = str(loc[0])
     field = job.parameters.model_fields[name]
-    allowed = f"{name} is {describe(field)}; default {field.default!r}"
+    allowed = f"{name} is {describe(field)}; default: {default_text(field) or 'empty'}"
     return f"--set {name}={given.get(name, '')}: {message}; {allowed}"
 
 
 def describe(field: FieldInfo) -> str:
-    """Return the type and limits of a parameter, such as `int, at least 1, at most 100`."""
-    kind = getattr(field.annotation, "__name__", str(field.annotation))
+    """Return the type, choices and limits of a parameter, such as `int, at least 1, at most 100`."""
     limits = [
         f"{text} {getattr(limit, bound)}"
         for limit in field.metadata
         for bound, text in _BOUNDS
         if hasattr(limit, bound)
     ]
-    return ", ".join([kind, *limits])
+    return ", ".join([type_text(field.annotation), *limits])
 
 
 _BOUNDS = (("ge", "at least"), ("gt", "above"), ("le", "at most"), ("lt", "below"))
+
+
+def type_text(kind: Any) -> str:
+    """Return a type as users write its values: choices as `a|b|c`, and nothing about None."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return type_text(arguments[0])
+    if origin is Literal:
+        return "|".join(str(one) for one in arguments)
+    if origin in (Union, UnionType):
+        return " or ".join(dict.fromkeys(type_text(one) for one in arguments if one is not NoneType))
+    if origin is dict or (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        return "JSON object"
+    if origin in (list, tuple):
+        return "JSON list"
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return "|".join(str(one.value) for one in kind)
+    return {"str": "text", "bool": "true|false", "float": "number"}.get(name := kind.__name__, name)
+
+
+def default_text(field: FieldInfo) -> str:
+    """Return the default of a parameter as it is written after --set; "not set" if there is none."""
+    value = field.get_default(call_default_factory=True)
+    if value is None:
+        return "not set"
+    if isinstance(value, bool | dict | list | tuple):
+        return json.dumps(value)
+    return str(value.value if isinstance(value, Enum) else value)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from deploy.errors import Failed, InputError
-from deploy.session.session import AdminSession
+from deploy.session.job_ids import SHORT_ID
+from deploy.session.session import AdminSession, Job
 from fl_app.guard.warnings import WARNINGS_FILE
 from fl_app.jobs.shared.journal import MODEL_FOLDER
 
 HISTORY_FILE = "history.json"
 """File in the results: what survival did for the job."""
+_INVALID_IN_NAME = re.compile(r"[^A-Za-z0-9._-]")
 _METRICS = (".json", ".csv", ".txt")
 _NOT_METRICS = ("meta.json", "fl_app.txt", "stats_pool_summary.json", "config_fed_server.json")
+_OF_KIT = "flarefleet_"
+"""Prefix of files with which the kit's processes report how they ended."""
 _NVFLARE_MODELS = "models"
 """Folder of NVFlare's persistor of NumPy arrays."""
 _MODELS = (".pt", ".pth", ".npy", ".npz", ".safetensors")
@@ -55,6 +60,11 @@ def fetch(session: AdminSession, job_id: str, folder: Path) -> Path:
             folder.rmdir()
         results.replace(folder)
     return folder
+
+
+def default_folder(job: Job) -> Path:
+    """Return the folder of a job's results, relative to the working directory: results/NAME-ID."""
+    return Path("results", f"{_INVALID_IN_NAME.sub('_', job.name)}-{job.id[:SHORT_ID]}")
 
 
 def sort_results(downloaded: Path, into: Path) -> None:
@@ -117,6 +127,6 @@ def _destination(path: Path) -> tuple[str, Path]:
         return "other", inner
     if inner.parts[0] == "metrics":
         return "metrics", Path(*inner.parts[1:])
-    if inner.suffix in _METRICS and inner.name not in _NOT_METRICS:
+    if inner.suffix in _METRICS and inner.name not in _NOT_METRICS and not inner.name.startswith(_OF_KIT):
         return "metrics", short
     return "other", inner

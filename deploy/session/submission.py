@@ -29,6 +29,8 @@ CONTAINER_RUNTIMES = ("docker", "kubernetes")
 """The runtimes that use the images of project.yml."""
 EXPORT_TIMEOUT = 300.0
 """Seconds."""
+OUTPUT_LINES = 12
+"""Last lines of a script's output in the message about its error."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +72,20 @@ class ExportProcess:
             raise FlarefleetError(f"the job {self._job.name} cannot be exported:\n{output.strip()[-2000:]}")
         reply = ExportReply.model_validate_json(answer.strip().splitlines()[-1])
         if reply.user_error:
-            raise InputError(reply.user_error)
+            raise InputError(self._with_output(reply.user_error, output))
         if reply.error:
             raise InputError(f"the job {self._job.name} rejects its parameters or sites: {reply.error}")
         refuse_silent_failures(reply)
         for warning in (*reply.warnings, *not_resumed(reply)):
             print(f"warning: {warning}", file=sys.stderr)
         return reply
+
+    def _with_output(self, error: str, output: str) -> str:
+        """Add the last lines that a script wrote, such as its usage."""
+        lines = output.strip().splitlines()[-OUTPUT_LINES:] if self._job.is_script else []
+        return "\n".join(
+            [error, *(["The script's last output:"] if lines else []), *(f"  {line}" for line in lines)]
+        )
 
 
 def not_resumed(exported: ExportReply) -> list[str]:
@@ -226,12 +235,21 @@ def submit(session: AdminSession, exported: ExportReply, registered: Sequence[st
     """Submit an exported job and return its id.
 
     Raises:
-        Failed: the job needs more sites than are registered; NVFlare would let it wait forever.
+        Failed: the job needs more or other sites than are registered; NVFlare would let it wait forever.
     """
     assert exported.folder is not None
-    if exported.min_clients > len(registered):
+    usable = participants(exported, registered)
+    missing = [name for name in exported.mandatory if name not in usable]
+    if missing or exported.min_clients > len(usable):
+        text = f"needs {', '.join(missing)}" if missing else f"needs at least {exported.min_clients} sites"
+        among = f" of its sites {', '.join(exported.sites)}" if exported.sites else ""
         raise Failed(
-            f"the job needs at least {exported.min_clients} sites, and {len(registered)} are registered: "
-            f"{', '.join(registered) or 'none'}"
+            f"the job {text}, and {len(usable)}{among} are registered: {', '.join(usable) or 'none'}. "
+            "Show the sites: flarefleet status"
         )
     return session.submit(exported.folder, token=uuid.uuid4().hex)
+
+
+def participants(exported: ExportReply, registered: Sequence[str]) -> tuple[str, ...]:
+    """Return the registered sites that an exported job is deployed to."""
+    return tuple(name for name in registered if not exported.sites or name in exported.sites)

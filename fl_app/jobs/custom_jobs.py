@@ -24,12 +24,10 @@ def load(folder: Path) -> JobDescription:
     """Load the job in `folder`, and put the folder on sys.path, so that its packages can be imported.
 
     Raises:
-        UnknownJob: the folder holds no job, or an invalid one.
+        UnknownJob: its job.py is invalid.
     """
     folder = folder.expanduser().resolve()
     file = folder / "job.py"
-    if not file.is_file():
-        raise UnknownJob(f"{folder}: holds no job.py; create a job: flarefleet new-job NAME")
     _check_package_names(packages_of(folder))
     if str(folder) not in sys.path:
         sys.path.append(str(folder))

@@ -7,16 +7,29 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from fl_app.installing import pip_install
 from fl_app.jobs.parameters import JobParameters
-
-if TYPE_CHECKING:
-    from nvflare.recipe.spec import Recipe
 
 
 class UnknownJob(LookupError):  # noqa: N818 - an outcome that users read
     """No such job exists, or its folder is invalid."""
+
+
+class InvalidJob(ValueError):  # noqa: N818 - an outcome that users read
+    """A user's own script, folder or archive is no valid job."""
+
+
+class Exportable(Protocol):
+    """A recipe of NVFlare, or what is exported like one."""
+
+    @property
+    def name(self) -> str:
+        """Name of the job; valid after the export."""
+
+    def export(self, job_dir: str, /) -> None:
+        """Export the job into the folder `job_dir`/NAME."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +39,7 @@ class JobDescription:
     name: str
     description: str
     parameters: type[JobParameters]
-    recipe: Callable[[Any, Sequence[str]], Recipe]
+    recipe: Callable[[Any, Sequence[str]], Exportable]
     """Makes the recipe from parameters and sites. It imports torch and NVFlare only when called."""
     needs: Mapping[str, str] = field(default_factory=dict)
     """Required packages: import name to what pip installs."""
@@ -35,7 +48,12 @@ class JobDescription:
     warm_up: tuple[str, ...] = ()
     """Slow modules that the recipe imports; they are imported while `flarefleet submit` logs in."""
     folder: Path | None = None
-    """Folder of a user's own job; None for a job of Flarefleet."""
+    """Folder of a user's own job with a job.py of Flarefleet; None for any other job."""
+    file: Path | None = None
+    """Script of NVFlare, exported job folder or archive of one; None for any other job.
+
+    Such a job does not depend on the sites: NVFlare deploys it to all, or to those that it names.
+    """
 
     @classmethod
     def of(cls, name: str, job: ModuleType, folder: Path | None = None) -> JobDescription:
@@ -54,7 +72,12 @@ class JobDescription:
     @property
     def source(self) -> str:
         """Argument with which `registry.find` returns this job in any process."""
-        return str(self.folder) if self.folder else self.name
+        return str(self.folder or self.file or self.name)
+
+    @property
+    def is_script(self) -> bool:
+        """Whether a script of NVFlare makes the job."""
+        return self.file is not None and self.file.suffix == ".py"
 
     def missing(self, elsewhere: Sequence[str] = ()) -> str:
         """Name the packages that this environment lacks, and how to install them; empty if none.
@@ -66,5 +89,5 @@ class JobDescription:
         absent = [name for name, what in self.needs.items() if what not in there and find_spec(name) is None]
         if not absent:
             return ""
-        install = " ".join(f"'{what}'" for what in dict.fromkeys(self.needs[name] for name in absent))
-        return f"the job {self.name} needs {', '.join(absent)}, not installed here: pip install {install}"
+        install = pip_install(self.needs[name] for name in absent)
+        return f"the job {self.name} needs {', '.join(absent)}, not installed here: {install}"

@@ -1,7 +1,8 @@
-"""Find jobs: Flarefleet's by name, users' own by path. Each is a folder that contains a job.py.
+"""Find jobs: Flarefleet's by name, users' own by path.
 
-A job.py defines DESCRIPTION, PARAMETERS and recipe, and optionally NEEDS, EXTRAS and WARM_UP: see
-`JobDescription`. The package numpy_fedavg contains the job numpy-fedavg.
+A job.py of Flarefleet defines DESCRIPTION, PARAMETERS and recipe, and optionally NEEDS, EXTRAS and WARM_UP:
+see `JobDescription`. The package numpy_fedavg contains the job numpy-fedavg. A path may also lead to a script
+of NVFlare, to a folder with one, or to an exported job.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 
 import fl_app.jobs
+from fl_app.jobs import exported_jobs, scripts
 from fl_app.jobs.custom_jobs import load
 from fl_app.jobs.description import JobDescription, UnknownJob
 
@@ -30,16 +32,43 @@ def find(name: str) -> JobDescription:
     Raises:
         UnknownJob: there is no such job, or its folder is invalid.
     """
-    if "/" in name or name in (".", ".."):
-        return load(Path(name))
+    if "/" in name or name in (".", "..") or name.endswith(_FILES):
+        return _find_path(Path(name).expanduser().resolve())
     names = _names()
     if name in names:
         return _describe(name)
     close = get_close_matches(name, names, n=1)
-    hint = f"; did you mean {close[0]}?" if close else ""
-    if Path(name, "job.py").is_file():
+    hint = f"; did you mean {close[0]}?" if close else "."
+    if Path(name).is_dir():
         hint = f"; did you mean the folder ./{name}?"
     raise UnknownJob(f"there is no job {name!r}{hint} Jobs: {', '.join(names)}")
+
+
+_FILES = (".py", ".zip")
+
+
+def _find_path(path: Path) -> JobDescription:
+    if not path.exists():
+        raise UnknownJob(f"{path}: does not exist")
+    file = path / "job.py" if path.is_dir() else path
+    if file.suffix == ".py" and file.is_file():
+        if scripts.is_script(file):
+            return scripts.describe(file)
+        if file.name != "job.py":
+            raise UnknownJob(
+                f"{file}: is not a script of NVFlare; a job of Flarefleet is a folder with a job.py"
+            )
+        return load(file.parent)
+    if (path.suffix == ".zip" and path.is_file()) or exported_jobs.is_exported(path):
+        return exported_jobs.describe(path)
+    if path.is_file():
+        raise UnknownJob(f"{path}: is not a job; a file must be a script (.py) or an archive (.zip)")
+    exported = [folder.name for folder in sorted(path.iterdir()) if exported_jobs.is_exported(folder)]
+    hint = f"; did you mean {path / exported[0]}?" if exported else ". Create a job: flarefleet new-job NAME"
+    raise UnknownJob(
+        f"{path}: holds neither job.py (a job of Flarefleet, or a script of NVFlare) nor meta.json "
+        f"(an exported job){hint}"
+    )
 
 
 def _names() -> list[str]:

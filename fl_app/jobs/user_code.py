@@ -69,5 +69,10 @@ def _name_and_text(error: BaseException) -> str:
 
 
 def _is_inside(file: str, folder: Path) -> bool:
-    """Return whether a traceback's file is in `folder`. A name such as <frozen importlib> is not a file."""
-    return not file.startswith("<") and folder.resolve() in Path(file).resolve().parents
+    """Return whether a traceback's file is in `folder`, and not in an environment there.
+
+    A name such as <frozen importlib> is not a file.
+    """
+    path = Path(file).resolve()
+    is_installed = "site-packages" in path.parts
+    return not file.startswith("<") and not is_installed and folder.resolve() in path.parents

@@ -14,7 +14,8 @@ from fl_app.contract import TRANSFER_TIMEOUT_SECONDS
 from fl_app.survival.limits import survival_enabled
 
 FRAME_BYTES = 256 * 1024
-"""Size of the frames of a chunk. With TRANSFER_TIMEOUT_SECONDS, each transfer needs 0.11 Mbit/s."""
+"""Size of the frames of a chunk. With TRANSFER_TIMEOUT_SECONDS, each transfer needs 0.11 Mbit/s, a
+result without downloaded arrays 0.22 (the site waits in steps of half the time, see nvflare_internals)."""
 _SETTINGS = {
     "NVFLARE_NP_STREAMING_PER_REQUEST_TIMEOUT": TRANSFER_TIMEOUT_SECONDS,
     "NVFLARE_TENSOR_STREAMING_PER_REQUEST_TIMEOUT": TRANSFER_TIMEOUT_SECONDS,

@@ -1,4 +1,4 @@
-"""`python -m fl_app.startup`: the program of every server and site. Its exit codes are in `exit_codes`."""
+"""`python -m fl_app.startup`: the program of servers and sites. See `fl_app.checks.exit_codes`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import math
 import os
 import sys
 
+from fl_app.checks.exit_codes import StartupError, report
 from fl_app.garbage_collection import paused_for_imports
-from fl_app.startup.exit_codes import StartupError, report
 from fl_app.startup.restarts import Restarts
 from fl_app.startup.settings import Settings
 from fl_app.startup.supervisor import Supervisor

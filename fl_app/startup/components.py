@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fl_app.startup.exit_codes import Exit, StartupError
+from fl_app.checks.exit_codes import Exit, StartupError
 from fl_app.startup.installation import read_json
 
 

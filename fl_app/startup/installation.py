@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fl_app.checks.exit_codes import Exit, StartupError
+from fl_app.checks.kit import Kit
 from fl_app.contract import WORKSPACE_PATH
 from fl_app.files import PRIVATE_FILE, PRIVATE_FOLDER, write_atomically
-from fl_app.startup.exit_codes import Exit, StartupError
-from fl_app.startup.kit import Kit
 from fl_app.startup.settings import Settings
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from fl_app.checks.exit_codes import Exit, StartupError
 from fl_app.launchers.pod_settings import STUDY_RUNTIME_FILE, LauncherSettings
-from fl_app.startup.exit_codes import Exit, StartupError
 
 LAUNCHERS = {
     "server": "fl_app.launchers.pods.ServerPodLauncher",

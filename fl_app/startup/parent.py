@@ -2,43 +2,34 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import socket
 import sys
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
-from fl_app.contract import installed_version
+from fl_app.checks.check import require
+from fl_app.checks.connectivity import wait_for_server
+from fl_app.checks.credentials import load_certificates
+from fl_app.checks.exit_codes import Exit, StartupError, report
+from fl_app.checks.kit import Kit
 from fl_app.garbage_collection import paused_for_imports
 from fl_app.nvflare_internals.registration_log import is_unanswered, rejection_reason
-from fl_app.nvflare_internals.self_check import installed_root, missing_names
 from fl_app.nvflare_internals.site_registration import is_refusal_of_second_process
-from fl_app.startup.components import check_components
-from fl_app.startup.connectivity import server_address, wait_for_server
-from fl_app.startup.credentials import check_credentials, load_certificates
-from fl_app.startup.exit_codes import Exit, StartupError, report
+from fl_app.startup.checks import COMPONENTS, PORTS, Parent, check_preconditions, with_free_port
 from fl_app.startup.installation import install_kit
-from fl_app.startup.kit import Kit
 from fl_app.startup.restarts import RESTART_REQUEST, SHUTDOWN_REQUEST, Restarts
 from fl_app.startup.settings import Settings
-from fl_app.startup.workspace import locked_workspace, prepare_workspace
+from fl_app.startup.workspace import locked_workspace
 from fl_app.survival.limits import LATE_SECONDS
 from fl_app.survival.stopping import on_withdrawal
 from fl_app.telemetry.endpoint import Endpoint, open_endpoint
 from fl_app.telemetry.metrics import ParentIdentity, Starting
-from fl_app.tracking.receivers import TrackingSettingsError, requested_receivers
-
-_T = TypeVar("_T")
 
 ERROR_LOG = "error_log.txt"
 DUPLICATE = "the server refuses this site: another process uses this kit"
 OTHER_PROCESS_SECONDS = LATE_SECONDS + 2.0
-PORT_WAIT_SECONDS = 8.0
-"""How long a predecessor may take to release its ports: it has five seconds to stop."""
 
 
 def run_parent(settings: Settings, restarts: Restarts) -> int:
@@ -51,105 +42,33 @@ def run_parent(settings: Settings, restarts: Restarts) -> int:
     Raises:
         StartupError: the parent cannot start, or NVFlare exited by itself.
     """
-    kit = Kit.open(settings.kit, settings.key)
-    check_nvflare()
-    check_credentials(kit)
-    if kit.facts.role == "server":
-        _check_tracking()
-    prepare_workspace(settings.workspace)
+    parent = Parent(settings)
+    check_preconditions(parent)
+    kit = parent.kit
     with locked_workspace(settings.workspace):
         for request in (RESTART_REQUEST, SHUTDOWN_REQUEST):  # left by a parent that was killed
             (settings.workspace / request).unlink(missing_ok=True)
-        _check_ports(kit, settings)
+        require([PORTS], parent)
         telemetry = _open_telemetry(kit, settings)
         telemetry.restarts, telemetry.last_exit = restarts.count, restarts.last
         install_kit(kit, settings)
         with paused_for_imports():  # before the wait: the server may still be starting
-            check_components(settings.workspace)
+            require([COMPONENTS], parent)
             run_nvflare = _load_nvflare(kit, settings.workspace)
         if kit.facts.role == "client":
             on_withdrawal(partial(_withdraw, settings))
             if restarts.waits_for_other:
                 _wait_for_other(telemetry)
-            _wait_for_server(kit, settings, telemetry)
+            _wait_for_server(parent, telemetry)
         log = settings.workspace / ERROR_LOG
         previous_size = log.stat().st_size if log.exists() else 0
         code = run_nvflare()
         return _check_exit(code, settings.workspace, previous_size, telemetry.was_ready)
 
 
-def check_nvflare() -> None:
-    """Check that the installed NVFlare has every private name that Flarefleet uses.
-
-    Raises:
-        StartupError: a name is missing.
-    """
-    if missing := missing_names(installed_root()):
-        names = "; ".join(f"{one.name} ({one.purpose})" for one in missing)
-        raise StartupError(
-            Exit.INCOMPATIBLE,
-            f"the installed NVFlare {installed_version('nvflare')} lacks private names that Flarefleet uses: "
-            f"{names}. "
-            "Install an unmodified NVFlare of the kit's release",
-        )
-
-
-def _check_tracking() -> None:
-    try:
-        requested_receivers(os.environ)
-    except TrackingSettingsError as error:
-        raise StartupError(Exit.SETTINGS, str(error)) from error
-
-
-def _check_ports(kit: Kit, settings: Settings) -> None:
-    _check_port_free(settings.parent_port, "of the parent for its jobs")
-    if kit.facts.role == "server":
-        server = kit.facts.server
-        _check_port_free(server.fed_learn_port, "of the federation")
-        if server.admin_port != server.fed_learn_port:
-            _check_port_free(server.admin_port, "of administration")
-
-
-def _check_port_free(port: int, purpose: str) -> None:
-    """Check that this process can listen on `port`: NVFlare would wait forever for a port that is in use."""
-
-    def listen() -> None:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ignore closed connections
-            probe.bind(("", port))
-            probe.listen(1)
-
-    _with_free_port(port, purpose, listen)
-
-
-def _with_free_port(port: int, purpose: str, listen: Callable[[], _T]) -> _T:
-    """Return the result of `listen`. Repeat it while the port is in use: a predecessor may be exiting.
-
-    Raises:
-        StartupError: the port is still in use after PORT_WAIT_SECONDS, or this process may not use it.
-    """
-    deadline = time.monotonic() + PORT_WAIT_SECONDS
-    while True:
-        try:
-            return listen()
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
-                raise _port_error(port, purpose, error) from error
-        time.sleep(0.1)
-
-
-def _port_error(port: int, purpose: str, error: OSError) -> StartupError:
-    reason = (error.strerror or str(error)).lower()
-    return StartupError(
-        Exit.PORT,
-        f"cannot listen on port {port} ({purpose}): {reason}. "
-        "Stop the process that uses it, or choose another port",
-    )
-
-
 def _open_telemetry(kit: Kit, settings: Settings) -> Endpoint:
     host, port = settings.telemetry_host, settings.telemetry_port
-    endpoint = _with_free_port(port, "of telemetry", lambda: open_endpoint(host, port, settings.push_host))
+    endpoint = with_free_port(port, "of telemetry", lambda: open_endpoint(host, port, settings.push_host))
     certificates = {"own": kit.certificate, "root": kit.root_certificate}
     endpoint.identify(
         ParentIdentity(
@@ -168,11 +87,11 @@ def _open_telemetry(kit: Kit, settings: Settings) -> Endpoint:
     return endpoint
 
 
-def _wait_for_server(kit: Kit, settings: Settings, telemetry: Endpoint) -> None:
+def _wait_for_server(parent: Parent, telemetry: Endpoint) -> None:
     def show(reason: str) -> None:
         telemetry.view = Starting(reason)
 
-    wait_for_server(kit, server_address(kit, settings.server_address), settings.server_wait, show)
+    wait_for_server(parent.identity, parent.settings.server_wait, show)
     show("registering with the server")
 
 

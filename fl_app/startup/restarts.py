@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from fl_app.backoff import Backoff
-from fl_app.startup.exit_codes import Exit
+from fl_app.checks.exit_codes import Exit
 
 START_ATTEMPTS = 5
 """Attempts to register with the server, or to get an exit code that explains why NVFlare exited, before the

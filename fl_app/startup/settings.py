@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from fl_app import contract
+from fl_app.checks.exit_codes import Exit, StartupError
 from fl_app.contract import (
     METRICS_KEPT_SECONDS,
     SITE_PATIENCE_SECONDS,
@@ -17,7 +18,6 @@ from fl_app.contract import (
     TASK_TIMEOUT_SECONDS,
 )
 from fl_app.guard.rule_table import parse_levels
-from fl_app.startup.exit_codes import Exit, StartupError
 
 _PREFIX = "FLARE_"
 

@@ -1,4 +1,4 @@
-"""The workspace of a parent: writable, with free disk space, and locked while the parent runs."""
+"""The workspace of a parent: writable, and locked while the parent runs."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from fl_app.disk_space import MINIMUM_FREE_BYTES, free_space
+from fl_app.checks.exit_codes import Exit, StartupError
+from fl_app.checks.machine import no_space
 from fl_app.files import PRIVATE_FILE, PRIVATE_FOLDER
-from fl_app.startup.exit_codes import Exit, StartupError
 
 LOCK_FILE = ".parent.lock"
 LOCK_WAIT_SECONDS = 8.0
 """How long a predecessor may take to exit: it has five seconds to stop."""
 
 
-def prepare_workspace(workspace: Path, minimum_free: int = MINIMUM_FREE_BYTES) -> None:
-    """Create the workspace if it is missing, and check that it is writable and has free disk space.
+def prepare_workspace(workspace: Path) -> None:
+    """Create the workspace if it is missing, and check that it is writable.
 
     Raises:
-        StartupError: the workspace is not writable or has less than `minimum_free` bytes.
+        StartupError: the workspace is not writable, or its file system is full.
     """
     try:
         workspace.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
@@ -33,23 +33,12 @@ def prepare_workspace(workspace: Path, minimum_free: int = MINIMUM_FREE_BYTES) -
             probe.flush()
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise _no_space(workspace, 0, minimum_free) from error
+            raise no_space(workspace, 0) from error
         raise StartupError(
             Exit.WORKSPACE,
             f"the workspace {workspace} is not writable for user {os.getuid()} ({error.strerror}); "
             "change its owner to this user, or mount a volume there",
         ) from error
-    free = free_space(workspace)
-    if free < minimum_free:
-        raise _no_space(workspace, free, minimum_free)
-
-
-def _no_space(workspace: Path, free: int, needed: int) -> StartupError:
-    return StartupError(
-        Exit.SPACE,
-        f"the workspace {workspace} has {free // 2**20} MiB free and needs at least {needed // 2**20} MiB; "
-        "delete files, or use a larger volume",
-    )
 
 
 @contextlib.contextmanager

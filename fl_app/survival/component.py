@@ -93,5 +93,7 @@ def _parts_of_job(component: Widget, fl_ctx: FLContext) -> list[Part]:
         resumes: list[Part] = [JobAgent(component.system_panic)] if survival_enabled() else []
         return [*resumes, ProgressReports(), PatientJob(), JobStatus(), TransferTimeout()]
     from fl_app.survival.trainer_results import TrainerResults
+    from fl_app.survival.uploads import Uploads
 
-    return [ProgressReports(), *([TrainerResults()] if survival_enabled() else [])]
+    repairs: list[Part] = [TrainerResults(), Uploads()] if survival_enabled() else []
+    return [ProgressReports(), *repairs]

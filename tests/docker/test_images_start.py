@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from docker.models.containers import Container
 
-from fl_app.startup.exit_codes import Exit
+from fl_app.checks.exit_codes import Exit
 from tests.docker.conftest import Built
 from tests.docker.containers import key_folder, parent
 from tests.waiting import eventually

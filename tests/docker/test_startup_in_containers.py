@@ -13,7 +13,7 @@ import docker
 import pytest
 
 from deploy.workspace import Workspace
-from fl_app.startup.exit_codes import Exit
+from fl_app.checks.exit_codes import Exit
 from tests.docker.hosts import NEEDS_ROOT, SERVER_HOST, Host, provisioned
 from tests.federation.certificates import reissue
 from tests.waiting import eventually

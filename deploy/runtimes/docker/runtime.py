@@ -10,18 +10,12 @@ from typing import TYPE_CHECKING
 
 from deploy.docker_engine import connect
 from deploy.errors import Failed
-from deploy.hosts import LOOPBACK, local_server_host, refuse_loopback_server
-from deploy.ports import refuse_taken_ports
+from deploy.hosts import LOOPBACK, local_server_host
 from deploy.project.object_names import compose_name
 from deploy.release import compose
 from deploy.runtimes.admin_kit import kit_for_host
 from deploy.runtimes.docker import keys
-from deploy.runtimes.docker.checks import (
-    Filters,
-    published_ports,
-    refuse_name_conflict,
-    refuse_published_ports,
-)
+from deploy.runtimes.docker.checks import CHECKS, Filters, published_ports
 from deploy.runtimes.docker.observation import observe, tail
 from deploy.runtimes.docker.program import find_compose
 from deploy.runtimes.docker.volumes import copy_out, output_of, volume_container
@@ -30,6 +24,7 @@ from deploy.runtimes.follow import lines_of
 from deploy.runtimes.protocol import FederationStatus, SiteState, SiteStatus, StatusCallback
 from deploy.runtimes.readiness import wait_until_ready
 from deploy.runtimes.records import locked
+from fl_app.checks.check import require
 from fl_app.contract import ANALYTICS_FOLDER, LABEL_SITE, WORKSPACE_PATH
 from fl_app.files import write_atomically
 
@@ -60,22 +55,21 @@ class DockerRuntime:
         self.labels = {compose.LABEL_PROJECT: project.name, compose.LABEL_WORKSPACE: str(workspace.root)}
 
     @cached_property
-    def _client(self) -> docker.DockerClient:
-        return connect()
+    def client(self) -> docker.DockerClient:
+        """Docker's client of this machine's engine."""
+        return connect("Without an engine: flarefleet up --runtime process")
 
     def up(self, progress: StatusCallback | None = None, timeout: float = 60.0) -> FederationStatus:
         """See `deploy.runtimes.protocol.Runtime.up`."""
         from deploy.images.build import ensure_site_images
 
-        refuse_loopback_server(self.project)
         with locked(self.folder / ".lock"):
+            require(CHECKS, self)
             program = find_compose()
-            refuse_name_conflict(self._client, self.project.name, self.workspace)
-            self._refuse_taken_ports()
-            images = ensure_site_images(self._client, self.project, self.workspace)
+            images = ensure_site_images(self.client, self.project, self.workspace)
             private_keys = self._private_keys()
             for name, key in private_keys.items():
-                keys.write_key_volume(self._client, key, images[name], self.labels)
+                keys.write_key_volume(self.client, key, images[name], self.labels)
             text = compose.federation_file(
                 self.project,
                 images=images,
@@ -99,7 +93,7 @@ class DockerRuntime:
         """See `deploy.runtimes.protocol.KeepsVolumes.forget`."""
         with locked(self.folder / ".lock"):
             self._stop()
-            for volume in self._client.volumes.list(filters=self._filters()):
+            for volume in self.client.volumes.list(filters=self._filters()):
                 volume.remove()
 
     def status(self) -> FederationStatus:
@@ -141,7 +135,7 @@ class DockerRuntime:
 
         name = f"{compose_name(self.project.name)}_{self.project.server.name}-workspace"
         try:
-            volume = self._client.volumes.get(name)
+            volume = self.client.volumes.get(name)
         except NotFound:
             return None
         live = Path(volume.attrs["Mountpoint"]) / ANALYTICS_FOLDER
@@ -153,7 +147,7 @@ class DockerRuntime:
         if server.status == "running":
             return update_copy(copy, source, lambda command: output_of(server, command))
         image = server.attrs["Image"]
-        with volume_container(self._client, name, str(WORKSPACE_PATH), image, self.labels) as container:
+        with volume_container(self.client, name, str(WORKSPACE_PATH), image, self.labels) as container:
             return copy if copy_out(container, source, copy) else None
 
     def _filters(self, *further: str) -> Filters:
@@ -162,7 +156,7 @@ class DockerRuntime:
     def _containers(self, *labels: str) -> list[Container]:
         """Return the containers with further labels, including stopped ones."""
         filters = self._filters(*labels)
-        return list(self._client.containers.list(all=True, filters=filters, ignore_removed=True))
+        return list(self.client.containers.list(all=True, filters=filters, ignore_removed=True))
 
     def _container(self, site: str) -> Container:
         self.project.parent(site)  # rejects an unknown name
@@ -171,14 +165,14 @@ class DockerRuntime:
                 return container
         raise Failed(f"{site} has no container; start the federation: flarefleet up --runtime docker")
 
-    def _refuse_taken_ports(self) -> None:
+    def ports_to_open(self) -> set[int]:
+        """Return the ports that the server's container publishes, without those that it has published."""
         server = self.project.server
         ports = {server.fed_learn_port, server.admin_port}
         for container in self._containers(LABEL_SITE):  # a running server keeps or releases its own ports
             if container.labels[LABEL_SITE] == server.name and container.status == "running":
                 ports -= published_ports(container)
-        refuse_published_ports(self._client, ports)
-        refuse_taken_ports(ports, "" if compose.is_for_several_hosts(self.project) else LOOPBACK)
+        return ports
 
     def _private_keys(self) -> dict[str, keys.PrivateKey]:
         prefix = compose_name(self.project.name)
@@ -197,6 +191,6 @@ class DockerRuntime:
         self._remove_key_volumes(keep=set())
 
     def _remove_key_volumes(self, keep: set[str]) -> None:
-        for volume in self._client.volumes.list(filters=self._filters(keys.LABEL_KEY)):
+        for volume in self.client.volumes.list(filters=self._filters(keys.LABEL_KEY)):
             if volume.name not in keep:
                 volume.remove()

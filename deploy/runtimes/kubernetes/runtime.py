@@ -20,6 +20,7 @@ from deploy.runtimes.admin_kit import kit_for_host
 from deploy.runtimes.event_files import update_copy
 from deploy.runtimes.follow import lines_of
 from deploy.runtimes.kubernetes import connectivity, installation
+from deploy.runtimes.kubernetes.checks import CHECKS
 from deploy.runtimes.kubernetes.cluster import ANSWER_SECONDS, Cluster, current_context, explained_errors
 from deploy.runtimes.kubernetes.helm import Helm, find_helm
 from deploy.runtimes.kubernetes.namespaces import ensure_namespace, remove_if_empty
@@ -28,6 +29,7 @@ from deploy.runtimes.kubernetes.plan import InstallationPlan, ReleaseTarget, mak
 from deploy.runtimes.kubernetes.port_forward import ADMIN, FEDERATION, TELEMETRY, PortForwarder
 from deploy.runtimes.protocol import FederationStatus, SiteState, SiteStatus, StatusCallback
 from deploy.runtimes.readiness import wait_until_ready
+from fl_app.checks.check import require
 from fl_app.contract import ANALYTICS_FOLDER, WORKSPACE_PATH
 
 if TYPE_CHECKING:
@@ -73,13 +75,13 @@ class KubernetesRuntime:
 
     def up(self, progress: StatusCallback | None = None, timeout: float = UP_SECONDS) -> FederationStatus:
         """See `deploy.runtimes.protocol.Runtime.up`."""
-        helm = find_helm()
         with explained_errors(), records.locked(self._lock):
-            before = self._plan()
-            plan = make_plan(self._participants, self.contexts, before, current_context())
-            needs_address = connectivity.needs_service_address(plan, self._participants[plan.server.name])
+            require(CHECKS, self)
+            helm = find_helm()
+            before, plan = self._plan(), self.next_plan()
+            needs_address = connectivity.needs_service_address(plan, self.participants[plan.server.name])
             _each(
-                lambda one: ensure_namespace(self._cluster(one), one, self.project.name, self._authority),
+                lambda one: ensure_namespace(self.cluster(one), one, self.project.name, self._authority),
                 plan.members,
             )
             self._remove([one for one in before.members if one not in plan.members], helm)
@@ -117,7 +119,7 @@ class KubernetesRuntime:
         """See `deploy.runtimes.protocol.Runtime.logs`."""
         target = self._target(site)
         with explained_errors():
-            cluster = self._cluster(target)
+            cluster = self.cluster(target)
             pods = cluster.pods(target.namespace, target.selector)
             if not pods:
                 raise Failed(f"{site} has no pod: {observe(cluster, target).reason}")
@@ -158,18 +160,23 @@ class KubernetesRuntime:
         copy = self.folder / ANALYTICS_FOLDER
         server = plan.server
         with explained_errors():
-            pod = self._cluster(server).running_pod(server.namespace, server.selector)
+            pod = self.cluster(server).running_pod(server.namespace, server.selector)
             if pod is None:
                 return copy if copy.is_dir() else None
-            run = partial(self._cluster(server).read_from, server.namespace, pod, CONTAINER)
+            run = partial(self.cluster(server).read_from, server.namespace, pod, CONTAINER)
             return update_copy(copy, str(WORKSPACE_PATH / ANALYTICS_FOLDER), lambda command: run(*command))
+
+    def next_plan(self) -> InstallationPlan:
+        """Return the plan that `up` would install. See `make_plan` and `current_context` for errors."""
+        return make_plan(self.participants, self.contexts, self._plan(), current_context())
 
     def _plan(self) -> InstallationPlan:
         """Return the plan that `up` installed; it has no members before the first `up`."""
         return records.read(self._plan_file, InstallationPlan) or InstallationPlan()
 
     @cached_property
-    def _participants(self) -> dict[str, Participant]:
+    def participants(self) -> dict[str, Participant]:
+        """The server and every site by name, as their releases see them."""
         return participants_of(self.project, self.workspace)
 
     @cached_property
@@ -178,7 +185,8 @@ class KubernetesRuntime:
         certificate = self.workspace.kit(self.project.server.name) / "startup" / "rootCA.pem"
         return hashlib.sha256(certificate.read_bytes()).hexdigest()[:32]
 
-    def _cluster(self, target: ReleaseTarget) -> Cluster:
+    def cluster(self, target: ReleaseTarget) -> Cluster:
+        """Return a client of the cluster of a release."""
         # Clients share the files into which the Kubernetes client writes the certificates of a kubeconfig: a
         # second thread would read a file that is still empty.
         with self._clusters_lock:
@@ -195,7 +203,7 @@ class KubernetesRuntime:
 
     def _install(self, plan: InstallationPlan, helm: Helm, needs_address: bool) -> None:
         """Install the server and the sites concurrently, or the server first if sites need its address."""
-        server = self._participants[plan.server.name]
+        server = self.participants[plan.server.name]
         addresses = connectivity.ServiceAddresses()
 
         def install(target: ReleaseTarget) -> None:
@@ -204,7 +212,7 @@ class KubernetesRuntime:
                 values = {"service": {"type": "NodePort"}} if is_node_port else {}
             else:
                 values = connectivity.site_values(plan, target, server, addresses)
-            participant, cluster = self._participants[target.name], self._cluster(target)
+            participant, cluster = self.participants[target.name], self.cluster(target)
             added = self.folder / "values" / f"{target.name}.yaml"
             installation.write_values(added, participant, values)
             installation.ensure_key(cluster, target, participant)
@@ -213,18 +221,18 @@ class KubernetesRuntime:
 
         if needs_address:
             install(plan.server)
-            addresses = connectivity.find_service_addresses(self._cluster(plan.server), plan, server)
+            addresses = connectivity.find_service_addresses(self.cluster(plan.server), plan, server)
         _each(install, plan.members[1:] if needs_address else plan.members, MAX_HELM_PROCESSES)
 
     def _restart_if_exited(self, target: ReleaseTarget) -> None:
         status = self._observe(target)
         if status.state in (SiteState.EXITED, SiteState.CANNOT_START) and status.where:
             # Its new pod starts at once, without the back-off of Kubernetes.
-            delete, pod = self._cluster(target).core.delete_namespaced_pod, status.where.rpartition("/")[2]
+            delete, pod = self.cluster(target).core.delete_namespaced_pod, status.where.rpartition("/")[2]
             installation.ignoring_missing(partial(delete, pod, target.namespace))
 
     def _observe(self, target: ReleaseTarget) -> SiteStatus:
-        status = observe(self._cluster(target), target)
+        status = observe(self.cluster(target), target)
         address = self._forwarder.find(target.name, TELEMETRY) if status.where else None
         return status.model_copy(update={"telemetry_url": f"http://{address}"}) if address else status
 
@@ -243,16 +251,16 @@ class KubernetesRuntime:
 
     def _remove(self, targets: Sequence[ReleaseTarget], helm: Helm, *, with_volumes: bool = False) -> None:
         def remove(target: ReleaseTarget) -> None:
-            installation.remove(helm, self._cluster(target), target)
+            installation.remove(helm, self.cluster(target), target)
             if with_volumes:
-                installation.remove_volumes(self._cluster(target), target)
+                installation.remove_volumes(self.cluster(target), target)
 
         _each(remove, targets, MAX_HELM_PROCESSES)
         for target in targets:
-            remove_if_empty(self._cluster(target), target)
+            remove_if_empty(self.cluster(target), target)
 
     def _log_end(self, name: str) -> list[str]:
-        return tail(self._cluster(self._target(name)), self._target(name))
+        return tail(self.cluster(self._target(name)), self._target(name))
 
 
 def _each(

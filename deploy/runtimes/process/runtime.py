@@ -14,7 +14,7 @@ import psutil
 
 from deploy.errors import Failed
 from deploy.hosts import local_server_host
-from deploy.ports import free_ports, is_free, refuse_taken_ports
+from deploy.ports import free_ports, is_free
 from deploy.project.server_environment import (
     TRACKER_PREFIXES,
     server_environment,
@@ -25,12 +25,14 @@ from deploy.runtimes.fingerprint import fingerprint
 from deploy.runtimes.follow import last_lines, read_lines
 from deploy.runtimes.polling import poll_until
 from deploy.runtimes.process import run_folder
+from deploy.runtimes.process.checks import CHECKS
 from deploy.runtimes.process.observation import observe
 from deploy.runtimes.process.run_folder import FederationSpec, ParentSpec, ProcessRunFolder
 from deploy.runtimes.protocol import FederationStatus, StatusCallback
 from deploy.runtimes.readiness import wait_until_ready
 from deploy.runtimes.records import is_running
 from fl_app import contract
+from fl_app.checks.check import require
 
 if TYPE_CHECKING:
     from deploy.project import Project, Server, Site
@@ -69,12 +71,10 @@ class ProcessRuntime:
             spec = self._make_spec(before, running)
             unchanged = [one.name for one in spec.members if before and one == before.member(one.name)]
             current = set(unchanged) & running.keys()
-            ports = {self.project.server.fed_learn_port, self.project.server.admin_port}
-            if server := running.get(self.project.server.name):
-                ports -= _listening_ports(server)
             if before:  # the kernel may still be closing the ports of a server that was just killed
+                ports = self.ports_to_open()
                 poll_until(lambda: all(is_free(port, "") for port in ports), PORT_SECONDS, 0.05)
-            refuse_taken_ports(ports)
+            require(CHECKS, self)
             self._stop(set(running) - current)
             self.folder.write_spec(spec)
             names = [parent.name for parent in self.project.parents]
@@ -119,6 +119,13 @@ class ProcessRuntime:
         return kit_for_host(
             self.workspace.kit(admin), local_server_host(self.project), self.folder.root / ".admin" / admin
         )
+
+    def ports_to_open(self) -> set[int]:
+        """Return the federation's ports, without those that its running server has open."""
+        ports = {self.project.server.fed_learn_port, self.project.server.admin_port}
+        if server := self._running().get(self.project.server.name):
+            ports -= _listening_ports(server)
+        return ports
 
     def _runs_or_restarts(self, name: str) -> bool:
         record = self.folder.record(name)

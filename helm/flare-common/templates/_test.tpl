@@ -27,10 +27,15 @@ spec:
       imagePullPolicy: {{ .Values.image.pullPolicy }}
       securityContext:
         {{- toYaml .Values.securityContext | nindent 8 }}
-      command: [python3, -c]
+      command: [python3, -m, fl_app.checks.release_test]
       args:
-        - |
-          {{- include "flare-common.test.script" . | nindent 10 }}
+        - {{ .Values.site.name | quote }}
+        - "http://{{ include "flare-common.headlessName" . }}:{{ .Values.ports.telemetry }}"
+        - {{ .Values.tests.timeoutSeconds | quote }}
+        {{- if eq (include "flare-common.role" .) "server" }}
+        - {{ include "flare-common.fullname" . | quote }}
+        - {{ .Values.service.port | quote }}
+        {{- end }}
       resources:
         requests: {cpu: 10m, memory: 64Mi}
         limits: {memory: 256Mi}
@@ -42,33 +47,4 @@ spec:
     - name: tmp
       emptyDir: {sizeLimit: 16Mi}
     {{- with include "flare-common.kit.volumes" . | trim }}{{ . | nindent 4 }}{{ end }}
-{{- end }}
-
-{{- define "flare-common.test.script" -}}
-import socket, ssl, sys, time, urllib.error, urllib.request
-
-url = "http://{{ include "flare-common.headlessName" . }}:{{ .Values.ports.telemetry }}/readyz"
-deadline = time.monotonic() + {{ .Values.tests.timeoutSeconds }}
-while True:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            print("ready:", answer.read().decode().strip())
-            break
-    except urllib.error.HTTPError as error:
-        reason = f"{error.code} {error.read().decode().strip()}"
-    except OSError as error:
-        reason = str(error)
-    if time.monotonic() > deadline:
-        sys.exit({{ printf "%s is not ready: " .Values.site.name | toJson }} + reason)
-    time.sleep(1)
-{{- if eq (include "flare-common.role" .) "server" }}
-
-context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-context.check_hostname = False  # the certificate lacks the Service name; the root certificate decides
-context.load_verify_locations("/etc/flare/kit/startup/rootCA.pem")
-context.set_alpn_protocols(["h2"])
-address = ({{ include "flare-common.fullname" . | toJson }}, {{ .Values.service.port }})
-with socket.create_connection(address, 10) as plain, context.wrap_socket(plain, server_hostname=address[0]) as tls:
-    print("federation port:", tls.version(), "certificate valid until", tls.getpeercert()["notAfter"])
-{{- end }}
 {{- end }}

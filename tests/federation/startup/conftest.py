@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fl_app.startup.exit_codes import Exit
+from fl_app.checks.exit_codes import Exit
 from tests.federation.federation import SERVER, Federation, write_project
 from tests.federation.parent import Parent
 from tests.waiting import eventually

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from fl_app.checks.exit_codes import Exit
 from fl_app.contract import KIT_FACTS
-from fl_app.startup.exit_codes import Exit
 from tests.federation.certificates import reissue
 from tests.federation.federation import SERVER, Federation, write_project
 from tests.federation.startup.conftest import CopyKit, Start, assert_cannot_run

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from fl_app.startup.exit_codes import Exit
+from fl_app.checks.exit_codes import Exit
 from tests.federation.federation import SERVER
 from tests.federation.tracked.tracking import KEEP_DAYS, SITES, Tracked, TrackedJob, scalars
 from tests.skipping import skip_or_fail_in_ci

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from docs.tables import exit_code_page
-from fl_app import startup
-from fl_app.startup.exit_codes import Exit
+from fl_app import checks, startup
+from fl_app.checks.exit_codes import Exit
 
-SOURCES = sorted(Path(startup.__file__).parent.glob("*.py"))
+SOURCES = sorted(
+    file for package in (checks, startup) for file in Path(package.__file__ or "").parent.glob("*.py")
+)
 CODE = re.compile(r"Exit\.([A-Z_]+)")
 
 
@@ -32,7 +34,7 @@ def raised() -> Iterator[tuple[Exit, str]]:
         for call in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
             if isinstance(call, ast.Call) and ast.unparse(call.func) in (
                 "StartupError",
-                "_ServerUnavailable",
+                "ServerUnavailable",
             ):
                 code = CODE.fullmatch(ast.unparse(call.args[0]))
                 if code and pattern(call.args[1]) != ".*":

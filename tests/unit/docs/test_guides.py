@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from deploy.cli.app import app
 from docs.tables import TABLES, updated
-from fl_app.startup.exit_codes import Exit
+from fl_app.checks.exit_codes import Exit
 from fl_app.survival.interventions import Kind
 
 ROOT = Path(__file__).parents[3]

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("mkdocs", reason="make install")
+
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"
 

@@ -99,16 +99,19 @@ def test_the_package_is_exported_without_tests_and_job_py(folder: Path, tmp_path
 
 
 def test_a_folder_without_a_job_is_rejected(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"holds no job\.py; create a job: flarefleet new-job"):
-        find_job(f"{tmp_path}/nothing")
+    with pytest.raises(InputError, match=r"holds neither job\.py .*\. Create a job: flarefleet new-job"):
+        find_job(str(tmp_path))
 
 
 @pytest.mark.parametrize(
     ("text", "why"),
     [
         ("def recipe(:", "1: SyntaxError"),
-        ("import no_such_package", "1: ModuleNotFoundError: No module named 'no_such_package'"),
-        ("import sys\nsys.exit(0)", "2: SystemExit: 0"),
+        (
+            "import no_such_package\nDESCRIPTION = ''",
+            "1: ModuleNotFoundError: No module named 'no_such_package'",
+        ),
+        ("import sys\nsys.exit(0)\nDESCRIPTION = ''", "2: SystemExit: 0"),
         ("DESCRIPTION = 'x'", " does not define PARAMETERS, recipe"),
         ("DESCRIPTION = PARAMETERS = recipe = 1", " PARAMETERS must be a subclass of"),
         (
@@ -128,7 +131,7 @@ def test_an_error_is_reported_without_the_frames_of_python_in_any_working_direct
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)
-    (folder / "job.py").write_text("import no_such_package\n")
+    (folder / "job.py").write_text("import no_such_package\nDESCRIPTION = ''\n")
     with pytest.raises(InputError) as caught:
         find_job(str(folder))
     frames = [line for line in str(caught.value).splitlines() if "File " in line]

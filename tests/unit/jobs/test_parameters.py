@@ -49,7 +49,7 @@ def test_an_unknown_name_is_rejected_with_a_suggestion_and_all_names() -> None:
 def test_an_invalid_value_is_rejected_with_the_valid_range(setting: str) -> None:
     (error,) = errors(setting)
     assert setting in error
-    assert "rounds is int, at least 1, at most 100; default 5" in error
+    assert "rounds is int, at least 1, at most 100; default: 5" in error
 
 
 @pytest.mark.parametrize("setting", ["rounds", "=5", "", " =1"])

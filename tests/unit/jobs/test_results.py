@@ -28,6 +28,7 @@ ARCHIVE = (
     "workspace/app_server/config/config_fed_server.json",
     "workspace/cross_site_val/cross_val_results.json",
     "workspace/metrics/round_metrics.jsonl",
+    "workspace/flarefleet_end.txt",
     "workspace/tb_events/site-1/events.out.tfevents.1",
     "workspace/tb_events/site-2/events.out.tfevents.1",
 )
@@ -59,6 +60,7 @@ def test_a_result_archive_is_sorted_by_kinds_of_files(tmp_path: Path) -> None:
         "tb_events/site-1/events.out.tfevents.1": "workspace/tb_events/site-1/events.out.tfevents.1",
         "tb_events/site-2/events.out.tfevents.1": "workspace/tb_events/site-2/events.out.tfevents.1",
         "other/fl_app.txt": "workspace/fl_app.txt",
+        "other/flarefleet_end.txt": "workspace/flarefleet_end.txt",
         f"other/{SERVER_CONFIG}": f"workspace/{SERVER_CONFIG}",
     }
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from fl_app.checks.exit_codes import Exit, StartupError
 from fl_app.nvflare_internals import self_check
 from fl_app.nvflare_internals.self_check import PrivateName, installed_root, missing_names
-from fl_app.startup.exit_codes import Exit, StartupError
-from fl_app.startup.parent import check_nvflare
+from fl_app.startup.checks import check_nvflare
 
 SOURCE = """\
 from nvflare.base import (
@@ -100,7 +100,7 @@ def test_the_command_exits_with_1_if_a_name_is_missing(
 def test_a_parent_does_not_start_with_an_nvflare_that_lacks_a_name(
     monkeypatch: pytest.MonkeyPatch, root: Path
 ) -> None:
-    monkeypatch.setattr("fl_app.startup.parent.installed_root", lambda: root)
+    monkeypatch.setattr("fl_app.startup.checks.installed_root", lambda: root)
     with pytest.raises(
         StartupError, match=r"fed\.app\.utils:version_check \(refuse unsupported Python"
     ) as raised:

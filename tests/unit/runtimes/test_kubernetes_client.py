@@ -78,7 +78,7 @@ def test_concurrent_requests_share_one_client(tmp_path: Path, monkeypatch: pytes
     runtime = KubernetesRuntime(project, Workspace(tmp_path / "workspace"))
 
     with ThreadPoolExecutor(4) as pool:
-        clusters = list(pool.map(runtime._cluster, [TARGET] * 4))
+        clusters = list(pool.map(runtime.cluster, [TARGET] * 4))
 
     assert created == ["fed"]
     assert len(set(clusters)) == 1

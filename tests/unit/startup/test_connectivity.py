@@ -5,14 +5,14 @@ from __future__ import annotations
 import socket
 import subprocess
 import threading
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from fl_app.startup.connectivity import _covers, wait_for_server
-from fl_app.startup.exit_codes import Exit, StartupError
+from fl_app.checks.connectivity import _covers, wait_for_server
+from fl_app.checks.exit_codes import Exit, StartupError
+from fl_app.checks.kit import Identity
 
 
 @pytest.mark.parametrize(
@@ -35,29 +35,23 @@ def test_a_certificate_covers_its_names_and_no_others(pattern: str, host: str, c
 
 
 @pytest.fixture
-def kit(tmp_path: Path) -> Any:
-    """A kit whose certificate signs itself."""
+def site(tmp_path: Path) -> Identity:
+    """A site whose certificate signs itself."""
     certificate, key = tmp_path / "client.crt", tmp_path / "client.key"
     files = ("-keyout", str(key), "-out", str(certificate))
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=site-1", *files]
     subprocess.run(command, check=True, capture_output=True)
-    return SimpleNamespace(
-        service={},
-        scheme="http",
-        root_certificate=certificate,
-        certificate=certificate,
-        key=key,
-        facts=SimpleNamespace(name="site-1"),
-    )
+    return Identity("site-1", certificate, certificate, key, "server", ("localhost", 0), "http")
 
 
-def test_a_site_waits_if_a_proxy_closes_connections_because_the_server_is_down(kit: Any) -> None:
+def test_a_site_waits_if_a_proxy_closes_connections_because_the_server_is_down(site: Identity) -> None:
     reasons: list[str] = []
     with socket.create_server(("localhost", 0)) as proxy:
         threading.Thread(target=_close_connections, args=(proxy,), daemon=True).start()
+        site = replace(site, address=("localhost", proxy.getsockname()[1]))
 
         with pytest.raises(StartupError) as raised:
-            wait_for_server(kit, ("localhost", proxy.getsockname()[1]), 0.5, reasons.append)
+            wait_for_server(site, 0.5, reasons.append)
 
     assert raised.value.exit_code is Exit.SERVER_UNREACHABLE
     assert reasons
@@ -69,8 +63,8 @@ def _close_connections(proxy: socket.socket) -> None:
             connection, _ = proxy.accept()
         except OSError:
             return
-        connection.recv(1)
-        connection.shutdown(socket.SHUT_WR)
-        while connection.recv(4096):
-            pass
-        connection.close()
+        with connection:
+            if connection.recv(1):  # the check of the port sends nothing
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(4096):
+                    pass

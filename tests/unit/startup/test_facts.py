@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from fl_app.checks.exit_codes import Exit, StartupError
+from fl_app.checks.kit import KitFacts
 from fl_app.contract import KIT_FACTS
-from fl_app.startup.exit_codes import Exit, StartupError
-from fl_app.startup.kit import KitFacts
 
 VALID = {
     "project": "clinics",

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from fl_app.startup.exit_codes import StartupError
+from fl_app.checks.exit_codes import StartupError
+from fl_app.checks.kit import Kit, KitFacts, ServerFacts
 from fl_app.startup.installation import install_kit
-from fl_app.startup.kit import Kit, KitFacts, ServerFacts
 from fl_app.startup.settings import Settings
 
 

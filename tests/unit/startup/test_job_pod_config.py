@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fl_app.startup.exit_codes import Exit, StartupError
+from fl_app.checks.exit_codes import Exit, StartupError
+from fl_app.checks.kit import Kit
 from fl_app.startup.job_pod_config import JobPodConfig
-from fl_app.startup.kit import Kit
 from tests.unit.startup.test_installation import document, install, kit
 
 __all__ = ["kit"]

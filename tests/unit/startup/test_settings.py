@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fl_app.startup.exit_codes import Exit, StartupError
+from fl_app.checks.exit_codes import Exit, StartupError
 from fl_app.startup.settings import Settings
 
 

@@ -10,7 +10,8 @@ from unittest.mock import Mock
 
 import pytest
 
-from fl_app.startup.exit_codes import Exit, StartupError
+from fl_app.checks.exit_codes import Exit, StartupError
+from fl_app.checks.machine import check_disk_space
 from fl_app.startup.workspace import LOCK_FILE, locked_workspace, prepare_workspace
 
 
@@ -22,7 +23,7 @@ def test_a_new_workspace_is_private(tmp_path: Path) -> None:
 
 def test_too_little_disk_space_is_rejected_with_the_free_and_required_space(tmp_path: Path) -> None:
     with pytest.raises(StartupError, match=rf"has \d+ MiB free and needs at least {2**40} MiB") as raised:
-        prepare_workspace(tmp_path, minimum_free=2**60)
+        check_disk_space(tmp_path, 2**60)
 
     assert raised.value.exit_code is Exit.SPACE
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from fl_app.contract import ENV_KEY, KIT_FACTS, installed_version
+from fl_app.checks.exit_codes import Exit, StartupError
+from fl_app.contract import KIT_FACTS, installed_version
 from fl_app.nvflare_internals.main_programs import Role
-from fl_app.startup.exit_codes import Exit, StartupError
 
 
 class ServerFacts(BaseModel, frozen=True):
@@ -60,6 +60,23 @@ class KitFacts(BaseModel, frozen=True):
 
 
 @dataclass(frozen=True)
+class Identity:
+    """What proves who a participant is, and the server that it connects to."""
+
+    name: str
+    certificate: Path
+    root_certificate: Path
+    key: Path
+    server: str
+    """Name of the server in its certificate."""
+    address: tuple[str, int]
+    """Host and port at which it connects to the server."""
+    scheme: str = "grpc"
+    """Protocol to the server: grpc, http or tcp."""
+    security: str = "mtls"
+
+
+@dataclass(frozen=True)
 class Kit:
     """The kit of one server or site."""
 
@@ -73,17 +90,36 @@ class Kit:
         """Find the kit and its key; a key in `key_folder` takes precedence over the kit's own.
 
         Raises:
-            StartupError: a file is missing or unreadable, or the kit is for another release of NVFlare.
+            StartupError: a file is missing or unreadable.
         """
         facts = KitFacts.read(folder)
-        _check_version(facts)
         separate = key_folder / f"{facts.role}.key"
         included = folder / "startup" / separate.name
         kit = cls(folder, facts, separate if separate.exists() or not included.exists() else included)
         for file in (kit.certificate, kit.root_certificate, kit.nvflare_file):
-            _check_readable(file, Exit.KIT, "provision again: flarefleet provision")
-        _check_readable(kit.key, Exit.KEY, f"put the private key there or at {included}, or set {ENV_KEY}")
+            check_readable(file, Exit.KIT, "provision again: flarefleet provision")
         return kit
+
+    def identity(self, address: tuple[str, int] | None = None) -> Identity:
+        """Return the files that identify this participant.
+
+        Args:
+            address: host and port of the server, if they differ from those in the kit.
+
+        Raises:
+            StartupError: NVFlare's file in the kit is invalid.
+        """
+        host, _, port = self.service["service"]["target"].rpartition(":")
+        return Identity(
+            name=self.facts.name,
+            certificate=self.certificate,
+            root_certificate=self.root_certificate,
+            key=self.key,
+            server=self.facts.server.name,
+            address=address or (host, int(port)),
+            scheme=str(self.service["service"].get("scheme", "grpc")),
+            security=self.service.get("connection_security", "mtls"),
+        )
 
     @property
     def startup(self) -> Path:
@@ -119,20 +155,20 @@ class Kit:
         """
         try:
             found = json.loads(self.nvflare_file.read_text(encoding="utf-8"))["servers"][0]
-            found["service"]["target"].rpartition(":")
+            int(found["service"]["target"].rpartition(":")[2])
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
             raise StartupError(
                 Exit.KIT, f"{self.nvflare_file} is invalid; provision again: flarefleet provision"
             ) from error
         return dict(found)
 
-    @property
-    def scheme(self) -> str:
-        """Protocol between site and server: grpc, http or tcp."""
-        return str(self.service["service"].get("scheme", "grpc"))
 
+def check_version(facts: KitFacts) -> None:
+    """Check that the installed NVFlare is the release that the kit was made for.
 
-def _check_version(facts: KitFacts) -> None:
+    Raises:
+        StartupError: it is another one.
+    """
     installed = installed_version("nvflare")
     if facts.nvflare != installed:
         raise StartupError(
@@ -143,7 +179,12 @@ def _check_version(facts: KitFacts) -> None:
         )
 
 
-def _check_readable(file: Path, code: Exit, remedy: str) -> None:
+def check_readable(file: Path, code: Exit, remedy: str) -> None:
+    """Check that this user can read a file.
+
+    Raises:
+        StartupError: it is missing or unreadable.
+    """
     try:
         with file.open("rb"):
             pass

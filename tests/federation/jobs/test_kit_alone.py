@@ -1,0 +1,78 @@
+"""A data scientist has a copy of an administrator's kit, and no project.yml."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.federation.jobs.commands import BIN, SITES, JobsFederation
+
+pytestmark = pytest.mark.federation
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def laptop(federation: JobsFederation, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty folder."""
+    return tmp_path_factory.mktemp("laptop")
+
+
+@pytest.fixture(scope="module")
+def flarefleet(federation: JobsFederation, laptop: Path, tmp_path_factory: pytest.TempPathFactory) -> Command:
+    """Run a command in that folder; the environment names a copy of the kit."""
+    kit = tmp_path_factory.mktemp("release") / "kit"
+    shutil.copytree(federation.admin_kit, kit)
+    environment = {**os.environ, "FLAREFLEET_ADMIN_KIT": str(kit.parent)}
+
+    def run(*arguments: str, typed: str = "", code: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [str(BIN / "flarefleet"), *arguments],
+            **{"cwd": laptop, "env": environment, "input": typed, "timeout": 120},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        assert "project.yml" not in done.stderr.replace("under deployment in project.yml", "")
+        return done
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def job_id(flarefleet: Command) -> str:
+    """The id of a job that has completed."""
+    return flarefleet("submit", "probe", "--set", "rounds=2").stdout.strip()
+
+
+def test_the_status_shows_the_sites_with_their_heartbeats(flarefleet: Command) -> None:
+    found = json.loads(flarefleet("status", "--json").stdout)
+    assert [site["name"] for site in found["sites"]] == list(SITES)
+    assert all(site["heartbeat_age_seconds"] < 60 for site in found["sites"])
+    assert found["ready"]
+
+
+def test_the_log_of_a_job_says_who_can_share_those_of_sites(flarefleet: Command, job_id: str) -> None:
+    done = flarefleet("logs", job_id[:10])
+    assert "Server runner finished" in done.stdout
+    assert "no log of site-1, site-2" in done.stderr
+    assert "`logs: shared` under deployment in project.yml" in done.stderr
+
+
+def test_results_are_fetched_into_a_folder_named_after_the_job(
+    flarefleet: Command, job_id: str, laptop: Path
+) -> None:
+    flarefleet("fetch", job_id)
+    assert (laptop / "results" / f"probe-{job_id[:8]}" / "model" / "FL_global_model.pt").is_file()
+
+
+def test_a_job_is_deleted_only_after_a_confirmation(flarefleet: Command, job_id: str) -> None:
+    assert "--yes" in flarefleet("delete", "latest", code=2).stderr
+    assert f"{job_id} (probe) deleted" in flarefleet("delete", "latest", "--yes").stdout
