@@ -19,7 +19,7 @@ from deploy.demo.page import render_page
 from deploy.demo.paths import DemoPaths, reserved_paths
 from deploy.demo.report import Report
 from deploy.demo.steps import OnProgress, Steps
-from deploy.errors import Failed, InputError
+from deploy.errors import Failed, InputError, MachineError
 from deploy.project import Project, load_project
 from deploy.runtimes.choice import remember
 from deploy.runtimes.process import ProcessRuntime
@@ -82,7 +82,10 @@ def _parameters(settings: Sequence[str]) -> HospitalParameters:
     from deploy.session.parameters import find_job, read_parameters
     from fl_app.jobs.hospital.job import HospitalParameters
 
-    parameters = read_parameters(find_job(JOB), settings)
+    job = find_job(JOB)
+    if missing := job.missing():
+        raise MachineError(missing)
+    parameters = read_parameters(job, settings)
     assert isinstance(parameters, HospitalParameters)
     if parameters.dataset != "breast_cancer":
         raise InputError(
