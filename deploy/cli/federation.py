@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from deploy.cli import completion
 from deploy.cli.admin_session import choose_kit
 from deploy.cli.context import JsonOption, RuntimeOption, context_of, err, out, print_json
 from deploy.cli.job_logs import names_site, show_job_logs
@@ -130,13 +131,19 @@ def logs(
         str,
         typer.Argument(
             metavar="SITE|JOB",
+            autocompletion=completion.parents_and_job_ids,
             help="Server or site in project.yml; or a job: its id, the beginning of its id, or latest.",
         ),
     ],
     *,
     of_site: Annotated[
         list[str] | None,
-        typer.Option("--site", metavar="NAME", help="Site of the job, or server; repeatable (default: all)."),
+        typer.Option(
+            "--site",
+            metavar="NAME",
+            autocompletion=completion.sites,
+            help="Site of the job, or server; repeatable (default: all).",
+        ),
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new lines until it stops.")] = False,
     runtime: RuntimeOption = None,

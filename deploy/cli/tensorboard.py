@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deploy.cli import completion
 from deploy.cli.context import RuntimeOption, context_of, err, out
 from deploy.errors import InputError
 from fl_app.contract import ANALYTICS_FOLDER
@@ -24,7 +25,10 @@ app = typer.Typer()
 def tensorboard(
     ctx: typer.Context,
     job_id: Annotated[
-        str | None, typer.Argument(metavar="ID", help="Id of one job (default: all jobs).")
+        str | None,
+        typer.Argument(
+            metavar="ID", autocompletion=completion.job_ids, help="Id of one job (default: all jobs)."
+        ),
     ] = None,
     port: Annotated[
         int | None,
