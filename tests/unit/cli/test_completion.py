@@ -81,6 +81,7 @@ def test_the_choices_of_a_parameter_are_completed(complete: Complete) -> None:
 def test_sites_administrators_runtimes_and_guard_levels_are_completed(complete: Complete) -> None:
     assert complete("submit", "hospital", "--site", "") == ["north", "south"]
     assert complete("images", "build", "--site", "") == ["flare-server", "north", "south"]
+    assert complete("restart", "s") == ["south"]
     assert complete("jobs", "--admin", "l") == ["lead@a.org"]
     assert complete("up", "--runtime", "") == ["process", "docker", "kubernetes"]
     assert complete("submit", "hospital", "--guard", "untrained", "=", "w") == ["warn"]
