@@ -96,7 +96,12 @@ def up(
 def restart(
     ctx: typer.Context,
     sites: Annotated[
-        list[str], typer.Argument(metavar="SITE", help="Server or sites; the others stay as they are.")
+        list[str],
+        typer.Argument(
+            metavar="SITE",
+            autocompletion=completion.parents,
+            help="Server or sites; the others stay as they are.",
+        ),
     ],
     runtime: RuntimeOption = None,
     timeout: TimeoutOption = None,
