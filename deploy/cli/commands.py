@@ -33,6 +33,7 @@ COMMANDS = {
     "new-job": "new_job",
     "tensorboard": "tensorboard",
     "images": "images",
+    "charts": "charts",
     "monitor": "monitor",
     "doctor": "doctor",
     "backup": "backup",

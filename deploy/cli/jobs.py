@@ -35,7 +35,7 @@ def jobs(
         print_available(job, as_json)
         return
     if job is not None:
-        raise InputError(f"{job}: write flarefleet jobs --available {job} for its parameters, or jobs alone")
+        raise InputError(f"{job}: the parameters of a job: `flarefleet jobs --available {job}`")
     with admin_session(context_of(ctx), admin, admin_kit) as session:
         found = session.jobs()
     if as_json:

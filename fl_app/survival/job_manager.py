@@ -21,6 +21,7 @@ from fl_app.survival.interventions import HISTORY_META, MAX_HISTORY, Interventio
 from fl_app.survival.limits import survival_enabled
 from fl_app.survival.rejoin import SERVER
 from fl_app.survival.requeue import MAX_REQUEUES, Requeues, minutes_of_run, progress_of, reason_to_requeue
+from fl_app.telemetry.job_progress import PROGRESS_META, final_progress
 
 UNFINISHED = [RunStatus.RUNNING, RunStatus.DISPATCHED]
 """Statuses of the jobs that have, or should have, a process."""
@@ -190,6 +191,8 @@ class JobManager(SimpleJobDefManager):
         folders: list[str | Path] = list(data) if isinstance(data, list) else []
         if lines := warning_lines(folders):
             self.update_meta(jid, {WARNINGS_META: lines}, fl_ctx)
+        if progress := final_progress(folders):
+            self.update_meta(jid, {PROGRESS_META: progress}, fl_ctx)
         return super().save_workspace(jid, data, fl_ctx)
 
     def _requeued_jobs(self, fl_ctx: FLContext) -> dict[str, set[str]]:

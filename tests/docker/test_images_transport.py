@@ -5,9 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import shutil
-import socket
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,17 +18,14 @@ from deploy.images.inventory import ImageRecord
 from deploy.images.push import push_images
 from deploy.ports import free_ports
 from deploy.project import Project, load_project
+from tests.documented import ROOT, commands_in, run
 from tests.federation.federation import write_project
-from tests.skipping import skip_or_fail_in_ci
-from tests.waiting import eventually
+from tests.registry import PASSWORD, USER, Registry
 
 pytestmark = pytest.mark.docker
 
 SmallImage = Callable[[str], ImageRecord]
-Registry = Callable[..., str]
 
-USER, PASSWORD = "hospital", "let-me-in"
-PASSWORD_FILE = f"{USER}:$2b$05$abcdefghijklmnopqrstuu3Jd./u/rH1RxB6auX5v7gLP6uWhKCgG\n"
 DOCKERFILE = 'FROM scratch\nCOPY flarefleet.cdx.json /usr/share/sbom/\nCMD ["/nothing"]\n'
 
 
@@ -55,39 +49,6 @@ def small_image(engine: docker.DockerClient, tmp_path: Path) -> Iterator[SmallIm
         for name in made:
             with contextlib.suppress(ImageNotFound):
                 engine.images.remove(name, force=True)
-
-
-@pytest.fixture
-def registry(tmp_path: Path) -> Iterator[Registry]:
-    """A function that starts Debian's docker-registry and returns its address."""
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start(*, login: bool = False) -> str:
-        program = shutil.which("docker-registry")
-        if program is None:
-            skip_or_fail_in_ci("docker-registry is not installed (Debian's package of that name)")
-        port = free_ports(1)[0]
-        (tmp_path / "htpasswd").write_text(PASSWORD_FILE, encoding="utf-8")
-        config = {
-            "version": 0.1,
-            "storage": {"filesystem": {"rootdirectory": str(tmp_path / "registry")}},
-            "http": {"addr": f"127.0.0.1:{port}"},
-        }
-        if login:
-            config["auth"] = {"htpasswd": {"realm": "test", "path": str(tmp_path / "htpasswd")}}
-        file = tmp_path / "registry.yml"
-        file.write_text(json.dumps(config), encoding="utf-8")
-        log = (tmp_path / "registry.log").open("wb")
-        started.append(subprocess.Popen([program, "serve", str(file)], stdout=log, stderr=log))
-        eventually(lambda: socket.create_connection(("127.0.0.1", port), 1), 20, tolerating=[OSError]).close()
-        return f"127.0.0.1:{port}"
-
-    try:
-        yield start
-    finally:
-        for process in started:
-            process.terminate()
-            process.wait(20)
 
 
 def project_with(folder: Path, registry: str | None) -> Project:
@@ -179,8 +140,9 @@ def test_an_archive_can_be_checked_and_loaded_without_flarefleet(
 ) -> None:
     image = small_image("flarefleet-test/one:1")
     save_images(engine, [image], tmp_path / "images.tar")
-    subprocess.run(["tar", "xf", "images.tar"], cwd=tmp_path, check=True)
-    subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=tmp_path, check=True)
     engine.images.remove(image.name)
-    subprocess.run(["docker", "load", "--input", "images.tar"], cwd=tmp_path, check=True)
+    lines = [one.line for one in commands_in(ROOT / "docs" / "air-gap.md")]
+    check, load = (line for line in lines if "sha256sum" in line or line.startswith("docker load"))
+    for line in (check, load):
+        run(line.replace("hospital-1.tar", "images.tar"), tmp_path)
     assert engine.images.get(image.name).id == image.id

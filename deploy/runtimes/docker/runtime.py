@@ -57,7 +57,7 @@ class DockerRuntime:
     @cached_property
     def client(self) -> docker.DockerClient:
         """Docker's client of this machine's engine."""
-        return connect()
+        return connect("Without an engine: flarefleet up --runtime process")
 
     def up(self, progress: StatusCallback | None = None, timeout: float = 60.0) -> FederationStatus:
         """See `deploy.runtimes.protocol.Runtime.up`."""
