@@ -49,7 +49,13 @@ class JobManager(SimpleJobDefManager):
     def update_meta(self, jid: str, meta: dict[str, Any], fl_ctx: FLContext) -> None:
         """Change the given keys of a job's meta."""
         with self._meta_lock:
-            super().update_meta(jid, meta, fl_ctx)
+            super().update_meta(jid, _with_short_schedule(meta), fl_ctx)
+
+    def refresh_meta(self, job: Job, meta_keys: list[str], fl_ctx: FLContext) -> None:
+        """Store these keys of a job's meta. NVFlare adds an entry whenever a waiting job is not scheduled."""
+        job.meta = _with_short_schedule(job.meta)
+        with self._meta_lock:
+            super().refresh_meta(job, meta_keys, fl_ctx)
 
     def set_status(self, jid: str, status: RunStatus, fl_ctx: FLContext) -> None:
         """Set the status of a job, or put it back to SUBMITTED if a kill ended it.
@@ -201,6 +207,15 @@ class JobManager(SimpleJobDefManager):
                 submitted = self.get_jobs_by_status(RunStatus.SUBMITTED, fl_ctx)
                 self._requeued = {job.job_id: set() for job in submitted}
             return self._requeued
+
+
+def _with_short_schedule(meta: dict[str, Any]) -> dict[str, Any]:
+    """Return a job's meta with the first half and the last of a long schedule_history."""
+    history = meta.get(JobMetaKey.SCHEDULE_HISTORY.value) or ()
+    half = MAX_HISTORY // 2
+    if len(history) <= MAX_HISTORY:
+        return meta
+    return {**meta, JobMetaKey.SCHEDULE_HISTORY.value: [*history[:half], *history[-half:]]}
 
 
 def _workspace(fl_ctx: FLContext) -> Path:
