@@ -19,8 +19,9 @@ COMMANDS = {
     "provision": "provision",
     "up": "federation",
     "status": "federation",
-    "logs": "federation",
+    "logs": "logs",
     "down": "federation",
+    "restart": "federation",
     "jobs": "jobs",
     "submit": "submit",
     "watch": "watch",
@@ -71,6 +72,9 @@ class LazyCommands(TyperGroup):
 
     def _add_global_options(self, command: Any) -> None:
         """Let a command and its subcommands accept the options of the program, too."""
+        for argument in command.params:
+            if argument.param_type_name == "argument" and argument.nargs == -1:
+                argument.display_type_rich = lambda **_: None  # typer would show `list[str]`
         for option in self.params:
             if option.name in GLOBAL_OPTIONS:
                 added: Any = copy(option)

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 def job_document(job: Job) -> dict[str, Any]:
     """Return a job as a JSON document."""
-    return {**asdict(job), "submitted": job.submitted.isoformat()}
+    progress = job.progress.model_dump(mode="json") if job.progress else None
+    return {**asdict(job), "submitted": job.submitted.isoformat(), "progress": progress}
 
 
 def print_jobs(found: tuple[Job, ...]) -> None:

@@ -103,7 +103,7 @@ def submit(
             return
         count = len(participants(exported, registered)) if description.file else len(job_sites.names)
         err.print(f"{job_id} submitted to {count} site{'s' * (count != 1)}", markup=False)
-        watch_until_end(session, job_id, timeout, as_json, fetch_to)
+        watch_until_end(ctx, session, job_id, timeout=timeout, as_json=as_json, fetch_to=fetch_to)
 
 
 @app.command(context_settings=WITH_ARGUMENTS)

@@ -9,7 +9,12 @@ from typing import Any
 
 from fl_app.guard.warnings import WARNINGS_META
 from fl_app.survival.interventions import ABORTED_BY_META, HISTORY_META, Intervention
-from fl_app.telemetry.job_progress import SERVER_PENDING_REASON
+from fl_app.telemetry.job_progress import (
+    PROGRESS_META,
+    SERVER_PENDING_REASON,
+    JobProgress,
+    read_progress,
+)
 
 COMPLETED = "FINISHED:COMPLETED"
 RUNNING = "RUNNING"
@@ -42,9 +47,10 @@ class Job:
     """The administrator who aborted the job; empty if none did."""
     history: tuple[Intervention, ...] = ()
     """What survival did for the job, oldest first."""
-
     deployed_to: tuple[str, ...] = ()
     """The sites of the job; empty if it goes to all registered sites."""
+    progress: JobProgress | None = None
+    """Rounds and metrics at the end, of a job that has ended."""
 
     @property
     def is_finished(self) -> bool:
@@ -69,6 +75,7 @@ class Job:
             aborted_by=str(meta.get(ABORTED_BY_META, "")),
             history=tuple(_interventions(meta.get(HISTORY_META))),
             deployed_to=_deployed_to(meta.get("deploy_map")),
+            progress=read_progress(meta.get(PROGRESS_META)),
         )
 
 
