@@ -175,7 +175,7 @@ class AdminSession:
             prefix: download nothing if no name begins with it.
 
         Returns:
-            Name of each component -> its file in a temporary folder of the session.
+            Name of each component -> its file, or the folder of an archive, which the caller may move.
 
         Raises:
             PermissionDenied: the administrator may not read the logs of this job.
@@ -185,8 +185,8 @@ class AdminSession:
         if not extra:
             return {}
         folder = Path(self._request(lambda api: api.download_job_components(job_id), job_id))
-        found = {file.name: file for file in folder.rglob("*") if file.is_file()}
-        return {name: found[name] for name in extra if name in found}
+        found = {name: folder / name.removesuffix(".zip") for name in extra}  # NVFlare unpacks archives
+        return {name: path for name, path in found.items() if path.exists()}
 
     def server_log(self, job_id: str) -> str:
         """Return the log of the server's job process; empty if there is none."""
