@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.documented import commands_in, run
+from tests.federation.federation import ADMIN
 from tests.federation.jobs.commands import BIN, SITES, JobsFederation
 
 pytestmark = pytest.mark.federation
@@ -26,11 +28,17 @@ def laptop(federation: JobsFederation, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="module")
-def flarefleet(federation: JobsFederation, laptop: Path, tmp_path_factory: pytest.TempPathFactory) -> Command:
-    """Run a command in that folder; the environment names a copy of the kit."""
-    kit = tmp_path_factory.mktemp("release") / "kit"
-    shutil.copytree(federation.admin_kit, kit)
-    environment = {**os.environ, "FLAREFLEET_ADMIN_KIT": str(kit.parent)}
+def release(federation: JobsFederation, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the release folder of an administrator."""
+    folder = tmp_path_factory.mktemp("release") / ADMIN
+    shutil.copytree(federation.workspace.release / ADMIN, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def flarefleet(release: Path, laptop: Path) -> Command:
+    """Run a command in that folder; the environment names the release folder."""
+    environment = {**os.environ, "FLAREFLEET_ADMIN_KIT": str(release)}
 
     def run(*arguments: str, typed: str = "", code: int = 0) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
@@ -48,9 +56,16 @@ def flarefleet(federation: JobsFederation, laptop: Path, tmp_path_factory: pytes
 
 
 @pytest.fixture(scope="module")
-def job_id(flarefleet: Command) -> str:
-    """The id of a job that has completed."""
-    return flarefleet("submit", "probe", "--set", "rounds=2").stdout.strip()
+def job_id(release: Path) -> str:
+    """The id of a job that was submitted as INSTALL.md of the release folder says, and has completed."""
+    lines = [one.line for one in commands_in(release / "INSTALL.md")]
+    script = "\n".join(lines).replace("submit fibonacci", "submit probe --set rounds=2")
+    output = run(f"set -e\n{script}", release)
+    assert "client.crt: OK" in output
+    assert (release / "results").is_dir()
+    submitted = re.search(r"^\w{8}-\w{4}-\w{4}-\w{4}-\w{12}$", output, re.MULTILINE)
+    assert submitted, output
+    return submitted[0]
 
 
 def test_the_status_shows_the_sites_with_their_heartbeats(flarefleet: Command) -> None:
