@@ -34,6 +34,7 @@ COMMANDS = {
     "images": "images",
     "monitor": "monitor",
     "doctor": "doctor",
+    "bundle": "bundle",
     "backup": "backup",
     "restore": "backup",
     "demo": "demo",
