@@ -48,9 +48,7 @@ def job(status: str = COMPLETED, name: str = "hospital", **progress: Any) -> Job
         (job("FINISHED:ABORTED", round=1, aborted_by="lead@a.org"), "1 of 3", "aborted by lead@a.org"),
         (job("FINISHED:EXECUTION_EXCEPTION", fatal="no\nmemory"), "3", "no"),
         (
-            job(
-                "FINISHED:EXECUTION_EXCEPTION", fatal="x", sites={"north": SiteProgress(error="KeyError: 1")}
-            ),
+            job("FINISHED:EXECUTION_EXCEPTION", sites={"north": SiteProgress(error="KeyError: 1")}),
             "3",
             "north: KeyError: 1",
         ),
@@ -94,9 +92,7 @@ def output(*arguments: str) -> str:
     return answer.output
 
 
-def test_fetched_results_are_compared_without_a_session(
-    folders: list[str], capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_fetched_results_are_compared_without_a_session(folders: list[str]) -> None:
     lines = [line.split() for line in output(*folders).splitlines()]
     assert lines[0] == ["first-2853de48", "second-2853de48"]
     assert ["mu", "*", "0", "0.1"] in lines
