@@ -82,17 +82,18 @@ class Row:
 
 
 def compare(runs: Sequence[Run]) -> list[Row]:
-    """Return the properties of runs, in the order in which the first run has them."""
+    """Return the properties that any of the runs has, in the order in which the first run has them."""
     groups = {
         "job": [run.facts for run in runs],
         "parameters": [run.parameters for run in runs],
         "metrics": [run.metrics for run in runs],
     }
-    return [
+    rows = [
         Row(group, name, tuple(each.get(name) for each in found))
         for group, found in groups.items()
         for name in dict.fromkeys(name for each in found for name in each)
     ]
+    return [row for row in rows if any(value is not None for value in row.values)]
 
 
 def _metrics(progress: JobProgress) -> dict[str, float]:

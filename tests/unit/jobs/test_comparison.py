@@ -60,7 +60,7 @@ def test_a_job_in_the_table_has_its_rounds_and_its_result(given: Job, rounds: st
 
 
 def test_runs_are_compared_by_parameters_and_metrics() -> None:
-    first = Run.of(job(parameters={"rounds": 3, "mu": 0.0}, best=BEST).document())
+    first = Run.of(job(parameters={"rounds": 3, "mu": 0.0, "quorum": None}, best=BEST).document())
     second = Run.of(job(parameters={"rounds": 3, "mu": 0.1}, metrics={"loss": 0.25}).document())
 
     rows = {(row.group, row.name): row for row in compare([first, second])}
@@ -68,6 +68,7 @@ def test_runs_are_compared_by_parameters_and_metrics() -> None:
     assert first.name == "hospital-2853de48"
     assert rows["parameters", "mu"].values == (0.0, 0.1)
     assert rows["parameters", "mu"].differs
+    assert ("parameters", "quorum") not in rows
     assert not rows["parameters", "rounds"].differs
     assert rows["metrics", "best model: accuracy"].values == (0.91, None)
     assert rows["metrics", "server: loss"].values == (None, 0.25)
