@@ -17,6 +17,7 @@ BIN := $(VENV)/bin
 HELM := $(or $(shell command -v helm),.tools/helm)
 # tests/conftest.py orders the groups of tests by duration, not by their number of tests.
 PYTEST := $(BIN)/python -m tests.rerun -n logical --dist loadgroup --no-loadscope-reorder
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 FLAREFLEET := $(BIN)/flarefleet --project $(PROJECT) --workspace $(WORKSPACE)
 
 .PHONY: help install check provision up status logs down submit jobs console tensorboard demo dist test test-all test-unit chaos lint format lock images tools charts docs site monitor dashboards examples flower vla clean
@@ -31,9 +32,11 @@ install: $(VENV)/.installed ## Create the virtual environment .venv
 # Python compiles the modules that it imports; pip would compile all, for 40 CPU seconds.
 $(VENV)/.installed: pyproject.toml requirements/dev.txt requirements/torch.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile $(PIP_ARGS) -r requirements/torch.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes --no-deps -r requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@echo "Installing into $(VENV), which takes a few minutes (log: $(VENV)/install.log)"
+	@{ $(PIP_INSTALL) --no-compile $(PIP_ARGS) -r requirements/torch.txt && \
+	  $(PIP_INSTALL) --no-compile --require-hashes --no-deps -r requirements/dev.txt && \
+	  $(PIP_INSTALL) --no-deps --no-build-isolation --editable .; \
+	} >$(VENV)/install.log 2>&1 || { tail -n 30 $(VENV)/install.log >&2; exit 1; }
 	@touch $@
 
 check: install ## Validate project.yml and report all errors
@@ -135,7 +138,7 @@ examples: install ## Create .venv-examples: .venv with Lightning, XGBoost and PS
 flower: install ## Create .venv-flower: .venv with Flower, for the job flower-digits
 	$(BIN)/python -m maintenance.flower_environment
 
-docs: install ## Generate docs/metrics.md and the tables in docs/guard.md and docs/nvflare-internals.md
+docs: install ## Generate docs/metrics.md, docs/project-yml.md, project.schema.json and the tables in docs/guard.md and docs/nvflare-internals.md
 	$(BIN)/python docs/generate.py
 	$(BIN)/python -m docs.tables
 

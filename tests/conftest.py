@@ -14,6 +14,7 @@ from deploy.docker_engine import connect
 from deploy.errors import MachineError
 from deploy.project import Image
 from tests.kubernetes.cluster import CONTEXT, PROGRAM, Cluster, CommandFailedError, bring_up, is_up, take_down
+from tests.registry import Registry, registries
 from tests.skipping import skip_or_fail_in_ci
 
 VLA_IMAGE = "FLAREFLEET_VLA_IMAGE"
@@ -93,6 +94,13 @@ def _restored_environment() -> Iterator[None]:
         os.environ.clear()
         os.environ.update(variables)
     os.chdir(folder)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    """A function that starts a registry and returns its address; `login=True` requires a password."""
+    with registries(tmp_path) as start:
+        yield start
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,15 @@ from pathlib import Path
 from deploy.checkout import TOOLS
 
 ROOT = Path(__file__).parents[1]
-RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
+DOCS = ROOT / "docs"
+RUNBOOKS = [
+    *sorted((DOCS / "runbooks").glob("*.md")),
+    *sorted((DOCS / "exit-codes").glob("*.md")),
+    DOCS / "troubleshooting.md",
+    DOCS / "firewall.md",
+    DOCS / "upgrade.md",
+]
+"""Pages whose commands tests run in their federations."""
 PLACEHOLDER = re.compile(r"\b(PROJECT|SITE|NAMESPACE|JOB-ID|ADMIN|SERVER|MLFLOW)\b")
 """Placeholders, as explained in the README of the runbooks."""
 SECONDS = 120

@@ -140,12 +140,13 @@ class Flarefleet:
         finally:
             self._flarefleet("down")
 
-    def run_job(self, job: str, rounds: int | None = None) -> Run:
+    def run_job(self, job: str, rounds: int | None = None, **parameters: object) -> Run:
         """Run a job to its result; with its defaults if `rounds` is None."""
         results = self.folder / "results"
         shutil.rmtree(results, ignore_errors=True)
         cpu, begin = CpuMeter(self._parents()), time.monotonic()
-        settings = () if rounds is None else ("--set", f"rounds={rounds}")
+        given = parameters if rounds is None else {"rounds": rounds, **parameters}
+        settings = [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
         self._flarefleet("submit", job, *settings, "--fetch", str(results))
         seconds = time.monotonic() - begin
         return Run(seconds, cpu.elapsed(), (results / "logs" / "server.log.txt").read_text())

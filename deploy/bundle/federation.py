@@ -18,6 +18,7 @@ from deploy.bundle.machine import LOG_LINES, container_facts, event_facts, pod_f
 from deploy.bundle.redaction import Redaction
 from deploy.doctor.examination import as_documents
 from deploy.doctor.operator import Operator, groups
+from deploy.runtimes.protocol import LogPart
 
 if TYPE_CHECKING:
     from deploy.runtimes.docker.runtime import DockerRuntime
@@ -80,7 +81,7 @@ def _add_runtime(bundle: Bundle, operator: Operator) -> None:
 
 
 def _add_log(bundle: Bundle, runtime: Runtime, site: str) -> None:
-    bundle.add_text(f"logs/{site}.txt", "\n".join(deque(runtime.logs(site), LOG_LINES)))
+    bundle.add_text(f"logs/{site}.txt", "\n".join(runtime.logs(site, part=LogPart(tail=LOG_LINES))))
 
 
 def _add_jobs(bundle: Bundle, operator: Operator, runtime: Runtime) -> None:

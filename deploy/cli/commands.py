@@ -10,6 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from deploy.cli.completion import prepare
 from deploy.cli.context import Context
 
 COMMANDS = {
@@ -19,19 +20,23 @@ COMMANDS = {
     "provision": "provision",
     "up": "federation",
     "status": "federation",
-    "logs": "federation",
+    "logs": "logs",
     "down": "federation",
+    "restart": "federation",
     "jobs": "jobs",
     "submit": "submit",
     "watch": "watch",
-    "fetch": "jobs",
+    "fetch": "results",
     "abort": "jobs",
+    "delete": "jobs",
+    "compare": "compare",
     "export": "submit",
     "console": "jobs",
     "simulate": "simulate",
     "new-job": "new_job",
     "tensorboard": "tensorboard",
     "images": "images",
+    "charts": "charts",
     "monitor": "monitor",
     "doctor": "doctor",
     "bundle": "bundle",
@@ -62,6 +67,7 @@ class LazyCommands(TyperGroup):
         """Import and return a command; None if there is no such command."""
         if cmd_name not in COMMANDS:
             return None
+        prepare(ctx)
         app = import_module(f"deploy.cli.{COMMANDS[cmd_name]}").app
         app.rich_markup_mode = self.rich_markup_mode
         command = typer.main.get_group(app).commands[cmd_name]
@@ -70,6 +76,9 @@ class LazyCommands(TyperGroup):
 
     def _add_global_options(self, command: Any) -> None:
         """Let a command and its subcommands accept the options of the program, too."""
+        for argument in command.params:
+            if argument.param_type_name == "argument" and argument.nargs == -1:
+                argument.display_type_rich = lambda **_: None  # typer would show `list[str]`
         for option in self.params:
             if option.name in GLOBAL_OPTIONS:
                 added: Any = copy(option)

@@ -1,4 +1,4 @@
-"""Commands: up, status, logs, down."""
+"""Commands: up, status, down, restart."""
 
 from __future__ import annotations
 
@@ -11,16 +11,22 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from deploy.cli import completion
+from deploy.cli.admin_session import choose_kit
 from deploy.cli.context import JsonOption, RuntimeOption, context_of, err, out, print_json
+from deploy.cli.job_options import AdminKitOption
+from deploy.cli.session_status import show_session_status
 from deploy.errors import Failed, InputError, MachineError
 from deploy.project.server_environment import ignored_variables
 from deploy.runtimes.choice import open_runtime, remember, remembered
 from deploy.runtimes.protocol import FederationStatus, KeepsVolumes, SiteState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from deploy.project import Project
     from deploy.runtimes.protocol import Runtime, StatusCallback
+    from deploy.workspace import Workspace
 
 app = typer.Typer()
 
@@ -34,15 +40,27 @@ COLOURS = {
 }
 
 
+SitesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="SITE",
+        autocompletion=completion.parents,
+        help="Server or sites; the others stay as they are (default: all).",
+    ),
+]
+TimeoutOption = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="Time until all must be ready (default: 60; kubernetes: 300)."),
+]
+
+
 @app.command()
 def up(
     ctx: typer.Context,
+    sites: SitesArgument = None,
     *,
     runtime: RuntimeOption = None,
-    timeout: Annotated[
-        float | None,
-        typer.Option(metavar="SECONDS", help="Time until all must be ready (default: 60; kubernetes: 300)."),
-    ] = None,
+    timeout: TimeoutOption = None,
     gpus: Annotated[
         int | None,
         typer.Option(
@@ -61,10 +79,7 @@ def up(
         ),
     ] = None,
 ) -> None:
-    """Start the server and all sites that are not running, and wait until all are ready."""
-    from deploy.provision import ensure_provisioned
-    from deploy.release import update_releases
-
+    """Start the server and all sites, or some of them, and wait until they are ready."""
     project, workspace, chosen = context_of(ctx).federation(runtime, needs_credentials=True)
     if gpus is not None:
         _require_runtime(chosen, "docker", "--gpus").gpus = gpus
@@ -74,6 +89,50 @@ def up(
         # The empty name stands for all sites.
         pairs = [one.rpartition("=") for one in context]
         _require_runtime(chosen, "kubernetes", "--context").contexts = {site: name for site, _, name in pairs}
+    _start(project, workspace, chosen, sites or (), timeout)
+
+
+@app.command()
+def restart(
+    ctx: typer.Context,
+    sites: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SITE",
+            autocompletion=completion.parents,
+            help="Server or sites; the others stay as they are.",
+        ),
+    ],
+    runtime: RuntimeOption = None,
+    timeout: TimeoutOption = None,
+) -> None:
+    """Stop and start the server or some sites, and wait until they are ready."""
+    project, workspace, chosen = context_of(ctx).federation(runtime, needs_credentials=True)
+    _check_names(project, sites)
+    chosen.stop(sites)
+    _start(project, workspace, chosen, sites, timeout)
+
+
+def _check_names(project: Project, sites: Sequence[str]) -> None:
+    for name in sites:
+        project.parent(name)  # rejects an unknown name
+
+
+def _start(
+    project: Project,
+    workspace: Workspace,
+    chosen: Runtime,
+    sites: Sequence[str],
+    timeout: float | None,
+) -> None:
+    """Start these sites or all, and wait until they are ready."""
+    from deploy.provision import ensure_provisioned
+    from deploy.release import update_releases
+
+    _check_names(project, sites)
+    options: dict[str, Any] = {"only": sites} if sites else {}
+    if timeout is not None:
+        options["timeout"] = timeout
     before = remembered(workspace)
     if before not in (None, chosen.name) and open_runtime(before, project, workspace).status().is_up:
         raise InputError(f"The federation is running on {before}. Stop it first: flarefleet down")
@@ -88,17 +147,28 @@ def up(
         if chosen.name == "kubernetes":  # it installs the release folders
             update_releases(project, workspace)
         with _progress() as progress:
-            status = chosen.up(progress) if timeout is None else chosen.up(progress, timeout)
+            status = chosen.up(progress, **options)
     except (InputError, MachineError):
         remember(workspace, before)  # nothing was started
         raise
-    sites = len(status.sites) - 1
-    err.print(f"{project.name} is up: the server at {status.server_address} and {sites} sites are ready.")
+    if sites:
+        err.print(f"{', '.join(sites)} of {project.name}: ready.")
+        return
+    count = len(status.sites) - 1
+    err.print(f"{project.name} is up: the server at {status.server_address} and {count} sites are ready.")
 
 
 @app.command()
-def status(ctx: typer.Context, runtime: RuntimeOption = None, json: JsonOption = False) -> None:
+def status(
+    ctx: typer.Context,
+    runtime: RuntimeOption = None,
+    admin_kit: AdminKitOption = None,
+    json: JsonOption = False,
+) -> None:
     """Show the state of the server and all sites. Exit code 0 if all are ready, otherwise 1."""
+    if (kit := choose_kit(context_of(ctx), admin_kit)) is not None and runtime is None:
+        show_session_status(context_of(ctx), kit, json)
+        return
     project, _, chosen = context_of(ctx).federation(runtime)
     found = chosen.status()
     if json:
@@ -112,25 +182,9 @@ def status(ctx: typer.Context, runtime: RuntimeOption = None, json: JsonOption =
 
 
 @app.command()
-def logs(
-    ctx: typer.Context,
-    site: Annotated[str, typer.Argument(help="Name of the server or of a site in project.yml.")],
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new lines until it stops.")] = False,
-    runtime: RuntimeOption = None,
-) -> None:
-    """Show the log of the server or of a site."""
-    _, _, chosen = context_of(ctx).federation(runtime)
-    try:
-        for line in chosen.logs(site, follow):
-            typer.echo(line)
-    except KeyboardInterrupt:
-        if not follow:
-            raise
-
-
-@app.command()
 def down(
     ctx: typer.Context,
+    sites: SitesArgument = None,
     runtime: RuntimeOption = None,
     volumes: Annotated[
         bool,
@@ -140,8 +194,18 @@ def down(
         ),
     ] = False,
 ) -> None:
-    """Stop the server and all sites. Their workspaces with jobs, models and logs remain."""
+    """Stop the server and all sites, or some of them.
+
+    Their workspaces with jobs, models and logs remain.
+    """
     project, workspace, chosen = context_of(ctx).federation(runtime)
+    if sites:
+        if volumes:
+            raise InputError("--volumes deletes the workspaces of all sites; run it without SITE.")
+        _check_names(project, sites)
+        chosen.stop(sites)
+        err.print(f"{', '.join(sites)} of {project.name}: stopped. Start: flarefleet up {' '.join(sites)}")
+        return
     if volumes:
         if not isinstance(chosen, KeepsVolumes):
             raise InputError(

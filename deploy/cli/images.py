@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from deploy.cli import completion
 from deploy.cli.context import JsonOption, context_of, err, out, print_json
 
 if TYPE_CHECKING:
@@ -20,11 +21,27 @@ app = typer.Typer()
 images = typer.Typer(no_args_is_help=True, help="Build and transport the images of the federation.")
 app.add_typer(images, name="images")
 
+LOAD = """\
+On a host with Docker:               docker load --input {file}
+On each Kubernetes node, no Docker:  sudo ctr -n k8s.io images import {file}
+On each k3s node:                    sudo k3s ctr images import {file}"""
+"""How to load an archive where it is needed."""
+BUILD_ELSEWHERE = (
+    "Images can be built on any machine with Docker and this project.yml and workspace: there, run "
+    "`flarefleet images build`, then `flarefleet images push`, or `flarefleet images save FILE` and, on the "
+    "machine that needs them, `flarefleet images load FILE`."
+)
 MIN_STEP_SECONDS = 0.5
 """Faster and cached steps of a build are not printed."""
 
 SiteOption = Annotated[
-    str | None, typer.Option("--site", metavar="NAME", help="Only the image of the server or of this site.")
+    str | None,
+    typer.Option(
+        "--site",
+        metavar="NAME",
+        autocompletion=completion.parents,
+        help="Only the images that the server or this site needs.",
+    ),
 ]
 
 
@@ -49,52 +66,62 @@ def build(
     """Build the runtime image once, then a thin image for the server and each site."""
     from deploy.docker_engine import connect
     from deploy.images.build import BuildOptions, build_images
-    from deploy.images.inventory import list_images
+    from deploy.release.images import list_images
 
     context = context_of(ctx)
     project = context.project()
-    client = connect()
+    workspace = context.workspace(project)
+    client = connect(BUILD_ELSEWHERE)
     chosen = BuildOptions(base_image=base_image, wheels=wheels, index_url=index_url, cached=not no_cache)
     with _steps() as tell:
-        built = build_images(
-            client, project, context.workspace(project), site=site, options=chosen, progress=tell
-        )
-    records = [record for record in list_images(client, project) if record.name in built]
+        built = build_images(client, project, workspace, site=site, options=chosen, progress=tell)
+    records = [one for one in list_images(client, project, workspace) if one.name in built]
     _print_records(records, as_json)
 
 
 @images.command(name="list")
 def list_(ctx: typer.Context, site: SiteOption = None, as_json: JsonOption = False) -> None:
-    """List the images of the federation, and whether this engine has them."""
+    """List the images that values.yaml and compose.yaml name, and whether this engine has them."""
     from deploy.docker_engine import connect
     from deploy.errors import MachineError
-    from deploy.images.inventory import list_images
+    from deploy.release.images import list_images
 
-    project = context_of(ctx).project()
+    context = context_of(ctx)
+    project = context.project()
     try:
         client = connect()
     except MachineError as error:  # the names of the images are known anyway
         err.print(f"Built images are unknown: {error}", style="yellow", markup=False)
         client = None
-    _print_records(list_images(client, project, site), as_json)
+    _print_records(list_images(client, project, context.workspace(project), site), as_json)
 
 
 @images.command()
 def push(ctx: typer.Context, site: SiteOption = None, as_json: JsonOption = False) -> None:
-    """Push the images to the registry of project.yml, with the credentials of `docker login`."""
-    from deploy.docker_engine import connect
-    from deploy.images.inventory import list_images
-    from deploy.images.push import push_images
+    """Push the images to the registry of project.yml, with the credentials of `docker login`.
 
-    project = context_of(ctx).project()
+    The release folders then name the images by their digests.
+    """
+    from deploy.docker_engine import connect
+    from deploy.images.digests import record_digests
+    from deploy.images.push import push_images
+    from deploy.release import update_releases
+    from deploy.release.images import list_images
+
+    context = context_of(ctx)
+    project = context.project()
+    workspace = context.workspace(project)
     client = connect()
     with _bytes() as tell:
-        digests = push_images(client, project, list_images(client, project, site), tell)
+        digests = push_images(client, project, list_images(client, project, workspace, site), tell)
     if as_json:
         print_json(digests)
-        return
-    for name, digest in digests.items():
-        out.print(f"{name}  {digest}", markup=False)
+    else:
+        for name, digest in digests.items():
+            out.print(f"{name}  {digest}", markup=False)
+    record_digests(workspace, digests)
+    if updated := update_releases(project, workspace):
+        err.print(f"updated release folders: {', '.join(updated)}", markup=False)
 
 
 @images.command()
@@ -107,11 +134,12 @@ def save(
     """Write the images to one archive with checksums. `docker load` accepts it as well."""
     from deploy.docker_engine import connect
     from deploy.images.archive import save_images
-    from deploy.images.inventory import list_images
+    from deploy.release.images import list_images
 
-    project = context_of(ctx).project()
+    context = context_of(ctx)
+    project = context.project()
     client = connect()
-    records = list_images(client, project, site)
+    records = list_images(client, project, context.workspace(project), site)
     with _bytes() as tell:
         save_images(client, records, file, tell)
     if as_json:
@@ -121,6 +149,7 @@ def save(
         return
     _print_records(records, as_json=False)
     out.print(f"{file}  {_size(file.stat().st_size)}", markup=False)
+    err.print(LOAD.format(file=file), markup=False)
 
 
 @images.command()
@@ -149,7 +178,8 @@ def _print_records(records: list[ImageRecord], as_json: bool) -> None:
     width = max(len(record.name) for record in records)
     for record in records:
         size = _size(record.size) if record.size is not None else "not built"
-        out.print(f"{record.name:<{width}}  {size:>10}  {(record.id or '')[7:19]}", markup=False)
+        identity, runtimes = (record.id or "")[7:19], ", ".join(record.runtimes)
+        out.print(f"{record.name:<{width}}  {size:>10}  {identity:<12}  {runtimes}", markup=False)
 
 
 def _size(count: int) -> str:

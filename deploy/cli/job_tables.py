@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from deploy.cli.context import err, out, print_json
@@ -15,23 +14,26 @@ if TYPE_CHECKING:
 
 def job_document(job: Job) -> dict[str, Any]:
     """Return a job as a JSON document."""
-    return {**asdict(job), "submitted": job.submitted.isoformat()}
+    return job.document()
 
 
 def print_jobs(found: tuple[Job, ...]) -> None:
-    """Print the federation's jobs, one per line."""
+    """Print the federation's jobs, one per line; of a running job, `progress` is that of now."""
     from deploy.session.display import short_duration
+    from deploy.session.job_result import result_text, rounds_text
     from deploy.session.session import SUBMITTED
 
     if not found:
         err.print("No job has been submitted yet. List the available jobs: flarefleet jobs --available")
         return
-    rows = [("id", "job", "status", "submitted", "duration", "by")]
+    rows = [("id", "job", "status", "rounds", "submitted", "duration", "by", "result")]
     for job in found:
         when = job.submitted.astimezone().strftime("%Y-%m-%d %H:%M:%S")
         marked = f"{job.status} (!)" if job.warnings else job.status
-        rows.append((job.id, job.name, marked, when, short_duration(job.duration), job.submitter))
-    _print_columns(rows)
+        duration = short_duration(job.duration)
+        state = (marked, rounds_text(job), when, duration, job.submitter, result_text(job))
+        rows.append((job.id, job.name, *state))
+    print_columns(rows)
     if any(job.warnings for job in found):
         out.print("(!) has warnings: flarefleet watch ID", markup=False)
     for job in found:
@@ -60,7 +62,7 @@ def print_available(name: str | None, as_json: bool) -> None:
     for job in found:
         out.print(f"{job.name}: {job.description}", markup=False)
         if job.parameters.model_fields and not job.is_script:
-            _print_columns(list(_parameter_rows(job)))
+            print_columns(list(_parameter_rows(job)))
     if name is None:
         out.print("Describe one of them, or a job of your own: flarefleet jobs --available JOB", markup=False)
         return
@@ -85,7 +87,7 @@ def _parameter_rows(job: JobDescription) -> Iterator[tuple[str, ...]]:
         yield f"  {name}", default_text(field), describe(field), meaning
 
 
-def _print_columns(rows: Sequence[tuple[str, ...]]) -> None:
+def print_columns(rows: Sequence[tuple[str, ...]]) -> None:
     """Print rows in columns without truncation, so that ids can be copied."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:

@@ -1,12 +1,13 @@
-"""Commands: jobs, fetch, abort, console."""
+"""Commands: jobs, abort, delete, console."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import sys
 from typing import Annotated
 
 import typer
 
+from deploy.cli import completion
 from deploy.cli.admin_session import admin_session, find_kit
 from deploy.cli.context import JsonOption, context_of, err, out, print_json
 from deploy.cli.job_options import AdminKitOption, AdminOption, JobIdArgument
@@ -20,7 +21,11 @@ app = typer.Typer()
 def jobs(
     ctx: typer.Context,
     job: Annotated[
-        str | None, typer.Argument(help="With --available: describe this job, a name or a path, alone.")
+        str | None,
+        typer.Argument(
+            autocompletion=completion.jobs,
+            help="With --available: describe this job, a name or a path, alone.",
+        ),
     ] = None,
     *,
     available: Annotated[
@@ -35,39 +40,13 @@ def jobs(
         print_available(job, as_json)
         return
     if job is not None:
-        raise InputError(f"{job}: write flarefleet jobs --available {job} for its parameters, or jobs alone")
+        raise InputError(f"{job}: the parameters of a job: `flarefleet jobs --available {job}`")
     with admin_session(context_of(ctx), admin, admin_kit) as session:
-        found = session.jobs()
+        found = session.with_progress(session.jobs())
     if as_json:
         print_json([job_document(job) for job in found])
         return
     print_jobs(found)
-
-
-@app.command()
-def fetch(
-    ctx: typer.Context,
-    job_id: JobIdArgument,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="New folder for the results.")],
-    *,
-    admin: AdminOption = None,
-    admin_kit: AdminKitOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Download the results of a finished job: model, metrics, tb_events, logs."""
-    from deploy.session import results
-
-    target = folder.absolute()
-    with admin_session(context_of(ctx), admin, admin_kit) as session:
-        results.fetch(session, job_id, target)
-    files = sorted(file for file in target.rglob("*") if file.is_file())
-    if as_json:
-        print_json({"id": job_id, "folder": target, "files": [file.relative_to(target) for file in files]})
-        return
-    out.print(
-        f"{len(files)} files in {target}: {', '.join(sorted(path.name for path in target.iterdir()))}",
-        markup=False,
-    )
 
 
 @app.command()
@@ -78,17 +57,50 @@ def abort(
     admin_kit: AdminKitOption = None,
 ) -> None:
     """Abort a running or waiting job."""
+    from deploy.session.job_ids import resolve_job
+
     with admin_session(context_of(ctx), admin, admin_kit) as session:
-        job = session.job(job_id)
+        job = session.job(resolve_job(session, job_id))
         if job.is_finished:
-            raise Failed(f"the job {job_id} has already ended: {job.status}")
-        session.abort(job_id)
-    err.print(f"abort requested for {job_id}. Watch it: flarefleet watch {job_id}", markup=False)
+            raise Failed(f"the job {job.id} has already ended: {job.status}")
+        session.abort(job.id)
+    err.print(f"abort requested for {job.id}. Watch it: flarefleet watch {job.id}", markup=False)
+
+
+@app.command()
+def delete(
+    ctx: typer.Context,
+    job_id: JobIdArgument,
+    *,
+    is_confirmed: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    admin: AdminOption = None,
+    admin_kit: AdminKitOption = None,
+) -> None:
+    """Delete a job that has ended, with its model, metrics and logs on the server."""
+    from deploy.session.job_ids import resolve_job
+
+    with admin_session(context_of(ctx), admin, admin_kit) as session:
+        job = session.job(resolve_job(session, job_id))
+        if not is_confirmed:
+            _confirm(f"{job.id} ({job.name}, {job.status})")
+        session.delete(job.id)
+    out.print(f"{job.id} ({job.name}) deleted", markup=False)
+
+
+def _confirm(job: str) -> None:
+    """Ask whether to delete a job.
+
+    Raises:
+        InputError: there is no terminal to ask.
+    """
+    if not sys.stdin.isatty():
+        raise InputError("There is no terminal to ask whether to delete. Delete without a question: --yes")
+    typer.confirm(f"Delete {job} from the server? Its results are lost.", abort=True, err=True)
 
 
 @app.command()
 def console(ctx: typer.Context, admin: AdminOption = None, admin_kit: AdminKitOption = None) -> None:
-    """Open NVFlare's admin console. It also reads commands from a pipe."""
+    """Open NVFlare's admin console. It also takes commands from a pipe."""
     from deploy.session.console import run_console
 
     raise typer.Exit(run_console(find_kit(context_of(ctx), admin, admin_kit)))

@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from deploy.cli.context import JsonOption, err, out, print_json
 from deploy.cli.job_options import WITH_ARGUMENTS, JobArgument, SetOption
+from deploy.errors import InputError
+from fl_app.telemetry.job_progress import PROGRESS_FILE, JobProgress
+
+if TYPE_CHECKING:
+    from deploy.session.watching import Snapshot
 
 app = typer.Typer()
 
@@ -37,8 +43,10 @@ def simulate(
     as_json: JsonOption = False,
 ) -> None:
     """Run a job in NVFlare's simulator on this machine. Exit code 0 if it completed."""
+    from deploy.session.display import job_display, print_summary
     from deploy.session.parameters import find_job, read_parameters
     from deploy.session.results import refuse_existing
+    from deploy.session.session import COMPLETED, RUNNING
     from deploy.session.submission import JobSites, export_process
     from deploy.simulation import collect_results
     from deploy.simulation import simulate as run_simulation
@@ -47,19 +55,45 @@ def simulate(
     parameters = read_parameters(description, settings or (), ctx.args)
     if fetch_to is not None:
         refuse_existing(fetch_to)
+        fetch_to = fetch_to.absolute()
     names = tuple(f"site-{number + 1}" for number in range(sites))
     started = time.monotonic()
+    progress = JobProgress()
     with TemporaryDirectory(prefix="flarefleet-job-") as made, export_process(description) as exporting:
         exported = exporting.export(parameters, JobSites(names, chosen=False), Path(made))
+        names = exported.sites or names
+        if exported.min_clients > len(names):
+            raise InputError(f"the job needs at least {exported.min_clients} sites; set --sites")
         assert exported.folder is not None
-        work = Path(mkdtemp(prefix="flarefleet-simulation-"))
-        run_simulation(exported.folder, names, work, timeout, lambda line: err.print(line, markup=False))
-    seconds = time.monotonic() - started
-    with TemporaryDirectory(prefix="flarefleet-results-") as temporary:
-        folder = fetch_to.absolute() if fetch_to is not None else Path(temporary)
-        collect_results(work, names, folder)
-        _show(description.name, sites, seconds, folder, kept=fetch_to is not None, as_json=as_json)
-    shutil.rmtree(work, ignore_errors=True)
+        temporary = Path(mkdtemp(prefix="flarefleet-simulation-"))
+        work, log = temporary / "workspace", temporary / "simulator.log"
+        work.mkdir()
+        err.print(f"{description.name} runs in NVFlare's simulator; its log: {log}")
+        with job_display(err) as show:
+            for progress in run_simulation(exported.folder, names, work, log, timeout):
+                show(_snapshot(description.name, RUNNING, progress))
+            seconds = time.monotonic() - started
+            ended = _snapshot(description.name, COMPLETED, progress, seconds)
+            show(ended)
+    print_summary(err, ended)
+    folder = fetch_to or temporary / "results"
+    collect_results(work, names, folder)
+    _show(description.name, len(names), seconds, folder, kept=fetch_to is not None, as_json=as_json)
+    if fetch_to is not None:
+        shutil.move(log, folder / "logs")
+        shutil.rmtree(temporary)
+    else:
+        shutil.rmtree(work)
+        shutil.rmtree(folder)
+
+
+def _snapshot(name: str, status: str, progress: JobProgress, seconds: float | None = None) -> Snapshot:
+    """Return the simulated job in the form in which `submit` shows a job."""
+    from deploy.session import Job
+    from deploy.session.watching import Snapshot
+
+    duration = "" if seconds is None else str(timedelta(seconds=seconds))
+    return Snapshot(Job("", name, status, "", datetime.now(timezone.utc), duration, "", ""), progress)
 
 
 def _show(name: str, sites: int, seconds: float, folder: Path, *, kept: bool, as_json: bool) -> None:
@@ -67,7 +101,7 @@ def _show(name: str, sites: int, seconds: float, folder: Path, *, kept: bool, as
     results = {
         str(file): _read(folder / file)
         for file in files
-        if file.parts[0] == "metrics" and file.suffix == ".json"
+        if file.parts[0] == "metrics" and file.suffix == ".json" and file.name != PROGRESS_FILE
     }
     if as_json:
         print_json({

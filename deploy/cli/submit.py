@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli.admin_session import admin_session
+from deploy.cli.admin_session import admin_session, choose_kit
 from deploy.cli.context import JsonOption, context_of, err, out, print_json
 from deploy.cli.job_options import (
     WITH_ARGUMENTS,
@@ -71,6 +71,7 @@ def submit(
         refuse_existing(fetch_to)
         fetch_to = fetch_to.absolute()  # a session changes the working directory
     context = context_of(ctx)
+    admin_kit = choose_kit(context, admin_kit)
     project = federation = None
     image_extras: tuple[str, ...] = ()
     if admin_kit is None:
@@ -102,7 +103,7 @@ def submit(
             return
         count = len(participants(exported, registered)) if description.file else len(job_sites.names)
         err.print(f"{job_id} submitted to {count} site{'s' * (count != 1)}", markup=False)
-        watch_until_end(session, job_id, timeout, as_json, fetch_to)
+        watch_until_end(ctx, session, job_id, timeout=timeout, as_json=as_json, fetch_to=fetch_to)
 
 
 @app.command(context_settings=WITH_ARGUMENTS)

@@ -11,6 +11,7 @@ from deploy.cli.admin_session import admin_session
 from deploy.cli.context import JsonOption, context_of, err, out, print_json
 from deploy.cli.job_options import AdminKitOption, AdminOption, JobIdArgument, TimeoutOption
 from deploy.cli.job_tables import job_document
+from deploy.cli.next_command import next_command
 from deploy.errors import Failed
 
 if TYPE_CHECKING:
@@ -31,19 +32,28 @@ def watch(
     as_json: JsonOption = False,
 ) -> None:
     """Watch a job until it ends. Exit code 0 if it completed."""
+    from deploy.session.job_ids import resolve_job
+
     with admin_session(context_of(ctx), admin, admin_kit) as session:
-        watch_until_end(session, job_id, timeout, as_json)
+        job_id = resolve_job(session, job_id)
+        watch_until_end(ctx, session, job_id, timeout=timeout, as_json=as_json)
 
 
 def watch_until_end(
-    session: AdminSession, job_id: str, timeout: float | None, as_json: bool, fetch_to: Path | None = None
+    ctx: typer.Context,
+    session: AdminSession,
+    job_id: str,
+    *,
+    timeout: float | None,
+    as_json: bool,
+    fetch_to: Path | None = None,
 ) -> None:
-    """Watch a job until it ends, then fetch its results.
+    """Watch a job until it ends, then fetch its results, or name the command that does.
 
     Raises:
         Failed: the job did not complete; the message contains the errors of the sites.
     """
-    from deploy.session.display import job_display
+    from deploy.session.display import job_display, print_summary
     from deploy.session.failure import explain
     from deploy.session.results import fetch as fetch_results
     from deploy.session.session import COMPLETED
@@ -60,20 +70,25 @@ def watch_until_end(
         if fetch_to is not None:
             fetch_results(session, job_id, fetch_to)
     except KeyboardInterrupt:
-        err.print(f"The job continues. Watch it: flarefleet watch {job_id}", markup=False)
+        err.print(f"The job continues. Watch it: {next_command(ctx, 'watch', job_id)}")
         raise
     if as_json:
         print_json({**job_document(last.job), "errors": {error.site: error.text for error in errors}})
     elif last.job.status == COMPLETED:
-        out.print(job_id, markup=False)
+        out.print(job_id)
     if last.job.status != COMPLETED:
         raise Failed(_failure_text(last.job, errors))
+    print_summary(err, last)
+    if fetch_to is None:
+        err.print(f"Next: {next_command(ctx, 'fetch', job_id)}")
+    else:
+        err.print(f"results: {fetch_to}")
 
 
 def _failure_text(job: Job, errors: tuple[SiteError, ...]) -> str:
     text = f"the job {job.id} ({job.name}) ended {job.status}"
     if not errors:
-        return f"{text}; no log names an error. Download its logs: flarefleet fetch {job.id} DIR"
+        return f"{text}; no log names an error. Download its logs: flarefleet fetch {job.id}"
     lines = [text]
     for error in errors:
         first, *more = error.text.splitlines() or [""]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import datetime
 from math import sqrt
 from typing import Any
@@ -78,6 +79,11 @@ class Report(BaseModel, frozen=True):
     files: Files
     command: str
     """The command that repeats this run."""
+
+    @property
+    def tensorboard_command(self) -> str:
+        """The command that shows the event files."""
+        return shlex.join(["tensorboard", "--logdir", f"{self.files.folder}/{self.files.tensorboard}"])
 
     @property
     def rounds(self) -> int:

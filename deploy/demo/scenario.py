@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ from deploy.demo.page import render_page
 from deploy.demo.paths import DemoPaths, reserved_paths
 from deploy.demo.report import Report
 from deploy.demo.steps import OnProgress, Steps
-from deploy.errors import Failed, InputError
+from deploy.errors import Failed, InputError, MachineError
 from deploy.project import Project, load_project
 from deploy.runtimes.choice import remember
 from deploy.runtimes.process import ProcessRuntime
@@ -71,9 +72,8 @@ def run_demo(
         job = _train(paths, parameters, _new_folder(home.demo), steps)
     with steps.step("compare", f"each of {len(project.sites)} hospitals alone, and central training"):
         report = measure(project, parameters, job)
-    report = report.model_copy(
-        update={"steps": tuple(steps.done), "command": _command(project_file, parameters, port)}
-    )
+    again = command(project_file, workspace_folder, parameters, port)
+    report = report.model_copy(update={"steps": tuple(steps.done), "command": again})
     _write(report, job.folder)
     return report
 
@@ -82,7 +82,10 @@ def _parameters(settings: Sequence[str]) -> HospitalParameters:
     from deploy.session.parameters import find_job, read_parameters
     from fl_app.jobs.hospital.job import HospitalParameters
 
-    parameters = read_parameters(find_job(JOB), settings)
+    job = find_job(JOB)
+    if missing := job.missing():
+        raise MachineError(missing)
+    parameters = read_parameters(job, settings)
     assert isinstance(parameters, HospitalParameters)
     if parameters.dataset != "breast_cancer":
         raise InputError(
@@ -200,12 +203,15 @@ def _new_folder(demo: Path) -> Path:
     raise InputError(f"{demo}: too many runs in one second; run the demo again")
 
 
-def _command(project_file: Path, parameters: HospitalParameters, port: int | None) -> str:
+def command(
+    project_file: Path, workspace_folder: Path, parameters: HospitalParameters, port: int | None
+) -> str:
     """Return the command that repeats this run, with all parameters, in case defaults change."""
-    words = ["flarefleet", "--project", str(project_file), "demo"]
+    words = ["flarefleet", "demo", "--project", str(project_file), "--workspace", str(workspace_folder)]
     words += ["--port", str(port)] if port else []
-    for name, value in parameters.model_dump(mode="json").items():
-        words += ["--set", f"{name}={value}"]
+    # A parameter that is None is not set.
+    for name, value in parameters.model_dump(mode="json", exclude_none=True).items():
+        words += ["--set", f"{name}={json.dumps(value) if isinstance(value, list | dict) else value}"]
     return shlex.join(words)
 
 

@@ -24,7 +24,7 @@ def print_report(report: Report, console: Console) -> None:
     paths = {
         "page": folder / "report.html",
         "model": folder / report.files.model,
-        "TensorBoard": f"tensorboard --logdir {folder / report.files.tensorboard}",
+        "TensorBoard": report.tensorboard_command,
         "logs": folder / report.files.logs,
     }
     for name, path in paths.items():

@@ -126,9 +126,7 @@ def _reachable(identity: Identity) -> Identity:
     """Return the identity if this machine can look up its server."""
     host, _ = identity.address
     if SERVICE_NAME.fullmatch(host):
-        raise NotApplicable(
-            f"{host} is known only in its own cluster, where `helm test` checks the way to it"
-        )
+        raise NotApplicable(f"{host} is known only in its own cluster; there, helm test checks it")
     return identity
 
 

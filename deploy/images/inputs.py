@@ -14,7 +14,6 @@ import io
 import platform
 import shutil
 import subprocess
-import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from pathlib import Path
 from deploy.checkout import CACHE, CHECKOUT, DATA, IS_CHECKOUT
 from deploy.errors import InputError, MachineError
 from deploy.images.checksum import sha256_of
+from deploy.programs import pip
 from fl_app.files import write_atomically
 
 CONTEXT = CHECKOUT if IS_CHECKOUT else CACHE / "images"
@@ -143,8 +143,7 @@ def _download_cpu_wheel(folder: Path) -> None:
     wanted = f"torch=={_torch_version()}+cpu"
     target = [f"manylinux_2_28_{platform.machine()}", "--python-version", PYTHON, "--implementation", "cp"]
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".download-") as downloads:
-        options = "-m pip download --quiet --disable-pip-version-check --no-deps"
-        command = [sys.executable, *options.split()]
+        command = [*pip(), *["download", "--quiet", "--no-deps"]]
         command += ["--only-binary", ":all:", "--platform", *target, "--dest", downloads, wanted]
         for further in ([], ["--index-url", CPU_INDEX]):
             ended = subprocess.run([*command, *further], check=False, capture_output=True, text=True)

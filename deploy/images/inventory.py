@@ -1,14 +1,14 @@
-"""List the images that a federation needs, and those that this engine has."""
+"""What this engine knows about an image that a federation needs."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import docker
 from docker.errors import ImageNotFound
 from pydantic import BaseModel
 
-from deploy.images.build import participant_names
-from deploy.images.names import LABEL_VARIANT, runtime_image, site_image
-from deploy.project import Project
+from deploy.images.names import LABEL_VARIANT
 
 VERSION = "org.opencontainers.image.version"
 
@@ -19,6 +19,8 @@ class ImageRecord(BaseModel, frozen=True):
     name: str
     site: str | None = None
     """The server or site whose kit it holds; None for the runtime image."""
+    runtimes: tuple[str, ...] = ()
+    """The runtimes that use it: kubernetes (values.yaml), docker (compose.yaml), or both."""
     present: bool = False
     id: str | None = None
     digest: str | None = None
@@ -31,38 +33,25 @@ class ImageRecord(BaseModel, frozen=True):
     variant: str | None = None
 
 
-def list_images(
-    client: docker.DockerClient | None, project: Project, site: str | None = None
-) -> list[ImageRecord]:
-    """List the images of a federation: the runtime image, and one for the server and each site.
-
-    Args:
-        client: the engine to query; with None every image is reported as missing.
-        site: list only the image of this server or site, which includes the layers of the runtime image.
-
-    Raises:
-        InputError: project.yml has no such site.
-    """
-    names = participant_names(project, site)
-    runtime = [] if site else [_record(client, runtime_image(project.image), None)]
-    return [*runtime, *(_record(client, site_image(project, name), name) for name in names)]
-
-
-def _record(client: docker.DockerClient | None, name: str, site: str | None) -> ImageRecord:
+def image_record(
+    client: docker.DockerClient | None, name: str, site: str | None, runtimes: Sequence[str]
+) -> ImageRecord:
+    """Return the record of an image. Without an engine it is reported as missing."""
+    wanted = ImageRecord(name=name, site=site, runtimes=tuple(runtimes))
     if client is None:
-        return ImageRecord(name=name, site=site)
+        return wanted
     try:
         image = client.images.get(name)
     except ImageNotFound:
-        return ImageRecord(name=name, site=site)
-    return ImageRecord(
-        name=name,
-        site=site,
-        present=True,
-        id=image.id,
-        digest=next(iter(image.attrs.get("RepoDigests") or ()), None),
-        size=image.attrs["Size"],
-        layers=tuple(image.attrs["RootFS"]["Layers"]),
-        version=image.labels.get(VERSION),
-        variant=image.labels.get(LABEL_VARIANT),
+        return wanted
+    return wanted.model_copy(
+        update={
+            "present": True,
+            "id": image.id,
+            "digest": next(iter(image.attrs.get("RepoDigests") or ()), None),
+            "size": image.attrs["Size"],
+            "layers": tuple(image.attrs["RootFS"]["Layers"]),
+            "version": image.labels.get(VERSION),
+            "variant": image.labels.get(LABEL_VARIANT),
+        }
     )

@@ -1,7 +1,7 @@
 """Read and validate project.yml.
 
 source        reads the YAML file and records the line of each value
-schema        the keys of each section; fields: the types of single values
+schema        the keys of each section; participant_schema: of participants; fields: the types of values
 validation    everything that YAML and the schema accept but a federation does not
 load          combines these into a `Project`
 models        `Project`, the typed model that all other packages use

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from deploy.hosts import is_host
@@ -21,6 +22,7 @@ Variant = Literal["cpu", "gpu"]
 Extra = Literal["flower", "vla"]
 AccessMode = Literal["ro", "rw"]
 Role = Literal["project_admin", "org_admin", "lead", "member"]
+Logs = Literal["private", "shared"]
 Tracker = Literal["mlflow", "wandb"]
 
 _Value = TypeVar("_Value")
@@ -33,6 +35,27 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _COMPONENT = re.compile(rf"{_IDENTIFIER.pattern}(?:\.{_IDENTIFIER.pattern})*(?:\.|\.{_IDENTIFIER.pattern})")
 _CLAIM = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+
+
+@dataclass(frozen=True)
+class Affects:
+    """The only runtimes in which a key has an effect, for docs/project-yml.md."""
+
+    runtimes: tuple[str, ...]
+
+
+KUBERNETES = Affects(("kubernetes",))
+CONTAINERS = Affects(("docker", "kubernetes"))
+
+
+@dataclass(frozen=True)
+class _Accepts(BeforeValidator):
+    """A conversion of another kind of value, which the JSON schema accepts as well."""
+
+    also: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        return {"anyOf": [handler(schema), self.also]}
 
 
 def invalid(text: str) -> PydanticCustomError:
@@ -131,10 +154,10 @@ def _off_of_yaml(value: object) -> object:
 
 def text_stands_for(key: str) -> BeforeValidator:
     """Accept a text in place of a section, as the value of its `key`."""
-    return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
+    return _Accepts(lambda value: {key: value} if isinstance(value, str) else value, also={"type": "string"})
 
 
-OR_EMPTY = BeforeValidator(lambda value: {} if value is None else value)
+OR_EMPTY = _Accepts(lambda value: {} if value is None else value, also={"type": "null"})
 """Accept a section without content, such as `args:`, which NVFlare's own files contain."""
 _LOWER = BeforeValidator(lambda value: value.lower().strip() if isinstance(value, str) else value)
 
@@ -143,21 +166,25 @@ ApiVersion = Annotated[
 ]
 ProjectName = Annotated[str, _checked(project_name_error)]
 Org = Annotated[str, _checked(org_error), Field(description="its organization, such as hospital_1")]
-Port = Annotated[int, BeforeValidator(_port)]
+Port = Annotated[
+    int, BeforeValidator(_port), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 65535})
+]
 PortOrZero = Annotated[
-    int, BeforeValidator(lambda value: value if value == 0 and value is not False else _port(value))
+    int,
+    BeforeValidator(lambda value: value if value == 0 and value is not False else _port(value)),
+    WithJsonSchema({"type": "integer", "minimum": 0, "maximum": 65535}),
 ]
 FederationPort = Annotated[Port, _checked(_reserved_port_error)]
 Host = Annotated[str, _must("be a host name or an IPv4 address, such as flare.example.org", is_host)]
-HostNames = Annotated[list[Host], BeforeValidator(_as_list)]
+HostNames = Annotated[list[Host], _Accepts(_as_list, also={"type": ["string", "null"]})]
 AnySecurity = Annotated[Literal["mtls", "tls", "clear"], _LOWER]
-Security = Annotated[AnySecurity, _checked(_clear_error)]
+Security = Annotated[AnySecurity, _checked(_clear_error), WithJsonSchema({"enum": ["mtls", "tls"]})]
 Scheme = Annotated[Literal["grpc", "tcp", "http"], _LOWER]
 Count = Annotated[int, _checked(_negative_error)]
 Number = Annotated[int | float, BeforeValidator(_number)]
 Seconds = Annotated[Number, _checked(_negative_error)]
 Days = Annotated[Number, _checked(lambda value: None if value > 0 else f"must be more than 0, not {value}")]
-TextOrNumber = Annotated[str, BeforeValidator(_number_as_text)]
+TextOrNumber = Annotated[str, _Accepts(_number_as_text, also={"type": "number"})]
 """A text that YAML may read as a number, such as the quantities 2 and 0.5."""
 Texts = Annotated[dict[str, TextOrNumber], OR_EMPTY]
 Storage = Annotated[TextOrNumber, _checked(lambda value: quantity_error(value, is_bytes=True))]
@@ -178,5 +205,5 @@ Tag = Annotated[str, _must("be letters, digits, _, . and -", _TAG.fullmatch)]
 Extras = Annotated[list[Extra], _checked(_duplicate_error)]
 Trackers = Annotated[list[Tracker], _checked(_duplicate_error)]
 AllowedComponents = Annotated[list[Annotated[str, _checked(_component_error)]], _checked(_duplicate_error)]
-RuleLevel = Annotated[Literal["error", "warn", "off"], BeforeValidator(_off_of_yaml)]
+RuleLevel = Annotated[Literal["error", "warn", "off"], _Accepts(_off_of_yaml, also={"const": False})]
 Arguments = Annotated[dict[str, Any], OR_EMPTY]

@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from deploy.project.models import Admin, Project, Server, Site, SiteDeployment
-from deploy.project.schema import (
+from deploy.project.participant_schema import (
     PARTICIPANTS,
     AdminEntry,
     ClientEntry,
+    ParticipantEntry,
+    ServerEntry,
+)
+from deploy.project.schema import (
     DefaultsEntry,
     DeploymentEntry,
-    ParticipantEntry,
     ProjectEntry,
-    ServerEntry,
     SiteEntry,
     StaticFilesArguments,
 )
@@ -132,6 +134,7 @@ def _project(source: Source, top: ProjectEntry, entries: list[ParticipantEntry])
         tracking=deployment.tracking,
         guard=deployment.guard,
         survival=deployment.survival,
+        logs=deployment.logs,
         allowed_components=tuple(deployment.allowed_components),
         studies=top.studies,
         participants=participants,

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 from deploy.errors import InputError
 from deploy.project import schema
 from deploy.project.fields import Launcher
+from deploy.project.participant_schema import AdminEntry, ClientEntry, ServerEntry
 from deploy.project.schema import Dataset, Guard, Image, Survival, Tracking
 
 SUBMITTING_ROLES = ("project_admin", "lead")
@@ -90,12 +91,12 @@ class Project(BaseModel):
     tracking: Tracking = Tracking()
     guard: Guard = Guard()
     survival: Survival = Survival()
+    logs: str = "private"
+    """shared: each site sends its log of a job to the server."""
     allowed_components: tuple[str, ...] = ()
     """`deployment.allowed_components`; see `deploy.project.allowed_components` for the complete list."""
     studies: dict[str, schema.Study] = {}
-    participants: tuple[schema.ServerEntry | schema.ClientEntry | schema.AdminEntry, ...] = Field(
-        default=(), exclude=True
-    )
+    participants: tuple[ServerEntry | ClientEntry | AdminEntry, ...] = Field(default=(), exclude=True)
     """Every participant with all of NVFlare's keys, in the order of the file."""
     builders: tuple[schema.BuilderEntry, ...] = Field(default=(), exclude=True)
     """NVFlare's builders of startup kits."""

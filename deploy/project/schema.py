@@ -1,109 +1,23 @@
-"""The schema of project.yml: the keys of each section, with their types and defaults."""
+"""The schema of project.yml: the keys of each section, with their types and defaults.
+
+The text below a key explains it in docs/project-yml.md and in the JSON schema (`make docs`). The description
+of a required key completes the message "missing; write ...".
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
+from pydantic import BeforeValidator, ConfigDict, Field, create_model
 
 from deploy.project import fields
-from fl_app.contract import FEDERATION_PORT, flarefleet_version
+from deploy.project.participant_schema import Section
+from fl_app.contract import flarefleet_version
 from fl_app.guard.rule_table import RULE_NAMES
 
 DEFAULT_STORAGE = "20Gi"
 DEFAULT_REGISTRY = "flarefleet"
 DEFAULT_TAG = flarefleet_version().replace("+", "-")
-
-
-class Section(BaseModel):
-    """A mapping of project.yml. Its values have the type that YAML gives them; none is converted."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-class Listening(Section):
-    """`listening_host`: the address at which a participant listens for an external trainer."""
-
-    scheme: Literal["tcp", "grpc", "http", "atcp", "agrpc"] = "tcp"
-    host_names: fields.HostNames = []
-    default_host: fields.Host = ""
-    port: fields.PortOrZero = 0
-    connection_security: fields.AnySecurity = "clear"
-
-
-class ConnectTo(Section):
-    """`connect_to`: another address of the server, such as a proxy."""
-
-    name: str = ""
-    host: Annotated[
-        fields.Host, Field(description="the host name at which the participant reaches the server")
-    ]
-    port: fields.Port = FEDERATION_PORT
-    connection_security: fields.AnySecurity = "mtls"
-    auth_identity: str = ""
-
-
-class Capacity(Section):
-    """`capacity` of a client: the resources that NVFlare's resource manager assigns to jobs."""
-
-    num_of_gpus: fields.Count = 0
-    mem_per_gpu_in_GiB: fields.Count = 0  # noqa: N815 (NVFlare's own key)
-
-
-class ParticipantEntry(Section):
-    """The keys of every participant."""
-
-    name: Annotated[str, Field(description="its name")]
-    type: Annotated[str, Field(description="its type: server, client or admin")]
-    org: fields.Org
-    connection_security: fields.Security = "mtls"
-
-
-class HostEntry(ParticipantEntry):
-    """The keys that the server and the clients have in common."""
-
-    listening_host: Annotated[Listening, fields.text_stands_for("default_host")] = Listening()
-    custom_ca_cert: str | None = None
-    auth_identity: str = ""
-    use_aio: bool = False
-    allow_log_streaming: bool = True
-
-
-class ServerEntry(HostEntry):
-    """A participant of type server. With `admin_port` 0 NVFlare uses `fed_learn_port`."""
-
-    fed_learn_port: fields.FederationPort = FEDERATION_PORT
-    admin_port: fields.FederationPort = 0
-    host_names: fields.HostNames = []
-    default_host: fields.Host = ""
-
-
-_DIRECT = ConnectTo.model_construct(host="")
-ConnectToEntry = Annotated[ConnectTo, fields.text_stands_for("host")]
-
-
-class ClientEntry(HostEntry):
-    """A participant of type client."""
-
-    connect_to: ConnectToEntry = _DIRECT
-    capacity: Annotated[Capacity, fields.OR_EMPTY] = Capacity()
-    parent: str | None = None
-
-
-class AdminEntry(ParticipantEntry):
-    """A participant of type admin."""
-
-    role: Annotated[
-        fields.Role, Field(description="the administrator's role: project_admin, org_admin, lead or member")
-    ]
-    connect_to: ConnectToEntry = _DIRECT
-
-
-PARTICIPANTS: dict[str, type[ParticipantEntry]] = {
-    "server": ServerEntry,
-    "client": ClientEntry,
-    "admin": AdminEntry,
-}
 
 
 class BuilderEntry(Section):
@@ -112,7 +26,9 @@ class BuilderEntry(Section):
     path: Annotated[
         str, Field(description="the path of a class, such as nvflare.lighter.impl.cert.CertBuilder")
     ]
+    """Path of the class, on Python's path or beside project.yml."""
     args: fields.Arguments = {}
+    """Arguments of the class."""
 
 
 _IMPL = "nvflare.lighter.impl"
@@ -132,11 +48,17 @@ class StaticFilesArguments(Section):
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
     scheme: fields.Scheme = "http"
+    """Transport of all messages, each with mutual TLS."""
     config_folder: str | None = None
+    """Folder of the configuration inside a job; Flarefleet writes config."""
     app_validator: str | None = None
+    """Class that checks a job before it is deployed."""
     download_job_url: str | None = None
+    """Address for the download of large results."""
     docker_image: str | None = None
+    """Image in NVFlare's own docker.sh, which Flarefleet does not use."""
     require_signed_jobs: bool | None = None
+    """Whether sites reject jobs that the submitting administrator did not sign."""
 
 
 class CertArguments(Section):
@@ -145,53 +67,68 @@ class CertArguments(Section):
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
     root_valid_days: Annotated[int, Field(ge=1)] = 360
+    """Days for which the certificate authority is valid, which limits every certificate."""
 
 
 class Study(Section):
     """A study: the sites and administrators that take part in it (api_version 4)."""
 
     site_orgs: Annotated[dict[str, list[str]], fields.OR_EMPTY] = {}
+    """Sites that take part, by organization."""
     admins: Annotated[list[str], BeforeValidator(lambda value: [] if value is None else value)] = []
+    """Administrators who may work in the study."""
 
 
 class Dataset(Section):
     """A dataset of a site: a volume claim in the site's namespace."""
 
     claim: fields.Claim
+    """Existing PersistentVolumeClaim in the site's namespace. Jobs find it in /data/NAME."""
     mode: fields.AccessMode = "ro"
+    """Whether jobs may write."""
 
 
 class ResourcesEntry(Section):
     """The resources that Kubernetes reserves for a site, and their limits."""
 
-    requests: fields.Texts = {}
-    limits: fields.Texts = {}
+    requests: Annotated[fields.Texts, fields.KUBERNETES] = {}
+    """Quantities that the node reserves, such as cpu: 500m and memory: 1Gi."""
+    limits: Annotated[fields.Texts, fields.CONTAINERS] = {}
+    """Highest quantities; a process that needs more memory is killed."""
 
 
 class DefaultsEntry(Section):
     """`deployment.defaults`: settings of the server and of every site that does not override them."""
 
-    gpus: fields.Count = 0
-    launcher: fields.Launcher = "process"
-    storage: fields.Storage = DEFAULT_STORAGE
-    resources: Annotated[ResourcesEntry, fields.OR_EMPTY] = ResourcesEntry()
-    datasets: Annotated[dict[str, Dataset], fields.OR_EMPTY] = {}
+    gpus: Annotated[fields.Count, fields.CONTAINERS] = 0
+    """Number of GPUs; requires images of variant gpu."""
+    launcher: Annotated[fields.Launcher, fields.KUBERNETES] = "process"
+    """Whether a job runs as processes in the site's pod, or as a pod of its own."""
+    storage: Annotated[fields.Storage, fields.KUBERNETES] = DEFAULT_STORAGE
+    """Size of the volume for job results, logs and checkpoints."""
+    resources: Annotated[ResourcesEntry, fields.OR_EMPTY, fields.CONTAINERS] = ResourcesEntry()
+    """CPU and memory."""
+    datasets: Annotated[dict[str, Dataset], fields.OR_EMPTY, fields.KUBERNETES] = {}
+    """Volumes with data, by name. Those of the defaults and of the site are merged."""
 
 
 class SiteEntry(DefaultsEntry):
     """`deployment.sites.NAME`: settings of one site, or of the server."""
 
-    namespace: fields.Namespace = ""
+    namespace: Annotated[fields.Namespace, fields.KUBERNETES] = ""
+    """Kubernetes namespace; empty: the name of the Helm release."""
 
 
 class Image(Section):
     """`deployment.image`: registry, tag and content of the images."""
 
-    registry: fields.Registry = DEFAULT_REGISTRY
+    registry: Annotated[fields.Registry, fields.CONTAINERS] = DEFAULT_REGISTRY
     """HOST[:PORT]/PATH or PATH, without a trailing slash."""
-    tag: fields.Tag = DEFAULT_TAG
-    variant: fields.Variant = "cpu"
-    extras: fields.Extras = []
+    tag: Annotated[fields.Tag, fields.CONTAINERS] = DEFAULT_TAG
+    """Tag of all images. Quote a tag such as "1.0", which YAML reads as a number."""
+    variant: Annotated[fields.Variant, fields.CONTAINERS] = "cpu"
+    """gpu: torch with CUDA, which is much larger and also runs without a GPU."""
+    extras: Annotated[fields.Extras, fields.CONTAINERS] = []
     """Optional packages that the images contain."""
 
     @property
@@ -210,9 +147,10 @@ class Tracking(Section):
     credentials: str = ""
     """File of NAME=VALUE lines with secret MLFLOW_* and WANDB_* variables; relative to project.yml."""
     keep_days: fields.Days | None = None
-    """Days for which event files stay after the last value of a finished job; None: until it is deleted."""
+    """Days for which the event files of a finished job stay. Default: until the job is deleted."""
 
 
+# docs/project-yml.md explains these keys with the text of the rule table.
 _RULES: dict[str, Any] = dict.fromkeys(RULE_NAMES, (fields.RuleLevel | None, None))
 _RuleLevels = create_model("_RuleLevels", __base__=Section, **_RULES)
 
@@ -224,9 +162,9 @@ class Guard(_RuleLevels):  # type: ignore[misc, valid-type]
     """
 
     site_patience_seconds: fields.Seconds | None = None
-    """Seconds for which a submitted job waits for sites that are not registered."""
+    """Seconds for which a submitted job waits for sites that are not registered. Default: 3600."""
     task_timeout_seconds: fields.Seconds | None = None
-    """Seconds within which a site with a task must return a result or log something; 0: no limit."""
+    """Seconds in which a site with a task must return or log something. Default: 86400; 0: no limit."""
 
     @property
     def levels(self) -> dict[str, str]:
@@ -238,20 +176,30 @@ class Survival(Section):
     """`deployment.survival`: whether running jobs survive killed processes, and sites that are away."""
 
     enabled: bool = True
-    """False: a job ends as in NVFlare."""
+    """false: a job ends as in NVFlare."""
     site_wait_seconds: fields.Seconds | None = None
-    """Seconds for which a running job waits for a site that gives no sign of life. None: one day."""
+    """Seconds for which a running job waits for a site that gives no sign of life. Default: 86400."""
 
 
 class DeploymentEntry(Section):
     """`deployment`: Flarefleet's own top-level key, which NVFlare ignores."""
 
-    image: Annotated[Image, fields.OR_EMPTY] = Image()
-    defaults: Annotated[DefaultsEntry, fields.OR_EMPTY] = DefaultsEntry()
-    sites: Annotated[dict[str, Annotated[SiteEntry, fields.OR_EMPTY]], fields.OR_EMPTY] = {}
+    image: Annotated[Image, fields.OR_EMPTY, fields.CONTAINERS] = Image()
+    """Registry, tag and content of the images."""
+    defaults: Annotated[DefaultsEntry, fields.OR_EMPTY, fields.CONTAINERS] = DefaultsEntry()
+    """Settings of the server and of every site."""
+    sites: Annotated[
+        dict[str, Annotated[SiteEntry, fields.OR_EMPTY]], fields.OR_EMPTY, fields.CONTAINERS
+    ] = {}
+    """Settings of one site, or of the server, by its name. They override the defaults."""
     tracking: Annotated[Tracking, fields.OR_EMPTY] = Tracking()
+    """Trackers, and retention of what jobs log."""
     guard: Annotated[Guard, fields.OR_EMPTY] = Guard()
+    """Time limits of jobs, and levels of the rules that find silent failures."""
     survival: Annotated[Survival, fields.OR_EMPTY] = Survival()
+    """Whether running jobs survive killed processes."""
+    logs: fields.Logs = "private"
+    """shared: each site sends its log of a job to the server, where the job's submitter reads it."""
     allowed_components: fields.AllowedComponents = []
     """Classes and packages that jobs without code of their own may use, besides the default ones."""
 
@@ -260,12 +208,22 @@ class ProjectEntry(Section):
     """The top level of project.yml. Each participant is parsed separately, by its type."""
 
     api_version: Annotated[fields.ApiVersion, Field(description="api_version: 3")]
+    """Version of NVFlare's format: 3, or 4 for a file with studies."""
     name: Annotated[fields.ProjectName, Field(description="a name for the federation")]
+    """Name of the federation: its folder in the workspace, and a label of its objects."""
     description: str | None = None
+    """Text for readers."""
     connection_security: fields.Security = "mtls"
+    """Default of the participants' connection_security."""
     custom_ca_cert: str | None = None
+    """Default of the participants' custom_ca_cert."""
     allow_log_streaming: bool = True
+    """Default of the participants' allow_log_streaming."""
     participants: Annotated[list[Any], Field(description="one server, the clients and the administrators")]
+    """One server, the clients (sites), and the administrators."""
     builders: list[BuilderEntry] = list(DEFAULT_BUILDERS)
+    """NVFlare's builders of startup kits, in order."""
     studies: Annotated[dict[str, Annotated[Study, fields.OR_EMPTY]], fields.OR_EMPTY] = {}
+    """Studies, by name: the sites and administrators that take part (api_version 4)."""
     deployment: Annotated[DeploymentEntry, fields.OR_EMPTY] = DeploymentEntry()
+    """Flarefleet's own settings, which NVFlare ignores."""

@@ -41,6 +41,8 @@ TMP_SIZE = "1g"
 SHM_SIZE = "1g"
 GRACE_SECONDS = 30
 HEALTH_INTERVAL_SECONDS = 5
+HEALTH_COMMAND = ("python", "-m", "fl_app.telemetry.probe")
+"""Prints `ready` or the reason, in the container of a server or site; exit code 0 or 1."""
 CREDENTIALS_FILE = "tracking.env"
 """The server's credentials for trackers, beside the compose file of a host; its operator writes it."""
 
@@ -61,6 +63,8 @@ class Service:
     ports: Sequence[str] = ()
     key_volume: str = ""
     """The volume with its private key; empty if the key is mounted as a file."""
+    digest: str = ""
+    """The digest of the image in its registry, if it is known. FLARE_IMAGE overrides such an image."""
 
     @property
     def limits(self) -> Mapping[str, str | int]:
@@ -111,15 +115,19 @@ def federation_file(
     )
 
 
-def host_file(project: Project, name: str, *, image: str) -> str:
-    """Return the compose file of the server or of one site on a host of its own, for release/NAME."""
+def host_file(project: Project, name: str, *, image: str, digest: str = "") -> str:
+    """Return the compose file of the server or of one site on a host of its own, for release/NAME.
+
+    Args:
+        digest: the digest of the image in its registry, if it is known.
+    """
     labels = {LABEL_PROJECT: project.name}
     service = _service(project, project.parent(name), image, labels, env_file=f"./{CREDENTIALS_FILE}")
     return render(
         "host.yaml.j2",
         project=project.name,
         compose_project=host_compose_name(project.name, name),
-        parent=service,
+        parent=replace(service, digest=digest),
         key_file=f"{service.role}.key",
     )
 
@@ -191,6 +199,7 @@ def _templates() -> Environment:
         "tmp_size": TMP_SIZE,
         "shm_size": SHM_SIZE,
         "grace_seconds": GRACE_SECONDS,
+        "health_command": list(HEALTH_COMMAND),
         "health_interval": HEALTH_INTERVAL_SECONDS,
     }
     return environment

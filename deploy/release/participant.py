@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from deploy.charts import chart_file
 from deploy.hosts import is_loopback
+from deploy.images.digests import read_digests
 from deploy.images.names import runtime_image, site_image
 from deploy.project import Project, SiteDeployment
 from deploy.project.object_names import namespace_of, release_name
@@ -15,6 +18,8 @@ from deploy.workspace import KIT_FOLDERS, Workspace
 
 MAX_KIT_CHARACTERS = 500_000
 """A Helm release is stored in a Secret and a kit in ConfigMaps, each limited to 1 MiB."""
+CHARTS = ("flare-server", "flare-client")
+"""The charts of the server and of a site."""
 EXCLUDED_SUFFIXES = (".sh", ".ipynb", ".sample")
 """Files of a kit that no pod reads."""
 
@@ -27,11 +32,13 @@ class Participant:
     deployment: SiteDeployment
     name: str
     kit: Path
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """The digests of pushed images by their names."""
 
     def __post_init__(self) -> None:
         host, server = self.project.server_host, self.project.server
         self.is_server = self.name == server.name
-        self.chart = "flare-server" if self.is_server else "flare-client"
+        self.chart = CHARTS[0 if self.is_server else 1]
         """The chart that installs it."""
         self.release = release_name(self.name)
         """The name of its Helm release and of its Kubernetes objects."""
@@ -87,10 +94,31 @@ class Participant:
             return site_image(self.project, self.name)
         return runtime_image(self.project.image)
 
+    @property
+    def digest(self) -> str:
+        """The digest of `image`; empty if it was not pushed."""
+        return self.digests.get(self.image, "")
+
+    @property
+    def chart_file(self) -> str:
+        """The file name of the package of its chart."""
+        return chart_file(self.chart)
+
+    @property
+    def container_image(self) -> str:
+        """The image of its container: its own image, which holds its kit."""
+        return site_image(self.project, self.name)
+
+    @property
+    def container_digest(self) -> str:
+        """The digest of `container_image`; empty if it was not pushed."""
+        return self.digests.get(self.container_image, "")
+
 
 def participants_of(project: Project, workspace: Workspace) -> dict[str, Participant]:
     """Return the server and every site by name, the server first."""
+    digests = read_digests(workspace)
     return {
-        parent.name: Participant(project, parent.deployment, parent.name, workspace.kit(parent.name))
+        parent.name: Participant(project, parent.deployment, parent.name, workspace.kit(parent.name), digests)
         for parent in project.parents
     }

@@ -64,9 +64,10 @@ def _settings(participant: Participant) -> dict[str, Any]:
     project, deployment = participant.project, participant.deployment
     registry = project.image.registry
     image, _, tag = participant.image.rpartition(":")
+    names = {"registry": registry, "repository": image.removeprefix(f"{registry}/"), "tag": tag}
     settings: dict[str, Any] = {
         "site": {"name": participant.name, "project": project.name},
-        "image": {"registry": registry, "repository": image.removeprefix(f"{registry}/"), "tag": tag},
+        "image": names | ({"digest": participant.digest} if participant.digest else {}),
         "key": {"existingSecret": participant.secret},
         "launcher": deployment.launcher,
         "gpus": deployment.gpus,

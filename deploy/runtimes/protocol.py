@@ -5,7 +5,9 @@ The backends (process, docker, kubernetes) share one set of tests.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -54,6 +56,13 @@ class SiteStatus(BaseModel, frozen=True):
         times = "once" if self.restarts == 1 else f"{self.restarts} times"
         return f"restarted {times}{f', last: {self.last_exit}' if self.last_exit else ''}"
 
+    def stopped(self) -> SiteStatus:
+        """Return the status of a site that was stopped on purpose, unless it still runs."""
+        if self.state is not SiteState.EXITED:
+            return self
+        update = {"state": SiteState.STOPPED, "reason": "stopped on request", "exit_code": None}
+        return self.model_copy(update=update)
+
 
 class FederationStatus(BaseModel, frozen=True):
     """Current status of a federation."""
@@ -63,6 +72,11 @@ class FederationStatus(BaseModel, frozen=True):
     server_address: str | None = None
     """HOST:PORT of the federation port, as reached from this machine."""
     sites: tuple[SiteStatus, ...] = ()
+
+    def of(self, names: Sequence[str]) -> FederationStatus:
+        """Return the status of these servers and sites only; of all if there are no names."""
+        sites = tuple(site for site in self.sites if site.name in names or not names)
+        return self.model_copy(update={"sites": sites})
 
     @property
     def is_ready(self) -> bool:
@@ -79,19 +93,35 @@ StatusCallback = Callable[[FederationStatus], None]
 """Called with each change of the status while a runtime waits."""
 
 
+@dataclass(frozen=True)
+class LogPart:
+    """The part of a log to show."""
+
+    tail: int | None = None
+    """Number of the last lines; None for all."""
+    since: datetime | None = None
+    """Only lines from this time on, which has a time zone."""
+
+
+WHOLE_LOG = LogPart()
+
+
 class Runtime(Protocol):
     """A backend that runs a federation. All operations are idempotent."""
 
     name: str
 
-    def up(self, progress: StatusCallback | None = None, timeout: float = 60.0) -> FederationStatus:
-        """Start the server and every site, and wait until all are ready.
+    def up(
+        self, progress: StatusCallback | None = None, timeout: float = 60.0, only: Sequence[str] = ()
+    ) -> FederationStatus:
+        """Start the server and every site, or only some of them, and wait until all of them are ready.
 
         Replace a server or site if its kit or its settings have changed since it was started.
 
         Args:
             progress: called with each change of the status.
             timeout: seconds to wait.
+            only: the server and sites to start (default: all). The others stay as they are.
 
         Raises:
             MachineError: this machine lacks something (a free port, an engine). Nothing was started.
@@ -104,12 +134,16 @@ class Runtime(Protocol):
         """Stop what `up` started and nothing else. Keep the workspaces."""
         ...
 
+    def stop(self, names: Sequence[str]) -> None:
+        """Stop the server or sites of these names until the next `up`. The others stay as they are."""
+        ...
+
     def status(self) -> FederationStatus:
         """Return the current status, without sites if the federation was never started."""
         ...
 
-    def logs(self, site: str, follow: bool = False) -> Iterator[str]:
-        """Yield the log lines of the server or a site; with `follow`, until it exits.
+    def logs(self, site: str, follow: bool = False, part: LogPart = WHOLE_LOG) -> Iterator[str]:
+        """Yield the log lines of the server or a site; with `follow`, also new ones until it exits.
 
         Raises:
             InputError: no such site.

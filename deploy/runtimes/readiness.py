@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from deploy.errors import Failed
 from deploy.runtimes.protocol import FederationStatus, SiteState, StatusCallback
@@ -20,12 +20,15 @@ def wait_until_ready(
     progress: StatusCallback | None,
     timeout: float,
     poll: float = 0.1,
+    *,
+    only: Sequence[str] = (),
 ) -> FederationStatus:
-    """Poll the status until all are ready, one has exited or cannot start, or the timeout expires.
+    """Poll the status until all are ready, one of them has exited or cannot start, or the timeout expires.
 
     Args:
         log: returns the last log lines of a server or site.
         poll: seconds between two calls of `status`.
+        only: the servers and sites to wait for (default: all).
 
     Raises:
         Failed: not all became ready. The message has the reasons, and the end of the log of the first one
@@ -34,7 +37,7 @@ def wait_until_ready(
     deadline = time.monotonic() + timeout
     previous = None
     while True:
-        current = status()
+        current = status().of(only)
         if progress is not None and current != previous:
             progress(current)
         previous = current

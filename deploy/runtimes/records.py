@@ -29,6 +29,8 @@ class ProcessRecord(BaseModel, frozen=True):
     restarts: int = 0
     last_exit: str = ""
     """How it exited before it was last started again."""
+    log_start: int = 0
+    """Size of its log in bytes when `up` started it: what follows is of this start."""
 
     @classmethod
     def of(cls, process: psutil.Process) -> ProcessRecord:

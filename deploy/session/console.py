@@ -15,7 +15,7 @@ def run_console(kit: AdminKit) -> int:
     """Run the console until the user leaves it; return its exit status.
 
     The console runs with the installed NVFlare; fl_admin.sh in the kit would use the first `python3` on PATH.
-    If stdin is a pipe, its first line must be the user's name.
+    It asks for the user's name first. If stdin is a pipe, the name is given from the kit.
 
     Raises:
         Failed: the server does not answer, or the certificate is invalid.
@@ -24,4 +24,12 @@ def run_console(kit: AdminKit) -> int:
     (kit.folder / TRANSFER_FOLDER).mkdir(exist_ok=True)
     console = (sys.executable, "-m", "nvflare.fuel.hci.tools.admin")
     command = [*console, "-m", str(kit.folder), "-s", "fed_admin.json"]
-    return subprocess.run(command, check=False).returncode
+    if sys.stdin.isatty():
+        return subprocess.run(command, check=False).returncode
+    typed = _typed(kit.user, sys.stdin.read())
+    return subprocess.run(command, check=False, input=typed, text=True).returncode
+
+
+def _typed(user: str, commands: str) -> str:
+    """Return what to type into the console: the user's name, unless it is there, and the commands."""
+    return commands if commands.partition("\n")[0].strip() == user else f"{user}\n{commands}"

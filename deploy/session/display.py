@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console, Group
@@ -78,8 +78,40 @@ def _headline(snapshot: Snapshot) -> str:
     text = status_text(snapshot.job)
     if progress is None or progress.round is None:
         return text
-    total = f"/{progress.rounds}" if progress.rounds else ""
-    return f"{text}, round {progress.round}{total}"
+    return f"{text}, {round_text(progress)}"
+
+
+def round_text(progress: JobProgress) -> str:
+    """Return the current round, from 1, and the total if it is known: `round 3 of 10`."""
+    return f"round {progress.round}" + (f" of {progress.rounds}" if progress.rounds else "")
+
+
+def print_summary(console: Console, snapshot: Snapshot) -> None:
+    """Print the last metrics of each site and of the server, and which model is the best.
+
+    The table on a terminal has shown the metrics.
+    """
+    progress = snapshot.progress
+    if progress is None:
+        return
+    if not console.is_terminal and (lines := list(_final_metrics(progress))):
+        console.print("final metrics:")
+        for line in lines:
+            console.print(f"  {line}")
+    elif progress.metrics:
+        console.print(f"server: {_metrics_text(progress.metrics)}")
+    if progress.best:
+        best = progress.best
+        console.print(f"best model: after round {best.round} ({best.metric} {best.value:.4g})")
+
+
+def _final_metrics(progress: JobProgress) -> Iterator[str]:
+    logged = {"server": progress.metrics} | {
+        name: site.metrics for name, site in sorted(progress.sites.items())
+    }
+    for name, metrics in logged.items():
+        if metrics:
+            yield f"{name}: {_metrics_text(metrics)}"
 
 
 def status_text(job: Job) -> str:
@@ -107,6 +139,10 @@ def _site_table(progress: JobProgress) -> Table:
     return table
 
 
+def _metrics_text(metrics: Mapping[str, float]) -> str:
+    return ", ".join(f"{tag} {value:.4g}" for tag, value in sorted(metrics.items()))
+
+
 def _printed_state(site: SiteProgress) -> tuple[int, str, str, str]:
     """Return what a new line of the site depends on; the time for which it is away does not count."""
     return site.rounds_done, site.error, site.waits_for, re.sub(r"\d+", "", site.away)
@@ -124,5 +160,5 @@ def site_text(site: SiteProgress) -> str:
         return f"failed: {site.error}"
     if state := _waiting_text(site):
         return state
-    metrics = ", ".join(f"{tag} {value:.4g}" for tag, value in sorted(site.metrics.items()))
+    metrics = _metrics_text(site.metrics)
     return f"{site.rounds_done} round{'s' * (site.rounds_done != 1)} done{f' ({metrics})' if metrics else ''}"

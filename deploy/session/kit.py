@@ -20,6 +20,17 @@ CONNECT_TIMEOUT = 5.0
 """Seconds."""
 
 
+_CONFIG = Path("startup", "fed_admin.json")
+
+
+def kit_folder(folder: Path) -> Path | None:
+    """Return the administrator's kit that a folder is, or contains; None if there is none."""
+    if (folder / _CONFIG).is_file():
+        return folder
+    found = [file.parents[1] for file in folder.glob(f"*/{_CONFIG}")]
+    return found[0] if len(found) == 1 else None
+
+
 @dataclass(frozen=True)
 class AdminKit:
     """A startup kit that NVFlare created for an administrator, with the server's address in it."""
@@ -31,12 +42,13 @@ class AdminKit:
 
     @classmethod
     def read(cls, folder: Path) -> AdminKit:
-        """Read the kit in `folder`.
+        """Read the kit in `folder`, which may be the release folder that contains it.
 
         Raises:
             InputError: it is not an administrator's startup kit.
         """
-        config = folder / "startup" / "fed_admin.json"
+        folder = kit_folder(folder) or folder
+        config = folder / _CONFIG
         try:
             admin = json.loads(config.read_text(encoding="utf-8"))["admin"]
             return cls(folder.resolve(), str(admin["username"]), str(admin["host"]), int(admin["port"]))
@@ -62,7 +74,7 @@ class AdminKit:
         except OSError as error:
             raise Failed(
                 f"no server answers at {self.address} ({error.strerror or error}). "
-                "Is the federation running? flarefleet status"
+                "Is the federation running, and does the network of this machine allow the connection?"
             ) from None
 
     def _check_certificate(self) -> None:
@@ -75,7 +87,7 @@ class AdminKit:
         if now > certificate.not_valid_after_utc:
             raise Failed(
                 f"the certificate of {self.user} expired on {certificate.not_valid_after_utc:%Y-%m-%d}. "
-                "Renew it: flarefleet provision --renew"
+                "The operator renews it: flarefleet provision --renew"
             )
         begin = certificate.not_valid_before_utc
         if now < begin:

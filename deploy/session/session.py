@@ -3,81 +3,40 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from deploy.errors import Failed
+from deploy.session.job import COMPLETED, NEVER_STARTED, RUNNING, SERVER, SUBMITTED, Job
 from deploy.session.kit import AdminKit
 from deploy.session.nvflare_output import suppressed
 from deploy.session.requests import PermissionDenied, ServerFailed, ServerRequests, is_lost
-from fl_app.guard.warnings import WARNINGS_META
-from fl_app.survival.interventions import ABORTED_BY_META, HISTORY_META, Intervention
-from fl_app.telemetry.job_progress import (
-    PENDING_GROUP,
-    SERVER_PENDING_REASON,
-    STATS_GROUP,
-    JobProgress,
-    SiteProgress,
-)
+from fl_app.telemetry.job_progress import PENDING_GROUP, STATS_GROUP, JobProgress, SiteProgress
 
-COMPLETED = "FINISHED:COMPLETED"
-RUNNING = "RUNNING"
-SUBMITTED = "SUBMITTED"
-NEVER_STARTED = "FINISHED:CAN_NOT_SCHEDULE"
+__all__ = ["COMPLETED", "NEVER_STARTED", "RUNNING", "SERVER", "SUBMITTED", "AdminSession", "Job"]
 
+ALL = "all"
+"""The server and all sites, in a request for logs."""
+_MAX_PROGRESS = 8
+"""Running jobs whose progress is requested for a list."""
 _ERROR_LOG = "ERRORLOG_"
+_EXTRA = (_ERROR_LOG, "LOG_")
+"""Prefixes of components besides the results."""
 
 
 @dataclass(frozen=True)
-class Job:
-    """A job on the server."""
+class FederationState:
+    """The federation as its server sees it."""
 
-    id: str
-    name: str
-    status: str
-    """SUBMITTED, DISPATCHED, RUNNING, or FINISHED:RESULT."""
-    submitter: str
-    submitted: datetime
-    duration: str
-    """H:MM:SS.ffffff since the start; empty before."""
-    waits_for: str
-    """The server's reason for not having started the job; empty if there is none."""
-    server_waits_for: str
-    """Kubernetes' reason why the job's pod on the server is not running yet; empty if there is none."""
-    warnings: tuple[str, ...] = ()
-    """Warnings of the guard, of a job that has ended."""
-    aborted_by: str = ""
-    """The administrator who aborted the job; empty if none did."""
-    history: tuple[Intervention, ...] = ()
-    """What survival did for the job, oldest first."""
-
-    @property
-    def is_finished(self) -> bool:
-        """Return whether the job has ended, with any result."""
-        return self.status.startswith("FINISHED")
-
-    @classmethod
-    def of(cls, meta: dict[str, Any]) -> Job:
-        """Return the job that NVFlare's job meta describes."""
-        attempts = [line for line in meta.get("schedule_history") or () if not line.endswith(": scheduled")]
-        status = str(meta["status"])
-        return cls(
-            id=str(meta["job_id"]),
-            name=str(meta["name"]),
-            status=status,
-            submitter=str(meta.get("submitter_name", "")),
-            submitted=datetime.fromtimestamp(float(meta.get("submit_time") or 0), timezone.utc),
-            duration="" if meta.get("duration") in (None, "N/A") else str(meta["duration"]),
-            waits_for=attempts[-1] if attempts and status in (SUBMITTED, NEVER_STARTED) else "",
-            warnings=tuple(str(line) for line in meta.get(WARNINGS_META) or ()),
-            server_waits_for=str(meta.get(SERVER_PENDING_REASON, "")),
-            aborted_by=str(meta.get(ABORTED_BY_META, "")),
-            history=tuple(_interventions(meta.get(HISTORY_META))),
-        )
+    started: datetime
+    heartbeats: dict[str, datetime]
+    """Time of the last heartbeat of each registered site."""
+    running: tuple[str, ...]
+    """Ids of the running jobs."""
 
 
 class AdminSession:
@@ -85,6 +44,8 @@ class AdminSession:
 
     def __init__(self, kit: AdminKit, log_in: Callable[[], Any]) -> None:
         self.kit = kit
+        self.seen: dict[str, str] = {}
+        """Name and status of the jobs that the server has named, by id."""
         self._requests = ServerRequests(kit, log_in)
         self._request = self._requests.send
 
@@ -104,8 +65,16 @@ class AdminSession:
 
     def sites(self) -> tuple[str, ...]:
         """Return the names of the registered sites."""
+        return tuple(sorted(self.federation().heartbeats))
+
+    def federation(self) -> FederationState:
+        """Return the registered sites with their heartbeats, and the running jobs."""
         info = self._request(lambda api: api.get_system_info())
-        return tuple(sorted(client.name for client in info.client_info))
+        return FederationState(
+            started=_time(info.server_info.start_time),
+            heartbeats={client.name: _time(client.last_connect_time) for client in info.client_info},
+            running=tuple(str(job.job_id) for job in info.job_info),
+        )
 
     def submit(self, folder: Path, token: str) -> str:
         """Submit a job and return its id.
@@ -114,7 +83,9 @@ class AdminSession:
             folder: an exported job; NVFlare writes signatures into it.
             token: a second submission with the same token returns the same job.
         """
-        return str(self._request(lambda api: api.submit_job(str(folder), submit_token=token)))
+        job_id = str(self._request(lambda api: api.submit_job(str(folder), submit_token=token)))
+        self.seen[job_id] = f"{folder.name}, submitted"
+        return job_id
 
     def job(self, job_id: str, timeout: float = math.inf) -> Job:
         """Return the job with this id.
@@ -130,7 +101,15 @@ class AdminSession:
     def jobs(self) -> tuple[Job, ...]:
         """Return all jobs in the server's store, oldest first."""
         metas = self._request(lambda api: api.list_jobs(detailed=True))
-        return tuple(sorted((Job.of(meta) for meta in metas), key=lambda job: job.submitted))
+        found = tuple(sorted((Job.of(meta) for meta in metas), key=lambda job: job.submitted))
+        self.seen = {job.id: f"{job.name}, {job.status}" for job in found}
+        return found
+
+    def with_progress(self, jobs: Sequence[Job]) -> tuple[Job, ...]:
+        """Return the jobs, those that are running with their progress: the latest ones, if there are many."""
+        running = [job.id for job in jobs if job.status == RUNNING and not job.server_waits_for]
+        now = {job_id: self.progress(job_id) for job_id in running[-_MAX_PROGRESS:]}
+        return tuple(replace(job, progress=now.get(job.id) or job.progress) for job in jobs)
 
     def progress(self, job_id: str) -> JobProgress | None:
         """Return the progress of a running job; None if its process does not answer."""
@@ -168,6 +147,24 @@ class AdminSession:
                 f"server takes it over after a restart. Look at it, then try again: flarefleet watch {job_id}"
             ) from error
 
+    def delete(self, job_id: str) -> None:
+        """Delete a job that has ended, with its results.
+
+        Raises:
+            Failed: the job is running, or the server cannot delete it.
+        """
+        from nvflare.fuel.flare_api.api_spec import JobNotDone
+
+        def delete(api: Any) -> None:
+            try:
+                api.delete_job(job_id)
+            except JobNotDone as error:
+                raise Failed(
+                    f"the job {job_id} is running. Abort it first: flarefleet abort {job_id}"
+                ) from error
+
+        self._request(delete, job_id)
+
     def download(self, job_id: str, into: Path) -> Path:
         """Download the results of a finished job into a new folder below `into`, and return it."""
         return Path(self._request(lambda api: api.download_job_result(job_id, str(into)), job_id))
@@ -179,21 +176,51 @@ class AdminSession:
         only to a project_admin.
         """
         try:
-            names = self._request(lambda api: api.list_job_components(job_id), job_id)
-            if not any(name.startswith(_ERROR_LOG) for name in names):
-                return {}
-            folder = Path(self._request(lambda api: api.download_job_components(job_id), job_id))
+            files = self.components(job_id, _ERROR_LOG)
         except PermissionDenied:
             return {}
-        return {file.name.removeprefix(_ERROR_LOG): _text(file) for file in folder.rglob(f"{_ERROR_LOG}*")}
+        return {name.removeprefix(_ERROR_LOG): _text(file) for name, file in files.items()}
+
+    def components(self, job_id: str, prefix: str = "") -> dict[str, Path]:
+        """Download what the server has of a job besides its results: logs of sites, event files.
+
+        Args:
+            job_id: the job, which may be running.
+            prefix: download nothing if no name begins with it.
+
+        Returns:
+            Name of each component -> its file, or the folder of an archive, which the caller may move.
+
+        Raises:
+            PermissionDenied: the administrator may not read the logs of this job.
+        """
+        names = self._request(lambda api: api.list_job_components(job_id), job_id)
+        extra = [name for name in names if name.startswith(_EXTRA) and name.startswith(prefix)]
+        if not extra:
+            return {}
+        folder = Path(self._request(lambda api: api.download_job_components(job_id), job_id))
+        found = {name: folder / name.removesuffix(".zip") for name in extra}  # NVFlare unpacks archives
+        return {name: path for name, path in found.items() if path.exists()}
 
     def server_log(self, job_id: str) -> str:
         """Return the log of the server's job process; empty if there is none."""
         try:
-            answer = self._request(lambda api: api.get_job_logs(job_id, "server"), job_id)
+            return self.logs(job_id, SERVER).get(SERVER, "")
         except PermissionDenied:
             return self._server_log_of_results(job_id)
-        return str(answer["logs"].get("server", ""))
+
+    def logs(self, job_id: str, site: str) -> dict[str, str]:
+        """Return the logs of a job that the server has, by site: the last 5 MiB of each.
+
+        Args:
+            job_id: the job.
+            site: SERVER, the name of a site, or ALL.
+
+        Raises:
+            PermissionDenied: the administrator may not read the logs of this job.
+        """
+        answer = self._request(lambda api: api.get_job_logs(job_id, site), job_id)
+        return {str(name): str(text) for name, text in answer["logs"].items()}
 
     def _server_log_of_results(self, job_id: str) -> str:
         """Return the log from the job's results, which the submitter may download."""
@@ -202,19 +229,15 @@ class AdminSession:
             return _text(log) if log.is_file() else ""
 
 
-def _interventions(documents: Any) -> Iterator[Intervention]:
-    for document in documents if isinstance(documents, list) else ():
-        try:
-            yield Intervention.of(document)
-        except (ValueError, AttributeError):  # of another release
-            continue
-
-
 def _add_waiting_sites(progress: JobProgress, waiting: dict[str, str] | None) -> JobProgress:
     sites = dict(progress.sites)
     for site, reason in (waiting or {}).items():
         sites[site] = sites.get(site, SiteProgress()).model_copy(update={"waits_for": str(reason)})
     return progress.model_copy(update={"sites": sites})
+
+
+def _time(seconds: Any) -> datetime:
+    return datetime.fromtimestamp(float(seconds or 0), timezone.utc)
 
 
 def _text(file: Path) -> str:

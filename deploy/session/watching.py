@@ -59,7 +59,7 @@ def watch(session: AdminSession, job_id: str, timeout: float | None = None) -> I
         elif time.monotonic() - requested >= (PROGRESS_INTERVAL if progress else FIRST_PROGRESS_INTERVAL):
             progress = _later(session.progress(job_id), progress)
             requested = time.monotonic()
-        now = Snapshot(job, progress)
+        now = Snapshot(job, job.progress or progress)
         if now != last:
             last, changed = now, time.monotonic()
             yield now

@@ -8,33 +8,36 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from deploy.errors import Failed, FlarefleetError
 from deploy.session.failure import last_error
 from deploy.session.results import sort_run
 from fl_app.nvflare_internals.simulator import SIMULATOR_MODULE
+from fl_app.telemetry.job_progress import JobProgress, final_progress, read_progress
 
-_RUN = "simulate_job"
+POLL_INTERVAL = 0.1
+"""Seconds between two reads of the progress."""
+RUN = "simulate_job"
 """The simulator's name for its only job."""
 _MAX_TEMPORARY_PATH = 107 - len("/pymp-12345678/listener-12345678")
 
 
-def simulate(
-    job: Path, sites: Sequence[str], work: Path, timeout: float, on_line: Callable[[str], None]
-) -> None:
-    """Run a job until it ends.
+def simulate(job: Path, sites: Sequence[str], work: Path, log: Path, timeout: float) -> Iterator[JobProgress]:
+    """Run a job, and return its progress after each change until it has ended.
 
     Args:
+        job: exported job; components that report its progress are added to it.
         work: an empty folder for all files of the simulator; see `collect_results`.
+        log: file for everything that the simulator prints.
         timeout: seconds until the simulation is terminated.
-        on_line: called with each line that the simulator prints.
 
     Raises:
         Failed: the timeout expired, the process of a site exited, or the job failed.
     """
     _allow_classes(work)
+    _report_progress(job)
     command = [
         sys.executable, "-m", SIMULATOR_MODULE, str(job), "-w", str(work),
         "-c", ",".join(sites), "-t", str(len(sites)), "-m", str(len(sites)),
@@ -42,21 +45,21 @@ def simulate(
     # The simulator creates sockets in the temporary folder, whose path Linux limits to 107 characters.
     is_short = len(tempfile.gettempdir()) <= _MAX_TEMPORARY_PATH
     folder = tempfile.gettempdir() if is_short else "/tmp"  # noqa: S108
-    supervisor = subprocess.Popen(
-        [sys.executable, "-m", "deploy.simulation.simulator_process", str(timeout), *command],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=work,
-        env=os.environ | {"PYTHONUNBUFFERED": "1", "TMPDIR": folder},
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    assert supervisor.stdin is not None and supervisor.stdout is not None and supervisor.stderr is not None
+    with log.open("wb") as output:
+        supervisor = subprocess.Popen(
+            [sys.executable, "-m", "deploy.simulation.simulator_process", str(timeout), *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=output,
+            cwd=work,
+            env=os.environ | {"PYTHONUNBUFFERED": "1", "TMPDIR": folder},
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    assert supervisor.stdin is not None and supervisor.stdout is not None
     try:
-        for line in supervisor.stderr:
-            on_line(line.rstrip("\n"))
+        yield from _follow(supervisor, work / "server" / RUN)
         result = supervisor.stdout.read().strip()
     finally:
         supervisor.stdin.close()  # terminates the simulation if it is still running
@@ -64,9 +67,28 @@ def simulate(
     _check_result(result, work, sites, timeout)
 
 
+def _follow(supervisor: subprocess.Popen[str], results: Path) -> Iterator[JobProgress]:
+    """Read the progress until the supervisor has exited, and then once more."""
+    last, is_over = None, False
+    while not is_over:
+        is_over = _exits_within(supervisor, POLL_INTERVAL)
+        progress = read_progress(final_progress([results]))
+        if progress is not None and progress != last:
+            last = progress
+            yield progress
+
+
+def _exits_within(process: subprocess.Popen[str], seconds: float) -> bool:
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
 def collect_results(work: Path, sites: Sequence[str], folder: Path) -> None:
     """Move the results of a simulation to `folder`, sorted as `flarefleet fetch` sorts them."""
-    sort_run(work / "server" / _RUN, folder)
+    sort_run(work / "server" / RUN, folder)
     logs = folder / "logs"
     logs.mkdir(exist_ok=True)
     for name in ("server", *sites):
@@ -104,6 +126,19 @@ def _failure_text(work: Path, sites: Sequence[str], code: str) -> str:
         if errors[name]:
             lines += [f"{name}:", *(f"  {line}" for line in errors[name].splitlines())]
     return "\n".join(lines)
+
+
+def _report_progress(job: Path) -> None:
+    """Add the components that a kit adds to each job: logged values reach the server, which tracks them."""
+    components = {
+        "server": {"id": "progress", "path": "fl_app.telemetry.job.JobTelemetry", "args": {"live": True}},
+        "client": {"id": "analytics", "path": "fl_app.tracking.job.JobAnalytics", "args": {}},
+    }
+    for role, component in components.items():
+        for file in job.glob(f"*/config/config_fed_{role}.json"):
+            config = json.loads(file.read_text(encoding="utf-8"))
+            config.setdefault("components", []).append(component)
+            file.write_text(json.dumps(config, indent=2), encoding="utf-8")
 
 
 def _allow_classes(work: Path) -> None:

@@ -38,7 +38,7 @@ def tensorboard(folder: Path, port: int, title: str, log: Path) -> Iterator[Runn
         Failed: TensorBoard did not start; the message contains the end of its log.
     """
     if find_spec("tensorboard") is None:
-        raise MachineError("TensorBoard is not installed: pip install 'flarefleet[jobs]'")
+        raise MachineError("TensorBoard is not installed: pip install tensorboard")
     arguments = [
         *(sys.executable, "-m", "tensorboard.main", "--logdir", str(folder), "--host", LOOPBACK),
         *("--port", str(port), "--reload_interval", str(RELOAD_SECONDS), "--window_title", title),

@@ -30,7 +30,7 @@ def find_lost_site(controller: Any, silent: Mapping[str, float]) -> Finding | No
             return Finding(
                 f"{silence_text(max(silent[site] for site in lost))}, and the task '{task.name}' "
                 "waits for it without a timeout",
-                "Check the site (flarefleet status, flarefleet logs), then submit the job again.",
+                "Check the site (flarefleet status, flarefleet logs SITE), then submit the job again.",
                 site=", ".join(lost),
                 rule="lost_site",
             )

@@ -24,7 +24,7 @@ def missing_in_round(site: str, round: int | None) -> Finding:
     """Return the warning of a site that a round did without."""
     return Finding(
         "took no part in the new global model of this round",
-        "Check the site: flarefleet status, flarefleet logs.",
+        "Check the site: flarefleet status, flarefleet logs SITE.",
         site=site,
         round=round,
         rule="missing_site",

@@ -36,8 +36,9 @@ def find_stalled_site(
             longest = duration(max(idle[site] for site in stalled))
             return Finding(
                 f"the task '{task.name}' has run for {longest} without a result or a metric: training hangs",
-                "Check its log (flarefleet logs), then submit the job again. If rounds take longer, increase "
-                "the job's JobGuard.task_timeout, or deployment.guard.task_timeout_seconds in project.yml.",
+                "Check its log (flarefleet logs SITE), then submit the job again. If rounds take longer, "
+                "increase the job's JobGuard.task_timeout, or deployment.guard.task_timeout_seconds in "
+                "project.yml.",
                 site=", ".join(stalled),
                 round=round_of(task.data),
                 rule="stalled_site",
@@ -66,7 +67,7 @@ def find_unanswered_task(controller: Any) -> Finding | None:
         for site in blocking_sites(task, sent.keys())[:1]:
             return Finding(
                 f"has received the task '{task.name}' {sent[site]} times and never answered it",
-                "Check its log (flarefleet logs): it may lack a package that the message needs.",
+                "Check its log (flarefleet logs SITE): it may lack a package that the message needs.",
                 site=site,
                 round=round_of(task.data),
                 rule="unanswered",

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
+from fl_app.installing import pip_install
 from fl_app.jobs.parameters import JobParameters
 
 
@@ -88,5 +89,5 @@ class JobDescription:
         absent = [name for name, what in self.needs.items() if what not in there and find_spec(name) is None]
         if not absent:
             return ""
-        install = " ".join(f"'{what}'" for what in dict.fromkeys(self.needs[name] for name in absent))
-        return f"the job {self.name} needs {', '.join(absent)}, not installed here: pip install {install}"
+        install = pip_install(self.needs[name] for name in absent)
+        return f"the job {self.name} needs {', '.join(absent)}, not installed here: {install}"

@@ -11,6 +11,7 @@ from typing import Any
 
 from nvflare.apis.job_launcher_spec import JobHandleSpec, JobReturnCode
 
+from fl_app.guard.error_capture import exit_text
 from fl_app.launchers.manifest import JobPodPlan
 from fl_app.launchers.memory_limit import out_of_memory
 from fl_app.launchers.namespace import JobNamespace, RejectedError
@@ -24,13 +25,14 @@ POLL_SECONDS_RUNNING = 30
 EARLIEST_FAILURE_SECONDS = 5.0
 """Age at which a job may fail first: NVFlare's server loses the reason of a failure that a site reports while
 the server still deploys the job to other sites."""
-_NVFLARE_CODES = (
-    JobReturnCode.EXECUTION_ERROR,
+_CHOSEN_CODES = (
     JobReturnCode.ABORTED,
     JobReturnCode.EXCEPTION,
     JobReturnCode.UNSAFE_COMPONENT,
     JobReturnCode.CONFIG_ERROR,
 )
+"""Exit codes of NVFlare's job process after its main function has returned or raised."""
+_NVFLARE_CODES = (JobReturnCode.EXECUTION_ERROR, *_CHOSEN_CODES)
 """Exit codes of NVFlare's job process; they tell more than INFRASTRUCTURE_ERROR."""
 
 _EXCEEDED = "exceed"
@@ -74,6 +76,8 @@ class JobPod(JobHandleSpec):
         keep: seconds for which a finished pod stays.
         restarts: restarts of this job.
         callbacks: functions to call.
+        is_server: whether an exit with an error code that the job did not choose is a death. NVFlare calls
+            `os._exit(1)` on the server if it cannot receive a result; at a site, a training script may exit.
     """
 
     def __init__(
@@ -87,6 +91,7 @@ class JobPod(JobHandleSpec):
         keep: float,
         restarts: Restarts,
         callbacks: Callbacks,
+        is_server: bool = False,
     ) -> None:
         super().__init__()
         self.name = plan.name
@@ -104,6 +109,7 @@ class JobPod(JobHandleSpec):
         self._uid = ""
         self._objects_lock = threading.Lock()
         self._callbacks = callbacks
+        self._is_server = is_server
         self._created = time.monotonic()
         self._pending_since: float | None = time.time()
         self._stage = Stage.STARTING
@@ -186,6 +192,9 @@ class JobPod(JobHandleSpec):
 
     def _pod_failed(self, state: PodState) -> None:
         code = state.exit_code
+        if self._is_server and code is not None and code not in _CHOSEN_CODES and not state.is_killed:
+            self._killed(Death(f"its job process {exit_text(code)}", is_deterministic=True))
+            return
         if code is not None and code in _NVFLARE_CODES:
             self._callbacks.error_output(state.reason)
             self._finish(code, self._keep)

@@ -115,6 +115,7 @@ class _PodLauncher(K8sJobLauncher):
             timeouts=StartTimeouts(settings.start_timeout_seconds, settings.pending_timeout_seconds),
             keep=settings.ttl_seconds_after_finished,
             restarts=self.restarts(plan, fl_ctx),
+            is_server=self.role == "server",
             callbacks=Callbacks(
                 pending=lambda reason: self.report_pending(cell, plan.job_id, reason),
                 failed=lambda reason: self.report_failure(workspace, plan.job_id, reason, engine),

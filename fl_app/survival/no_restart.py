@@ -29,15 +29,19 @@ _log = logging.getLogger(__name__)
 def find_restarted_site(controller: Any, site: str) -> Finding | None:
     """Return why a run ends whose site has another job process; None if the workflow goes on.
 
-    A site that is not configured yet gets its configuration again.
+    A site that is not configured yet gets its configuration again. A swarm that needs only some of its sites
+    goes on without it.
 
     Args:
         controller: NVFlare's controller of the running workflow, or None.
         site: name of the site.
     """
-    if not _cannot_restart(controller) or bool(getattr(controller, "min_clients", None)):
+    if not _cannot_restart(controller):
         return None
-    status = controller.client_statuses.get(site)
+    statuses = controller.client_statuses
+    if 0 < (getattr(controller, "min_clients", None) or 0) < len(statuses):
+        return None
+    status = statuses.get(site)
     times = (getattr(status, name, None) for name in ("configured_time", "ready_time"))
     return _finding(controller, site) if any(times) and not getattr(status, "app_done", None) else None
 

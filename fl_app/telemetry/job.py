@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from numbers import Real
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from nvflare.apis.analytix import AnalyticsData, AnalyticsDataType
-from nvflare.apis.dxo import from_shareable
+from nvflare.apis.analytix import ANALYTIC_EVENT_TYPE, AnalyticsData, AnalyticsDataType
+from nvflare.apis.dxo import MetaKey, from_shareable
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_constant import FLContextKey, ReservedKey
 from nvflare.apis.fl_context import FLContext
@@ -20,16 +22,20 @@ from nvflare.widgets.fed_event import FedEventRunner
 from nvflare.widgets.info_collector import InfoCollector
 from nvflare.widgets.widget import Widget
 
+from fl_app.files import write_atomically
 from fl_app.guard.finding import WARNING_EVENT
 from fl_app.guard.warnings import MAX_LINES
 from fl_app.survival.resumable import Resumable, State
-from fl_app.telemetry.analytics_events import FED_ANALYTICS
+from fl_app.telemetry.analytics_events import FED_ANALYTICS, site_that_logged
 from fl_app.telemetry.documents import MAX_LABEL
+from fl_app.telemetry.end_of_run import AtEndOfRun
 from fl_app.telemetry.job_metrics import EventHandlers, ServerJobMetrics, SiteJobMetrics, peer, result_error
 from fl_app.telemetry.job_progress import (
+    PROGRESS_FILE,
     SITE_ERROR_EVENT,
     STATS_GROUP,
     WAITING_EVENT,
+    BestModel,
     JobProgress,
     SitePhase,
     SiteProgress,
@@ -52,14 +58,22 @@ class JobTelemetry(Widget, Resumable):
 
     In the server's job process, also track rounds, metrics and errors of all sites, and add a
     `JobProgress` to NVFlare's `show_stats`. An error here is logged and does not affect the job.
+
+    Args:
+        live: whether the file of the progress in the job's results is written at each change, as a simulation
+            needs it, and not at the end alone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, live: bool = False) -> None:
         super().__init__()
+        self.live = live
+        self._file: Path | None = None
         self._lock = Lock()
         self._progress = JobProgress()
         self._open_round: dict[str, int | None] = {}
         self._answered_round: dict[str, int | None] = {}
+        self._logged: set[tuple[str, str]] = set()
+        """Site and tag of each value that a site logged."""
         self._pusher: Pusher | None = None
         self._metrics: EventHandlers | None = None
         self._progress_handlers = {
@@ -68,6 +82,8 @@ class JobTelemetry(Widget, Resumable):
             EventType.AFTER_TASK_DATA_FILTER: self._task_sent,
             EventType.BEFORE_PROCESS_SUBMISSION: self._result_received,
             FED_ANALYTICS: self._metric_received,
+            ANALYTIC_EVENT_TYPE: self._metric_logged,
+            AppEventType.GLOBAL_BEST_MODEL_AVAILABLE: self._best_found,
             EventType.FATAL_SYSTEM_ERROR: self._failed,
             WARNING_EVENT: self._warned,
             SITE_ERROR_EVENT: self._site_failed,
@@ -79,12 +95,15 @@ class JobTelemetry(Widget, Resumable):
         """Return what the sites have done so far."""
         with self._lock:
             sites = self._progress.model_copy(deep=True).sites
+            best = self._progress.best
         kept = {name: site.model_dump(include={"rounds_done", "metrics"}) for name, site in sites.items()}
-        return State(document={"sites": kept})
+        return State(document={"sites": kept, "best": best and best.model_dump()})
 
     def resume(self, state: State) -> None:
         """Continue the numbers of rounds and the metrics of the sites."""
+        best = state.document.get("best")
         with self._lock:
+            self._progress.best = best and BestModel.model_validate(best)
             for name, kept in state.document["sites"].items():
                 before = self._progress.sites.get(name, SiteProgress())
                 self._progress.sites[name] = before.model_copy(update=kept)
@@ -98,6 +117,8 @@ class JobTelemetry(Widget, Resumable):
             if event_type in self._progress_handlers and is_server:
                 with self._lock:
                     self._progress_handlers[event_type](fl_ctx)
+                    if self.live:
+                        self._write(fl_ctx)
         with self._logging_errors(event_type):
             if self._metrics is not None and event_type in self._metrics:
                 self._metrics[event_type](fl_ctx)
@@ -120,8 +141,15 @@ class JobTelemetry(Widget, Resumable):
             self.logger.debug("Telemetry: handling of the event %s failed: %s", event_type, error)
 
     def _run_started(self, fl_ctx: FLContext) -> None:
+        engine = fl_ctx.get_engine()
         self._progress = JobProgress(sites={name: SiteProgress() for name in _sites_of_job(fl_ctx)})
-        shorten_end(fl_ctx.get_engine())
+        shorten_end(engine)
+        self._file = Path(engine.get_workspace().get_result_root(fl_ctx.get_job_id()), PROGRESS_FILE)
+        engine.run_manager.add_handler(AtEndOfRun(self._write))
+
+    def _write(self, fl_ctx: FLContext) -> None:
+        if self._file is not None:
+            write_atomically(self._file, self._progress.model_dump_json(indent=2).encode())
 
     def _round_started(self, fl_ctx: FLContext) -> None:
         self._progress.round = int(fl_ctx.get_prop(AppConstants.CURRENT_ROUND)) + 1
@@ -153,6 +181,17 @@ class JobTelemetry(Widget, Resumable):
         self._answered_round[name] = number
         site.phase, site.error = SitePhase.WAITING, ""
         site.rounds_done += is_new
+        self._add_returned_metrics(name, fl_ctx.get_prop(FLContextKey.TASK_RESULT))
+
+    def _add_returned_metrics(self, name: str, result: Any) -> None:
+        """Show the metrics of a result, unless the site logs values of the same name."""
+        try:
+            metrics = from_shareable(result).get_meta_prop(MetaKey.INITIAL_METRICS)
+        except ValueError:  # a result of another kind
+            return
+        for tag, value in metrics.items() if isinstance(metrics, dict) else ():
+            if (name, tag) not in self._logged and isinstance(value, Real):
+                _add(self._progress.sites[name].metrics, str(tag), float(value))
 
     def _site_failed(self, fl_ctx: FLContext) -> None:
         name, error = fl_ctx.get_prop(FLContextKey.EVENT_DATA)
@@ -162,12 +201,18 @@ class JobTelemetry(Widget, Resumable):
     def _metric_received(self, fl_ctx: FLContext) -> None:
         event: Shareable = fl_ctx.get_prop(FLContextKey.EVENT_DATA)
         site = self._site(fl_ctx, event.get_peer_prop(ReservedKey.IDENTITY_NAME, None))
-        point = AnalyticsData.from_dxo(from_shareable(event))
-        if site is None or point is None or point.data_type != AnalyticsDataType.SCALAR:
-            return
-        tag = point.tag[:MAX_LABEL]
-        if tag in site.metrics or len(site.metrics) < MAX_TAGS:
-            site.metrics[tag] = float(point.value)
+        if site is not None and (tag := _add_scalar(site.metrics, event)):
+            self._logged.add((str(event.get_peer_prop(ReservedKey.IDENTITY_NAME, None)), tag))
+
+    def _metric_logged(self, fl_ctx: FLContext) -> None:
+        if not site_that_logged(fl_ctx):
+            _add_scalar(self._progress.metrics, fl_ctx.get_prop(FLContextKey.EVENT_DATA))
+
+    def _best_found(self, fl_ctx: FLContext) -> None:
+        found = fl_ctx.get_prop(AppConstants.METRICS_SELECTION_INFO)
+        (metric, value), *_ = found["best_metrics"].items()
+        # NVFlare counts from 0, and names the round in which the sites evaluated the model of the one before.
+        self._progress.best = BestModel(round=int(found["best_round"]), metric=metric, value=value)
 
     def _failed(self, fl_ctx: FLContext) -> None:
         reason = str(fl_ctx.get_prop(FLContextKey.EVENT_DATA, ""))
@@ -194,6 +239,22 @@ class JobTelemetry(Widget, Resumable):
         if name not in self._progress.sites and name in _sites_of_job(fl_ctx):
             self._progress.sites[name] = SiteProgress()
         return self._progress.sites.get(name or "")
+
+
+def _add_scalar(metrics: dict[str, float], event: Shareable) -> str:
+    """Keep a logged scalar, and return its tag; "" if it is no scalar, or exceeds the number of tags."""
+    point = AnalyticsData.from_dxo(from_shareable(event))
+    if point is None or point.data_type != AnalyticsDataType.SCALAR:
+        return ""
+    return _add(metrics, point.tag, float(point.value))
+
+
+def _add(metrics: dict[str, float], tag: str, value: float) -> str:
+    tag = tag[:MAX_LABEL]
+    if tag not in metrics and len(metrics) >= MAX_TAGS:
+        return ""
+    metrics[tag] = value
+    return tag
 
 
 def _sites_of_job(fl_ctx: FLContext) -> list[str]:

@@ -1,7 +1,7 @@
-"""Health check for containers: `python -m fl_app.telemetry.probe [readyz|healthz]`.
+"""Health check in a container or pod: `python -m fl_app.telemetry.probe [readyz|healthz|metrics]`.
 
-Prints the reason if the check fails. Exit status: 0 if the parent is ready (or healthy), 1 if not or if its
-telemetry does not answer.
+Prints "ready", "healthy" or the metrics, or the reason if the check fails. Exit status: 0 if the parent is
+ready (or healthy), 1 if not or if its telemetry does not answer.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TIMEOUT_SECONDS = 5.0
 
 
 def main() -> int:
-    """Request the path, print the reason of a failure, and return the exit status."""
+    """Request the path, print the result or the reason of a failure, and return the exit status."""
     path = sys.argv[1] if len(sys.argv) > 1 else "readyz"
     host = os.environ.get(ENV_TELEMETRY_HOST) or "127.0.0.1"
     if host == "0.0.0.0":  # noqa: S104
@@ -33,6 +33,7 @@ def main() -> int:
             print(f"its telemetry does not answer: {error}")
             return 1
     if response.status == http.client.OK:
+        print({"readyz": "ready", "healthz": "healthy"}.get(path) or body.decode())
         return 0
     try:
         print(json.loads(body)["reason"])

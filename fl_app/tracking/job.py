@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from typing import Any
 
 from nvflare.apis.analytix import ANALYTIC_EVENT_TYPE
@@ -27,6 +26,7 @@ from nvflare.widgets.widget import Widget
 
 from fl_app.guard.finding import Finding, report
 from fl_app.telemetry.analytics_events import FED_ANALYTICS, site_that_logged
+from fl_app.telemetry.end_of_run import AtEndOfRun
 from fl_app.telemetry.push import job_pusher
 from fl_app.tracking.outbox import AnalyticsOutbox
 from fl_app.tracking.reading import points_of
@@ -77,8 +77,7 @@ class JobAnalytics(Widget):
         meta = fl_ctx.get_prop(FLContextKey.JOB_META) or {}
         self._outbox = AnalyticsOutbox(str(meta.get(JobMetaKey.JOB_NAME.value, ""))[:256])
         pusher.attach(self._outbox)
-        # After NVFlare's FedEventRunner, which still delivers values at END_RUN.
-        engine.run_manager.add_handler(_AtEndOfRun(lambda context: self._flush(context, is_last=True)))
+        engine.run_manager.add_handler(AtEndOfRun(lambda context: self._flush(context, is_last=True)))
 
     def _received(self, fl_ctx: FLContext) -> None:
         event: Any = fl_ctx.get_prop(FLContextKey.EVENT_DATA)
@@ -109,16 +108,3 @@ class JobAnalytics(Widget):
 
 def _sends_analytics(handler: FLComponent) -> bool:
     return isinstance(handler, ConvertToFedEvent) and ANALYTIC_EVENT_TYPE in handler.events_to_convert
-
-
-class _AtEndOfRun(FLComponent):
-    """Run an action at the end of the run, after all handlers that were added before it."""
-
-    def __init__(self, action: Callable[[FLContext], None]) -> None:
-        super().__init__()
-        self._action = action
-
-    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
-        """Run the action at END_RUN."""
-        if event_type == EventType.END_RUN:
-            self._action(fl_ctx)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 
 from fl_app.contract import ENV_TRACKING
+from fl_app.installing import pip_install
 
 RECEIVERS: Mapping[str, str] = {
     "mlflow": "fl_app.tracking.forward.mlflow_run:MLflow",
@@ -35,9 +36,8 @@ def requested_receivers(environment: Mapping[str, str]) -> tuple[str, ...]:
                 f"{ENV_TRACKING}={text}: unknown tracker {name}; available: {', '.join(RECEIVERS)}"
             )
         if find_spec(name) is None:
-            raise TrackingSettingsError(
-                f"{ENV_TRACKING}={text}: {name} is not installed; run: pip install 'flarefleet[tracking]'"
-            )
+            install = pip_install(["flarefleet[tracking]"])
+            raise TrackingSettingsError(f"{ENV_TRACKING}={text}: {name} is not installed; run: {install}")
         if not any(environment.get(variable) for variable in _REQUIRED[name]):
             raise TrackingSettingsError(f"{ENV_TRACKING}={text}: {' or '.join(_REQUIRED[name])} is not set")
     return names

@@ -14,10 +14,10 @@ from docker import DockerClient
 
 from deploy.images.build import BuildOptions, build_runtime, build_site, ensure_site_images, source_date_epoch
 from deploy.images.inputs import source_digest
-from deploy.images.inventory import list_images
 from deploy.images.kit_layer import kit_layer
 from deploy.images.names import LABEL_SOURCE
 from deploy.images.sbom import read_sbom
+from deploy.release.images import list_images
 from fl_app.contract import NVFLARE_VERSION, flarefleet_version
 from tests.docker.conftest import Built
 from tests.docker.containers import python_inside
@@ -137,7 +137,7 @@ def test_the_bill_of_materials_has_python_and_debian_packages(built: Built) -> N
 
 
 def test_the_image_of_a_site_is_one_small_layer_on_the_runtime(built: Built) -> None:
-    runtime, *sites = list_images(built.client, built.project)
+    runtime, *sites = list_images(built.client, built.project, built.workspace)
     for site in sites:
         assert site.layers[:-1] == runtime.layers
         assert site.size is not None
@@ -223,23 +223,23 @@ def test_two_builds_of_the_runtime_without_cache_give_the_same_layers(built: Bui
 
 
 def test_up_to_date_images_are_not_built_again(built: Built) -> None:
-    before = [record.id for record in list_images(built.client, built.project)]
+    before = [record.id for record in list_images(built.client, built.project, built.workspace)]
     steps: list[object] = []
     names = ensure_site_images(built.client, built.project, built.workspace, steps.append)
     assert list(names.values()) == [built.server, *built.sites]
     assert steps == []
-    assert [record.id for record in list_images(built.client, built.project)] == before
+    assert [record.id for record in list_images(built.client, built.project, built.workspace)] == before
 
 
 def test_a_changed_kit_rebuilds_only_the_image_of_that_site(built: Built) -> None:
     note = built.workspace.kit("site-2") / "local" / "note.txt"
-    before = {record.site: record.id for record in list_images(built.client, built.project)}
+    before = {record.site: record.id for record in list_images(built.client, built.project, built.workspace)}
     note.write_text("changed", encoding="utf-8")
     try:
         ensure_site_images(built.client, built.project, built.workspace)
     finally:
         note.unlink()
-    after = {record.site: record.id for record in list_images(built.client, built.project)}
+    after = {record.site: record.id for record in list_images(built.client, built.project, built.workspace)}
     assert {site for site in before if before[site] != after[site]} == {"site-2"}
     program = "print(open('/etc/flare/kit/local/note.txt').read())"
     assert python_inside(built.client, built.sites[1], program).strip() == "changed"

@@ -5,33 +5,32 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import shutil
-import socket
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import docker
 import pytest
+import yaml
 from docker.errors import ImageNotFound
 
 from deploy.errors import Failed, InputError
+from deploy.federation_files import make_kits_and_releases
 from deploy.images.archive import load_images, save_images
 from deploy.images.inventory import ImageRecord
 from deploy.images.push import push_images
 from deploy.ports import free_ports
-from deploy.project import Project, load_project
+from deploy.project import Image, Project, load_project
+from deploy.release.images import list_images
+from deploy.runtimes.docker.program import find_compose
+from deploy.workspace import Workspace
+from tests.documented import ROOT, commands_in, run
 from tests.federation.federation import write_project
-from tests.skipping import skip_or_fail_in_ci
-from tests.waiting import eventually
+from tests.registry import PASSWORD, USER, Registry
 
 pytestmark = pytest.mark.docker
 
 SmallImage = Callable[[str], ImageRecord]
-Registry = Callable[..., str]
 
-USER, PASSWORD = "hospital", "let-me-in"
-PASSWORD_FILE = f"{USER}:$2b$05$abcdefghijklmnopqrstuu3Jd./u/rH1RxB6auX5v7gLP6uWhKCgG\n"
 DOCKERFILE = 'FROM scratch\nCOPY flarefleet.cdx.json /usr/share/sbom/\nCMD ["/nothing"]\n'
 
 
@@ -55,39 +54,6 @@ def small_image(engine: docker.DockerClient, tmp_path: Path) -> Iterator[SmallIm
         for name in made:
             with contextlib.suppress(ImageNotFound):
                 engine.images.remove(name, force=True)
-
-
-@pytest.fixture
-def registry(tmp_path: Path) -> Iterator[Registry]:
-    """A function that starts Debian's docker-registry and returns its address."""
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start(*, login: bool = False) -> str:
-        program = shutil.which("docker-registry")
-        if program is None:
-            skip_or_fail_in_ci("docker-registry is not installed (Debian's package of that name)")
-        port = free_ports(1)[0]
-        (tmp_path / "htpasswd").write_text(PASSWORD_FILE, encoding="utf-8")
-        config = {
-            "version": 0.1,
-            "storage": {"filesystem": {"rootdirectory": str(tmp_path / "registry")}},
-            "http": {"addr": f"127.0.0.1:{port}"},
-        }
-        if login:
-            config["auth"] = {"htpasswd": {"realm": "test", "path": str(tmp_path / "htpasswd")}}
-        file = tmp_path / "registry.yml"
-        file.write_text(json.dumps(config), encoding="utf-8")
-        log = (tmp_path / "registry.log").open("wb")
-        started.append(subprocess.Popen([program, "serve", str(file)], stdout=log, stderr=log))
-        eventually(lambda: socket.create_connection(("127.0.0.1", port), 1), 20, tolerating=[OSError]).close()
-        return f"127.0.0.1:{port}"
-
-    try:
-        yield start
-    finally:
-        for process in started:
-            process.terminate()
-            process.wait(20)
 
 
 def project_with(folder: Path, registry: str | None) -> Project:
@@ -147,6 +113,29 @@ def test_a_registry_that_does_not_answer_is_reported(
         push_images(engine, project_with(tmp_path, f"{address}/flare"), [image])
 
 
+def test_a_release_folder_names_pushed_images_by_their_digests_which_compose_pulls(
+    engine: docker.DockerClient, registry: Registry, small_image: SmallImage, tmp_path: Path
+) -> None:
+    file = write_project(tmp_path, sites=1, image=Image(registry=f"{registry()}/flare"))
+    file.write_text(file.read_text().replace("default_host: localhost", "default_host: flare.example.org"))
+    project = load_project(file)
+    workspace = Workspace(tmp_path / "workspace" / project.name)
+    make_kits_and_releases(project, workspace)
+    names = [small_image(one.name).name for one in list_images(None, project, workspace, "site-1")]
+
+    output = run("flarefleet images push --site site-1", tmp_path)
+
+    folder = workspace.release / "site-1"
+    digests = dict(line.split() for line in output.splitlines() if "  sha256:" in line)
+    assert list(digests) == names
+    image = yaml.safe_load((folder / "values.yaml").read_text())["image"]
+    assert image["digest"] == digests[names[0]]
+    for name in names:
+        engine.images.remove(name, force=True)
+    find_compose().run(folder / "compose.yaml", "pull")
+    assert engine.images.get(f"{names[1]}@{digests[names[1]]}").id
+
+
 def test_a_push_needs_a_registry_in_project_yml(engine: docker.DockerClient, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"deployment\.image\.registry"):
         push_images(engine, project_with(tmp_path, None), [])
@@ -179,8 +168,9 @@ def test_an_archive_can_be_checked_and_loaded_without_flarefleet(
 ) -> None:
     image = small_image("flarefleet-test/one:1")
     save_images(engine, [image], tmp_path / "images.tar")
-    subprocess.run(["tar", "xf", "images.tar"], cwd=tmp_path, check=True)
-    subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=tmp_path, check=True)
     engine.images.remove(image.name)
-    subprocess.run(["docker", "load", "--input", "images.tar"], cwd=tmp_path, check=True)
+    lines = [one.line for one in commands_in(ROOT / "docs" / "air-gap.md")]
+    check, load = (line for line in lines if "sha256sum" in line or line.startswith("docker load"))
+    for line in (check, load):
+        run(line.replace("hospital-1.tar", "images.tar"), tmp_path)
     assert engine.images.get(image.name).id == image.id

@@ -87,7 +87,7 @@ def test_a_refusal_by_the_hub_ends_the_job_before_training(federation: RobotFede
     assert refused.returncode == 1
     assert "did not create the repository lab/other" in refused.stderr
     assert TOKEN not in refused.stderr
-    assert "round 1/1" not in refused.stderr
+    assert "round 1 of 1" not in refused.stderr
 
 
 def test_the_unit_tests_pass_in_the_environment(vla: Path) -> None:

@@ -82,6 +82,21 @@ def test_a_killed_site_is_reported_with_its_exit_code_and_up_restarts_it(federat
     assert [federation.site(name).where for name in (SERVER, "site-2")] == others
 
 
+def test_one_site_is_stopped_and_started_while_the_others_run(federation: Federation) -> None:
+    others = [federation.site(name).where for name in (SERVER, "site-2")]
+    on = ("--runtime", federation.runtime_name)
+
+    federation.run("down", "site-1", *on)
+
+    assert federation.site("site-1").state is SiteState.STOPPED
+    started = federation.run("up", "site-1", *on)
+    assert "site-1 of" in started.stderr
+    assert federation.status().is_ready
+    assert [federation.site(name).where for name in (SERVER, "site-2")] == others
+    last = federation.run("logs", "site-1", "--tail", "1", "--since", "600", *on).stdout
+    assert len(last.splitlines()) == 1
+
+
 def test_the_server_and_each_site_have_a_log(federation: Federation) -> None:
     assert any("Server started" in line for line in federation.runtime.logs(SERVER))
     assert any("Successfully registered client:site-1" in line for line in federation.runtime.logs("site-1"))

@@ -69,6 +69,10 @@ def test_a_job_without_torch_runs_without_torch_and_its_result_is_printed(
     assert result["best_site"] == "site-2"
     assert json.loads((tmp_path / "out" / "metrics" / "fibonacci.json").read_text()) == result
     assert "0 1 1 2 3 5 8 13 21 34\n" in (tmp_path / "out" / "logs" / "site-1.log.txt").read_text()
+    assert "fibonacci: FINISHED:COMPLETED after 0:0" in stderr
+    assert "round 5 of 5" in stderr
+    assert "nvflare" not in stderr, "the log of the simulator goes to a file"
+    assert "End the Simulator run" in (tmp_path / "out" / "logs" / "simulator.log").read_text()
     assert processes_of(tmp_path) == []
     assert list((tmp_path / "tmp").iterdir()) == []
 
@@ -78,7 +82,7 @@ def test_a_killed_site_process_fails_the_simulation_and_no_process_is_left(
 ) -> None:
     job = simulate("probe", "--set", "rounds=500", "--set", "seconds=1")
     seen = ""
-    while "Round 1 started" not in seen:
+    while "round 2 of 500" not in seen:
         line = job.stderr.readline()
         assert line, seen
         seen += line

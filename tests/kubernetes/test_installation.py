@@ -23,8 +23,10 @@ def test_the_commands_in_the_notes_of_an_installation_work(new_site: Release) ->
     output = [line.strip() for line in new_site.install().splitlines()]
     wait = next(line for line in output if " rollout status " in line)
     test = next(line for line in output if line.startswith("helm test "))
+    health = next(line for line in output if " exec " in line)
     for program, *words in (shlex.split(wait), shlex.split(test)):
         new_site.cluster.run(program, *words)
+    assert new_site.cluster.run(*shlex.split(health)) == "ready\n"
     assert f"`helm uninstall` keeps the volume workspace-{new_site.pod}." in output
 
 

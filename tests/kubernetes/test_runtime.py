@@ -52,7 +52,7 @@ def test_each_participant_has_a_namespace_that_enforces_pod_security_restricted(
 
 def test_hospital_in_processes_equals_local_training(federation: Federation, tmp_path: Path) -> None:
     submitted = federation.run("submit", "hospital", *set_options(PARAMETERS.model_dump(exclude_none=True)))
-    assert "round 2/2" in submitted.stderr
+    assert "round 2 of 2" in submitted.stderr
     assert_equals_local_training(federation, submitted.stdout.strip(), PARAMETERS, tmp_path / "results")
 
 

@@ -1,7 +1,7 @@
 """The test environment of the job fedprox-vla: `python -m tests.vla.environment` creates .venv-vla.
 
 pip cannot resolve lerobot together with the CPU build of PyTorch that test machines have. The environment has
-tested versions, installed without the resolver. On other machines: pip install 'flarefleet[jobs,vla]'.
+tested versions, installed without the resolver. On other machines: pip install -e '.[jobs,vla]'.
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from deploy.project.schema import CertArguments, Section, StaticFilesArguments
+from deploy.project.participant_schema import Section
+from deploy.project.schema import CertArguments, StaticFilesArguments
 from deploy.project.validation.diagnostics import Choices, Diagnostic, Location, quoted
 from deploy.project.validation.entries import mapping_of, text_at
 from deploy.project.validation.schema_errors import TextOf, parse

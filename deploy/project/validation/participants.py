@@ -14,6 +14,8 @@ from deploy.project.validation.diagnostics import Choices, Diagnostic, quoted
 from deploy.project.validation.entries import Entry, entries_of, mapping_of, text_at
 from deploy.project.validation.names import admin_name_error, server_name_error, site_name_error
 
+ONE_MACHINE = {"gpus", "resources", "launcher"}
+"""Settings of a site that also apply to containers on the server's machine."""
 _TYPES = ("server", "client", "admin")
 REMOVED_TYPES = {
     "overseer": "NVFlare 2.9 has no overseer any more; remove it",
@@ -136,21 +138,27 @@ def _connect_to(entries: list[Entry]) -> Iterator[Diagnostic]:
 
 
 def validate_loopback(document: Mapping[str, Any]) -> Iterator[Diagnostic]:
-    """Reject a loopback name of the server in a federation with sites on other hosts."""
+    """Reject a loopback name of the server that the sites in deployment.sites cannot reach.
+
+    A server with a loopback name listens on loopback only, even if default_host is another name. A loopback
+    default_host suits containers on one machine, whose settings are ONE_MACHINE.
+    """
     entries = entries_of(document)
     deployed = mapping_of(mapping_of(document.get("deployment")).get("sites"))
-    clients = {entry.name for entry in entries if entry.type == "client"}
-    if not clients & deployed.keys():
+    sites = [mapping_of(deployed[entry.name]) for entry in entries if entry.name in deployed]
+    if not any(entry.type == "client" and entry.name in deployed for entry in entries):
         return
+    on_other_hosts = any(site.keys() - ONE_MACHINE for site in sites)
     for entry in entries:
-        # A server with a loopback name listens on loopback only, even if default_host is another name.
-        keys = ("default_host", "name") if text_at(entry.content, "default_host") else ("name",)
+        has_host = on_other_hosts and text_at(entry.content, "default_host")
+        keys = ("default_host", "name") if has_host else ("name",)
         loopback = next((key for key in keys if is_loopback(text_at(entry.content, key))), None)
         if entry.type == "server" and loopback is not None:
             yield Diagnostic(
                 (*entry.at, loopback),
                 f"{text_at(entry.content, loopback)} is a loopback name, but the sites in deployment.sites "
-                "run on other hosts; write the server's name in their network, such as flare.example.org",
+                "run on other hosts or in containers; write the server's name in their network, such as "
+                "flare.example.org",
             )
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from deploy.project.schema import PARTICIPANTS, Section
+from deploy.project.participant_schema import PARTICIPANTS, Section
 from deploy.project.validation.diagnostics import Choices, Diagnostic, Location, quoted
 
 _Section = TypeVar("_Section", bound=Section)

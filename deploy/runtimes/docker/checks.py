@@ -44,7 +44,7 @@ def refuse_name_conflict(client: docker.DockerClient, project: str, workspace: W
         raise MachineError(
             f"This engine already has a federation {project}, from {owner}; two federations of one name "
             "would share volumes. Change the name in project.yml, or remove the other federation: "
-            "flarefleet down --volumes there or, if that folder is gone, "
+            "run `flarefleet down --volumes` in its folder or, if that folder is gone, "
             f"docker volume rm $(docker volume ls --quiet --filter label={LABEL_WORKSPACE}={owner})"
         )
 

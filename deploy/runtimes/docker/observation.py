@@ -6,6 +6,7 @@ The health check queries the telemetry and keeps the answer.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from deploy.runtimes.exit_reason import OUT_OF_MEMORY, exit_reason
@@ -56,8 +57,12 @@ def _state(state: Mapping[str, Any]) -> tuple[SiteState, str]:
 
 
 def tail(container: Container) -> list[str]:
-    """Return the last log lines of a container."""
-    return container.logs(tail=TAIL_LINES).decode("utf-8", "replace").splitlines()
+    """Return the last log lines of a container since it was last started."""
+    started = container.attrs["State"]["StartedAt"]
+    since = datetime.fromisoformat(f"{started[:19]}+00:00").timestamp()
+    # The year is 1 if it was never started.
+    lines = container.logs(tail=TAIL_LINES, since=since if since > 0 else None)
+    return lines.decode("utf-8", "replace").splitlines()
 
 
 def _telemetry_url(attributes: Mapping[str, Any]) -> str | None:

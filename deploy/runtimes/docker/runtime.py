@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel
 
 from deploy.docker_engine import connect
 from deploy.errors import Failed
@@ -21,9 +23,17 @@ from deploy.runtimes.docker.program import find_compose
 from deploy.runtimes.docker.volumes import copy_out, output_of, volume_container
 from deploy.runtimes.event_files import update_copy
 from deploy.runtimes.follow import lines_of
-from deploy.runtimes.protocol import FederationStatus, SiteState, SiteStatus, StatusCallback
+from deploy.runtimes.protocol import (
+    WHOLE_LOG,
+    FederationStatus,
+    LogPart,
+    SiteState,
+    SiteStatus,
+    StatusCallback,
+)
 from deploy.runtimes.readiness import wait_until_ready
-from deploy.runtimes.records import locked
+from deploy.runtimes.records import locked, read, write
+from deploy.runtimes.telemetry_status import as_server_sees, with_restarts
 from fl_app.checks.check import require
 from fl_app.contract import ANALYTICS_FOLDER, LABEL_SITE, WORKSPACE_PATH
 from fl_app.files import write_atomically
@@ -36,6 +46,12 @@ if TYPE_CHECKING:
     from deploy.workspace import Workspace
 
 POLL_SECONDS = 0.5
+
+
+class StoppedNames(BaseModel, frozen=True):
+    """The server and sites that were stopped on purpose, while the others run."""
+
+    names: tuple[str, ...]
 
 
 class DockerRuntime:
@@ -52,14 +68,17 @@ class DockerRuntime:
         self.gpus = gpus
         self.folder = workspace.run(self.name)
         self.file = self.folder / "compose.yaml"
+        self._stopped_file = self.folder / "stopped.json"
         self.labels = {compose.LABEL_PROJECT: project.name, compose.LABEL_WORKSPACE: str(workspace.root)}
 
     @cached_property
     def client(self) -> docker.DockerClient:
         """Docker's client of this machine's engine."""
-        return connect()
+        return connect("Without an engine: flarefleet up --runtime process")
 
-    def up(self, progress: StatusCallback | None = None, timeout: float = 60.0) -> FederationStatus:
+    def up(
+        self, progress: StatusCallback | None = None, timeout: float = 60.0, only: Sequence[str] = ()
+    ) -> FederationStatus:
         """See `deploy.runtimes.protocol.Runtime.up`."""
         from deploy.images.build import ensure_site_images
 
@@ -78,16 +97,25 @@ class DockerRuntime:
                 gpus=self.gpus,
             )
             write_atomically(self.file, text.encode())
-            program.run(self.file, "up", "--detach", "--remove-orphans")
-            self._remove_key_volumes(keep={key.volume for key in private_keys.values()})
-        return wait_until_ready(
-            self.status, lambda name: tail(self._container(name)), progress, timeout, POLL_SECONDS
-        )
+            self._write_stopped(self._stopped() - {*only} if only else ())
+            if only:
+                program.run(self.file, "up", "--detach", "--no-deps", *only)
+            else:
+                program.run(self.file, "up", "--detach", "--remove-orphans")
+                self._remove_key_volumes(keep={key.volume for key in private_keys.values()})
+        return wait_until_ready(self.status, self._log_end, progress, timeout, POLL_SECONDS, only=only)
 
     def down(self) -> None:
         """See `deploy.runtimes.protocol.Runtime.down`."""
         with locked(self.folder / ".lock"):
             self._stop()
+
+    def stop(self, names: Sequence[str]) -> None:
+        """See `deploy.runtimes.protocol.Runtime.stop`. The containers stay, with their logs."""
+        with locked(self.folder / ".lock"):
+            if self.file.exists():
+                self._write_stopped(self._stopped() | {*names})
+                find_compose().run(self.file, "stop", *names)
 
     def forget(self) -> None:
         """See `deploy.runtimes.protocol.KeepsVolumes.forget`."""
@@ -98,10 +126,12 @@ class DockerRuntime:
 
     def status(self) -> FederationStatus:
         """See `deploy.runtimes.protocol.Runtime.status`."""
-        found = {site.name: site for site in map(observe, self.containers(LABEL_SITE))}
+        stopped = self._stopped()
+        observed = (observe(container) for container in self.containers(LABEL_SITE))
+        found = {site.name: site.stopped() if site.name in stopped else site for site in observed}
         parents = self.project.parents if found else ()
         host = LOOPBACK if compose.is_for_several_hosts(self.project) else self.project.server_host
-        return FederationStatus(
+        status = FederationStatus(
             project=self.project.name,
             runtime=self.name,
             server_address=f"{host}:{self.project.server.fed_learn_port}" if found else None,
@@ -113,10 +143,14 @@ class DockerRuntime:
                 for parent in parents
             ),
         )
+        return as_server_sees(with_restarts(status))
 
-    def logs(self, site: str, follow: bool = False) -> Iterator[str]:
+    def logs(self, site: str, follow: bool = False, part: LogPart = WHOLE_LOG) -> Iterator[str]:
         """See `deploy.runtimes.protocol.Runtime.logs`."""
-        return lines_of(self._container(site).logs(stream=True, follow=follow))
+        since = part.since and part.since.timestamp()
+        tail_lines: Literal["all"] | int = "all" if part.tail is None else part.tail
+        chunks = self._container(site).logs(stream=True, follow=follow, tail=tail_lines, since=since)
+        return lines_of(chunks)
 
     def admin_kit(self, admin: str) -> Path:
         """See `deploy.runtimes.protocol.Runtime.admin_kit`."""
@@ -183,7 +217,19 @@ class DockerRuntime:
             for parent in self.project.parents
         }
 
+    def _log_end(self, name: str) -> list[str]:
+        return tail(self._container(name))
+
+    def _stopped(self) -> set[str]:
+        """Return the server and sites that `stop` has stopped since the last `up` of them."""
+        found = read(self._stopped_file, StoppedNames)
+        return {*found.names} if found else set()
+
+    def _write_stopped(self, names: Iterable[str]) -> None:
+        write(self._stopped_file, StoppedNames(names=tuple(sorted(names))))
+
     def _stop(self) -> None:
+        self._write_stopped(())
         if self.file.exists():
             find_compose().run(self.file, "down", "--remove-orphans")
         for container in self.containers():  # containers of an `up` that was killed

@@ -99,6 +99,25 @@ def ensure_release(
     helm.install(target, participant.chart, values, inputs)
 
 
+def scale(cluster: Cluster, target: ReleaseTarget, replicas: int) -> None:
+    """Set the number of pods of an installed release; do nothing if it is not installed."""
+    found = _stateful_set(cluster, target)
+    if found is not None and found.spec.replicas != replicas:
+        patch = {"spec": {"replicas": replicas}}
+        cluster.apps.patch_namespaced_stateful_set_scale(found.metadata.name, target.namespace, patch)
+
+
+def scale_down(cluster: Cluster, target: ReleaseTarget) -> None:
+    """Stop the pod of a release, and wait until it is gone.
+
+    Raises:
+        Failed: the pod does not terminate.
+    """
+    scale(cluster, target, 0)
+    if left := _wait_until_gone(lambda: cluster.pods(target.namespace, target.selector)):
+        raise Failed(_still_terminating(f"{target.name} is stopped", target, left[0].metadata.name))
+
+
 def remove(helm: Helm, cluster: Cluster, target: ReleaseTarget) -> None:
     """Uninstall a release, wait until its pods are gone, and delete its key. Its volume stays.
 
@@ -111,11 +130,7 @@ def remove(helm: Helm, cluster: Cluster, target: ReleaseTarget) -> None:
     helm.uninstall(target)
     left = _wait_until_gone(lambda: cluster.pods(target.namespace, target.instance_selector))
     if left:
-        name = left[0].metadata.name
-        raise Failed(
-            f"{target.name} is uninstalled, but its pod {name} is still terminating after "
-            f"{GONE_SECONDS:.0f} s: kubectl describe pod -n {target.namespace} {name}"
-        )
+        raise Failed(_still_terminating(f"{target.name} is uninstalled", target, left[0].metadata.name))
     secret = f"{target.release}-key"
     ignoring_missing(lambda: cluster.core.delete_namespaced_secret(secret, target.namespace))
 
@@ -137,6 +152,13 @@ def remove_volumes(cluster: Cluster, target: ReleaseTarget) -> None:
         ignoring_missing(partial(core.delete_namespaced_persistent_volume_claim, name, where))
     if _wait_until_gone(claims):
         raise Failed(f"The volume of {target.name} in {where} is still in use: kubectl get pvc -n {where}")
+
+
+def _still_terminating(done: str, target: ReleaseTarget, pod: str) -> str:
+    return (
+        f"{done}, but its pod {pod} is still terminating after {GONE_SECONDS:.0f} s: "
+        f"kubectl describe pod -n {target.namespace} {pod}"
+    )
 
 
 def _wait_until_gone(find: Callable[[], list[Any]]) -> list[Any]:

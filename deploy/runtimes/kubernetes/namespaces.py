@@ -50,8 +50,8 @@ def ensure_namespace(cluster: Cluster, target: ReleaseTarget, project: str, auth
         raise InputError(
             f"The namespace {target.namespace} in {target.context} belongs to {other}. Choose another "
             f"namespace for {target.name} in project.yml (deployment: sites: {target.name}: namespace) and "
-            "provision again; or remove the other federation: flarefleet down --volumes there or, if its "
-            f"folder is gone, kubectl delete namespace {target.namespace}"
+            "provision again; or remove the other federation: run `flarefleet down --volumes` in its folder "
+            f"or, if that folder is gone, kubectl delete namespace {target.namespace}"
         )
 
 

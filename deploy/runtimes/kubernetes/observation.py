@@ -13,11 +13,10 @@ from kubernetes.client.exceptions import ApiException
 from deploy.runtimes.exit_reason import OUT_OF_MEMORY, exit_reason
 from deploy.runtimes.kubernetes.cluster import NOT_FOUND, Cluster
 from deploy.runtimes.kubernetes.plan import ReleaseTarget
+from deploy.runtimes.kubernetes.pod_log import CONTAINER, tail
 from deploy.runtimes.protocol import SiteState, SiteStatus
 from fl_app.contract import TELEMETRY_PORT
 
-CONTAINER = "parent"
-TAIL_LINES = 50
 CANNOT_START = {
     "ErrImageNeverPull": "its node does not have the image {image} and must not pull it",
     "ImagePullBackOff": "the image {image} cannot be pulled: {message}",
@@ -53,25 +52,6 @@ def observe(cluster: Cluster, target: ReleaseTarget) -> SiteStatus:
     if event is not None and _when(event) >= _last_change(stateful_set):
         return _status(target, SiteState.CANNOT_START, f"its pod is rejected: {_shortened(event.message)}")
     return _status(target, SiteState.STARTING, "its pod is being created")
-
-
-def tail(cluster: Cluster, target: ReleaseTarget) -> list[str]:
-    """Return the last log lines of its container, or of the previous container."""
-    for pod in cluster.pods(target.namespace, target.selector):
-        for previous in (False, True):
-            try:
-                text = cluster.core.read_namespaced_pod_log(
-                    pod.metadata.name,
-                    target.namespace,
-                    container=CONTAINER,
-                    tail_lines=TAIL_LINES,
-                    previous=previous,
-                )
-            except ApiException:
-                continue
-            if text:
-                return str(text).splitlines()
-    return []
 
 
 def _with_pod(cluster: Cluster, target: ReleaseTarget, stateful_set: Any, pod: Any) -> SiteStatus:

@@ -8,7 +8,7 @@ run/kubernetes/admin/NAME/         copy of an administrator's kit that uses them
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel
 
@@ -55,6 +55,14 @@ class InstallationPlan(BaseModel, frozen=True):
     def member(self, name: str) -> ReleaseTarget | None:
         """Return the server or site of that name."""
         return next((member for member in self.members if member.name == name), None)
+
+    def keeping(self, before: InstallationPlan, only: Sequence[str]) -> InstallationPlan:
+        """Return the plan with the targets of `before`, except those that `only` names, if any."""
+        if not only:
+            return self
+        kept = {member.name: member for member in before.members if member.name not in only}
+        members = {member.name: member for member in self.members} | kept
+        return InstallationPlan(members=tuple(members.values()))
 
 
 def make_plan(

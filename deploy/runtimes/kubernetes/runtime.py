@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import threading
@@ -18,16 +17,23 @@ from deploy.release.participant import Participant, participants_of
 from deploy.runtimes import records
 from deploy.runtimes.admin_kit import kit_for_host
 from deploy.runtimes.event_files import update_copy
-from deploy.runtimes.follow import lines_of
 from deploy.runtimes.kubernetes import connectivity, installation
 from deploy.runtimes.kubernetes.checks import CHECKS
 from deploy.runtimes.kubernetes.cluster import ANSWER_SECONDS, Cluster, current_context, explained_errors
 from deploy.runtimes.kubernetes.helm import Helm, find_helm
 from deploy.runtimes.kubernetes.namespaces import ensure_namespace, remove_if_empty
-from deploy.runtimes.kubernetes.observation import CONTAINER, observe, tail
+from deploy.runtimes.kubernetes.observation import observe
 from deploy.runtimes.kubernetes.plan import InstallationPlan, ReleaseTarget, make_plan
+from deploy.runtimes.kubernetes.pod_log import CONTAINER, lines, log_options, tail
 from deploy.runtimes.kubernetes.port_forward import ADMIN, FEDERATION, TELEMETRY, PortForwarder
-from deploy.runtimes.protocol import FederationStatus, SiteState, SiteStatus, StatusCallback
+from deploy.runtimes.protocol import (
+    WHOLE_LOG,
+    FederationStatus,
+    LogPart,
+    SiteState,
+    SiteStatus,
+    StatusCallback,
+)
 from deploy.runtimes.readiness import wait_until_ready
 from fl_app.checks.check import require
 from fl_app.contract import ANALYTICS_FOLDER, WORKSPACE_PATH
@@ -73,28 +79,39 @@ class KubernetesRuntime:
         self._clusters: dict[str, Cluster] = {}
         self._clusters_lock = threading.Lock()
 
-    def up(self, progress: StatusCallback | None = None, timeout: float = UP_SECONDS) -> FederationStatus:
+    def up(
+        self, progress: StatusCallback | None = None, timeout: float = UP_SECONDS, only: Sequence[str] = ()
+    ) -> FederationStatus:
         """See `deploy.runtimes.protocol.Runtime.up`."""
         with explained_errors(), records.locked(self._lock):
             require(CHECKS, self)
             helm = find_helm()
-            before, plan = self._plan(), self.next_plan()
+            before = self._plan()
+            plan = self.next_plan().keeping(before, only)
+            chosen = tuple(one for one in plan.members if one.name in only or not only)
             needs_address = connectivity.needs_service_address(plan, self.participants[plan.server.name])
             _each(
                 lambda one: ensure_namespace(self.cluster(one), one, self.project.name, self._authority),
-                plan.members,
+                chosen,
             )
             self._remove([one for one in before.members if one not in plan.members], helm)
             records.write(self._plan_file, plan)
-            self._install(plan, helm, needs_address)
-            _each(self._restart_if_exited, plan.members)
-            wait_until_ready(self.status, self._log_end, progress, timeout, POLL_SECONDS)
+            _each(self._scale_up, chosen)
+            self._install(plan, chosen, helm, needs_address)
+            _each(self._restart_if_exited, chosen)
+            wait_until_ready(self.status, self._log_end, progress, timeout, POLL_SECONDS, only=only)
             self._start_port_forwards(plan)
-            return self.status()
+            return self.status().of(only)
 
     def down(self) -> None:
         """See `deploy.runtimes.protocol.Runtime.down`."""
         self._take_down()
+
+    def stop(self, names: Sequence[str]) -> None:
+        """See `deploy.runtimes.protocol.Runtime.stop`. The releases stay installed, without pods."""
+        targets = [one for one in self._plan().members if one.name in names]
+        with explained_errors(), records.locked(self._lock):
+            _each(lambda one: installation.scale_down(self.cluster(one), one), targets)
 
     def forget(self) -> None:
         """See `deploy.runtimes.protocol.KeepsVolumes.forget`."""
@@ -115,7 +132,7 @@ class KubernetesRuntime:
             sites=tuple(sites),
         )
 
-    def logs(self, site: str, follow: bool = False) -> Iterator[str]:
+    def logs(self, site: str, follow: bool = False, part: LogPart = WHOLE_LOG) -> Iterator[str]:
         """See `deploy.runtimes.protocol.Runtime.logs`."""
         target = self.target(site)
         with explained_errors():
@@ -129,10 +146,11 @@ class KubernetesRuntime:
                 target.namespace,
                 container=CONTAINER,
                 follow=follow,
+                **log_options(part),
                 _preload_content=False,
                 _request_timeout=(ANSWER_SECONDS, FOLLOW_SECONDS) if follow else None,
             )
-        return _lines(response.stream())
+        return lines(response.stream())
 
     def admin_kit(self, admin: str) -> Path:
         """See `deploy.runtimes.protocol.Runtime.admin_kit`."""
@@ -207,7 +225,12 @@ class KubernetesRuntime:
         self.project.parent(site)  # rejects an unknown name
         raise Failed(f"{site} is not installed; install it: flarefleet up --runtime kubernetes")
 
-    def _install(self, plan: InstallationPlan, helm: Helm, needs_address: bool) -> None:
+    def _scale_up(self, target: ReleaseTarget) -> None:
+        installation.scale(self.cluster(target), target, 1)
+
+    def _install(
+        self, plan: InstallationPlan, chosen: Sequence[ReleaseTarget], helm: Helm, needs_address: bool
+    ) -> None:
         """Install the server and the sites concurrently, or the server first if sites need its address."""
         server = self.participants[plan.server.name]
         addresses = connectivity.ServiceAddresses()
@@ -226,9 +249,11 @@ class KubernetesRuntime:
             installation.ensure_release(helm, cluster, target, participant, files)
 
         if needs_address:
-            install(plan.server)
+            if plan.server in chosen:
+                install(plan.server)
             addresses = connectivity.find_service_addresses(self.cluster(plan.server), plan, server)
-        _each(install, plan.members[1:] if needs_address else plan.members, MAX_HELM_PROCESSES)
+        rest = [one for one in chosen if one != plan.server or not needs_address]
+        _each(install, rest, MAX_HELM_PROCESSES)
 
     def _restart_if_exited(self, target: ReleaseTarget) -> None:
         status = self._observe(target)
@@ -275,11 +300,3 @@ def _each(
     """Call an action for each item concurrently, and return the results. Raise the first error at the end."""
     with ThreadPoolExecutor(workers) as pool:
         return [done.result() for done in [pool.submit(action, item) for item in items]]
-
-
-def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
-    """Yield the lines of a log, which may be cut off."""
-    from urllib3.exceptions import HTTPError
-
-    with contextlib.suppress(OSError, HTTPError):
-        yield from lines_of(chunks)

@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any
 
 from deploy.runtimes.exit_reason import exit_reason
-from deploy.runtimes.follow import last_lines
 from deploy.runtimes.process.run_folder import FederationSpec, ParentSpec, ProcessRunFolder
 from deploy.runtimes.protocol import SiteState, SiteStatus
 
@@ -39,7 +38,7 @@ def _observe(folder: ProcessRunFolder, spec: ParentSpec) -> SiteStatus:
     if record.process() is None:
         if not record.is_final and folder.is_supervised(spec.name):
             return status(state=SiteState.STARTING, reason="starting again")
-        code, lines = record.exit_code, last_lines(folder.log(spec.name))
+        code, lines = record.exit_code, folder.last_lines(spec.name)
         reason, where = exit_reason(code, lines), f"{where}, exited"
         return status(state=SiteState.EXITED, reason=reason, exit_code=code, where=where)
     status = partial(status, telemetry_url=spec.telemetry_url, where=where)

@@ -10,7 +10,7 @@ run/process/.admin/NAME/      copy of an administrator's kit, if the kit names a
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import psutil
 from filelock import FileLock
 from pydantic import BaseModel
 
+from deploy.runtimes.follow import last_lines
 from deploy.runtimes.records import ProcessRecord, locked, read, write
 from fl_app.contract import ENV_WORKSPACE
 from fl_app.files import PRIVATE_FILE
@@ -57,6 +58,14 @@ class FederationSpec(BaseModel, frozen=True):
         """Return the server or site of that name."""
         return next((member for member in self.members if member.name == name), None)
 
+    def keeping(self, before: FederationSpec | None, only: Sequence[str]) -> FederationSpec:
+        """Return the specification with the members of `before`, except those that `only` names, if any."""
+        if before is None or not only:
+            return self
+        kept = {member.name: member for member in before.members if member.name not in only}
+        members = {member.name: member for member in self.members} | kept
+        return self.model_copy(update={"members": tuple(members.values())})
+
 
 class ProcessRunFolder:
     """The folder run/process of a federation."""
@@ -79,6 +88,11 @@ class ProcessRunFolder:
     def log(self, name: str) -> Path:
         """Return the log file of a server or site."""
         return self.workspace(name) / "parent.log"
+
+    def last_lines(self, name: str) -> list[str]:
+        """Return the last log lines of a server or site since it was started; earlier runs do not count."""
+        record = self.record(name)
+        return last_lines(self.log(name), record.log_start if record else 0)
 
     def spec(self) -> FederationSpec | None:
         """Return the specification of the last `up`; None before the first one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,9 +28,10 @@ from deploy.runtimes.process import run_folder
 from deploy.runtimes.process.checks import CHECKS
 from deploy.runtimes.process.observation import observe
 from deploy.runtimes.process.run_folder import FederationSpec, ParentSpec, ProcessRunFolder
-from deploy.runtimes.protocol import FederationStatus, StatusCallback
+from deploy.runtimes.protocol import WHOLE_LOG, FederationStatus, LogPart, StatusCallback
 from deploy.runtimes.readiness import wait_until_ready
 from deploy.runtimes.records import is_running
+from deploy.runtimes.telemetry_status import as_server_sees
 from fl_app import contract
 from fl_app.checks.check import require
 
@@ -61,27 +62,29 @@ class ProcessRuntime:
         self.restart = True
         self.folder = ProcessRunFolder(workspace.run(self.name))
 
-    def up(self, progress: StatusCallback | None = None, timeout: float = 60.0) -> FederationStatus:
+    def up(
+        self, progress: StatusCallback | None = None, timeout: float = 60.0, only: Sequence[str] = ()
+    ) -> FederationStatus:
         """See `deploy.runtimes.protocol.Runtime.up`."""
         with self.folder.lock():
             running = self._running()
+            names = [parent.name for parent in self.project.parents if parent.name in only or not only]
             # Also those that a supervisor is about to start again, and what a killed parent left behind.
-            self._stop([parent.name for parent in self.project.parents if parent.name not in running])
+            self._stop([name for name in names if name not in running])
             before = self.folder.spec()
-            spec = self._make_spec(before, running)
+            spec = self._make_spec(before, running).keeping(before, only)
             unchanged = [one.name for one in spec.members if before and one == before.member(one.name)]
             current = set(unchanged) & running.keys()
-            if before:  # the kernel may still be closing the ports of a server that was just killed
+            starts_server = self.project.server.name in names
+            if before and starts_server:
+                # The kernel may still be closing the ports of a server that was just killed.
                 ports = self.ports_to_open()
                 poll_until(lambda: all(is_free(port, "") for port in ports), PORT_SECONDS, 0.05)
-            require(CHECKS, self)
+            require(CHECKS if starts_server else (), self)
             self._stop(set(running) - current)
             self.folder.write_spec(spec)
-            names = [parent.name for parent in self.project.parents]
             self._start([one for one in names if one not in current or not self.folder.is_supervised(one)])
-        return wait_until_ready(
-            self.status, lambda name: last_lines(self.folder.log(name)), progress, timeout
-        )
+        return wait_until_ready(self.status, self.folder.last_lines, progress, timeout, only=only)
 
     def down(self) -> None:
         """See `deploy.runtimes.protocol.Runtime.down`."""
@@ -92,20 +95,27 @@ class ProcessRuntime:
             self._stop(member.name for member in (spec.members if spec else ()))
             _kill(self.folder.processes())  # orphaned job processes, and processes of an `up` that was killed
 
+    def stop(self, names: Sequence[str]) -> None:
+        """See `deploy.runtimes.protocol.Runtime.stop`."""
+        if self.folder.root.exists():
+            with self.folder.lock():
+                self._stop(names)
+
     def status(self) -> FederationStatus:
         """See `deploy.runtimes.protocol.Runtime.status`."""
         spec = self.folder.spec()
-        return FederationStatus(
+        status = FederationStatus(
             project=self.project.name,
             runtime=self.name,
             server_address=spec.server_address if spec and self._running() else None,
             sites=observe(self.folder, spec) if spec else (),
         )
+        return as_server_sees(status)
 
-    def logs(self, site: str, follow: bool = False) -> Iterator[str]:
+    def logs(self, site: str, follow: bool = False, part: LogPart = WHOLE_LOG) -> Iterator[str]:
         """See `deploy.runtimes.protocol.Runtime.logs`."""
         log = self.folder.log(self.project.parent(site).name)
-        return read_lines(log, lambda: follow and self._runs_or_restarts(site))
+        return read_lines(log, lambda: follow and self._runs_or_restarts(site), part)
 
     def analytics(self) -> Path | None:
         """See `deploy.runtimes.protocol.Runtime.analytics`."""

@@ -18,7 +18,6 @@ from pathlib import Path
 import psutil
 
 from deploy.runtimes.exit_reason import REFUSAL, SIGNALLED, STOPPED, exit_reason
-from deploy.runtimes.follow import last_lines
 from deploy.runtimes.process.run_folder import ParentSpec, ProcessRunFolder
 from deploy.runtimes.records import ProcessRecord
 from fl_app import contract
@@ -132,7 +131,7 @@ class _Supervised:
             return False
         if code is not None:
             return code > SIGNALLED
-        lines = last_lines(self._folder.log(self.name))  # the exit code is unknown
+        lines = self._folder.last_lines(self.name)  # the exit code is unknown
         return not (lines and lines[-1].startswith((REFUSAL, STOPPED)))
 
     def _launch(self) -> None:
@@ -146,6 +145,7 @@ class _Supervised:
         before = self._record
         restarts = {contract.ENV_RESTARTS: str(before.restarts), contract.ENV_LAST_EXIT: before.last_exit}
         with self._folder.log(self.name).open("ab") as log:
+            log_start = before.log_start if before.pid else log.tell()
             self._child = subprocess.Popen(
                 [sys.executable, "-m", "fl_app.startup"],
                 cwd=home,
@@ -156,7 +156,11 @@ class _Supervised:
                 start_new_session=True,
             )
         self._record = ProcessRecord.of(psutil.Process(self._child.pid)).model_copy(
-            update={"restarts": before.restarts, "last_exit": before.last_exit}
+            update={
+                "restarts": before.restarts,
+                "last_exit": before.last_exit,
+                "log_start": log_start,
+            }
         )
         self._folder.write_record(self.name, self._record)
 

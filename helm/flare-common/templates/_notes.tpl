@@ -14,6 +14,10 @@ Then verify it ({{ ternary "it accepts jobs, and its certificate is the federati
 
     helm test {{ .Release.Name }} -n {{ .Release.Namespace }}
 
+Its health (prints ready, or the reason why not; exit code 0 or 1):
+
+    kubectl -n {{ .Release.Namespace }} exec {{ $name }}-0 -- python -m fl_app.telemetry.probe
+
 If it does not become ready, find the reason in the pod:
 
     kubectl -n {{ .Release.Namespace }} describe pod {{ $name }}-0

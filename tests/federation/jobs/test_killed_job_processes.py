@@ -40,7 +40,7 @@ def test_a_job_completes_with_every_round_although_one_of_its_processes_was_kill
 ) -> None:
     watching = federation.start("submit", "probe", "--set", f"rounds={ROUNDS}", "--set", "seconds=1")
     seen = ""
-    while f"round 2/{ROUNDS}" not in seen:
+    while f"round 2 of {ROUNDS}" not in seen:
         line = watching.stderr.readline()
         assert line, seen
         seen += line

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,7 +26,7 @@ def test_nvflares_submit_is_rejected_if_sites_are_missing(federation: JobsFedera
 
 
 def test_nvflares_console_works_with_the_kit(federation: JobsFederation) -> None:
-    done = federation.run("console", typed=f"{ADMIN}\ncheck_status server\nbye\n")
+    done = federation.run("console", typed="check_status server\n")
     for site in SITES:
         assert site in done.stdout
 
@@ -42,3 +44,33 @@ def test_nvflares_job_commands_work_with_the_kit(federation: JobsFederation, tmp
     )
     assert job_id in listed.stdout
     assert federation.flarefleet("watch", job_id).returncode == 0
+
+
+def test_a_script_of_nvflare_runs_by_itself_and_is_submitted(
+    federation: JobsFederation, tmp_path: Path
+) -> None:
+    script = Path(__file__).with_name("stock_script")
+    own_kit = shutil.copytree(federation.admin_kit, tmp_path / "kit")  # NVFlare downloads results into it
+    words = ["--kit", str(own_kit), "--user", ADMIN, "--rounds", "3"]
+    alone = subprocess.Popen(
+        [sys.executable, "job.py", *words],
+        cwd=script,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    kit = ["--admin-kit", str(federation.admin_kit)]
+    done = federation.flarefleet("submit", str(script), *kit, "--", *words)
+
+    assert done.returncode == 0, done.stderr
+    assert "submitted to 2 sites" in done.stderr
+    assert "stock-script: FINISHED:COMPLETED after 0:" in done.stderr
+    end = done.stderr.splitlines()[-5:]
+    assert "round 3 of 3" in done.stderr
+    assert end[:3] == ["final metrics:", "  site-1: accuracy 2", "  site-2: accuracy 2"]
+    assert end[3] == "best model: after round 2 (accuracy 2)"
+    assert end[4].startswith(f"Next: flarefleet fetch {done.stdout.strip()} ")
+    assert end[4].endswith(f"--admin-kit {federation.admin_kit}")
+    output, _ = alone.communicate(timeout=240)
+    assert alone.returncode == 0, output
+    assert "status: FINISHED:COMPLETED" in output

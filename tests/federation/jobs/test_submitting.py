@@ -37,9 +37,11 @@ def test_a_job_is_watched_until_it_ends_with_its_rounds_and_metrics(
 ) -> None:
     done = completed["watched"]
     assert ID.fullmatch(done.stdout.strip())
-    assert "round 3/3" in done.stderr
+    assert "round 3 of 3" in done.stderr
     for site in SITES:
         assert re.search(rf"{site}: [123] rounds? done \(round [123]\)", done.stderr), done.stderr
+    assert "final metrics:\n  site-1: round 3\n  site-2: round 3\n" in done.stderr
+    assert f"Next: flarefleet fetch {done.stdout.strip()}" in done.stderr
 
 
 def test_json_output_is_one_document(
@@ -47,6 +49,9 @@ def test_json_output_is_one_document(
 ) -> None:
     job = json.loads(completed["json"].stdout)
     assert (job["name"], job["status"], job["errors"]) == ("probe", "FINISHED:COMPLETED", {})
+    assert {name: site["rounds_done"] for name, site in job["progress"]["sites"].items()} == dict.fromkeys(
+        SITES, job["progress"]["rounds"]
+    )
     listed = [one["id"] for one in json.loads(federation.flarefleet("jobs", "--json").stdout)]
     assert {job["id"], completed["watched"].stdout.strip()} <= set(listed)
 

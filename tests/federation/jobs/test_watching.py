@@ -21,7 +21,7 @@ def interrupted(federation: JobsFederation) -> tuple[str, int, str]:
     """The id of a running job, and the exit code and the output of its `submit` after Ctrl-C."""
     watching = federation.start("submit", "probe", "--set", "rounds=100", "--set", "seconds=1")
     seen = ""
-    while "round 1/100" not in seen:
+    while "round 1 of 100" not in seen:
         line = watching.stderr.readline()
         assert line, seen
         seen += line
@@ -78,7 +78,7 @@ def test_a_watched_federation_may_be_stopped_and_started_again(federation: JobsF
     job_id = federation.submit("probe", rounds=100, seconds=1)
     with federation.start("watch", job_id) as watching:
         assert watching.stderr is not None
-        _await_line(watching.stderr, "round 3/100")
+        _await_line(watching.stderr, "round 3 of 100")
         federation.run("down")
         _await_line(watching.stderr, "the server does not answer; trying again")
         federation.run("up", "--runtime", "process")

@@ -12,10 +12,12 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from deploy.checkout import DEMO_PROJECT
 from deploy.demo.measurements import logged_values
 from deploy.demo.report import difference
+from deploy.demo.scenario import run_demo
 from deploy.demo.steps import Steps
-from deploy.errors import Failed
+from deploy.errors import Failed, MachineError
 
 
 def test_a_step_is_printed_as_one_line_with_its_duration() -> None:
@@ -37,6 +39,17 @@ def test_a_failed_step_is_printed_and_its_error_propagates(error: BaseException)
 
     assert "a server: failed" in printed.getvalue()
     assert steps.done == []
+
+
+def test_a_missing_package_ends_the_demo_before_it_starts_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fl_app.jobs.description.find_spec", lambda name: None)
+
+    with pytest.raises(MachineError, match=r"the job hospital needs torch, .*: pip install .*torch"):
+        run_demo(DEMO_PROJECT, tmp_path, [], None, Console(file=io.StringIO()))
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_values_are_sorted_by_round(tmp_path: Path) -> None:

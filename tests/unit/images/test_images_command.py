@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from deploy.errors import InputError
-from deploy.images.inventory import list_images
 from deploy.images.names import runtime_image, site_image
 from deploy.project import load_project
+from deploy.release.images import list_images
+from deploy.workspace import Workspace
 from tests.federation.federation import write_project
 
 
@@ -35,6 +36,8 @@ def test_a_command_without_an_engine_exits_with_3_and_a_message(
     ended = flarefleet(tmp_path, "images", *command)
     assert (ended.returncode, ended.stdout) == (3, "")
     assert "No Docker engine answers" in ended.stderr
+    assert "--runtime" not in ended.stderr
+    assert ("any machine with Docker" in ended.stderr) == (command == ("build",))
     assert "Traceback" not in ended.stderr
 
 
@@ -50,11 +53,15 @@ def test_list_works_without_an_engine(tmp_path: Path) -> None:
     ]
 
 
-def test_a_site_needs_only_its_own_image(tmp_path: Path) -> None:
+def test_a_site_needs_the_runtime_image_and_its_own(tmp_path: Path) -> None:
     project = load_project(write_project(tmp_path, sites=2))
-    assert [image.name for image in list_images(None, project, "site-2")] == [site_image(project, "site-2")]
+    workspace = Workspace(tmp_path / "workspace" / project.name)
+    assert [(image.name, image.runtimes) for image in list_images(None, project, workspace, "site-2")] == [
+        (runtime_image(project.image), ("kubernetes",)),
+        (site_image(project, "site-2"), ("docker",)),
+    ]
     with pytest.raises(InputError, match="site-1, site-2"):
-        list_images(None, project, "site-9")
+        list_images(None, project, workspace, "site-9")
 
 
 def test_names_have_registry_project_site_tag_and_variant(tmp_path: Path) -> None:

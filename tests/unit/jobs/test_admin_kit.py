@@ -14,7 +14,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from deploy.cli.admin_session import ENV_ADMIN_KIT, choose_kit, find_kit
+from deploy.cli.context import Context
 from deploy.errors import Failed, InputError
+from deploy.session.console import _typed
 from deploy.session.kit import AdminKit
 
 NOW = datetime.now(timezone.utc)
@@ -81,6 +84,48 @@ def test_an_invalid_kit_is_reported_with_its_file(tmp_path: Path, content: str) 
 def test_a_folder_that_is_not_a_kit_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not an administrator's startup kit"):
         AdminKit.read(tmp_path)
+
+
+def test_the_release_folder_of_an_administrator_stands_for_its_kit(tmp_path: Path, listening: int) -> None:
+    release = tmp_path / "ada@example.org"
+    (release / "kit").mkdir(parents=True)
+    (release / "INSTALL.md").write_text("install")
+    make_kit(release / "kit", listening)
+
+    assert AdminKit.read(release).folder == release / "kit"
+
+
+def test_a_folder_with_several_kits_is_not_a_kit(tmp_path: Path, listening: int) -> None:
+    for name in ("ada", "bob"):
+        (tmp_path / name).mkdir()
+        make_kit(tmp_path / name, listening)
+
+    with pytest.raises(InputError, match="not an administrator's startup kit"):
+        AdminKit.read(tmp_path)
+
+
+def test_the_kit_of_a_command_is_the_given_one_the_project_or_the_working_directory(
+    tmp_path: Path, listening: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    context = Context(tmp_path / "project.yml", tmp_path / "workspace")
+    with pytest.raises(InputError, match=f"--admin-kit FOLDER, or {ENV_ADMIN_KIT}"):
+        choose_kit(context, None)
+    make_kit(tmp_path, listening)
+    assert choose_kit(context, None) == tmp_path
+    context.project_file.write_text("name: clinics")
+    assert choose_kit(context, None) is None
+    assert choose_kit(context, tmp_path / "given") == tmp_path / "given"
+
+
+def test_an_administrator_of_project_yml_excludes_a_kit(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="belongs to one administrator"):
+        find_kit(Context(tmp_path, tmp_path), "ada@example.org", tmp_path)
+
+
+@pytest.mark.parametrize("commands", ["list_jobs\n", "ada@example.org\nlist_jobs\n"])
+def test_commands_for_the_console_begin_with_the_name_of_the_user(commands: str) -> None:
+    assert _typed("ada@example.org", commands) == "ada@example.org\nlist_jobs\n"
 
 
 def test_a_borrowed_kit_links_to_the_key_and_keeps_nvflares_files_out_of_the_kit(

@@ -13,12 +13,12 @@ from rich.console import Console
 
 from deploy.errors import Failed
 from deploy.session import requests
-from deploy.session.display import SHOWN_INTERVENTIONS, job_display, site_text
+from deploy.session.display import SHOWN_INTERVENTIONS, job_display, print_summary, round_text, site_text
 from deploy.session.requests import ServerUnreachable
 from deploy.session.session import RUNNING, AdminSession, Job
 from deploy.session.watching import Snapshot
 from fl_app.survival.interventions import HISTORY_META, Intervention, Kind
-from fl_app.telemetry.job_progress import JobProgress, SiteProgress
+from fl_app.telemetry.job_progress import BestModel, JobProgress, SiteProgress
 
 META: dict[str, Any] = {"job_id": "1", "name": "probe", "status": RUNNING}
 KILLED = Intervention(Kind.RESTARTED, "its job process was killed by signal 9; started again", "north", 1.0)
@@ -80,6 +80,37 @@ def test_the_time_for_which_a_site_is_away_is_not_a_new_line() -> None:
             show(Snapshot(job(), JobProgress(sites={"north": site})))
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue().count("north") == 1
+
+
+def summary(progress: JobProgress, *, is_terminal: bool = False) -> list[str]:
+    console = Console(file=io.StringIO(), force_terminal=is_terminal, width=100, color_system=None)
+    print_summary(console, Snapshot(job(), progress))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().splitlines()
+
+
+def test_a_job_ends_with_its_metrics_and_its_best_model() -> None:
+    site = SiteProgress(rounds_done=5, metrics={"train_loss": 0.25, "accuracy": 0.5})
+    progress = JobProgress(
+        round=5,
+        rounds=5,
+        sites={"south": SiteProgress(), "north": site},
+        metrics={"test_accuracy": 0.75},
+        best=BestModel(round=4, metric="accuracy", value=0.625),
+    )
+    assert summary(progress) == [
+        "final metrics:",
+        "  server: test_accuracy 0.75",
+        "  north: accuracy 0.5, train_loss 0.25",
+        "best model: after round 4 (accuracy 0.625)",
+    ]
+    assert "north" not in " ".join(summary(progress, is_terminal=True)), "the table shows it"
+    assert summary(JobProgress()) == []
+
+
+def test_rounds_count_from_one_to_the_total() -> None:
+    assert round_text(JobProgress(round=1, rounds=10)) == "round 1 of 10"
+    assert round_text(JobProgress(round=1)) == "round 1"
 
 
 class _Server:

@@ -112,6 +112,6 @@ def test_extras_of_the_images_need_not_be_installed_locally(tmp_path: Path, runt
     job = replace(find("fedprox-vla"), needs={"lerobot_of_nowhere": "flarefleet[vla]"})
 
     assert job.missing(extras_of_images(project, runtime)) == ""
-    assert "pip install 'flarefleet[vla]'" in job.missing(extras_of_images(project, "process"))
+    assert "pip install 'lerobot[smolvla]==" in job.missing(extras_of_images(project, "process"))
     of_the_recipe = replace(job, needs={"torch_of_nowhere": "flarefleet[jobs]"})
-    assert "pip install 'flarefleet[jobs]'" in of_the_recipe.missing(extras_of_images(project, runtime))
+    assert "'torch<3,>=2.6'" in of_the_recipe.missing(extras_of_images(project, runtime))

@@ -82,7 +82,11 @@ def reported() -> Reported:
 
 
 def launched(
-    namespace: Namespace, reported: Reported, keep: float = 0.0, restarts: Restarts | None = None
+    namespace: Namespace,
+    reported: Reported,
+    keep: float = 0.0,
+    restarts: Restarts | None = None,
+    is_server: bool = False,
 ) -> JobPod:
     container = {"name": "job", "resources": {"limits": {"memory": "4Gi"}}}
     body = {"metadata": {"name": PLAN.name}, "spec": {"containers": [container]}}
@@ -97,6 +101,7 @@ def launched(
         callbacks=Callbacks(
             reported.pending.append, reported.failures.append, reported.error_output.append, reported.finish
         ),
+        is_server=is_server,
     )
     made.start()
     return made
@@ -186,6 +191,35 @@ def test_a_job_that_fails_keeps_nvflares_return_code(reported: Reported) -> None
     made.wait()
     assert made.poll() == JobReturnCode.EXCEPTION
     assert (reported.failures, reported.error_output) == ([], ["ValueError: no"])
+
+
+def test_the_servers_pod_is_created_again_after_an_exit_that_the_job_did_not_choose(
+    reported: Reported,
+) -> None:
+    """NVFlare exits with code 1 if it cannot receive a result; a job that fails has other codes."""
+    exited = pod("Failed", state=terminated(1))
+    namespace = Namespace([pod("Running"), exited, pod("Running"), pod("Succeeded")])
+    made = launched(namespace, reported, restarts=Restarts(None, PLAN.job_id, ""), is_server=True)
+    made.wait()
+    assert made.poll() == JobReturnCode.SUCCESS
+    assert namespace.uids == ["uid-1", "uid-2"]
+
+    always = Namespace([exited] * 3)
+    made = launched(always, reported, restarts=Restarts(None, PLAN.job_id, ""), is_server=True)
+    made.wait()
+    assert reported.failures == ["its job process ended with exit code 1, 3 times without progress"]
+
+
+@pytest.mark.parametrize(("code", "is_server"), [(1, False), (101, True), (9, True)])
+def test_a_pod_that_ends_by_its_own_choice_is_not_created_again(
+    reported: Reported, code: int, is_server: bool
+) -> None:
+    namespace = Namespace([pod("Failed", state=terminated(code))])
+    restarts = Restarts(None, PLAN.job_id, "")
+    made = launched(namespace, reported, restarts=restarts, is_server=is_server)
+    made.wait()
+    assert made.poll() == code
+    assert namespace.uids == ["uid-1"]
 
 
 def test_an_aborted_job_leaves_no_objects(reported: Reported) -> None:

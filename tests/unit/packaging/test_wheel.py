@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,10 +18,12 @@ import pytest
 from deploy.charts.package import package_chart
 from deploy.checkout import CHECKOUT
 from deploy.images.inputs import source_digest
+from tests.documented import commands_in
 
 FOLDERS = ("deploy", "docs", "fl_app", "helm", "images", "requirements")
-FILES = ("LICENSE", "README.md", "project.yml", "pyproject.toml")
-UV = str(Path(sys.executable).with_name("uv"))
+FILES = ("LICENSE", "Makefile", "README.md", "project.yml", "pyproject.toml")
+PIP = {"PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1", "PIP_NO_COMPILE": "1", "PIP_NO_CACHE_DIR": "1"}
+PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 FACTS = """
 import hashlib
 import json
@@ -55,25 +59,32 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build a wheel and install it in a new environment; return the environment's folder bin."""
+    """Run `make dist` in a copy of the sources and install the wheel as docs/install.md says; return HOME."""
     folder = tmp_path_factory.mktemp("wheel")
-    sources = folder / "sources"
+    sources, home = folder / "sources", folder / "home"
+    home.mkdir()
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
     for name in FOLDERS:
         shutil.copytree(CHECKOUT / name, sources / name, symlinks=True, ignore=ignored)
     for name in FILES:
         shutil.copy(CHECKOUT / name, sources)
-    build = (UV, "build", "--quiet", "--offline", "--no-build-isolation", "--python", sys.executable)
-    run(*build, "--out-dir", folder / "dist", sources, cwd=folder)
-    (wheel,) = (folder / "dist").glob("*.whl")
+    run("make", "--silent", "-o", "install", "dist", f"VENV={sys.prefix}", cwd=sources)
+    dist = (sources / "dist").rename(folder / "dist")
     shutil.rmtree(sources)
-    run(UV, "venv", "--quiet", "--offline", "--python", sys.executable, folder / "venv", cwd=folder)
-    python = folder / "venv" / "bin" / "python"
-    run(UV, "pip", "install", "--quiet", "--offline", "--no-deps", "--python", python, wheel, cwd=folder)
+    for line in lines("sha256sum", "~/"):
+        run("bash", "-c", line, cwd=dist, HOME=str(home), PATH=PATH, **PIP)
     # The dependencies of the environment of the tests, without its editable installation of the checkout.
-    (packages,) = (folder / "venv" / "lib").glob("python*/site-packages")
+    (packages,) = (home / ".flarefleet" / "lib").glob("python*/site-packages")
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
-    return python.parent
+    return home
+
+
+def lines(*parts: str) -> list[str]:
+    """Return the commands of docs/install.md that contain a text, except the download of tools."""
+    page = commands_in(CHECKOUT / "docs" / "install.md")
+    return [
+        one.line for one in page if any(part in one.line for part in parts) and "deploy.tools" not in one.line
+    ]
 
 
 def test_a_wheel_alone_makes_a_federation_and_jobs_and_finds_charts_and_images(
@@ -82,19 +93,20 @@ def test_a_wheel_alone_makes_a_federation_and_jobs_and_finds_charts_and_images(
     folder, cache = tmp_path / "empty", tmp_path / "cache"
     folder.mkdir()
 
-    def flarefleet(*arguments: str) -> str:
-        return run(installed / "flarefleet", *arguments, cwd=folder, XDG_CACHE_HOME=str(cache))
+    def shell(line: str) -> str:
+        path = f"{installed}/.local/bin:{os.defpath}"
+        return run("bash", "-c", line, cwd=folder, PATH=path, HOME=str(installed), XDG_CACHE_HOME=str(cache))
 
-    flarefleet("init", "--name", "pilot", "--server", "localhost", "--site", "site-1", "--admin", "a@b.org")
-    flarefleet("check")
-    flarefleet("provision")
-    assert (folder / "workspace" / "pilot" / "release" / "site-1" / "values.yaml").is_file()
-    flarefleet("new-job", "mine", "--framework", "numpy")
-    flarefleet("export", "./mine", "exported")
+    for line in lines("flarefleet --version", "flarefleet init", "flarefleet check"):
+        shell(line)
+    shell("flarefleet provision")
+    assert (folder / "workspace" / "empty" / "release" / "site-1" / "values.yaml").is_file()
+    shell("flarefleet new-job mine --framework numpy")
+    shell("flarefleet export ./mine exported")
     assert (folder / "exported" / "mine" / "meta.json").is_file()
 
-    facts = json.loads(run(installed / "python", "-c", FACTS, cwd=folder, XDG_CACHE_HOME=str(cache)))
-    assert Path(facts["charts"]).is_relative_to(installed.parent)
+    facts = json.loads(shell(f"~/.flarefleet/bin/python -c {shlex.quote(FACTS)}"))
+    assert Path(facts["charts"]).is_relative_to(installed)
     assert facts["chart"] == hashlib.sha256(package_chart("flare-server")).hexdigest()
     assert facts["runbooks"]
     assert facts["base"] == "debian:bookworm-slim"
@@ -106,3 +118,19 @@ def test_a_wheel_alone_makes_a_federation_and_jobs_and_finds_charts_and_images(
     assert (context / "images" / "build" / "install.sh").is_file()
     # An image is current if its label has this digest, whether a checkout or a wheel built it.
     assert facts["digest"] == source_digest("cpu")
+
+
+INDEX = re.compile(r"pip install [^\n]*flarefleet\[")
+TEXTS = [
+    CHECKOUT / "README.md",
+    *(file for folder in ("deploy", "docs", "fl_app", "helm") for file in (CHECKOUT / folder).rglob("*.*")),
+]
+
+
+def test_no_page_or_message_installs_flarefleet_from_an_index() -> None:
+    kinds = (".j2", ".md", ".py", ".tpl", ".txt", ".yaml")
+    texts = [file for file in TEXTS if file.suffix in kinds and "data" not in file.parts]
+    found = [str(file) for file in texts if INDEX.search(file.read_text(encoding="utf-8"))]
+
+    assert found == []
+    assert len(texts) > 400

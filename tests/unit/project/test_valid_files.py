@@ -175,6 +175,14 @@ def test_the_federation_of_nvflare_poc_is_valid(tmp_path: Path) -> None:
     assert len(load(tmp_path, yaml.safe_dump(document)).sites) == 4
 
 
+def test_sites_on_the_machine_of_the_server_may_have_gpus(tmp_path: Path) -> None:
+    document = yaml.safe_load(VALID)
+    document["participants"][0]["default_host"] = "localhost"
+    document["deployment"]["sites"] = {"site-1": {"gpus": 1, "resources": {"limits": {"memory": "4Gi"}}}}
+
+    assert load(tmp_path, yaml.safe_dump(document)).sites[0].deployment.gpus == 1
+
+
 @pytest.mark.parametrize("content", [content for content, _ in edits("valid.txt")])
 def test_everything_that_nvflare_and_yaml_allow_is_accepted(content: str, tmp_path: Path) -> None:
     assert load(tmp_path, content).nvflare_document() == yaml.safe_load(content)

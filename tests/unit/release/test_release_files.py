@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import errno
-import shutil
 from pathlib import Path
 
 import pytest
@@ -15,49 +14,14 @@ from deploy.project import Image
 from deploy.project.schema import Guard, Tracking
 from deploy.release import update, update_releases
 from deploy.workspace import Workspace
-from tests.unit.provision.federation import SERVER, Federation
+from fl_app.contract import flarefleet_version
+from tests.unit.provision.federation import Federation
+from tests.unit.release.conftest import update_all, values_of
 
-DEPLOYMENT = """\
-image: {registry: registry.example.org/flare, tag: "1.2.3", variant: gpu}
-sites:
-  site-1:
-    namespace: county-flare
-    gpus: 2
-    storage: 200Gi
-    launcher: pod
-    resources: {limits: {memory: 8Gi}}
-    datasets: {training: {claim: county-data, mode: ro}}
-"""
 CHECKOUT = Path(update.__file__).parents[2]
 PEM_KEY = "-----BEGIN {} KEY-----\nMIIEvQ\n-----END {} KEY-----\n"
+CHART = f"flare-client-{flarefleet_version()}.tgz"
 FILES = ("values.yaml", "key-secret.yaml", "INSTALL.md", "compose.yaml")
-
-
-@pytest.fixture(scope="module")
-def provisioned(tmp_path_factory: pytest.TempPathFactory) -> Federation:
-    """A provisioned federation, shared and read-only."""
-    federation = Federation(tmp_path_factory.mktemp("release"), "site-1", "site-2")
-    federation.entry(SERVER).update(fed_learn_port=8443, admin_port=8444)
-    federation.document["deployment"] = yaml.safe_load(DEPLOYMENT)
-    federation.provision()
-    return federation
-
-
-@pytest.fixture
-def federation(provisioned: Federation, tmp_path: Path) -> Federation:
-    """A copy of the provisioned federation with up-to-date releases."""
-    shutil.copytree(provisioned.folder / "workspace", tmp_path / "workspace")
-    copy = provisioned.copy_to(tmp_path)
-    update_all(copy)
-    return copy
-
-
-def update_all(federation: Federation) -> list[str]:
-    return update_releases(federation.project, federation.workspace)
-
-
-def values_of(workspace: Workspace, name: str) -> dict:
-    return yaml.safe_load((workspace.release / name / "values.yaml").read_text())
 
 
 def test_the_values_have_the_settings_of_a_site(provisioned: Federation) -> None:
@@ -117,11 +81,12 @@ def test_a_sites_folder_has_nothing_about_other_sites(provisioned: Federation) -
 def test_the_install_guide_has_the_commands_of_that_site(provisioned: Federation) -> None:
     text = (provisioned.workspace.release / "site-1" / "INSTALL.md").read_text()
     assert "kubectl apply -n county-flare -f key-secret.yaml" in text
-    assert "helm install site-1 helm/flare-client -n county-flare -f values.yaml" in text
+    assert f"helm install site-1 ./{CHART} -n county-flare -f values.yaml" in text
     assert "flare.example.org:8443" in text
     assert "county-data" in text
     server = (provisioned.workspace.release / "flare.example.org" / "INSTALL.md").read_text()
-    assert "helm install flare-example-org helm/flare-server -n flare-example-org -f values.yaml" in server
+    chart = CHART.replace("client", "server")
+    assert f"helm install flare-example-org ./{chart} -n flare-example-org -f values.yaml" in server
 
 
 def test_a_second_run_writes_nothing(federation: Federation) -> None:
@@ -161,7 +126,7 @@ def test_a_changed_template_updates_existing_releases(
     monkeypatch.setattr(update, "release_sources", lambda: [template])
     update._sources_digest.cache_clear()
     try:
-        assert len(update_all(federation)) == 3
+        assert len(update_all(federation)) == 4
     finally:
         update._sources_digest.cache_clear()
     assert (federation.workspace.release / "site-1" / "compose.yaml").read_text() == "services: {}\n"
@@ -185,7 +150,7 @@ def test_a_kit_that_does_not_fit_into_values_is_in_the_sites_image(
 def test_a_private_key_in_a_public_file_is_refused(federation: Federation, name: str, kind: str) -> None:
     file = federation.workspace.kit("site-1") / "local" / name
     file.parent.mkdir(exist_ok=True)
-    file.write_text("a copy\n" + PEM_KEY.format(kind, kind))
+    file.write_text("marker-7\n" + PEM_KEY.format(kind, kind))
     with pytest.raises(InputError, match=rf"local/{name} holds a private key.*Move the file out of the kit"):
         update_all(federation)
     released = [
@@ -193,7 +158,7 @@ def test_a_private_key_in_a_public_file_is_refused(federation: Federation, name:
         for one in (federation.workspace.release / "site-1").rglob("*")
         if one.is_file() and one.parent.name != "key"
     ]
-    assert not [one for one in released if b"a copy" in one.read_bytes()]
+    assert not [one for one in released if b"marker-7" in one.read_bytes()]
 
 
 def test_files_with_the_name_of_a_secret_are_not_published(federation: Federation) -> None:

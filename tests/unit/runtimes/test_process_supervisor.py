@@ -189,3 +189,16 @@ def test_a_site_that_cannot_be_started_again_now_is_started_later(supervised: Su
     assert len(supervised.starts()) == 1
     credentials.with_suffix(".moved").rename(credentials)
     eventually(lambda: len(supervised.starts()) == 2, what="the site runs again")
+
+
+def test_the_log_of_an_earlier_start_is_not_the_log_of_this_one(supervised: Supervised) -> None:
+    log = supervised.folder.log("site-1")
+    log.parent.mkdir()
+    log.write_text("an error of an earlier start\n")
+
+    supervised.start().kill()
+    eventually(lambda: len(supervised.starts()) == 2, what="it runs again")
+    with log.open("a") as file:
+        file.write("a line of this start\n")
+
+    assert supervised.folder.last_lines("site-1") == ["a line of this start"]

@@ -91,7 +91,7 @@ class Jobs:
             status = self.status()
             status.configured_time = status.ready_time = 1.0 if configured else None
             status.app_done = app_done
-            controller.client_statuses = {"site-1": status}
+            controller.client_statuses = {"site-1": status, "site-2": self.status()}
             for site, life in (("site-1", "a"), ("site-2", "b"), ("site-1", "a")):
                 beat(engine, site, life)
             assert not engine.ended.reasons, "no process was started again yet"
@@ -155,9 +155,21 @@ def test_a_swarm_that_goes_on_without_a_site_does_not_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def make() -> SwarmServerController:
-        return SwarmServerController(num_rounds=2, min_clients=2)
+        return SwarmServerController(num_rounds=2, min_clients=1)
 
     assert jobs(tmp_path, monkeypatch, make, "", ClientStatus).site_restarts().panics == []
+
+
+def test_a_swarm_that_needs_as_many_sites_as_it_has_does_not_go_on_without_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of NVFlare's recipe, which requires `min_clients`."""
+
+    def make() -> SwarmServerController:
+        return SwarmServerController(num_rounds=2, min_clients=2)
+
+    job = jobs(tmp_path, monkeypatch, make, "a job with SwarmServerController", ClientStatus)
+    assert job.site_restarts().reasons == [job.reason("site-1")]
 
 
 def test_a_workflow_that_sends_its_tasks_again_goes_on(

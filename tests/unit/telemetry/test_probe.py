@@ -26,7 +26,17 @@ def test_the_exit_status_and_the_reason_are_those_of_the_parent(endpoint: Endpoi
     answer = probe(endpoint.port)
 
     assert (answer.returncode, answer.stdout) == (1, "waiting for flare-server\n")
-    assert probe(endpoint.port, "healthz").returncode == 0
+    healthy = probe(endpoint.port, "healthz")
+    assert (healthy.returncode, healthy.stdout) == (0, "healthy\n")
+    assert "nvflare_telemetry_dropped_total" in probe(endpoint.port, "metrics").stdout
+
+
+def test_a_parent_that_is_ready_says_so(endpoint: Endpoint) -> None:
+    endpoint.view = Starting("")
+
+    answer = probe(endpoint.port)
+
+    assert (answer.returncode, answer.stdout) == (0, "ready\n")
 
 
 def test_a_parent_that_does_not_answer_exits_1() -> None:

@@ -33,6 +33,6 @@ def test_an_invalid_value_is_refused(environment: dict[str, str], message: str) 
 def test_a_tracker_that_is_not_installed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fl_app.tracking.receivers.find_spec", lambda name: None)
     with pytest.raises(
-        TrackingSettingsError, match=r"mlflow is not installed; run: pip install 'flarefleet\[tracking\]'"
+        TrackingSettingsError, match=r"mlflow is not installed; run: pip install 'mlflow-skinny<4,"
     ):
         requested_receivers({**ADDRESSES, "FLARE_TRACKING": "mlflow"})

@@ -1,0 +1,76 @@
+"""The pages about a site: the guide of a hospital, INSTALL.md, and the hand-over."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.documented import ROOT, commands_in, run
+from tests.unit.provision.federation import Federation
+
+RECEIVE = ("gpg ", "docker load")
+
+
+def bare(line: str) -> str:
+    """Return a command without its comment and without the file of the hospital's own settings."""
+    return line.partition("#")[0].strip().replace(" -f own.yaml", "")
+
+
+def test_the_hospitals_guide_has_the_commands_of_install_md(provisioned: Federation) -> None:
+    guide = {
+        bare(one.line.replace("hospital-1", "site-2"))
+        for one in commands_in(ROOT / "docs" / "hospital.md")
+        if not one.line.startswith(RECEIVE)
+    }
+    page = {bare(one.line) for one in commands_in(provisioned.workspace.release / "site-2" / "INSTALL.md")}
+
+    # `get pods` lists job pods, which is a remark of the guide only.
+    assert guide - page == {"kubectl get pods -n site-2 -l flare/role=job"}
+    assert {line for line in page - guide if not line.startswith(RECEIVE)} == {
+        "kubectl describe pod -n site-2 site-2-0"
+    }
+
+
+def test_the_header_of_compose_yaml_has_the_commands_of_install_md(provisioned: Federation) -> None:
+    folder = provisioned.workspace.release / "site-2"
+    header = (folder / "compose.yaml").read_text().partition("name:")[0]
+    steps = [bare(line.removeprefix("#")) for line in header.splitlines() if line.startswith("#   ")]
+
+    assert len(steps) == 3
+    assert set(steps) <= {bare(one.line) for one in commands_in(folder / "INSTALL.md")}
+
+
+@pytest.mark.parametrize("page", ["hospital.md", "docker.md", "air-gap.md", "runbooks"])
+def test_no_page_asks_a_hospital_to_query_the_telemetry_port_of_its_host(page: str) -> None:
+    path = ROOT / "docs" / page
+    files = [path] if path.is_file() else sorted(path.glob("*.md"))
+
+    assert [file.name for file in files if "127.0.0.1:9464" in file.read_text(encoding="utf-8")] == []
+
+
+def test_a_release_folder_that_was_encrypted_as_documented_arrives(
+    provisioned: Federation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gpg").mkdir(mode=0o700)
+    monkeypatch.setenv("GNUPGHOME", str(tmp_path / "gpg"))
+    key = ["gpg", "--batch", "--passphrase", "", "--quick-generate-key", "it@hospital-1.example"]
+    subprocess.run(key, check=True, capture_output=True)
+    (tmp_path / "workspace").symlink_to(provisioned.folder / "workspace")
+    hospital = [one.line for one in commands_in(ROOT / "docs" / "hospital.md") if "gpg" in one.line]
+    operator = [one.line for one in commands_in(ROOT / "docs" / "air-gap.md")]
+    operator = [line for line in operator if line.startswith(("gpg", "tar -C", "openssl"))]
+    export, receive = hospital
+
+    try:
+        for line in (export, *operator, receive):
+            run(re.sub(r"(?<!@)hospital-1", "site-2", line).replace("PROJECT", "hospitals"), tmp_path)
+    finally:
+        subprocess.run(["gpgconf", "--kill", "all"], check=False, env=dict(os.environ))
+
+    for name in ("key/client.key", "compose.yaml"):
+        sent = provisioned.workspace.release / "site-2" / name
+        assert (tmp_path / "site-2" / name).read_bytes() == sent.read_bytes()
