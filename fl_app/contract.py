@@ -30,6 +30,13 @@ KEY_PATH = PurePosixPath("/run/secrets/flare")
 ANALYTICS_FOLDER = "analytics"
 """In the server's workspace: ANALYTICS_FOLDER/JOB-ID/SITE contains TensorBoard's event files."""
 
+SITE_LOGS_FOLDER = "site-logs"
+"""In the server's workspace: SITE_LOGS_FOLDER/JOB-ID/SITE/log.txt, while the site sends it."""
+EVENT_FILES_COMPONENT = "LOG_tb_events.zip"
+"""Component of a job with its event files; NVFlare accepts names that begin with LOG_."""
+SITE_LOG_COMPONENT = "LOG_log.txt_"
+"""Component of a job with the log of a site, whose name follows."""
+
 KIT_FACTS = "flarefleet.json"
 """File in a kit's local/ that describes its participant. See `fl_app.checks.kit.KitFacts`."""
 

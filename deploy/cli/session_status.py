@@ -11,9 +11,7 @@ from deploy.cli.admin_session import admin_session
 from deploy.cli.context import Context, out, print_json
 from deploy.cli.job_tables import print_columns
 from deploy.errors import Failed
-
-FRESH_SECONDS = 60.0
-"""Age of the last heartbeat from which a site counts as away; sites send one every few seconds."""
+from fl_app.survival.limits import LATE_SECONDS
 
 
 def show_session_status(context: Context, admin_kit: Path, as_json: bool) -> None:
@@ -24,7 +22,7 @@ def show_session_status(context: Context, admin_kit: Path, as_json: bool) -> Non
         address = session.kit.address
     now = datetime.now(timezone.utc)
     ages = {site: max(0.0, (now - seen).total_seconds()) for site, seen in sorted(state.heartbeats.items())}
-    is_ready = bool(ages) and max(ages.values()) < FRESH_SECONDS
+    is_ready = bool(ages) and max(ages.values()) < LATE_SECONDS
     if as_json:
         print_json({
             "server": {"address": address, "started": state.started.isoformat()},
@@ -37,7 +35,7 @@ def show_session_status(context: Context, admin_kit: Path, as_json: bool) -> Non
         rows = [("NAME", "ROLE", "STATE", "LAST HEARTBEAT")]
         rows.append((address, "server", "ready", f"answers, started {since}"))
         for site, age in ages.items():
-            rows.append((site, "client", "ready" if age < FRESH_SECONDS else "away", f"{age:.0f} s ago"))
+            rows.append((site, "client", "ready" if age < LATE_SECONDS else "away", f"{age:.0f} s ago"))
         print_columns(rows)
         if not ages:
             out.print("No site is registered.")

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.cli.context import RuntimeOption, context_of, err, out
+from deploy.cli import completion
+from deploy.cli.admin_session import admin_session, choose_kit
+from deploy.cli.context import Context, RuntimeOption, context_of, err, out
+from deploy.cli.job_options import AdminKitOption
 from deploy.errors import InputError
 from fl_app.contract import ANALYTICS_FOLDER
 
@@ -24,7 +28,12 @@ app = typer.Typer()
 def tensorboard(
     ctx: typer.Context,
     job_id: Annotated[
-        str | None, typer.Argument(metavar="ID", help="Id of one job (default: all jobs).")
+        str | None,
+        typer.Argument(
+            metavar="JOB",
+            autocompletion=completion.job_ids,
+            help="Id of one job, the beginning of its id, or latest (default: all jobs).",
+        ),
     ] = None,
     port: Annotated[
         int | None,
@@ -33,25 +42,57 @@ def tensorboard(
         ),
     ] = None,
     runtime: RuntimeOption = None,
+    admin_kit: AdminKitOption = None,
 ) -> None:
     """Show the metrics of all sites in TensorBoard, live, until Ctrl-C."""
-    from deploy.signals import interruptible
     from deploy.tensorboard.program import choose_port
-    from deploy.tensorboard.program import tensorboard as run_tensorboard
 
-    project, workspace, chosen = context_of(ctx).federation(runtime)
+    context = context_of(ctx)
+    kit = choose_kit(context, admin_kit) if runtime is None else None
     chosen_port = choose_port(port)
+    if kit is not None:
+        with _downloaded(context, kit, job_id) as (folder, server):
+            _show(folder, chosen_port, f"{server}: TensorBoard", folder.with_name("tensorboard.log"))
+        return
+    project, workspace, chosen = context.federation(runtime)
     with _event_files(chosen, workspace) as event_files:
         folder = _folder_of(event_files, job_id)
         log = workspace.run(chosen.name) / "tensorboard.log"
-        title = f"{project.name}: TensorBoard"
-        with interruptible(), run_tensorboard(folder, chosen_port, title, log) as program:
-            out.print(f"{program.command.url}/", markup=False)
-            err.print(f"TensorBoard reads {folder}. Press Ctrl-C to stop it.", markup=False)
-            try:
-                program.wait()
-            except KeyboardInterrupt:
-                return
+        _show(folder, chosen_port, f"{project.name}: TensorBoard", log)
+
+
+def _show(folder: Path, port: int, title: str, log: Path) -> None:
+    """Run TensorBoard on a folder until Ctrl-C."""
+    from deploy.signals import interruptible
+    from deploy.tensorboard.program import tensorboard as run_tensorboard
+
+    with interruptible(), run_tensorboard(folder, port, title, log) as program:
+        out.print(f"{program.command.url}/", markup=False)
+        err.print(f"TensorBoard reads {folder}. Press Ctrl-C to stop it.", markup=False)
+        try:
+            program.wait()
+        except KeyboardInterrupt:
+            return
+
+
+@contextmanager
+def _downloaded(context: Context, kit: Path, job_id: str | None) -> Iterator[tuple[Path, str]]:
+    """Return a folder of event files that an administrator's session keeps up to date, and the server."""
+    from deploy.session.event_files import LATEST_JOBS, EventFileDownload
+    from deploy.session.job_ids import resolve_job
+    from deploy.tensorboard.mirror import mirrored
+
+    with (
+        TemporaryDirectory(prefix="flarefleet-tensorboard-") as temporary,
+        admin_session(context, None, kit) as session,
+    ):
+        downloads, folder = Path(temporary, "downloads"), Path(temporary, "event-files")
+        jobs = [resolve_job(session, job_id)] if job_id else []
+        download = EventFileDownload(session, downloads, jobs)
+        if not jobs:
+            err.print(f"The latest {LATEST_JOBS} jobs; name one to see it alone.")
+        with mirrored(download.update, folder, lambda text: err.print(text, markup=False)):
+            yield folder, session.kit.address
 
 
 @contextmanager
@@ -70,12 +111,18 @@ def _event_files(runtime: Runtime, workspace: Workspace) -> Iterator[Path]:
 
 
 def _folder_of(event_files: Path, job_id: str | None) -> Path:
+    from deploy.session.job_ids import LATEST
+
     if job_id is None:
         return event_files
     known = sorted(child.name for child in event_files.iterdir() if child.is_dir())
-    if job_id not in known:
+    found = [name for name in known if job_id and name.startswith(job_id.lower())]
+    if job_id == LATEST and known:
+        found = [max(known, key=lambda name: (event_files / name).stat().st_mtime)]
+    if len(found) != 1:
+        what = "several jobs have" if found else "no job has"
         raise InputError(
-            f"{job_id}: this job has no event files. Jobs with event files: {', '.join(known) or 'none'}. "
-            "The first values appear a second after the job logs them."
+            f"{job_id}: {what} such an id and event files. Jobs with event files: "
+            f"{', '.join(known) or 'none'}. The first values appear a second after the job logs them."
         )
-    return event_files / job_id
+    return event_files / found[0]

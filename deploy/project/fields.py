@@ -22,6 +22,7 @@ Variant = Literal["cpu", "gpu"]
 Extra = Literal["flower", "vla"]
 AccessMode = Literal["ro", "rw"]
 Role = Literal["project_admin", "org_admin", "lead", "member"]
+Logs = Literal["private", "shared"]
 Tracker = Literal["mlflow", "wandb"]
 
 _Value = TypeVar("_Value")

@@ -134,6 +134,7 @@ def _project(source: Source, top: ProjectEntry, entries: list[ParticipantEntry])
         tracking=deployment.tracking,
         guard=deployment.guard,
         survival=deployment.survival,
+        logs=deployment.logs,
         allowed_components=tuple(deployment.allowed_components),
         studies=top.studies,
         participants=participants,

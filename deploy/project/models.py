@@ -91,6 +91,8 @@ class Project(BaseModel):
     tracking: Tracking = Tracking()
     guard: Guard = Guard()
     survival: Survival = Survival()
+    logs: str = "private"
+    """shared: each site sends its log of a job to the server."""
     allowed_components: tuple[str, ...] = ()
     """`deployment.allowed_components`; see `deploy.project.allowed_components` for the complete list."""
     studies: dict[str, schema.Study] = {}

@@ -198,6 +198,8 @@ class DeploymentEntry(Section):
     """Time limits of jobs, and levels of the rules that find silent failures."""
     survival: Annotated[Survival, fields.OR_EMPTY] = Survival()
     """Whether running jobs survive killed processes."""
+    logs: fields.Logs = "private"
+    """shared: each site sends its log of a job to the server, where the job's submitter reads it."""
     allowed_components: fields.AllowedComponents = []
     """Classes and packages that jobs without code of their own may use, besides the default ones."""
 

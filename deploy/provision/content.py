@@ -30,6 +30,7 @@ REASONS = {
     "builders": "the builders have changed",
     "deployment": "its deployment has changed",
     "components": "the components that jobs may use have changed",
+    "logs": "whether sites share their logs of jobs has changed",
     "capacity": "the number of clients that the server accepts has changed",
     "studies": "the studies have changed",
     "files": "a file that project.yml names has changed",
@@ -83,6 +84,8 @@ def kit_specs(project: Project) -> dict[str, KitSpec]:
             parts["studies"] = _digest(project.model_dump(mode="json", include={"studies"}))
         else:
             parts["server"] = server_in_other_kits
+        if entry["type"] == "client":
+            parts["logs"] = project.logs
         kits[name] = KitSpec(name, _identity(entry), parts)
     return kits
 

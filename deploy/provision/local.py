@@ -22,6 +22,7 @@ from fl_app.contract import (
     NVFLARE_VERSION,
     PARENT_PORT,
     PENDING_SITES_ID,
+    SITE_LOGS_FOLDER,
     TRANSFER_TIMEOUT_SECONDS,
     WORKSPACE_PATH,
     flarefleet_version,
@@ -53,6 +54,12 @@ JOB_ANALYTICS = {"id": "flare_job_analytics", "path": "fl_app.tracking.job.JobAn
 PARENT_SURVIVAL = {"id": "flare_survival", "path": "fl_app.survival.component.ParentSurvival", "args": {}}
 JOB_SURVIVAL = {"id": "flare_job_survival", "path": "fl_app.survival.component.JobSurvival", "args": {}}
 JOB_GUARD = {"id": "flare_job_guard", "path": "fl_app.guard.component.JobGuard", "args": {}}
+SITE_LOGS = {
+    "id": "flare_site_logs",
+    "path": "nvflare.app_common.logging.site_log_streamer.SiteLogStreamer",
+    "args": {},
+}
+"""Sends log.txt of each job. It precedes NVFlare's own component, which streams only one file of a job."""
 PENDING_SITES = {
     "id": PENDING_SITES_ID,
     "path": "fl_app.launchers.pending_pods.PendingSites",
@@ -75,9 +82,11 @@ class LocalBuilder(Builder):
             local = Path(ctx.get_local_dir(participant))
             resources = local / ProvFileName.RESOURCES_JSON_DEFAULT
             client_limit = max_clients(len(self._project.sites))
-            resources.write_text(
-                _complete(resources.read_text(), participant.type, client_limit, kit_classes(self._project))
+            completed = _complete(
+                *(resources.read_text(), participant.type, client_limit, kit_classes(self._project)),
+                shares_logs=self._project.logs == "shared",
             )
+            resources.write_text(completed)
             if participant.type == ParticipantType.SERVER:
                 authorization = local / ProvFileName.AUTHORIZATION_JSON_DEFAULT
                 authorization.write_text(_allow_leads_to_read_job_logs(authorization.read_text()))
@@ -123,7 +132,7 @@ def _allow_leads_to_read_job_logs(text: str) -> str:
 
 
 @cache
-def _complete(text: str, kind: str, client_limit: int, allowed: tuple[str, ...]) -> str:
+def _complete(text: str, kind: str, client_limit: int, allowed: tuple[str, ...], *, shares_logs: bool) -> str:
     """Return NVFlare's resources.json, completed. Cached because most sites have the same."""
     resources = json.loads(text)
     resources["class_allow_list"] += [
@@ -140,11 +149,14 @@ def _complete(text: str, kind: str, client_limit: int, allowed: tuple[str, ...])
         components["job_manager"]["path"] = JOB_MANAGER
         components["job_manager"]["args"]["uri_root"] = str(WORKSPACE_PATH / "jobs-storage")
         storage = resources["snapshot_persistor"]["args"]["storage"]
+        components["log_receiver"]["args"]["dest_dir"] = str(WORKSPACE_PATH / SITE_LOGS_FOLDER)
         storage["args"]["root_dir"] = str(WORKSPACE_PATH / "snapshot-storage")
     elif kind == ParticipantType.CLIENT:
         resources["client"]["client_register_interval"] = REGISTER_INTERVAL
         resources["client"]["maint_msg_timeout"] = REQUEST_TIMEOUT
         resources["client"]["communication_timeout"] = TRANSFER_TIMEOUT_SECONDS
+        if shares_logs:
+            resources["components"].insert(0, SITE_LOGS)
     return _json(resources)
 
 

@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from deploy.errors import Failed, InputError
 from deploy.session.job_ids import SHORT_ID
+from deploy.session.requests import PermissionDenied
 from deploy.session.session import AdminSession, Job
+from fl_app.contract import EVENT_FILES_COMPONENT, SITE_LOG_COMPONENT
 from fl_app.guard.warnings import WARNINGS_FILE
 from fl_app.jobs.shared.journal import MODEL_FOLDER
 
 HISTORY_FILE = "history.json"
 """File in the results: what survival did for the job."""
+_LOG_NAMES = {"ERRORLOG_": ".error.log", SITE_LOG_COMPONENT: ".log.txt"}
+"""Prefix of a component -> ending of its file in the results; the name of the site is between."""
 _INVALID_IN_NAME = re.compile(r"[^A-Za-z0-9._-]")
 _METRICS = (".json", ".csv", ".txt")
 _NOT_METRICS = ("meta.json", "fl_app.txt", "stats_pool_summary.json", "config_fed_server.json")
@@ -30,7 +35,7 @@ _LOGS = ("log.txt", "log.json", ".log", "log_fl.txt")
 def fetch(session: AdminSession, job_id: str, folder: Path) -> Path:
     """Download the results of a job from the server into a new `folder`, and return it.
 
-    It contains `model/`, `metrics/`, `tb_events/SITE/`, `logs/` (of the server, and the error logs of sites),
+    It contains `model/`, `metrics/`, `tb_events/SITE/`, `logs/` (the server's, and what sites sent),
     `job/` (as submitted) and `other/`, without the empty ones, and `history.json` if survival intervened.
 
     Raises:
@@ -49,10 +54,7 @@ def fetch(session: AdminSession, job_id: str, folder: Path) -> Path:
         results = Path(temporary) / "results"
         results.mkdir()
         sort_results(downloaded, results)
-        for site, log in session.error_logs(job_id).items():
-            file = results / "logs" / f"{site}.error.log"
-            file.parent.mkdir(exist_ok=True)
-            file.write_text(log, encoding="utf-8")
+        add_components(session, job_id, results)
         if job.history:
             history = [{**one.document(), "line": one.line} for one in job.history]
             (results / HISTORY_FILE).write_text(json.dumps(history, indent=2), encoding="utf-8")
@@ -62,9 +64,39 @@ def fetch(session: AdminSession, job_id: str, folder: Path) -> Path:
     return folder
 
 
+def add_components(session: AdminSession, job_id: str, results: Path) -> None:
+    """Add what the server has of a job besides its result archive: logs of sites, and event files.
+
+    Nothing is added if the administrator may not read the logs of the job.
+    """
+    with suppress(PermissionDenied):
+        for name, file in session.components(job_id).items():
+            if name == EVENT_FILES_COMPONENT:
+                add_event_files(file, results / "tb_events")
+                continue
+            for prefix, ending in _LOG_NAMES.items():
+                if name.startswith(prefix):
+                    target = results / "logs" / f"{name.removeprefix(prefix)}{ending}"
+                    target.parent.mkdir(exist_ok=True)
+                    shutil.move(file, target)
+
+
+def add_event_files(recorded: Path, into: Path) -> None:
+    """Add the event files that the server recorded, of sites of which the job itself has recorded none."""
+    for site in sorted(recorded.iterdir()):
+        if not (into / site.name).exists():
+            into.mkdir(exist_ok=True)
+            shutil.move(site, into / site.name)
+
+
 def default_folder(job: Job) -> Path:
     """Return the folder of a job's results, relative to the working directory: results/NAME-ID."""
-    return Path("results", f"{_INVALID_IN_NAME.sub('_', job.name)}-{job.id[:SHORT_ID]}")
+    return Path("results", result_name(job))
+
+
+def result_name(job: Job) -> str:
+    """Return the name of a folder for a job: its name, and the beginning of its id."""
+    return f"{_INVALID_IN_NAME.sub('_', job.name)}-{job.id[:SHORT_ID]}"
 
 
 def sort_results(downloaded: Path, into: Path) -> None:

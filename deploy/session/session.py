@@ -42,6 +42,8 @@ class AdminSession:
 
     def __init__(self, kit: AdminKit, log_in: Callable[[], Any]) -> None:
         self.kit = kit
+        self.seen: dict[str, str] = {}
+        """Name and status of the jobs that the server has named, by id."""
         self._requests = ServerRequests(kit, log_in)
         self._request = self._requests.send
 
@@ -79,7 +81,9 @@ class AdminSession:
             folder: an exported job; NVFlare writes signatures into it.
             token: a second submission with the same token returns the same job.
         """
-        return str(self._request(lambda api: api.submit_job(str(folder), submit_token=token)))
+        job_id = str(self._request(lambda api: api.submit_job(str(folder), submit_token=token)))
+        self.seen[job_id] = f"{folder.name}, submitted"
+        return job_id
 
     def job(self, job_id: str, timeout: float = math.inf) -> Job:
         """Return the job with this id.
@@ -95,7 +99,9 @@ class AdminSession:
     def jobs(self) -> tuple[Job, ...]:
         """Return all jobs in the server's store, oldest first."""
         metas = self._request(lambda api: api.list_jobs(detailed=True))
-        return tuple(sorted((Job.of(meta) for meta in metas), key=lambda job: job.submitted))
+        found = tuple(sorted((Job.of(meta) for meta in metas), key=lambda job: job.submitted))
+        self.seen = {job.id: f"{job.name}, {job.status}" for job in found}
+        return found
 
     def progress(self, job_id: str) -> JobProgress | None:
         """Return the progress of a running job; None if its process does not answer."""
@@ -175,7 +181,7 @@ class AdminSession:
             prefix: download nothing if no name begins with it.
 
         Returns:
-            Name of each component -> its file in a temporary folder of the session.
+            Name of each component -> its file, or the folder of an archive, which the caller may move.
 
         Raises:
             PermissionDenied: the administrator may not read the logs of this job.
@@ -185,8 +191,8 @@ class AdminSession:
         if not extra:
             return {}
         folder = Path(self._request(lambda api: api.download_job_components(job_id), job_id))
-        found = {file.name: file for file in folder.rglob("*") if file.is_file()}
-        return {name: found[name] for name in extra if name in found}
+        found = {name: folder / name.removesuffix(".zip") for name in extra}  # NVFlare unpacks archives
+        return {name: path for name, path in found.items() if path.exists()}
 
     def server_log(self, job_id: str) -> str:
         """Return the log of the server's job process; empty if there is none."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ from pathlib import Path
 from deploy.errors import FlarefleetError
 
 INTERVAL_SECONDS = 3.0
+PAUSE_FACTOR = 4.0
+"""Pause after an update that takes long, in durations of the update."""
 
 
 def append_new(source: Path, target: Path) -> None:
@@ -58,8 +61,11 @@ def mirrored(
                 on_error(f"Cannot read the event files: {error}")
 
     def run() -> None:
-        while not stop.wait(INTERVAL_SECONDS):
+        pause = INTERVAL_SECONDS
+        while not stop.wait(pause):
+            begin = time.monotonic()
             update()
+            pause = max(INTERVAL_SECONDS, PAUSE_FACTOR * (time.monotonic() - begin))
 
     target.mkdir(parents=True, exist_ok=True)
     stop, thread = threading.Event(), threading.Thread(target=run, name="mirror", daemon=True)

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
+from fl_app.guard.finding import Finding, fail
 from fl_app.launchers.entry_point import run_job
-from fl_app.nvflare_internals.early_results import refuse_undeliverable_results
+from fl_app.nvflare_internals.early_results import MAX_REFUSALS, refuse_undeliverable_results
 from fl_app.nvflare_internals.tensor_cleanup import skip_tensor_cleanup_without_torch
 
 
 def prepare() -> None:
     """Change what NVFlare cannot be configured to do."""
     skip_tensor_cleanup_without_torch()
-    refuse_undeliverable_results()
+    refuse_undeliverable_results(end_job)
+
+
+def end_job(engine: Any, site: str, reason: str) -> None:
+    """End the job of a site whose results are always cut off; without this, it would send them for ever."""
+    from nvflare.apis.fl_component import FLComponent
+
+    what = f"its result was cut off {MAX_REFUSALS} times in a row: {reason}"
+    remedy = "Check the network between the site and the server: proxies and firewalls may close connections"
+    with engine.new_context() as fl_ctx:
+        fail(FLComponent(), fl_ctx, Finding(what, f"{remedy}.", site=site))
 
 
 if __name__ == "__main__":

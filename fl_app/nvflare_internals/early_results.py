@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 USES = {
@@ -17,16 +19,24 @@ _DOWNLOAD_FAILED = "failed to download from "
 """How the message of NVFlare's error begins if the arrays of a message cannot be downloaded."""
 
 
+MAX_REFUSALS = 10
+"""Results of one site in a row that were cut off, each of which NVFlare has tried four times to receive."""
+
+
 class _DownloadFailedError(BaseException):
     """The arrays of a result cannot be downloaded. Not an Exception: NVFlare ends the process for those."""
 
 
-def refuse_undeliverable_results() -> None:
+def refuse_undeliverable_results(give_up: Callable[[Any, str, str], object]) -> None:
     """Let a site send its result again if it arrives too early, or if its arrays cannot be downloaded.
 
     After a restart of the server's process of a job, a site may send the result of its last task at once.
     NVFlare decodes it before the job has registered how to decode tensors, and ends the process because it
     cannot. It also ends the process if the site is killed or cut off while its arrays are downloaded.
+
+    Args:
+        give_up: called with NVFlare's engine, the site and the reason after MAX_REFUSALS results in a row
+            that were cut off.
     """
     from nvflare.apis.fl_constant import ServerCommandNames
     from nvflare.fuel.f3.cellnet import cell
@@ -36,6 +46,7 @@ def refuse_undeliverable_results() -> None:
     from nvflare.fuel.f3.streaming.stream_const import StreamHeaderKey
 
     call, decode = Adapter.call, cell.decode_payload
+    refusals: Counter[str] = Counter()
 
     def decode_or_refuse(message: Any, *args: Any, **kwargs: Any) -> None:
         try:
@@ -49,11 +60,19 @@ def refuse_undeliverable_results() -> None:
     def call_after_start(self: Any, future: Any, *args: Any, **kwargs: Any) -> Any:
         headers = future.headers
         topic = headers.get(StreamHeaderKey.TOPIC)
+        site = _site_of(str(headers.get(MessageHeaderKey.ORIGIN)))
         if topic != ServerCommandNames.SUBMIT_UPDATE or _has_started(self.cb):
             try:
-                return call(self, future, *args, **kwargs)
+                answer = call(self, future, *args, **kwargs)
             except _DownloadFailedError as error:
                 self.logger.warning(f"a result was not received: {error}; its site sends it again")
+                refusals[site] += 1
+                if refusals[site] == MAX_REFUSALS:
+                    give_up(self.cb.__self__.engine, site, str(error))
+            else:
+                if topic == ServerCommandNames.SUBMIT_UPDATE:
+                    refusals[site] = 0
+                return answer
         else:
             future.result()  # the site sends all of it before it reads the reply
         self._send_response(
@@ -69,6 +88,11 @@ def refuse_undeliverable_results() -> None:
 
     cell.decode_payload = decode_or_refuse
     Adapter.call = call_after_start
+
+
+def _site_of(origin: str) -> str:
+    """Return the site of a job process, whose cell is named `SITE.JOB`."""
+    return origin.split(".")[-2] if "." in origin else origin
 
 
 def _has_started(callback: Any) -> bool:

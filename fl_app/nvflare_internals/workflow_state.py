@@ -14,6 +14,10 @@ USES = {
     "nvflare.app_common.workflows.cyclic_ctl:CyclicController._start_round": "start with a later round",
     "nvflare.app_common.workflows.cyclic_ctl:CyclicController._end_round": "number of rounds",
     "nvflare.app_common.workflows.cyclic_ctl:CyclicController._last_learnable": "global model",
+    "nvflare.app_common.workflows.cyclic_ctl:CyclicController._last_client": "order of the next round",
+    "nvflare.app_common.workflows.cyclic_ctl:CyclicController._participating_clients": (
+        "order of the next round"
+    ),
     "nvflare.app_common.workflows.scaffold:Scaffold._global_ctrl_weights": "control variates of SCAFFOLD",
     "nvflare.app_common.widgets.metrics_artifact_writer:"
     "MetricsArtifactWriter._has_metrics": "summary of metrics",
@@ -134,6 +138,17 @@ def start_relay_at(controller: Any, next_round: int) -> None:
 def model_of_relay(controller: Any) -> Any:
     """Return the global model of CyclicController."""
     return controller._last_learnable
+
+
+def last_site_of_relay(controller: Any) -> str:
+    """Return the site that was last in the last round of CyclicController; empty before the first round."""
+    return str(getattr(controller._last_client, "name", ""))
+
+
+def set_last_site_of_relay(controller: Any, site: str) -> None:
+    """Let CyclicController know which site was last: with a random order, it is not the first of the next."""
+    sites = {client.name: client for client in controller._participating_clients}
+    controller._last_client = sites.get(site)
 
 
 def control_variates(scaffold: Any) -> Any:

@@ -14,7 +14,7 @@ from nvflare.apis.job_def import Job, JobMetaKey, RunStatus
 from fl_app.guard.warnings import WARNINGS_META, warning_lines
 from fl_app.nvflare_internals.server_jobs import failed_process
 from fl_app.nvflare_internals.site_jobs import end_leftovers
-from fl_app.survival import checkpoints
+from fl_app.survival import checkpoints, job_files
 from fl_app.survival.aborted_by import abort_meta
 from fl_app.survival.history import record
 from fl_app.survival.interventions import HISTORY_META, MAX_HISTORY, Intervention, Kind
@@ -49,7 +49,13 @@ class JobManager(SimpleJobDefManager):
     def update_meta(self, jid: str, meta: dict[str, Any], fl_ctx: FLContext) -> None:
         """Change the given keys of a job's meta."""
         with self._meta_lock:
-            super().update_meta(jid, meta, fl_ctx)
+            super().update_meta(jid, _with_short_schedule(meta), fl_ctx)
+
+    def refresh_meta(self, job: Job, meta_keys: list[str], fl_ctx: FLContext) -> None:
+        """Store these keys of a job's meta. NVFlare adds an entry whenever a waiting job is not scheduled."""
+        job.meta = _with_short_schedule(job.meta)
+        with self._meta_lock:
+            super().refresh_meta(job, meta_keys, fl_ctx)
 
     def set_status(self, jid: str, status: RunStatus, fl_ctx: FLContext) -> None:
         """Set the status of a job, or put it back to SUBMITTED if a kill ended it.
@@ -79,6 +85,38 @@ class JobManager(SimpleJobDefManager):
         """Delete a job."""
         super().delete(jid, fl_ctx)
         checkpoints.forget(_workspace(fl_ctx), jid)
+        job_files.delete_logs(_workspace(fl_ctx), jid)
+
+    def list_components(self, jid: str, fl_ctx: FLContext) -> list[str]:
+        """Return the names of a job's components, also of those outside the job store."""
+        stored: list[str] = super().list_components(jid, fl_ctx)
+        return sorted({*stored, *job_files.job_files(_workspace(fl_ctx), jid)})
+
+    def get_storage_for_download(
+        self, jid: str, download_dir: str, component: str, download_file: str, fl_ctx: FLContext
+    ) -> None:
+        """Provide a component of a job for a download."""
+        outside = job_files.job_files(_workspace(fl_ctx), jid).get(component)
+        if outside is None:
+            super().get_storage_for_download(jid, download_dir, component, download_file, fl_ctx)
+        else:
+            job_files.write_component(outside, Path(download_dir, jid, download_file))
+
+    def get_client_data(self, jid: str, client_name: str, data_type: str, fl_ctx: FLContext) -> bytes | None:
+        """Return what a site has sent of a job, or is sending: its log."""
+        outside = job_files.job_files(_workspace(fl_ctx), jid).get(f"{data_type}_{client_name}")
+        if outside is not None:
+            return job_files.end_of_log(outside)
+        data: bytes | None = super().get_client_data(jid, client_name, data_type, fl_ctx)
+        return data
+
+    def set_client_data(
+        self, jid: str, data: bytes | str, client_name: str, data_type: str, fl_ctx: FLContext
+    ) -> None:
+        """Store what a site has sent of a job; a file is moved."""
+        super().set_client_data(jid, data, client_name, data_type, fl_ctx)
+        if isinstance(data, str):
+            job_files.log_was_stored(Path(data))
 
     def remove_old_checkpoints(self, fl_ctx: FLContext) -> None:
         """Remove the checkpoints of jobs that neither run nor wait."""
@@ -169,6 +207,15 @@ class JobManager(SimpleJobDefManager):
                 submitted = self.get_jobs_by_status(RunStatus.SUBMITTED, fl_ctx)
                 self._requeued = {job.job_id: set() for job in submitted}
             return self._requeued
+
+
+def _with_short_schedule(meta: dict[str, Any]) -> dict[str, Any]:
+    """Return a job's meta with the first half and the last of a long schedule_history."""
+    history = meta.get(JobMetaKey.SCHEDULE_HISTORY.value) or ()
+    half = MAX_HISTORY // 2
+    if len(history) <= MAX_HISTORY:
+        return meta
+    return {**meta, JobMetaKey.SCHEDULE_HISTORY.value: [*history[:half], *history[-half:]]}
 
 
 def _workspace(fl_ctx: FLContext) -> Path:

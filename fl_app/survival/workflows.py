@@ -25,7 +25,7 @@ from fl_app.survival.resumable import Resumable, State, joined, merge, split, un
 from fl_app.survival.starting_over import PARTS, RESUMABLE, STATELESS
 
 _NVFLARE = "nvflare.app_common.workflows"
-_META = "meta"
+_META, _LAST_SITE = "meta", "last_site"
 _MODEL, _FURTHER = "model", "further"
 """Parts of the state of a workflow that has more than a model."""
 
@@ -181,11 +181,15 @@ class _Relay(Workflow):
         return workflow_state.rounds_of_relay(self.controller)
 
     def checkpoint(self, task: Shareable | None) -> State:
-        return _model_state(workflow_state.model_of_relay(self.controller))
+        model = _model_state(workflow_state.model_of_relay(self.controller))
+        return _with(model, {_LAST_SITE: workflow_state.last_site_of_relay(self.controller)})
 
     def resume(self, state: State, rounds_done: int, fl_ctx: FLContext) -> None:
         workflow_state.start_relay_at(self.controller, rounds_done)
         _replace(fl_ctx.get_prop(AppConstants.GLOBAL_MODEL), state)
+
+    def after_start(self, state: State) -> None:
+        workflow_state.set_last_site_of_relay(self.controller, state.document.get(_LAST_SITE, ""))
 
 
 class _Own(Workflow):

@@ -234,7 +234,9 @@ def _response(endpoint: Endpoint, path: str, accept: str) -> _Response:
             endpoint.was_ready |= reason is None
             starting = {} if reason is None else {"starting": not endpoint.was_ready}
             restarts = {"restarts": endpoint.restarts, "last_exit": endpoint.last_exit}
-            return _probe_response("ready", reason, starting | (restarts if endpoint.restarts else {}))
+            away = endpoint.view.away()
+            details = starting | (restarts if endpoint.restarts else {}) | ({"away": away} if away else {})
+            return _probe_response("ready", reason, details)
         case "/metrics":
             return HTTPStatus.OK, *endpoint.metrics(accept)
     return HTTPStatus.NOT_FOUND, "text/plain", b"/healthz, /readyz or /metrics\n"

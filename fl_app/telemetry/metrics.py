@@ -56,6 +56,10 @@ class View:
         """Return why the parent is not ready; None if it is."""
         return None
 
+    def away(self) -> Mapping[str, float]:
+        """Return the sites whose heartbeats are late, each with the seconds since the last."""
+        return {}
+
     def metrics(self) -> Iterable[Metric]:
         """Return the metrics that only this kind of parent has."""
         return ()

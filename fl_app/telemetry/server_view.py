@@ -56,6 +56,11 @@ class ServerView(View):
             return "NVFlare's main thread has ended"
         return None
 
+    def away(self) -> Mapping[str, float]:
+        """Return the sites whose heartbeats are late, each with the seconds since the last."""
+        late = liveness_of(self._server.engine).late()
+        return {site: round(time.time() - last, 1) for site, last in late.items()}
+
     def _is_listening(self) -> bool:
         # NVFlare does not report whether it could bind the port, and continues if it could not.
         if not self._listens:

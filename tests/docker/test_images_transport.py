@@ -10,14 +10,19 @@ from pathlib import Path
 
 import docker
 import pytest
+import yaml
 from docker.errors import ImageNotFound
 
 from deploy.errors import Failed, InputError
+from deploy.federation_files import make_kits_and_releases
 from deploy.images.archive import load_images, save_images
 from deploy.images.inventory import ImageRecord
 from deploy.images.push import push_images
 from deploy.ports import free_ports
-from deploy.project import Project, load_project
+from deploy.project import Image, Project, load_project
+from deploy.release.images import list_images
+from deploy.runtimes.docker.program import find_compose
+from deploy.workspace import Workspace
 from tests.documented import ROOT, commands_in, run
 from tests.federation.federation import write_project
 from tests.registry import PASSWORD, USER, Registry
@@ -106,6 +111,29 @@ def test_a_registry_that_does_not_answer_is_reported(
     image = small_image(f"{address}/flare/runtime:1-cpu")
     with pytest.raises(Failed, match=f"{address} does not answer"):
         push_images(engine, project_with(tmp_path, f"{address}/flare"), [image])
+
+
+def test_a_release_folder_names_pushed_images_by_their_digests_which_compose_pulls(
+    engine: docker.DockerClient, registry: Registry, small_image: SmallImage, tmp_path: Path
+) -> None:
+    file = write_project(tmp_path, sites=1, image=Image(registry=f"{registry()}/flare"))
+    file.write_text(file.read_text().replace("default_host: localhost", "default_host: flare.example.org"))
+    project = load_project(file)
+    workspace = Workspace(tmp_path / "workspace" / project.name)
+    make_kits_and_releases(project, workspace)
+    names = [small_image(one.name).name for one in list_images(None, project, workspace, "site-1")]
+
+    output = run("flarefleet images push --site site-1", tmp_path)
+
+    folder = workspace.release / "site-1"
+    digests = dict(line.split() for line in output.splitlines() if "  sha256:" in line)
+    assert list(digests) == names
+    image = yaml.safe_load((folder / "values.yaml").read_text())["image"]
+    assert image["digest"] == digests[names[0]]
+    for name in names:
+        engine.images.remove(name, force=True)
+    find_compose().run(folder / "compose.yaml", "pull")
+    assert engine.images.get(f"{names[1]}@{digests[names[1]]}").id
 
 
 def test_a_push_needs_a_registry_in_project_yml(engine: docker.DockerClient, tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from deploy.runtimes.protocol import (
 )
 from deploy.runtimes.readiness import wait_until_ready
 from deploy.runtimes.records import locked, read, write
+from deploy.runtimes.telemetry_status import as_server_sees, with_restarts
 from fl_app.checks.check import require
 from fl_app.contract import ANALYTICS_FOLDER, LABEL_SITE, WORKSPACE_PATH
 from fl_app.files import write_atomically
@@ -130,7 +131,7 @@ class DockerRuntime:
         found = {site.name: site.stopped() if site.name in stopped else site for site in observed}
         parents = self.project.parents if found else ()
         host = LOOPBACK if compose.is_for_several_hosts(self.project) else self.project.server_host
-        return FederationStatus(
+        status = FederationStatus(
             project=self.project.name,
             runtime=self.name,
             server_address=f"{host}:{self.project.server.fed_learn_port}" if found else None,
@@ -142,6 +143,7 @@ class DockerRuntime:
                 for parent in parents
             ),
         )
+        return as_server_sees(with_restarts(status))
 
     def logs(self, site: str, follow: bool = False, part: LogPart = WHOLE_LOG) -> Iterator[str]:
         """See `deploy.runtimes.protocol.Runtime.logs`."""

@@ -31,6 +31,7 @@ from deploy.runtimes.process.run_folder import FederationSpec, ParentSpec, Proce
 from deploy.runtimes.protocol import WHOLE_LOG, FederationStatus, LogPart, StatusCallback
 from deploy.runtimes.readiness import wait_until_ready
 from deploy.runtimes.records import is_running
+from deploy.runtimes.telemetry_status import as_server_sees
 from fl_app import contract
 from fl_app.checks.check import require
 
@@ -103,12 +104,13 @@ class ProcessRuntime:
     def status(self) -> FederationStatus:
         """See `deploy.runtimes.protocol.Runtime.status`."""
         spec = self.folder.spec()
-        return FederationStatus(
+        status = FederationStatus(
             project=self.project.name,
             runtime=self.name,
             server_address=spec.server_address if spec and self._running() else None,
             sites=observe(self.folder, spec) if spec else (),
         )
+        return as_server_sees(status)
 
     def logs(self, site: str, follow: bool = False, part: LogPart = WHOLE_LOG) -> Iterator[str]:
         """See `deploy.runtimes.protocol.Runtime.logs`."""

@@ -13,7 +13,9 @@ from tests.federation.jobs.commands import SITES, JobsFederation
 @pytest.fixture(scope="package")
 def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JobsFederation]:
     """The running federation."""
-    file = write_project(tmp_path_factory.mktemp("jobs"), sites=len(SITES), name="jobs", role="lead")
+    file = write_project(
+        tmp_path_factory.mktemp("jobs"), sites=len(SITES), name="jobs", role="lead", logs="shared"
+    )
     federation = JobsFederation(file.parent)
     try:
         with forking_jobs():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.documented import commands_in, run
+from tests.federation.federation import ADMIN
 from tests.federation.jobs.commands import BIN, SITES, JobsFederation
 
 pytestmark = pytest.mark.federation
@@ -25,11 +28,17 @@ def laptop(federation: JobsFederation, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="module")
-def flarefleet(federation: JobsFederation, laptop: Path, tmp_path_factory: pytest.TempPathFactory) -> Command:
-    """Run a command in that folder; the environment names a copy of the kit."""
-    kit = tmp_path_factory.mktemp("release") / "kit"
-    shutil.copytree(federation.admin_kit, kit)
-    environment = {**os.environ, "FLAREFLEET_ADMIN_KIT": str(kit.parent)}
+def release(federation: JobsFederation, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the release folder of an administrator."""
+    folder = tmp_path_factory.mktemp("release") / ADMIN
+    shutil.copytree(federation.workspace.release / ADMIN, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def flarefleet(release: Path, laptop: Path) -> Command:
+    """Run a command in that folder; the environment names the release folder."""
+    environment = {**os.environ, "FLAREFLEET_ADMIN_KIT": str(release)}
 
     def run(*arguments: str, typed: str = "", code: int = 0) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
@@ -40,16 +49,23 @@ def flarefleet(federation: JobsFederation, laptop: Path, tmp_path_factory: pytes
             check=False,
         )
         assert done.returncode == code, done.stdout + done.stderr
-        assert "project.yml" not in done.stderr.replace("under deployment in project.yml", "")
+        assert "project.yml" not in done.stderr
         return done
 
     return run
 
 
 @pytest.fixture(scope="module")
-def job_id(flarefleet: Command) -> str:
-    """The id of a job that has completed."""
-    return flarefleet("submit", "probe", "--set", "rounds=2").stdout.strip()
+def job_id(release: Path) -> str:
+    """The id of a job that was submitted as INSTALL.md of the release folder says, and has completed."""
+    lines = [one.line for one in commands_in(release / "INSTALL.md")]
+    script = "\n".join(lines).replace("submit fibonacci", "submit probe --set rounds=2")
+    output = run(f"set -e\n{script}", release)
+    assert "client.crt: OK" in output
+    assert (release / "results").is_dir()
+    submitted = re.search(r"^\w{8}-\w{4}-\w{4}-\w{4}-\w{12}$", output, re.MULTILINE)
+    assert submitted, output
+    return submitted[0]
 
 
 def test_the_status_shows_the_sites_with_their_heartbeats(flarefleet: Command) -> None:
@@ -59,18 +75,24 @@ def test_the_status_shows_the_sites_with_their_heartbeats(flarefleet: Command) -
     assert found["ready"]
 
 
-def test_the_log_of_a_job_says_who_can_share_those_of_sites(flarefleet: Command, job_id: str) -> None:
-    done = flarefleet("logs", job_id[:10])
-    assert "Server runner finished" in done.stdout
-    assert "no log of site-1, site-2" in done.stderr
-    assert "`logs: shared` under deployment in project.yml" in done.stderr
+def test_the_logs_of_a_job_are_those_of_the_server_and_of_sites_that_share_them(
+    flarefleet: Command, job_id: str
+) -> None:
+    _, *parts = re.split(r"==> (\S+) <==\n", flarefleet("logs", job_id[:10]).stdout)
+    logs = dict(zip(parts[::2], parts[1::2], strict=True))
+    assert "Server runner finished" in logs["server"]
+    assert all("ClientRunner" in logs[site] for site in SITES)
 
 
 def test_results_are_fetched_into_a_folder_named_after_the_job(
     flarefleet: Command, job_id: str, laptop: Path
 ) -> None:
     flarefleet("fetch", job_id)
-    assert (laptop / "results" / f"probe-{job_id[:8]}" / "model" / "FL_global_model.pt").is_file()
+    results = laptop / "results" / f"probe-{job_id[:8]}"
+    assert (results / "model" / "FL_global_model.pt").is_file()
+    for site in SITES:
+        assert list((results / "tb_events" / site).glob("*.tfevents.*"))
+        assert "ClientRunner" in (results / "logs" / f"{site}.log.txt").read_text()
 
 
 def test_a_job_is_deleted_only_after_a_confirmation(flarefleet: Command, job_id: str) -> None:

@@ -22,7 +22,7 @@ def commands_of(guide: Path) -> list[str]:
     """Return the lines of the code blocks that call flarefleet."""
     blocks = re.findall(r"^```\w*\n(.*?)^```", guide.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
-    return [line for line in lines if line.startswith("flarefleet ")]
+    return [line.removeprefix("$ ") for line in lines if line.startswith(("flarefleet ", "$ flarefleet "))]
 
 
 CASES = [pytest.param(line, id=f"{guide.name}: {line}") for guide in GUIDES for line in commands_of(guide)]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from deploy.errors import InputError
-from deploy.session.results import HISTORY_FILE, fetch, refuse_existing, sort_results
+from deploy.session.results import HISTORY_FILE, add_event_files, fetch, refuse_existing, sort_results
 from deploy.session.session import COMPLETED, Job
 from fl_app.survival.interventions import HISTORY_META, Intervention, Kind
 
@@ -110,6 +110,7 @@ class Session:
 
     def __init__(self, *history: Intervention) -> None:
         documents = [one.document() for one in history]
+        self.sent: dict[str, Path] = {}
         self.meta = {"job_id": "1", "name": "probe", "status": COMPLETED, HISTORY_META: documents}
 
     def job(self, job_id: str) -> Job:
@@ -119,8 +120,8 @@ class Session:
         into.mkdir()
         return into
 
-    def error_logs(self, job_id: str) -> dict[str, str]:
-        return {}
+    def components(self, job_id: str) -> dict[str, Path]:
+        return self.sent
 
 
 def test_the_results_contain_what_survival_did(tmp_path: Path) -> None:
@@ -134,3 +135,41 @@ def test_the_results_contain_what_survival_did(tmp_path: Path) -> None:
 def test_the_results_of_an_undisturbed_job_have_no_history(tmp_path: Path) -> None:
     session: Any = Session()
     assert not list(fetch(session, "1", tmp_path / "results").iterdir())
+
+
+def test_the_results_contain_what_sites_sent_and_the_event_files_that_the_server_recorded(
+    tmp_path: Path,
+) -> None:
+    session: Any = Session()
+    for name in (
+        "LOG_tb_events/north/events",
+        "LOG_tb_events/server/events",
+        "LOG_log.txt_north",
+        "ERRORLOG_south",
+    ):
+        file = tmp_path / "sent" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(name)
+        component = file if file.name != "events" else file.parents[1]
+        session.sent[f"{component.name}.zip" if component.is_dir() else component.name] = component
+
+    folder = fetch(session, "1", tmp_path / "results")
+
+    found = {str(file.relative_to(folder)): file.read_text() for file in folder.rglob("*") if file.is_file()}
+    assert found == {
+        "tb_events/north/events": "LOG_tb_events/north/events",
+        "tb_events/server/events": "LOG_tb_events/server/events",
+        "logs/north.log.txt": "LOG_log.txt_north",
+        "logs/south.error.log": "ERRORLOG_south",
+    }
+
+
+def test_event_files_of_the_job_itself_are_kept(tmp_path: Path) -> None:
+    for folder in ("recorded/north", "recorded/south", "results/north"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "events").write_text(folder)
+
+    add_event_files(tmp_path / "recorded", tmp_path / "results")
+
+    assert (tmp_path / "results" / "north" / "events").read_text() == "results/north"
+    assert (tmp_path / "results" / "south" / "events").read_text() == "recorded/south"

@@ -22,7 +22,7 @@ from nvflare.fuel.f3.streaming.stream_const import StreamHeaderKey
 from nvflare.fuel.utils import fobs
 from nvflare.private.fed.server.server_command_agent import ServerCommandAgent
 
-from fl_app.nvflare_internals.early_results import refuse_undeliverable_results
+from fl_app.nvflare_internals.early_results import MAX_REFUSALS, refuse_undeliverable_results
 
 
 class JobCell:
@@ -35,7 +35,8 @@ class JobCell:
         monkeypatch.setattr(Adapter, "call", Adapter.call)  # undone after the test
         monkeypatch.setattr(cellnet, "decode_payload", cellnet.decode_payload)
         monkeypatch.setattr("os._exit", sys.exit)
-        refuse_undeliverable_results()
+        self.given_up: list[tuple[str, str]] = []
+        refuse_undeliverable_results(lambda _, site, reason: self.given_up.append((site, reason)))
         runner = None if status is None else SimpleNamespace(status=status)
         engine = SimpleNamespace(server=SimpleNamespace(server_runner=runner))
         agent = ServerCommandAgent(engine, self)
@@ -66,6 +67,7 @@ class JobCell:
             StreamHeaderKey.CHANNEL: CellChannel.SERVER_COMMAND,
             StreamHeaderKey.TOPIC: topic,
             StreamHeaderKey.PAYLOAD_ENCODING: "fobs",
+            MessageHeaderKey.ORIGIN: "site-1.job",
         }
         self.adapter.call(SimpleNamespace(headers=headers, result=lambda: payload))
 
@@ -95,21 +97,45 @@ def test_a_result_that_cannot_be_decoded_later_ends_the_process(monkeypatch: pyt
         cell.receive(ServerCommandNames.SUBMIT_UPDATE)
 
 
+def result_with_array(cell: JobCell) -> bytes:
+    """Return a result whose array cannot be downloaded."""
+    flare_decomposers.register()
+    fobs.register(NumpyArrayDecomposer)
+    result = DXO(DataKind.WEIGHTS, {"w": np.zeros(10**6)}).to_shareable()
+    payload: bytes = fobs.dumps(result, fobs_ctx=cell.get_fobs_context({}))
+    assert len(payload) < 10_000  # the array is downloaded
+    return payload
+
+
+def test_a_job_ends_whose_results_are_always_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = JobCell("started", monkeypatch)
+    cell.chunk = new_cell_message({MessageHeaderKey.RETURN_CODE: ReturnCode.OK}, {"status": ProduceRC.ERROR})
+    cut, whole = result_with_array(cell), fobs.dumps(DXO(DataKind.WEIGHTS, {"w": [1]}).to_shareable())
+
+    for _ in range(MAX_REFUSALS - 1):
+        cell.receive(ServerCommandNames.SUBMIT_UPDATE, cut)
+    cell.receive(ServerCommandNames.SUBMIT_UPDATE, whole)
+    for _ in range(MAX_REFUSALS - 1):
+        cell.receive(ServerCommandNames.SUBMIT_UPDATE, cut)
+    assert cell.given_up == [], "a result arrived in between"
+    cell.receive(ServerCommandNames.SUBMIT_UPDATE, cut)
+
+    ((site, reason),) = cell.given_up
+    assert site == "site-1"
+    assert "failed to download from" in reason
+
+
 @pytest.mark.parametrize("is_restarted", [False, True])
 def test_a_site_whose_result_is_cut_off_sends_it_again_and_the_process_goes_on(
     is_restarted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A restarted process has the same name, and does not know the arrays of the killed one."""
-    flare_decomposers.register()
-    fobs.register(NumpyArrayDecomposer)
     cell = JobCell("started", monkeypatch)
     if is_restarted:
         cell.chunk = new_cell_message(
             {MessageHeaderKey.RETURN_CODE: ReturnCode.OK}, {"status": ProduceRC.ERROR}
         )
-    result = DXO(DataKind.WEIGHTS, {"w": np.zeros(10**6)}).to_shareable()
-    payload = fobs.dumps(result, fobs_ctx=cell.get_fobs_context({}))
-    assert len(payload) < 10_000  # the array is downloaded
+    payload = result_with_array(cell)
 
     cell.receive(ServerCommandNames.SUBMIT_UPDATE, payload)
 

@@ -120,6 +120,22 @@ def test_an_allowed_component_updates_the_kits_of_the_server_and_of_every_site(
         )
 
 
+def test_sites_send_their_logs_only_if_the_operator_shares_them(federation: Federation) -> None:
+    def streamed() -> list[str]:
+        components = federation.read("site-1", "local/resources.json.default")["components"]
+        streamers = [one for one in components if one["path"].endswith(".SiteLogStreamer")]
+        return [one["args"].get("log_file_name", "log.txt") for one in streamers]
+
+    assert streamed() == ["error_log.txt"]
+    federation.document["deployment"] = {"logs": "shared"}
+
+    report = federation.provision()
+
+    assert {one.name for one in report.renewed} == {"site-1", "site-2"}
+    assert {one.reason for one in report.renewed} == {"whether sites share their logs of jobs has changed"}
+    assert streamed() == ["log.txt", "error_log.txt"]
+
+
 def test_a_missing_kit_is_built_again_with_the_same_content(federation: Federation) -> None:
     before = federation.files("site-1")
     shutil.rmtree(federation.workspace.kit("site-1"))

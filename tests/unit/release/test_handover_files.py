@@ -54,7 +54,7 @@ def test_an_administrator_gets_a_complete_kit_and_the_first_commands(federation:
     key = folder / "kit" / "startup" / "client.key"
     assert key.stat().st_mode & 0o777 == 0o600
     text = (folder / "INSTALL.md").read_text()
-    assert 'export FLAREFLEET_ADMIN_KIT="$PWD/kit"' in text
+    assert 'export FLAREFLEET_ADMIN_KIT="$PWD"' in text
     assert f"{SERVER}:8444" in text
     assert "site-1" not in text
 

@@ -147,3 +147,19 @@ def test_another_process_sends_an_intervention_until_the_server_accepts_it(
     time.sleep(0.1)
 
     assert sent == [{"job_id": "job", **KILLED.document()}] * 3
+
+
+def test_the_schedule_history_of_a_job_that_waits_for_long_keeps_its_start_and_its_end(
+    server: Server,
+) -> None:
+    job_id = server.submit()
+    key = JobMetaKey.SCHEDULE_HISTORY.value
+    for number in range(MAX_HISTORY + 50):
+        job = server.job(job_id)
+        job.meta[key] = [*(job.meta.get(key) or ()), str(number)]  # as NVFlare's scheduler
+        with server.new_context() as fl_ctx:
+            server.manager.refresh_meta(job, [key], fl_ctx)
+
+    kept = server.job(job_id).meta[key]
+    assert len(kept) == MAX_HISTORY
+    assert (kept[0], kept[-1]) == ("0", str(MAX_HISTORY + 49))

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from nvflare.apis.client import Client
 from nvflare.apis.dxo import DataKind, MetaKey
 from nvflare.app_common.abstract.fl_model import FLModel, ParamsType
+from nvflare.app_common.abstract.model import make_model_learnable
 from nvflare.app_common.aggregators.intime_accumulate_model_aggregator import (
     InTimeAccumulateWeightedAggregator,
 )
@@ -18,7 +20,7 @@ from nvflare.app_common.aggregators.weighted_aggregation_helper import WeightedA
 from nvflare.app_common.shareablegenerators.full_model_shareable_generator import FullModelShareableGenerator
 from nvflare.app_common.widgets.intime_model_selector import IntimeModelSelector
 from nvflare.app_common.workflows.cyclic import Cyclic
-from nvflare.app_common.workflows.cyclic_ctl import CyclicController
+from nvflare.app_common.workflows.cyclic_ctl import CyclicController, RelayOrder
 from nvflare.app_common.workflows.fedavg import FedAvg
 from nvflare.app_common.workflows.lr.fedavg import FedAvgLR
 from nvflare.app_common.workflows.scaffold import Scaffold
@@ -27,6 +29,7 @@ from nvflare.app_opt.pt.fedopt import PTFedOptModelShareableGenerator
 from nvflare.app_opt.pt.fedopt_ctl import FedOpt
 
 from fl_app.jobs.shared.quorum import QuorumFedAvg
+from fl_app.survival.workflows import workflow_of
 from tests.unit.guard.in_process import Job, Memory
 from tests.unit.survival.two_lives import (
     SITES,
@@ -219,3 +222,24 @@ def test_results_wait_only_for_sites_that_take_part_in_the_round(tmp_path: Path)
     )
 
     assert expected == {n: {site for site, number in life.trained if number == n} for n in range(ROUNDS)}
+
+
+def test_a_relay_in_random_order_knows_which_site_was_last() -> None:
+    """It does not begin a round with the site that ended the one before."""
+    lives = []
+    for _ in range(2):
+        controller = CyclicController(num_rounds=2, order=RelayOrder.RANDOM_WITHOUT_SAME_IN_A_ROW)
+        controller._participating_clients = [Client(name, f"token-{name}") for name in ("a", "b")]
+        controller._last_learnable = make_model_learnable({"w": np.ones(2)}, {})
+        workflow = workflow_of(controller, {})
+        assert workflow is not None
+        lives.append((controller, workflow))
+    (first, saved), (second, restored) = lives
+    first._last_client = first._participating_clients[1]
+
+    restored.after_start(saved.checkpoint(None))
+
+    assert second._last_client is second._participating_clients[1]
+    first._last_client = None
+    restored.after_start(saved.checkpoint(None))
+    assert second._last_client is None

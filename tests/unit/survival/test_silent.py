@@ -5,7 +5,8 @@ from __future__ import annotations
 from nvflare.apis.client import ClientPropKey
 
 from fl_app.nvflare_internals.server_jobs import ServerJobs
-from fl_app.survival.limits import LOGGED_OUT_SECONDS
+from fl_app.survival.limits import LATE_SECONDS, LOGGED_OUT_SECONDS
+from fl_app.survival.liveness import liveness_of
 from fl_app.survival.silent import SilentSites
 from tests.unit.survival.server import Clock, Server
 
@@ -113,3 +114,24 @@ def test_a_job_that_has_ended_does_not_wait_for_a_lost_site(server: Server, cloc
 
     assert not ServerJobs(server).awaits_outcome(job_id, "north")
     assert ServerJobs(server).awaits_outcome(job_id, "south")
+
+
+def test_a_job_that_has_ended_waits_for_a_live_site_only_while_it_runs_the_job(
+    server: Server, clock: Clock
+) -> None:
+    """Its process was killed before it could report its end: NVFlare waits 900 s."""
+    registered(server, clock, "north", "south")
+    job_id = server.submit()
+    server.run(job_id, *server.get_clients())
+    server.run_processes.clear()
+    silent, liveness = SilentSites(server, clock), liveness_of(server)
+    liveness.heartbeat("south", [job_id])
+
+    run(silent, clock, server, int(LATE_SECONDS), "north", "south")
+    assert ServerJobs(server).awaited() == {job_id: {"north", "south"}}
+    run(silent, clock, server, 3, "north", "south")
+    assert ServerJobs(server).awaited() == {job_id: {"south"}}
+
+    liveness.heartbeat("south", [])
+    run(silent, clock, server, int(LATE_SECONDS) + 3, "north", "south")
+    assert ServerJobs(server).awaited() == {}
