@@ -29,6 +29,7 @@ COMMANDS = {
     "fetch": "results",
     "abort": "jobs",
     "delete": "jobs",
+    "compare": "compare",
     "export": "submit",
     "console": "jobs",
     "simulate": "simulate",
