@@ -29,14 +29,23 @@ class _ClientApiFinder:
 
             def execute_and_check(module: ModuleType) -> None:
                 execute(module)
-                try:
-                    from fl_app.guard.script_calls import check_calls
-                except ImportError:  # the script has an environment of its own
-                    return
-                check_calls(module)
+                _check_calls(module)
 
             spec.loader.exec_module = execute_and_check  # type: ignore[method-assign]
         return spec
+
+
+def _check_calls(module: ModuleType) -> None:
+    """Check the calls, if Flarefleet and what it needs can be imported in this environment."""
+    package = str(Path(__file__).resolve().parents[3])  # an editable install is in no folder of the path
+    sys.path.append(package)
+    try:
+        from fl_app.guard.script_calls import check_calls
+    except Exception:  # the script has an environment of its own, perhaps with another Python
+        return
+    finally:
+        sys.path.remove(package)
+    check_calls(module)
 
 
 def _import_next() -> None:
