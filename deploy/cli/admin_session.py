@@ -25,13 +25,18 @@ ENV_ADMIN_KIT = "FLAREFLEET_ADMIN_KIT"
 def admin_session(context: Context, admin: str | None, admin_kit: Path | None) -> Iterator[AdminSession]:
     """Open a session. If the server fails, the message also says what its telemetry reports."""
     from deploy.session import open_session
+    from deploy.session.known_jobs import remember_jobs
     from deploy.session.requests import ServerFailed
 
     admin_kit = choose_kit(context, admin_kit)
+    source = (admin_kit or context.project_file).resolve()  # a session changes the working directory
     kit = find_kit(context, admin, admin_kit)
     try:
         with open_session(kit) as session:
-            yield session
+            try:
+                yield session
+            finally:
+                remember_jobs(source, session.seen)
     except ServerFailed as error:
         if admin_kit is None and (reason := _server_reason(context)):
             raise Failed(f"{error}\n{reason}") from error

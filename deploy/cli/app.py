@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from deploy.cli.commands import LazyCommands
+from deploy.cli.completion import join_words
 from deploy.cli.context import DEFAULT_PROJECT, Context, err
 from deploy.errors import FlarefleetError, MachineError
 from fl_app.contract import NVFLARE_VERSION, flarefleet_version, installed_version
@@ -78,6 +79,7 @@ def main() -> None:
     """
     # Raise the garbage collector's threshold: a command keeps most of its objects.
     gc.set_threshold(100_000, 50, 50)
+    join_words()
     try:
         app()
     except FlarefleetError as error:

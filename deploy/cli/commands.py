@@ -10,6 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from deploy.cli.completion import prepare
 from deploy.cli.context import Context
 
 COMMANDS = {
@@ -28,6 +29,7 @@ COMMANDS = {
     "fetch": "results",
     "abort": "jobs",
     "delete": "jobs",
+    "compare": "compare",
     "export": "submit",
     "console": "jobs",
     "simulate": "simulate",
@@ -37,6 +39,7 @@ COMMANDS = {
     "charts": "charts",
     "monitor": "monitor",
     "doctor": "doctor",
+    "bundle": "bundle",
     "backup": "backup",
     "restore": "backup",
     "demo": "demo",
@@ -64,6 +67,7 @@ class LazyCommands(TyperGroup):
         """Import and return a command; None if there is no such command."""
         if cmd_name not in COMMANDS:
             return None
+        prepare(ctx)
         app = import_module(f"deploy.cli.{COMMANDS[cmd_name]}").app
         app.rich_markup_mode = self.rich_markup_mode
         command = typer.main.get_group(app).commands[cmd_name]

@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from deploy.cli import completion
 from deploy.cli.admin_session import choose_kit
 from deploy.cli.context import JsonOption, RuntimeOption, context_of, err, out, print_json
 from deploy.cli.job_options import AdminKitOption
@@ -41,7 +42,11 @@ COLOURS = {
 
 SitesArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="SITE", help="Server or sites; the others stay as they are (default: all)."),
+    typer.Argument(
+        metavar="SITE",
+        autocompletion=completion.parents,
+        help="Server or sites; the others stay as they are (default: all).",
+    ),
 ]
 TimeoutOption = Annotated[
     float | None,
@@ -91,7 +96,12 @@ def up(
 def restart(
     ctx: typer.Context,
     sites: Annotated[
-        list[str], typer.Argument(metavar="SITE", help="Server or sites; the others stay as they are.")
+        list[str],
+        typer.Argument(
+            metavar="SITE",
+            autocompletion=completion.parents,
+            help="Server or sites; the others stay as they are.",
+        ),
     ],
     runtime: RuntimeOption = None,
     timeout: TimeoutOption = None,

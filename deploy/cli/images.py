@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from deploy.cli import completion
 from deploy.cli.context import JsonOption, context_of, err, out, print_json
 
 if TYPE_CHECKING:
@@ -35,7 +36,12 @@ MIN_STEP_SECONDS = 0.5
 
 SiteOption = Annotated[
     str | None,
-    typer.Option("--site", metavar="NAME", help="Only the images that the server or this site needs."),
+    typer.Option(
+        "--site",
+        metavar="NAME",
+        autocompletion=completion.parents,
+        help="Only the images that the server or this site needs.",
+    ),
 ]
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from deploy.cli import completion
 from deploy.cli.admin_session import ENV_ADMIN_KIT
 
 WITH_ARGUMENTS = {"allow_extra_args": True}
@@ -15,12 +16,18 @@ WITH_ARGUMENTS = {"allow_extra_args": True}
 JobArgument = Annotated[
     str,
     typer.Argument(
+        autocompletion=completion.jobs,
         help="Name of a job (see jobs --available), or path of your own: a folder with a job.py, a script of "
-        "NVFlare (its arguments follow two hyphens: -- --rounds 5), an exported job or a zip archive of one."
+        "NVFlare (its arguments follow two hyphens: -- --rounds 5), an exported job or a zip archive of one.",
     ),
 ]
 JobIdArgument = Annotated[
-    str, typer.Argument(metavar="JOB", help="Id of the job, the beginning of its id, or latest.")
+    str,
+    typer.Argument(
+        metavar="JOB",
+        autocompletion=completion.job_ids,
+        help="Id of the job, the beginning of its id, or latest.",
+    ),
 ]
 AdminKitOption = Annotated[
     Path | None,
@@ -33,20 +40,37 @@ AdminKitOption = Annotated[
 AdminOption = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", help="Act as this administrator (default: the first one allowed to submit jobs)."
+        metavar="NAME",
+        autocompletion=completion.administrators,
+        help="Act as this administrator (default: the first one allowed to submit jobs).",
     ),
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Parameter of the job. See jobs --available."),
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        autocompletion=completion.parameters,
+        help="Parameter of the job. See jobs --available.",
+    ),
 ]
 SiteOption = Annotated[
     list[str] | None,
-    typer.Option("--site", metavar="NAME", help="Site that takes part; repeatable (default: all sites)."),
+    typer.Option(
+        "--site",
+        metavar="NAME",
+        autocompletion=completion.sites,
+        help="Site that takes part; repeatable (default: all sites).",
+    ),
 ]
 GuardOption = Annotated[
     list[str] | None,
-    typer.Option("--guard", metavar="RULE=error|warn|off", help="Level of a rule of the guard; repeatable."),
+    typer.Option(
+        "--guard",
+        metavar="RULE=error|warn|off",
+        autocompletion=completion.guard_levels,
+        help="Level of a rule of the guard; repeatable.",
+    ),
 ]
 TimeoutOption = Annotated[
     float | None,

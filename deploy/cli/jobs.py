@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from deploy.cli import completion
 from deploy.cli.admin_session import admin_session, find_kit
 from deploy.cli.context import JsonOption, context_of, err, out, print_json
 from deploy.cli.job_options import AdminKitOption, AdminOption, JobIdArgument
@@ -20,7 +21,11 @@ app = typer.Typer()
 def jobs(
     ctx: typer.Context,
     job: Annotated[
-        str | None, typer.Argument(help="With --available: describe this job, a name or a path, alone.")
+        str | None,
+        typer.Argument(
+            autocompletion=completion.jobs,
+            help="With --available: describe this job, a name or a path, alone.",
+        ),
     ] = None,
     *,
     available: Annotated[
@@ -37,7 +42,7 @@ def jobs(
     if job is not None:
         raise InputError(f"{job}: the parameters of a job: `flarefleet jobs --available {job}`")
     with admin_session(context_of(ctx), admin, admin_kit) as session:
-        found = session.jobs()
+        found = session.with_progress(session.jobs())
     if as_json:
         print_json([job_document(job) for job in found])
         return

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from deploy.cli import completion
 from deploy.cli.context import JsonOption, RuntimeOption, context_of
 from deploy.cli.job_logs import names_site, show_job_logs
 from deploy.cli.job_options import AdminKitOption
@@ -23,13 +24,19 @@ def logs(
         str,
         typer.Argument(
             metavar="SITE|JOB",
+            autocompletion=completion.parents_and_job_ids,
             help="Server or site in project.yml; or a job: its id, the beginning of its id, or latest.",
         ),
     ],
     *,
     of_site: Annotated[
         list[str] | None,
-        typer.Option("--site", metavar="NAME", help="Site of the job, or server; repeatable (default: all)."),
+        typer.Option(
+            "--site",
+            metavar="NAME",
+            autocompletion=completion.sites,
+            help="Site of the job, or server; repeatable (default: all).",
+        ),
     ] = None,
     tail: Annotated[
         int | None, typer.Option(min=0, metavar="N", help="Print only the last N lines (default: all).")

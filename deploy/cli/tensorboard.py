@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deploy.cli import completion
 from deploy.cli.admin_session import admin_session, choose_kit
 from deploy.cli.context import Context, RuntimeOption, context_of, err, out
 from deploy.cli.job_options import AdminKitOption
@@ -29,7 +30,9 @@ def tensorboard(
     job_id: Annotated[
         str | None,
         typer.Argument(
-            metavar="JOB", help="Id of one job, the beginning of its id, or latest (default: all jobs)."
+            metavar="JOB",
+            autocompletion=completion.job_ids,
+            help="Id of one job, the beginning of its id, or latest (default: all jobs).",
         ),
     ] = None,
     port: Annotated[

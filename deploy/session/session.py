@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +21,8 @@ __all__ = ["COMPLETED", "NEVER_STARTED", "RUNNING", "SERVER", "SUBMITTED", "Admi
 
 ALL = "all"
 """The server and all sites, in a request for logs."""
+_MAX_PROGRESS = 8
+"""Running jobs whose progress is requested for a list."""
 _ERROR_LOG = "ERRORLOG_"
 _EXTRA = (_ERROR_LOG, "LOG_")
 """Prefixes of components besides the results."""
@@ -42,6 +44,8 @@ class AdminSession:
 
     def __init__(self, kit: AdminKit, log_in: Callable[[], Any]) -> None:
         self.kit = kit
+        self.seen: dict[str, str] = {}
+        """Name and status of the jobs that the server has named, by id."""
         self._requests = ServerRequests(kit, log_in)
         self._request = self._requests.send
 
@@ -79,7 +83,9 @@ class AdminSession:
             folder: an exported job; NVFlare writes signatures into it.
             token: a second submission with the same token returns the same job.
         """
-        return str(self._request(lambda api: api.submit_job(str(folder), submit_token=token)))
+        job_id = str(self._request(lambda api: api.submit_job(str(folder), submit_token=token)))
+        self.seen[job_id] = f"{folder.name}, submitted"
+        return job_id
 
     def job(self, job_id: str, timeout: float = math.inf) -> Job:
         """Return the job with this id.
@@ -95,7 +101,15 @@ class AdminSession:
     def jobs(self) -> tuple[Job, ...]:
         """Return all jobs in the server's store, oldest first."""
         metas = self._request(lambda api: api.list_jobs(detailed=True))
-        return tuple(sorted((Job.of(meta) for meta in metas), key=lambda job: job.submitted))
+        found = tuple(sorted((Job.of(meta) for meta in metas), key=lambda job: job.submitted))
+        self.seen = {job.id: f"{job.name}, {job.status}" for job in found}
+        return found
+
+    def with_progress(self, jobs: Sequence[Job]) -> tuple[Job, ...]:
+        """Return the jobs, those that are running with their progress: the latest ones, if there are many."""
+        running = [job.id for job in jobs if job.status == RUNNING and not job.server_waits_for]
+        now = {job_id: self.progress(job_id) for job_id in running[-_MAX_PROGRESS:]}
+        return tuple(replace(job, progress=now.get(job.id) or job.progress) for job in jobs)
 
     def progress(self, job_id: str) -> JobProgress | None:
         """Return the progress of a running job; None if its process does not answer."""
