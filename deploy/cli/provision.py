@@ -12,7 +12,7 @@ import typer
 from deploy.cli.context import JsonOption, context_of, err, out, print_json
 
 if TYPE_CHECKING:
-    from deploy.provision import ProvisionProgress, ProvisionReport
+    from deploy.provision import ProvisionPreview, ProvisionProgress, ProvisionReport
 
 app = typer.Typer()
 
@@ -30,12 +30,24 @@ def provision(
             help="Renew certificates that expire within 30 days. A new authority rebuilds every kit.",
         ),
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would change, and write nothing.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Create certificates, startup kits and release folders, or update those that project.yml changed."""
-    from deploy.federation_files import make_kits_and_releases
+    from deploy.federation_files import make_kits_and_releases, preview_kits_and_releases
 
     context = context_of(ctx)
+    if dry_run:
+        project = context.project(needs_credentials=True)
+        preview = preview_kits_and_releases(project, context.workspace(project), renew=renew)
+        if as_json:
+            print_json(preview.model_dump(mode="json"))
+            return
+        for line in _preview_lines(preview):
+            out.print(line)
+        return
     with _garbage_collection_disabled(), _progress() as progress:
         project = context.project(needs_credentials=True)
         report = make_kits_and_releases(project, context.workspace(project), renew=renew, progress=progress)
@@ -47,8 +59,6 @@ def provision(
 
 
 def _lines(report: ProvisionReport) -> Iterator[str]:
-    from deploy.provision import AUTHORITY
-
     yield from _some(f"created   {name}" for name in report.created)
     yield from _some(f"renewed   {one.name}: {one.reason}" for one in report.renewed)
     for gone in report.removed:
@@ -58,6 +68,32 @@ def _lines(report: ProvisionReport) -> Iterator[str]:
             if gone.valid_until
             else ""
         )
+    yield from _expiry_lines(report)
+    yield (
+        f"{report.project}: {len(report.created)} created, {len(report.renewed)} renewed, "
+        f"{len(report.removed)} removed, {report.unchanged} unchanged, in {report.workspace}"
+    )
+
+
+def _preview_lines(preview: ProvisionPreview) -> Iterator[str]:
+    yield from _some(f"create    {name}" for name in preview.created)
+    yield from _some(f"renew     {one.name}: {one.reason}" for one in preview.renewed)
+    yield from _some(
+        f"remove    {gone.name}: its kit and release folder move to {gone.kit.parents[1] / 'removed'}"
+        for gone in preview.removed
+    )
+    yield from _some(f"release   {one.name}: {', '.join(one.files)}" for one in preview.releases)
+    yield from _expiry_lines(preview)
+    yield (
+        f"{preview.project}: {len(preview.created)} to create, {len(preview.renewed)} to renew, "
+        f"{len(preview.removed)} to remove, {preview.unchanged} unchanged, {len(preview.releases)} release "
+        f"folders to update, in {preview.workspace}. Nothing was written."
+    )
+
+
+def _expiry_lines(report: ProvisionReport) -> Iterator[str]:
+    from deploy.provision import AUTHORITY
+
     yield from _some(
         f"{'EXPIRED  ' if one.is_expired else 'expiring '} {one.name}: {one.date:%Y-%m-%d}"
         for one in report.expiring
@@ -70,10 +106,6 @@ def _lines(report: ProvisionReport) -> Iterator[str]:
             "replace every kit at the same time. The argument root_valid_days of CertBuilder in project.yml "
             "sets the lifetime of an authority."
         )
-    yield (
-        f"{report.project}: {len(report.created)} created, {len(report.renewed)} renewed, "
-        f"{len(report.removed)} removed, {report.unchanged} unchanged, in {report.workspace}"
-    )
 
 
 def _some(lines: Iterator[str]) -> Iterator[str]:

@@ -55,3 +55,17 @@ class ProvisionReport(BaseModel, frozen=True):
     def changed(self) -> bool:
         """Return whether any kit was created, renewed or removed."""
         return bool(self.created or self.renewed or self.removed)
+
+
+class ReleaseChange(BaseModel, frozen=True):
+    """A release folder that would change."""
+
+    name: str
+    files: tuple[str, ...]
+    """The files and folders in it that would be written."""
+
+
+class ProvisionPreview(ProvisionReport, frozen=True):
+    """The changes that provisioning would make."""
+
+    releases: tuple[ReleaseChange, ...] = ()

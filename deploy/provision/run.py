@@ -72,6 +72,20 @@ def mark(workspace: Workspace) -> None:
         write_atomically(workspace.root / MARKER, marker.encode(), PRIVATE_FILE)
 
 
+def preview(
+    project: Project, workspace: Workspace, *, renew: bool = False, now: datetime | None = None
+) -> ProvisionReport:
+    """Return the report that `provision` would return now, and write nothing.
+
+    Raises:
+        InputError, MachineError: as `provision`.
+    """
+    _refuse_foreign(workspace)
+    plan = make_plan(project, workspace, renew=renew, now=now)
+    kits = {name: workspace.kit(name) for name in plan.remove}
+    return _report(project, workspace, plan, kits, plan.expiring)
+
+
 @contextmanager
 def locked_workspace(workspace: Workspace, progress: ProvisionProgress | None = None) -> Iterator[None]:
     """Create the workspace if necessary, and hold its lock. A thread that holds it may acquire it again.
@@ -80,6 +94,7 @@ def locked_workspace(workspace: Workspace, progress: ProvisionProgress | None = 
         MachineError: the workspace cannot be written, is a foreign folder, or is locked by another process.
     """
     with os_errors_explained(workspace):
+        workspace.root.mkdir(parents=True, exist_ok=True)
         _refuse_foreign(workspace)
         with locked(workspace, lambda text: progress(text, 0, 0) if progress else None):
             yield
@@ -121,7 +136,8 @@ def _carry_out(
         removed = {name: move_to_removed(workspace, workspace.kit(name), name) for name in plan.remove}
     if records != plan.recorded:
         write_kits(workspace.state, records)
-    return _report(project, workspace, plan, removed)
+    expiring = (*_issued_and_expiring(workspace, plan), *plan.expiring)
+    return _report(project, workspace, plan, removed, expiring)
 
 
 def _build(
@@ -196,7 +212,11 @@ def _install_common_files(new: Path, kits: Path, names: set[str]) -> None:
 
 
 def _report(
-    project: Project, workspace: Workspace, plan: ProvisionPlan, removed: dict[str, Path]
+    project: Project,
+    workspace: Workspace,
+    plan: ProvisionPlan,
+    removed: dict[str, Path],
+    expiring: tuple[Expiring, ...],
 ) -> ProvisionReport:
     renewed = [Renewal(name=name, reason=reason) for name, reason in plan.build.items() if reason]
     if plan.new_authority:
@@ -210,7 +230,7 @@ def _report(
         removed=tuple(
             Removal(name=name, kit=kit, valid_until=plan.remove[name]) for name, kit in removed.items()
         ),
-        expiring=(*_issued_and_expiring(workspace, plan), *plan.expiring),
+        expiring=expiring,
     )
 
 
@@ -224,9 +244,10 @@ def _issued_and_expiring(workspace: Workspace, plan: ProvisionPlan) -> Iterator[
 
 
 def _refuse_foreign(workspace: Workspace) -> None:
-    """Create the workspace's folder, or refuse one that has other files and no marker."""
+    """Refuse a folder that has other files and no marker."""
     root = workspace.root
-    root.mkdir(parents=True, exist_ok=True)
+    if not root.exists():
+        return
     foreign = sorted(
         path.name
         for path in root.iterdir()

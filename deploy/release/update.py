@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -64,13 +64,12 @@ def update_releases(project: Project, workspace: Workspace) -> list[str]:
         kits = read_kits(workspace.state)
         if missing := [name for name in names if name not in kits]:
             raise InputError(f"{workspace.kit(missing[0])}: the kit is missing. Run: flarefleet provision")
-        settings = _settings_of(project, workspace)
         known = _read_digests(workspace)
-        digests = {name: _digest(workspace, name, kits[name], settings[name]) for name in names}
+        digests = _digests(project, workspace, names)
         changed = [name for name in names if known.get(name) != digests[name]]
         if changed:
             _write(project, workspace, changed)
-            digests |= {name: _digest(workspace, name, kits[name], settings[name]) for name in changed}
+            digests |= _digests(project, workspace, changed)
         for folder in _entries(f"{workspace.release}"):
             # Folders of the operator stay.
             if folder.name not in names and Path(folder, KIT).is_dir():
@@ -78,6 +77,18 @@ def update_releases(project: Project, workspace: Workspace) -> list[str]:
         if digests != known:
             write_atomically(workspace.state / RELEASED, json.dumps(digests).encode(), PRIVATE_FILE)
     return changed
+
+
+def outdated_releases(project: Project, workspace: Workspace, names: Iterable[str]) -> list[str]:
+    """Return which of these participants, whose kits are up to date, have an outdated release folder."""
+    known = _read_digests(workspace)
+    digests = _digests(project, workspace, names)
+    return [name for name, digest in digests.items() if known.get(name) != digest]
+
+
+def _digests(project: Project, workspace: Workspace, names: Iterable[str]) -> dict[str, str]:
+    kits, settings = read_kits(workspace.state), _settings_of(project, workspace)
+    return {name: _digest(workspace, name, kits[name], settings[name]) for name in names}
 
 
 def _settings_of(project: Project, workspace: Workspace) -> dict[str, str]:
