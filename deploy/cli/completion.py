@@ -158,5 +158,5 @@ def join_words(environment: MutableMapping[str, str] = os.environ) -> None:
 
 def prepare(ctx: Any) -> None:
     """Give a completion the options before the command: the program does not store them then."""
-    if ctx.resilient_parsing and ctx.obj is None and ctx.params.get("project"):
+    if ctx is not None and ctx.resilient_parsing and ctx.obj is None and ctx.params.get("project"):
         ctx.obj = Context(Path(ctx.params["project"]), Path(ctx.params["workspace"]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from deploy.cli.context import err, out, print_json
@@ -15,23 +14,25 @@ if TYPE_CHECKING:
 
 def job_document(job: Job) -> dict[str, Any]:
     """Return a job as a JSON document."""
-    progress = job.progress.model_dump(mode="json") if job.progress else None
-    return {**asdict(job), "submitted": job.submitted.isoformat(), "progress": progress}
+    return job.document()
 
 
 def print_jobs(found: tuple[Job, ...]) -> None:
-    """Print the federation's jobs, one per line."""
+    """Print the federation's jobs, one per line; of a running job, `progress` is that of now."""
     from deploy.session.display import short_duration
+    from deploy.session.job_result import result_text, rounds_text
     from deploy.session.session import SUBMITTED
 
     if not found:
         err.print("No job has been submitted yet. List the available jobs: flarefleet jobs --available")
         return
-    rows = [("id", "job", "status", "submitted", "duration", "by")]
+    rows = [("id", "job", "status", "rounds", "submitted", "duration", "by", "result")]
     for job in found:
         when = job.submitted.astimezone().strftime("%Y-%m-%d %H:%M:%S")
         marked = f"{job.status} (!)" if job.warnings else job.status
-        rows.append((job.id, job.name, marked, when, short_duration(job.duration), job.submitter))
+        duration = short_duration(job.duration)
+        state = (marked, rounds_text(job), when, duration, job.submitter, result_text(job))
+        rows.append((job.id, job.name, *state))
     print_columns(rows)
     if any(job.warnings for job in found):
         out.print("(!) has warnings: flarefleet watch ID", markup=False)

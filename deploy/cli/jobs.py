@@ -42,7 +42,7 @@ def jobs(
     if job is not None:
         raise InputError(f"{job}: the parameters of a job: `flarefleet jobs --available {job}`")
     with admin_session(context_of(ctx), admin, admin_kit) as session:
-        found = session.jobs()
+        found = session.with_progress(session.jobs())
     if as_json:
         print_json([job_document(job) for job in found])
         return

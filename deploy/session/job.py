@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
 from fl_app.guard.warnings import WARNINGS_META
+from fl_app.jobs.parameters import PARAMETERS_PROPERTY
 from fl_app.survival.interventions import ABORTED_BY_META, HISTORY_META, Intervention
 from fl_app.telemetry.job_progress import (
     PROGRESS_META,
@@ -52,10 +53,18 @@ class Job:
     progress: JobProgress | None = None
     """Rounds and metrics at the end, of a job that has ended."""
 
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """All parameters with which the job was submitted; empty if it is no job of this kit."""
+
     @property
     def is_finished(self) -> bool:
         """Return whether the job has ended, with any result."""
         return self.status.startswith("FINISHED")
+
+    def document(self) -> dict[str, Any]:
+        """Return the job as a JSON document."""
+        progress = self.progress.model_dump(mode="json") if self.progress else None
+        return {**asdict(self), "submitted": self.submitted.isoformat(), "progress": progress}
 
     @classmethod
     def of(cls, meta: dict[str, Any]) -> Job:
@@ -76,6 +85,7 @@ class Job:
             history=tuple(_interventions(meta.get(HISTORY_META))),
             deployed_to=_deployed_to(meta.get("deploy_map")),
             progress=read_progress(meta.get(PROGRESS_META)),
+            parameters=_parameters(meta.get("custom_props")),
         )
 
 
@@ -88,6 +98,11 @@ def _deployed_to(deploy_map: Any) -> tuple[str, ...]:
     except ValueError:  # a form that this release does not know
         return ()
     return () if _ALL_SITES in names else tuple(sorted(names - {SERVER}))
+
+
+def _parameters(properties: Any) -> dict[str, Any]:
+    found = properties.get(PARAMETERS_PROPERTY) if isinstance(properties, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def _interventions(documents: Any) -> Iterator[Intervention]:

@@ -17,6 +17,8 @@ from fl_app.contract import EVENT_FILES_COMPONENT, SITE_LOG_COMPONENT
 from fl_app.guard.warnings import WARNINGS_FILE
 from fl_app.jobs.shared.journal import MODEL_FOLDER
 
+SUMMARY_FILE = "summary.json"
+"""File in the results: the job with its status, parameters, rounds and last metrics."""
 HISTORY_FILE = "history.json"
 """File in the results: what survival did for the job."""
 _LOG_NAMES = {"ERRORLOG_": ".error.log", SITE_LOG_COMPONENT: ".log.txt"}
@@ -36,7 +38,8 @@ def fetch(session: AdminSession, job_id: str, folder: Path) -> Path:
     """Download the results of a job from the server into a new `folder`, and return it.
 
     It contains `model/`, `metrics/`, `tb_events/SITE/`, `logs/` (the server's, and what sites sent),
-    `job/` (as submitted) and `other/`, without the empty ones, and `history.json` if survival intervened.
+    `job/` (as submitted) and `other/`, without the empty ones, `summary.json`, and `history.json` if survival
+    intervened.
 
     Raises:
         InputError: there is no such job, or `folder` exists and is not empty.
@@ -55,6 +58,7 @@ def fetch(session: AdminSession, job_id: str, folder: Path) -> Path:
         results.mkdir()
         sort_results(downloaded, results)
         add_components(session, job_id, results)
+        (results / SUMMARY_FILE).write_text(json.dumps(job.document(), indent=2), encoding="utf-8")
         if job.history:
             history = [{**one.document(), "line": one.line} for one in job.history]
             (results / HISTORY_FILE).write_text(json.dumps(history, indent=2), encoding="utf-8")

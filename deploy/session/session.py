@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +21,8 @@ __all__ = ["COMPLETED", "NEVER_STARTED", "RUNNING", "SERVER", "SUBMITTED", "Admi
 
 ALL = "all"
 """The server and all sites, in a request for logs."""
+_MAX_PROGRESS = 8
+"""Running jobs whose progress is requested for a list."""
 _ERROR_LOG = "ERRORLOG_"
 _EXTRA = (_ERROR_LOG, "LOG_")
 """Prefixes of components besides the results."""
@@ -102,6 +104,12 @@ class AdminSession:
         found = tuple(sorted((Job.of(meta) for meta in metas), key=lambda job: job.submitted))
         self.seen = {job.id: f"{job.name}, {job.status}" for job in found}
         return found
+
+    def with_progress(self, jobs: Sequence[Job]) -> tuple[Job, ...]:
+        """Return the jobs, those that are running with their progress: the latest ones, if there are many."""
+        running = [job.id for job in jobs if job.status == RUNNING and not job.server_waits_for]
+        now = {job_id: self.progress(job_id) for job_id in running[-_MAX_PROGRESS:]}
+        return tuple(replace(job, progress=now.get(job.id) or job.progress) for job in jobs)
 
     def progress(self, job_id: str) -> JobProgress | None:
         """Return the progress of a running job; None if its process does not answer."""

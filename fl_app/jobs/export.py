@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from fl_app.jobs.components import JobComponent, components_without_code
 from fl_app.jobs.custom_jobs import copy_packages, packages_of
 from fl_app.jobs.description import InvalidJob, JobDescription
-from fl_app.jobs.parameters import JobWarning
+from fl_app.jobs.parameters import PARAMETERS_PROPERTY, JobWarning
 from fl_app.jobs.registry import find
 from fl_app.jobs.user_code import UserCodeError, user_code_error
 
@@ -87,7 +87,9 @@ def export(job: JobDescription, request: ExportRequest) -> ExportReply:
     meta = json.loads(meta_file.read_text(encoding="utf-8"))
     if request.only_these or getattr(recipe, "quorum", False):  # a named site may join later
         _deploy_to(meta, request.sites, job)
-        meta_file.write_text(json.dumps(meta, indent=2), encoding="utf-8")
+    if request.parameters:
+        meta["custom_props"] = {**(meta.get("custom_props") or {}), PARAMETERS_PROPERTY: request.parameters}
+    meta_file.write_text(json.dumps(meta, indent=2), encoding="utf-8")
     texts = tuple(str(one.message) for one in caught if issubclass(one.category, JobWarning))
     return ExportReply(
         folder=folder,

@@ -95,6 +95,16 @@ def test_results_are_fetched_into_a_folder_named_after_the_job(
         assert "ClientRunner" in (results / "logs" / f"{site}.log.txt").read_text()
 
 
+def test_a_fetched_job_is_compared_with_one_on_the_server(
+    flarefleet: Command, job_id: str, laptop: Path
+) -> None:
+    compared = json.loads(flarefleet("compare", job_id, f"results/probe-{job_id[:8]}", "--json").stdout)
+    rows = {(row["group"], row["name"]): row["values"] for row in compared["rows"]}
+    assert rows["parameters", "rounds"] == [2, 2]
+    assert rows["job", "rounds"] == ["2", "2"]
+    assert rows["metrics", "site-1: round"] == [2, 2]
+
+
 def test_a_job_is_deleted_only_after_a_confirmation(flarefleet: Command, job_id: str) -> None:
     assert "--yes" in flarefleet("delete", "latest", code=2).stderr
     assert f"{job_id} (probe) deleted" in flarefleet("delete", "latest", "--yes").stdout

@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from deploy.errors import InputError
-from deploy.session.results import HISTORY_FILE, add_event_files, fetch, refuse_existing, sort_results
+from deploy.session.results import (
+    HISTORY_FILE,
+    SUMMARY_FILE,
+    add_event_files,
+    fetch,
+    refuse_existing,
+    sort_results,
+)
 from deploy.session.session import COMPLETED, Job
 from fl_app.survival.interventions import HISTORY_META, Intervention, Kind
 
@@ -134,7 +141,9 @@ def test_the_results_contain_what_survival_did(tmp_path: Path) -> None:
 
 def test_the_results_of_an_undisturbed_job_have_no_history(tmp_path: Path) -> None:
     session: Any = Session()
-    assert not list(fetch(session, "1", tmp_path / "results").iterdir())
+    folder = fetch(session, "1", tmp_path / "results")
+    assert [file.name for file in folder.iterdir()] == [SUMMARY_FILE]
+    assert json.loads((folder / SUMMARY_FILE).read_text())["status"] == COMPLETED
 
 
 def test_the_results_contain_what_sites_sent_and_the_event_files_that_the_server_recorded(
@@ -156,6 +165,7 @@ def test_the_results_contain_what_sites_sent_and_the_event_files_that_the_server
     folder = fetch(session, "1", tmp_path / "results")
 
     found = {str(file.relative_to(folder)): file.read_text() for file in folder.rglob("*") if file.is_file()}
+    del found[SUMMARY_FILE]
     assert found == {
         "tb_events/north/events": "LOG_tb_events/north/events",
         "tb_events/server/events": "LOG_tb_events/server/events",
