@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from deploy.cli.admin_session import admin_session, choose_kit
-from deploy.cli.context import JsonOption, context_of, err, out, print_json
+from deploy.cli.context import DEFAULT_PROJECT, JsonOption, context_of, err, out, print_json
 from deploy.cli.job_options import (
     WITH_ARGUMENTS,
     AdminKitOption,
@@ -21,6 +21,7 @@ from deploy.cli.job_options import (
     SiteOption,
     TimeoutOption,
 )
+from deploy.cli.next_command import next_command
 from deploy.cli.watch import watch_until_end
 from deploy.errors import InputError
 
@@ -100,6 +101,7 @@ def submit(
                 print_json({"id": job_id})
             else:
                 out.print(job_id, markup=False)
+                err.print(f"Next: {next_command(ctx, 'watch', job_id)}")
             return
         count = len(participants(exported, registered)) if description.file else len(job_sites.names)
         err.print(f"{job_id} submitted to {count} site{'s' * (count != 1)}", markup=False)
@@ -123,7 +125,10 @@ def export(
     parameters = read_parameters(description, settings or (), ctx.args)
     names = tuple(site or ())
     if not names and not description.file:
-        names = tuple(one.name for one in context_of(ctx).project().sites)
+        context = context_of(ctx)
+        if context.project_file == DEFAULT_PROJECT and not context.project_file.exists():
+            raise InputError("the sites of the job are unknown; name each of them: --site NAME")
+        names = tuple(one.name for one in context.project().sites)
     with export_process(description) as exporting, TemporaryDirectory(prefix="flarefleet-job-") as made:
         reply = exporting.export(parameters, JobSites(names, chosen=bool(site)), Path(made))
         assert reply.folder is not None
