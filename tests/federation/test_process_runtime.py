@@ -112,9 +112,16 @@ def test_the_doctor_and_the_bundle_see_the_federation(federation: Federation, tm
     files = bundle_of(federation, tmp_path / "bundle.tar.gz")
 
     assert "jobs.json" in files
-    assert "Successfully registered client" in files["logs/site-1.txt"]
+    log = "logs/site-1-0-parent.txt" if federation.runtime_name == "kubernetes" else "logs/site-1.txt"
+    assert "Successfully registered client" in files[log]
     if federation.runtime_name == "docker":
         assert {one["state"]["Status"] for one in json.loads(files["containers.json"])} == {"running"}
+    if federation.runtime_name == "kubernetes":
+        (pod,) = json.loads(files["pods/site-1.json"])
+        assert pod["status"]["phase"] == "Running"
+        events = json.loads(files["events/site-1.json"])
+        assert any(event["object"] == "Pod/site-1-0" for event in events)
+    if federation.runtime_name != "process":
         release = str(federation.workspace.release / "site-1")
         site = bundle_of(federation, tmp_path / "site.tar.gz", "--release", release)
         assert any(name.startswith("logs/") and "site-1" in name for name in site)

@@ -15,7 +15,6 @@ from deploy.project import Image
 from deploy.runtimes.protocol import SiteState
 from deploy.session.session import RUNNING
 from fl_app.jobs.hospital.job import HospitalParameters
-from tests.bundles import assert_the_doctor_finds_no_error, bundle_of
 from tests.federation.federation import ADMIN, SERVER, Federation, set_options, write_project
 from tests.kubernetes.cluster import Cluster
 from tests.kubernetes.hospital import assert_equals_local_training
@@ -49,22 +48,6 @@ def test_each_participant_has_a_namespace_that_enforces_pod_security_restricted(
     used = {site.where.split()[-1].partition("/")[0] for site in federation.status().sites}
     assert len(used) == 4
     assert used <= names
-
-
-def test_the_doctor_and_the_bundle_see_the_pods(federation: Federation, tmp_path: Path) -> None:
-    assert_the_doctor_finds_no_error(federation)
-
-    files = bundle_of(federation, tmp_path / "bundle.tar.gz")
-
-    assert json.loads(files["jobs.json"]) == []
-    for name in ("site-1", "site-2", "site-3"):
-        (pod,) = json.loads(files[f"pods/{name}.json"])
-        assert pod["status"]["phase"] == "Running"
-        assert any(event["object"] == f"Pod/{name}-0" for event in json.loads(files[f"events/{name}.json"]))
-        assert "Successfully registered client" in files[f"logs/{name}-0-parent.txt"]
-    release = str(federation.workspace.release / "site-1")
-    site = bundle_of(federation, tmp_path / "site.tar.gz", "--release", release)
-    assert any(name.startswith("logs/site-1-0-parent") for name in site)
 
 
 def test_hospital_in_processes_equals_local_training(federation: Federation, tmp_path: Path) -> None:
