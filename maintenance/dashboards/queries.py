@@ -29,8 +29,11 @@ def rate(metric: str, labels: str, by: str = "") -> str:
 
 
 def increase(metric: str, labels: str, by: str = "", over: str = WINDOW) -> str:
-    """Return the increase of a counter over a time, summed by labels."""
-    return f"sum{_by(by)} (increase(nvflare_{metric}{{{labels}}}[{over}]))"
+    """Return the increase of a counter over a time, summed by labels.
+
+    It is rounded: Prometheus extrapolates to the ends of the time, and one event may count as 0.97 or 1.01.
+    """
+    return f"round(sum{_by(by)} (increase(nvflare_{metric}{{{labels}}}[{over}])))"
 
 
 def mean(histogram: str, labels: str, by: str) -> str:

@@ -26,6 +26,7 @@ OUTPUT = {
     "getent hosts": r"localhost",
     "flarefleet --version": r"flarefleet \d",
     "flarefleet check": r"valid",
+    "flarefleet doctor": r"\d+ ok, ",
     "flarefleet images list": r"/runtime:",
     "s_client": r"subject=CN = flare-server[\s\S]*issuer=CN = runbooks-",
     "flarefleet status": r"site-1",

@@ -91,6 +91,14 @@ def test_a_site_in_a_table_links_to_its_dashboard() -> None:
     assert "/d/flarefleet-site?var-site=${__data.fields.Site}" in text
 
 
+EVENTS = [one for one in panel_queries() if "increase(" in one.query]
+
+
+@pytest.mark.parametrize("asked", EVENTS, ids=lambda asked: asked.by)
+def test_a_number_of_events_is_a_whole_number(asked: PanelQuery) -> None:
+    assert asked.query.startswith("round(")
+
+
 @pytest.mark.parametrize("asked", panel_queries(), ids=lambda asked: asked.by)
 def test_a_rate_uses_grafanas_window(asked: PanelQuery) -> None:
     windows = re.findall(r"\b(?:rate|increase)\([^\[]*\[([^\]]+)\]", asked.query)
