@@ -1,4 +1,4 @@
-"""Generate the references of metrics and of project.yml: `make docs`. `--check` fails if one is stale."""
+"""Generate the references of metrics, project.yml and jobs: `make docs`. `--check` fails if one is stale."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
+import author_api
 import project_yml
 
 from fl_app.contract import METRICS_KEPT_SECONDS
@@ -90,6 +91,7 @@ def main() -> int:
 def generated() -> dict[str, str]:
     """Return the content of each generated file by its name."""
     return {
+        "api.md": author_api.page(),
         "metrics.md": reference(),
         "project-yml.md": project_yml.page(),
         "project.schema.json": project_yml.json_schema(),

@@ -39,6 +39,7 @@ COMMANDS = {
     "charts": "charts",
     "monitor": "monitor",
     "doctor": "doctor",
+    "bundle": "bundle",
     "backup": "backup",
     "restore": "backup",
     "demo": "demo",

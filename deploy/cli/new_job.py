@@ -18,6 +18,8 @@ class Framework(str, Enum):
 
     PYTORCH = "pytorch"
     NUMPY = "numpy"
+    SKLEARN = "sklearn"
+    HUGGINGFACE = "huggingface"
 
 
 @app.command("new-job")

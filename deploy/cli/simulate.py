@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+_SHOWN = (PROGRESS_FILE, "metrics_summary.json")
+"""Files whose content was shown before: of the telemetry and of NVFlare."""
 _MAX_CHARACTERS = 2000
 """Maximum length of a printed result."""
 
@@ -65,20 +67,21 @@ def simulate(
         if exported.min_clients > len(names):
             raise InputError(f"the job needs at least {exported.min_clients} sites; set --sites")
         assert exported.folder is not None
+        name = exported.folder.name
         temporary = Path(mkdtemp(prefix="flarefleet-simulation-"))
         work, log = temporary / "workspace", temporary / "simulator.log"
         work.mkdir()
-        err.print(f"{description.name} runs in NVFlare's simulator; its log: {log}")
+        err.print(f"{name} runs in NVFlare's simulator; its log: {log}")
         with job_display(err) as show:
             for progress in run_simulation(exported.folder, names, work, log, timeout):
-                show(_snapshot(description.name, RUNNING, progress))
+                show(_snapshot(name, RUNNING, progress))
             seconds = time.monotonic() - started
-            ended = _snapshot(description.name, COMPLETED, progress, seconds)
+            ended = _snapshot(name, COMPLETED, progress, seconds)
             show(ended)
     print_summary(err, ended)
     folder = fetch_to or temporary / "results"
     collect_results(work, names, folder)
-    _show(description.name, len(names), seconds, folder, kept=fetch_to is not None, as_json=as_json)
+    _show(name, len(names), seconds, folder, kept=fetch_to is not None, as_json=as_json)
     if fetch_to is not None:
         shutil.move(log, folder / "logs")
         shutil.rmtree(temporary)
@@ -101,7 +104,7 @@ def _show(name: str, sites: int, seconds: float, folder: Path, *, kept: bool, as
     results = {
         str(file): _read(folder / file)
         for file in files
-        if file.parts[0] == "metrics" and file.suffix == ".json" and file.name != PROGRESS_FILE
+        if file.parts[0] == "metrics" and file.suffix == ".json" and file.name not in _SHOWN
     }
     if as_json:
         print_json({

@@ -73,6 +73,11 @@ def examine(groups: Iterable[Group]) -> Iterator[Result]:
             yield result
 
 
+def as_documents(groups: Iterable[Group]) -> list[dict[str, Any]]:
+    """Run the checks and return their results for JSON."""
+    return [result.model_dump(mode="json") for result in examine(groups)]
+
+
 def _run(check: Check[Any], group: Group) -> Result:
     """Run a check in a thread, which is left behind if the deadline passes."""
     outcome: list[tuple[Status, str] | BaseException] = []

@@ -14,6 +14,7 @@ import yaml
 
 from deploy.doctor.examination import Group
 from deploy.errors import Failed, InputError, MachineError
+from deploy.hosts import SERVICE_NAME
 from deploy.release.compose import LABEL_PROJECT
 from deploy.secret_files import has_secret_name
 from fl_app.checks import connectivity, credentials
@@ -118,7 +119,15 @@ def _identity_groups(subject: SiteRelease | AdminFolder, needs: str) -> Iterator
     yield Group([*credentials.CHECKS, credentials.EXPIRY], lambda: subject.identity, needs)
     is_server = isinstance(subject, SiteRelease) and (subject.folder / "key" / "server.key").exists()
     if not is_server:
-        yield Group(connectivity.CHECKS, lambda: subject.identity, needs)
+        yield Group(connectivity.CHECKS, lambda: _reachable(subject.identity), needs)
+
+
+def _reachable(identity: Identity) -> Identity:
+    """Return the identity if this machine can look up its server."""
+    host, _ = identity.address
+    if SERVICE_NAME.fullmatch(host):
+        raise NotApplicable(f"{host} is known only in its own cluster; there, helm test checks it")
+    return identity
 
 
 def _check_release(release: SiteRelease) -> str:

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from deploy.errors import InputError
 from fl_app.jobs.registry import UnknownJob, find
 
-FRAMEWORKS = ("pytorch", "numpy")
+FRAMEWORKS = ("pytorch", "numpy", "sklearn", "huggingface")
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _LONGEST = 40
 

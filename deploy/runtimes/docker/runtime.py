@@ -127,7 +127,7 @@ class DockerRuntime:
     def status(self) -> FederationStatus:
         """See `deploy.runtimes.protocol.Runtime.status`."""
         stopped = self._stopped()
-        observed = (observe(container) for container in self._containers(LABEL_SITE))
+        observed = (observe(container) for container in self.containers(LABEL_SITE))
         found = {site.name: site.stopped() if site.name in stopped else site for site in observed}
         parents = self.project.parents if found else ()
         host = LOOPBACK if compose.is_for_several_hosts(self.project) else self.project.server_host
@@ -187,14 +187,14 @@ class DockerRuntime:
     def _filters(self, *further: str) -> Filters:
         return {"label": [*(f"{label}={value}" for label, value in self.labels.items()), *further]}
 
-    def _containers(self, *labels: str) -> list[Container]:
+    def containers(self, *labels: str) -> list[Container]:
         """Return the containers with further labels, including stopped ones."""
         filters = self._filters(*labels)
         return list(self.client.containers.list(all=True, filters=filters, ignore_removed=True))
 
     def _container(self, site: str) -> Container:
         self.project.parent(site)  # rejects an unknown name
-        for container in self._containers(LABEL_SITE):
+        for container in self.containers(LABEL_SITE):
             if container.labels.get(LABEL_SITE) == site:
                 return container
         raise Failed(f"{site} has no container; start the federation: flarefleet up --runtime docker")
@@ -203,7 +203,7 @@ class DockerRuntime:
         """Return the ports that the server's container publishes, without those that it has published."""
         server = self.project.server
         ports = {server.fed_learn_port, server.admin_port}
-        for container in self._containers(LABEL_SITE):  # a running server keeps or releases its own ports
+        for container in self.containers(LABEL_SITE):  # a running server keeps or releases its own ports
             if container.labels[LABEL_SITE] == server.name and container.status == "running":
                 ports -= published_ports(container)
         return ports
@@ -232,7 +232,7 @@ class DockerRuntime:
         self._write_stopped(())
         if self.file.exists():
             find_compose().run(self.file, "down", "--remove-orphans")
-        for container in self._containers():  # containers of an `up` that was killed
+        for container in self.containers():  # containers of an `up` that was killed
             container.remove(force=True)
         self._remove_key_volumes(keep=set())
 

@@ -134,7 +134,7 @@ class KubernetesRuntime:
 
     def logs(self, site: str, follow: bool = False, part: LogPart = WHOLE_LOG) -> Iterator[str]:
         """See `deploy.runtimes.protocol.Runtime.logs`."""
-        target = self._target(site)
+        target = self.target(site)
         with explained_errors():
             cluster = self.cluster(target)
             pods = cluster.pods(target.namespace, target.selector)
@@ -212,7 +212,13 @@ class KubernetesRuntime:
                 self._clusters[target.context] = Cluster(target.context)
             return self._clusters[target.context]
 
-    def _target(self, site: str) -> ReleaseTarget:
+    def target(self, site: str) -> ReleaseTarget:
+        """Return where a server or site is installed.
+
+        Raises:
+            InputError: no such server or site.
+            Failed: it is not installed.
+        """
         target = self._plan().member(site)
         if target is not None:
             return target
@@ -285,7 +291,7 @@ class KubernetesRuntime:
             remove_if_empty(self.cluster(target), target)
 
     def _log_end(self, name: str) -> list[str]:
-        return tail(self.cluster(self._target(name)), self._target(name))
+        return tail(self.cluster(self.target(name)), self.target(name))
 
 
 def _each(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,10 @@ import pytest
 
 from tests.federation.federation import ADMIN
 from tests.federation.jobs.commands import BIN, ID, SITES, JobsFederation, job_for_five_sites
+from tests.patients import write_patients
+
+TUTORIAL = Path(__file__).parents[3] / "examples" / "pytorch-script" / "after"
+"""The job of docs/bring-your-pytorch-script.md."""
 
 pytestmark = [pytest.mark.federation, pytest.mark.extended]
 
@@ -59,18 +64,20 @@ def test_a_script_of_nvflare_runs_by_itself_and_is_submitted(
         stderr=subprocess.STDOUT,
         text=True,
     )
-    kit = ["--admin-kit", str(federation.admin_kit)]
-    done = federation.flarefleet("submit", str(script), *kit, "--", *words)
+    data = write_patients(tmp_path / "data")
+    options = ["--admin-kit", str(federation.admin_kit), "--", "--data", str(data), "--rounds", "3"]
+    done = federation.flarefleet("submit", str(TUTORIAL), *options)
 
     assert done.returncode == 0, done.stderr
     assert "submitted to 2 sites" in done.stderr
-    assert "stock-script: FINISHED:COMPLETED after 0:" in done.stderr
-    end = done.stderr.splitlines()[-5:]
+    assert "patients: FINISHED:COMPLETED after 0:" in done.stderr
     assert "round 3 of 3" in done.stderr
-    assert end[:3] == ["final metrics:", "  site-1: accuracy 2", "  site-2: accuracy 2"]
-    assert end[3] == "best model: after round 2 (accuracy 2)"
-    assert end[4].startswith(f"Next: flarefleet fetch {done.stdout.strip()} ")
-    assert end[4].endswith(f"--admin-kit {federation.admin_kit}")
+    heading, first, second, best, following = done.stderr.splitlines()[-5:]
+    assert heading == "final metrics:"
+    for line, site in zip((first, second), SITES, strict=True):
+        assert re.fullmatch(rf"  {site}: accuracy 0\.[89]\d*, loss 0\.\d+", line)
+    assert re.fullmatch(r"best model: after round [12] \(accuracy 0\.[89]\d*\)", best)
+    assert following == (f"Next: flarefleet fetch {done.stdout.strip()} --admin-kit {federation.admin_kit}")
     output, _ = alone.communicate(timeout=240)
     assert alone.returncode == 0, output
     assert "status: FINISHED:COMPLETED" in output

@@ -193,6 +193,15 @@ def test_a_site_whose_files_are_wrong_learns_which(handed_out: HandedOut, tmp_pa
     assert doctor("doctor", "--release", tmp_path, code=1)["release-folder"]["status"] == "error"
 
 
+def test_a_service_of_a_cluster_is_not_looked_up_on_a_workstation(handed_out: HandedOut) -> None:
+    (handed_out.release / "own.yaml").write_text('server: {address: "flare-server.flare.svc:8002"}\n')
+
+    found = doctor("doctor", "--release", handed_out.release, code=0)
+
+    assert found["server-name"]["status"] == "skipped"
+    assert "helm test" in found["server-certificate"]["detail"]
+
+
 def test_a_proxy_that_intercepts_tls_is_detected(handed_out: HandedOut, tmp_path: Path) -> None:
     proxy = Federation(tmp_path / "proxy", "site-1")
     proxy.folder.mkdir()

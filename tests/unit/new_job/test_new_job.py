@@ -28,7 +28,8 @@ def test_new_jobs_pass_their_own_tests_and_the_linter(tmp_path: Path) -> None:
         rules = "--select E,F,W,I,B,UP,D1 --ignore D107,D103,D102 --line-length 110"
         run(folder, f"ruff check --isolated {rules} .")
 
-    assert "6 passed" in run(parent, "pytest -q -p no:xdist -p no:cacheprovider .")
+    # tests/vla runs the job for Hugging Face, in the environment that has its packages.
+    assert "9 passed" in run(parent, "pytest -q -p no:xdist -p no:cacheprovider . --ignore fresh-huggingface")
 
 
 @pytest.mark.parametrize(

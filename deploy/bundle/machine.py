@@ -1,0 +1,116 @@
+"""Versions, and what an engine or a cluster says about containers and pods."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from importlib.metadata import distributions
+from typing import TYPE_CHECKING, Any
+
+from deploy.docker_engine import connect
+from deploy.errors import MachineError
+from deploy.programs import output_of
+from fl_app.contract import flarefleet_version, installed_version
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container
+
+    from deploy.runtimes.kubernetes.cluster import Cluster
+
+LOG_LINES = 500
+"""Lines of the end of each log."""
+
+
+def versions() -> dict[str, Any]:
+    """Return the versions of Flarefleet and of what it uses."""
+    return {
+        "flarefleet": flarefleet_version(),
+        "nvflare": installed_version("nvflare"),
+        "python": sys.version,
+        "system": platform.platform(),
+        "docker": _engine(),
+        "helm": (output_of("helm", "version", "--short") or "").strip() or None,
+        "kubectl": (output_of("kubectl", "version", "--client") or "").strip() or None,
+        "packages": {
+            one.name: one.version for one in sorted(distributions(), key=lambda one: one.name or "")
+        },
+    }
+
+
+def container_facts(container: Container) -> dict[str, Any]:
+    """Return the state of a container, without its environment."""
+    attributes = container.attrs
+    return {
+        "name": container.name,
+        "image": attributes["Config"]["Image"],
+        "state": attributes["State"],
+        "restarts": attributes.get("RestartCount"),
+        "mounts": [mount.get("Destination") for mount in attributes.get("Mounts", ())],
+    }
+
+
+def container_log(container: Container) -> str:
+    """Return the end of the log of a container."""
+    return container.logs(tail=LOG_LINES, timestamps=True).decode("utf-8", "replace")
+
+
+def pod_facts(cluster: Cluster, namespace: str, selector: str) -> list[dict[str, Any]]:
+    """Return the state of pods, without their environment."""
+    plain = cluster.core.api_client.sanitize_for_serialization
+    return [
+        {
+            "name": pod.metadata.name,
+            "labels": pod.metadata.labels,
+            "node": pod.spec.node_name,
+            "images": [container.image for container in pod.spec.containers],
+            "resources": [plain(container.resources) for container in pod.spec.containers],
+            "status": plain(pod.status),
+        }
+        for pod in cluster.pods(namespace, selector)
+    ]
+
+
+def event_facts(cluster: Cluster, namespace: str) -> list[dict[str, Any]]:
+    """Return the events of a namespace, the newest last."""
+    found = [
+        {
+            "time": str(event.last_timestamp or event.event_time or event.metadata.creation_timestamp),
+            "type": event.type,
+            "object": f"{event.involved_object.kind}/{event.involved_object.name}",
+            "reason": event.reason,
+            "message": event.message,
+            "count": event.count,
+        }
+        for event in cluster.core.list_namespaced_event(namespace).items
+    ]
+    return sorted(found, key=lambda event: event["time"])
+
+
+def pod_logs(cluster: Cluster, namespace: str, selector: str) -> dict[str, str]:
+    """Return the end of the log of each container, and of its previous one: POD-CONTAINER -> text."""
+    from kubernetes.client.exceptions import ApiException
+
+    found = {}
+    for pod in cluster.pods(namespace, selector):
+        for container in pod.spec.containers:
+            for suffix, previous in (("", False), ("-previous", True)):
+                try:
+                    text = cluster.core.read_namespaced_pod_log(
+                        pod.metadata.name,
+                        namespace,
+                        container=container.name,
+                        tail_lines=LOG_LINES,
+                        timestamps=True,
+                        previous=previous,
+                    )
+                except ApiException:  # the container has no (previous) log
+                    continue
+                found[f"{pod.metadata.name}-{container.name}{suffix}"] = str(text)
+    return found
+
+
+def _engine() -> str | None:
+    try:
+        return str(connect().version()["Version"])
+    except MachineError:
+        return None

@@ -1,0 +1,209 @@
+"""The support bundle of a federation and of one site, from folders with secrets everywhere."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tarfile
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from deploy.bundle.archive import Bundle
+from deploy.bundle.redaction import Redaction
+from deploy.cli.app import app
+from deploy.errors import Failed
+from deploy.runtimes.choice import remember
+from tests.unit.provision.federation import ADMIN, SERVER, Federation
+
+PLANTED = {
+    "a tracker's token": "tok-4711-zebra",
+    "a tracker's password": "hunter2 correct",
+    "a password in a URL": "urlPassw0rd",
+    "a password in the environment": "env-secret-0815",
+    "a passphrase in a log": "the quick brown fox",
+    "a token in own.yaml": "own-yaml-token-99",
+    "a comment in project.yml": "comment-secret-12",
+}
+
+
+@pytest.fixture(autouse=True)
+def _machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "no-kubeconfig"))
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", PLANTED["a password in the environment"])
+
+
+@pytest.fixture
+def seeded(federation: Federation) -> Federation:
+    """A federation that was started once, with secrets in its settings and in its logs."""
+    token, password = PLANTED["a tracker's token"], PLANTED["a tracker's password"]
+    credentials = federation.folder / "trackers.env"
+    credentials.write_text(f"MLFLOW_TRACKING_TOKEN={token}\nWANDB_API_KEY='{password}'\n")
+    credentials.chmod(0o600)
+    url = "https://tracker.example.org"
+    federation.document["deployment"] = {
+        "tracking": {
+            "receivers": ["mlflow"],
+            "environment": {"MLFLOW_TRACKING_URI": url},
+            "credentials": "trackers.env",
+        }
+    }
+    federation.provision()
+    run = federation.workspace.run("process")
+    for name in ("site-1", "site-2", SERVER):
+        key = next((federation.workspace.kit(name) / "startup").glob("*.key")).read_text()
+        (run / name).mkdir(parents=True)
+        lines = key.splitlines()
+        (run / name / "parent.log").write_text(
+            "\n".join(
+                [
+                    *lines[5:],  # the end of a log begins within a key
+                    f"{name}: started",
+                    key,
+                    json.dumps({"key": key, "token": token}),
+                    f"connecting to https://user:{PLANTED['a password in a URL']}@tracker.example.org",
+                    f"passphrase: {PLANTED['a passphrase in a log']}",
+                    f"used {token}, then {password} and {PLANTED['a password in the environment']}",
+                    f"line {lines[3]}",
+                    "ready",
+                ]
+            )
+        )
+    remember(federation.workspace, "process")
+    return federation
+
+
+def secrets_of(federation: Federation) -> dict[str, str]:
+    """Return every secret: the planted ones, and each line of each key."""
+    keys = {file: file.read_text() for file in federation.workspace.root.rglob("*.key")}
+    state = json.loads((federation.workspace.state / "cert.json").read_text())
+    keys |= {Path("authority"): state["root_pri_key"]}
+    lines = {
+        f"{file}:{number}": line
+        for file, text in keys.items()
+        for number, line in enumerate(text.splitlines())
+        if len(line) > 15 and not line.startswith("--")
+    }
+    assert len(lines) > 100
+    return PLANTED | lines
+
+
+def files_in(archive: Path) -> dict[str, str]:
+    with tarfile.open(archive) as tar:
+        assert {member.mode for member in tar.getmembers()} == {0o600}
+        return {
+            member.name.partition("/")[2]: content.read().decode()
+            for member in tar.getmembers()
+            if (content := tar.extractfile(member))
+        }
+
+
+def test_a_bundle_of_a_federation_has_its_logs_and_none_of_its_secrets(seeded: Federation) -> None:
+    archive = seeded.folder / "bundle.tar.gz"
+    project = seeded.project.path
+    comment = PLANTED["a comment in project.yml"]
+    project.write_text(f"# the password is {comment}\n{project.read_text()}")
+    words = [
+        "--project",
+        str(project),
+        "--workspace",
+        str(seeded.folder / "workspace"),
+        "bundle",
+        "-o",
+        str(archive),
+    ]
+
+    answer = CliRunner().invoke(app, [*words, "-o", str(archive)])
+
+    assert answer.exit_code == 0, answer.output
+    files = files_in(archive)
+    assert {"README.txt", "versions.json", "project.yml", "doctor.json", "status.json"} <= files.keys()
+    for name in ("site-1", "site-2", SERVER):
+        assert f"{name}: started" in files[f"logs/{name}.txt"]
+        assert files[f"logs/{name}.txt"].endswith("ready")
+        assert f"logs/{name}.txt" in answer.stdout
+    assert "hospitals" in files["project.yml"]
+    assert "jobs: " in files["problems.txt"]  # the server is not running
+    everything = archive.read_bytes().decode("latin-1") + "\n".join(files.values())
+    assert [what for what, secret in secrets_of(seeded).items() if secret in everything] == []
+    assert archive.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_bundle_is_made_when_project_yml_is_invalid(seeded: Federation) -> None:
+    project = seeded.project.path
+    project.write_text(project.read_text().replace("fed_learn_port", "fed_learn_prot"))
+    archive = seeded.folder / "bundle.tar.gz"
+    words = [
+        "--project",
+        str(project),
+        "--workspace",
+        str(seeded.folder / "workspace"),
+        "bundle",
+        "-o",
+        str(archive),
+    ]
+
+    answer = CliRunner().invoke(app, [*words, "-o", str(archive), "--json"])
+
+    assert answer.exit_code == 0, answer.output
+    assert any("fed_learn_prot" in problem for problem in json.loads(answer.stdout)["problems"])
+    files = files_in(archive)
+    assert "did you mean fed_learn_port?" in files["doctor.json"]
+    assert "fed_learn_prot" in files["project.yml"]
+
+
+def test_a_site_makes_a_bundle_from_its_release_folder_alone(
+    seeded: Federation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "from-the-operator"
+    shutil.copytree(seeded.workspace.release / "site-1", folder)
+    secrets = secrets_of(seeded)
+    shutil.rmtree(seeded.folder / "workspace")
+    (folder / "own.yaml").write_text(f"environment: {{WANDB_API_KEY: {PLANTED['a token in own.yaml']}}}\n")
+    monkeypatch.chdir(folder)
+    (folder / "project.yml").unlink(missing_ok=True)
+    archive = tmp_path / "site.tar.gz"
+
+    answer = CliRunner().invoke(app, ["bundle", "--output", str(archive)])
+
+    assert answer.exit_code == 0, answer.output
+    files = files_in(archive)
+    assert {"values.yaml", "own.yaml", "compose.yaml", "doctor.json", "files.txt"} <= files.keys()
+    assert "600" in next(line for line in files["files.txt"].splitlines() if "client.key" in line)
+    assert "WANDB_API_KEY: '[redacted]'" in files["own.yaml"]
+    everything = "\n".join(files.values())
+    assert [what for what, secret in secrets.items() if secret in everything] == []
+
+
+def test_a_folder_that_is_no_release_is_refused(tmp_path: Path) -> None:
+    answer = CliRunner().invoke(app, ["bundle", "--release", str(tmp_path)])
+
+    assert "is not a release folder" in str(answer.exception)
+
+
+def test_nothing_is_written_if_a_secret_passes_the_redaction(tmp_path: Path) -> None:
+    bundle = Bundle("test", Redaction(["s3cr3t-value"]))
+    bundle.files["log.txt"] = "a line with s3cr3t-value"  # not through the redaction
+
+    with pytest.raises(Failed, match="still has a secret"):
+        bundle.write(tmp_path / "bundle.tar.gz", "now")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_of_a_collector_is_listed_without_its_secrets(tmp_path: Path) -> None:
+    bundle = Bundle("test", Redaction())
+
+    def fail() -> None:
+        raise OSError("cannot open https://user:pass@host")
+
+    bundle.collect("log", fail)
+    bundle.write(tmp_path / "bundle.tar.gz", "now")
+
+    assert (
+        files_in(tmp_path / "bundle.tar.gz")["problems.txt"]
+        == "log: OSError: cannot open https://[redacted]@host\n"
+    )
+    assert ADMIN not in bundle.problems
