@@ -1,4 +1,4 @@
-"""Exit codes of a parent: one code and one line of text for each reason. docs/operator.md explains them."""
+"""Exit codes of a parent: one code, one line of text and one page in docs/exit-codes for each reason."""
 
 from __future__ import annotations
 

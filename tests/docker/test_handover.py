@@ -58,7 +58,8 @@ def operator(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp(NAME)
     with provisioned(engine, folder, NAME, sites=1) as (workspace, _):
         lines = block_with("docker.md", "# the hospital")
-        run_lines(lines[: lines.index("# the hospital")], folder)
+        output = run_lines(lines[: lines.index("# the hospital")], folder)
+        assert "sudo ctr -n k8s.io images import site-1.tar" in output
         with Host.receive(workspace.release / SERVER, folder / "server").running():
             yield folder
 
