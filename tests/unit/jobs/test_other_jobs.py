@@ -288,12 +288,10 @@ def test_the_command_line_describes_one_job(folder: Path) -> None:
     assert "fl_app.jobs.fedprox_vla.policy" not in sys.modules
 
 
-def test_an_export_without_a_project_needs_sites_only_for_a_job_that_depends_on_them(
+def test_an_exported_job_is_exported_without_a_project_and_never_overwritten(
     job_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    error = CliRunner().invoke(app, ["export", "fibonacci", "out"]).exception
-    assert str(error) == "the sites of the job are unknown; name each of them: --site NAME"
     run = CliRunner().invoke(app, ["export", str(job_folder), "out"])
     assert run.exit_code == 0, run.output
     again = CliRunner().invoke(app, ["export", str(job_folder), "out"]).exception
