@@ -151,5 +151,5 @@ def test_up_waits_for_the_port_of_a_server_that_was_just_killed(
 def test_up_rejects_a_workspace_with_a_space_in_its_path(tmp_path: Path) -> None:
     project = load_project(write_project(tmp_path, sites=1))
 
-    with pytest.raises(InputError, match="my folder.*path with spaces"):
+    with pytest.raises(InputError, match=r"my folder.*path with spaces"):
         ProcessRuntime(project, Workspace(tmp_path / "my folder" / "clinics")).up()
