@@ -77,7 +77,7 @@ def watch_until_end(
     elif last.job.status == COMPLETED:
         out.print(job_id)
     if last.job.status != COMPLETED:
-        raise Failed(_failure_text(last.job, errors))
+        raise Failed(_failure_text(last.job, errors, next_command(ctx, "fetch", job_id)))
     print_summary(err, last)
     if fetch_to is None:
         err.print(f"Next: {next_command(ctx, 'fetch', job_id)}")
@@ -85,10 +85,10 @@ def watch_until_end(
         err.print(f"results: {fetch_to}")
 
 
-def _failure_text(job: Job, errors: tuple[SiteError, ...]) -> str:
+def _failure_text(job: Job, errors: tuple[SiteError, ...], fetch: str) -> str:
     text = f"the job {job.id} ({job.name}) ended {job.status}"
     if not errors:
-        return f"{text}; no log names an error. Download its logs: flarefleet fetch {job.id}"
+        return f"{text}; no log names an error. Download its logs: {fetch}"
     lines = [text]
     for error in errors:
         first, *more = error.text.splitlines() or [""]

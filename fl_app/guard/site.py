@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 import uuid
@@ -22,6 +23,7 @@ from fl_app.guard.finding import FINDING_EVENT, FINDING_HEADER, MARK, Finding, r
 from fl_app.guard.heartbeat import HEARTBEAT_LIFE, HEARTBEAT_TOPIC
 from fl_app.guard.receivers import ReceiverMonitor, error_log_of
 from fl_app.guard.rules import find_large_integer, find_not_finite
+from fl_app.guard.script_calls import check_in_training_processes
 from fl_app.guard.site_error import SITE_ERROR_TOPIC, SiteError
 from fl_app.guard.task import dxo_in, model_in, round_of
 from fl_app.guard.unanswered import HUNG, HungExit, ScriptLoop, end_group
@@ -83,6 +85,7 @@ class SiteGuard:
         """Listen before the executors start at START_RUN: a client script may fail at once."""
         if not fl_ctx.get_prop(FLContextKey.SIMULATE_MODE, False):
             self._capture = ErrorCapture(str(fl_ctx.get_identity_name()))
+            check_in_training_processes(sys.path)
 
     def _start(self, fl_ctx: FLContext) -> None:
         self._name = fl_ctx.get_identity_name()

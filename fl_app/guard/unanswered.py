@@ -62,7 +62,7 @@ class HungExit:
 
 
 class ScriptLoop:
-    """Detect a script in the job process that asks for the next model without having sent a result.
+    """Detect a script that asks for the next model without having sent a result.
 
     A script may call `flare.receive()` several times for one task, and NVFlare returns the same model:
     Lightning does. It may also ask `flare.is_running()` during its training. The loop of a script calls the
@@ -81,8 +81,12 @@ class ScriptLoop:
 
     def task_started(self) -> None:
         """Start to count for a new task."""
-        self._old_model, self._passes = self._model, 0
+        self.answered()
         follow_script_calls(self.called)
+
+    def answered(self) -> None:
+        """Start to count anew: the script has sent a result, or a new task begins."""
+        self._old_model, self._passes = self._model, 0
 
     def called(self, name: str, result: object = None) -> None:
         """Record a call of the script, and what it returned."""

@@ -33,6 +33,8 @@ def test_a_package_renders_the_same_objects_as_its_folder(packages: Path, tmp_pa
     values = tmp_path / "values.yaml"
     values.write_text(yaml.safe_dump(everything(chart) if chart != "flare-monitoring" else {}))
     assert rendered(packages / chart_file(chart), values) == rendered(HELM_FOLDER / chart, values)
+    lint = [helm(), "lint", "--strict", str(packages / chart_file(chart)), "--values", str(values)]
+    subprocess.run(lint, check=True, capture_output=True)
 
 
 @pytest.mark.parametrize("chart", CHART_NAMES)

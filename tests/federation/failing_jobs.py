@@ -57,6 +57,11 @@ FAILING: Mapping[str, Failing] = {
         is_external=True,
         end_seconds=_LATE,
     ),
+    "process-never-sends": Failing(
+        r"^RuntimeError: its script received the same model 5 times without sending a result",
+        "never-sends",
+        is_external=True,
+    ),
     "process-exits-hard": Failing(
         r"^its training process ended.* before it sent a result, in round 2", "exits-hard", is_external=True
     ),

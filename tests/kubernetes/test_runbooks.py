@@ -15,7 +15,7 @@ import pytest
 from deploy.project import Project
 from deploy.workspace import Workspace
 from tests.documented import Command, commands_in, expected, run, runbook_commands
-from tests.kubernetes.cluster import CHECKOUT, RESTRICTED, Cluster, CommandFailedError, Release
+from tests.kubernetes.cluster import RESTRICTED, Cluster, CommandFailedError, Release
 from tests.kubernetes.conftest import ABSENT, Federation, release_of
 from tests.waiting import eventually
 
@@ -100,9 +100,8 @@ def expandable_site(new_site: Release) -> Iterator[Release]:
 
 @pytest.fixture
 def folder(federation: Federation, tmp_path: Path) -> Path:
-    """Return a folder with the site's release folder and the charts."""
+    """Return a copy of the site's release folder."""
     shutil.copytree(federation.site_1.folder, tmp_path, dirs_exist_ok=True)
-    (tmp_path / "helm").symlink_to(CHECKOUT / "helm")
     return tmp_path
 
 

@@ -69,6 +69,8 @@ def test_results_are_fetched_into_a_new_folder(
     assert federation.flarefleet("fetch", job_id, str(results)).returncode == 0
     assert (results / "model" / "FL_global_model.pt").is_file()
     assert "Finished FedAvg" in (results / "logs" / "server.log.txt").read_text()
+    progress = json.loads((results / "metrics" / "progress.json").read_text())
+    assert (progress["round"], progress["sites"]["site-1"]["metrics"]) == (3, {"round": 3.0})
     assert not any((federation.admin_kit / "transfer").iterdir())
 
     again = federation.flarefleet("fetch", job_id, str(results))

@@ -17,6 +17,7 @@ from deploy.runtimes.choice import BACKENDS, RuntimeName
 from tests.federation.federation import write_project
 
 PROGRAM: Any = typer.main.get_command(app)
+CONTEXT = PROGRAM.make_context("flarefleet", ["check"], resilient_parsing=True)
 TYPE_NAMES = re.compile(r"Literal|Optional|Union|<bool>|list\[|range>|<float>|<int>|\[/?(bold|red|dim)\]")
 
 
@@ -24,15 +25,15 @@ def commands(command: Any = PROGRAM, *path: str) -> Iterator[tuple[str, ...]]:
     """Yield the words of every command and subcommand."""
     yield path
     if hasattr(command, "list_commands"):
-        for name in command.list_commands(None):
-            yield from commands(command.get_command(None, name), *path, name)
+        for name in command.list_commands(CONTEXT):
+            yield from commands(command.get_command(CONTEXT, name), *path, name)
 
 
 def options_of(*path: str) -> dict[str, Any]:
     """Return the options of a command by name."""
     command = PROGRAM
     for name in path:
-        command = command.get_command(None, name)
+        command = command.get_command(CONTEXT, name)
     return {option.name: option for option in command.params if option.param_type_name == "option"}
 
 

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from deploy.cli.app import app
+from deploy.cli.commands import COMMANDS
 from docs.tables import TABLES, updated
 from fl_app.checks.exit_codes import Exit
 from fl_app.survival.interventions import Kind
@@ -41,6 +42,13 @@ def test_a_command_in_a_guide_is_valid(line: str) -> None:
 
 def test_there_are_commands_to_check() -> None:
     assert len(CASES) > 20
+
+
+def test_the_readme_lists_every_command() -> None:
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("| for | commands |")[2]
+    rows = table.partition("\n\n")[0]
+
+    assert set(re.findall(r"`([a-z-]+)`", rows)) == set(COMMANDS)
 
 
 def test_the_operators_guide_lists_the_exit_codes_of_a_parent() -> None:
