@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deploy.cli import completion
 from deploy.cli.admin_session import admin_session
 from deploy.cli.context import JsonOption, context_of, print_json
 from deploy.cli.job_options import AdminKitOption, AdminOption
@@ -28,6 +29,7 @@ def compare(
         list[str],
         typer.Argument(
             metavar="JOB",
+            autocompletion=completion.job_ids,
             help="Ids, beginnings of ids, latest, or folders of fetched results.",
         ),
     ],

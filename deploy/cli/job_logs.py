@@ -77,7 +77,7 @@ def show_job_logs(
         if found.missing and sites:
             raise Failed(_not_shared(job_id, found.missing))
         for site, log in found.logs.items():
-            _print(site, "\n".join(log.splitlines()[-tail:]) if tail else log, len(found.logs) > 1)
+            _print(site, log if tail is None else _end(log, tail), len(found.logs) > 1)
         if found.missing:
             err.print(_not_shared(job_id, found.missing), markup=False)
         if follow:
@@ -99,6 +99,11 @@ def _follow(session: AdminSession, job_id: str, logs: dict[str, str], sites: tup
             logs = logs | now
     except KeyboardInterrupt:
         return
+
+
+def _end(log: str, lines: int) -> str:
+    found = log.splitlines()
+    return "\n".join(found[max(0, len(found) - lines) :])
 
 
 def _print(site: str, log: str, with_heading: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -11,7 +12,13 @@ from deploy.cli.admin_session import admin_session
 from deploy.cli.context import Context, out, print_json
 from deploy.cli.job_tables import print_columns
 from deploy.errors import Failed
-from fl_app.survival.limits import LATE_SECONDS
+
+if TYPE_CHECKING:
+    from deploy.session import Job
+    from deploy.session.session import FederationState
+
+FRESH_SECONDS = 60.0
+"""Age of the last heartbeat from which a site counts as away; sites send one every few seconds."""
 
 
 def show_session_status(context: Context, admin_kit: Path, as_json: bool) -> None:
@@ -20,26 +27,42 @@ def show_session_status(context: Context, admin_kit: Path, as_json: bool) -> Non
         state = session.federation()
         running = [job for job in session.jobs() if job.id in state.running]
         address = session.kit.address
-    now = datetime.now(timezone.utc)
-    ages = {site: max(0.0, (now - seen).total_seconds()) for site, seen in sorted(state.heartbeats.items())}
-    is_ready = bool(ages) and max(ages.values()) < LATE_SECONDS
+    document = status_document(address, state, running, datetime.now(timezone.utc))
     if as_json:
-        print_json({
-            "server": {"address": address, "started": state.started.isoformat()},
-            "sites": [{"name": site, "heartbeat_age_seconds": round(age, 1)} for site, age in ages.items()],
-            "jobs": [{"id": job.id, "name": job.name} for job in running],
-            "ready": is_ready,
-        })  # fmt: skip
+        print_json(document)
     else:
-        since = state.started.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        rows = [("NAME", "ROLE", "STATE", "LAST HEARTBEAT")]
-        rows.append((address, "server", "ready", f"answers, started {since}"))
-        for site, age in ages.items():
-            rows.append((site, "client", "ready" if age < LATE_SECONDS else "away", f"{age:.0f} s ago"))
-        print_columns(rows)
-        if not ages:
-            out.print("No site is registered.")
-        for job in running:
-            out.print(f"running: {job.id}  {job.name}  by {job.submitter}", markup=False)
-    if not is_ready:
+        _print(document, state.started)
+    if not document["ready"]:
         raise typer.Exit(Failed.exit_code)
+
+
+def status_document(address: str, state: FederationState, jobs: list[Job], now: datetime) -> dict[str, Any]:
+    """Return the state of the server, of each registered site, and the running jobs."""
+    ages = {site: max(0.0, (now - seen).total_seconds()) for site, seen in sorted(state.heartbeats.items())}
+    sites = [
+        {
+            "name": site,
+            "state": "ready" if age < FRESH_SECONDS else "away",
+            "heartbeat_age_seconds": round(age, 1),
+        }
+        for site, age in ages.items()
+    ]
+    return {
+        "server": {"address": address, "started": state.started.isoformat()},
+        "sites": sites,
+        "jobs": [{"id": job.id, "name": job.name, "submitter": job.submitter} for job in jobs],
+        "ready": bool(sites) and all(site["state"] == "ready" for site in sites),
+    }
+
+
+def _print(document: dict[str, Any], started: datetime) -> None:
+    since = started.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    rows = [("NAME", "ROLE", "STATE", "LAST HEARTBEAT")]
+    rows.append((document["server"]["address"], "server", "ready", f"answers, started {since}"))
+    for site in document["sites"]:
+        rows.append((site["name"], "client", site["state"], f"{site['heartbeat_age_seconds']:.0f} s ago"))
+    print_columns(rows)
+    if not document["sites"]:
+        out.print("No site is registered.")
+    for job in document["jobs"]:
+        out.print(f"running: {job['id']}  {job['name']}  by {job['submitter']}", markup=False)

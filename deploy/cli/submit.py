@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from deploy.cli.admin_session import admin_session, choose_kit
-from deploy.cli.context import JsonOption, context_of, err, out, print_json
+from deploy.cli.context import Context, JsonOption, context_of, err, out, print_json
 from deploy.cli.job_options import (
     WITH_ARGUMENTS,
     AdminKitOption,
@@ -114,8 +114,9 @@ def export(
     *,
     settings: SetOption = None,
     site: SiteOption = None,
+    admin_kit: AdminKitOption = None,
 ) -> None:
-    """Export a job as an NVFlare job folder, without a federation."""
+    """Export a job as an NVFlare job folder. With a kit and without --site, the server names the sites."""
     from deploy.session.parameters import find_job, read_parameters
     from deploy.session.submission import JobSites, export_process
 
@@ -123,7 +124,7 @@ def export(
     parameters = read_parameters(description, settings or (), ctx.args)
     names = tuple(site or ())
     if not names and not description.file:
-        names = tuple(one.name for one in context_of(ctx).project().sites)
+        names = _sites_of_federation(context_of(ctx), admin_kit)
     with export_process(description) as exporting, TemporaryDirectory(prefix="flarefleet-job-") as made:
         reply = exporting.export(parameters, JobSites(names, chosen=bool(site)), Path(made))
         assert reply.folder is not None
@@ -133,3 +134,25 @@ def export(
         target.parent.mkdir(parents=True, exist_ok=True)
         move(reply.folder, target)
     out.print(str(target), markup=False)
+
+
+def _sites_of_federation(context: Context, admin_kit: Path | None) -> tuple[str, ...]:
+    """Return the sites of project.yml; with a kit, those that are registered with the server.
+
+    Raises:
+        InputError: there is neither a project.yml nor a kit, or no site is registered.
+    """
+    from deploy.session.kit import kit_folder
+
+    if admin_kit is None and not context.project_file.exists() and kit_folder(Path.cwd()) is None:
+        raise InputError(
+            "Name the sites of the job: --site NAME; or your kit, to ask its server: --admin-kit"
+        )
+    kit = choose_kit(context, admin_kit)
+    if kit is None:
+        return tuple(one.name for one in context.project().sites)
+    with admin_session(context, None, kit) as session:
+        names = session.sites()
+    if not names:
+        raise InputError("No site is registered with the server. Name the sites of the job: --site NAME")
+    return names

@@ -25,7 +25,7 @@ ORG = "consortium"
 
 _TEMPLATE = """\
 # yaml-language-server: $schema={schema}
-# Validate this file with `flarefleet check`. docs/project-yml.md explains every key.
+# Validate this file with `flarefleet check`. An editor with a YAML language server explains every key.
 api_version: 3
 name: {name}  # the folder in the workspace, and the name in certificates and logs
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from deploy.cli.context import Context
-from deploy.cli.job_logs import _not_shared, names_site
+from deploy.cli.job_logs import _end, _not_shared, names_site
 from deploy.errors import InputError
 from deploy.session.job import Job
 from deploy.session.job_logs import continuation, read_logs
@@ -93,3 +93,8 @@ def test_without_project_yml_the_log_of_a_site_is_that_of_a_job(tmp_path: Path) 
     assert not names_site(context, "latest")
     with pytest.raises(InputError, match="flarefleet logs JOB --site site-1"):
         names_site(context, "site-1")
+
+
+@pytest.mark.parametrize(("lines", "end"), [(0, ""), (1, "two"), (5, "one\ntwo")])
+def test_the_end_of_a_log_has_that_many_lines(lines: int, end: str) -> None:
+    assert _end("one\ntwo\n", lines) == end
