@@ -7,12 +7,15 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from deploy.errors import Failed, InputError, MachineError
 from deploy.ports import free_ports
+from deploy.runtimes.choice import remember
 from deploy.runtimes.protocol import SiteState
+from tests.bundles import assert_the_doctor_finds_no_error, bundle_of
 from tests.federation.conftest import ON_DOCKER
 from tests.federation.federation import ADMIN, SERVER, Federation
 from tests.processes import is_running
@@ -100,6 +103,28 @@ def test_one_site_is_stopped_and_started_while_the_others_run(federation: Federa
 def test_the_server_and_each_site_have_a_log(federation: Federation) -> None:
     assert any("Server started" in line for line in federation.runtime.logs(SERVER))
     assert any("Successfully registered client:site-1" in line for line in federation.runtime.logs("site-1"))
+
+
+def test_the_doctor_and_the_bundle_see_the_federation(federation: Federation, tmp_path: Path) -> None:
+    remember(federation.workspace, federation.runtime_name)  # as `flarefleet up` does
+    assert_the_doctor_finds_no_error(federation)
+
+    files = bundle_of(federation, tmp_path / "bundle.tar.gz")
+
+    assert "jobs.json" in files
+    log = "logs/site-1-0-parent.txt" if federation.runtime_name == "kubernetes" else "logs/site-1.txt"
+    assert "Successfully registered client" in files[log]
+    if federation.runtime_name == "docker":
+        assert {one["state"]["Status"] for one in json.loads(files["containers.json"])} == {"running"}
+    if federation.runtime_name == "kubernetes":
+        (pod,) = json.loads(files["pods/site-1.json"])
+        assert pod["status"]["phase"] == "Running"
+        events = json.loads(files["events/site-1.json"])
+        assert any(event["object"] == "Pod/site-1-0" for event in events)
+    if federation.runtime_name != "process":
+        release = str(federation.workspace.release / "site-1")
+        site = bundle_of(federation, tmp_path / "site.tar.gz", "--release", release)
+        assert any(name.startswith("logs/") and "site-1" in name for name in site)
 
 
 def test_the_log_of_an_unknown_site_is_rejected_with_the_available_names(federation: Federation) -> None:

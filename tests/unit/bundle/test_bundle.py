@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from deploy.bundle.redaction import Redaction
 from deploy.cli.app import app
 from deploy.errors import Failed
 from deploy.runtimes.choice import remember
+from tests.bundles import files_in, key_lines
 from tests.unit.provision.federation import ADMIN, SERVER, Federation
 
 PLANTED = {
@@ -77,27 +77,11 @@ def seeded(federation: Federation) -> Federation:
 
 def secrets_of(federation: Federation) -> dict[str, str]:
     """Return every secret: the planted ones, and each line of each key."""
-    keys = {file: file.read_text() for file in federation.workspace.root.rglob("*.key")}
+    lines = key_lines(federation.workspace.root)
     state = json.loads((federation.workspace.state / "cert.json").read_text())
-    keys |= {Path("authority"): state["root_pri_key"]}
-    lines = {
-        f"{file}:{number}": line
-        for file, text in keys.items()
-        for number, line in enumerate(text.splitlines())
-        if len(line) > 15 and not line.startswith("--")
-    }
+    lines |= {f"authority:{line}": line for line in state["root_pri_key"].splitlines()[1:-1]}
     assert len(lines) > 100
     return PLANTED | lines
-
-
-def files_in(archive: Path) -> dict[str, str]:
-    with tarfile.open(archive) as tar:
-        assert {member.mode for member in tar.getmembers()} == {0o600}
-        return {
-            member.name.partition("/")[2]: content.read().decode()
-            for member in tar.getmembers()
-            if (content := tar.extractfile(member))
-        }
 
 
 def test_a_bundle_of_a_federation_has_its_logs_and_none_of_its_secrets(seeded: Federation) -> None:
