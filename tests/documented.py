@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +58,17 @@ def commands_in(page: Path) -> list[Command]:
     lines = [line for language, block in blocks if not language for line in block.splitlines()]
     lines += re.findall(r"`(kubectl [^`]* [^`]+)`", text)
     return [Command(page.stem, line) for line in dict.fromkeys(lines)]
+
+
+def commands_of_guides(beginnings: Iterable[str]) -> list[Command]:
+    """Return the commands of the guides that begin with one of these words, without comments."""
+    found = {}
+    for page in ("operator.md", "data-scientist.md"):
+        for command in commands_in(DOCS / page):
+            if command.line.startswith(tuple(beginnings)):
+                line = command.line.partition(" #")[0].rstrip()
+                found[line] = Command(command.page, line)
+    return list(found.values())
 
 
 def runbook_commands(*, of_clusters: bool) -> list[Command]:

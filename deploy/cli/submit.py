@@ -21,6 +21,7 @@ from deploy.cli.job_options import (
     SiteOption,
     TimeoutOption,
 )
+from deploy.cli.next_command import next_command
 from deploy.cli.watch import watch_until_end
 from deploy.errors import InputError
 
@@ -100,6 +101,7 @@ def submit(
                 print_json({"id": job_id})
             else:
                 out.print(job_id, markup=False)
+                err.print(f"Next: {next_command(ctx, 'watch', job_id)}")
             return
         count = len(participants(exported, registered)) if description.file else len(job_sites.names)
         err.print(f"{job_id} submitted to {count} site{'s' * (count != 1)}", markup=False)

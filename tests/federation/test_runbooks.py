@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deploy.session.session import COMPLETED, RUNNING
-from tests.documented import Command, expected, run, runbook_commands
+from tests.documented import Command, commands_of_guides, expected, run, runbook_commands
 from tests.federation.federation import ADMIN, SERVER, Federation, running
 from tests.waiting import eventually
 
@@ -26,6 +26,9 @@ OUTPUT = {
     "getent hosts": r"localhost",
     "flarefleet --version": r"flarefleet \d",
     "flarefleet check": r"valid",
+    "flarefleet logs hospital-1 --tail": r"\S",
+    "flarefleet logs hospital-1 --since": r"\S",
+    "flarefleet provision --dry-run": r"unchanged",
     "flarefleet doctor": r"\d+ ok, ",
     "flarefleet images list": r"/runtime:",
     "s_client": r"subject=CN = flare-server[\s\S]*issuer=CN = runbooks-",
@@ -40,7 +43,12 @@ OUTPUT = {
     "df -h": r"Avail",
 }
 """Part of a command -> pattern that its output must contain."""
-COMMANDS = runbook_commands(of_clusters=False)
+GUIDES = (
+    "flarefleet logs hospital-1 --",
+    "flarefleet provision --dry-run",
+)
+"""Commands of the guides that change nothing. Other tests run what the rest of the guides describes."""
+COMMANDS = [*runbook_commands(of_clusters=False), *commands_of_guides(GUIDES)]
 (DELETE,) = (one for one in COMMANDS if one.line.startswith("nvflare job delete"))
 CASES = [pytest.param(command, id=str(command)) for command in COMMANDS if command != DELETE]
 
@@ -97,7 +105,8 @@ def filled_in_line(command: Command, federation: Federation, job_id: str) -> str
         "ADMIN": ADMIN,
         "SERVER": "localhost",
     }
-    return command.filled_in(values).replace(":8002", f":{port}")
+    line = command.filled_in(values).replace("hospital-1", "site-1")
+    return line.replace(":8002", f":{port}")
 
 
 @pytest.mark.parametrize("command", CASES)

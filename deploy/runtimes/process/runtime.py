@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from deploy.errors import Failed
+from deploy.errors import Failed, InputError
 from deploy.hosts import local_server_host
 from deploy.ports import free_ports, is_free
 from deploy.project.server_environment import (
@@ -66,6 +66,11 @@ class ProcessRuntime:
         self, progress: StatusCallback | None = None, timeout: float = 60.0, only: Sequence[str] = ()
     ) -> FederationStatus:
         """See `deploy.runtimes.protocol.Runtime.up`."""
+        if any(character.isspace() for character in str(self.folder.root)):
+            raise InputError(
+                f"{self.folder.root}: NVFlare cannot start job processes in a path with spaces. Use another "
+                "folder: flarefleet --workspace FOLDER up"
+            )
         with self.folder.lock():
             running = self._running()
             names = [parent.name for parent in self.project.parents if parent.name in only or not only]

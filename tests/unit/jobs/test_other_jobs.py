@@ -286,3 +286,13 @@ def test_the_command_line_describes_one_job(folder: Path) -> None:
     assert f"flarefleet submit {folder} -- --NAME VALUE" in run.output
     assert isinstance(CliRunner().invoke(app, ["jobs", "--available", "hospitl"]).exception, InputError)
     assert "fl_app.jobs.fedprox_vla.policy" not in sys.modules
+
+
+def test_an_exported_job_is_exported_without_a_project_and_never_overwritten(
+    job_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = CliRunner().invoke(app, ["export", str(job_folder), "out"])
+    assert run.exit_code == 0, run.output
+    again = CliRunner().invoke(app, ["export", str(job_folder), "out"]).exception
+    assert str(again) == f"{tmp_path}/out/hello: already exists; choose another folder"

@@ -12,6 +12,7 @@ from unittest.mock import Mock
 import psutil
 import pytest
 
+from deploy.errors import InputError
 from deploy.ports import listen
 from deploy.project import load_project
 from deploy.runtimes.process import ProcessRuntime
@@ -145,3 +146,10 @@ def test_up_waits_for_the_port_of_a_server_that_was_just_killed(
     runtime.up()
 
     released.join()
+
+
+def test_up_rejects_a_workspace_with_a_space_in_its_path(tmp_path: Path) -> None:
+    project = load_project(write_project(tmp_path, sites=1))
+
+    with pytest.raises(InputError, match=r"my folder.*path with spaces"):
+        ProcessRuntime(project, Workspace(tmp_path / "my folder" / "clinics")).up()
