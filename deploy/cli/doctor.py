@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deploy.cli.admin_session import ENV_ADMIN_KIT
 from deploy.cli.context import DEFAULT_PROJECT, JsonOption, context_of, out, print_json
 from deploy.errors import Failed, InputError
 
@@ -73,16 +75,22 @@ def _groups(
     from deploy.doctor.handed_out import admin_groups, is_release, site_groups
     from deploy.doctor.operator import Operator, groups
     from deploy.runtimes.choice import BACKENDS
+    from deploy.session.kit import kit_folder
 
     if release is not None and admin_kit is not None:
         raise InputError("--release and --admin-kit exclude each other")
     if runtime is not None and runtime not in BACKENDS:
         raise InputError(f"There is no runtime {runtime}; available: {', '.join(BACKENDS)}.")
-    if admin_kit is not None:
-        return admin_groups(admin_kit)
     project = context.project_file
-    if release is None and project == DEFAULT_PROJECT and not project.exists() and is_release(Path()):
-        release = Path()  # a site that runs it in its release folder
+    if release is None and admin_kit is None and project == DEFAULT_PROJECT and not project.exists():
+        if is_release(Path()):
+            release = Path()
+        elif named := os.environ.get(ENV_ADMIN_KIT):
+            admin_kit = Path(named)
+        elif kit_folder(Path.cwd()) is not None:
+            admin_kit = Path.cwd()
+    if admin_kit is not None:
+        return admin_groups(kit_folder(admin_kit) or admin_kit)
     if release is not None:
         return site_groups(release)
     return groups(Operator(project, context.workspace_folder.absolute(), runtime))

@@ -77,3 +77,16 @@ def test_a_link_in_a_guide_has_a_target(guide: Path) -> None:
     missing = [target for target in targets if not (guide.parent / target).exists()]
 
     assert not missing
+
+
+def test_the_glossary_explains_every_term_of_the_concepts() -> None:
+    page = (ROOT / "docs" / "concepts.md").read_text(encoding="utf-8")
+    glossary = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    terms = re.findall(r"(?<!\*)\*([a-z ]+)\*(?!\*)", page.partition("## Who takes part")[2])
+
+    missing = [
+        term for term in terms if not re.search(rf"^\| {term.removesuffix('s')}s? \|", glossary, re.MULTILINE)
+    ]
+
+    assert len(terms) > 10
+    assert not missing

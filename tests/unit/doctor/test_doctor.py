@@ -178,6 +178,18 @@ def test_a_data_scientist_needs_only_the_startup_kit(handed_out: HandedOut) -> N
     assert found["server-certificate"]["status"] == "ok"
 
 
+def test_the_kit_is_also_found_in_the_environment_or_in_the_working_directory(
+    handed_out: HandedOut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(handed_out.admin_kit)
+    assert doctor("doctor", code=0)["admin-kit"]["status"] == "ok"
+
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.setenv("FLAREFLEET_ADMIN_KIT", str(handed_out.admin_kit))
+    assert doctor("doctor", code=0)["admin-kit"]["status"] == "ok"
+
+
 def test_a_site_whose_files_are_wrong_learns_which(handed_out: HandedOut, tmp_path: Path) -> None:
     key = handed_out.release / "key" / "client.key"
     key.chmod(0o644)

@@ -22,7 +22,11 @@ from tests.documented import commands_in
 
 FOLDERS = ("deploy", "docs", "fl_app", "helm", "images", "requirements")
 FILES = ("LICENSE", "Makefile", "README.md", "project.yml", "pyproject.toml")
-PIP = {"PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1", "PIP_NO_COMPILE": "1", "PIP_NO_CACHE_DIR": "1"}
+FASTER = {
+    "python3 -m venv": "uv venv --quiet --offline",
+    "~/.flarefleet/bin/pip install": "uv pip install -q --offline --no-deps --python ~/.flarefleet",
+}
+"""Programs that install without a network, in a tenth of the time."""
 PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 FACTS = """
 import hashlib
@@ -72,7 +76,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dist = (sources / "dist").rename(folder / "dist")
     shutil.rmtree(sources)
     for line in lines("sha256sum", "~/"):
-        run("bash", "-c", line, cwd=dist, HOME=str(home), PATH=PATH, **PIP)
+        for program, faster in FASTER.items():
+            line = line.replace(program, faster)  # noqa: PLW2901
+        run("bash", "-c", line, cwd=dist, HOME=str(home), PATH=PATH)
     # The dependencies of the environment of the tests, without its editable installation of the checkout.
     (packages,) = (home / ".flarefleet" / "lib").glob("python*/site-packages")
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
