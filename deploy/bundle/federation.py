@@ -32,7 +32,9 @@ def collect_federation(operator: Operator) -> Bundle:
     What cannot be collected, for example because project.yml is invalid, is listed in the bundle.
     """
     known = _known(operator)
-    bundle = Bundle(str(operator.project_file), Redaction(known.values, known.key_lines))
+    bundle = Bundle(
+        str(operator.project_file), Redaction(known.values, known.key_lines), problems=known.problems
+    )
     bundle.collect("versions", lambda: bundle.add_document("versions.json", versions()))
     bundle.collect("project.yml", lambda: _add_project(bundle, operator))
     bundle.collect("doctor", lambda: bundle.add_document("doctor.json", as_documents(groups(operator))))

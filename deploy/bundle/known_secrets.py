@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 from base64 import b64decode
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ class KnownSecrets:
     """Passwords, tokens and the like."""
     key_lines: set[str] = field(default_factory=set)
     """Lines of private keys, and keys in base64."""
+    problems: list[str] = field(default_factory=list)
+    """Files that could not be read, so that only the form of their secrets is known."""
 
     def add_environment(self, environment: Mapping[str, str]) -> None:
         """Add the values of variables such as WANDB_API_KEY."""
@@ -42,19 +44,37 @@ class KnownSecrets:
 
     def add_folder(self, folder: Path) -> None:
         """Add the secrets in the files of a workspace or a release folder, by their names and content."""
-        for where, _, names in os.walk(folder):
+        for where, _, names in os.walk(folder, onerror=self._add_problem):
             for file in (Path(where, name) for name in names):
-                if file.is_file() and file.stat().st_size <= LARGEST_FILE:
-                    self._add_file(file)
+                with self._readable():
+                    if file.is_file() and file.stat().st_size <= LARGEST_FILE:
+                        self._add_file(file)
 
     def add_variables_of(self, file: Path) -> None:
         """Add the values of lines NAME=VALUE, such as the credentials of trackers."""
-        if file.is_file():
-            for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
-                name, _, value = line.partition("=")
-                if name.strip() and not name.startswith("#"):
-                    self._add_value(value.strip())
-                    self._add_value(value.strip().strip("'\""))
+        lines: list[str] = []
+        with self._readable():
+            if file.is_file():
+                lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+        for line in lines:
+            name, _, value = line.partition("=")
+            if name.strip() and not name.startswith("#"):
+                self._add_value(value.strip())
+                self._add_value(value.strip().strip("'\""))
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        """List an error of a file as a problem: a container's key is not this user's, a log was rotated."""
+        try:
+            yield
+        except OSError as error:
+            self._add_problem(error)
+
+    def _add_problem(self, error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            self.problems.append(
+                f"{error.filename}: {error.strerror}; its secrets are redacted only by their form"
+            )
 
     def _add_file(self, file: Path) -> None:
         is_manifest = "secret" in file.name and file.suffix in (".yaml", ".yml")

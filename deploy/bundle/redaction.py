@@ -25,6 +25,12 @@ _KEY = (
 )
 SECRET_KEY = re.compile(_KEY, re.IGNORECASE)
 """Names of keys whose values are secret, such as `WANDB_API_KEY` or `submit_token`."""
+_SECRET_NAME = re.compile(rf"-{{0,2}}[\w.-]{{0,80}}?{_KEY}[\w.-]{{0,80}}", re.IGNORECASE)
+_NAME = r"(?:name|key|variable|var|option|header)"
+_VALUE = r"(?:\w{0,40}value\w{0,40}|val|data|content|default)"
+_NAMING_KEY = re.compile(_NAME, re.IGNORECASE)
+_VALUE_KEY = re.compile(_VALUE, re.IGNORECASE)
+"""Keys of a pair such as {name: DB_PASSWORD, value: ...}, the form of environment variables in Kubernetes."""
 
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN ([A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?)-----.*?(?:-----END \1-----|\Z)", re.DOTALL
@@ -44,11 +50,23 @@ _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
         ),
         BLANK,
     ),
-    # A quoted value, a block on the next lines, or the rest of the line.
+    # A pair whose value comes before its name.
     (
         re.compile(
-            rf"((?:(?<!-)--[\w-]{{0,40}}{_KEY}[\w-]{{0,40}}[ \t]+)"
-            rf"|(?:{_KEY}[\w.-]{{0,80}}\\*[\"']?[ \t]*[:=][ \t]*))"
+            rf"(\b{_VALUE}\\*[\"']?[ \t]*[:=][ \t]*)[^\n]{{1,200}}?"
+            rf"([\s,;]+\\*[\"']?{_NAME}\\*[\"']?[ \t]*[:=][ \t]*\\*[\"']?[\w.-]{{0,80}}?{_KEY})",
+            re.IGNORECASE,
+        ),
+        rf"\1{BLANK}\2",
+    ),
+    # After an option, a key, the name and key of a pair, or a quoted name before a comma: a quoted value, a
+    # block on the next lines, or the rest of the line.
+    (
+        re.compile(
+            rf"((?:(?<!-)--[\w-]{{0,40}}{_KEY}[\w-]{{0,40}}(?:[ \t]+|\\*[\"']?[ \t]*\n[ \t]*-[ \t]+))"
+            rf"|(?:{_KEY}[\w.-]{{0,80}}+\\*[\"']?[ \t]*[:=][ \t]*)"
+            rf"|(?:{_KEY}[\w.-]{{0,80}}+[^{{}}\w][^{{}}]{{0,80}}?\b{_VALUE}\\*[\"']?[ \t]*[:=][ \t]*)"
+            rf"|(?:{_KEY}[\w.-]{{0,80}}+\\*[\"']\s*,\s*(?=\\*[\"'])(?!\\*[\"'][\w.-]*\\*[\"']\s*:)))"
             r"(?:(\")(?:[^\"\\\n]|\\.)*\"(?=[\s,;}\])]|\Z)|(')[^'\n]*'(?=[\s,;}\])]|\Z)"
             r"|(?:(?!\[redacted\])[|>\[{][^\n]*)?(?:\n(?:[ \t]+|- )[^\n]*)+|[^\n]+)",
             re.IGNORECASE,
@@ -86,14 +104,18 @@ class Redaction:
             is_secret: blank every value.
         """
         if isinstance(value, dict):
+            secret_keys = _secret_keys(value)
             return {
                 self.text(key) if isinstance(key, str) else key: self.document(
-                    item, is_secret=is_secret or (isinstance(key, str) and bool(SECRET_KEY.search(key)))
+                    item, is_secret=is_secret or key in secret_keys
                 )
                 for key, item in value.items()
             }
         if isinstance(value, list | tuple):
-            return [self.document(item, is_secret=is_secret) for item in value]
+            return [
+                self.document(item, is_secret=is_secret or _names_secret(before, is_pair=len(value) == 2))
+                for before, item in zip((None, *value), value, strict=False)
+            ]
         if value is None or isinstance(value, bool) or value == "":
             return value
         if is_secret:
@@ -119,6 +141,25 @@ class Redaction:
         """Known secrets in each form that a log may show, the longest first."""
         forms = {form for one in self._known for form in _forms(one)}
         return re.compile("|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True)))
+
+
+def _secret_keys(document: dict[Any, Any]) -> set[Any]:
+    """Return the keys whose values are secret, by themselves or because of a name in the document."""
+    is_pair = any(
+        isinstance(key, str) and _NAMING_KEY.fullmatch(key) and _names_secret(name, is_pair=True)
+        for key, name in document.items()
+    )
+    return {
+        key
+        for key in document
+        if isinstance(key, str) and (SECRET_KEY.search(key) or (is_pair and _VALUE_KEY.fullmatch(key)))
+    }
+
+
+def _names_secret(value: Any, *, is_pair: bool) -> bool:
+    """Return whether a value is the option, or in a pair the name, of a secret, such as `--token`."""
+    is_name = isinstance(value, str) and _SECRET_NAME.fullmatch(value) is not None
+    return is_name and (is_pair or value.startswith("-"))
 
 
 def _without_key_ends(text: str) -> str:

@@ -33,7 +33,9 @@ def collect_site(folder: Path) -> Bundle:
     known = KnownSecrets()
     known.add_environment(os.environ)
     known.add_folder(folder)
-    bundle = Bundle(f"the site of {folder.absolute()}", Redaction(known.values, known.key_lines))
+    bundle = Bundle(
+        f"the site of {folder.absolute()}", Redaction(known.values, known.key_lines), problems=known.problems
+    )
     bundle.collect("versions", lambda: bundle.add_document("versions.json", versions()))
     bundle.collect("files", lambda: bundle.add_text("files.txt", _listing(folder)))
     for file in (folder / name for name in SETTINGS):

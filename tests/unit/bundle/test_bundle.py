@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from deploy.bundle.archive import Bundle
+from deploy.bundle.known_secrets import KnownSecrets
 from deploy.bundle.redaction import Redaction
 from deploy.cli.app import app
 from deploy.errors import Failed
@@ -159,6 +165,52 @@ def test_a_site_makes_a_bundle_from_its_release_folder_alone(
     assert "WANDB_API_KEY: '[redacted]'" in files["own.yaml"]
     everything = "\n".join(files.values())
     assert [what for what, secret in secrets.items() if secret in everything] == []
+
+
+def test_a_site_makes_a_bundle_although_only_the_container_may_read_its_key(
+    seeded: Federation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = seeded.workspace.release / "site-1"
+    key = folder / "key" / "client.key"
+    with unreadable(key, monkeypatch):
+        answer = CliRunner().invoke(
+            app, ["bundle", "--release", str(folder), "-o", str(tmp_path / "site.tar.gz")]
+        )
+
+    assert answer.exit_code == 0, (answer.output, answer.exception)
+    problems = files_in(tmp_path / "site.tar.gz")["problems.txt"]
+    assert f"{key}: Permission denied; its secrets are redacted only by their form" in problems
+
+
+def test_a_file_that_vanishes_while_secrets_are_collected_is_no_problem(
+    seeded: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = KnownSecrets()
+    read = Path.read_text
+
+    def vanish(file: Path, *args: Any, **options: Any) -> str:
+        file.unlink()
+        return read(file, *args, **options)
+
+    monkeypatch.setattr(Path, "read_text", vanish)
+    known.add_folder(seeded.workspace.root)
+
+    assert known.problems == []
+
+
+@contextmanager
+def unreadable(file: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Deny reading a file, also to root, whom its mode does not stop."""
+
+    def deny(path: Path, *args: Any, **options: Any) -> Any:
+        if path == file:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return opened(path, *args, **options)
+
+    opened = Path.open
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", deny)
+        yield
 
 
 def test_a_folder_that_is_no_release_is_refused(tmp_path: Path) -> None:

@@ -37,6 +37,9 @@ DOCUMENTS = st.recursive(
     lambda inner: st.one_of(
         st.lists(inner, max_size=4),
         st.dictionaries(NEUTRAL_KEYS, inner, max_size=4),
+        st.fixed_dictionaries({"name": SECRET_KEYS, "value": SECRETS, "x": inner}),
+        st.tuples(SECRET_KEYS.map("--{}".format), SECRETS, inner).map(list),
+        st.tuples(SECRET_KEYS, SECRETS).map(list),
         st.dictionaries(
             SECRET_KEYS, st.one_of(SECRETS, st.lists(SECRETS), st.dictionaries(NEUTRAL_KEYS, SECRETS))
         ),
@@ -86,6 +89,16 @@ def test_a_document_without_secrets_stays_as_it_is(document: Any) -> None:
             "{key}:\n  - {value}\n  - {value}\nnext: 1",
             "{key}:\n- {value}\nnext: 1",
             "program --{key} {value} --x",
+            "{{'name': '{key}', 'value': '{value}'}}",
+            '{{"name": "{key}", "optional": null, "value": {quoted}}}',
+            '{{"value": {quoted}, "name": "{key}"}}',
+            '{{\\"name\\": \\"{key}\\", \\"value\\": \\"{value}\\"}}',
+            "- name: {key}\n  value: {value}",
+            "- value: {value}\n  name: {key}",
+            "- --{key}\n- {value}",
+            "['program', '--{key}', '{value}', '--x']",
+            '["--{key}",\n  {quoted}]',
+            "headers: [('{key}', '{value}')]",
         ]
     ),
     HARMLESS,
@@ -146,6 +159,27 @@ def test_no_line_of_a_private_key_remains(lines: list[str], kind: str, separator
     assert not redaction.holds_secret(redacted)
 
 
+def test_the_value_of_an_environment_variable_of_a_chart_is_blanked_and_the_others_stay() -> None:
+    password = {"name": "MLFLOW_TRACKING_PASSWORD", "value": "hunter2hunter"}
+    proxy = {"name": "HTTPS_PROXY", "value": "http://proxy:3128"}
+
+    redacted = redaction.document(
+        {"extraEnv": [password, proxy], "args": ["--token", "abc", "--rounds", "3"]}
+    )
+
+    assert redacted == {
+        "extraEnv": [password | {"value": BLANK}, proxy],
+        "args": ["--token", BLANK, "--rounds", "3"],
+    }
+
+
+def test_a_result_of_the_doctor_about_keys_stays() -> None:
+    result = {"name": "private-key", "status": "error", "detail": "client.key is missing"}
+
+    assert redaction.document(result) == result
+    assert redaction.text(json.dumps(result)) == json.dumps(result)
+
+
 def test_certificates_and_ordinary_log_lines_stay() -> None:
     certificate = "-----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE-----"
     encoded = base64.b64encode(certificate.encode()).decode()
@@ -194,7 +228,10 @@ def test_a_line_of_a_known_key_is_blanked_without_its_begin_and_end() -> None:
         assert known.holds_secret(text)
 
 
-@pytest.mark.parametrize("text", ["A" * 10**5, "-" * 10**5, "token" * 10**4, "a:" * 10**5, "\n x" * 10**4])
+@pytest.mark.parametrize(
+    "text",
+    ["A" * 10**5, "-" * 10**5, "token" * 10**4, "a:" * 10**5, "\n x" * 10**4, "value: token, " * 10**4],
+)
 def test_a_long_text_is_redacted_in_seconds(text: str) -> None:
     start = time.monotonic()
 
