@@ -1,16 +1,18 @@
 """Open an administrator's session for a command, with a startup kit or with a kit of project.yml.
 
-The kit is, in this order: `--admin-kit`; FLAREFLEET_ADMIN_KIT; the working directory, if it is a kit and
-there is no project.yml; and otherwise the kit of an administrator of project.yml.
+The kit is, in this order: `--admin-kit`; a kit of an administrator of the project.yml that `--project` names;
+FLAREFLEET_ADMIN_KIT; the working directory, if it is a kit and there is no project.yml; and otherwise the kit
+of an administrator of project.yml.
 """
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deploy.cli.context import Context
+from deploy.cli.context import Context, err
 from deploy.errors import Failed, InputError
 
 if TYPE_CHECKING:
@@ -46,13 +48,29 @@ def admin_session(context: Context, admin: str | None, admin_kit: Path | None) -
 def choose_kit(context: Context, admin_kit: Path | None) -> Path | None:
     """Return the folder of the kit without which the command needs no project.yml; None if it needs one.
 
+    If FLAREFLEET_ADMIN_KIT and project.yml are both there, say on stderr which federation is meant.
+
+    Args:
+        admin_kit: the value of `--admin-kit`.
+
     Raises:
         InputError: there is neither a kit nor a project.yml.
     """
+    from deploy.session import AdminKit
     from deploy.session.kit import kit_folder
 
-    if admin_kit is not None or context.project_file.exists():
+    if admin_kit is not None or context.names_project:
         return admin_kit
+    has_project = context.project_file.exists()
+    if named := os.environ.get(ENV_ADMIN_KIT):
+        if has_project:
+            err.print(
+                f"The federation is that of {ENV_ADMIN_KIT}, at {AdminKit.read(Path(named)).address}. "
+                f"For that of {context.project_file}: --project {context.project_file}"
+            )
+        return Path(named)
+    if has_project:
+        return None
     if kit_folder(Path.cwd()) is not None:
         return Path.cwd()
     raise InputError(

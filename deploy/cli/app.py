@@ -13,7 +13,7 @@ import typer
 
 from deploy.cli.commands import LazyCommands
 from deploy.cli.completion import join_words
-from deploy.cli.context import DEFAULT_PROJECT, Context, err
+from deploy.cli.context import DEFAULT_PROJECT, Context, err, is_given
 from deploy.errors import FlarefleetError, MachineError
 from fl_app.contract import NVFLARE_VERSION, flarefleet_version, installed_version
 
@@ -60,7 +60,7 @@ def options(
             f"NVFlare {found or 'is not installed; it'} is not supported: Flarefleet {flarefleet_version()} "
             f"works only with NVFlare {NVFLARE_VERSION}. Install it: pip install nvflare=={NVFLARE_VERSION}"
         )
-    ctx.obj = Context(project_file=project, workspace_folder=workspace)
+    ctx.obj = Context(project, workspace, is_given(ctx, "project"))
 
 
 def _write_traceback() -> Path:

@@ -93,4 +93,5 @@ def _store(ctx: Any, option: Any, value: Any) -> None:
     """Replace the value that was given before the command."""
     before = ctx.find_object(Context)
     if value is not None and before is not None:
-        ctx.obj = replace(before, **{GLOBAL_OPTIONS[option.name]: value})
+        names_project = before.names_project or option.name == "project"
+        ctx.obj = replace(before, **{GLOBAL_OPTIONS[option.name]: value}, names_project=names_project)

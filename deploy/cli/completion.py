@@ -6,15 +6,17 @@ session: ids are those that an earlier command has seen.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterable, MutableMapping
+from contextlib import redirect_stderr
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from deploy.cli.context import Context, context_of
+from deploy.cli.context import Context, context_of, is_given
 
 PROGRAM = "_FLAREFLEET_COMPLETE"
 """Variable that a shell sets for a completion."""
@@ -42,7 +44,8 @@ def _quiet(
     @wraps(complete)
     def completions(ctx: typer.Context, incomplete: str) -> list[Completion]:
         try:
-            found = list(complete(context_of(ctx), ctx, incomplete))
+            with redirect_stderr(io.StringIO()):
+                found = list(complete(context_of(ctx), ctx, incomplete))
         except Exception:
             return []
         before = os.environ.get(_CUT, "")
@@ -159,4 +162,5 @@ def join_words(environment: MutableMapping[str, str] = os.environ) -> None:
 def prepare(ctx: Any) -> None:
     """Give a completion the options before the command: the program does not store them then."""
     if ctx is not None and ctx.resilient_parsing and ctx.obj is None and ctx.params.get("project"):
-        ctx.obj = Context(Path(ctx.params["project"]), Path(ctx.params["workspace"]))
+        files = Path(ctx.params["project"]), Path(ctx.params["workspace"])
+        ctx.obj = Context(*files, is_given(ctx, "project"))

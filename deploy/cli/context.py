@@ -43,6 +43,8 @@ class Context:
 
     project_file: Path
     workspace_folder: Path
+    names_project: bool = False
+    """Whether the command line has `--project`."""
 
     def project(self, *, needs_credentials: bool = False) -> Project:
         """Load project.yml.
@@ -72,6 +74,12 @@ class Context:
     def workspace(self, project: Project) -> Workspace:
         """Return the federation's workspace."""
         return Workspace(self.workspace_folder.absolute() / project.name)
+
+
+def is_given(ctx: Any, option: str) -> bool:
+    """Return whether an option is on the command line, and not from the environment or a default."""
+    source = ctx.get_parameter_source(option)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def context_of(ctx: typer.Context) -> Context:

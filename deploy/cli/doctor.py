@@ -83,7 +83,8 @@ def _groups(
     if runtime is not None and runtime not in BACKENDS:
         raise InputError(f"There is no runtime {runtime}; available: {', '.join(BACKENDS)}.")
     project = context.project_file
-    if release is None and admin_kit is None and project == DEFAULT_PROJECT and not project.exists():
+    has_project = context.names_project or project != DEFAULT_PROJECT or project.exists()
+    if release is None and admin_kit is None and not has_project:
         if is_release(Path()):
             release = Path()
         elif named := os.environ.get(ENV_ADMIN_KIT):

@@ -166,7 +166,7 @@ def status(
     json: JsonOption = False,
 ) -> None:
     """Show the state of the server and all sites. Exit code 0 if all are ready, otherwise 1."""
-    if (kit := choose_kit(context_of(ctx), admin_kit)) is not None and runtime is None:
+    if runtime is None and (kit := choose_kit(context_of(ctx), admin_kit)) is not None:
         show_session_status(context_of(ctx), kit, json)
         return
     project, _, chosen = context_of(ctx).federation(runtime)

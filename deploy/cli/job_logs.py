@@ -27,7 +27,7 @@ def names_site(context: Context, name: str) -> bool:
     """
     from deploy.session.job_ids import is_job
 
-    if context.project_file.exists():
+    if context.project_file.exists() or context.names_project:
         project = context.project()
         if name in [parent.name for parent in project.parents]:
             return True

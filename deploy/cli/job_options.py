@@ -32,9 +32,9 @@ JobIdArgument = Annotated[
 AdminKitOption = Annotated[
     Path | None,
     typer.Option(
-        envvar=ENV_ADMIN_KIT,
         metavar="FOLDER",
-        help="Startup kit or release folder of an administrator (default: the kits of project.yml).",
+        help=f"Startup kit or release folder of an administrator (default: {ENV_ADMIN_KIT}, or the kits of "
+        "project.yml).",
     ),
 ]
 AdminOption = Annotated[

@@ -6,7 +6,7 @@ import shlex
 
 import typer
 
-from deploy.cli.context import context_of
+from deploy.cli.context import context_of, is_given
 
 
 def next_command(ctx: typer.Context, *words: str) -> str:
@@ -15,7 +15,6 @@ def next_command(ctx: typer.Context, *words: str) -> str:
     given = {"project": context.project_file, "workspace": context.workspace_folder, **ctx.params}
     options: list[str] = []
     for name in ("project", "workspace", "admin", "admin_kit"):
-        sources = [one.get_parameter_source(name) for one in (ctx, ctx.parent) if one is not None]
-        if any(source is not None and source.name == "COMMANDLINE" for source in sources):
+        if any(is_given(one, name) for one in (ctx, ctx.parent) if one is not None):
             options += [f"--{name.replace('_', '-')}", str(given[name])]
     return shlex.join(["flarefleet", *words, *options])

@@ -144,13 +144,12 @@ def _sites_of_federation(context: Context, admin_kit: Path | None) -> tuple[str,
     Raises:
         InputError: there is neither a project.yml nor a kit, or no site is registered.
     """
-    from deploy.session.kit import kit_folder
-
-    if admin_kit is None and not context.project_file.exists() and kit_folder(Path.cwd()) is None:
+    try:
+        kit = choose_kit(context, admin_kit)
+    except InputError:
         raise InputError(
             "Name the sites of the job: --site NAME; or your kit, to ask its server: --admin-kit"
-        )
-    kit = choose_kit(context, admin_kit)
+        ) from None
     if kit is None:
         return tuple(one.name for one in context.project().sites)
     with admin_session(context, None, kit) as session:

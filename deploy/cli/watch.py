@@ -61,16 +61,17 @@ def watch_until_end(
 
     session.wait_for_server(SERVER_PATIENCE, lambda text: err.print(text, markup=False))
     last = None
+    again = next_command(ctx, "watch", job_id)
     try:
         with job_display(err) as show:
-            for last in watch(session, job_id, timeout):
+            for last in watch(session, job_id, timeout, again=again):
                 show(last)
         assert last is not None
         errors = explain(session, last.job)
         if fetch_to is not None:
             fetch_results(session, job_id, fetch_to)
     except KeyboardInterrupt:
-        err.print(f"The job continues. Watch it: {next_command(ctx, 'watch', job_id)}")
+        err.print(f"The job continues. Watch it: {again}")
         raise
     if as_json:
         print_json({**job_document(last.job), "errors": {error.site: error.text for error in errors}})

@@ -35,7 +35,7 @@ def job_display(console: Console) -> Iterator[Callable[[Snapshot], None]]:
 def _as_table(snapshot: Snapshot) -> Group:
     parts: list[Text | Table] = [Text(_headline(snapshot))]
     if snapshot.progress and snapshot.progress.sites:
-        parts.append(_site_table(snapshot.progress))
+        parts.append(_site_table(snapshot.progress, snapshot.job.is_finished))
     parts += [Text(f"warning: {line}", style="yellow") for line in snapshot.warnings]
     history = snapshot.job.history
     if earlier := len(history[:-SHOWN_INTERVENTIONS]):
@@ -129,11 +129,12 @@ def short_duration(duration: str) -> str:
     return duration.partition(".")[0]
 
 
-def _site_table(progress: JobProgress) -> Table:
+def _site_table(progress: JobProgress, is_finished: bool) -> Table:
     tags = sorted({tag for site in progress.sites.values() for tag in site.metrics})
     table = Table("site", "state", "rounds", *tags, box=None, pad_edge=False, header_style="dim")
     for name, site in sorted(progress.sites.items()):
-        state = _waiting_text(site) or f"{site.phase.value} {site.error}".strip()
+        phase = "finished" if is_finished and site.phase is not SitePhase.FAILED else site.phase.value
+        state = _waiting_text(site) or f"{phase} {site.error}".strip()
         values = [f"{site.metrics[tag]:.4g}" if tag in site.metrics else "" for tag in tags]
         table.add_row(name, Text(state, style=_COLOURS[site.phase]), str(site.rounds_done), *values)
     return table

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from deploy.session.job import FAILED_TO_RUN
 from deploy.session.session import COMPLETED, NEVER_STARTED, AdminSession, Job
 from fl_app.guard.finding import MARK, reasons_in
 from fl_app.guard.site_error import site_errors_in
@@ -14,6 +16,11 @@ from fl_app.survival.interventions import Kind
 
 LOG_TIMEOUT = 6.0
 """Seconds to wait for the error log of a failed site; a site sends it when its job process exits."""
+
+DEPLOY_ERRORS_TIMEOUT = 2.0
+"""Seconds to wait for the answers of sites to the deployment of a job that could not run."""
+_HINTS = {"BYOC not permitted": ": the site denies code in a job (`byoc` in its authorization.json)"}
+"""Reason of a site -> explanation."""
 
 _LOG_LINE = re.compile(
     r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2},\d+ - (?P<logger>\S+) - (?P<level>[A-Z]+) - (?P<text>.*)"
@@ -54,14 +61,17 @@ GUARD = "the guard"
 def explain(session: AdminSession, job: Job) -> tuple[SiteError, ...]:
     """Return the errors of a failed job.
 
-    They are: who aborted it, the errors that sites sent while it ran, the guard's reason, and the reason of
-    the server itself. Without them, the call waits some seconds for the logs of sites, then reads the log of
-    the server. If no log contains an error, the result is what survival last did for the job, or empty.
+    They are: why sites refused it, or who aborted it, the errors that sites sent while it ran, the guard's
+    reason, and the reason of the server itself. Without them, the call waits some seconds for the logs of
+    sites, then reads the log of the server. If no log contains an error, the result is what
+    survival last did for the job, or empty.
     """
     if job.status == COMPLETED:
         return ()
     if job.status == NEVER_STARTED:
         return (SiteError(SERVER, job.waits_for),) if job.waits_for else ()
+    if job.status == FAILED_TO_RUN and (denied := _await_deploy_errors(session, job)):
+        return tuple(SiteError(site, text + _HINTS.get(text, "")) for site, text in denied.items())
     server_log = session.server_log(job.id)
     errors = [SiteError(SERVER, f"aborted by {job.aborted_by}")] if job.aborted_by else []
     errors += _sent_errors(server_log)
@@ -78,6 +88,15 @@ def explain(session: AdminSession, job: Job) -> tuple[SiteError, ...]:
     if not errors and (text := reason or last_error(server_log)):
         errors.append(SiteError(SERVER, text))
     return tuple(errors or _interventions(job))
+
+
+def _await_deploy_errors(session: AdminSession, job: Job) -> Mapping[str, str]:
+    """Return why the job could not be sent to sites; NVFlare stores it after the job's status."""
+    deadline = time.monotonic() + DEPLOY_ERRORS_TIMEOUT
+    while not job.deploy_errors and time.monotonic() < deadline:
+        time.sleep(0.1)
+        job = session.job(job.id)
+    return job.deploy_errors
 
 
 def _interventions(job: Job) -> list[SiteError]:

@@ -21,6 +21,7 @@ COMPLETED = "FINISHED:COMPLETED"
 RUNNING = "RUNNING"
 SUBMITTED = "SUBMITTED"
 NEVER_STARTED = "FINISHED:CAN_NOT_SCHEDULE"
+FAILED_TO_RUN = "FINISHED:FAILED_TO_RUN"
 SERVER = "server"
 """NVFlare's name of the server, in requests and in a job's deploy_map."""
 _ALL_SITES = "@ALL"
@@ -53,6 +54,8 @@ class Job:
     progress: JobProgress | None = None
     """Rounds and metrics at the end, of a job that has ended."""
 
+    deploy_errors: Mapping[str, str] = field(default_factory=dict)
+    """Site that did not accept the job -> its reason, such as `BYOC not permitted`."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     """All parameters with which the job was submitted; empty if it is no job of this kit."""
 
@@ -85,6 +88,7 @@ class Job:
             history=tuple(_interventions(meta.get(HISTORY_META))),
             deployed_to=_deployed_to(meta.get("deploy_map")),
             progress=read_progress(meta.get(PROGRESS_META)),
+            deploy_errors=dict(_deploy_errors(meta.get("job_deploy_detail"))),
             parameters=_parameters(meta.get("custom_props")),
         )
 
@@ -98,6 +102,13 @@ def _deployed_to(deploy_map: Any) -> tuple[str, ...]:
     except ValueError:  # a form that this release does not know
         return ()
     return () if _ALL_SITES in names else tuple(sorted(names - {SERVER}))
+
+
+def _deploy_errors(answers: Any) -> Iterator[tuple[str, str]]:
+    for answer in answers if isinstance(answers, list) else ():
+        site, _, text = str(answer).partition(": ")
+        if text not in ("", "OK"):
+            yield site, text.removeprefix("NVFLARE_ERROR: ")
 
 
 def _parameters(properties: Any) -> dict[str, Any]:

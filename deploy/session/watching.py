@@ -38,11 +38,14 @@ class Snapshot:
         return self.job.warnings or (self.progress.warnings if self.progress else ())
 
 
-def watch(session: AdminSession, job_id: str, timeout: float | None = None) -> Iterator[Snapshot]:
+def watch(
+    session: AdminSession, job_id: str, timeout: float | None = None, *, again: str = ""
+) -> Iterator[Snapshot]:
     """Return a snapshot of the job after each change, until it has ended.
 
     Args:
         timeout: seconds until watching ends (default: no limit).
+        again: the command that watches the job again, for the message after the timeout.
 
     Raises:
         InputError: there is no such job.
@@ -69,7 +72,8 @@ def watch(session: AdminSession, job_id: str, timeout: float | None = None) -> I
             reason = job.waits_for or job.server_waits_for
             raise Failed(
                 f"the job {job_id} has not ended within {timeout:.0f} s: it is {job.status}"
-                f"{f' ({reason})' if reason else ''} and continues. Watch it: flarefleet watch {job_id}"
+                f"{f' ({reason})' if reason else ''} and continues. "
+                f"Watch it: {again or f'flarefleet watch {job_id}'}"
             )
         time.sleep(poll_interval(time.monotonic() - changed))
 

@@ -121,6 +121,12 @@ def test_a_kit_has_its_own_jobs(complete: Complete, tmp_path: Path) -> None:
 
     assert complete("watch", "--admin-kit", str(kit), "c") == ["cc33"]
     assert complete("watch", "c") == []
+    (kit / "startup").mkdir(parents=True)
+    admin = '{"admin": {"username": "lead@a.org", "host": "localhost", "port": 8002}}'
+    (kit / "startup" / "fed_admin.json").write_text(admin)
+    os.environ["FLAREFLEET_ADMIN_KIT"] = str(kit)
+    assert complete("watch", "c") == ["cc33"]
+    assert complete("--project", "project.yml", "watch", "c") == []
 
 
 def test_the_project_may_be_named_after_the_command(complete: Complete, tmp_path: Path) -> None:

@@ -13,8 +13,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
+from typer.testing import CliRunner
 
 from deploy.cli.admin_session import ENV_ADMIN_KIT, choose_kit, find_kit
+from deploy.cli.app import app
 from deploy.cli.context import Context
 from deploy.errors import Failed, InputError
 from deploy.session.console import _typed
@@ -116,6 +118,39 @@ def test_the_kit_of_a_command_is_the_given_one_the_project_or_the_working_direct
     context.project_file.write_text("name: clinics")
     assert choose_kit(context, None) is None
     assert choose_kit(context, tmp_path / "given") == tmp_path / "given"
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_project_that_is_named_excludes_the_kits_of_the_environment_and_the_working_directory(
+    tmp_path: Path, listening: int, monkeypatch: pytest.MonkeyPatch, exists: bool
+) -> None:
+    make_kit(tmp_path, listening)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(ENV_ADMIN_KIT, str(tmp_path))
+    if exists:
+        Path("b.yml").write_text("{}")
+
+    for arguments in (["--project", "b.yml", "delete", "latest"], ["abort", "latest", "--project", "b.yml"]):
+        result = CliRunner().invoke(app, arguments)
+        assert "b.yml" in str(result.exception)
+
+
+def test_a_kit_of_the_environment_beside_a_project_yml_is_named_with_its_server(
+    tmp_path: Path, listening: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "kit").mkdir()
+    kit = make_kit(tmp_path / "kit", listening)
+    monkeypatch.setenv(ENV_ADMIN_KIT, str(kit))
+    context = Context(Path("project.yml"), Path("workspace"))
+    assert choose_kit(context, None) == kit
+    assert capsys.readouterr().err == ""
+
+    context.project_file.write_text("name: clinics")
+    assert choose_kit(context, None) == kit
+    said = capsys.readouterr().err
+    assert f"127.0.0.1:{listening}" in said
+    assert "--project project.yml" in said
 
 
 def test_an_administrator_of_project_yml_excludes_a_kit(tmp_path: Path) -> None:

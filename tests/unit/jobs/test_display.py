@@ -18,7 +18,7 @@ from deploy.session.requests import ServerUnreachable
 from deploy.session.session import RUNNING, AdminSession, Job
 from deploy.session.watching import Snapshot
 from fl_app.survival.interventions import HISTORY_META, Intervention, Kind
-from fl_app.telemetry.job_progress import BestModel, JobProgress, SiteProgress
+from fl_app.telemetry.job_progress import BestModel, JobProgress, SitePhase, SiteProgress
 
 META: dict[str, Any] = {"job_id": "1", "name": "probe", "status": RUNNING}
 KILLED = Intervention(Kind.RESTARTED, "its job process was killed by signal 9; started again", "north", 1.0)
@@ -70,6 +70,22 @@ def test_an_intervention_cannot_control_the_terminal() -> None:
 def test_a_site_that_is_away_is_shown_with_the_reason() -> None:
     away = SiteProgress(rounds_done=3, away="no sign of life for 45 s")
     assert site_text(away) == "away: no sign of life for 45 s"
+
+
+def test_no_site_of_a_finished_job_is_waiting() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None)
+    finished = Job.of({**META, "status": "FINISHED:COMPLETED"})
+    sites = {
+        "north": SiteProgress(rounds_done=3),
+        "south": SiteProgress(phase=SitePhase.FAILED, error="ValueError: x"),
+    }
+    with job_display(console) as show:
+        show(Snapshot(finished, JobProgress(sites=sites)))
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert "waiting" not in text
+    assert "north  finished" in text
+    assert "failed ValueError: x" in text
 
 
 def test_the_time_for_which_a_site_is_away_is_not_a_new_line() -> None:

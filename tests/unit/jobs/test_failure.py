@@ -82,6 +82,36 @@ def test_a_job_that_never_started_reports_what_it_waited_for() -> None:
     assert "needs 5 sites" in error.text
 
 
+class DeniedJob:
+    """A session of a server that writes what sites answered just after it has set the job's status."""
+
+    def __init__(self, *answers: str) -> None:
+        self.answers = answers
+
+    def job(self, job_id: str) -> Job:
+        return Job.of({**DENIED, "job_deploy_detail": list(self.answers)})
+
+
+DENIED = {"job_id": "1", "name": "own", "status": "FINISHED:FAILED_TO_RUN"}
+
+
+def test_a_site_that_denies_the_job_is_named_with_its_reason() -> None:
+    session = DeniedJob(
+        "server: OK",
+        "site-1: NVFLARE_ERROR: BYOC not permitted",
+        "site-2: OK",
+        "site-3: no reply (deployment timeout)",
+        "num_ok_sites 1 < required_min_sites 3",
+    )
+
+    found = {error.site: error.text for error in explain(session, Job.of(DENIED))}  # type: ignore[arg-type]
+
+    assert found == {
+        "site-1": "BYOC not permitted: the site denies code in a job (`byoc` in its authorization.json)",
+        "site-3": "no reply (deployment timeout)",
+    }
+
+
 SITE_2 = SiteError("ValueError: negative age", "client.py:11", "raise ValueError", "site-2", "train", 2)
 
 
