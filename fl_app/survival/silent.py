@@ -56,7 +56,7 @@ class SilentSites:
         awaited = {(job, site) for job, sites in self._jobs.awaited().items() for site in sites}
         self._ended = {key: since for key, since in self._ended.items() if key in awaited}
         for job_id, site in awaited:
-            # The last word of a site that is logged out may be that it runs the job: it vouches for nothing now.
+            # A site that is logged out vouches for nothing, whatever its last heartbeat said.
             is_registered = self._jobs.registered(site) is not None
             if is_registered and liveness_of(self._engine).vouched(job_id, [site]):
                 self._ended.pop((job_id, site), None)
