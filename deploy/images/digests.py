@@ -6,14 +6,18 @@ The image of a site holds its kit: its digest counts only while the kit is the o
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deploy.errors import Failed, InputError
+from deploy.errors import Failed
 from deploy.images.kit_layer import kit_layer
-from deploy.workspace import Workspace
+from deploy.provision import KitRecord, read_kits
+from deploy.secret_files import has_secret_name
+from deploy.workspace import KIT_FOLDERS, Workspace
 from deploy.workspace_files import locked, make_private, os_errors_explained
 from fl_app.files import PRIVATE_FILE, write_atomically
 
@@ -83,21 +87,39 @@ def refuse_outdated(workspace: Workspace, images: Sequence[ImageRecord], time: i
         )
 
 
+def added_files(kit: str, record: KitRecord) -> Iterator[str]:
+    """Yield the paths that the operator added to a kit."""
+    for top in KIT_FOLDERS:
+        folder = f"{kit}/{top}"
+        for name in sorted(entry.name for entry in os.scandir(folder)):
+            if f"{top}/{name}" not in record.files:
+                yield f"{folder}/{name}"
+                for where, _, names in os.walk(f"{folder}/{name}"):
+                    yield from (f"{where}/{inside}" for inside in sorted(names))
+
+
 class _Kits:
-    """The present kits of a workspace, each read once."""
+    """The present kits of a workspace."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._found: dict[str, str] = {}
+        self._records = read_kits(workspace.state)
 
     def digest(self, site: str) -> str:
-        """Return a digest of the public part of a kit; empty if it is missing or invalid."""
-        if site not in self._found:
-            try:
-                self._found[site] = sha256(kit_layer(self._workspace.kit(site), 0)).hexdigest()
-            except (InputError, OSError):
-                self._found[site] = ""
-        return self._found[site]
+        """Return a digest of the public part of a kit, whose files are not read; empty if there is no kit."""
+        record, kit = self._records.get(site), self._workspace.kit(site)
+        if record is None:
+            return ""
+        content: list[object] = [
+            (name, file.digest) for name, file in record.files.items() if not has_secret_name(Path(name))
+        ]
+        try:
+            for path in added_files(str(kit), record):
+                found = os.lstat(path)
+                content.append((path[len(str(kit)) :], found.st_size, found.st_mtime_ns))
+        except FileNotFoundError:
+            return ""
+        return sha256(str(content).encode()).hexdigest()
 
     def are_in(self, entry: Mapping[str, str]) -> bool:
         """Return whether a pushed image holds no kit, or the present one."""
