@@ -118,7 +118,7 @@ class Redaction:
             ]
         if value is None or isinstance(value, bool) or value == "":
             return value
-        if is_secret:
+        if is_secret or (isinstance(value, int | float) and self.holds_secret(str(value))):
             return BLANK
         return self.text(value) if isinstance(value, str) else value
 

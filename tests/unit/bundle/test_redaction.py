@@ -173,6 +173,15 @@ def test_the_value_of_an_environment_variable_of_a_chart_is_blanked_and_the_othe
     }
 
 
+def test_a_number_that_is_a_known_secret_is_blanked_in_a_document() -> None:
+    known = Redaction(["18002"])
+
+    redacted = known.document({"port": 18002, "rounds": 3})
+
+    assert redacted == {"port": BLANK, "rounds": 3}
+    assert not known.holds_secret(json.dumps(redacted))
+
+
 def test_a_result_of_the_doctor_about_keys_stays() -> None:
     result = {"name": "private-key", "status": "error", "detail": "client.key is missing"}
 
