@@ -46,11 +46,10 @@ def _known(operator: Operator) -> KnownSecrets:
     found = KnownSecrets()
     found.add_environment(os.environ)
     found.add_folder(operator.workspace_folder)
-    files = {*operator.project_file.absolute().parent.glob("*.env")}
+    for file in operator.project_file.absolute().parent.glob("*.env"):
+        found.add_settings(file)
     with suppress(Exception):  # project.yml is invalid, which the doctor reports
-        files.add(operator.project.credentials_file or Path())
-    for file in files:
-        found.add_variables_of(file)
+        found.add_credentials(operator.project.credentials_file or Path())
     return found
 
 

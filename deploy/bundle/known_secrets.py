@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,15 +50,22 @@ class KnownSecrets:
                     if file.is_file() and file.stat().st_size <= LARGEST_FILE:
                         self._add_file(file)
 
-    def add_variables_of(self, file: Path) -> None:
-        """Add the values of lines NAME=VALUE, such as the credentials of trackers."""
+    def add_settings(self, file: Path) -> None:
+        """Add the values of lines NAME=VALUE whose names are those of secrets."""
+        self._add_variables(file, lambda name: SECRET_KEY.search(name) is not None)
+
+    def add_credentials(self, file: Path) -> None:
+        """Add the value of every line NAME=VALUE, such as the credentials of trackers."""
+        self._add_variables(file, lambda _: True)
+
+    def _add_variables(self, file: Path, is_secret: Callable[[str], bool]) -> None:
         lines: list[str] = []
         with self._readable():
             if file.is_file():
                 lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
         for line in lines:
             name, _, value = line.partition("=")
-            if name.strip() and not name.startswith("#"):
+            if name.strip() and not name.startswith("#") and is_secret(name):
                 self._add_value(value.strip())
                 self._add_value(value.strip().strip("'\""))
 
@@ -80,8 +87,10 @@ class KnownSecrets:
         is_manifest = "secret" in file.name and file.suffix in (".yaml", ".yml")
         if has_secret_name(file):
             self._add_lines(file.read_text(encoding="utf-8", errors="replace"))
+        elif file.name == ".env":  # settings of Compose, such as the image
+            self.add_settings(file)
         elif file.suffix == ".env":
-            self.add_variables_of(file)
+            self.add_credentials(file)
         elif is_manifest or (file.parent.name.startswith("state") and file.suffix == ".json"):
             text = file.read_text(encoding="utf-8", errors="replace")
             with suppress(yaml.YAMLError, ValueError):

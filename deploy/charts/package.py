@@ -42,7 +42,13 @@ def package_chart(name: str) -> bytes:
 @cache
 def chart_file(name: str) -> str:
     """Return the file name of a chart's package, for example flare-client-0.1.0.tgz."""
-    return f"{name}-{_chart(name)['version']}.tgz"
+    return f"{name}-{chart_version(name)}.tgz"
+
+
+@cache
+def chart_version(name: str) -> str:
+    """Return the version of a chart."""
+    return str(_chart(name)["version"])
 
 
 def chart_sources(name: str) -> list[Path]:

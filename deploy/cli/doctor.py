@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deploy.checkout import IS_CHECKOUT
 from deploy.cli.admin_session import ENV_ADMIN_KIT
 from deploy.cli.context import DEFAULT_PROJECT, JsonOption, context_of, out, print_json
 from deploy.errors import Failed, InputError
@@ -102,5 +103,8 @@ def _print(result: Result) -> None:
     out.print(f"  {result.status.value:<8}", style=STYLES[result.status.value], end="")
     out.print(f" {result.name:<22} {lines[0]}", markup=False)
     if result.status.value in ("warning", "error"):
-        for line in (*lines[1:], f"see {result.documentation}"):
+        page = result.documentation
+        if not IS_CHECKOUT:
+            page = f"{page.removeprefix('docs/')} in the documentation of Flarefleet"
+        for line in (*lines[1:], f"see {page}"):
             out.print(f"{'':<33} {line}", markup=False)

@@ -103,7 +103,8 @@ def push(ctx: typer.Context, site: SiteOption = None, as_json: JsonOption = Fals
     The release folders then name the images by their digests.
     """
     from deploy.docker_engine import connect
-    from deploy.images.digests import record_digests
+    from deploy.images.build import source_date_epoch
+    from deploy.images.digests import record_digests, refuse_outdated
     from deploy.images.push import push_images
     from deploy.release import update_releases
     from deploy.release.images import list_images
@@ -112,14 +113,16 @@ def push(ctx: typer.Context, site: SiteOption = None, as_json: JsonOption = Fals
     project = context.project()
     workspace = context.workspace(project)
     client = connect()
+    records = list_images(client, project, workspace, site)
+    refuse_outdated(workspace, records, source_date_epoch())
     with _bytes() as tell:
-        digests = push_images(client, project, list_images(client, project, workspace, site), tell)
+        digests = push_images(client, project, records, tell)
     if as_json:
         print_json(digests)
     else:
         for name, digest in digests.items():
             out.print(f"{name}  {digest}", markup=False)
-    record_digests(workspace, digests)
+    record_digests(workspace, digests, records)
     if updated := update_releases(project, workspace):
         err.print(f"updated release folders: {', '.join(updated)}", markup=False)
 

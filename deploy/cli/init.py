@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -55,21 +55,26 @@ def init(
     missing = [option for option, value in given.items() if not value]
     if missing and not sys.stdin.isatty():
         raise InputError(f"{', '.join(missing)}: missing, and there is no terminal to ask for it")
+    _check(
+        ("--server", creation.read_server, [server]),
+        ("--name", creation.read_name, [name]),
+        ("--site", creation.read_site, site or []),
+        ("--admin", creation.read_admin, admin or []),
+    )
     folder = file.absolute().parent.name
-    host, port = _answer(server, "--server", creation.read_server, "Server, HOST[:PORT]", "localhost")
+    host, port = _answer(server, creation.read_server, "Server, HOST[:PORT]", "localhost")
     answers = creation.Answers(
         name=_answer(
             name or (None if missing else _name_of(folder)),
-            "--name",
             creation.read_name,
             "Name of the federation",
             _name_of(folder),
         ),
         host=host,
         port=port,
-        sites=_answers(site, "--site", creation.read_site, "Sites, separated by spaces", "site-1 site-2"),
+        sites=_answers(site, creation.read_site, "Sites, separated by spaces", "site-1 site-2"),
         admins=_answers(
-            admin, "--admin", creation.read_admin, "Administrators, separated by spaces", "admin@example.org"
+            admin, creation.read_admin, "Administrators, separated by spaces", "admin@example.org"
         ),
     )
     creation.create_project(answers, file, builders=nvflare)
@@ -102,15 +107,28 @@ def export_project(
     err.print(f"Next: nvflare provision -p {file}", markup=False)
 
 
-def _answer(
-    given: str | None, option: str, read: Callable[[str], _Value], question: str, default: str
-) -> _Value:
+def _check(*given: tuple[str, Callable[[str], object], Sequence[str | None]]) -> None:
+    """Check the values of the options.
+
+    Raises:
+        InputError: some are invalid; the message lists all of them.
+    """
+    errors = []
+    for option, read, values in given:
+        for value in values:
+            try:
+                if value is not None:
+                    read(value)
+            except InputError as error:
+                errors.append(f"{option} {error}")
+    if errors:
+        raise InputError(errors)
+
+
+def _answer(given: str | None, read: Callable[[str], _Value], question: str, default: str) -> _Value:
     """Return the value of an option, or ask until the answer is valid."""
     if given is not None:
-        try:
-            return read(given)
-        except InputError as error:
-            raise InputError(f"{option} {error}") from None
+        return read(given)
     while True:
         try:
             return read(typer.prompt(question, default=default, err=True).strip())
@@ -119,16 +137,16 @@ def _answer(
 
 
 def _answers(
-    given: list[str] | None, option: str, read: Callable[[str], str], question: str, default: str
+    given: list[str] | None, read: Callable[[str], str], question: str, default: str
 ) -> tuple[str, ...]:
     """Return the values of an option that can be repeated, or ask for all of them in one line."""
     if given:
-        return tuple(_answer(one, option, read, question, default) for one in given)
+        return tuple(_answer(one, read, question, default) for one in given)
 
     def read_all(text: str) -> tuple[str, ...]:
         return tuple(read(word) for word in text.replace(",", " ").split())
 
-    return _answer(None, option, read_all, question, default)
+    return _answer(None, read_all, question, default)
 
 
 def _name_of(folder: str) -> str:

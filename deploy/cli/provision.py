@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -56,6 +57,18 @@ def provision(
     else:
         for line in _lines(report):
             out.print(line)
+    _warn_of_pushed_images(report.workspace)
+
+
+def _warn_of_pushed_images(folder: Path) -> None:
+    """Name the images in the registry that hold an earlier kit. Release folders do not name their digests."""
+    from deploy.images.digests import outdated_pushes
+    from deploy.workspace import Workspace
+
+    if outdated := outdated_pushes(Workspace(folder)):
+        for line in _some(f"{name}: the image in the registry holds an earlier kit" for name in outdated):
+            err.print(line, markup=False)
+        err.print("Build and push: flarefleet images build, then flarefleet images push", markup=False)
 
 
 def _lines(report: ProvisionReport) -> Iterator[str]:

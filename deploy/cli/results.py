@@ -11,6 +11,8 @@ from deploy.cli.admin_session import admin_session
 from deploy.cli.context import JsonOption, context_of, out, print_json
 from deploy.cli.job_options import AdminKitOption, AdminOption, JobIdArgument
 from deploy.cli.job_tables import job_document
+from deploy.cli.next_command import next_command
+from deploy.errors import InputError
 
 app = typer.Typer()
 
@@ -35,7 +37,12 @@ def fetch(
     here = Path.cwd()  # a session changes the working directory
     with admin_session(context_of(ctx), admin, admin_kit) as session:
         job = session.job(resolve_job(session, job_id))
-        target = here / (folder or results.default_folder(job))
+        if folder is None:
+            folder = results.default_folder(job)
+            if (here / folder).is_dir() and any((here / folder).iterdir()):
+                again = next_command(ctx, "fetch", job.id, "FOLDER")
+                raise InputError(f"{folder}: the job is already fetched. For another copy: {again}")
+        target = here / folder
         results.fetch(session, job.id, target)
     files = sorted(file for file in target.rglob("*") if file.is_file())
     if as_json:

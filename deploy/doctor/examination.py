@@ -97,7 +97,8 @@ def _run(check: Check[Any], group: Group) -> Result:
     thread.start()
     thread.join(check.deadline)
     if not outcome:
-        return _result(check, failure, f"no result after {check.deadline:.0f} s. {check.remedy}")
+        late = f"no result after {check.deadline:g} s: this machine is busy, or what the check asks is slow"
+        return _result(check, failure, f"{late}. Try again")
     if isinstance(outcome[0], BaseException):
         raise outcome[0]
     return _result(check, *outcome[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from fl_app.checks import connectivity, credentials
 from fl_app.checks.check import Category, Check, NotApplicable, Severity
 from fl_app.checks.kit import Identity, Kit
 from fl_app.checks.machine import CLOCK, DISK_SPACE
-from fl_app.contract import LABEL_SITE
+from fl_app.contract import CONTAINER_UID, LABEL_SITE
 
 VALUES = ("values.yaml", "own.yaml")
 ADMIN_FILES = ("fed_admin.json", "client.crt", "client.key", "rootCA.pem")
@@ -116,10 +117,22 @@ def is_release(folder: Path) -> bool:
 
 
 def _identity_groups(subject: SiteRelease | AdminFolder, needs: str) -> Iterator[Group]:
-    yield Group([*credentials.CHECKS, credentials.EXPIRY], lambda: subject.identity, needs)
+    key, *others = credentials.CHECKS
+    yield Group([key], lambda: _with_key(subject.identity), needs)
+    yield Group([*others, credentials.EXPIRY], lambda: subject.identity, needs)
     is_server = isinstance(subject, SiteRelease) and (subject.folder / "key" / "server.key").exists()
     if not is_server:
         yield Group(connectivity.CHECKS, lambda: _reachable(subject.identity), needs)
+
+
+def _with_key(identity: Identity) -> Identity:
+    """Return the identity if this user has its key; INSTALL.md gives the key to the container's user."""
+    key = identity.key
+    if not key.exists():
+        raise InputError(f"{key} is missing. Ask the operator of the server for the folder again")
+    if key.stat().st_uid == CONTAINER_UID and not os.access(key, os.R_OK):
+        raise NotApplicable(f"only the container may read {key}, as user {CONTAINER_UID}; it checks the key")
+    return identity
 
 
 def _reachable(identity: Identity) -> Identity:

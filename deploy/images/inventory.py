@@ -8,7 +8,7 @@ import docker
 from docker.errors import ImageNotFound
 from pydantic import BaseModel
 
-from deploy.images.names import LABEL_VARIANT
+from deploy.images.names import LABEL_KIT, LABEL_VARIANT
 
 VERSION = "org.opencontainers.image.version"
 
@@ -31,6 +31,8 @@ class ImageRecord(BaseModel, frozen=True):
     """Digests of its layers, the base image first."""
     version: str | None = None
     variant: str | None = None
+    kit: str | None = None
+    """SHA-256 of the layer with the kit of its site."""
 
 
 def image_record(
@@ -53,5 +55,6 @@ def image_record(
             "layers": tuple(image.attrs["RootFS"]["Layers"]),
             "version": image.labels.get(VERSION),
             "variant": image.labels.get(LABEL_VARIANT),
+            "kit": image.labels.get(LABEL_KIT),
         }
     )

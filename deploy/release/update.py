@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
 from deploy.charts import chart_sources
 from deploy.errors import InputError
-from deploy.images.digests import read_digests
+from deploy.images.digests import added_files, read_digests
 from deploy.images.names import runtime_image, site_image
 from deploy.project import Project
 from deploy.provision import KitRecord, read_kits
@@ -178,23 +178,12 @@ def _digest(workspace: Workspace, name: str, kit: KitRecord, settings: str) -> s
     written = [entry for entry in _entries(release) if not entry.is_dir()] + _entries(f"{release}/{KEY}")
     metadata = [
         _metadata(source),  # another folder if the kit was built again
-        *(_metadata(path) for path in _added_files(source, kit)),
+        *(_metadata(path) for path in added_files(source, kit)),
         # A folder's time changes when a file is added or removed. The files are links to those of the kit.
         *(_metadata(f"{release}/{KIT}/{top}") for top in KIT_FOLDERS),
         *(_metadata(path) for path in sorted([f"{release}/{KEY}", *(entry.path for entry in written)])),
     ]
     return sha256(f"{settings} {kit.parts} {kit.certificate} {metadata}".encode()).hexdigest()[:32]
-
-
-def _added_files(kit: str, record: KitRecord) -> Iterator[str]:
-    """Yield what the operator added to a kit."""
-    for top in KIT_FOLDERS:
-        folder = f"{kit}/{top}"
-        for name in sorted(entry.name for entry in os.scandir(folder)):
-            if f"{top}/{name}" not in record.files:
-                yield f"{folder}/{name}"
-                for where, _, names in os.walk(f"{folder}/{name}"):
-                    yield from (f"{where}/{inside}" for inside in sorted(names))
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from deploy.errors import InputError
-from deploy.session.display import short_duration
 from deploy.session.job_ids import SHORT_ID
 from deploy.session.job_result import mean_metrics
 from deploy.session.results import SUMMARY_FILE
@@ -36,12 +36,17 @@ class Run:
             name=f"{document.get('name', '')}-{str(document.get('id', ''))[:SHORT_ID]}",
             facts={
                 "status": str(document.get("status", "")),
-                "duration": short_duration(str(document.get("duration", ""))),
+                "duration": _clock(document.get("duration_seconds")),
                 "rounds": str(progress.round or ""),
             },
             parameters=dict(document.get("parameters") or {}),
             metrics=_metrics(progress),
         )
+
+
+def _clock(seconds: Any) -> str:
+    """Return seconds as H:MM:SS."""
+    return str(timedelta(seconds=int(seconds))) if isinstance(seconds, int | float) else ""
 
 
 def read_run(folder: Path) -> Run:

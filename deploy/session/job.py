@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
@@ -25,6 +26,8 @@ FAILED_TO_RUN = "FINISHED:FAILED_TO_RUN"
 SERVER = "server"
 """NVFlare's name of the server, in requests and in a job's deploy_map."""
 _ALL_SITES = "@ALL"
+_DURATION = re.compile(r"(?:(\d+) days?, )?(\d+):(\d\d):(\d\d(?:\.\d+)?)")
+"""NVFlare's text of a duration, as Python's timedelta has it."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,15 @@ class Job:
     """All parameters with which the job was submitted; empty if it is no job of this kit."""
 
     @property
+    def duration_seconds(self) -> float | None:
+        """Return the time since the start in seconds; None before."""
+        match = _DURATION.fullmatch(self.duration)
+        if match is None:
+            return None
+        days, hours, minutes = (int(part or 0) for part in match.groups()[:3])
+        return float(((days * 24 + hours) * 60 + minutes) * 60 + float(match[4]))
+
+    @property
     def is_finished(self) -> bool:
         """Return whether the job has ended, with any result."""
         return self.status.startswith("FINISHED")
@@ -67,7 +79,13 @@ class Job:
     def document(self) -> dict[str, Any]:
         """Return the job as a JSON document."""
         progress = self.progress.model_dump(mode="json") if self.progress else None
-        return {**asdict(self), "submitted": self.submitted.isoformat(), "progress": progress}
+        document = {key: value for key, value in asdict(self).items() if key != "duration"}
+        return {
+            **document,
+            "submitted": self.submitted.isoformat(),
+            "duration_seconds": self.duration_seconds,
+            "progress": progress,
+        }
 
     @classmethod
     def of(cls, meta: dict[str, Any]) -> Job:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 import ssl
 import time
@@ -152,7 +153,8 @@ def _handshake(identity: Identity, connection: socket.socket) -> dict[str, Any]:
     host, port = identity.address
     context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(identity.root_certificate))
     context.check_hostname = False  # _check_name does it: NVFlare's drivers accept different names
-    if identity.key.exists():  # a site on Kubernetes may have stored it in the cluster only
+    # The key of a site may be in a cluster only, or readable only by its container.
+    if os.access(identity.key, os.R_OK):
         context.load_cert_chain(str(identity.certificate), str(identity.key))
     if identity.scheme in GRPC:
         context.set_alpn_protocols(["h2"])

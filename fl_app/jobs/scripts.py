@@ -130,6 +130,7 @@ class _Reached(BaseException):
 def _recording() -> Iterator[tuple[list[Any], list[Any]]]:
     """Record the recipes and FedJobs that are made; raise `_Reached` where one would be run or exported."""
     from nvflare.job_config.api import FedJob
+    from nvflare.recipe import ProdEnv
     from nvflare.recipe.spec import Recipe
 
     recipes: list[Any] = []
@@ -137,6 +138,7 @@ def _recording() -> Iterator[tuple[list[Any], list[Any]]]:
     replaced: dict[tuple[type, str], Callable[..., Any]] = {
         (Recipe, "__init__"): _also(Recipe.__init__, recipes.append),
         (FedJob, "__init__"): _also(FedJob.__init__, jobs.append),
+        (ProdEnv, "__init__"): _with_any_kit(ProdEnv.__init__),
         (FedJob, "export_job"): _reaching(FedJob.export_job),
         (FedJob, "simulator_run"): _reaching(FedJob.simulator_run),
         **{
@@ -162,6 +164,18 @@ def _also(function: Callable[..., Any], record: Callable[[Any], None]) -> Callab
     def called(self: Any, *args: Any, **kwargs: Any) -> None:
         function(self, *args, **kwargs)
         record(self)
+
+    return called
+
+
+def _with_any_kit(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the constructor of ProdEnv that accepts the author's kit: the job is submitted with another."""
+
+    @wraps(function)
+    def called(*args: Any, **kwargs: Any) -> None:
+        given = signature(function).bind(*args, **kwargs)
+        given.arguments["startup_kit_location"] = str(Path.cwd())  # NVFlare rejects a folder that is missing
+        function(*given.args, **given.kwargs)
 
     return called
 

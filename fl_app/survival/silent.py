@@ -56,12 +56,14 @@ class SilentSites:
         awaited = {(job, site) for job, sites in self._jobs.awaited().items() for site in sites}
         self._ended = {key: since for key, since in self._ended.items() if key in awaited}
         for job_id, site in awaited:
-            if liveness_of(self._engine).vouched(job_id, [site]):
+            # A site that is logged out vouches for nothing, whatever its last heartbeat said.
+            is_registered = self._jobs.registered(site) is not None
+            if is_registered and liveness_of(self._engine).vouched(job_id, [site]):
                 self._ended.pop((job_id, site), None)
                 continue
             seconds = now - self._ended.setdefault((job_id, site), now)
-            if self._jobs.registered(site) is None or seconds > REPORT_SECONDS:
-                why = "does not run it any longer" if self._jobs.registered(site) else "is gone"
+            if not is_registered or seconds > REPORT_SECONDS:
+                why = "does not run it any longer" if is_registered else "is gone"
                 _log.warning("job %s ends without a report of %s, which %s", job_id, site, why)
                 self._jobs.ignore_outcome(job_id, site)
 

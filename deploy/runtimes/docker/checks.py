@@ -68,8 +68,9 @@ def published_ports(container: Container) -> set[int]:
     return {int(entry["HostPort"]) for published in container.ports.values() for entry in published or ()}
 
 
-def _server_name(runtime: DockerRuntime) -> None:
+def _server_name(runtime: DockerRuntime) -> str:
     refuse_loopback_server(runtime.project)
+    return f"the server's name is {runtime.project.server.name}"
 
 
 def _compose(_: object) -> str:

@@ -182,6 +182,28 @@ def test_a_site_makes_a_bundle_although_only_the_container_may_read_its_key(
     assert f"{key}: Permission denied; its secrets are redacted only by their form" in problems
 
 
+def test_the_passwords_in_the_env_file_of_compose_are_known_and_its_other_settings_are_none(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / ".env").write_text("FLARE_IMAGE=registry/flare:1\nDB_PASSWORD=hunter2hunter\n")
+    known = KnownSecrets()
+
+    known.add_folder(tmp_path)
+
+    assert known.values == {"hunter2hunter"}
+
+
+def test_a_setting_in_an_env_file_beside_project_yml_stays_in_the_bundle(seeded: Federation) -> None:
+    (seeded.folder / "compose.env").write_text("COMPOSE_PROJECT_NAME=hospitals\n")
+    archive = seeded.folder / "bundle.tar.gz"
+    options = ["--project", str(seeded.project.path), "--workspace", str(seeded.folder / "workspace")]
+
+    answer = CliRunner().invoke(app, [*options, "bundle", "-o", str(archive)])
+
+    assert answer.exit_code == 0, (answer.output, answer.exception)
+    assert "name: hospitals" in files_in(archive)["project.yml"]
+
+
 def test_a_file_that_vanishes_while_secrets_are_collected_is_no_problem(
     seeded: Federation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import string
 import time
 from typing import Any
@@ -173,6 +174,15 @@ def test_the_value_of_an_environment_variable_of_a_chart_is_blanked_and_the_othe
     }
 
 
+def test_a_number_that_is_a_known_secret_is_blanked_in_a_document() -> None:
+    known = Redaction(["18002"])
+
+    redacted = known.document({"port": 18002, "rounds": 3})
+
+    assert redacted == {"port": BLANK, "rounds": 3}
+    assert not known.holds_secret(json.dumps(redacted))
+
+
 def test_a_result_of_the_doctor_about_keys_stays() -> None:
     result = {"name": "private-key", "status": "error", "detail": "client.key is missing"}
 
@@ -201,10 +211,15 @@ def test_certificates_and_ordinary_log_lines_stay() -> None:
         "ghp_0123456789abcdefABCDEF",
         "hf_abcdefghijklmnopqrstuv",
         "AKIAIOSFODNN7EXAMPLE",
+        "https://store.example.org/b?sv=2020&sig=c2lnbmF0dXJl%2Bx",
+        "https://s3.example.org/b?X-Amz-Signature=0a1b2c3d4e5f",
+        "curl -u user:pa55w0rd",
+        "password is pa55w0rd",
+        "Got token 1c266b04-d1a2-4f6e-9d35-1b1c3f6f8a11",
     ],
 )
 def test_tokens_of_known_forms_are_blanked_anywhere(secret: str) -> None:
-    assert secret.split()[-1] not in redaction.text(f"the request used {secret} today")
+    assert re.split(r"[\s:=]", secret)[-1] not in redaction.text(f"the request used {secret} today")
 
 
 @settings(max_examples=60)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from typer.testing import CliRunner
 
 from deploy.cli.app import app
 from deploy.ports import free_ports
+from fl_app.contract import CONTAINER_UID
 from tests.federation.certificates import reissue
 from tests.unit.checks.servers import tls_server
 from tests.unit.provision.federation import ADMIN, SERVER, Federation
@@ -65,6 +68,7 @@ def test_a_provisioned_federation_has_no_errors_without_docker_or_a_cluster(loca
     assert found["docker-engine"]["status"] == found["kubeconfig"]["status"] == "warning"
     assert found["docker-ports"]["detail"] == "not checked, because docker-engine failed"
     assert found["sites-ready"]["status"] == "skipped"
+    assert found["docker-server-name"]["detail"] == f"the server's name is {SERVER}"
     assert found["project"]["documentation"] == "docs/doctor.md#project"
 
 
@@ -203,6 +207,41 @@ def test_a_site_whose_files_are_wrong_learns_which(handed_out: HandedOut, tmp_pa
     assert "no-such-server.invalid does not resolve" in found["server-name"]["detail"]
     assert found["server-port"]["status"] == found["server-certificate"]["status"] == "skipped"
     assert doctor("doctor", "--release", tmp_path, code=1)["release-folder"]["status"] == "error"
+
+
+def test_a_key_that_only_the_container_may_read_is_not_checked(
+    handed_out: HandedOut, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = handed_out.release / "key" / "client.key"
+    os.chown(key, CONTAINER_UID, CONTAINER_UID)
+    may_access = os.access
+    monkeypatch.setattr(os, "access", lambda file, mode: file != key and may_access(file, mode))
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", None)  # root could read the key
+
+    found = doctor("doctor", "--release", handed_out.release, code=0)
+
+    assert found["private-key"]["status"] == "skipped"
+    assert "10001" in found["private-key"]["detail"]
+    assert found["certificate"]["status"] == found["server-certificate"]["status"] == "ok"
+
+
+def test_a_site_without_its_key_is_told_to_ask_the_operator(handed_out: HandedOut) -> None:
+    (handed_out.release / "key" / "client.key").unlink()
+
+    detail = doctor("doctor", "--release", handed_out.release, code=1)["private-key"]["detail"]
+
+    assert "Ask the operator" in detail
+    assert "FLARE_KEY" not in detail
+
+
+def test_without_a_checkout_no_file_of_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("deploy.cli.doctor.IS_CHECKOUT", False)
+
+    answer = CliRunner().invoke(app, ["doctor"])
+
+    assert "see doctor.md#project in the documentation" in answer.stdout
+    assert "docs/" not in answer.stdout
 
 
 def test_a_service_of_a_cluster_is_not_looked_up_on_a_workstation(handed_out: HandedOut) -> None:

@@ -69,7 +69,9 @@ def test_a_check_without_a_result_fails_at_its_deadline() -> None:
     (result,) = examine([Group([check(run=lambda _: time.sleep(60), deadline=0.2)], lambda: "")])
 
     assert time.monotonic() - start < 10
-    assert (result.status, result.detail) == (Status.ERROR, "no result after 0 s. Make it right.")
+    assert result.status is Status.ERROR
+    assert result.detail.startswith("no result after 0.2 s")
+    assert "Make it right." not in result.detail  # it is not known that something is wrong
 
 
 def test_a_check_that_does_not_apply_is_skipped_and_a_defect_is_raised() -> None:

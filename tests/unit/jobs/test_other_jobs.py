@@ -49,6 +49,9 @@ AFTER = "\nraise RuntimeError('the script went on')\n"
 SCRIPTS = {
     "in the simulator": RECIPE + "recipe.execute(SimEnv(num_clients=2))" + AFTER,
     "in production": RECIPE + "recipe.execute(ProdEnv(startup_kit_location='/tmp'))" + AFTER,
+    "in the production of its author": RECIPE
+    + "recipe.execute(ProdEnv('/home/author/kit', login_timeout=9))"
+    + AFTER,
     "as run": RECIPE + "recipe.run(PocEnv(num_clients=2), {'model': 1})" + AFTER,
     "exported": RECIPE + "recipe.export('somewhere')" + AFTER,
     "not run": RECIPE,

@@ -96,6 +96,17 @@ def test_init_rejects_invalid_answers_and_writes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_init_reports_every_invalid_answer_at_once(tmp_path: Path) -> None:
+    sites, admins = ("--site", "A_B", "--site", "C_D"), ("--admin", "boss")
+    options = ("--server", "a:b", *sites, *admins, "--name", "-")
+
+    status, output = flarefleet("--project", tmp_path / "project.yml", "init", *options)
+
+    assert status == 2
+    starts = ["--server a:b: ", "--name -: ", "--site A_B: ", "--site C_D: ", "--admin boss: "]
+    assert [line[: len(start)] for line, start in zip(output.splitlines(), starts, strict=True)] == starts
+
+
 def test_init_asks_in_a_terminal_again_until_an_answer_is_valid(tmp_path: Path) -> None:
     terminal, inside = pty.openpty()
     process = subprocess.Popen(

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 
+import pytest
 import yaml
+from typer.testing import CliRunner
 
 from deploy.charts import package_chart
-from deploy.images.digests import record_digests
+from deploy.cli.app import app
+from deploy.errors import Failed
+from deploy.images.digests import record_digests, refuse_outdated
+from deploy.images.inventory import ImageRecord
+from deploy.images.kit_layer import kit_layer
 from deploy.images.names import runtime_image, site_image
 from deploy.release import update
 from deploy.release.images import list_images
@@ -89,6 +96,41 @@ def test_pushed_images_are_named_by_their_digests_until_their_tag_changes(federa
     federation.provision()
     assert "digest" not in values_of(workspace, "site-1")["image"]
     assert image_of(workspace, "site-1").endswith(":1.2.4-gpu")
+
+
+def test_the_digest_of_a_sites_image_counts_only_for_the_kit_that_it_holds(federation: Federation) -> None:
+    project, workspace = federation.project, federation.workspace
+    image = site_image(project, "site-1")
+    pushed = [ImageRecord(name=image, site="site-1")]
+    record_digests(workspace, {image: DIGESTS["site-1"]}, pushed)
+    update_all(federation)
+    assert image_of(workspace, "site-1").endswith(f"@{DIGESTS['site-1']}}}")
+
+    resources = workspace.kit("site-1") / "local" / "resources.json.default"
+    resources.write_text(resources.read_text() + "\n")
+    options = ["--project", str(project.path), "--workspace", str(workspace.root.parent)]
+    printed = CliRunner().invoke(app, [*options, "provision"]).output  # repairs the kit
+    assert image_of(workspace, "site-1").endswith(f"@{DIGESTS['site-1']}}}")
+    assert "earlier kit" not in printed
+
+    federation.document["participants"][0]["fed_learn_port"] = 9443
+    assert federation.project.server.fed_learn_port == 9443  # and project.yml is written
+    printed = CliRunner().invoke(app, [*options, "provision"]).output
+    assert image_of(workspace, "site-1") == image
+    assert f"{image}: the image in the registry holds an earlier kit" in printed
+
+    record_digests(workspace, {image: DIGESTS["runtime"]}, pushed)
+    update_all(federation)
+    assert image_of(workspace, "site-1").endswith(f"@{DIGESTS['runtime']}}}")
+
+
+def test_an_image_with_an_earlier_kit_is_not_pushed(federation: Federation) -> None:
+    current = sha256(kit_layer(federation.workspace.kit("site-1"), 0)).hexdigest()
+    good = [ImageRecord(name="runtime:1"), ImageRecord(name="site-1:1", site="site-1", kit=current)]
+    refuse_outdated(federation.workspace, good, 0)
+
+    with pytest.raises(Failed, match=r"^site-1:1: holds an earlier kit .* flarefleet images build"):
+        refuse_outdated(federation.workspace, [good[1].model_copy(update={"kit": "0"})], 0)
 
 
 def test_compose_reads_an_image_with_a_digest_and_its_override(federation: Federation) -> None:

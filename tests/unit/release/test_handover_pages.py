@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from deploy.charts import chart_file
+from deploy.images.digests import record_digests
+from deploy.images.names import site_image
 from tests.documented import ROOT, commands_in, run
 from tests.unit.provision.federation import Federation
+from tests.unit.release.conftest import update_all
 
 RECEIVE = ("gpg ", "docker load")
 
@@ -35,6 +38,34 @@ def test_the_hospitals_guide_has_the_commands_of_install_md(provisioned: Federat
     assert {line for line in page - guide if not line.startswith(RECEIVE)} == {
         "kubectl describe pod -n site-2 site-2-0"
     }
+
+
+def test_an_upgrade_without_a_registry_loads_and_names_the_new_image(federation: Federation) -> None:
+    workspace, image = federation.workspace, site_image(federation.project, "site-2")
+    upgrade = {"docker load --input site-2.tar", "sudo chown 10001 key/client.key"}
+    guide = (ROOT / "docs" / "hospital.md").read_text().replace("hospital-1", "site-2")
+    assert upgrade <= commands_of(guide, "## Upgrade")
+    assert upgrade <= upgrade_of(workspace.release / "site-2")
+
+    record_digests(workspace, {image: f"sha256:{0:064}"})
+    update_all(federation)
+
+    assert upgrade | {f"echo FLARE_IMAGE={image} > .env"} <= upgrade_of(workspace.release / "site-2")
+
+
+def upgrade_of(release: Path) -> set[str]:
+    """Return the commands with which INSTALL.md upgrades a host with Docker."""
+    docker = (release / "INSTALL.md").read_text().partition("\n## Docker")[2]
+    assert "In the new release folder" in docker
+    return commands_of(docker, "### Upgrade")
+
+
+def commands_of(page: str, heading: str) -> set[str]:
+    """Return the lines of the code blocks of a section."""
+    level = heading.partition(" ")[0]
+    section = page.partition(f"\n{heading}")[2].partition(f"\n{level} ")[0]
+    blocks = re.findall(r"^```\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    return {bare(line) for block in blocks for line in block.splitlines()}
 
 
 def test_the_header_of_compose_yaml_has_the_commands_of_install_md(provisioned: Federation) -> None:

@@ -104,6 +104,7 @@ def test_a_job_that_has_ended_does_not_wait_for_a_lost_site(server: Server, cloc
     registered(server, clock, "north", "south")
     job_id = server.submit()
     server.run(job_id, *server.get_clients())
+    liveness_of(server).heartbeat("north", [job_id])
     server.client_manager.remove_client("token-north")
     silent = SilentSites(server, clock)
     silent.check()
