@@ -84,7 +84,7 @@ def kit_specs(project: Project) -> dict[str, KitSpec]:
             parts["studies"] = _digest(project.model_dump(mode="json", include={"studies"}))
         else:
             parts["server"] = server_in_other_kits
-        if entry["type"] == "client":
+        if entry["type"] in ("client", "server"):
             parts["logs"] = project.logs
         kits[name] = KitSpec(name, _identity(entry), parts)
     return kits

@@ -35,6 +35,8 @@ LAUNCHERS = {
 """Launcher of job processes, by the parent's type."""
 JOB_MANAGER = "fl_app.survival.job_manager.JobManager"
 LOG_RECEIVER = "fl_app.survival.log_receiver.LogReceiver"
+ERROR_LOG = "error_log.txt"
+"""The one log that sites send if the operator does not share logs: NVFlare's default."""
 JOB_SCHEDULER = "fl_app.guard.scheduler.JobScheduler"
 JOB_LOG_COMMANDS = ("list_job", "get_job_log", "download_job_components")
 """Admin commands that show a submitter why a job failed."""
@@ -151,7 +153,8 @@ def _complete(text: str, kind: str, client_limit: int, allowed: tuple[str, ...],
         components["job_manager"]["args"]["uri_root"] = str(WORKSPACE_PATH / "jobs-storage")
         storage = resources["snapshot_persistor"]["args"]["storage"]
         components["log_receiver"]["path"] = LOG_RECEIVER
-        components["log_receiver"]["args"]["dest_dir"] = str(WORKSPACE_PATH / SITE_LOGS_FOLDER)
+        receiver = {"dest_dir": str(WORKSPACE_PATH / SITE_LOGS_FOLDER)}
+        components["log_receiver"]["args"] |= receiver if shares_logs else {**receiver, "files": [ERROR_LOG]}
         storage["args"]["root_dir"] = str(WORKSPACE_PATH / "snapshot-storage")
     elif kind == ParticipantType.CLIENT:
         resources["client"]["client_register_interval"] = REGISTER_INTERVAL

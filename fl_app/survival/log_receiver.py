@@ -7,6 +7,7 @@ sender fills. Here every name is checked, and the state of a stream stays in thi
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +21,8 @@ from nvflare.apis.streaming import StreamContext
 from nvflare.app_common.logging.constants import ALLOW_LOG_STREAMING_VAR, LIVE_LOG_TOPIC, Channels
 from nvflare.app_common.streamers.log_streamer import LogStreamer
 from nvflare.widgets.widget import Widget
+
+from fl_app.nvflare_internals.log_streams import verify_log_senders
 
 ACCEPTED_FILES = (WorkspaceConstants.LOG_FILE_NAME, WorkspaceConstants.ERROR_LOG_FILE_NAME)
 MAX_LOG_BYTES = 256 * 2**20
@@ -51,13 +54,21 @@ class LogReceiver(Widget):
         dest_dir: folder of the logs.
         idle_timeout: seconds without a message after which a stream ends.
         max_bytes: size at which a log is cut off.
+        files: names of the files that the server accepts.
     """
 
-    def __init__(self, dest_dir: str, idle_timeout: float = 30.0, max_bytes: int = MAX_LOG_BYTES) -> None:
+    def __init__(
+        self,
+        dest_dir: str,
+        idle_timeout: float = 30.0,
+        max_bytes: int = MAX_LOG_BYTES,
+        files: Sequence[str] = ACCEPTED_FILES,
+    ) -> None:
         super().__init__()
         self._folder = Path(dest_dir)
         self._idle_timeout = idle_timeout
         self._max_bytes = max_bytes
+        self._files = tuple(files)
         self._streams: dict[int, _Stream] = {}
         """By identity of the stream's context, which NVFlare keeps until the stream has ended."""
         self._lock = threading.Lock()
@@ -66,6 +77,8 @@ class LogReceiver(Widget):
         """Handle an event of NVFlare."""
         if event_type not in (EventType.SYSTEM_START, EventType.START_RUN):
             return
+        if event_type == EventType.SYSTEM_START:
+            verify_log_senders(fl_ctx.get_engine())
         LogStreamer.register_stream_processing(
             fl_ctx,
             channel=Channels.LOG_STREAMING_CHANNEL,
@@ -90,7 +103,7 @@ class LogReceiver(Widget):
 
     def _open(self, stream_ctx: StreamContext, fl_ctx: FLContext) -> _Stream:
         try:
-            job_id, site, name = accepted_stream(LogStreamer.get_file_name(stream_ctx), fl_ctx)
+            job_id, site, name = accepted_stream(LogStreamer.get_file_name(stream_ctx), self._files, fl_ctx)
         except RefusedStreamError as error:
             self.log_warning(fl_ctx, f"A log is refused: {error}")
             return _Stream("", "", self._folder, None)
@@ -114,11 +127,12 @@ class LogReceiver(Widget):
             manager.set_client_data(stream.job_id, str(stream.path), stream.site, kind, fl_ctx)
 
 
-def accepted_stream(file_name: Any, fl_ctx: FLContext) -> tuple[str, str, str]:
+def accepted_stream(file_name: Any, files: Sequence[str], fl_ctx: FLContext) -> tuple[str, str, str]:
     """Return the job, the site and the file name of a stream.
 
     Args:
         file_name: name of the file at the site, as the site sent it.
+        files: names of the files that the server accepts.
         fl_ctx: the context of the message, with what the site sent about itself.
 
     Raises:
@@ -131,8 +145,8 @@ def accepted_stream(file_name: Any, fl_ctx: FLContext) -> tuple[str, str, str]:
         raise RefusedStreamError(f"{job_id!r} is not the id of a job")
     if not _is_plain_name(site):
         raise RefusedStreamError(f"{site!r} is not the name of a site")
-    if file_name not in ACCEPTED_FILES:
-        raise RefusedStreamError(f"{site!r} sent {file_name!r}; accepted are {', '.join(ACCEPTED_FILES)}")
+    if file_name not in files:
+        raise RefusedStreamError(f"{site!r} sent {file_name!r}; accepted are {', '.join(files)}")
     if not _is_known(job_id, fl_ctx):
         raise RefusedStreamError(f"{site!r} sent a log of {job_id}, and the server has no such job")
     client = fl_ctx.get_engine().get_client_from_name(site)

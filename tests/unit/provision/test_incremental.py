@@ -126,14 +126,20 @@ def test_sites_send_their_logs_only_if_the_operator_shares_them(federation: Fede
         streamers = [one for one in components if one["path"].endswith(".SiteLogStreamer")]
         return [one["args"].get("log_file_name", "log.txt") for one in streamers]
 
-    assert streamed() == ["error_log.txt"]
+    def accepted() -> list[str] | None:
+        components = federation.read(SERVER, "local/resources.json.default")["components"]
+        receiver = next(one for one in components if one["id"] == "log_receiver")
+        files: list[str] | None = receiver["args"].get("files")
+        return files
+
+    assert (streamed(), accepted()) == (["error_log.txt"], ["error_log.txt"])
     federation.document["deployment"] = {"logs": "shared"}
 
     report = federation.provision()
 
-    assert {one.name for one in report.renewed} == {"site-1", "site-2"}
+    assert {one.name for one in report.renewed} == {SERVER, "site-1", "site-2"}
     assert {one.reason for one in report.renewed} == {"whether sites share their logs of jobs has changed"}
-    assert streamed() == ["log.txt", "error_log.txt"]
+    assert (streamed(), accepted()) == (["log.txt", "error_log.txt"], None)
 
 
 def test_a_missing_kit_is_built_again_with_the_same_content(federation: Federation) -> None:

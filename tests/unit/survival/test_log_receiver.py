@@ -9,14 +9,17 @@ from typing import Any
 
 import pytest
 from nvflare.apis.event_type import EventType
-from nvflare.apis.fl_constant import ReservedKey
+from nvflare.apis.fl_constant import CellMessageAuthHeaderKey, ReservedKey
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.job_def import new_job_id
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.streaming import StreamableEngine
 from nvflare.app_common.logging.constants import LIVE_LOG_TOPIC, Channels
 from nvflare.app_common.streamers.streamer_base import KEY_DATA, KEY_DATA_SIZE, KEY_EOF, KEY_FILE_NAME
-from nvflare.private.stream_runner import HeaderKey, ObjectStreamer
+from nvflare.fuel.f3.cellnet.defs import ReturnCode as CellReturnCode
+from nvflare.fuel.f3.cellnet.utils import make_reply
+from nvflare.fuel.f3.message import Message
+from nvflare.private.stream_runner import TOPIC_STREAM_REQUEST, HeaderKey, ObjectStreamer
 
 from fl_app.contract import SITE_LOGS_FOLDER
 from fl_app.survival.log_receiver import LogReceiver
@@ -31,6 +34,21 @@ class Receiving(Server, StreamableEngine):  # type: ignore[misc]
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self._streamer = ObjectStreamer(SimpleNamespace(register_aux_message_handler=lambda **handler: None))
+
+        self._cell: dict[tuple[str, str], Any] = {}
+
+    def get_cell(self) -> Any:
+        return SimpleNamespace(
+            register_request_cb=lambda channel, topic, cb: self._cell.update({(channel, topic): cb})
+        )
+
+    def _handle_aux_message(self, request: Message) -> Message:
+        with self.new_context() as fl_ctx:
+            peer = FLContext()
+            peer.set_public_props(request.payload.get_peer_props())
+            fl_ctx.set_peer_context(peer)
+            reply = self._streamer._handle_request("", request.payload, fl_ctx)
+        return make_reply(CellReturnCode.OK, "", reply)
 
     def register_stream_processing(self, **arguments: Any) -> None:
         self._streamer.register_stream_processing(**arguments)
@@ -51,6 +69,7 @@ class Receiving(Server, StreamableEngine):  # type: ignore[misc]
         tx: str = "1",
         context: Mapping[str, Any] | None = None,
         end: bool = True,
+        signed: Any = "",
     ) -> None:
         """Send a log as a site does."""
         messages = [_chunk(data) for data in chunks] + ([_chunk(None)] if end else [])
@@ -60,11 +79,9 @@ class Receiving(Server, StreamableEngine):  # type: ignore[misc]
             message.set_header(HeaderKey.TOPIC, LIVE_LOG_TOPIC)
             message.set_header(HeaderKey.SEQ, number)
             message.set_header(HeaderKey.CTX, {KEY_FILE_NAME: file, **(context or {})})
-            with self.new_context() as fl_ctx:
-                peer = FLContext()
-                peer.set_public_props({ReservedKey.IDENTITY_NAME: site, ReservedKey.RUN_NUM: job_id})
-                fl_ctx.set_peer_context(peer)
-                self._streamer._handle_request("", message, fl_ctx)
+            message.set_peer_props({ReservedKey.IDENTITY_NAME: site, ReservedKey.RUN_NUM: job_id})
+            headers = {CellMessageAuthHeaderKey.CLIENT_NAME: signed or site}
+            self._cell["aux_communication", TOPIC_STREAM_REQUEST](Message(headers, message))
 
     def stored(self, job_id: str, data_type: str, site: str = "site-1") -> bytes | None:
         with self.new_context() as fl_ctx:
@@ -153,6 +170,28 @@ def test_the_context_that_a_site_sends_does_not_choose_the_file_that_is_stored(s
 
     assert (server.folder / SECRET).exists()
     assert server.stored(job_id, "LOG_log.txt") is None
+
+
+def test_a_site_cannot_send_a_log_in_the_name_of_another_site(server: Receiving) -> None:
+    job_id = server.submit()
+
+    server.send(job_id, b"text", signed="site-2")
+
+    assert server.stored(job_id, "LOG_log.txt") is None
+    assert not (server.folder / SITE_LOGS_FOLDER).exists()
+
+
+def test_a_server_that_accepts_only_error_logs_stores_no_other(server: Receiving) -> None:
+    job_id = server.submit()
+    server.install(
+        LogReceiver(str(server.folder / SITE_LOGS_FOLDER), idle_timeout=0, files=["error_log.txt"])
+    )
+
+    server.send(job_id, b"text", tx="1")
+    server.send(job_id, b"failed", file="error_log.txt", tx="2")
+
+    assert server.stored(job_id, "LOG_log.txt") is None
+    assert server.stored(job_id, "ERRORLOG") == b"failed"
 
 
 def test_the_rest_of_a_long_log_is_dropped(server: Receiving) -> None:
