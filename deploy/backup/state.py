@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
+import time
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -67,7 +69,7 @@ def back_up(
         raise InputError(f"{file} exists. Choose another name, or replace it: --force")
     with locked_workspace(workspace):
         report = _report(project.name, file, _now(), workspace.state)
-        content = _packed(workspace.state)
+        content, packed = _packed(workspace.state), time.time()
     document = encrypt(
         content, passphrase, project=project.name, created=report.created, flarefleet=flarefleet_version()
     )
@@ -79,7 +81,9 @@ def back_up(
                 raise Failed(f"{file} was not written: the copy on disk differs. Check the disk.")
             new.replace(file)
             sync_folder(file.parent)
-            write_atomically(workspace.root / RECORD, f"{report.created} to {file}\n".encode(), PRIVATE_FILE)
+            record = workspace.root / RECORD
+            write_atomically(record, f"{report.created} to {file}\n".encode(), PRIVATE_FILE)
+            os.utime(record, (packed, packed))  # a key that was made since then is in no backup
         finally:
             new.unlink(missing_ok=True)
     return report
@@ -115,10 +119,10 @@ def restore(
             _unpack(content, new)
             make_private(new)
             report = _report(project.name, file, header.created, new)
-            replace_folder(new, workspace.state)
-            if has_state:
+            if has_state:  # outside of the staging folder, which is deleted after a failure, too
                 replaced = workspace.root / f"state.replaced-{datetime.now(timezone.utc):%Y%m%dT%H%M%S.%fZ}"
-                new.rename(replaced)
+                new = new.rename(replaced)
+            replace_folder(new, workspace.state)
             sync_folder(workspace.root)
     return BackupReport(**{**vars(report), "replaced": replaced})
 

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from deploy.backup import encryption
 from deploy.cli.app import app
 from deploy.errors import Failed, InputError
+from deploy.workspace_files import replace_folder
 from tests.documented import ROOT, commands_in
 from tests.documented import run as run_line
 from tests.unit.provision.federation import Federation, assert_valid, files_in
@@ -118,6 +119,23 @@ def test_restore_replaces_a_state_only_with_force_and_keeps_the_old_one(
         .keys()
         .isdisjoint({"site-3"})
     )
+
+
+def test_a_restore_that_is_killed_after_the_exchange_keeps_the_old_state(
+    federation: Federation, backup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    federation.add("site-3")
+    federation.provision()
+
+    def exchange_and_die(new: Path, folder: Path) -> None:
+        replace_folder(new, folder)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("deploy.backup.state.replace_folder", exchange_and_die)
+    invoke(federation, "restore", backup, "--force")
+
+    (kept,) = federation.workspace.root.glob("state.replaced-*")
+    assert "site-3" in (kept / "kits.json").read_text()
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,23 @@ def test_a_backup_is_current_until_a_key_changes(local: Federation, monkeypatch:
     assert operator(local, code=0)["backup"]["status"] == "warning"
 
 
+def test_a_key_that_was_made_while_a_backup_was_written_is_in_no_backup(
+    local: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from deploy.backup import encryption, state
+
+    def encrypt_slowly(*arguments: Any, **options: Any) -> bytes:
+        local.add("site-3")
+        local.provision()
+        return encryption.encrypt(*arguments, **options)
+
+    monkeypatch.setattr(encryption, "SCRYPT_N", 2**10)
+    monkeypatch.setattr(state, "encrypt", encrypt_slowly)
+    state.back_up(local.project, local.workspace, local.folder / "backup", "p" * 12)
+
+    assert operator(local, code=0)["backup"]["status"] == "warning"
+
+
 def test_an_invalid_project_is_reported_and_what_depends_on_it_is_skipped(federation: Federation) -> None:
     file = federation.project.path
     file.write_text(file.read_text().replace("fed_learn_port", "fed_learn_prot"))
