@@ -68,8 +68,9 @@ def back_up(
     if file.exists() and not force:
         raise InputError(f"{file} exists. Choose another name, or replace it: --force")
     with locked_workspace(workspace):
+        packed_at = time.time()
         report = _report(project.name, file, _now(), workspace.state)
-        content, packed = _packed(workspace.state), time.time()
+        content = _packed(workspace.state)
     document = encrypt(
         content, passphrase, project=project.name, created=report.created, flarefleet=flarefleet_version()
     )
@@ -83,7 +84,7 @@ def back_up(
             sync_folder(file.parent)
             record = workspace.root / RECORD
             write_atomically(record, f"{report.created} to {file}\n".encode(), PRIVATE_FILE)
-            os.utime(record, (packed, packed))  # a key that was made since then is in no backup
+            os.utime(record, (packed_at, packed_at))  # a key that was made meanwhile is newer
         finally:
             new.unlink(missing_ok=True)
     return report
@@ -119,7 +120,7 @@ def restore(
             _unpack(content, new)
             make_private(new)
             report = _report(project.name, file, header.created, new)
-            if has_state:  # outside of the staging folder, which is deleted after a failure, too
+            if has_state:  # they change places outside of the staging folder, which is deleted
                 replaced = workspace.root / f"state.replaced-{datetime.now(timezone.utc):%Y%m%dT%H%M%S.%fZ}"
                 new = new.rename(replaced)
             replace_folder(new, workspace.state)

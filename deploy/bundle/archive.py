@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.bundle.redaction import Redaction
-from deploy.errors import Failed, InputError
+from deploy.errors import Failed, FlarefleetError, InputError
 from fl_app.files import PRIVATE_FILE, write_atomically
 
 README = """\
@@ -50,6 +50,8 @@ class Bundle:
         """Call a function that adds files. If it fails, the bundle says so, without these files."""
         try:
             collector()
+        except FlarefleetError as error:
+            self.problems.append(self.redaction.text(f"{name}: {error}"))
         except Exception as error:  # a bundle is made when something is broken
             self.problems.append(self.redaction.text(f"{name}: {type(error).__name__}: {error}"))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+from collections.abc import Collection
 from importlib.metadata import distributions
 from typing import TYPE_CHECKING, Any
 
@@ -70,8 +71,14 @@ def pod_facts(cluster: Cluster, namespace: str, selector: str) -> list[dict[str,
     ]
 
 
-def event_facts(cluster: Cluster, namespace: str) -> list[dict[str, Any]]:
-    """Return the events of a namespace, the newest last."""
+def event_facts(
+    cluster: Cluster, namespace: str, objects: Collection[str] | None = None
+) -> list[dict[str, Any]]:
+    """Return the events of a namespace, the newest last.
+
+    Args:
+        objects: names of the objects whose events to return (default: all).
+    """
     found = [
         {
             "time": str(event.last_timestamp or event.event_time or event.metadata.creation_timestamp),
@@ -82,6 +89,7 @@ def event_facts(cluster: Cluster, namespace: str) -> list[dict[str, Any]]:
             "count": event.count,
         }
         for event in cluster.core.list_namespaced_event(namespace).items
+        if objects is None or event.involved_object.name in objects
     ]
     return sorted(found, key=lambda event: event["time"])
 

@@ -42,6 +42,16 @@ _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
     # A private key in base64, as in the Secrets of Kubernetes; not a certificate.
     (re.compile(r"LS0tLS1CRUdJTi(?!BDRVJU)[A-Za-z0-9+/=]*"), BLANK),
     (re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,20}://)[^\s/?#'\"<>]*@"), rf"\1{BLANK}@"),
+    (re.compile(r"([?&;](?:sig|[\w-]{0,40}signature)=)[^\s&\"'<>]+", re.IGNORECASE), rf"\1{BLANK}"),
+    (re.compile(r"((?:^|\s)(?:-u|--user)[ \t=]+[\"']?)[^\s:\"']+:[^\s\"']+"), rf"\1{BLANK}"),
+    (
+        re.compile(r"\b(token[ \t]+)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE),
+        rf"\1{BLANK}",
+    ),
+    (
+        re.compile(r"\b(passw(?:or)?d|passphrase)([ \t]+is[ \t]+)(?!not\b)[^\s]+", re.IGNORECASE),
+        rf"\1\2{BLANK}",
+    ),
     (re.compile(r"\b(Bearer|Basic)[ \t]+[^\s\"',;]+", re.IGNORECASE), rf"\1 {BLANK}"),
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), BLANK),  # JSON Web Token
     (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -82,7 +83,8 @@ def _add_pods(bundle: Bundle, release: SiteRelease) -> None:
     context = current_context()
     if context is None:
         return
-    selector = f"{LABEL_SITE}={release.kit.facts.name}"
+    facts = release.kit.facts
+    selector = f"{LABEL_SITE}={facts.name},app.kubernetes.io/part-of={facts.project}"
     with explained_errors():
         cluster = Cluster(context)
         try:
@@ -92,7 +94,11 @@ def _add_pods(bundle: Bundle, release: SiteRelease) -> None:
             active = list_kube_config_contexts()[1]
             namespaces = {active["context"].get("namespace", "default")}
         for namespace in sorted(namespaces):
+            own = {pod.metadata.name for pod in cluster.pods(namespace, selector)}
+            with suppress(ApiException):  # this user may not list them
+                found = cluster.apps.list_namespaced_stateful_set(namespace, label_selector=selector)
+                own |= {one.metadata.name for one in found.items}
             bundle.add_document(f"pods/{namespace}.json", pod_facts(cluster, namespace, selector))
-            bundle.add_document(f"events/{namespace}.json", event_facts(cluster, namespace))
+            bundle.add_document(f"events/{namespace}.json", event_facts(cluster, namespace, own))
             for name, text in pod_logs(cluster, namespace, selector).items():
                 bundle.add_text(f"logs/{name}.txt", text)

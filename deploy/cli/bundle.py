@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from deploy.cli.context import DEFAULT_PROJECT, JsonOption, context_of, err, out, print_json
+from deploy.errors import InputError
 
 app = typer.Typer()
 
@@ -38,6 +39,8 @@ def bundle(
         release = Path()  # a site that runs it in its release folder
     now = datetime.now(timezone.utc)
     file = output or Path(f"flarefleet-bundle-{now:%Y%m%dT%H%M%SZ}.tar.gz")
+    if file.exists():
+        raise InputError(f"{file} exists. Choose another name: --output FILE")
     if release is not None:
         made = collect_site(release)
     else:

@@ -107,7 +107,8 @@ def _check_permissions(operator: Operator) -> str:
     workspace = operator.workspace
     if not workspace.state.is_dir():
         raise NotApplicable("not provisioned yet")
-    secret = [workspace.state, *workspace.state.iterdir()]
+    states = [workspace.state, *workspace.root.glob("state.replaced-*")]  # restore keeps old ones
+    secret = [file for state in states for file in (state, *state.iterdir())]
     for folder in (workspace.kits, workspace.release, workspace.removed):
         for where, _, names in os.walk(folder):
             secret += [Path(where, name) for name in names if has_secret_name(Path(name))]

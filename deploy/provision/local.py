@@ -34,6 +34,7 @@ LAUNCHERS = {
 }
 """Launcher of job processes, by the parent's type."""
 JOB_MANAGER = "fl_app.survival.job_manager.JobManager"
+LOG_RECEIVER = "fl_app.survival.log_receiver.LogReceiver"
 JOB_SCHEDULER = "fl_app.guard.scheduler.JobScheduler"
 JOB_LOG_COMMANDS = ("list_job", "get_job_log", "download_job_components")
 """Admin commands that show a submitter why a job failed."""
@@ -149,6 +150,7 @@ def _complete(text: str, kind: str, client_limit: int, allowed: tuple[str, ...],
         components["job_manager"]["path"] = JOB_MANAGER
         components["job_manager"]["args"]["uri_root"] = str(WORKSPACE_PATH / "jobs-storage")
         storage = resources["snapshot_persistor"]["args"]["storage"]
+        components["log_receiver"]["path"] = LOG_RECEIVER
         components["log_receiver"]["args"]["dest_dir"] = str(WORKSPACE_PATH / SITE_LOGS_FOLDER)
         storage["args"]["root_dir"] = str(WORKSPACE_PATH / "snapshot-storage")
     elif kind == ParticipantType.CLIENT:

@@ -50,6 +50,7 @@ def _important(metrics: Mapping[str, float]) -> list[str]:
 
 def _reason(job: Job, progress: JobProgress) -> str:
     errors = [f"{name}: {site.error}" for name, site in sorted(progress.sites.items()) if site.error]
+    errors += [f"{name}: {reason}" for name, reason in job.deploy_errors.items()]
     aborted = f"aborted by {job.aborted_by}" if job.aborted_by else ""
     reason = aborted or next(iter(errors), "") or progress.fatal or job.waits_for
     line = (reason.splitlines() or [""])[0]

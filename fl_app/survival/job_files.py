@@ -23,7 +23,7 @@ MAX_LOG_BYTES = 5 * 2**20 + 1
 def job_files(workspace: Path, job_id: str) -> dict[str, Path]:
     """Return the file or folder of each component that a job has outside the job store."""
     found = {}
-    events = workspace / ANALYTICS_FOLDER / folder_of(job_id)
+    events = _events(workspace, job_id)
     if any(events.rglob("*.tfevents.*")):
         found[EVENT_FILES_COMPONENT] = events
     for log in _logs(workspace, job_id).glob(f"*/{_LOG}"):
@@ -57,9 +57,14 @@ def log_was_stored(file: Path) -> None:
         file.parents[1].rmdir()
 
 
-def delete_logs(workspace: Path, job_id: str) -> None:
-    """Delete the logs of a deleted job that sites were sending."""
-    shutil.rmtree(_logs(workspace, job_id), ignore_errors=True)
+def delete_files(workspace: Path, job_id: str) -> None:
+    """Delete the event files of a deleted job, and the logs that sites were sending."""
+    for folder in (_events(workspace, job_id), _logs(workspace, job_id)):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _events(workspace: Path, job_id: str) -> Path:
+    return workspace / ANALYTICS_FOLDER / folder_of(job_id)
 
 
 def _logs(workspace: Path, job_id: str) -> Path:

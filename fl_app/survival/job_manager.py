@@ -82,10 +82,10 @@ class JobManager(SimpleJobDefManager):
         return bool(killed) and self.requeue(jid, str(killed), fl_ctx)
 
     def delete(self, jid: str, fl_ctx: FLContext) -> None:
-        """Delete a job."""
+        """Delete a job, with its checkpoints, event files and the logs of its sites."""
         super().delete(jid, fl_ctx)
         checkpoints.forget(_workspace(fl_ctx), jid)
-        job_files.delete_logs(_workspace(fl_ctx), jid)
+        job_files.delete_files(_workspace(fl_ctx), jid)
 
     def list_components(self, jid: str, fl_ctx: FLContext) -> list[str]:
         """Return the names of a job's components, also of those outside the job store."""

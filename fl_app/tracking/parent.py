@@ -17,7 +17,7 @@ from nvflare.apis.job_def import RunStatus
 from nvflare.widgets.widget import Widget
 from prometheus_client.core import Metric
 
-from fl_app.contract import ENV_ANALYTICS_KEEP_DAYS
+from fl_app.contract import ENV_ANALYTICS_KEEP_DAYS, SITE_LOGS_FOLDER
 from fl_app.nvflare_internals.parents import ServerParent, parent_of
 from fl_app.survival.history import listen
 from fl_app.telemetry.endpoint import parent_endpoint
@@ -34,7 +34,7 @@ class ParentAnalytics(Widget):
     def __init__(self) -> None:
         super().__init__()
         self._storage: AnalyticsStorage | None = None
-        self._retention: Retention | None = None
+        self._retentions: tuple[Retention, ...] = ()
         self._status: Callable[[str], str | None] = lambda job_id: ""
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
@@ -78,17 +78,20 @@ class ParentAnalytics(Widget):
         listen(lambda job_id, intervention: storage.interrupted(job_id))
         if self._storage.queues:
             endpoint.registry.register(_TrackingCollector(identity, self._storage.queues))
-        keep_days = os.environ.get(ENV_ANALYTICS_KEEP_DAYS)
-        self._retention = Retention(
-            self._storage.folder, server.job_status, float(keep_days) if keep_days else None
+        days = os.environ.get(ENV_ANALYTICS_KEEP_DAYS)
+        keep_days = float(days) if days else None
+        self._retentions = (
+            Retention(self._storage.folder, server.job_status, keep_days),
+            Retention(workspace / SITE_LOGS_FOLDER, server.job_status, keep_days, "logs of sites"),
         )
-        self._retention.start()
+        for retention in self._retentions:
+            retention.start()
 
     def _close(self) -> None:
         assert self._storage is not None
         self._storage.close()
-        if self._retention is not None:
-            self._retention.close()
+        for retention in self._retentions:
+            retention.close()
 
 
 class _TrackingCollector:

@@ -1,4 +1,4 @@
-"""Retention of event files: until the job is deleted, or FLARE_ANALYTICS_KEEP_DAYS after its last value."""
+"""Retention of files of jobs: until the job is deleted, or FLARE_ANALYTICS_KEEP_DAYS after a change."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ _log = logging.getLogger(__name__)
 
 
 class Retention:
-    """Remove the event files of deleted and expired jobs; never those of a job that has not ended.
+    """Remove the files of deleted and expired jobs; never those of a job that has not ended.
 
     Args:
         folder: folder with one subfolder for each job; other subfolders are left alone.
         status_of: returns NVFlare's status of a job; None if the job store has no such job, "" if unknown.
-        keep_days: days for which the files remain after the last value; None to keep them until the job is
+        keep_days: days for which the files remain after the last change; None to keep them until the job is
             deleted.
+        content: what the files are, for messages.
     """
 
     def __init__(
@@ -34,7 +35,9 @@ class Retention:
         folder: Path,
         status_of: Callable[[str], str | None],
         keep_days: float | None = None,
+        content: str = "event files",
     ) -> None:
+        self._content = content
         self._folder = folder
         self._status_of = status_of
         self._keep_days = keep_days
@@ -45,7 +48,7 @@ class Retention:
 
     def start(self) -> None:
         """Check regularly, in a thread."""
-        threading.Thread(target=self._run, name="event-files-retention", daemon=True).start()
+        threading.Thread(target=self._run, name="retention", daemon=True).start()
 
     def close(self) -> None:
         """Stop the thread."""
@@ -60,12 +63,12 @@ class Retention:
         Raises:
             OSError: a folder cannot be read or removed.
         """
-        for folder in sorted(self._folder.iterdir()):
+        for folder in sorted(self._folder.iterdir()) if self._folder.is_dir() else ():
             if is_valid_job_id(folder.name) and folder.is_dir() and not folder.is_symlink():
                 reason = self._reason_to_remove(folder, now)
                 if reason:
                     shutil.rmtree(folder)
-                    _log.info("Analytics: removed the event files of job %s: %s", folder.name, reason)
+                    _log.info("Analytics: removed the %s of job %s: %s", self._content, folder.name, reason)
 
     def _reason_to_remove(self, folder: Path, now: float) -> str:
         job_id = folder.name
@@ -90,7 +93,7 @@ class Retention:
             except Exception as error:
                 if str(error) != self._last_error:
                     self._last_error = str(error)
-                    _log.warning("Analytics: event files cannot be removed: %s", error)
+                    _log.warning("Analytics: %s cannot be removed: %s", self._content, error)
 
 
 def _last_change(folder: Path) -> float:

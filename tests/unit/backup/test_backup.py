@@ -7,15 +7,15 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from deploy.backup import encryption
+from deploy.backup import encryption, state
 from deploy.cli.app import app
 from deploy.errors import Failed, InputError
-from deploy.workspace_files import replace_folder
 from tests.documented import ROOT, commands_in
 from tests.documented import run as run_line
 from tests.unit.provision.federation import Federation, assert_valid, files_in
@@ -119,23 +119,6 @@ def test_restore_replaces_a_state_only_with_force_and_keeps_the_old_one(
         .keys()
         .isdisjoint({"site-3"})
     )
-
-
-def test_a_restore_that_is_killed_after_the_exchange_keeps_the_old_state(
-    federation: Federation, backup: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    federation.add("site-3")
-    federation.provision()
-
-    def exchange_and_die(new: Path, folder: Path) -> None:
-        replace_folder(new, folder)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("deploy.backup.state.replace_folder", exchange_and_die)
-    invoke(federation, "restore", backup, "--force")
-
-    (kept,) = federation.workspace.root.glob("state.replaced-*")
-    assert "site-3" in (kept / "kits.json").read_text()
 
 
 @pytest.mark.parametrize(
@@ -287,3 +270,39 @@ def test_the_drill_of_the_page_about_backups_succeeds(
     (folder / "backups").mkdir()
     for line in commands:
         run_line(line.replace("hospital-1", "site-1"), folder)
+
+
+def test_a_key_that_is_made_while_the_backup_is_written_is_newer_than_its_record(
+    federation: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    federation.provision()
+    certificates = federation.workspace.state / "cert.json"
+    encrypt = state.encrypt
+
+    def renew_meanwhile(*arguments: Any, **options: Any) -> bytes:
+        certificates.write_bytes(certificates.read_bytes())
+        return encrypt(*arguments, **options)
+
+    monkeypatch.setattr(state, "encrypt", renew_meanwhile)
+    run(federation, "backup", federation.folder / "hospitals.backup")
+
+    record = federation.workspace.root / state.RECORD
+    assert record.stat().st_mtime < certificates.stat().st_mtime
+
+
+def test_a_restore_that_is_killed_keeps_the_old_state(
+    federation: Federation, backup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = state.replace_folder
+    (federation.workspace.state / "old").touch()
+
+    def be_killed(new: Path, folder: Path) -> None:
+        replace(new, folder)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(state, "replace_folder", be_killed)
+    invoke(federation, "restore", backup, "--force")
+
+    assert not (federation.workspace.state / "old").exists()
+    (kept,) = federation.workspace.root.glob("state.replaced-*")
+    assert (kept / "old").exists()

@@ -251,6 +251,28 @@ def test_nothing_is_written_if_a_secret_passes_the_redaction(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_existing_file_is_not_replaced(tmp_path: Path, seeded: Federation) -> None:
+    archive = tmp_path / "bundle.tar.gz"
+    archive.write_text("the previous one")
+    release = seeded.workspace.release / "site-1"
+
+    answer = CliRunner().invoke(app, ["bundle", "--release", str(release), "-o", str(archive)])
+
+    assert "exists" in str(answer.exception)
+    assert archive.read_text() == "the previous one"
+
+
+def test_an_error_for_the_user_is_listed_without_the_name_of_its_class() -> None:
+    bundle = Bundle("test", Redaction())
+
+    def fail() -> None:
+        raise Failed("There is no valid kubeconfig")
+
+    bundle.collect("Kubernetes", fail)
+
+    assert bundle.problems == ["Kubernetes: There is no valid kubeconfig"]
+
+
 def test_an_error_of_a_collector_is_listed_without_its_secrets(tmp_path: Path) -> None:
     bundle = Bundle("test", Redaction())
 

@@ -70,6 +70,12 @@ def test_the_duration_in_a_document_is_a_number_of_seconds(duration: object, sec
     assert "duration" not in document
 
 
+def test_a_job_that_a_site_does_not_accept_has_the_reason_of_the_site_as_its_result() -> None:
+    meta = {"job_id": "1", "name": "probe", "status": "FINISHED:FAILED_TO_RUN"}
+    answers = ["server: OK", "site-1: NVFLARE_ERROR: BYOC not permitted"]
+    assert result_text(Job.of({**meta, "job_deploy_detail": answers})) == "site-1: BYOC not permitted"
+
+
 def test_runs_are_compared_by_parameters_and_metrics() -> None:
     first = Run.of(job(parameters={"rounds": 3, "mu": 0.0, "quorum": None}, best=BEST).document())
     second = Run.of(job(parameters={"rounds": 3, "mu": 0.1}, metrics={"loss": 0.25}).document())

@@ -91,6 +91,7 @@ def test_the_servers_resources_differ_from_nvflares_only_as_intended(
     components["job_manager"]["path"] = "fl_app.survival.job_manager.JobManager"
     components["job_manager"]["args"]["uri_root"] = "/var/lib/flare/jobs-storage"
     components["process_launcher"]["path"] = "fl_app.launchers.process.ServerJobLauncher"
+    components["log_receiver"]["path"] = "fl_app.survival.log_receiver.LogReceiver"
     components["log_receiver"]["args"]["dest_dir"] = "/var/lib/flare/site-logs"
 
     assert untouched.read(SERVER, "local/resources.json.default") == theirs

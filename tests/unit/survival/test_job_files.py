@@ -79,7 +79,8 @@ def test_only_the_end_of_a_long_log_is_read(
         assert server.manager.get_client_data(job_id, "site-1", "LOG_log.txt", fl_ctx) == b" 1\n"
 
 
-def test_logs_are_deleted_with_their_job(server: Server, job_id: str) -> None:
+def test_logs_and_event_files_are_deleted_with_their_job(server: Server, job_id: str) -> None:
     with server.new_context() as fl_ctx:
         server.manager.delete(job_id, fl_ctx)
-    assert list((server.folder / SITE_LOGS_FOLDER).iterdir()) == []
+    for folder in (SITE_LOGS_FOLDER, ANALYTICS_FOLDER):
+        assert list((server.folder / folder).iterdir()) == []

@@ -6,10 +6,19 @@ import logging
 import os
 import uuid
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+from nvflare.apis.event_type import EventType
+from nvflare.apis.fl_constant import FLContextKey
+from nvflare.apis.fl_context import FLContext
 
+from fl_app.contract import ENV_ANALYTICS_KEEP_DAYS, SITE_LOGS_FOLDER
+from fl_app.nvflare_internals.parents import ServerParent
+from fl_app.telemetry.metrics import ParentIdentity
 from fl_app.tracking.event_files import EventFiles
+from fl_app.tracking.parent import ParentAnalytics
 from fl_app.tracking.points import ScalarPoint
 from fl_app.tracking.retention import DAY_SECONDS, Retention
 from tests.waiting import eventually
@@ -118,3 +127,33 @@ def test_removals_are_logged_and_a_late_value_is_written(
 
     assert f"removed the event files of job {job_id}: nothing was logged for 366 days" in caplog.text
     assert list((server.root / job_id / "site-1").iterdir())
+
+
+def test_the_logs_of_sites_are_removed_as_event_files_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = str(uuid.uuid4())
+    log = tmp_path / SITE_LOGS_FOLDER / job_id / "site-1" / "log.txt"
+    log.parent.mkdir(parents=True)
+    log.touch()
+    for path in (log, log.parent, log.parents[1]):
+        os.utime(path, (0, 0))
+    parent = ServerParent(cast(Any, None))
+    monkeypatch.setattr(parent, "job_status", lambda job_id: COMPLETED)
+    endpoint = SimpleNamespace(
+        identity=ParentIdentity("server", "server"), gateway=SimpleNamespace(register=lambda one: None)
+    )
+    monkeypatch.setattr("fl_app.tracking.parent.parent_of", lambda fl_ctx: parent)
+    monkeypatch.setattr("fl_app.tracking.parent.parent_endpoint", lambda *names: endpoint)
+    monkeypatch.setattr("fl_app.tracking.parent.listen", lambda listener: None)
+    monkeypatch.setattr("fl_app.tracking.retention.CHECK_SECONDS", 0.01)
+    monkeypatch.setenv(ENV_ANALYTICS_KEEP_DAYS, "30")
+    context = FLContext()
+    context.set_prop(FLContextKey.WORKSPACE_OBJECT, SimpleNamespace(get_root_dir=lambda: str(tmp_path)))
+    analytics = ParentAnalytics()
+
+    analytics.handle_event(EventType.SYSTEM_BOOTSTRAP, context)
+    try:
+        eventually(lambda: not log.exists(), 5, what="the log is removed")
+    finally:
+        analytics.handle_event(EventType.SYSTEM_END, context)
