@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from deploy.charts.package import CHART_NAMES, chart_file, package_chart
+from deploy.charts.package import CHART_NAMES, chart_file, chart_version, package_chart
 from deploy.errors import Failed, InputError, MachineError
 from deploy.tools import find_tool
 from fl_app.files import write_atomically
@@ -54,14 +54,14 @@ def push_charts(registry: str, *, plain_http: bool = False) -> dict[str, str]:
     helm, options = str(find_tool("helm")), ["--plain-http"] if plain_http else []
     with TemporaryDirectory(prefix="flarefleet-charts-") as folder:
         return {
-            _reference(where, file): _push([helm, "push", str(file), f"{SCHEME}{where}", *options], where)
-            for file in save_charts(Path(folder))
+            _reference(where, name): _push([helm, "push", str(file), f"{SCHEME}{where}", *options], where)
+            for name, file in zip(CHART_NAMES, save_charts(Path(folder)), strict=True)
         }
 
 
-def _reference(where: str, package: Path) -> str:
-    name, _, version = package.name.removesuffix(".tgz").rpartition("-")
-    return f"{SCHEME}{where}/{name}:{version}"
+def _reference(where: str, chart: str) -> str:
+    """Return the reference of a pushed chart. A tag has no +, for which helm writes _."""
+    return f"{SCHEME}{where}/{chart}:{chart_version(chart).replace('+', '_')}"
 
 
 def _push(command: list[str], where: str) -> str:

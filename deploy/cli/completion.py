@@ -80,11 +80,17 @@ def jobs(_context: Context, _ctx: typer.Context, incomplete: str) -> Iterable[Co
 
 @_quiet
 def parameters(_context: Context, ctx: typer.Context, incomplete: str) -> Iterable[Completion]:
-    """Complete NAME= of a parameter of the job, or NAME=VALUE if its values can be listed."""
+    """Complete NAME= of a parameter of a job of Flarefleet, or NAME=VALUE if its values can be listed.
+
+    The parameters of a user's own job are unknown: its code must not run before the user runs the command.
+    """
     from deploy.session.parameters import describe, find_job, type_text
+    from fl_app.jobs.registry import is_path
 
     # An option without its value, which is completed, ends the parsing before arguments have names.
     job = ctx.params["job"] or ctx.args[0]
+    if is_path(job):
+        return
     fields = find_job(job).parameters.model_fields
     name, equals, _ = incomplete.partition("=")
     for parameter, field in fields.items():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
@@ -72,7 +74,7 @@ def simulate(
         work, log = temporary / "workspace", temporary / "simulator.log"
         work.mkdir()
         err.print(f"{name} runs in NVFlare's simulator; its log: {log}")
-        with job_display(err) as show:
+        with _kept_after_failure(temporary), job_display(err) as show:
             for progress in run_simulation(exported.folder, names, work, log, timeout):
                 show(_snapshot(name, RUNNING, progress))
             seconds = time.monotonic() - started
@@ -84,10 +86,17 @@ def simulate(
     _show(name, len(names), seconds, folder, kept=fetch_to is not None, as_json=as_json)
     if fetch_to is not None:
         shutil.move(log, folder / "logs")
-        shutil.rmtree(temporary)
-    else:
-        shutil.rmtree(work)
-        shutil.rmtree(folder)
+    shutil.rmtree(temporary)
+
+
+@contextmanager
+def _kept_after_failure(folder: Path) -> Iterator[None]:
+    """Name the folder with the files of a run that failed or was interrupted."""
+    try:
+        yield
+    except BaseException:
+        err.print(f"Its files are kept in {folder}", markup=False, soft_wrap=True)
+        raise
 
 
 def _snapshot(name: str, status: str, progress: JobProgress, seconds: float | None = None) -> Snapshot:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from deploy.charts import chart_file, package_chart
+from deploy.charts import CHART_NAMES, chart_file, package_chart
 from deploy.project import Project
 from deploy.project.models import Admin
 from deploy.release.compose import HEALTH_COMMAND, host_file, is_for_several_hosts, render
@@ -100,6 +100,7 @@ def _link_chart(chart: Path, folder: Path, staging: Path) -> None:
         new = staging / f"{chart.name}.new"
         link_or_copy(str(chart), str(new))
         new.replace(target)
-    for other in folder.glob(f"{chart.name.removesuffix('.tgz').rpartition('-')[0]}-*.tgz"):
+    name = next(name for name in CHART_NAMES if chart_file(name) == chart.name)
+    for other in folder.glob(f"{name}-*.tgz"):
         if other.name != chart.name:
             other.unlink()

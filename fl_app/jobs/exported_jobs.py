@@ -122,12 +122,15 @@ def _extract(archive: Path, into: Path) -> None:
     """
     try:
         with ZipFile(archive) as opened:
+            members = []
             for entry in opened.infolist():
                 path = PurePosixPath(entry.filename.replace("\\", "/"))
-                if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+                if path.is_absolute() or ".." in path.parts or ":" in "".join(path.parts[:1]):
                     raise InvalidJob(f"{archive}: the path {entry.filename} is outside of the archive")
                 if stat.S_ISLNK(entry.external_attr >> 16):
                     raise InvalidJob(f"{archive}: {entry.filename} is a link; archive the file itself")
-            opened.extractall(into)
+                if path.parts:  # not the archive's own folder
+                    members.append(entry)
+            opened.extractall(into, members)
     except (BadZipFile, NotImplementedError, RuntimeError) as error:  # RuntimeError: encrypted
         raise InvalidJob(f"{archive}: is not a valid zip archive: {error}") from error

@@ -18,7 +18,7 @@ from fl_app.jobs import exported_jobs, scripts
 from fl_app.jobs.custom_jobs import load
 from fl_app.jobs.description import JobDescription, UnknownJob
 
-__all__ = ["JobDescription", "UnknownJob", "available", "find"]
+__all__ = ["JobDescription", "UnknownJob", "available", "find", "is_path"]
 
 
 def available() -> tuple[JobDescription, ...]:
@@ -32,7 +32,7 @@ def find(name: str) -> JobDescription:
     Raises:
         UnknownJob: there is no such job, or its folder is invalid.
     """
-    if "/" in name or name in (".", "..") or name.endswith(_FILES):
+    if is_path(name):
         return _find_path(Path(name).expanduser().resolve())
     names = _names()
     if name in names:
@@ -45,6 +45,11 @@ def find(name: str) -> JobDescription:
 
 
 _FILES = (".py", ".zip")
+
+
+def is_path(name: str) -> bool:
+    """Return whether `find` takes a name as the path of a user's own job."""
+    return "/" in name or name in (".", "..") or name.endswith(_FILES)
 
 
 def _find_path(path: Path) -> JobDescription:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.charts import CHART_NAMES, chart_file
+from deploy.charts import CHART_NAMES, chart_file, transport
 from tests.charts.rendering import helm
 from tests.registry import Registry
 
@@ -45,6 +45,21 @@ def test_a_pushed_chart_is_installed_from_its_registry(registry: Registry, tmp_p
     shown = [helm(), "show", "chart", f"oci://{address}/flare/flare-client", "--version", VERSION]
     done = subprocess.run([*shown, "--plain-http"], capture_output=True, text=True, check=True)
     assert "name: flare-client" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("version", "tag"), [("0.2.0-rc.1", "0.2.0-rc.1"), ("0.2.0+build-7", "0.2.0_build-7")]
+)
+def test_a_version_with_a_suffix_is_in_the_reference_of_a_pushed_chart(
+    monkeypatch: pytest.MonkeyPatch, version: str, tag: str
+) -> None:
+    monkeypatch.setattr(transport, "chart_version", lambda name: version)
+    monkeypatch.setattr(transport, "_push", lambda command, where: "pushed")
+    monkeypatch.setattr(transport, "find_tool", lambda name: name)
+
+    pushed = transport.push_charts("registry.example.org/flare")
+
+    assert list(pushed) == [f"oci://registry.example.org/flare/{name}:{tag}" for name in CHART_NAMES]
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,8 @@ class DockerRuntime:
 
     def logs(self, site: str, follow: bool = False, part: LogPart = WHOLE_LOG) -> Iterator[str]:
         """See `deploy.runtimes.protocol.Runtime.logs`."""
-        since = part.since and part.since.timestamp()
+        # Docker's client rejects times before 1970 and zero.
+        since = part.since and max(1.0, part.since.timestamp())
         tail_lines: Literal["all"] | int = "all" if part.tail is None else part.tail
         chunks = self._container(site).logs(stream=True, follow=follow, tail=tail_lines, since=since)
         return lines_of(chunks)

@@ -41,11 +41,12 @@ def _check_calls(module: ModuleType) -> None:
     sys.path.append(package)
     try:
         from fl_app.guard.script_calls import check_calls
-    except Exception:  # the script has an environment of its own, perhaps with another Python
-        return
+
+        check_calls(module)
+    except Exception:  # noqa: S110 - the script has its own environment, perhaps with another Python or NVFlare
+        pass
     finally:
         sys.path.remove(package)
-    check_calls(module)
 
 
 def _import_next() -> None:

@@ -71,6 +71,18 @@ def test_parameters_of_the_job_are_completed(complete: Complete) -> None:
     assert complete("submit", "--set", "") == []  # the job is not known yet
 
 
+@pytest.mark.parametrize("name", ["./mine", "mine/job.py", "mine.zip", "."])
+def test_completion_does_not_run_the_code_of_a_job_that_is_named_by_its_path(
+    complete: Complete, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "mine").mkdir()
+    for file in (tmp_path / "mine" / "job.py", tmp_path / "job.py"):
+        file.write_text(f"open({str(tmp_path / 'executed')!r}, 'w')\n")
+
+    assert complete("submit", name, "--set", "") == []
+    assert not (tmp_path / "executed").exists()
+
+
 def test_the_choices_of_a_parameter_are_completed(complete: Complete) -> None:
     # bash splits a word at =, and completes what follows.
     assert complete("submit", "hospital", "--set", "dataset", "=") == ["breast_cancer", "digits"]

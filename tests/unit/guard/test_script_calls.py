@@ -86,6 +86,27 @@ def test_the_sitecustomize_of_the_environment_is_imported_too(
     assert done.stdout == "custom\nscript\n"
 
 
+@pytest.mark.parametrize("content", ["", "class CellClientAPI: pass\n"])
+def test_a_script_with_another_client_api_starts(tmp_path: Path, content: str) -> None:
+    (tmp_path / "api.py").write_text(content, encoding="utf-8")
+    script = f"""
+import nvflare.client.cell
+nvflare.client.cell.__path__[:] = [{str(tmp_path)!r}]
+import nvflare.client.cell.api as api
+assert api.__file__.startswith({str(tmp_path)!r})
+print("started")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": str(FOLDER)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.stdout, done.stderr) == ("started\n", "")
+
+
 def test_the_path_is_extended_once() -> None:
     path = ["/custom"]
     for _ in range(2):

@@ -184,6 +184,15 @@ def test_an_exported_job_and_its_archives_are_jobs(job_folder: Path, tmp_path: P
     assert read(job_folder / "meta.json")["deploy_map"] == {"app": ["@ALL"]}
 
 
+@pytest.mark.parametrize("name", ["./", "."])
+def test_an_archive_may_have_an_entry_for_its_own_folder(job_folder: Path, tmp_path: Path, name: str) -> None:
+    file = archive(job_folder, job_folder, tmp_path / "job.zip")
+    with zipfile.ZipFile(file, "a") as made:
+        made.writestr(name, "")
+
+    assert exported(file, tmp_path / "out").folder == tmp_path / "out" / "hello"
+
+
 def test_a_configuration_in_another_format_is_checked_like_json(job_folder: Path, tmp_path: Path) -> None:
     config = job_folder / "app" / "config" / "config_fed_server.json"
     document = read(config)
