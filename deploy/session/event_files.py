@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.session.job import Job
+from deploy.session.requests import PermissionDenied
 from deploy.session.results import result_name
 from deploy.session.session import AdminSession
 from fl_app.contract import EVENT_FILES_COMPONENT
@@ -33,11 +34,19 @@ class EventFileDownload:
     def update(self) -> Path:
         """Download the event files of jobs that may have new ones; return the folder, which they replace.
 
+        Jobs of others that are not named and that the administrator may not read are left out.
+
         Raises:
-            PermissionDenied: the administrator may not read what these jobs logged.
+            PermissionDenied: the administrator may not read what a named job logged.
         """
         for job in self._jobs():
-            files = self._session.components(job.id, EVENT_FILES_COMPONENT)
+            try:
+                files = self._session.components(job.id, EVENT_FILES_COMPONENT)
+            except PermissionDenied:
+                if self._job_ids:
+                    raise
+                self._complete.add(job.id)
+                continue
             if events := files.get(EVENT_FILES_COMPONENT):
                 target = self._folder / result_name(job)
                 shutil.rmtree(target, ignore_errors=True)

@@ -9,6 +9,7 @@ import pytest
 
 from deploy.session.event_files import LATEST_JOBS, EventFileDownload
 from deploy.session.job import COMPLETED, RUNNING, Job
+from deploy.session.requests import PermissionDenied
 from fl_app.contract import EVENT_FILES_COMPONENT
 
 
@@ -19,6 +20,7 @@ class Session:
         self._folder = folder
         self.statuses = dict.fromkeys(ids, RUNNING)
         self.downloaded: list[str] = []
+        self.denied: set[str] = set()
 
     def jobs(self) -> tuple[Job, ...]:
         return tuple(map(self.job, self.statuses))
@@ -27,6 +29,8 @@ class Session:
         return Job.of({"job_id": job_id, "name": "probe", "status": self.statuses[job_id]})
 
     def components(self, job_id: str, prefix: str) -> dict[str, Path]:
+        if job_id in self.denied:
+            raise PermissionDenied("the server denied the request")
         self.downloaded.append(job_id)
         folder = self._folder / f"transfer-{len(self.downloaded)}"
         (folder / "LOG_tb_events" / "north").mkdir(parents=True)
@@ -68,3 +72,13 @@ def test_only_the_latest_jobs_are_downloaded(tmp_path: Path) -> None:
     EventFileDownload(session, tmp_path / "mirror").update()
     assert session.downloaded[0] == "00000002"
     assert len(session.downloaded) == LATEST_JOBS
+
+
+def test_jobs_of_others_are_left_out_unless_they_are_named(session: Any, tmp_path: Path) -> None:
+    session.denied = {"28b4b267-1"}
+
+    EventFileDownload(session, tmp_path / "mirror").update()
+
+    assert session.downloaded == ["2853de48-2"]
+    with pytest.raises(PermissionDenied):
+        EventFileDownload(session, tmp_path / "named", ["28b4b267-1"]).update()
