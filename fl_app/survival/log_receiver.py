@@ -23,6 +23,7 @@ from nvflare.app_common.streamers.log_streamer import LogStreamer
 from nvflare.widgets.widget import Widget
 
 from fl_app.nvflare_internals.log_streams import verify_log_senders
+from fl_app.nvflare_internals.server_jobs import ServerJobs
 
 ACCEPTED_FILES = (WorkspaceConstants.LOG_FILE_NAME, WorkspaceConstants.ERROR_LOG_FILE_NAME)
 MAX_LOG_BYTES = 256 * 2**20
@@ -149,6 +150,9 @@ def accepted_stream(file_name: Any, files: Sequence[str], fl_ctx: FLContext) -> 
         raise RefusedStreamError(f"{site!r} sent {file_name!r}; accepted are {', '.join(files)}")
     if not _is_known(job_id, fl_ctx):
         raise RefusedStreamError(f"{site!r} sent a log of {job_id}, and the server has no such job")
+    sites = ServerJobs(fl_ctx.get_engine()).sites(job_id)  # empty if the job does not run in this server
+    if sites and site not in sites:
+        raise RefusedStreamError(f"{site!r} takes no part in {job_id}")
     client = fl_ctx.get_engine().get_client_from_name(site)
     if client is not None and not (client.get_site_config() or {}).get(ALLOW_LOG_STREAMING_VAR, True):
         raise RefusedStreamError(f"{site} has {ALLOW_LOG_STREAMING_VAR} disabled in its resources.json")

@@ -181,6 +181,18 @@ def test_a_site_cannot_send_a_log_in_the_name_of_another_site(server: Receiving)
     assert not (server.folder / SITE_LOGS_FOLDER).exists()
 
 
+def test_only_sites_of_a_running_job_send_its_logs(server: Receiving) -> None:
+    job_id = server.submit()
+    server.run(job_id, server.register("site-1", "token"))
+    server.register("site-2", "other")
+
+    for site in ("site-1", "site-2"):
+        server.send(job_id, b"text", site=site, tx=site)
+
+    assert server.stored(job_id, "LOG_log.txt", "site-1") == b"text"
+    assert server.stored(job_id, "LOG_log.txt", "site-2") is None
+
+
 def test_a_server_that_accepts_only_error_logs_stores_no_other(server: Receiving) -> None:
     job_id = server.submit()
     server.install(
