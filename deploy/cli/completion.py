@@ -46,7 +46,7 @@ def _quiet(
         try:
             with redirect_stderr(io.StringIO()):
                 found = list(complete(context_of(ctx), ctx, incomplete))
-        except Exception:
+        except Exception:  # a traceback would fill the line that the user is typing
             return []
         before = os.environ.get(_CUT, "")
         return [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -76,7 +77,8 @@ def add_components(session: AdminSession, job_id: str, results: Path) -> None:
     with suppress(PermissionDenied):
         for name, file in session.components(job_id).items():
             if name == EVENT_FILES_COMPONENT:
-                add_event_files(file, results / "tb_events")
+                sites = session.job(job_id).deployed_to or session.sites()
+                add_event_files(file, results / "tb_events", sites)
                 continue
             for prefix, ending in _LOG_NAMES.items():
                 if name.startswith(prefix):
@@ -85,12 +87,23 @@ def add_components(session: AdminSession, job_id: str, results: Path) -> None:
                     shutil.move(file, target)
 
 
-def add_event_files(recorded: Path, into: Path) -> None:
-    """Add the event files that the server recorded, of sites of which the job itself has recorded none."""
-    for site in sorted(recorded.iterdir()):
-        if not (into / site.name).exists():
+def add_event_files(recorded: Path, into: Path, sites: Collection[str]) -> None:
+    """Add the event files that the server recorded, of sites of which the job itself has recorded none.
+
+    A receiver of the job's own names the server by the federation, and the server itself by its own name.
+
+    Args:
+        recorded: a folder of event files for the server and each site.
+        into: the job's own, in the same form; may be missing.
+        sites: names of the sites.
+    """
+    known = {folder.name for folder in recorded.iterdir()}
+    own = {folder.name for folder in into.iterdir()} if into.exists() else set()
+    has_server = bool(own - known)
+    for name in sorted(known - own):
+        if name in sites or not has_server:
             into.mkdir(exist_ok=True)
-            shutil.move(site, into / site.name)
+            shutil.move(recorded / name, into / name)
 
 
 def default_folder(job: Job) -> Path:

@@ -130,6 +130,9 @@ class Session:
     def components(self, job_id: str) -> dict[str, Path]:
         return self.sent
 
+    def sites(self) -> tuple[str, ...]:
+        return ("north", "south")
+
 
 def test_the_results_contain_what_survival_did(tmp_path: Path) -> None:
     session: Any = Session(Intervention(Kind.RESTARTED, "killed by signal 9; started again", "north", 7.0))
@@ -174,12 +177,21 @@ def test_the_results_contain_what_sites_sent_and_the_event_files_that_the_server
     }
 
 
+def test_values_of_the_server_that_the_job_itself_recorded_are_not_added_again(tmp_path: Path) -> None:
+    for folder in ("recorded/flare-server", "recorded/south", "results/consortium"):
+        (tmp_path / folder).mkdir(parents=True)
+
+    add_event_files(tmp_path / "recorded", tmp_path / "results", ["north", "south"])
+
+    assert {folder.name for folder in (tmp_path / "results").iterdir()} == {"consortium", "south"}
+
+
 def test_event_files_of_the_job_itself_are_kept(tmp_path: Path) -> None:
     for folder in ("recorded/north", "recorded/south", "results/north"):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "events").write_text(folder)
 
-    add_event_files(tmp_path / "recorded", tmp_path / "results")
+    add_event_files(tmp_path / "recorded", tmp_path / "results", ["north", "south"])
 
     assert (tmp_path / "results" / "north" / "events").read_text() == "results/north"
     assert (tmp_path / "results" / "south" / "events").read_text() == "recorded/south"
