@@ -30,6 +30,9 @@ class Proxy:
         """Bytes from the site to the server."""
         self.bytes_per_second = 0.0
         """Limit in the direction of the server; 0: none."""
+        self._rate = threading.Lock()
+        self._sent_at = 0.0
+        """When the link will have sent what it was given; on the monotonic clock."""
         self._open = threading.Event()
         self._open.set()
         self._connections: list[socket.socket] = []
@@ -82,9 +85,14 @@ class Proxy:
         return None
 
     def _count(self, size: int) -> None:
-        self.sent += size
-        if self.bytes_per_second:
-            time.sleep(size / self.bytes_per_second)
+        """Count bytes, and wait until a link of this rate would have sent them. All connections share it."""
+        with self._rate:
+            self.sent += size
+            if not self.bytes_per_second:
+                return
+            self._sent_at = max(self._sent_at, time.monotonic()) + size / self.bytes_per_second
+            pause = self._sent_at - time.monotonic()
+        time.sleep(max(0.0, pause))
 
     def _forward(self, source: socket.socket, sink: socket.socket, count: Callable[[int], None]) -> None:
         with contextlib.suppress(OSError):
