@@ -1,8 +1,8 @@
 """Give up connections whose peer does not answer, so that NVFlare opens new ones after a cut of the network.
 
 Linux keeps such a connection for 15 minutes. The server then sends every second message into the old one of a
-site that has a new one, and the site does not open a new one at all. Containers can be given a shorter limit
-(`tcp_retries2`), pods and plain processes cannot; each process may set it for its own connections.
+site that has a new one, and the site does not open a new one at all. Pods may not change the kernel's setting
+(`tcp_retries2`), but each process may limit its own connections.
 """
 
 from __future__ import annotations
