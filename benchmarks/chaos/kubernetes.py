@@ -134,8 +134,21 @@ class Kubernetes(OnThisMachine):
             name = runtime_image(self.image)
             if not any(name in one.tags for one in engine.images.list()):
                 build_runtime(engine, self.image)
+        if self._is_loaded(name):
+            return
         cluster = kubectl("config", "current-context").strip()
         subprocess.run([str(_CLUSTER), "load", "--name", cluster, name], check=True, capture_output=True)
+
+    @staticmethod
+    def _is_loaded(image: str) -> bool:
+        """Return whether all nodes that take pods have an image."""
+        nodes = json.loads(kubectl("get", "nodes", "-o", "json"))["items"]
+        images = [
+            [name for one in node["status"].get("images", ()) for name in one.get("names", ())]
+            for node in nodes
+            if not node["spec"].get("taints")
+        ]
+        return all(any(name.endswith(image) for name in names) for names in images)
 
     def _role(self, name: str) -> str:
         return "server" if name == SERVER else "client"
