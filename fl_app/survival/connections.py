@@ -22,7 +22,10 @@ UNACKNOWLEDGED_SECONDS = 60.0
 matter, as its kernel acknowledges. NVFlare sends something on each connection at least once in 65 s."""
 RECONNECT_SECONDS = 3.0
 """Longest pause between two attempts to connect to a server that is down."""
+RESULT_CHECK_SECONDS = 2.0
+"""Pause before a site asks again whether the server, which did not answer, needs its result; NVFlare: 5 s."""
 SWEEP_SECONDS = 5.0
+_RESULT_CHECK = "NVFLARE_TASK_CHECK_INTERVAL"
 _DESCRIPTORS = Path("/proc/self/fd")
 
 
@@ -35,6 +38,7 @@ def keep_connected(ports: Collection[int] | None = None) -> None:
     if not survival_enabled():
         return
     reconnect_within(RECONNECT_SECONDS)
+    os.environ.setdefault(_RESULT_CHECK, str(RESULT_CHECK_SECONDS))
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         threading.Thread(target=_sweep, args=(ports,), name="connections", daemon=True).start()
 

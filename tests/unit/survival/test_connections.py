@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -10,9 +11,11 @@ from contextlib import ExitStack
 import pytest
 from nvflare.fuel.f3.drivers.connector_info import ConnectorInfo, Mode
 from nvflare.fuel.f3.sfm import conn_manager
+from nvflare.fuel.utils.config_service import ConfigService
 
+from fl_app.contract import ENV_SURVIVAL
 from fl_app.nvflare_internals.reconnection import reconnect_within
-from fl_app.survival.connections import UNACKNOWLEDGED_SECONDS, limit_connections, port_of
+from fl_app.survival.connections import UNACKNOWLEDGED_SECONDS, keep_connected, limit_connections, port_of
 
 LIMIT = int(UNACKNOWLEDGED_SECONDS * 1000)
 
@@ -102,9 +105,29 @@ class Refused:
         raise ConnectionRefusedError
 
 
-def test_nvflare_connects_again_within_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Restore NVFlare's settings after a test."""
     for name in ("MAX_WAIT", "SILENT_RECONNECT_TIME"):
         monkeypatch.setattr(conn_manager, name, getattr(conn_manager, name))
+    monkeypatch.setattr(ConfigService, "_var_values", {})
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    return monkeypatch
+
+
+@pytest.mark.parametrize(("survival", "seconds"), [("true", 2.0), ("false", 5.0)])
+def test_a_site_soon_asks_again_whether_its_result_is_needed(
+    settings: pytest.MonkeyPatch, survival: str, seconds: float
+) -> None:
+    settings.setenv(ENV_SURVIVAL, survival)
+
+    keep_connected(ports=())
+
+    assert ConfigService.get_float_var("task_check_interval", {}, 5.0) == seconds
+
+
+@pytest.mark.usefixtures("settings")
+def test_nvflare_connects_again_within_the_limit() -> None:
     stopped = Stopped()
 
     address = {"scheme": "http", "host": "localhost", "port": 1, "path": ""}
