@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 _CHUNK = 16_384
 _CONNECT_SECONDS = 60.0
+_BURST_SECONDS = 0.5
+"""Idle time that a link may catch up: on a busy machine, this process is late."""
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER: close() sends RST."""
 
@@ -90,7 +92,8 @@ class Proxy:
             self.sent += size
             if not self.bytes_per_second:
                 return
-            self._sent_at = max(self._sent_at, time.monotonic()) + size / self.bytes_per_second
+            earliest = time.monotonic() - _BURST_SECONDS
+            self._sent_at = max(self._sent_at, earliest) + size / self.bytes_per_second
             pause = self._sent_at - time.monotonic()
         time.sleep(max(0.0, pause))
 

@@ -65,7 +65,7 @@ def test_the_connections_of_a_proxy_share_its_rate() -> None:
     server = socket.create_server(("localhost", server_port))
     threading.Thread(target=_echo, args=(server,), daemon=True).start()
     proxy = Proxy(server_port, port)
-    proxy.bytes_per_second = 50
+    proxy.bytes_per_second = 14
     begin = time.monotonic()
     connections = [socket.create_connection(("localhost", port), timeout=5) for _ in range(2)]
     for one in connections:
