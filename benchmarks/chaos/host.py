@@ -23,6 +23,7 @@ UPLOADED = 1_000_000
 """Bytes after which an upload is in its middle."""
 TERMINATION_SECONDS = 60.0
 _BALLAST = "ballast"
+_QDISC, _ETH0 = ("tc", "qdisc"), ("dev", "eth0")
 
 
 class OnThisMachine(ChaosFederation):
@@ -101,17 +102,20 @@ class OnThisMachine(ChaosFederation):
             raise NotImplementedError(fault)
 
     def before_job(self, mid_upload: bool) -> None:
-        """Limit the rate of the first site's network namespaces, or remove the limit."""
+        """Limit the rate at which the first site sends to the server, or remove the limit."""
         if mid_upload:
             self.slow_down(self.sites[0])
         else:
-            self._in_network(self.sites[0], "tc", "qdisc", "del", "dev", "eth0", "root", may_fail=True)
+            self._in_network(self.sites[0], *_QDISC, "del", *_ETH0, "root", may_fail=True)
 
     def slow_down(self, site: str) -> None:
-        """Limit the rate at which a site sends."""
-        rate = f"{UPLOAD_BYTES_PER_SECOND * 8}bit"
-        limit = ("root", "tbf", "rate", rate, "burst", "64kb", "latency", "400ms")
-        self._in_network(site, "tc", "qdisc", "replace", "dev", "eth0", *limit)
+        """Limit the rate at which a site sends to the server; between its pods there is no limit."""
+        rate, port = f"{UPLOAD_BYTES_PER_SECOND * 8}bit", str(self.project.server.fed_learn_port)
+        limit = ("tbf", "rate", rate, "burst", "64kb", "latency", "400ms")
+        to_server = ("u32", "match", "ip", "dport", port, "0xffff", "flowid", "1:4")
+        self._in_network(site, *_QDISC, "add", *_ETH0, "root", "handle", "1:", "prio", "bands", "4")
+        self._in_network(site, *_QDISC, "add", *_ETH0, "parent", "1:4", *limit)
+        self._in_network(site, "tc", "filter", "add", *_ETH0, "parent", "1:", "protocol", "ip", *to_server)
 
     def wait_for_upload(self, site: str) -> None:
         """Wait until the site has sent a part of its model."""

@@ -209,11 +209,6 @@ class KubernetesJobPods(Kubernetes):
         """Return a process in each pod of a server or site."""
         return super().in_networks(name) + self.job_processes(name)
 
-    def wait_for_upload(self, site: str) -> None:
-        """Limit the rate of the job pod, too, before the wait: it did not exist before the job."""
-        self.slow_down(site)
-        super().wait_for_upload(site)
-
 
 def kubectl(*arguments: str, typed: str = "") -> str:
     """Return the output of kubectl.
