@@ -173,10 +173,13 @@ class Matrix:
         federation, kill, spec = self.federation, disturbance.kill, disturbance.spec
         known = self.observer.job_ids() or set()
         self._wait_for_moment(disturbance, job_ids[-1])
+        actions = [
+            federation.prepare(fault, name) for fault, name in kill.faults
+        ]  # on a cluster, it takes seconds
         begin = time.time()
         try:
-            for fault, name in kill.faults:
-                federation.begin(fault, name)
+            for action in actions:
+                action()
             while time.time() < begin + kill.seconds:
                 time.sleep(POLL_SECONDS)
                 self._collect(job_ids)

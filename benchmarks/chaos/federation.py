@@ -85,8 +85,8 @@ class ChaosFederation(ABC):
         """Put the workspace of a server or site on a small volume, before `up`."""
 
     @abstractmethod
-    def begin(self, fault: Fault, name: str) -> None:
-        """Begin a fault of a server or site; return when it has begun."""
+    def prepare(self, fault: Fault, name: str) -> Callable[[], object]:
+        """Find the targets of a fault of a server or site; return what begins it."""
 
     def end(self, fault: Fault, name: str) -> None:
         """End a fault that has a duration."""

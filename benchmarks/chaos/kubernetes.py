@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from secrets import token_hex
 
@@ -73,21 +73,20 @@ class Kubernetes(OnThisMachine):
         }
         kubectl("create", "-f", "-", typed=json.dumps(claim))
 
-    def begin(self, fault: Fault, name: str) -> None:
-        """Begin a fault."""
-        pod = ("-n", self._namespace(name), f"{name}-0")
+    def prepare(self, fault: Fault, name: str) -> Callable[[], object]:
+        """Return what begins a fault."""
         if fault is Fault.DELETE_POD:
-            kubectl("delete", "pod", *pod, "--wait=false")
-        elif fault is Fault.EVICT:
-            self._evict(name)
-        elif fault is Fault.DRAIN:
-            kubectl("drain", self._node(name), *_ON_A_NODE)
-        elif fault is Fault.KILL_NODE:
-            self._nodes[name] = self._node(name)
-            print(f"{self._nodes[name]}: {self._pods_of_node(self._nodes[name])}", file=sys.stderr)
-            subprocess.run(["docker", "kill", self._nodes[name]], check=True, capture_output=True)
-        else:
-            super().begin(fault, name)
+            pod = ("-n", self._namespace(name), f"{name}-0")
+            return partial(kubectl, "delete", "pod", *pod, "--wait=false")
+        if fault is Fault.EVICT:
+            return partial(self._evict, name)
+        if fault is Fault.DRAIN:
+            return partial(kubectl, "drain", self._node(name), *_ON_A_NODE)
+        if fault is Fault.KILL_NODE:
+            self._nodes[name] = node = self._node(name)
+            print(f"{node}: {self._pods_of_node(node)}", file=sys.stderr)
+            return partial(subprocess.run, ["docker", "kill", node], check=True, capture_output=True)
+        return super().prepare(fault, name)
 
     def end(self, fault: Fault, name: str) -> None:
         """End a fault."""
