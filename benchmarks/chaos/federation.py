@@ -58,6 +58,9 @@ class ChaosFederation(ABC):
 
     runtime: Runtime
     up_seconds = UP_SECONDS
+    loses_output = False
+    """Whether the last lines of a site may go before they are read. Then the final model alone proves that no
+    round is missing."""
 
     def __init__(self, folder: Path, survives: bool = True, sites: int = 2) -> None:
         self.folder = folder

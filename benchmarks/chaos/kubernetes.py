@@ -185,6 +185,7 @@ class KubernetesJobPods(Kubernetes):
     """Pods, with a pod for each job."""
 
     launcher = "pod"
+    loses_output = True  # a job pod is deleted when it has finished
 
     def job_processes(self, name: str) -> list[psutil.Process]:
         """Return process 1 of each job pod."""
