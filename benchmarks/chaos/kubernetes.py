@@ -38,6 +38,7 @@ class Kubernetes(OnThisMachine):
     image: Image
     launcher = "process"
     up_seconds = UP_SECONDS
+    loses_output = True  # with a pod that is evicted, or a job pod that has finished
 
     def write_project(self) -> None:
         """Load the image of these sources on every node; write project.yml with a namespace for each part."""
@@ -185,7 +186,6 @@ class KubernetesJobPods(Kubernetes):
     """Pods, with a pod for each job."""
 
     launcher = "pod"
-    loses_output = True  # a job pod is deleted when it has finished
 
     def job_processes(self, name: str) -> list[psutil.Process]:
         """Return process 1 of each job pod."""
