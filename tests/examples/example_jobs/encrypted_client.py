@@ -1,4 +1,4 @@
-"""Client of homomorphic encryption: it trains the classifier and writes the decrypted global model to a file."""
+"""Client of homomorphic encryption: it trains the classifier and writes each global model, decrypted."""
 
 import json
 from pathlib import Path
