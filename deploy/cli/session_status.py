@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,7 @@ from deploy.errors import Failed
 
 if TYPE_CHECKING:
     from deploy.session import Job
-    from deploy.session.session import FederationState
+    from deploy.session.session import AdminSession, FederationState
 
 FRESH_SECONDS = 60.0
 """Age of the last heartbeat from which a site counts as away; sites send one every few seconds."""
@@ -24,16 +26,38 @@ FRESH_SECONDS = 60.0
 def show_session_status(context: Context, admin_kit: Path, as_json: bool) -> None:
     """Print server, sites and running jobs. Exit code 0 if sites are registered and none is away."""
     with admin_session(context, None, admin_kit) as session:
-        state = session.federation()
+        state, now = state_and_time(session)
         running = [job for job in session.jobs() if job.id in state.running]
         address = session.kit.address
-    document = status_document(address, state, running, datetime.now(timezone.utc))
+    document = status_document(address, state, running, now)
     if as_json:
         print_json(document)
     else:
         _print(document, state.started)
     if not document["ready"]:
         raise typer.Exit(Failed.exit_code)
+
+
+def state_and_time(
+    session: AdminSession,
+    clock: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+    wait: Callable[[float], None] = time.sleep,
+) -> tuple[FederationState, datetime]:
+    """Return the state of the federation, and the time that the ages of its heartbeats refer to.
+
+    If every site seems away, either none sends a heartbeat or the clock of this machine is ahead of the
+    server's. A second request after the interval of heartbeats decides.
+    """
+    from fl_app.survival.limits import HEARTBEAT_SECONDS
+
+    state = session.federation()
+    newest = max(state.heartbeats.values(), default=state.started)
+    if not state.heartbeats or clock() - newest < timedelta(seconds=FRESH_SECONDS):
+        return state, max(clock(), newest)
+    wait(HEARTBEAT_SECONDS + 2)
+    state = session.federation()
+    latest = max(state.heartbeats.values(), default=newest)
+    return state, latest if latest > newest else clock()
 
 
 def status_document(address: str, state: FederationState, jobs: list[Job], now: datetime) -> dict[str, Any]:
