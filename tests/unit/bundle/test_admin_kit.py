@@ -76,7 +76,7 @@ def session(_kit: object, *, line: str) -> Iterator[Any]:
     yield SimpleNamespace(federation=lambda: FederationState(now, {"north": now}, ()), jobs=lambda: ())
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(SECRET_KEYS, SECRETS)
 def test_the_log_of_the_session_has_no_secret(
     release: Path, monkeypatch: pytest.MonkeyPatch, key: str, secret: str
