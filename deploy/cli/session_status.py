@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +15,7 @@ from deploy.errors import Failed
 
 if TYPE_CHECKING:
     from deploy.session import Job
-    from deploy.session.session import AdminSession, FederationState
+    from deploy.session.session import FederationState
 
 FRESH_SECONDS = 60.0
 """Age of the last heartbeat from which a site counts as away; sites send one every few seconds."""
@@ -26,10 +24,10 @@ FRESH_SECONDS = 60.0
 def show_session_status(context: Context, admin_kit: Path, as_json: bool) -> None:
     """Print server, sites and running jobs. Exit code 0 if sites are registered and none is away."""
     with admin_session(context, None, admin_kit) as session:
-        state, now = state_and_time(session)
+        state = session.federation()
         running = [job for job in session.jobs() if job.id in state.running]
         address = session.kit.address
-    document = status_document(address, state, running, now)
+    document = status_document(address, state, running)
     if as_json:
         print_json(document)
     else:
@@ -38,31 +36,11 @@ def show_session_status(context: Context, admin_kit: Path, as_json: bool) -> Non
         raise typer.Exit(Failed.exit_code)
 
 
-def state_and_time(
-    session: AdminSession,
-    clock: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
-    wait: Callable[[float], None] = time.sleep,
-) -> tuple[FederationState, datetime]:
-    """Return the state of the federation, and the time that the ages of its heartbeats refer to.
-
-    If every site seems away, either none sends a heartbeat or the clock of this machine is ahead of the
-    server's. A second request after the interval of heartbeats decides.
-    """
-    from fl_app.survival.limits import HEARTBEAT_SECONDS
-
-    state = session.federation()
-    newest = max(state.heartbeats.values(), default=state.started)
-    if not state.heartbeats or clock() - newest < timedelta(seconds=FRESH_SECONDS):
-        return state, max(clock(), newest)
-    wait(HEARTBEAT_SECONDS + 2)
-    state = session.federation()
-    latest = max(state.heartbeats.values(), default=newest)
-    return state, latest if latest > newest else clock()
-
-
-def status_document(address: str, state: FederationState, jobs: list[Job], now: datetime) -> dict[str, Any]:
+def status_document(address: str, state: FederationState, jobs: list[Job]) -> dict[str, Any]:
     """Return the state of the server, of each registered site, and the running jobs."""
-    ages = {site: max(0.0, (now - seen).total_seconds()) for site, seen in sorted(state.heartbeats.items())}
+    ages = {
+        site: max(0.0, (state.now - seen).total_seconds()) for site, seen in sorted(state.heartbeats.items())
+    }
     sites = [
         {
             "name": site,
