@@ -73,7 +73,7 @@ def session(_kit: object, *, line: str) -> Iterator[Any]:
     """A session in which NVFlare logs a line."""
     logging.getLogger("nvflare.fuel.hci.client").info(line)
     now = datetime.now(timezone.utc)
-    yield SimpleNamespace(federation=lambda: FederationState(now, {"north": now}, ()), jobs=lambda: ())
+    yield SimpleNamespace(federation=lambda: FederationState(now, now, {"north": now}, ()), jobs=lambda: ())
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -89,11 +89,11 @@ def test_the_log_of_the_session_has_no_secret(
 
     made = admin.collect_admin(release)
 
+    assert made.problems == []
     assert "INFO nvflare.fuel.hci.client: logged in" in made.files["logs/session.txt"]
     assert key in made.files["logs/session.txt"]
     assert not any("S3cr3t" in text for text in made.files.values())
     assert "north" in json.loads(made.files["status.json"])["heartbeats"]
-    assert made.problems == []
 
 
 def test_a_folder_without_a_kit_is_refused(tmp_path: Path) -> None:
