@@ -12,6 +12,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable
+from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,10 +24,12 @@ from deploy.charts.package import CHART_NAMES, package_chart
 from deploy.checkout import CHECKOUT
 from deploy.images.inputs import source_digest
 from deploy.tools import find_tool
+from fl_app.contract import flarefleet_version
 from tests.documented import commands_in
 from tests.unit.packaging import prepared
 
 Shell = Callable[[str], str]
+WHEEL = f"flarefleet-{flarefleet_version()}-py3-none-any.whl"
 
 FOLDERS = ("deploy", "docs", "fl_app", "helm", "images", "requirements")
 FILES = ("LICENSE", "Makefile", "README.md", "project.yml", "pyproject.toml")
@@ -54,19 +57,25 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run `make dist` in a copy of the sources and install the wheel as docs/install.md says; return HOME."""
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run `make dist` in a copy of the sources, and return the folder with its files."""
     folder = tmp_path_factory.mktemp("wheel")
-    sources, home = folder / "sources", folder / "home"
-    home.mkdir()
+    sources = folder / "sources"
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
     for name in FOLDERS:
         shutil.copytree(CHECKOUT / name, sources / name, symlinks=True, ignore=ignored)
     for name in FILES:
         shutil.copy(CHECKOUT / name, sources)
     run("make", "--silent", "-o", "install", "dist", f"VENV={sys.prefix}", cwd=sources)
-    dist = (sources / "dist").rename(folder / "dist")
+    made = (sources / "dist").rename(folder / "dist")
     shutil.rmtree(sources)
+    return made
+
+
+@pytest.fixture(scope="module")
+def installed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install the wheel as docs/install.md says; return HOME."""
+    home = tmp_path_factory.mktemp("home")
     for line in lines("sha256sum", "~/"):
         for program, faster in FASTER.items():
             line = line.replace(program, faster)  # noqa: PLW2901
@@ -168,6 +177,46 @@ def test_a_wheel_alone_has_what_prometheus_and_grafana_read(facts: dict[str, Any
     assert [url for url in runbooks if not Path(urlsplit(url).path).is_file()] == []
     assert len(facts["dashboards"]) == 4
     assert f"{facts['home']}.json" in facts["dashboards"]
+
+
+def test_every_other_installation_of_the_page_works(dist: Path, tmp_path: Path) -> None:
+    """The dependencies, which need an index, are left out."""
+    packages = {re.split(r"[^\w.-]", line)[0] for line in requires("flarefleet") or ()} | {"pip"}
+    absent = tmp_path / "absent.txt"
+    absent.write_text("".join(f"{name}; python_version < '3'\n" for name in sorted(packages)))
+    environment = {
+        "HOME": str(tmp_path),
+        "PATH": PATH,
+        "UV_OFFLINE": "1",
+        "UV_OVERRIDE": str(absent),
+        "UV_PYTHON": sys.executable,
+        "PIP_NO_DEPS": "1",
+        "PIP_NO_INDEX": "1",
+        "PIP_NO_COMPILE": "1",
+        "PIP_TARGET": str(tmp_path / "target"),
+    }
+    folder = tmp_path / "downloads"
+    folder.mkdir()
+    (folder / WHEEL).hardlink_to(dist / WHEEL)
+
+    for line in lines("uv tool install", "pip download", "pip install --no-index"):
+        run("bash", "-c", line, cwd=folder, **environment)
+
+    assert (tmp_path / ".local" / "bin" / "flarefleet").is_file()
+    assert (folder / "wheels" / WHEEL).is_file()
+    assert (tmp_path / "target" / "deploy" / "data" / "images" / "Dockerfile").is_file()
+
+
+def test_the_tests_run_each_command_of_the_page() -> None:
+    """Except pipx, which is not in the environment of the tests, and pip with an extra, as uv has it."""
+    elsewhere = {"~/.flarefleet/bin/python -m deploy.tools"}  # tests/unit/tools
+    run_here = {*lines("sha256sum", "~/", "flarefleet --version", "flarefleet init", "flarefleet check")}
+    run_here |= {*lines("--install-completion", "uv tool install", "pip download", "pip install --no-index")}
+    page = {one.line for one in commands_in(CHECKOUT / "docs" / "install.md")}
+
+    left = {line for line in page - run_here - elsewhere if not line.startswith("pipx ")}
+
+    assert left == {f"pip install './{WHEEL}[jobs]'"}
 
 
 INDEX = re.compile(r"pip install [^\n]*flarefleet\[")
