@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli.context import DEFAULT_PROJECT, JsonOption, context_of, err, out, print_json
+from deploy.cli.context import DEFAULT_PROJECT, JsonOption, context_of
+from deploy.cli.output import err, out, print_json
 from deploy.errors import InputError
 
 app = typer.Typer()

@@ -10,7 +10,8 @@ import typer
 
 from deploy.checkout import IS_CHECKOUT
 from deploy.cli.admin_session import ENV_ADMIN_KIT
-from deploy.cli.context import DEFAULT_PROJECT, JsonOption, context_of, out, print_json
+from deploy.cli.context import DEFAULT_PROJECT, JsonOption, context_of
+from deploy.cli.output import out, print_json
 from deploy.errors import Failed, InputError
 
 if TYPE_CHECKING:

@@ -11,8 +11,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from cryptography import x509
-
 from deploy.errors import Failed, InputError
 from deploy.workspace import KIT_FOLDERS
 
@@ -78,6 +76,8 @@ class AdminKit:
             ) from None
 
     def _check_certificate(self) -> None:
+        from cryptography import x509
+
         file = self.folder / "startup" / "client.crt"
         try:
             certificate = x509.load_pem_x509_certificate(file.read_bytes())
