@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,6 +16,7 @@ from deploy.cli.job_options import AdminKitOption
 from deploy.cli.output import err, out
 from deploy.errors import InputError
 from fl_app.contract import ANALYTICS_FOLDER
+from fl_app.temporary_folders import temporary_folder
 
 if TYPE_CHECKING:
     from deploy.runtimes.protocol import Runtime
@@ -84,10 +84,10 @@ def _downloaded(context: Context, kit: Path, job_id: str | None) -> Iterator[tup
     from deploy.tensorboard.mirror import mirrored
 
     with (
-        TemporaryDirectory(prefix="flarefleet-tensorboard-") as temporary,
+        temporary_folder("flarefleet-tensorboard-") as temporary,
         admin_session(context, None, kit) as session,
     ):
-        downloads, folder = Path(temporary, "downloads"), Path(temporary, "event-files")
+        downloads, folder = temporary / "downloads", temporary / "event-files"
         jobs = [resolve_job(session, job_id)] if job_id else []
         download = EventFileDownload(session, downloads, jobs)
         if not jobs:

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from deploy.errors import Failed, InputError
 from deploy.workspace import KIT_FOLDERS
+from fl_app.temporary_folders import temporary_folder
 
 CONNECT_TIMEOUT = 5.0
 """Seconds."""
@@ -102,8 +102,7 @@ class AdminKit:
 
         The private key is not copied.
         """
-        with TemporaryDirectory(prefix="flarefleet-admin-") as temporary:
-            kit = Path(temporary)
+        with temporary_folder("flarefleet-admin-") as kit:
             for part in KIT_FOLDERS:
                 if (self.folder / part).is_dir():
                     (kit / part).symlink_to(self.folder / part)
