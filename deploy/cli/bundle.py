@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.cli.context import Context, JsonOption, context_of, err, out, print_json
+from deploy.cli.context import Context, JsonOption, context_of
 from deploy.cli.handed_out import KitOption, ReleaseOption, release_or_kit
+from deploy.cli.output import err, out, print_json
 from deploy.errors import InputError
 
 if TYPE_CHECKING:

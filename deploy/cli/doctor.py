@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deploy.checkout import IS_CHECKOUT
-from deploy.cli.context import JsonOption, context_of, out, print_json
+from deploy.cli.context import JsonOption, context_of
 from deploy.cli.handed_out import KitOption, ReleaseOption, release_or_kit
+from deploy.cli.output import out, print_json
 from deploy.errors import Failed, InputError
 
 if TYPE_CHECKING:
