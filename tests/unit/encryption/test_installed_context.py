@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from nvflare.fuel.sec.security_content_service import LoadResult, SecurityConten
 
 from fl_app.checks.exit_codes import Exit, StartupError
 from fl_app.checks.kit import Kit
-from fl_app.launchers.encryption_context import accept_context
+from fl_app.launchers.encryption_context import accept_context, explain_missing_package
 from fl_app.startup.installation import install_kit
 from fl_app.startup.settings import Settings
 from tests.unit.provision.federation import Federation
@@ -111,3 +113,18 @@ def test_a_workspace_without_a_context_keeps_nvflares_own_check(tmp_path: Path) 
     accept_context(tmp_path)
 
     assert SecurityContentService.security_content_manager is None
+
+
+def test_a_job_without_tenseal_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "tenseal")
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
+    monkeypatch.setattr(sys, "path", [])  # an environment of the examples has tenseal
+    importlib.invalidate_caches()
+
+    explain_missing_package()
+    explain_missing_package()
+
+    with pytest.raises(ModuleNotFoundError, match=r"HEBuilder, or extras: \[he\] .*: pip install tenseal"):
+        importlib.import_module("tenseal")
+    with pytest.raises(ModuleNotFoundError, match="No module named 'no_such_package'"):
+        importlib.import_module("no_such_package")
