@@ -12,9 +12,10 @@ import typer
 
 from deploy.cli import completion
 from deploy.cli.admin_session import admin_session
-from deploy.cli.context import JsonOption, context_of, print_json
+from deploy.cli.context import JsonOption, context_of
 from deploy.cli.job_options import AdminKitOption, AdminOption
 from deploy.cli.job_tables import print_columns
+from deploy.cli.output import print_json
 from deploy.errors import InputError
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from deploy.cli.admin_session import admin_session
-from deploy.cli.context import Context, out, print_json
+from deploy.cli.context import Context
 from deploy.cli.job_tables import print_columns
+from deploy.cli.output import out, print_json
 from deploy.errors import Failed
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deploy.cli.context import JsonOption, err, out, print_json
+from deploy.cli.context import JsonOption
 from deploy.cli.job_options import WITH_ARGUMENTS, JobArgument, SetOption
+from deploy.cli.output import err, out, print_json
 from deploy.errors import InputError
 from fl_app.telemetry.job_progress import PROGRESS_FILE, JobProgress
 from fl_app.temporary_folders import keep, temporary_folder

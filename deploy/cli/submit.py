@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from deploy.cli.admin_session import admin_session, choose_kit
-from deploy.cli.context import Context, JsonOption, context_of, err, out, print_json
+from deploy.cli.context import Context, JsonOption, context_of
 from deploy.cli.job_options import (
     WITH_ARGUMENTS,
     AdminKitOption,
@@ -21,6 +21,7 @@ from deploy.cli.job_options import (
     TimeoutOption,
 )
 from deploy.cli.next_command import next_command
+from deploy.cli.output import err, out, print_json
 from deploy.cli.watch import watch_until_end
 from deploy.errors import InputError
 from fl_app.temporary_folders import temporary_folder

@@ -11,8 +11,9 @@ import typer
 
 from deploy.cli import completion
 from deploy.cli.admin_session import admin_session, choose_kit
-from deploy.cli.context import Context, RuntimeOption, context_of, err, out
+from deploy.cli.context import Context, RuntimeOption, context_of
 from deploy.cli.job_options import AdminKitOption
+from deploy.cli.output import err, out
 from deploy.errors import InputError
 from fl_app.contract import ANALYTICS_FOLDER
 from fl_app.temporary_folders import temporary_folder

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from cryptography import x509
-
 from deploy.errors import Failed, InputError
 from deploy.workspace import KIT_FOLDERS
 from fl_app.temporary_folders import temporary_folder
@@ -78,6 +76,8 @@ class AdminKit:
             ) from None
 
     def _check_certificate(self) -> None:
+        from cryptography import x509
+
         file = self.folder / "startup" / "client.crt"
         try:
             certificate = x509.load_pem_x509_certificate(file.read_bytes())
