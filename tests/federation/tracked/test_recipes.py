@@ -91,7 +91,8 @@ def test_every_type_of_value_of_a_site_and_of_the_server_is_in_tensorboard(
     folder = job.tracked.event_files / job.id
     site = read_run(folder / "site-1")
 
-    assert set(site.Tags()["scalars"]) == {"train_loss", "error/train", "error/valid"}
+    assert set(site.Tags()["scalars"]) == {"train_loss", "error/train", "error/valid", "accuracy"}
+    assert [value.step for value in site.Scalars("accuracy")] == list(range(1, ROUNDS + 1))  # returned
     assert site.Tensors("note")[0].tensor_proto.string_val == [b"*hello*"]
     assert (site.Images("sample")[0].width, site.Images("sample")[0].height) == (16, 16)
     assert site.Histograms("weights")[0].histogram_value.num == 3
