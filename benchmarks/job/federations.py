@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,17 +55,23 @@ class CpuMeter:
 
 
 class Stock:
-    """NVFlare as `nvflare provision` creates it, started as in its documentation."""
+    """NVFlare as `nvflare provision` creates it, started as in its documentation.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: a new folder.
+        builders: further builders of NVFlare, relative to its package of builders.
+    """
+
+    def __init__(self, folder: Path, builders: Iterable[str] = ()) -> None:
         self.folder = folder
+        self._builders = builders
         self.kits = folder / "workspace" / NAME / "prod_00"
         self._parents: list[int] = []
 
     @contextmanager
     def up(self) -> Iterator[None]:
         self.folder.mkdir()
-        _write_project(self.folder)
+        _write_project(self.folder, self._builders)
         provision = [_program("nvflare"), "provision", "-p", "project.yml", "-w", "workspace"]
         subprocess.run(provision, cwd=self.folder, check=True, capture_output=True)
         with ExitStack() as stack:
@@ -172,6 +178,7 @@ def _program(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
 
 
-def _write_project(folder: Path) -> None:
+def _write_project(folder: Path, builders: Iterable[str] = ()) -> None:
     server = {"name": "server", "fed_learn_port": free_ports(1)[0]}
-    write_project(folder, {**server, "default_host": "localhost", "host_names": ["localhost"]}, SITES)
+    hosts = {"default_host": "localhost", "host_names": ["localhost"]}
+    write_project(folder, {**server, **hosts}, SITES, builders=builders)

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deploy.cli import completion
 from deploy.cli.admin_session import admin_session, choose_kit
-from deploy.cli.context import Context, RuntimeOption, context_of, err, out
+from deploy.cli.context import Context, RuntimeOption, context_of
 from deploy.cli.job_options import AdminKitOption
+from deploy.cli.output import err, out
 from deploy.errors import InputError
 from fl_app.contract import ANALYTICS_FOLDER
+from fl_app.temporary_folders import temporary_folder
 
 if TYPE_CHECKING:
     from deploy.runtimes.protocol import Runtime
@@ -35,10 +36,19 @@ def tensorboard(
             help="Id of one job, the beginning of its id, or latest (default: all jobs).",
         ),
     ] = None,
+    *,
     port: Annotated[
         int | None,
         typer.Option(
             min=1024, max=65535, metavar="PORT", help="Port on this machine (default: 6006, or a free one)."
+        ),
+    ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            "--url",
+            metavar="URL",
+            help="Only check and print the address of a TensorBoard of the server.",
         ),
     ] = None,
     runtime: RuntimeOption = None,
@@ -46,7 +56,13 @@ def tensorboard(
 ) -> None:
     """Show the metrics of all sites in TensorBoard, live, until Ctrl-C."""
     from deploy.tensorboard.program import choose_port
+    from deploy.tensorboard.remote import check_tensorboard
 
+    if url is not None:
+        if job_id or port or runtime or admin_kit:
+            raise InputError("--url shows all jobs of the server, and excludes JOB and the other options")
+        out.print(check_tensorboard(url), markup=False)
+        return
     context = context_of(ctx)
     kit = choose_kit(context, admin_kit) if runtime is None else None
     chosen_port = choose_port(port)
@@ -83,10 +99,10 @@ def _downloaded(context: Context, kit: Path, job_id: str | None) -> Iterator[tup
     from deploy.tensorboard.mirror import mirrored
 
     with (
-        TemporaryDirectory(prefix="flarefleet-tensorboard-") as temporary,
+        temporary_folder("flarefleet-tensorboard-") as temporary,
         admin_session(context, None, kit) as session,
     ):
-        downloads, folder = Path(temporary, "downloads"), Path(temporary, "event-files")
+        downloads, folder = temporary / "downloads", temporary / "event-files"
         jobs = [resolve_job(session, job_id)] if job_id else []
         download = EventFileDownload(session, downloads, jobs)
         if not jobs:
