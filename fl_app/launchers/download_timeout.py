@@ -17,18 +17,17 @@ from fl_app.contract import TRANSFER_TIMEOUT_SECONDS
 from fl_app.survival.limits import survival_enabled
 
 FRAME_BYTES = 256 * 1024
-"""Size of the frames of a chunk. With TRANSFER_TIMEOUT_SECONDS, each transfer needs 0.11 Mbit/s, a
-result without downloaded arrays 0.22 (the site waits in steps of half the time, see nvflare_internals)."""
-WINDOW_BYTES = 8 * FRAME_BYTES
-"""Bytes that wait for an acknowledgement. A link needs 1.7 Mbit/s to send them within RESEND_SECONDS; with a
-round trip of 100 ms, a transfer reaches 160 Mbit/s."""
-RESEND_SECONDS = 10.0
+"""Size of the frames of a chunk."""
+WINDOW_BYTES = 4 * FRAME_BYTES
+"""Bytes that wait for an acknowledgement. A link needs 0.6 Mbit/s to send them in RESEND_SECONDS, and with
+a round trip of 100 ms, a transfer reaches 80 Mbit/s."""
+RESEND_SECONDS = 15.0
 _SETTINGS: dict[str, float] = {
     "NVFLARE_NP_STREAMING_PER_REQUEST_TIMEOUT": TRANSFER_TIMEOUT_SECONDS,
     "NVFLARE_TENSOR_STREAMING_PER_REQUEST_TIMEOUT": TRANSFER_TIMEOUT_SECONDS,
     "NVFLARE_STREAMING_CHUNK_SIZE": FRAME_BYTES,
     "NVFLARE_STREAMING_WINDOW_SIZE": WINDOW_BYTES,
-    "NVFLARE_STREAMING_ACK_INTERVAL": 2 * FRAME_BYTES,
+    "NVFLARE_STREAMING_ACK_INTERVAL": FRAME_BYTES,
     "NVFLARE_STREAMING_RETRY_WAIT": RESEND_SECONDS,
 }
 """NVFlare's variables for arrays of NumPy and tensors of PyTorch. Settings of a job override them. NVFlare
