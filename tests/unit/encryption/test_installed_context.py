@@ -14,6 +14,7 @@ from nvflare.fuel.sec.security_content_service import LoadResult, SecurityConten
 from fl_app.checks.exit_codes import Exit, StartupError
 from fl_app.checks.kit import Kit
 from fl_app.launchers.encryption_context import accept_context, explain_missing_package
+from fl_app.launchers.manifest import startup_without_key
 from fl_app.startup.installation import install_kit
 from fl_app.startup.settings import Settings
 from tests.unit.provision.federation import Federation
@@ -59,6 +60,19 @@ def test_a_job_finds_the_signed_context_in_the_workspace(handed_out: Path) -> No
     assert manager is not None and not manager.valid_config, (
         "NVFlare would compare the installed files with the kit's signatures"
     )
+
+
+def test_a_job_pod_accepts_the_context_although_its_key_is_disposable(handed_out: Path) -> None:
+    pod = handed_out / "pod"
+    (pod / "startup").mkdir(parents=True)
+    for name, content in startup_without_key(install(handed_out) / "startup", "client").items():
+        (pod / "startup" / name).write_bytes(content)
+    assert (pod / "startup" / "client.key").read_bytes() != (handed_out / "key" / "client.key").read_bytes()
+
+    accept_context(pod)
+
+    content, result = SecurityContentService.load_content(CONTEXT)
+    assert (content, result) == ((handed_out / "key" / CONTEXT).read_bytes(), LoadResult.OK)
 
 
 def test_a_context_that_changed_after_the_start_is_not_accepted(handed_out: Path) -> None:
