@@ -10,7 +10,7 @@ from fl_app.child_process import end_with_parent
 from fl_app.contract import ENV_PARENT_PID
 from fl_app.garbage_collection import paused_for_imports
 from fl_app.launchers.download_timeout import set_download_timeout
-from fl_app.launchers.encryption_context import accept_context
+from fl_app.launchers.encryption_context import accept_context, explain_missing_package
 from fl_app.launchers.process_end import recording_end
 from fl_app.nvflare_internals.main_programs import Role, load_job_process
 from fl_app.survival.dead_connections import give_up_dead_connections, port_of
@@ -40,6 +40,7 @@ def run_job(role: Role, prepare: Callable[[], None] | None = None) -> int:
         if prepare is not None:
             prepare()
     arguments = program.parse_arguments()
+    explain_missing_package()
     accept_context(Path(arguments.workspace))
     addresses = (getattr(arguments, "sp_target", ""), arguments.parent_url)
     give_up_dead_connections({port_of(one) for one in addresses if one})

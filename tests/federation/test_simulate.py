@@ -13,6 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.event_files import read_run
+
 pytestmark = [pytest.mark.federation, pytest.mark.extended]
 
 FLAREFLEET = Path(sys.executable).parent / "flarefleet"
@@ -68,6 +70,8 @@ def test_a_job_without_torch_runs_without_torch_and_its_result_is_printed(
     assert result["total"] == str(5 * (ONE_SUM + 176))
     assert result["best_site"] == "site-2"
     assert json.loads((tmp_path / "out" / "metrics" / "fibonacci.json").read_text()) == result
+    durations = read_run(tmp_path / "out" / "tb_events" / "server").Scalars("round_duration_seconds")
+    assert [value.step for value in durations] == [1, 2, 3, 4, 5], "the job logs and returns no values"
     assert "0 1 1 2 3 5 8 13 21 34\n" in (tmp_path / "out" / "logs" / "site-1.log.txt").read_text()
     assert "fibonacci: FINISHED:COMPLETED after 0:0" in stderr
     assert "round 5 of 5" in stderr

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
+import subprocess
 import sys
+from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import psutil
+import pytest
 
+from deploy.cli.app import main
 from tests.federation import guarded_jobs
 from tests.federation.federation import ADMIN, Federation
 from tests.processes import is_running
@@ -17,6 +23,23 @@ from tests.processes import is_running
 SITES = ("site-1", "site-2")
 ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 BIN = Path(sys.executable).parent
+
+
+def run_here(
+    *arguments: str, folder: Path, typed: str = "", environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the command line in this process, which has imported NVFlare already."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["flarefleet", *arguments])
+        patch.setattr(sys, "stdin", io.StringIO(typed))
+        for name, value in (environment or {}).items():
+            patch.setenv(name, value)
+        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as exited:
+            main()
+    code = exited.value.code
+    return subprocess.CompletedProcess(arguments, int(code or 0), out.getvalue(), err.getvalue())
 
 
 class JobsFederation(Federation):

@@ -31,9 +31,15 @@ def test_nvflares_submit_is_rejected_if_sites_are_missing(federation: JobsFedera
 
 
 def test_nvflares_console_works_with_the_kit(federation: JobsFederation) -> None:
-    done = federation.run("console", typed="check_status server\n")
+    done = federation.run("console", typed="check_status server\nlist_jobs\n")
     for site in SITES:
         assert site in done.stdout
+
+
+def test_a_command_of_a_pipe_that_fails_makes_the_console_fail(federation: JobsFederation) -> None:
+    done = federation.flarefleet("console", typed="foo_bar\nabort_job nope\nlist_jobs\n")
+    assert done.returncode == 1
+    assert done.stderr.endswith("The command failed: foo_bar\nThe command failed: abort_job nope\n")
 
 
 def test_nvflares_job_commands_work_with_the_kit(federation: JobsFederation, tmp_path: Path) -> None:
