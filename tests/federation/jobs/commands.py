@@ -23,6 +23,7 @@ from tests.processes import is_running
 SITES = ("site-1", "site-2")
 ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 BIN = Path(sys.executable).parent
+SESSION_COMMANDS = ("jobs", "submit", "watch", "fetch", "abort", "export")
 
 
 def run_here(
@@ -53,6 +54,14 @@ class JobsFederation(Federation):
     def command(self, *arguments: str) -> list[str]:
         """Return the command line of the installed program."""
         return [str(BIN / "flarefleet"), *arguments]
+
+    def flarefleet(
+        self, *arguments: str, timeout: float = 300.0, typed: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command line; in this process, if it only opens a session."""
+        if arguments[0] in SESSION_COMMANDS:
+            return run_here(*arguments, folder=self.folder, typed=typed)
+        return super().flarefleet(*arguments, timeout=timeout, typed=typed)
 
     def job_process(self, name: str, job_id: str) -> psutil.Process | None:
         """Return the job process of the server or a site; None if there is none."""

@@ -54,7 +54,7 @@ SIMULATED = "flarefleet simulate hospital"
 """The test of the simulator runs this command."""
 CASES = [line for line in LINES if not line.startswith(SIMULATED)]
 OUTPUT = {
-    "status": "site-2  client  ready",
+    "status": r"site-2 +client +ready",
     "jobs --available": "rounds .* Number of rounds",
     "submit hospital": ID.pattern,
     "jobs": "numpy-fedavg  FINISHED:COMPLETED",

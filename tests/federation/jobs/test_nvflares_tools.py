@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.documented import DOCS, commands_in
 from tests.federation.federation import ADMIN
 from tests.federation.jobs.commands import BIN, ID, SITES, JobsFederation, job_for_five_sites
 from tests.patients import write_patients
@@ -71,8 +73,11 @@ def test_a_script_of_nvflare_runs_by_itself_and_is_submitted(
         text=True,
     )
     data = write_patients(tmp_path / "data")
-    options = ["--admin-kit", str(federation.admin_kit), "--", "--data", str(data), "--rounds", "3"]
-    done = federation.flarefleet("submit", str(TUTORIAL), *options)
+    lines = [one.line for one in commands_in(DOCS / "bring-your-pytorch-script.md")]
+    (line,) = [line for line in lines if line.startswith("flarefleet submit")]
+    line = line.replace("./after", f"{TUTORIAL} --admin-kit {federation.admin_kit}")
+    line = line.replace("--rounds 10", f"--rounds 3 --data {data}")
+    done = federation.flarefleet(*shlex.split(line)[1:])
 
     assert done.returncode == 0, done.stderr
     assert "submitted to 2 sites" in done.stderr

@@ -13,7 +13,10 @@ from nvflare.fuel.sec.security_content_service import LoadResult, SecurityConten
 
 from fl_app.checks.exit_codes import Exit, StartupError
 from fl_app.checks.kit import Kit
-from fl_app.launchers.encryption_context import accept_context, explain_missing_package
+from fl_app.jobs.user_code import UserCodeError, import_file
+from fl_app.launchers.encryption_context import accept_context
+from fl_app.launchers.manifest import startup_without_key
+from fl_app.missing_tenseal import explain_missing_package
 from fl_app.startup.installation import install_kit
 from fl_app.startup.settings import Settings
 from tests.unit.provision.federation import Federation
@@ -59,6 +62,19 @@ def test_a_job_finds_the_signed_context_in_the_workspace(handed_out: Path) -> No
     assert manager is not None and not manager.valid_config, (
         "NVFlare would compare the installed files with the kit's signatures"
     )
+
+
+def test_a_job_pod_accepts_the_context_although_its_key_is_disposable(handed_out: Path) -> None:
+    pod = handed_out / "pod"
+    (pod / "startup").mkdir(parents=True)
+    for name, content in startup_without_key(install(handed_out) / "startup", "client").items():
+        (pod / "startup" / name).write_bytes(content)
+    assert (pod / "startup" / "client.key").read_bytes() != (handed_out / "key" / "client.key").read_bytes()
+
+    accept_context(pod)
+
+    content, result = SecurityContentService.load_content(CONTEXT)
+    assert (content, result) == ((handed_out / "key" / CONTEXT).read_bytes(), LoadResult.OK)
 
 
 def test_a_context_that_changed_after_the_start_is_not_accepted(handed_out: Path) -> None:
@@ -128,3 +144,17 @@ def test_a_job_without_tenseal_says_how_to_get_it(monkeypatch: pytest.MonkeyPatc
         importlib.import_module("tenseal")
     with pytest.raises(ModuleNotFoundError, match="No module named 'no_such_package'"):
         importlib.import_module("no_such_package")
+
+
+def test_a_job_of_the_user_is_refused_with_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delitem(sys.modules, "tenseal")
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
+    monkeypatch.setattr(sys, "path", [])
+    (tmp_path / "job.py").write_text("import tenseal\n")
+
+    with pytest.raises(
+        UserCodeError, match=r"job.py:1: .* requires the package tenseal, .* pip install tenseal"
+    ):
+        import_file("job_without_tenseal", tmp_path / "job.py")

@@ -7,6 +7,8 @@ import io
 import json
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -16,6 +18,9 @@ from deploy.images.kit_layer import kit_layer
 from deploy.release.participant import participants_of
 from deploy.runtimes.docker.keys import private_key_of
 from deploy.runtimes.docker.program import find_compose
+from deploy.runtimes.kubernetes.cluster import Cluster
+from deploy.runtimes.kubernetes.installation import ensure_key, write_values
+from deploy.runtimes.kubernetes.plan import ReleaseTarget
 from fl_app.launchers.manifest import startup_without_key
 from tests.unit.provision.federation import ADMIN, SERVER, Federation
 
@@ -104,6 +109,29 @@ def test_a_bundle_knows_the_context_in_every_form_that_a_text_can_have(untouched
     assert len(contexts) == 2
     assert {base64.b64encode(context).decode() for context in contexts} <= known.values
     assert all(line.isascii() for line in known.key_lines), "no line of a binary file"
+
+
+def test_the_secret_in_a_cluster_has_both_files(untouched: Federation, tmp_path: Path) -> None:
+    participant = participants_of(untouched.project, untouched.workspace)["site-1"]
+    created: list[dict[str, Any]] = []
+    core = SimpleNamespace(
+        read_namespaced_secret=lambda *_: SimpleNamespace(data={}),
+        replace_namespaced_secret=lambda _name, _namespace, manifest: created.append(manifest),
+    )
+
+    target = ReleaseTarget(name="site-1", role="client", context="kind", namespace="n", release="site-1")
+
+    ensure_key(cast(Cluster, SimpleNamespace(core=core)), target, participant)
+
+    (manifest,) = created
+    assert sorted(manifest["data"]) == ["client.key", "client_context.tenseal"]
+    size = sum(len(base64.b64decode(value)) for value in manifest["data"].values())
+    assert size < 2**20, "the limit of Kubernetes"
+    write_values(tmp_path / "values.yaml", participant, {})
+    before = (tmp_path / "values.yaml").read_text()
+    participant.secret_files = participant.secret_files[:1]
+    write_values(tmp_path / "values.yaml", participant, {})
+    assert (tmp_path / "values.yaml").read_text() != before, "another context restarts the pod"
 
 
 def test_a_job_pod_has_the_context_and_a_disposable_key(untouched: Federation) -> None:
