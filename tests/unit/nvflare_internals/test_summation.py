@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import permutations
 from typing import Any
 
@@ -83,3 +84,53 @@ def test_a_round_that_is_reset_keeps_nothing() -> None:
     add(helper, "b")
 
     assert helper.get_result()["w"] == [NUMBERS["b"]]
+
+
+def average(values: list[Any], weights: list[Any], helper: Any) -> Any:
+    for value, weight, site in zip(values, weights, SITES, strict=False):
+        helper.add({"w": value}, weight, site, 0)
+    return helper.get_result()["w"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [np.random.default_rng(n).standard_normal((3, 200_001)).astype(np.float32) for n in range(4)],
+        [np.random.default_rng(n).standard_normal(1000) for n in range(4)],
+        [np.random.default_rng(n).standard_normal(1000).astype(np.float16) for n in range(4)],
+        [np.asfortranarray(np.random.default_rng(n).standard_normal((5, 7))) for n in range(4)],
+        [np.arange(10) + n for n in range(4)],
+        [np.float32([1.5]), np.float64([2.5]), np.float32([3.5]), np.int64([4])],
+        [np.array(1.5), np.array(2.5)],
+        [1.5, 2.5, 3],
+    ],
+    ids=["float32", "float64", "float16", "order of Fortran", "integers", "mixed", "no dimension", "numbers"],
+)
+@pytest.mark.parametrize("weights", [[3.7, 1e-3, 12, 0.1], [np.float64(3.7), 2, np.float32(5), 1]], ids=str)
+def test_a_sum_in_place_has_the_bits_of_nvflares(values: list[Any], weights: list[Any]) -> None:
+    expected: Any = None
+    for value, weight in zip(values, weights, strict=False):
+        expected = value * weight if expected is None else expected + value * weight
+    expected = expected * (1.0 / sum(weights[1 : len(values)], start=weights[0]))
+    before = [np.array(value) for value in values]
+
+    result = average(values, weights, WeightedAggregationHelper())
+
+    assert np.asarray(result).dtype == np.asarray(expected).dtype
+    assert np.asarray(result).tobytes() == np.asarray(expected).tobytes()
+    assert all(np.array_equal(one, other) for one, other in zip(before, values, strict=True))
+
+
+def test_a_sum_needs_no_memory_for_products() -> None:
+    helper = WeightedAggregationHelper()
+    values = [np.ones(4_000_000, np.float32) for _ in SITES]
+    helper.add({"w": values[0]}, 2.0, SITES[0], 0)
+    tracemalloc.start()
+    for value, site in zip(values[1:], SITES[1:], strict=True):
+        helper.add({"w": value}, 2.0, site, 0)
+    result = helper.get_result()["w"]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < values[0].nbytes / 4
+    assert result[0] == 1.0
