@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Mapping
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from nvflare.app_common.aggregators.weighted_aggregation_helper import WeightedAggregationHelper
 
+from fl_app.exchange.waiting import WaitingResults
 from fl_app.nvflare_internals.summation import sum_in_order_of_sites
 
 SITES = ("a", "b", "c", "d")
@@ -134,3 +138,41 @@ def test_a_sum_needs_no_memory_for_products() -> None:
 
     assert peak < values[0].nbytes / 4
     assert result[0] == 1.0
+
+
+def test_all_waiting_results_but_one_are_kept_elsewhere(tmp_path: Path) -> None:
+    kept: list[Any] = []
+
+    def keep(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+        kept.append(WaitingResults(tmp_path).keep(parameters))
+        return kept[-1]
+
+    sum_in_order_of_sites(lambda: SITES, keep)
+    results = {site: np.full(1_000_000, NUMBERS[site], np.float32) for site in SITES}
+    helper = WeightedAggregationHelper()
+    for site in ("d", "c", "b"):
+        helper.add({"w": results[site], "small": np.float32([1.0])}, 1.0, site, 0)
+    assert len(kept) == 2
+    assert all(not isinstance(one["w"], np.ndarray) for one in kept)
+    assert all(isinstance(one["small"], np.ndarray) for one in kept)
+
+    helper.add({"w": results["a"], "small": np.float32([1.0])}, 1.0, "a", 0)
+
+    expected = (results["a"] + results["b"] + results["c"] + results["d"]) * (1.0 / 4)
+    assert np.array_equal(helper.get_result()["w"], expected)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_result_stays_in_memory_if_the_volume_is_full(tmp_path: Path) -> None:
+    parameters = {"w": torch.ones(1_000_000)}
+
+    assert WaitingResults(tmp_path / "missing").keep(parameters) is parameters
+
+
+def test_a_tensor_is_kept_bit_for_bit(tmp_path: Path) -> None:
+    parameters = {"w": torch.linspace(0, 1, 1_000_000).bfloat16(), "v": torch.rand(600, 700)}
+
+    kept = WaitingResults(tmp_path).keep(parameters)
+
+    for name in ("v", "w"):
+        assert torch.equal(kept[name].materialize(), parameters[name])
