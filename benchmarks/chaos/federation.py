@@ -81,6 +81,10 @@ class ChaosFederation(ABC):
         """Return the runtime."""
 
     @abstractmethod
+    def mount(self, name: str) -> None:
+        """Put the workspace of a server or site on a small volume, before `up`."""
+
+    @abstractmethod
     def begin(self, fault: Fault, name: str) -> None:
         """Begin a fault of a server or site; return when it has begun."""
 
@@ -139,9 +143,9 @@ class ChaosFederation(ABC):
                 self._lines |= {line for line in self.output(site) if "chaos: " in line}
         return [one for one in parse(self._lines) if one.job == job_id]
 
-    def output(self, site: str) -> Iterator[str]:
-        """Yield the lines of a site's output."""
-        return self.runtime.logs(site)
+    def output(self, name: str) -> Iterator[str]:
+        """Yield the lines of the output of a server or site."""
+        return self.runtime.logs(name)
 
     def admin_kit(self) -> AdminKit:
         """Return the administrator's kit."""
@@ -167,7 +171,7 @@ class ChaosFederation(ABC):
         into.mkdir(parents=True, exist_ok=True)
         for name in self.parts:
             with suppress(Exception):
-                lines = "\n".join(line.rstrip("\n") for line in self.runtime.logs(name))
+                lines = "\n".join(line.rstrip("\n") for line in self.output(name))
                 (into / f"{name}.log").write_text(lines)
         with suppress(OSError):
             shutil.copytree(self.folder / "results", into / "results", dirs_exist_ok=True)

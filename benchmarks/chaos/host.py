@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 from abc import abstractmethod
@@ -12,6 +13,7 @@ import psutil
 
 from benchmarks.chaos.federation import ChaosFederation, wait_until
 from benchmarks.chaos.kills import Fault
+from fl_app.contract import WORKSPACE_PATH
 
 JOB_PROGRAMS = {"fl_app.launchers.server_job", "fl_app.launchers.site_job"}
 _INIT = "tini"
@@ -20,6 +22,7 @@ UPLOAD_BYTES_PER_SECOND = 1_000_000
 UPLOADED = 1_000_000
 """Bytes after which an upload is in its middle."""
 TERMINATION_SECONDS = 60.0
+_BALLAST = "ballast"
 
 
 class OnThisMachine(ChaosFederation):
@@ -46,13 +49,22 @@ class OnThisMachine(ChaosFederation):
         """Return the job processes of a server or site."""
         return [child for child in self.parent(name).children() if JOB_PROGRAMS & set(child.cmdline())]
 
+    def processes(self, name: str) -> list[psutil.Process]:
+        """Return every process of a server or site."""
+        first = self.first_process(name)
+        return [first, *first.children(recursive=True)]
+
     def all_processes(self) -> list[psutil.Process]:
         """Return every process of the federation."""
-        found = []
-        for name in self.parts:
-            first = self.first_process(name)
-            found += [first, *first.children(recursive=True)]
-        return found
+        return [process for name in self.parts for process in self.processes(name)]
+
+    def in_networks(self, name: str) -> list[psutil.Process]:
+        """Return a process in each network namespace of a server or site."""
+        return [self.first_process(name)]
+
+    def workspace_folder(self, name: str) -> Path:
+        """Return where this machine sees the workspace of a server or site."""
+        return Path(f"/proc/{self.first_process(name).pid}/root{WORKSPACE_PATH}")
 
     def begin(self, fault: Fault, name: str) -> None:
         """Begin a fault."""
@@ -72,6 +84,8 @@ class OnThisMachine(ChaosFederation):
             wait_until(lambda: not is_running(process), TERMINATION_SECONDS)
         elif fault is Fault.CUT:
             self.drop_packets(name, "-A")
+        elif fault is Fault.FILL_DISK:
+            _fill(self.workspace_folder(name))
         else:
             raise NotImplementedError(fault)
 
@@ -81,16 +95,23 @@ class OnThisMachine(ChaosFederation):
             self._signal(name, signal.SIGCONT)
         elif fault is Fault.CUT:
             self.drop_packets(name, "-D")
+        elif fault is Fault.FILL_DISK:
+            (self.workspace_folder(name) / _BALLAST).unlink()
         else:
             raise NotImplementedError(fault)
 
     def before_job(self, mid_upload: bool) -> None:
-        """Limit the rate of the first site's network namespace, or remove the limit."""
-        self._in_network(self.sites[0], "tc", "qdisc", "del", "dev", "eth0", "root", may_fail=True)
+        """Limit the rate of the first site's network namespaces, or remove the limit."""
         if mid_upload:
-            rate = f"{UPLOAD_BYTES_PER_SECOND * 8}bit"
-            limit = ("root", "tbf", "rate", rate, "burst", "64kb", "latency", "400ms")
-            self._in_network(self.sites[0], "tc", "qdisc", "add", "dev", "eth0", *limit)
+            self.slow_down(self.sites[0])
+        else:
+            self._in_network(self.sites[0], "tc", "qdisc", "del", "dev", "eth0", "root", may_fail=True)
+
+    def slow_down(self, site: str) -> None:
+        """Limit the rate at which a site sends."""
+        rate = f"{UPLOAD_BYTES_PER_SECOND * 8}bit"
+        limit = ("root", "tbf", "rate", rate, "burst", "64kb", "latency", "400ms")
+        self._in_network(site, "tc", "qdisc", "replace", "dev", "eth0", *limit)
 
     def wait_for_upload(self, site: str) -> None:
         """Wait until the site has sent a part of its model."""
@@ -98,24 +119,28 @@ class OnThisMachine(ChaosFederation):
         wait_until(lambda: self._sent(site) > before + UPLOADED, 30)
 
     def drop_packets(self, name: str, change: str) -> None:
-        """Add (-A) or delete (-D) the rules that drop packets between a site and the server's port."""
+        """Add (-A) or delete (-D) the rules that drop packets between a site and the server's port.
+
+        A pod that was started during the cut has no rules to delete.
+        """
         port = str(self.project.server.fed_learn_port)
         for chain, direction in (("OUTPUT", "--dport"), ("INPUT", "--sport")):
             rule = ("-p", "tcp", direction, port, "-j", "DROP")
-            self._in_network(name, "iptables", change, chain, *rule)
+            self._in_network(name, "iptables", change, chain, *rule, may_fail=change == "-D")
 
     def _in_network(self, name: str, *command: str, may_fail: bool = False) -> None:
-        enter = ("nsenter", "--target", str(self.first_process(name).pid), "--net")
-        subprocess.run([*enter, *command], check=not may_fail, capture_output=True)
+        for process in self.in_networks(name):
+            enter = ("nsenter", "--target", str(process.pid), "--net")
+            subprocess.run([*enter, *command], check=not may_fail, capture_output=True)
 
     def _sent(self, name: str) -> int:
-        """Return the bytes that left a network namespace."""
-        lines = Path(f"/proc/{self.first_process(name).pid}/net/dev").read_text().splitlines()
+        """Return the bytes that left the network namespaces of a server or site."""
+        files = [Path(f"/proc/{process.pid}/net/dev") for process in self.in_networks(name)]
+        lines = [line for file in files for line in file.read_text().splitlines()]
         return sum(int(line.split()[9]) for line in lines if line.strip().startswith("eth"))
 
     def _signal(self, name: str, number: signal.Signals) -> None:
-        supervisor = self.supervisor(name)
-        for process in (supervisor, *supervisor.children(recursive=True)):
+        for process in self.processes(name):
             with suppress(psutil.Error):
                 process.send_signal(number)
 
@@ -134,3 +159,12 @@ def _kill(processes: list[psutil.Process]) -> None:
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.kill()
+
+
+def _fill(workspace: Path) -> None:
+    """Leave no byte free on the volume of a workspace."""
+    if not os.path.ismount(workspace):
+        raise RuntimeError(f"{workspace} is not a volume of its own")
+    with (workspace / _BALLAST).open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(4096)) == 4096:
+            pass

@@ -78,8 +78,8 @@ KILLS = (
     Kill("everything", ((Fault.KILL_ALL, SERVER),), started_again=(PROCESSES,)),
     Kill("cut 20 s", ((Fault.CUT, SITE),), seconds=20),
     Kill("cut 6 min in mid-upload", ((Fault.CUT, SITE),), seconds=360, mid_upload=True),
-    Kill("full disk at the server", ((Fault.FILL_DISK, SERVER),), seconds=20, runtimes=(PROCESSES,)),
-    Kill("full disk at a site", ((Fault.FILL_DISK, SITE),), seconds=20, runtimes=(PROCESSES,)),
+    Kill("full disk at the server", ((Fault.FILL_DISK, SERVER),), seconds=20),
+    Kill("full disk at a site", ((Fault.FILL_DISK, SITE),), seconds=20),
     Kill("SIGTERM server", ((Fault.TERMINATE, SERVER),), started_again=LOCAL),
     Kill("SIGTERM site", ((Fault.TERMINATE, SITE),), started_again=LOCAL),
     Kill("SIGSTOP server 60 s", ((Fault.FREEZE, SERVER),), seconds=60),
@@ -89,6 +89,7 @@ KILLS = (
     Kill("server evicted", ((Fault.EVICT, SERVER),), runtimes=CLUSTER),
     Kill("site evicted", ((Fault.EVICT, SITE),), runtimes=CLUSTER),
     Kill("node of the server drained", ((Fault.DRAIN, SERVER),), seconds=30, runtimes=CLUSTER),
+    Kill("node of the site drained", ((Fault.DRAIN, SITE),), seconds=30, runtimes=CLUSTER),
     Kill("node of the site killed", ((Fault.KILL_NODE, SITE),), seconds=10, runtimes=CLUSTER),
     Kill("node of the server killed", ((Fault.KILL_NODE, SERVER),), seconds=10, runtimes=CLUSTER),
 )

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from functools import cached_property
 from pathlib import Path
+from secrets import token_hex
 
 import psutil
 
@@ -23,6 +26,8 @@ from deploy.tools import find_tool
 
 _CLUSTER = Path(__file__).resolve().parents[3] / "shared" / "cluster" / "cluster"
 UP_SECONDS = 240.0
+_SMALL = "tiny"
+"""StorageClass of 64 MiB."""
 _ON_A_NODE = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=120s")
 
 
@@ -51,6 +56,23 @@ class Kubernetes(OnThisMachine):
         """Return the runtime."""
         return KubernetesRuntime(self.project, self.workspace)
 
+    def mount(self, name: str) -> None:
+        """Create the claim of a server or site before its StatefulSet does."""
+        kubectl("create", "namespace", self._namespace(name))
+        spec = {
+            "storageClassName": _SMALL,
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "32Mi"}},
+        }
+        metadata = {"name": f"workspace-{name}-0", "namespace": self._namespace(name)}
+        claim = {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": metadata,
+            "spec": spec,
+        }
+        kubectl("create", "-f", "-", typed=json.dumps(claim))
+
     def begin(self, fault: Fault, name: str) -> None:
         """Begin a fault."""
         pod = ("-n", self._namespace(name), f"{name}-0")
@@ -62,6 +84,7 @@ class Kubernetes(OnThisMachine):
             kubectl("drain", self._node(name), *_ON_A_NODE)
         elif fault is Fault.KILL_NODE:
             self._nodes[name] = self._node(name)
+            print(f"{self._nodes[name]}: {self._pods_of_node(self._nodes[name])}", file=sys.stderr)
             subprocess.run(["docker", "kill", self._nodes[name]], check=True, capture_output=True)
         else:
             super().begin(fault, name)
@@ -80,19 +103,12 @@ class Kubernetes(OnThisMachine):
         """Return process 1 of the container of a pod."""
         return _first_process(self._pods(name, f"app.kubernetes.io/component={self._role(name)}")[0])
 
-    def job_processes(self, name: str) -> list[psutil.Process]:
-        """Return the job processes, or process 1 of each job pod."""
-        if self.launcher == "process":
-            return super().job_processes(name)
-        own = self._pods(name, f"app.kubernetes.io/component={self._role(name)}")
-        return [_first_process(uid) for uid in self._pods(name) if uid not in own]
-
-    def output(self, site: str) -> Iterator[str]:
-        """Yield the lines of a site's pod and of its job pods."""
-        selector = f"app.kubernetes.io/instance={site}"
+    def output(self, name: str) -> Iterator[str]:
+        """Yield the lines of a pod and of its job pods."""
+        selector = f"app.kubernetes.io/instance={name}"
         for previous in ((), ("--previous",)):
             with suppress(RuntimeError):
-                where = ("-n", self._namespace(site), "-l", selector, "--tail=-1", "--ignore-errors")
+                where = ("-n", self._namespace(name), "-l", selector, "--tail=-1", "--ignore-errors")
                 yield from kubectl("logs", *where, *previous).splitlines()
 
     def close(self) -> None:
@@ -105,7 +121,12 @@ class Kubernetes(OnThisMachine):
         return self.__dict__.setdefault("_killed", {})
 
     def _namespace(self, name: str) -> str:
-        return f"{NAME}-{name}"
+        return f"{NAME}-{self._token}-{name}"
+
+    @cached_property
+    def _token(self) -> str:
+        """What tells the namespaces of two federations in one cluster apart."""
+        return token_hex(2)
 
     def _load_image(self) -> None:
         self.image = Image(registry="flarefleet-chaos", tag=source_digest("cpu")[:12])
@@ -123,10 +144,18 @@ class Kubernetes(OnThisMachine):
         """Return the uids of the running pods of a server or site."""
         where = ("-n", self._namespace(name), *(("-l", selector) if selector else ()))
         pods = json.loads(kubectl("get", "pods", *where, "-o", "json"))["items"]
-        found = [pod["metadata"]["uid"] for pod in pods if pod["status"].get("phase") == "Running"]
+        found = [
+            pod["metadata"]["uid"]
+            for pod in pods
+            if pod["status"].get("phase") == "Running" and "deletionTimestamp" not in pod["metadata"]
+        ]
         if not found:
             raise RuntimeError(f"{name} has no running pod")
         return found
+
+    def _pods_of_node(self, node: str) -> str:
+        names = ("-o", "jsonpath={.items[*].metadata.name}")
+        return kubectl("get", "pods", "-A", "--field-selector", f"spec.nodeName={node}", *names)
 
     def _node(self, name: str) -> str:
         where = ("-n", self._namespace(name), f"{name}-0")
@@ -144,6 +173,33 @@ class KubernetesJobPods(Kubernetes):
     """Pods, with a pod for each job."""
 
     launcher = "pod"
+
+    def job_processes(self, name: str) -> list[psutil.Process]:
+        """Return process 1 of each job pod."""
+        own = self._pods(name, f"app.kubernetes.io/component={self._role(name)}")
+        found = []
+        for uid in self._pods(name):
+            if uid not in own:
+                with suppress(RuntimeError):  # it is starting or has ended
+                    found.append(_first_process(uid))
+        return found
+
+    def processes(self, name: str) -> list[psutil.Process]:
+        """Return every process of a server or site, those of its job pods included."""
+        jobs = self.job_processes(name)
+        return [
+            *super().processes(name),
+            *(process for job in jobs for process in (job, *job.children(recursive=True))),
+        ]
+
+    def in_networks(self, name: str) -> list[psutil.Process]:
+        """Return a process in each pod of a server or site."""
+        return super().in_networks(name) + self.job_processes(name)
+
+    def wait_for_upload(self, site: str) -> None:
+        """Limit the rate of the job pod, too, before the wait: it did not exist before the job."""
+        self.slow_down(site)
+        super().wait_for_upload(site)
 
 
 def kubectl(*arguments: str, typed: str = "") -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +20,6 @@ from deploy.runtimes.process.run_folder import ParentSpec
 from fl_app.contract import ENV_SERVER_ADDRESS
 
 DISK_MIB = 96
-_BALLAST = "ballast"
 
 
 class ThroughProxy(ProcessRuntime):
@@ -84,8 +82,6 @@ class Processes(OnThisMachine):
         """Begin a fault."""
         if fault is Fault.CUT:
             self.proxy.cut()
-        elif fault is Fault.FILL_DISK:
-            _fill(self.runtime.folder.workspace(name))
         else:
             super().begin(fault, name)
 
@@ -93,8 +89,6 @@ class Processes(OnThisMachine):
         """End a fault."""
         if fault is Fault.CUT:
             self.proxy.mend()
-        elif fault is Fault.FILL_DISK:
-            (self.runtime.folder.workspace(name) / _BALLAST).unlink()
         else:
             super().end(fault, name)
 
@@ -106,9 +100,13 @@ class Processes(OnThisMachine):
             raise RuntimeError(f"{name} is not running")
         return process
 
+    def workspace_folder(self, name: str) -> Path:
+        """Return the workspace of a server or site."""
+        return self.runtime.folder.workspace(name)
+
     def mount(self, name: str) -> None:
         """Put the workspace of a server or site on a small volume; needs root."""
-        folder = self.runtime.folder.workspace(name)
+        folder = self.workspace_folder(name)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         options = f"size={DISK_MIB}m,mode=700"
         subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
@@ -119,12 +117,3 @@ class Processes(OnThisMachine):
         self.proxy.close()
         if self.small_disk:
             subprocess.run(["umount", "-l", self.runtime.folder.workspace(self.small_disk)], check=False)
-
-
-def _fill(workspace: Path) -> None:
-    """Leave no byte free on the volume of a workspace."""
-    if not os.path.ismount(workspace):
-        raise RuntimeError(f"{workspace} is not a volume of its own")
-    with (workspace / _BALLAST).open("wb", buffering=0) as file, suppress(OSError):
-        while file.write(bytes(4096)) == 4096:
-            pass

@@ -90,8 +90,8 @@ class Proxy:
         with contextlib.suppress(OSError):
             while data := source.recv(_CHUNK):
                 self._open.wait()
-                sink.sendall(data)
                 count(len(data))
+                sink.sendall(data)
         for one in (source, sink):
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)

@@ -25,7 +25,7 @@ def markdown(cells: Iterable[Cell], command: str) -> str:
     survived = {_key(one) for one in found if one.survives}
     stock = {_key(one): one for one in found if not one.survives}
     lines = [
-        heading(command),
+        f"{heading(command)}, load average {_load(found)}",
         "",
         "| runtime | kill | result | next training after | ended after | trained again | stock NVFlare |",
         "|---|---|---|---|---|---|---|",
@@ -36,6 +36,11 @@ def markdown(cells: Iterable[Cell], command: str) -> str:
         elif _key(one) not in survived:
             lines.append(f"| {one.runtime} | {one.kill} | not run | | | | {_stock(one)} |")
     return "\n".join(lines) + "\n"
+
+
+def _load(cells: list[Cell]) -> str:
+    found = [one.load for one in cells]
+    return f"{min(found, default=0):.0f} to {max(found, default=0):.0f}"
 
 
 def write(cells: Iterable[Cell], command: str, folder: Path) -> None:

@@ -86,7 +86,20 @@ def models_by_round(trainings: Iterable[Training]) -> dict[int, str]:
 
 
 def first_after(trainings: Iterable[Training], moment: float, sites: Iterable[str] = ()) -> Training | None:
-    """Return the training that finished first among those that started after a moment, at these sites."""
-    chosen = set(sites)
-    after = [one for one in trainings if one.started > moment and (not chosen or one.site in chosen)]
-    return min(after, key=lambda one: one.finished, default=None)
+    """Return the training that finished first among those whose task was sent after a moment.
+
+    Args:
+        trainings: trainings of one job.
+        moment: seconds since 1970; a training that started earlier does not count.
+        sites: the sites that were disturbed. If there are none, any site counts, but not with the first
+            training of a round that another site began earlier: it may have had its task before.
+    """
+    found, chosen = sorted(trainings, key=lambda one: one.finished), set(sites)
+    begun = max((one.round for one in found if one.started <= moment), default=0)
+    seen: set[tuple[str, int]] = set()
+    for one in found:
+        is_new = one.site in chosen or (not chosen and (one.round > begun or (one.site, one.round) in seen))
+        if one.started > moment and is_new:
+            return one
+        seen.add((one.site, one.round))
+    return None

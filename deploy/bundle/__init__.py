@@ -1,4 +1,5 @@
-"""The support bundle: what a support engineer needs to see of a federation or of one site, without secrets.
+"""The support bundle: what a support engineer needs to see of a federation, a site or an
+administrator, without secrets.
 
 Everything passes through `redaction` before it reaches the archive.
 """

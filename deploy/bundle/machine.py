@@ -1,4 +1,4 @@
-"""Versions, and what an engine or a cluster says about containers and pods."""
+"""Versions, lists of files, and what an engine or a cluster says about containers and pods."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import platform
 import sys
 from collections.abc import Collection
 from importlib.metadata import distributions
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deploy.docker_engine import connect
@@ -36,6 +37,15 @@ def versions() -> dict[str, Any]:
             one.name: one.version for one in sorted(distributions(), key=lambda one: one.name or "")
         },
     }
+
+
+def listing(folder: Path) -> str:
+    """Return mode, size and path of each file below a folder."""
+    return "\n".join(
+        f"{file.stat().st_mode & 0o777:o} {file.stat().st_size:>9} {file.relative_to(folder)}"
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+    )
 
 
 def container_facts(container: Container) -> dict[str, Any]:

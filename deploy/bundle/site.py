@@ -11,7 +11,15 @@ import yaml
 
 from deploy.bundle.archive import Bundle
 from deploy.bundle.known_secrets import KnownSecrets
-from deploy.bundle.machine import container_facts, container_log, event_facts, pod_facts, pod_logs, versions
+from deploy.bundle.machine import (
+    container_facts,
+    container_log,
+    event_facts,
+    listing,
+    pod_facts,
+    pod_logs,
+    versions,
+)
 from deploy.bundle.redaction import Redaction
 from deploy.doctor.examination import as_documents
 from deploy.doctor.handed_out import SiteRelease, is_release, site_groups
@@ -38,7 +46,7 @@ def collect_site(folder: Path) -> Bundle:
         f"the site of {folder.absolute()}", Redaction(known.values, known.key_lines), problems=known.problems
     )
     bundle.collect("versions", lambda: bundle.add_document("versions.json", versions()))
-    bundle.collect("files", lambda: bundle.add_text("files.txt", _listing(folder)))
+    bundle.collect("files", lambda: bundle.add_text("files.txt", listing(folder)))
     for file in (folder / name for name in SETTINGS):
         if file.is_file():
             bundle.collect(file.name, partial(_add_settings, bundle, file))
@@ -51,15 +59,6 @@ def collect_site(folder: Path) -> Bundle:
 def _add_settings(bundle: Bundle, file: Path) -> None:
     document = yaml.safe_load(file.read_text(encoding="utf-8"))
     bundle.files[file.name] = yaml.safe_dump(bundle.redaction.document(document), sort_keys=False)
-
-
-def _listing(folder: Path) -> str:
-    """Return mode, size and path of each file."""
-    return "\n".join(
-        f"{file.stat().st_mode & 0o777:o} {file.stat().st_size:>9} {file.relative_to(folder)}"
-        for file in sorted(folder.rglob("*"))
-        if file.is_file()
-    )
 
 
 def _add_containers(bundle: Bundle, release: SiteRelease) -> None:

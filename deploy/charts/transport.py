@@ -6,12 +6,12 @@ import re
 import subprocess
 from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from deploy.charts.package import CHART_NAMES, chart_file, chart_version, package_chart
 from deploy.errors import Failed, InputError, MachineError
 from deploy.tools import find_tool
 from fl_app.files import write_atomically
+from fl_app.temporary_folders import temporary_folder
 
 SUMS = "SHA256SUMS"
 SCHEME = "oci://"
@@ -52,10 +52,10 @@ def push_charts(registry: str, *, plain_http: bool = False) -> dict[str, str]:
     if "://" in where or not where:
         raise InputError(f"{registry}: is not an OCI registry. Example: registry.example.org/flare")
     helm, options = str(find_tool("helm")), ["--plain-http"] if plain_http else []
-    with TemporaryDirectory(prefix="flarefleet-charts-") as folder:
+    with temporary_folder("flarefleet-charts-") as folder:
         return {
             _reference(where, name): _push([helm, "push", str(file), f"{SCHEME}{where}", *options], where)
-            for name, file in zip(CHART_NAMES, save_charts(Path(folder)), strict=True)
+            for name, file in zip(CHART_NAMES, save_charts(folder), strict=True)
         }
 
 

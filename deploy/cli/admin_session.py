@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deploy.cli.context import Context, err
+from deploy.cli.context import Context
+from deploy.cli.output import err
 from deploy.errors import Failed, InputError
 
 if TYPE_CHECKING:
@@ -56,21 +57,21 @@ def choose_kit(context: Context, admin_kit: Path | None) -> Path | None:
     Raises:
         InputError: there is neither a kit nor a project.yml.
     """
-    from deploy.session import AdminKit
-    from deploy.session.kit import kit_folder
-
     if admin_kit is not None or context.names_project:
         return admin_kit
     has_project = context.project_file.exists()
-    if named := os.environ.get(ENV_ADMIN_KIT):
+    named = os.environ.get(ENV_ADMIN_KIT)
+    if has_project and not named:
+        return None
+    from deploy.session.kit import AdminKit, kit_folder
+
+    if named:
         if has_project:
             err.print(
                 f"The federation is that of {ENV_ADMIN_KIT}, at {AdminKit.read(Path(named)).address}. "
                 f"For that of {context.project_file}: --project {context.project_file}"
             )
         return Path(named)
-    if has_project:
-        return None
     if kit_folder(Path.cwd()) is not None:
         return Path.cwd()
     raise InputError(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gc
 import sys
-import tempfile
-import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +11,7 @@ import typer
 
 from deploy.cli.commands import LazyCommands
 from deploy.cli.completion import join_words
-from deploy.cli.context import DEFAULT_PROJECT, Context, err, is_given
+from deploy.cli.context import DEFAULT_PROJECT, Context, is_given
 from deploy.errors import FlarefleetError, MachineError
 from fl_app.contract import NVFLARE_VERSION, flarefleet_version, installed_version
 
@@ -63,8 +61,17 @@ def options(
     ctx.obj = Context(project, workspace, is_given(ctx, "project"))
 
 
+def _print_error(text: str) -> None:
+    from deploy.cli.output import err
+
+    err.print(text, style="red")
+
+
 def _write_traceback() -> Path:
     """Write the traceback of the current exception to a file that only this user may read."""
+    import tempfile
+    import traceback
+
     with tempfile.NamedTemporaryFile(
         "w", prefix="flarefleet-", suffix=".traceback.txt", delete=False, encoding="utf-8"
     ) as file:
@@ -83,14 +90,13 @@ def main() -> None:
     try:
         app()
     except FlarefleetError as error:
-        err.print(str(error), style="red")
+        _print_error(str(error))
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception:
-        err.print(
-            f"Internal error of Flarefleet. The traceback is in {_write_traceback()}; please report it.",
-            style="red",
+        _print_error(
+            f"Internal error of Flarefleet. The traceback is in {_write_traceback()}; please report it."
         )
         sys.exit(INTERNAL_ERROR)
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.cli.context import DEFAULT_PROJECT, JsonOption, context_of, err, out, print_json
+from deploy.cli.context import Context, JsonOption, context_of
+from deploy.cli.handed_out import KitOption, ReleaseOption, release_or_kit
+from deploy.cli.output import err, out, print_json
 from deploy.errors import InputError
+
+if TYPE_CHECKING:
+    from deploy.bundle.archive import Bundle
 
 app = typer.Typer()
 
@@ -21,30 +26,18 @@ def bundle(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Archive to write (default: named by the time)."),
     ] = None,
-    release: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Bundle of one site, from its release folder."),
-    ] = None,
+    release: ReleaseOption = None,
+    admin_kit: KitOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write a support archive: versions, states, logs, jobs and checks, without any secret."""
-    from deploy.bundle.federation import collect_federation
-    from deploy.bundle.site import collect_site
-    from deploy.doctor.handed_out import is_release
-    from deploy.doctor.operator import Operator
-
     context = context_of(ctx)
-    project = context.project_file
-    if release is None and project == DEFAULT_PROJECT and not project.exists() and is_release(Path()):
-        release = Path()  # a site that runs it in its release folder
+    release, admin_kit = release_or_kit(context, release, admin_kit)
     now = datetime.now(timezone.utc)
     file = output or Path(f"flarefleet-bundle-{now:%Y%m%dT%H%M%SZ}.tar.gz")
     if file.exists():
         raise InputError(f"{file} exists. Choose another name: --output FILE")
-    if release is not None:
-        made = collect_site(release)
-    else:
-        made = collect_federation(Operator(project, context.workspace_folder.absolute()))
+    made = _collect(context, release, admin_kit)
     made.write(file, now.isoformat(timespec="seconds"))
     sizes = {name: len(text.encode()) for name, text in made.files.items()}
     if as_json:
@@ -55,3 +48,18 @@ def bundle(
     for problem in made.problems:
         err.print(f"not included: {problem}", markup=False, style="yellow")
     out.print(f"{file}: {len(sizes)} files. Secrets are redacted; read it before you send it.", markup=False)
+
+
+def _collect(context: Context, release: Path | None, admin_kit: Path | None) -> Bundle:
+    if release is not None:
+        from deploy.bundle.site import collect_site
+
+        return collect_site(release)
+    if admin_kit is not None:
+        from deploy.bundle.admin import collect_admin
+
+        return collect_admin(admin_kit)
+    from deploy.bundle.federation import collect_federation
+    from deploy.doctor.operator import Operator
+
+    return collect_federation(Operator(context.project_file, context.workspace_folder.absolute()))

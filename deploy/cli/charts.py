@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli.context import JsonOption, out, print_json
+from deploy.cli.context import JsonOption
+from deploy.cli.output import out, print_json
 
 app = typer.Typer()
 charts = typer.Typer(no_args_is_help=True, help="Transport the Helm charts. This needs no project.yml.")

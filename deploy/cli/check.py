@@ -8,7 +8,8 @@ from typing import Any
 
 import typer
 
-from deploy.cli.context import JsonOption, context_of, out, print_json
+from deploy.cli.context import JsonOption, context_of
+from deploy.cli.output import out, print_json
 from deploy.errors import InputError
 
 app = typer.Typer()

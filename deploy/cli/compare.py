@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,9 +12,10 @@ import typer
 
 from deploy.cli import completion
 from deploy.cli.admin_session import admin_session
-from deploy.cli.context import JsonOption, context_of, print_json
+from deploy.cli.context import JsonOption, context_of
 from deploy.cli.job_options import AdminKitOption, AdminOption
 from deploy.cli.job_tables import print_columns
+from deploy.cli.output import print_json
 from deploy.errors import InputError
 
 if TYPE_CHECKING:
@@ -63,8 +65,14 @@ def compare(
 def _runs(ctx: typer.Context, given: list[str], admin: str | None, admin_kit: Path | None) -> list[Run]:
     """Return the runs of folders and of jobs on the server; a session is opened only for these."""
     from deploy.session.comparison import Run, read_run
-    from deploy.session.job_ids import choose_job
+    from deploy.session.job_ids import choose_job, is_job
 
+    absent = [text for text in given if not is_job(text) and not Path(text).is_dir()]
+    if absent:
+        raise InputError(
+            [f"{text}: is neither a folder of results nor the id of a job" for text in absent]
+            + ["List the jobs: flarefleet jobs. Fetch the results of one: flarefleet fetch JOB"]
+        )
     found = {text: read_run(Path(text)) for text in given if _is_folder(text)}
     if rest := [text for text in given if text not in found]:
         with admin_session(context_of(ctx), admin, admin_kit) as session:
@@ -83,6 +91,8 @@ def _is_folder(text: str) -> bool:
 
 def _print(names: list[str], rows: list[Row]) -> None:
     """Print the rows below the names of the runs; * marks what differs."""
+    from deploy.session.comparison import DURATION
+
     lines = [("", "", *names)]
     group = ""
     for row in rows:
@@ -91,12 +101,18 @@ def _print(names: list[str], rows: list[Row]) -> None:
         group = row.group
         mark = "*" if row.differs and row.group == "parameters" else ""
         indent = "  " * (row.group != "job")
-        lines.append((f"{indent}{row.name}", mark, *map(_shown, row.values)))
+        name, shown = ("duration", _clock) if row.name == DURATION else (f"{indent}{row.name}", _shown)
+        lines.append((name, mark, *map(shown, row.values)))
     print_columns(lines)
 
 
 def _shown(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else _exact(value)
+
+
+def _clock(seconds: float | None) -> str:
+    """Return seconds as H:MM:SS."""
+    return "" if seconds is None else str(timedelta(seconds=int(seconds)))
 
 
 def _exact(value: Any) -> str:

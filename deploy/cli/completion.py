@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from contextlib import redirect_stderr
 from functools import wraps
 from pathlib import Path
@@ -80,27 +80,31 @@ def jobs(_context: Context, _ctx: typer.Context, incomplete: str) -> Iterable[Co
 
 @_quiet
 def parameters(_context: Context, ctx: typer.Context, incomplete: str) -> Iterable[Completion]:
-    """Complete NAME= of a parameter of a job of Flarefleet, or NAME=VALUE if its values can be listed.
-
-    The parameters of a user's own job are unknown: its code must not run before the user runs the command.
-    """
-    from deploy.session.parameters import describe, find_job, type_text
-    from fl_app.jobs.registry import is_path
-
+    """Complete NAME= of a parameter of the job, or NAME=VALUE if its values can be listed."""
     # An option without its value, which is completed, ends the parsing before arguments have names.
-    job = ctx.params["job"] or ctx.args[0]
-    if is_path(job):
-        return
-    fields = find_job(job).parameters.model_fields
+    found = _parameters_of(ctx.params["job"] or ctx.args[0])
     name, equals, _ = incomplete.partition("=")
-    for parameter, field in fields.items():
-        text = field.description or describe(field)
-        kinds = type_text(field.annotation)
-        choices = kinds.split("|") if "|" in kinds and " " not in kinds else []
+    for parameter, (text, choices) in found.items():
         if equals and parameter == name:
             yield from ((f"{parameter}={choice}", text) for choice in choices)
         elif not equals:
             yield f"{parameter}=", text
+
+
+def _parameters_of(job: str) -> Mapping[str, tuple[str, Sequence[str]]]:
+    """Return the explanation and the choices of each parameter; a user's own job is not run."""
+    from deploy.session.own_parameters import own_parameters
+    from deploy.session.parameters import describe, find_job, type_text
+    from fl_app.jobs.registry import is_path
+
+    if is_path(job):
+        return own_parameters(Path(job).expanduser())
+    found = {}
+    for name, field in find_job(job).parameters.model_fields.items():
+        kinds = type_text(field.annotation)
+        choices = kinds.split("|") if "|" in kinds and " " not in kinds else []
+        found[name] = field.description or describe(field), choices
+    return found
 
 
 @_quiet

@@ -1,15 +1,12 @@
-"""Options and output that all commands share."""
+"""Options that all commands share."""
 
 from __future__ import annotations
 
-import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from deploy.runtimes.choice import RuntimeName
 from deploy.workspace import Workspace
@@ -19,14 +16,6 @@ if TYPE_CHECKING:
     from deploy.runtimes.protocol import Runtime
 
 DEFAULT_PROJECT = Path("project.yml")
-_WIDE = 10_000
-"""Columns of a pipe or a file: a table there is never wrapped, whatever COLUMNS and TERM say."""
-
-_size = None if sys.stdout.isatty() else _WIDE
-out = Console(markup=False, emoji=False, highlight=False, soft_wrap=True, width=_size, height=_size)
-"""Results, for scripts. Text is printed as it is: a message may quote brackets of the user."""
-err = Console(markup=False, emoji=False, stderr=True, highlight=False, soft_wrap=True)
-"""Progress, warnings and errors, for people."""
 
 RuntimeOption = Annotated[
     RuntimeName | None,
@@ -87,8 +76,3 @@ def context_of(ctx: typer.Context) -> Context:
     found = ctx.find_object(Context)
     assert found is not None
     return found
-
-
-def print_json(document: Any) -> None:
-    """Print one JSON document on stdout."""
-    typer.echo(json.dumps(document, indent=2, default=str))

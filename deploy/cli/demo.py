@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli.context import DEFAULT_PROJECT, JsonOption, context_of, err, out
+from deploy.cli.context import DEFAULT_PROJECT, JsonOption, context_of
+from deploy.cli.output import err, out
 
 app = typer.Typer()
 

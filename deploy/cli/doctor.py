@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deploy.checkout import IS_CHECKOUT
-from deploy.cli.admin_session import ENV_ADMIN_KIT
-from deploy.cli.context import DEFAULT_PROJECT, JsonOption, context_of, out, print_json
+from deploy.cli.context import JsonOption, context_of
+from deploy.cli.handed_out import KitOption, ReleaseOption, release_or_kit
+from deploy.cli.output import out, print_json
 from deploy.errors import Failed, InputError
 
 if TYPE_CHECKING:
@@ -27,16 +27,8 @@ STYLES = {"ok": "green", "warning": "yellow", "error": "red", "skipped": "dim"}
 @app.command()
 def doctor(
     ctx: typer.Context,
-    release: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Check a site from its release folder, without project.yml."),
-    ] = None,
-    admin_kit: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER", help="Check a data scientist's startup kit and the way to the server."
-        ),
-    ] = None,
+    release: ReleaseOption = None,
+    admin_kit: KitOption = None,
     runtime: Annotated[
         str | None,
         typer.Option(
@@ -73,29 +65,19 @@ def doctor(
 def _groups(
     context: Context, release: Path | None, admin_kit: Path | None, runtime: str | None
 ) -> Iterable[Group]:
-    from deploy.doctor.handed_out import admin_groups, is_release, site_groups
+    from deploy.doctor.handed_out import admin_groups, site_groups
     from deploy.doctor.operator import Operator, groups
     from deploy.runtimes.choice import BACKENDS
     from deploy.session.kit import kit_folder
 
-    if release is not None and admin_kit is not None:
-        raise InputError("--release and --admin-kit exclude each other")
     if runtime is not None and runtime not in BACKENDS:
         raise InputError(f"There is no runtime {runtime}; available: {', '.join(BACKENDS)}.")
-    project = context.project_file
-    has_project = context.names_project or project != DEFAULT_PROJECT or project.exists()
-    if release is None and admin_kit is None and not has_project:
-        if is_release(Path()):
-            release = Path()
-        elif named := os.environ.get(ENV_ADMIN_KIT):
-            admin_kit = Path(named)
-        elif kit_folder(Path.cwd()) is not None:
-            admin_kit = Path.cwd()
+    release, admin_kit = release_or_kit(context, release, admin_kit)
     if admin_kit is not None:
         return admin_groups(kit_folder(admin_kit) or admin_kit)
     if release is not None:
         return site_groups(release)
-    return groups(Operator(project, context.workspace_folder.absolute(), runtime))
+    return groups(Operator(context.project_file, context.workspace_folder.absolute(), runtime))
 
 
 def _print(result: Result) -> None:

@@ -7,14 +7,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 
 from deploy.cli import completion
 from deploy.cli.admin_session import choose_kit
-from deploy.cli.context import JsonOption, RuntimeOption, context_of, err, out, print_json
+from deploy.cli.context import JsonOption, RuntimeOption, context_of
 from deploy.cli.job_options import AdminKitOption
+from deploy.cli.output import err, out, print_json
 from deploy.cli.session_status import show_session_status
 from deploy.errors import Failed, InputError, MachineError
 from deploy.project.server_environment import ignored_variables
@@ -23,6 +21,8 @@ from deploy.runtimes.protocol import FederationStatus, KeepsVolumes, SiteState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from rich.table import Table
 
     from deploy.project import Project
     from deploy.runtimes.protocol import Runtime, StatusCallback
@@ -232,6 +232,8 @@ def _progress() -> Iterator[StatusCallback]:
     if not err.is_terminal:
         yield _status_lines()
         return
+    from rich.live import Live
+
     with Live(console=err, refresh_per_second=8, transient=True) as live:
         yield lambda status: live.update(_table(status))
 
@@ -251,6 +253,9 @@ def _status_lines() -> StatusCallback:
 
 
 def _table(status: FederationStatus) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, pad_edge=False)
     for heading in ("NAME", "ROLE", "STATE", "WHERE", "TELEMETRY", "REASON"):
         table.add_column(heading, overflow="fold")

@@ -11,7 +11,8 @@ import typer
 from rich.text import Text
 
 from deploy.cli import completion
-from deploy.cli.context import JsonOption, context_of, err, out, print_json
+from deploy.cli.context import JsonOption, context_of
+from deploy.cli.output import err, out, print_json
 
 if TYPE_CHECKING:
     from deploy.images.buildkit import BuildStep

@@ -9,7 +9,8 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from deploy.cli.context import context_of, err, out
+from deploy.cli.context import context_of
+from deploy.cli.output import err, out
 from deploy.errors import InputError
 
 app = typer.Typer()

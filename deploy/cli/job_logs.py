@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from deploy.cli.admin_session import admin_session
-from deploy.cli.context import Context, err, print_json
+from deploy.cli.context import Context
+from deploy.cli.output import err, print_json
 from deploy.errors import Failed, InputError
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from deploy.cli.context import err, out, print_json
+from deploy.cli.output import err, out, print_json
 
 if TYPE_CHECKING:
     from deploy.session import Job

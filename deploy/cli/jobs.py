@@ -9,9 +9,10 @@ import typer
 
 from deploy.cli import completion
 from deploy.cli.admin_session import admin_session, find_kit
-from deploy.cli.context import JsonOption, context_of, err, out, print_json
+from deploy.cli.context import JsonOption, context_of
 from deploy.cli.job_options import AdminKitOption, AdminOption, JobIdArgument
 from deploy.cli.job_tables import job_document, print_available, print_jobs
+from deploy.cli.output import err, out, print_json
 from deploy.errors import Failed, InputError
 
 app = typer.Typer()

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli.context import context_of, err, out
+from deploy.cli.context import context_of
+from deploy.cli.output import err, out
 
 app = typer.Typer()
 

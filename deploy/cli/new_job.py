@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli.context import err, out
+from deploy.cli.output import err, out
 
 app = typer.Typer()
 

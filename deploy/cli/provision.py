@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.cli.context import JsonOption, context_of, err, out, print_json
+from deploy.cli.context import JsonOption, context_of
+from deploy.cli.output import err, out, print_json
 
 if TYPE_CHECKING:
     from deploy.provision import ProvisionPreview, ProvisionProgress, ProvisionReport

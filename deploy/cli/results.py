@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from deploy.cli.admin_session import admin_session
-from deploy.cli.context import JsonOption, context_of, out, print_json
+from deploy.cli.context import JsonOption, context_of
 from deploy.cli.job_options import AdminKitOption, AdminOption, JobIdArgument
 from deploy.cli.job_tables import job_document
 from deploy.cli.next_command import next_command
+from deploy.cli.output import out, print_json
 from deploy.errors import InputError
 
 app = typer.Typer()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from deploy.cli.admin_session import admin_session
-from deploy.cli.context import Context, out, print_json
+from deploy.cli.context import Context
 from deploy.cli.job_tables import print_columns
+from deploy.cli.output import out, print_json
 from deploy.errors import Failed
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def show_session_status(context: Context, admin_kit: Path, as_json: bool) -> Non
         state = session.federation()
         running = [job for job in session.jobs() if job.id in state.running]
         address = session.kit.address
-    document = status_document(address, state, running, datetime.now(timezone.utc))
+    document = status_document(address, state, running)
     if as_json:
         print_json(document)
     else:
@@ -36,9 +37,11 @@ def show_session_status(context: Context, admin_kit: Path, as_json: bool) -> Non
         raise typer.Exit(Failed.exit_code)
 
 
-def status_document(address: str, state: FederationState, jobs: list[Job], now: datetime) -> dict[str, Any]:
+def status_document(address: str, state: FederationState, jobs: list[Job]) -> dict[str, Any]:
     """Return the state of the server, of each registered site, and the running jobs."""
-    ages = {site: max(0.0, (now - seen).total_seconds()) for site, seen in sorted(state.heartbeats.items())}
+    ages = {
+        site: max(0.0, (state.now - seen).total_seconds()) for site, seen in sorted(state.heartbeats.items())
+    }
     sites = [
         {
             "name": site,

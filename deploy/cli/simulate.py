@@ -9,15 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from tempfile import TemporaryDirectory, mkdtemp
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deploy.cli.context import JsonOption, err, out, print_json
+from deploy.cli.context import JsonOption
 from deploy.cli.job_options import WITH_ARGUMENTS, JobArgument, SetOption
+from deploy.cli.output import err, out, print_json
 from deploy.errors import InputError
 from fl_app.telemetry.job_progress import PROGRESS_FILE, JobProgress
+from fl_app.temporary_folders import keep, temporary_folder
 
 if TYPE_CHECKING:
     from deploy.session.watching import Snapshot
@@ -63,38 +64,42 @@ def simulate(
     names = tuple(f"site-{number + 1}" for number in range(sites))
     started = time.monotonic()
     progress = JobProgress()
-    with TemporaryDirectory(prefix="flarefleet-job-") as made, export_process(description) as exporting:
-        exported = exporting.export(parameters, JobSites(names, chosen=False), Path(made))
+    with (
+        temporary_folder("flarefleet-job-") as made,
+        export_process(description) as exporting,
+        temporary_folder("flarefleet-simulation-") as temporary,
+    ):
+        exported = exporting.export(parameters, JobSites(names, chosen=False), made)
         names = exported.sites or names
         if exported.min_clients > len(names):
             raise InputError(f"the job needs at least {exported.min_clients} sites; set --sites")
         assert exported.folder is not None
         name = exported.folder.name
-        temporary = Path(mkdtemp(prefix="flarefleet-simulation-"))
         work, log = temporary / "workspace", temporary / "simulator.log"
         work.mkdir()
         err.print(f"{name} runs in NVFlare's simulator; its log: {log}")
-        with _kept_after_failure(temporary), job_display(err) as show:
-            for progress in run_simulation(exported.folder, names, work, log, timeout):
-                show(_snapshot(name, RUNNING, progress))
-            seconds = time.monotonic() - started
-            ended = _snapshot(name, COMPLETED, progress, seconds)
-            show(ended)
-    print_summary(err, ended)
-    folder = fetch_to or temporary / "results"
-    collect_results(work, names, folder)
-    _show(name, len(names), seconds, folder, kept=fetch_to is not None, as_json=as_json)
-    if fetch_to is not None:
-        shutil.move(log, folder / "logs")
-    shutil.rmtree(temporary)
+        with _kept_after_failure(temporary):
+            with job_display(err) as show:
+                for progress in run_simulation(exported.folder, names, work, log, timeout):
+                    show(_snapshot(name, RUNNING, progress))
+                seconds = time.monotonic() - started
+                ended = _snapshot(name, COMPLETED, progress, seconds)
+                show(ended)
+            print_summary(err, ended)
+            folder = fetch_to or temporary / "results"
+            collect_results(work, names, folder)
+            _show(name, len(names), seconds, folder, kept=fetch_to is not None, as_json=as_json)
+            if fetch_to is not None:
+                shutil.move(log, folder / "logs")
 
 
 @contextmanager
 def _kept_after_failure(folder: Path) -> Iterator[None]:
-    """Name the folder with the files of a run that failed or was interrupted."""
+    """Keep and name the folder with the files of a run that failed or was interrupted."""
     try:
         yield
     except BaseException:
+        keep(folder)
         err.print(f"Its files are kept in {folder}", markup=False, soft_wrap=True)
         raise
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 from shutil import move
-from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
 
 from deploy.cli.admin_session import admin_session, choose_kit
-from deploy.cli.context import Context, JsonOption, context_of, err, out, print_json
+from deploy.cli.context import Context, JsonOption, context_of
 from deploy.cli.job_options import (
     WITH_ARGUMENTS,
     AdminKitOption,
@@ -22,8 +21,10 @@ from deploy.cli.job_options import (
     TimeoutOption,
 )
 from deploy.cli.next_command import next_command
+from deploy.cli.output import err, out, print_json
 from deploy.cli.watch import watch_until_end
 from deploy.errors import InputError
+from fl_app.temporary_folders import temporary_folder
 
 app = typer.Typer()
 
@@ -83,14 +84,14 @@ def submit(
         image_extras = extras_of_images(project, runtime)
     with (
         export_process(description, image_extras) as exporting,
-        TemporaryDirectory(prefix="flarefleet-job-") as folder,
+        temporary_folder("flarefleet-job-") as folder,
         admin_session(context, admin, admin_kit) as session,
     ):
         registered = session.sites()
         has_quorum = getattr(parameters, "quorum", None) is not None
         needed = None if description.file and not site else federation
         job_sites = choose_sites(registered, needed, site or (), has_quorum)
-        exported = exporting.export(parameters, job_sites, Path(folder))
+        exported = exporting.export(parameters, job_sites, folder)
         if project is not None:
             refuse_components_not_allowed(exported, project)
         assert exported.folder is not None
@@ -127,8 +128,8 @@ def export(
     names = tuple(site or ())
     if not names and not description.file:
         names = _sites_of_federation(context_of(ctx), admin_kit)
-    with export_process(description) as exporting, TemporaryDirectory(prefix="flarefleet-job-") as made:
-        reply = exporting.export(parameters, JobSites(names, chosen=bool(site)), Path(made))
+    with export_process(description) as exporting, temporary_folder("flarefleet-job-") as made:
+        reply = exporting.export(parameters, JobSites(names, chosen=bool(site)), made)
         assert reply.folder is not None
         target = folder.absolute() / reply.folder.name
         if target.exists():

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deploy.cli import completion
 from deploy.cli.admin_session import admin_session, choose_kit
-from deploy.cli.context import Context, RuntimeOption, context_of, err, out
+from deploy.cli.context import Context, RuntimeOption, context_of
 from deploy.cli.job_options import AdminKitOption
+from deploy.cli.output import err, out
 from deploy.errors import InputError
 from fl_app.contract import ANALYTICS_FOLDER
+from fl_app.temporary_folders import temporary_folder
 
 if TYPE_CHECKING:
     from deploy.runtimes.protocol import Runtime
@@ -83,10 +84,10 @@ def _downloaded(context: Context, kit: Path, job_id: str | None) -> Iterator[tup
     from deploy.tensorboard.mirror import mirrored
 
     with (
-        TemporaryDirectory(prefix="flarefleet-tensorboard-") as temporary,
+        temporary_folder("flarefleet-tensorboard-") as temporary,
         admin_session(context, None, kit) as session,
     ):
-        downloads, folder = Path(temporary, "downloads"), Path(temporary, "event-files")
+        downloads, folder = temporary / "downloads", temporary / "event-files"
         jobs = [resolve_job(session, job_id)] if job_id else []
         download = EventFileDownload(session, downloads, jobs)
         if not jobs:

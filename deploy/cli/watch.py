@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import typer
 
 from deploy.cli.admin_session import admin_session
-from deploy.cli.context import JsonOption, context_of, err, out, print_json
+from deploy.cli.context import JsonOption, context_of
 from deploy.cli.job_options import AdminKitOption, AdminOption, JobIdArgument, TimeoutOption
 from deploy.cli.job_tables import job_document
 from deploy.cli.next_command import next_command
+from deploy.cli.output import err, out, print_json
 from deploy.errors import Failed
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -27,6 +26,7 @@ from deploy.runtimes.protocol import FederationStatus, SiteState
 from deploy.signals import interruptible, uninterruptible
 from deploy.workspace import Workspace
 from fl_app.contract import ENV_FORK_JOBS
+from fl_app.temporary_folders import temporary_folder
 
 if TYPE_CHECKING:
     from fl_app.jobs.hospital.job import HospitalParameters
@@ -163,10 +163,14 @@ def _submit(
 
     job = find_job(JOB)
     kit = AdminKit.read(runtime.admin_kit(choose_administrator(paths.project, paths.workspace)))
-    with export_process(job) as exporting, TemporaryDirectory() as exports, open_session(kit) as session:
+    with (
+        export_process(job) as exporting,
+        temporary_folder("flarefleet-job-") as exports,
+        open_session(kit) as session,
+    ):
         registered = session.sites()
         job_sites = choose_sites(registered, [site.name for site in paths.project.sites], ())
-        exported = exporting.export(parameters, job_sites, Path(exports))
+        exported = exporting.export(parameters, job_sites, exports)
         job_id = submit(session, exported, registered)
         for seen in watch(session, job_id, JOB_TIMEOUT):
             if seen.progress and seen.progress.round is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -34,6 +33,7 @@ from deploy.project.extras import VLA
 from deploy.workspace import Workspace
 from fl_app.contract import flarefleet_version
 from fl_app.files import write_atomically
+from fl_app.temporary_folders import temporary_folder
 
 DEFAULT_SOURCE_DATE_EPOCH = 1767225600
 """2026-01-01. A fixed default, so that a new commit does not rebuild torch's layer."""
@@ -158,9 +158,9 @@ def build_site(
         LABEL_SITE: name,
     }
     arguments = {"RUNTIME_IMAGE": runtime_image(project.image), "VARIANT": project.image.variant}
-    with tempfile.TemporaryDirectory(prefix="flarefleet-image-") as folder:
-        (Path(folder) / "kit.tar").write_bytes(layer)
-        build = Build(tag, "site", inputs.DOCKERFILE, Path(folder), arguments, labels, cached)
+    with temporary_folder("flarefleet-image-") as folder:
+        (folder / "kit.tar").write_bytes(layer)
+        build = Build(tag, "site", inputs.DOCKERFILE, folder, arguments, labels, cached)
         builder.run(build, progress)
     return tag
 

@@ -6,7 +6,6 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import yaml
 
@@ -18,6 +17,7 @@ from deploy.project.schema import DEFAULT_BUILDERS
 from deploy.project.validation.names import admin_name_error, project_name_error, site_name_error
 from fl_app.contract import FEDERATION_PORT
 from fl_app.files import write_atomically
+from fl_app.temporary_folders import temporary_folder
 
 SERVER = "flare-server"
 ORG = "consortium"
@@ -109,8 +109,8 @@ def create_project(answers: Answers, file: Path, *, builders: bool = False) -> N
     if file.exists():
         raise InputError(f"{file}: already exists; choose another file: --output FILE")
     text = project_text(answers, builders=builders)
-    with TemporaryDirectory(prefix="flarefleet-") as folder:
-        draft = Path(folder) / "project.yml"
+    with temporary_folder("flarefleet-project-") as folder:
+        draft = folder / "project.yml"
         draft.write_text(text, encoding="utf-8")
         try:
             load_project(draft)

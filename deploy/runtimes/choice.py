@@ -7,11 +7,11 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from deploy.errors import InputError
-from deploy.runtimes.protocol import Runtime
 from fl_app.files import write_atomically
 
 if TYPE_CHECKING:
     from deploy.project import Project
+    from deploy.runtimes.protocol import Runtime
     from deploy.workspace import Workspace
 
 BACKENDS = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,9 @@ from deploy.session.job_result import mean_metrics
 from deploy.session.results import SUMMARY_FILE
 from fl_app.telemetry.job_progress import PROGRESS_FILE, JobProgress, read_progress
 
+DURATION = "duration_seconds"
+"""Key of a job's document, and name of a row."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -22,10 +24,10 @@ class Run:
 
     name: str
     """Name of the job and beginning of its id, or the folder."""
-    facts: Mapping[str, str]
-    """Status, duration and rounds."""
+    facts: Mapping[str, Any]
+    """Status, DURATION and rounds."""
     parameters: Mapping[str, Any]
-    metrics: Mapping[str, float]
+    metrics: Mapping[str, float | int]
     """Last value of each metric: of the best model, of the server, mean of the sites, and of each site."""
 
     @classmethod
@@ -35,18 +37,13 @@ class Run:
         return cls(
             name=f"{document.get('name', '')}-{str(document.get('id', ''))[:SHORT_ID]}",
             facts={
-                "status": str(document.get("status", "")),
-                "duration": _clock(document.get("duration_seconds")),
-                "rounds": str(progress.round or ""),
+                "status": document.get("status"),
+                DURATION: document.get(DURATION),
+                "rounds": progress.round,
             },
             parameters=dict(document.get("parameters") or {}),
             metrics=_metrics(progress),
         )
-
-
-def _clock(seconds: Any) -> str:
-    """Return seconds as H:MM:SS."""
-    return str(timedelta(seconds=int(seconds))) if isinstance(seconds, int | float) else ""
 
 
 def read_run(folder: Path) -> Run:
@@ -101,11 +98,11 @@ def compare(runs: Sequence[Run]) -> list[Row]:
     return [row for row in rows if any(value is not None for value in row.values)]
 
 
-def _metrics(progress: JobProgress) -> dict[str, float]:
-    found: dict[str, float] = {}
+def _metrics(progress: JobProgress) -> dict[str, float | int]:
+    found: dict[str, float | int] = {}
     if progress.best is not None:
         found |= {f"best model: {progress.best.metric}": progress.best.value}
-        found |= {"best model: round": float(progress.best.round)}
+        found |= {"best model: round": progress.best.round}
     found |= {f"server: {tag}": value for tag, value in sorted(progress.metrics.items())}
     found |= {f"mean of sites: {tag}": value for tag, value in mean_metrics(progress).items()}
     for name, site in sorted(progress.sites.items()):

@@ -9,10 +9,11 @@ from deploy.session.kit import AdminKit
 
 TRANSFER_FOLDER = "transfer"
 """Folder in the kit for submitted jobs and downloads of the console."""
+_PYTHON = (sys.executable, "-m")
 
 
 def run_console(kit: AdminKit) -> int:
-    """Run the console until the user leaves it; return its exit status.
+    """Run the console until the user leaves it; return its exit status: 1 if a command of a pipe failed.
 
     The console runs with the installed NVFlare; fl_admin.sh in the kit would use the first `python3` on PATH.
     It asks for the user's name first. If stdin is a pipe, the name is given from the kit.
@@ -22,12 +23,13 @@ def run_console(kit: AdminKit) -> int:
     """
     kit.check()
     (kit.folder / TRANSFER_FOLDER).mkdir(exist_ok=True)
-    console = (sys.executable, "-m", "nvflare.fuel.hci.tools.admin")
-    command = [*console, "-m", str(kit.folder), "-s", "fed_admin.json"]
+    arguments = ("-m", str(kit.folder), "-s", "fed_admin.json")
     if sys.stdin.isatty():
-        return subprocess.run(command, check=False).returncode
-    typed = _typed(kit.user, sys.stdin.read())
-    return subprocess.run(command, check=False, input=typed, text=True).returncode
+        return subprocess.run([*_PYTHON, "nvflare.fuel.hci.tools.admin", *arguments], check=False).returncode
+    command = [*_PYTHON, "deploy.session.console_program", *arguments]
+    return subprocess.run(
+        command, check=False, input=_typed(kit.user, sys.stdin.read()), text=True
+    ).returncode
 
 
 def _typed(user: str, commands: str) -> str:

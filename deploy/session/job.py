@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
+from fl_app.contract import PARAMETERS_PROPERTY
 from fl_app.guard.warnings import WARNINGS_META
-from fl_app.jobs.parameters import PARAMETERS_PROPERTY
 from fl_app.survival.interventions import ABORTED_BY_META, HISTORY_META, Intervention
 from fl_app.telemetry.job_progress import (
     PROGRESS_META,

@@ -9,12 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from tempfile import TemporaryDirectory
-
-from cryptography import x509
 
 from deploy.errors import Failed, InputError
 from deploy.workspace import KIT_FOLDERS
+from fl_app.temporary_folders import temporary_folder
 
 CONNECT_TIMEOUT = 5.0
 """Seconds."""
@@ -78,6 +76,8 @@ class AdminKit:
             ) from None
 
     def _check_certificate(self) -> None:
+        from cryptography import x509
+
         file = self.folder / "startup" / "client.crt"
         try:
             certificate = x509.load_pem_x509_certificate(file.read_bytes())
@@ -102,8 +102,7 @@ class AdminKit:
 
         The private key is not copied.
         """
-        with TemporaryDirectory(prefix="flarefleet-admin-") as temporary:
-            kit = Path(temporary)
+        with temporary_folder("flarefleet-admin-") as kit:
             for part in KIT_FOLDERS:
                 if (self.folder / part).is_dir():
                     (kit / part).symlink_to(self.folder / part)

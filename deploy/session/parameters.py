@@ -55,19 +55,28 @@ def read_parameters(
     for name in (name for name in given if name not in known):
         available = Choices(known).available(name)
         errors.append(f"--set {name}: the job {job.name} has no such parameter; {available}")
-    values = {name: _value(text) for name, text in given.items() if name in known}
+    values: dict[str, Any] = {}
+    for name in (name for name in given if name in known):
+        try:
+            values[name] = _value(given[name], type_text(known[name].annotation))
+        except ValueError as error:
+            errors.append(_invalid((name,), f"is not valid JSON: {error}", given, job))
     try:
         parameters = job.parameters.model_validate(values)
     except ValidationError as error:
         errors += [
             str(cause)
             if isinstance(cause := one.get("ctx", {}).get("error"), UserCodeError)
-            else _invalid(one["loc"], one["msg"], given, job)
+            else _invalid(one["loc"], one["msg"].removeprefix(_PREFIX), given, job)
             for one in error.errors()
         ]
     if errors:
         raise InputError(errors)
     return parameters
+
+
+_PREFIX = "Value error, "
+"""pydantic's words before the message of a validator."""
 
 
 def _refuse_settings(job: JobDescription, settings: Sequence[str], remedy: str) -> None:
@@ -98,14 +107,24 @@ def _split(settings: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     return given, errors
 
 
-def _value(text: str) -> Any:
-    """Parse a list or an object as JSON; leave other values as text."""
-    if text[:1] in ("[", "{"):
-        try:
-            return json.loads(text)
-        except ValueError:
-            return text
-    return text
+def _value(text: str, kind: str) -> Any:
+    """Parse a list or an object as JSON; leave other values as text.
+
+    Args:
+        text: the value.
+        kind: type of the parameter: see `type_text`.
+
+    Raises:
+        ValueError: a list or an object is not valid JSON.
+    """
+    if text[:1] not in ("[", "{"):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        if "JSON" in kind:
+            raise
+        return text
 
 
 def _invalid(loc: tuple[int | str, ...], message: str, given: dict[str, str], job: JobDescription) -> str:

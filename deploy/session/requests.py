@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -93,7 +94,7 @@ class ServerRequests:
                 f"there is no job {job_id} on this server. List the jobs: flarefleet jobs"
             ) from error
         except AuthorizationError as error:
-            raise PermissionDenied(f"the server denied the request of {self._kit.user}: {error}") from error
+            raise PermissionDenied(_denied(self._kit.user, job_id, str(error))) from error
         except InvalidJobDefinition as error:
             raise Failed(f"the server rejected the job: {error}") from error
         except InternalError as error:
@@ -120,6 +121,21 @@ class ServerRequests:
             self._is_outage = False
             self.notify("the server answers again")
         return answer
+
+
+def _denied(user: str, job_id: str, error: str) -> str:
+    """Return a message for NVFlare's `user not authorized for the action 'COMMAND ARGUMENTS: ...'`."""
+    command = re.search(r"the action '(\w+)", error)
+    action = f" ({command[1]})" if command else ""
+    if not job_id:
+        return (
+            f"the server denied the request of {user}{action}: the role of this administrator does not allow "
+            "it. Ask the operator of the server"
+        )
+    return (
+        f"the server denied the request of {user} for the job {job_id}{action}: only its submitter and "
+        "administrators with the role project_admin may do that. Show who submitted it: flarefleet jobs"
+    )
 
 
 def is_lost(error: BaseException) -> bool:

@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from deploy.errors import Failed, InputError
 from deploy.session.job_ids import SHORT_ID
@@ -17,6 +16,7 @@ from deploy.session.session import AdminSession, Job
 from fl_app.contract import EVENT_FILES_COMPONENT, SITE_LOG_COMPONENT
 from fl_app.guard.warnings import WARNINGS_FILE
 from fl_app.jobs.shared.journal import MODEL_FOLDER
+from fl_app.temporary_folders import temporary_folder
 
 SUMMARY_FILE = "summary.json"
 """File in the results: the job with its status, parameters, rounds and last metrics."""
@@ -53,9 +53,9 @@ def fetch(session: AdminSession, job_id: str, folder: Path) -> Path:
             f"the job {job_id} has not ended: it is {job.status}. Wait for it: flarefleet watch {job_id}"
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
-        downloaded = session.download(job_id, Path(temporary) / "download")
-        results = Path(temporary) / "results"
+    with temporary_folder(f".{folder.name}-", folder.parent) as temporary:
+        downloaded = session.download(job_id, temporary / "download")
+        results = temporary / "results"
         results.mkdir()
         sort_results(downloaded, results)
         add_components(session, job_id, results)

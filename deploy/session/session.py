@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from deploy.errors import Failed
@@ -15,7 +14,9 @@ from deploy.session.job import COMPLETED, NEVER_STARTED, RUNNING, SERVER, SUBMIT
 from deploy.session.kit import AdminKit
 from deploy.session.nvflare_output import suppressed
 from deploy.session.requests import PermissionDenied, ServerFailed, ServerRequests, is_lost
+from deploy.session.server_time import server_time
 from fl_app.telemetry.job_progress import PENDING_GROUP, STATS_GROUP, JobProgress, SiteProgress
+from fl_app.temporary_folders import temporary_folder
 
 __all__ = ["COMPLETED", "NEVER_STARTED", "RUNNING", "SERVER", "SUBMITTED", "AdminSession", "Job"]
 
@@ -32,6 +33,8 @@ _EXTRA = (_ERROR_LOG, "LOG_")
 class FederationState:
     """The federation as its server sees it."""
 
+    now: datetime
+    """Time of the answer by the server's clock."""
     started: datetime
     heartbeats: dict[str, datetime]
     """Time of the last heartbeat of each registered site."""
@@ -65,12 +68,15 @@ class AdminSession:
 
     def sites(self) -> tuple[str, ...]:
         """Return the names of the registered sites."""
-        return tuple(sorted(self.federation().heartbeats))
+        info = self._request(lambda api: api.get_system_info())
+        return tuple(sorted(client.name for client in info.client_info))
 
     def federation(self) -> FederationState:
         """Return the registered sites with their heartbeats, and the running jobs."""
         info = self._request(lambda api: api.get_system_info())
+        reply = self._request(lambda api: api.api.do_command("check_status server"))
         return FederationState(
+            now=server_time(reply) or datetime.now(timezone.utc),
             started=_time(info.server_info.start_time),
             heartbeats={client.name: _time(client.last_connect_time) for client in info.client_info},
             running=tuple(str(job.job_id) for job in info.job_info),
@@ -224,8 +230,8 @@ class AdminSession:
 
     def _server_log_of_results(self, job_id: str) -> str:
         """Return the log from the job's results, which the submitter may download."""
-        with TemporaryDirectory(prefix="flarefleet-results-") as made:
-            log = self.download(job_id, Path(made)) / "workspace" / "log.txt"
+        with temporary_folder("flarefleet-results-") as made:
+            log = self.download(job_id, made / "download") / "workspace" / "log.txt"
             return _text(log) if log.is_file() else ""
 
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from deploy.errors import Failed, FlarefleetError, InputError, MachineError
@@ -21,6 +20,7 @@ from fl_app.jobs.export import ExportReply, ExportRequest
 from fl_app.jobs.parameters import JobParameters
 from fl_app.jobs.registry import JobDescription
 from fl_app.survival.starting_over import classes_without_checkpoint, ends_with_a_process
+from fl_app.temporary_folders import temporary_folder
 
 if TYPE_CHECKING:
     from deploy.project import Project
@@ -170,7 +170,7 @@ def export_process(job: JobDescription, image_extras: Sequence[str] = ()) -> Ite
     if missing:
         raise MachineError(missing)
     command = [sys.executable, "-m", "fl_app.jobs.export", job.source]
-    with TemporaryDirectory(prefix="flarefleet-export-") as empty:
+    with temporary_folder("flarefleet-export-") as empty:
         process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -212,13 +212,13 @@ def choose_sites(
         )
     missing = [name for name in names if name not in registered]
     if not names or (missing and not has_quorum):
-        raise Failed(_missing_sites(names, registered))
+        raise Failed(_missing_sites(names, registered, has_project=federation is not None))
     if missing:
         print(f"warning: not registered: {', '.join(missing)}; the job has a quorum", file=sys.stderr)
     return JobSites(names, chosen=len(names) < len(set(everyone) | set(registered)))
 
 
-def _missing_sites(names: Sequence[str], registered: Sequence[str]) -> str:
+def _missing_sites(names: Sequence[str], registered: Sequence[str], *, has_project: bool) -> str:
     if not names:
         return "no site is registered with the server. Show the sites: flarefleet status"
     present = [name for name in names if name in registered]
@@ -226,8 +226,11 @@ def _missing_sites(names: Sequence[str], registered: Sequence[str]) -> str:
     text = (
         f"the job needs {len(names)} site{'s' * (len(names) > 1)}, and {len(present)} of them "
         f"{'is' if len(present) == 1 else 'are'} registered; missing: {missing}. "
-        "Show the reason: flarefleet status"
     )
+    if has_project:
+        text += "Show the reason: flarefleet status"
+    else:  # the server lists only registered sites to an administrator
+        text += f"Compare the names with: flarefleet status, ask the operator of {missing}"
     return f"{text}, or submit without: {' '.join(f'--site {name}' for name in present)}" if present else text
 
 

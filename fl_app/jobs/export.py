@@ -18,10 +18,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from fl_app.contract import PARAMETERS_PROPERTY
 from fl_app.jobs.components import JobComponent, components_without_code
 from fl_app.jobs.custom_jobs import copy_packages, packages_of
 from fl_app.jobs.description import InvalidJob, JobDescription
-from fl_app.jobs.parameters import PARAMETERS_PROPERTY, JobWarning
+from fl_app.jobs.parameters import JobWarning
 from fl_app.jobs.registry import find
 from fl_app.jobs.user_code import UserCodeError, user_code_error
 

@@ -7,12 +7,12 @@ import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 from fl_app.jobs.description import InvalidJob, JobDescription
 from fl_app.jobs.parameters import JobParameters
+from fl_app.temporary_folders import temporary_folder
 
 _META = "meta"
 _CONFIGURATIONS = (_META, "*/config/config_fed_server", "*/config/config_fed_client")
@@ -44,9 +44,11 @@ class ExportedJob:
         if self._source.is_dir():
             self._copy(self._source, Path(into))
             return
-        with TemporaryDirectory(prefix="flarefleet-archive-") as temporary:
-            _extract(self._source, Path(temporary))
-            self._copy(self._folder_in(Path(temporary)), Path(into))
+        with temporary_folder("flarefleet-archive-") as temporary:
+            extracted = temporary / "job"
+            extracted.mkdir()
+            _extract(self._source, extracted)
+            self._copy(self._folder_in(extracted), Path(into))
 
     def _folder_in(self, extracted: Path) -> Path:
         found = [

@@ -8,8 +8,6 @@ from collections.abc import Iterable, Sequence
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import Self
 
-PARAMETERS_PROPERTY = "parameters"
-"""Key in a job's `custom_props`: all parameters with which it was exported."""
 QUORUM_GRACE_SECONDS = 30.0
 
 

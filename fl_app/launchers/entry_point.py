@@ -13,6 +13,7 @@ from fl_app.garbage_collection import paused_for_imports
 from fl_app.launchers.download_timeout import set_download_timeout
 from fl_app.launchers.process_end import recording_end
 from fl_app.nvflare_internals.main_programs import Role, load_job_process
+from fl_app.survival.dead_connections import give_up_dead_connections, port_of
 from fl_app.telemetry_opt_out import opt_out_of_telemetry
 
 SHUTDOWN_GRACE_SECONDS = 0.2
@@ -40,6 +41,8 @@ def run_job(role: Role, prepare: Callable[[], None] | None = None) -> int:
         if prepare is not None:
             prepare()
     arguments = program.parse_arguments()
+    addresses = (getattr(arguments, "sp_target", ""), arguments.parent_url)
+    give_up_dead_connections({port_of(one) for one in addresses if one})
     folder = Path(arguments.workspace, arguments.job_id)
     return MainProcessMonitor.run(
         main_func=recording_end(program.main, folder),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
+from abc import abstractmethod
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -126,17 +127,17 @@ class _PodLauncher(K8sJobLauncher):
         pod.start()
         return pod
 
+    @abstractmethod
     def report_pending(self, cell: Any, job_id: str, reason: str) -> None:
         """Report why a job's pod does not run yet; an empty reason means it runs."""
-        raise NotImplementedError
 
     def report_failure(self, workspace: Workspace, job_id: str, reason: str, engine: Any) -> None:
         """Report why a job's pod failed."""
         append_error(workspace, job_id, "JobPod", reason)
 
+    @abstractmethod
     def restarts(self, plan: JobPodPlan, fl_ctx: FLContext) -> Restarts:
         """Return the restarts of a job's pod."""
-        raise NotImplementedError
 
     def _plan(
         self, job_meta: dict[str, Any], fl_ctx: FLContext, workspace: Workspace, settings: LauncherSettings

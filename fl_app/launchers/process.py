@@ -14,6 +14,7 @@ import logging
 import os
 import shlex
 import sys
+from abc import abstractmethod
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -92,9 +93,9 @@ class _JobLauncher(ProcessJobLauncher):
         )
         return self.handle(process, job_id, fl_ctx)
 
+    @abstractmethod
     def handle(self, process: JobProcess, job_id: str, fl_ctx: FLContext) -> JobHandleSpec:
         """Start the process and return its handle for NVFlare."""
-        raise NotImplementedError
 
     def _start(self, command: list[str], environment: dict[str, str]) -> ProcessAdapter:
         if self._template is not None:

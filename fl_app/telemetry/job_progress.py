@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainSerializer, ValidationError
 
 STATS_GROUP = "flarefleet.progress"
 """Group of NVFlare's `show_stats` that holds the progress."""
@@ -30,6 +31,16 @@ WAITING_EVENT = "flarefleet.waiting_for_sites"
 `{"south": "no sign of life for 2 min"}`."""
 
 
+Metric = Annotated[
+    float,
+    BeforeValidator(lambda value: math.nan if value is None else value),
+    # One object for every NaN, so that two answers with the same metrics are equal.
+    AfterValidator(lambda value: math.nan if math.isnan(value) else value),
+    PlainSerializer(lambda value: value if math.isfinite(value) else None, when_used="json"),
+]
+"""A value that a job logged. In JSON, NaN and infinity are null, which is read as NaN."""
+
+
 class SitePhase(str, Enum):
     """Phase of a site, as the server sees it."""
 
@@ -47,7 +58,7 @@ class SiteProgress(BaseModel):
     phase: SitePhase = SitePhase.WAITING
     rounds_done: int = 0
     """Rounds of the workflow that the site has answered; tasks outside of a round do not count."""
-    metrics: dict[str, float] = Field(default_factory=dict)
+    metrics: dict[str, Metric] = Field(default_factory=dict)
     """Last value of each scalar that the site logged, for a limited number of tags."""
     error: str = ""
     """Error of the site in one line, or NVFlare's return code of its last result."""
@@ -63,7 +74,7 @@ class BestModel(BaseModel):
     round: int
     """Round after which the server had this model, from 1."""
     metric: str
-    value: float
+    value: Metric
     """Mean of the metric over the sites."""
 
 
@@ -75,7 +86,7 @@ class JobProgress(BaseModel):
     rounds: int | None = None
     """Total number of rounds; None if the workflow does not announce it."""
     sites: dict[str, SiteProgress] = Field(default_factory=dict)
-    metrics: dict[str, float] = Field(default_factory=dict)
+    metrics: dict[str, Metric] = Field(default_factory=dict)
     """Last value of each scalar that the server itself logged."""
     best: BestModel | None = None
     fatal: str = ""

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from deploy.errors import Failed
 from deploy.hosts import local_server_host
@@ -20,6 +19,7 @@ from deploy.runtimes.event_files import update_copy
 from deploy.runtimes.kubernetes import connectivity, installation
 from deploy.runtimes.kubernetes.checks import CHECKS
 from deploy.runtimes.kubernetes.cluster import ANSWER_SECONDS, Cluster, current_context, explained_errors
+from deploy.runtimes.kubernetes.concurrency import each
 from deploy.runtimes.kubernetes.helm import Helm, find_helm
 from deploy.runtimes.kubernetes.namespaces import ensure_namespace, remove_if_empty
 from deploy.runtimes.kubernetes.observation import observe
@@ -43,17 +43,12 @@ if TYPE_CHECKING:
     from deploy.workspace import Workspace
 
 POLL_SECONDS = 0.5
-MAX_REQUESTS = 8
-"""Concurrent requests to clusters."""
 MAX_HELM_PROCESSES = min(4, os.cpu_count() or 1)
 """Concurrent helm processes. Each one is bound by the CPU."""
 UP_SECONDS = 300.0
 """Default timeout of `up`: nodes may have to pull an image of a gigabyte."""
 FOLLOW_SECONDS = 7 * 24 * 3600.0
 """Read timeout while a log is followed."""
-
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
 
 
 class KubernetesRuntime:
@@ -90,15 +85,15 @@ class KubernetesRuntime:
             plan = self.next_plan().keeping(before, only)
             chosen = tuple(one for one in plan.members if one.name in only or not only)
             needs_address = connectivity.needs_service_address(plan, self.participants[plan.server.name])
-            _each(
+            each(
                 lambda one: ensure_namespace(self.cluster(one), one, self.project.name, self._authority),
                 chosen,
             )
             self._remove([one for one in before.members if one not in plan.members], helm)
             records.write(self._plan_file, plan)
-            _each(self._scale_up, chosen)
+            each(self._scale_up, chosen)
             self._install(plan, chosen, helm, needs_address)
-            _each(self._restart_if_exited, chosen)
+            each(self._restart_if_exited, chosen)
             wait_until_ready(self.status, self._log_end, progress, timeout, POLL_SECONDS, only=only)
             self._start_port_forwards(plan)
             return self.status().of(only)
@@ -111,7 +106,7 @@ class KubernetesRuntime:
         """See `deploy.runtimes.protocol.Runtime.stop`. The releases stay installed, without pods."""
         targets = [one for one in self._plan().members if one.name in names]
         with explained_errors(), records.locked(self._lock):
-            _each(lambda one: installation.scale_down(self.cluster(one), one), targets)
+            each(lambda one: installation.scale_down(self.cluster(one), one), targets)
 
     def forget(self) -> None:
         """See `deploy.runtimes.protocol.KeepsVolumes.forget`."""
@@ -124,7 +119,7 @@ class KubernetesRuntime:
         if not plan.members:
             return FederationStatus(project=self.project.name, runtime=self.name)
         with explained_errors():
-            sites = _each(self._observe, plan.members)
+            sites = each(self._observe, plan.members)
         return FederationStatus(
             project=self.project.name,
             runtime=self.name,
@@ -253,7 +248,7 @@ class KubernetesRuntime:
                 install(plan.server)
             addresses = connectivity.find_service_addresses(self.cluster(plan.server), plan, server)
         rest = [one for one in chosen if one != plan.server or not needs_address]
-        _each(install, rest, MAX_HELM_PROCESSES)
+        each(install, rest, MAX_HELM_PROCESSES)
 
     def _restart_if_exited(self, target: ReleaseTarget) -> None:
         status = self._observe(target)
@@ -286,17 +281,9 @@ class KubernetesRuntime:
             if with_volumes:
                 installation.remove_volumes(self.cluster(target), target)
 
-        _each(remove, targets, MAX_HELM_PROCESSES)
+        each(remove, targets, MAX_HELM_PROCESSES)
         for target in targets:
             remove_if_empty(self.cluster(target), target)
 
     def _log_end(self, name: str) -> list[str]:
         return tail(self.cluster(self.target(name)), self.target(name))
-
-
-def _each(
-    action: Callable[[_Item], _Result], items: Iterable[_Item], workers: int = MAX_REQUESTS
-) -> list[_Result]:
-    """Call an action for each item concurrently, and return the results. Raise the first error at the end."""
-    with ThreadPoolExecutor(workers) as pool:
-        return [done.result() for done in [pool.submit(action, item) for item in items]]

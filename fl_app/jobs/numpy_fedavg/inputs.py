@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import math
 import re
 import shlex
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from fl_app.jobs.user_code import check_syntax, import_file, user_code_error
 from fl_app.metric_direction import Direction
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 MAX_NUMBERS = 1_000_000
 """Largest initial model: it travels as text in the job's configuration."""
 
-_FLOAT32 = np.finfo(np.float32).max
+_FLOAT32 = 3.4028234663852886e38
+"""Largest finite 32-bit float."""
 _CONDITION = re.compile(r"(?P<key>\S+) (?P<operator><=|>=|<|>) (?P<value>\S+)")
 
 
@@ -29,6 +32,8 @@ def initial_model(given: list[Any] | str) -> NDArray[np.float64]:
         ValueError: the file is missing, or the array is empty, ragged, too large, not numeric, or not finite
             as 32-bit floats.
     """
+    import numpy as np
+
     array = _load(given) if isinstance(given, str) else _as_array(given)
     if array.ndim == 0 or array.size == 0:
         raise ValueError("the initial model is empty: give at least one number, such as [0, 0, 0]")
@@ -40,6 +45,8 @@ def initial_model(given: list[Any] | str) -> NDArray[np.float64]:
 
 
 def _load(path: str) -> NDArray[np.float64]:
+    import numpy as np
+
     file = Path(path)
     if file.suffix != ".npy" or not file.is_file():
         raise ValueError(f"{path}: must be a list of numbers, or a .npy file that exists")
@@ -53,6 +60,8 @@ def _load(path: str) -> NDArray[np.float64]:
 
 
 def _as_array(numbers: list[Any]) -> NDArray[np.float64]:
+    import numpy as np
+
     for number in _flat(numbers):
         if type(number) not in (int, float):
             raise ValueError(f"the initial model has {number!r}, which is not a number")
@@ -105,7 +114,7 @@ def condition(text: str) -> tuple[str, Direction]:
     """
     match = _CONDITION.fullmatch(text)
     try:
-        if match is None or not np.isfinite(float(match["value"])):
+        if match is None or not math.isfinite(float(match["value"])):
             raise ValueError
     except ValueError:
         raise ValueError(

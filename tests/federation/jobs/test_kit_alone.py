@@ -101,7 +101,7 @@ def test_a_fetched_job_is_compared_with_one_on_the_server(
     compared = json.loads(flarefleet("compare", job_id, f"results/probe-{job_id[:8]}", "--json").stdout)
     rows = {(row["group"], row["name"]): row["values"] for row in compared["rows"]}
     assert rows["parameters", "rounds"] == [2, 2]
-    assert rows["job", "rounds"] == ["2", "2"]
+    assert rows["job", "rounds"] == [2, 2]
     assert rows["metrics", "site-1: round"] == [2, 2]
 
 

@@ -90,6 +90,15 @@ def test_the_next_training_is_one_that_started_after_the_kill() -> None:
     assert first_after([running], 10) is None
 
 
+def test_a_late_training_of_a_round_that_had_begun_is_no_sign_that_the_server_is_back() -> None:
+    begun, late = training("site-1", 2, 10.5), training("site-2", 2, 12)
+    again, following = training("site-1", 2, 15), training("site-2", 3, 17)
+
+    assert first_after([begun, late, again], 10) == again
+    assert first_after([begun, late, following], 10) == following
+    assert first_after([begun, late, again], 10, ["site-2"]) == late
+
+
 def test_different_models_of_one_round_are_an_error() -> None:
     with pytest.raises(ValueError, match="round 1"):
         models_by_round([training("site-1", 1, 1), training("site-2", 1, 1, "x")])

@@ -83,6 +83,50 @@ def test_completion_does_not_run_the_code_of_a_job_that_is_named_by_its_path(
     assert not (tmp_path / "executed").exists()
 
 
+OWN_JOB = """
+from typing import Annotated, Literal
+from fl_app.jobs.parameters import QuorumParameters
+from mine_package.settings import Common
+open("executed", "w")
+Mode = Literal["min", "max"]
+
+class Base(Common):
+    seed: int = 0
+
+class Mine(Base, QuorumParameters):
+    rate: float = 0.1
+    '''Step size'''
+    mode: Mode | None = None
+    deep: Annotated[bool, "of layers"] = False
+
+PARAMETERS = Mine
+"""
+
+
+@pytest.mark.parametrize("path", ["./mine", "mine/job.py"])
+def test_parameters_of_an_own_job_are_completed_from_its_source(
+    complete: Complete, tmp_path: Path, path: str
+) -> None:
+    (tmp_path / "mine" / "mine_package").mkdir(parents=True)
+    (tmp_path / "mine" / "job.py").write_text(OWN_JOB)
+    settings = "open('executed', 'w')\nclass Common:\n    rounds: int = 5\n    _private: int = 0\n"
+    (tmp_path / "mine" / "mine_package" / "settings.py").write_text(settings)
+
+    names = ["rounds=", "seed=", "quorum=", "quorum_grace=", "rate=", "mode=", "deep="]
+    assert complete("submit", path, "--set", "") == names
+    assert complete("submit", path, "--set", "mode", "=") == ["min", "max"]
+    assert complete("simulate", path, "--set", "deep", "=", "t") == ["true"]
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("source", ["PARAMETERS = PARAMETERS", "PARAMETERS = 1", "def (", "import argparse"])
+def test_a_job_that_is_not_understood_completes_no_parameters(
+    complete: Complete, tmp_path: Path, source: str
+) -> None:
+    (tmp_path / "mine.py").write_text(source)
+    assert complete("submit", "mine.py", "--set", "") == []
+
+
 def test_the_choices_of_a_parameter_are_completed(complete: Complete) -> None:
     # bash splits a word at =, and completes what follows.
     assert complete("submit", "hospital", "--set", "dataset", "=") == ["breast_cancer", "digits"]

@@ -12,7 +12,8 @@ import typer
 from typer.testing import CliRunner
 
 from deploy.cli.app import app
-from deploy.cli.commands import GLOBAL_OPTIONS
+from deploy.cli.commands import COMMANDS as COMMAND_MODULES
+from deploy.cli.commands import GLOBAL_OPTIONS, SUMMARIES
 from deploy.runtimes.choice import BACKENDS, RuntimeName
 from tests.federation.federation import write_project
 
@@ -21,19 +22,23 @@ CONTEXT = PROGRAM.make_context("flarefleet", ["check"], resilient_parsing=True)
 TYPE_NAMES = re.compile(r"Literal|Optional|Union|<bool>|list\[|range>|<float>|<int>|\[/?(bold|red|dim)\]")
 
 
+def subcommand(command: Any, name: str) -> Any:
+    return command.resolve_command(CONTEXT, [name])[1]
+
+
 def commands(command: Any = PROGRAM, *path: str) -> Iterator[tuple[str, ...]]:
     """Yield the words of every command and subcommand."""
     yield path
     if hasattr(command, "list_commands"):
         for name in command.list_commands(CONTEXT):
-            yield from commands(command.get_command(CONTEXT, name), *path, name)
+            yield from commands(subcommand(command, name), *path, name)
 
 
 def options_of(*path: str) -> dict[str, Any]:
     """Return the options of a command by name."""
     command = PROGRAM
     for name in path:
-        command = command.get_command(CONTEXT, name)
+        command = subcommand(command, name)
     return {option.name: option for option in command.params if option.param_type_name == "option"}
 
 
@@ -75,6 +80,12 @@ def test_only_the_program_installs_shell_completion(path: tuple[str, ...]) -> No
 @pytest.mark.parametrize("path", COMMANDS)
 def test_every_command_accepts_the_global_options(path: tuple[str, ...]) -> None:
     assert options_of(*path).keys() >= GLOBAL_OPTIONS.keys()
+
+
+def test_the_help_of_the_program_summarizes_each_command_in_one_line() -> None:
+    assert list(SUMMARIES) == list(COMMAND_MODULES)
+    for name, summary in SUMMARIES.items():
+        assert f"{name} {summary}" in " ".join(help_of().split())
 
 
 def test_the_choices_of_a_runtime_are_the_backends() -> None:

@@ -38,6 +38,6 @@ def test_status_in_a_pipe_is_one_whole_line_for_each_site(environment: dict[str,
 
 @pytest.mark.parametrize("stream", ["out", "err"])
 def test_brackets_in_a_message_are_printed_as_they_are(stream: str) -> None:
-    program = f"from deploy.cli.context import {stream}; {stream}.print('[red]site[/red] [/] [x]')"
+    program = f"from deploy.cli.output import {stream}; {stream}.print('[red]site[/red] [/] [x]')"
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert answer.stdout + answer.stderr == "[red]site[/red] [/] [x]\n"

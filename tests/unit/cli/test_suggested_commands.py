@@ -71,15 +71,15 @@ def without_effect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every command end after its arguments were parsed."""
     monkeypatch.chdir(tmp_path)
     Path("FILE").touch()
-    get_command = LazyCommands.get_command
+    load_command = LazyCommands.load_command
 
     def parsed(self: LazyCommands, ctx: Any, name: str) -> Any:
-        command = get_command(self, ctx, name)
-        for one in [command, *getattr(command, "commands", {}).values()] if command else ():
+        command = load_command(self, ctx, name)
+        for one in [command, *getattr(command, "commands", {}).values()]:
             one.callback = lambda **_: None
         return command
 
-    monkeypatch.setattr(LazyCommands, "get_command", parsed)
+    monkeypatch.setattr(LazyCommands, "load_command", parsed)
 
 
 @pytest.mark.parametrize(("file", "words"), CASES)

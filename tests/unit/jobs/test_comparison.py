@@ -91,7 +91,9 @@ def test_runs_are_compared_by_parameters_and_metrics() -> None:
     assert rows["metrics", "server: loss"].values == (None, 0.25)
     assert rows["metrics", "mean of sites: loss"].values == (1.0, 1.0)
     assert rows["metrics", "south: loss"].values == (1.5, 1.5)
-    assert rows["job", "duration"].values == ("0:00:07", "0:00:07")
+    assert rows["job", "duration_seconds"].values == (7.8, 7.8)
+    assert rows["job", "rounds"].values == (3, 3)
+    assert rows["metrics", "best model: round"].values == (2, None)
 
 
 @pytest.fixture
@@ -99,7 +101,7 @@ def folders(tmp_path: Path) -> list[str]:
     """The results of two runs, as `fetch` writes them."""
     for name, mu in (("first", 0.0), ("second", 0.1)):
         (tmp_path / name).mkdir()
-        document = job(name=name, parameters={"rounds": 3, "mu": mu}).document()
+        document = job(name=name, parameters={"rounds": 3, "mu": mu}, best=BEST).document()
         (tmp_path / name / SUMMARY_FILE).write_text(json.dumps(document))
     return [str(tmp_path / "first"), str(tmp_path / "second")]
 
@@ -115,6 +117,7 @@ def test_fetched_results_are_compared_without_a_session(folders: list[str]) -> N
     assert lines[0] == ["first-2853de48", "second-2853de48"]
     assert ["mu", "*", "0", "0.1"] in lines
     assert ["rounds", "3", "3"] in lines
+    assert ["duration", "0:00:07", "0:00:07"] in lines
 
     different = output(*folders, "--differences").splitlines()
     assert [line.split()[0] for line in different[1:]] == ["parameters", "mu"]
@@ -124,10 +127,19 @@ def test_a_comparison_is_printed_as_csv_and_json(folders: list[str]) -> None:
     rows = list(csv.reader(io.StringIO(output(*folders, "--csv"))))
     assert rows[0] == ["group", "name", "first-2853de48", "second-2853de48"]
     assert ["parameters", "mu", "0.0", "0.1"] in rows
+    assert ["job", "duration_seconds", "7.8", "7.8"] in rows
+    assert ["metrics", "best model: round", "2", "2"] in rows
 
     document = json.loads(output(*folders, "--json"))
     (mu,) = [row for row in document["rows"] if row["name"] == "mu"]
     assert (mu["values"], mu["differs"]) == ([0.0, 0.1], True)
+
+
+def test_what_is_neither_a_job_nor_a_folder_is_rejected_without_a_session(
+    folders: list[str],
+) -> None:
+    answer = CliRunner().invoke(app, ["compare", "latest", folders[0], "nope"])
+    assert "nope: is neither a folder of results nor the id of a job" in str(answer.exception)
 
 
 def test_a_folder_without_results_is_rejected(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from deploy.errors import InputError
 from deploy.session.parameters import read_parameters
@@ -17,6 +17,14 @@ class _Parameters(JobParameters):
     rate: float = 0.1
     verbose: bool = False
     layers: list[int] = [8]
+    note: str = "none"
+
+    @field_validator("note")
+    @classmethod
+    def _check_note(cls, note: str) -> str:
+        if len(note) < 2:
+            raise ValueError("must be longer")
+        return note
 
 
 JOB = JobDescription("example", "An example", _Parameters, lambda parameters, sites: None)
@@ -40,7 +48,7 @@ def test_values_are_read_by_the_types_of_the_fields() -> None:
 def test_an_unknown_name_is_rejected_with_a_suggestion_and_all_names() -> None:
     (error,) = errors("round=7")
     assert "did you mean rounds?" in error
-    assert "rounds, rate, verbose, layers" in error
+    assert "rounds, rate, verbose, layers, note" in error
 
 
 @pytest.mark.parametrize(
@@ -60,6 +68,21 @@ def test_a_setting_without_name_or_value_is_rejected_with_an_example(setting: st
 
 def test_a_parameter_that_is_set_twice_is_rejected() -> None:
     assert errors("rounds=1", "rounds=2") == ("--set rounds: is set twice",)
+
+
+def test_a_list_that_is_not_valid_json_is_rejected_as_such() -> None:
+    (error,) = errors("layers=[1,2")
+    assert error.startswith("--set layers=[1,2: is not valid JSON: ")
+    assert error.endswith("; layers is JSON list; default: [8]")
+
+
+def test_a_text_may_begin_with_a_bracket() -> None:
+    assert read_parameters(JOB, ["note=[a"]) == _Parameters(note="[a")
+
+
+def test_the_message_of_a_validator_is_shown_without_the_words_of_pydantic() -> None:
+    (error,) = errors("note=x")
+    assert error == "--set note=x: must be longer; note is text; default: none"
 
 
 def test_all_errors_are_reported_together() -> None:

@@ -43,6 +43,16 @@ def test_a_missing_site_is_reported_with_the_command_to_go_without_it() -> None:
     assert "--site site-1 --site site-3" in str(error.value)
 
 
+def test_a_missing_site_is_a_question_for_its_operator_if_there_is_only_a_kit() -> None:
+    with pytest.raises(Failed) as error:
+        choose_sites(("site-1",), None, ("site-1", "site-2"))
+    assert (
+        "missing: site-2. Compare the names with: flarefleet status, ask the operator of site-2, or"
+        in str(error.value)
+    )
+    assert "Show the reason" not in str(error.value)
+
+
 def test_a_job_with_a_quorum_is_submitted_for_a_missing_site_too(capsys: pytest.CaptureFixture[str]) -> None:
     found = choose_sites(("site-1", "site-3"), ALL_SITES, (), has_quorum=True)
     assert found == JobSites(ALL_SITES, chosen=False)

@@ -176,14 +176,34 @@ def test_processes_that_a_job_starts_do_not_watch_the_parent_of_the_job(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     watched: list[int] = []
-    program = SimpleNamespace(
-        main=None, parse_arguments=lambda: SimpleNamespace(workspace="workspace", job_id="j1")
-    )
     monkeypatch.setenv(ENV_PARENT_PID, "4711")
     monkeypatch.setattr(entry_point, "end_with_parent", watched.append)
-    monkeypatch.setattr(entry_point, "load_job_process", lambda role: program)
+    monkeypatch.setattr(entry_point, "load_job_process", lambda role: _program())
     monkeypatch.setattr(MainProcessMonitor, "run", lambda **_: ENV_PARENT_PID in os.environ)
 
     assert entry_point.run_job("client") is False
 
     assert watched == [4711]
+
+
+@pytest.mark.parametrize(("target", "ports"), [("server:8002", {8002, 8102}), ("", {8102})])
+def test_a_job_process_gives_up_dead_connections_to_the_server_and_its_parent_only(
+    monkeypatch: pytest.MonkeyPatch, target: str, ports: set[int]
+) -> None:
+    limited: list[set[int]] = []
+    monkeypatch.delenv(ENV_PARENT_PID, raising=False)
+    monkeypatch.setattr(entry_point, "load_job_process", lambda role: _program(sp_target=target))
+    monkeypatch.setattr(entry_point, "give_up_dead_connections", limited.append)
+    monkeypatch.setattr(MainProcessMonitor, "run", lambda **_: 0)
+
+    entry_point.run_job("client")
+
+    assert limited == [ports]
+
+
+def _program(**arguments: str) -> SimpleNamespace:
+    """Return a program of NVFlare's job process, with its arguments."""
+    parsed = SimpleNamespace(
+        workspace="workspace", job_id="j1", parent_url="tcp://127.0.0.1:8102", **arguments
+    )
+    return SimpleNamespace(main=None, parse_arguments=lambda: parsed)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from deploy.cli.app import app
-from deploy.cli.context import err
+from deploy.cli.output import err
 from deploy.errors import InputError
 from deploy.project import load_project
 from deploy.project.creation import Answers, create_project, project_text, read_server

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -191,6 +193,23 @@ def test_the_progress_is_a_file_of_the_results_and_in_the_jobs_meta(tmp_path: Pa
     document = final_progress([tmp_path / "none", tmp_path])
     assert read_progress(document) == job._progress
     assert document["sites"]["site-1"]["metrics"] == {"auc": 0.7}
+
+
+def test_the_progress_of_a_diverged_job_is_read_and_does_not_change_with_each_poll(tmp_path: Path) -> None:
+    job = Job(tmp_path)
+    job.answer(0)
+    job._progress.sites["site-1"].metrics = {"loss": math.nan, "auc": 0.5}
+    job._progress.best = BestModel(round=1, metric="loss", value=math.inf)
+    job.end()
+
+    document = final_progress([tmp_path])
+
+    json.dumps(document, allow_nan=False)
+    first, second = read_progress(document), read_progress(document)
+    assert first is not None
+    assert first.sites["site-1"].rounds_done == 1
+    assert first.sites["site-1"].metrics == {"loss": math.nan, "auc": 0.5}
+    assert first == second
 
 
 def test_a_simulation_writes_it_at_each_change(tmp_path: Path) -> None:

@@ -1,0 +1,85 @@
+"""Give up connections whose peer does not answer, so that NVFlare opens new ones after a cut of the network.
+
+Linux keeps such a connection for 15 minutes. The server then sends every second message into the old one of a
+site that has a new one, and the site does not open a new one at all. Containers can be given a shorter limit
+(`tcp_retries2`), pods and plain processes cannot; each process may set it for its own connections.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from fl_app.survival.limits import survival_enabled
+
+UNACKNOWLEDGED_SECONDS = 60.0
+"""How long the peer may leave data unacknowledged, or refuse to receive more. A suspended process does not
+matter, as its kernel acknowledges. NVFlare sends something on each connection at least once in 65 s."""
+SWEEP_SECONDS = 5.0
+_DESCRIPTORS = Path("/proc/self/fd")
+
+
+def give_up_dead_connections(ports: Collection[int] | None = None) -> None:
+    """Limit every present and future connection of this process, in the background, if survival is enabled.
+
+    Args:
+        ports: limit only connections from or to these ports, as a training may have others; None: all.
+    """
+    if not survival_enabled() or not hasattr(socket, "TCP_USER_TIMEOUT"):
+        return
+    threading.Thread(target=_sweep, args=(ports,), name="dead-connections", daemon=True).start()
+
+
+def port_of(address: str) -> int:
+    """Return the port of HOST:PORT or SCHEME://HOST:PORT; 0 without one."""
+    port = address.rstrip("/").rpartition(":")[2]
+    return int(port) if port.isascii() and port.isdecimal() else 0
+
+
+def _sweep(ports: Collection[int] | None) -> None:
+    pause = threading.Event()
+    while True:
+        limit_connections(ports)
+        pause.wait(SWEEP_SECONDS)
+
+
+def limit_connections(ports: Collection[int] | None, seconds: float = UNACKNOWLEDGED_SECONDS) -> None:
+    """Limit the TCP connections that this process has now, and those that it accepts.
+
+    Args:
+        ports: see `give_up_dead_connections`.
+        seconds: the limit. A connection that already has one keeps it.
+    """
+    for connection in _connections():
+        with connection, contextlib.suppress(OSError):  # it may have been closed meanwhile
+            has_limit = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+            if not has_limit and (ports is None or _ports(connection) & {*ports}):
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
+
+
+def _connections() -> Iterator[socket.socket]:
+    """Yield a duplicate of each TCP socket of this process."""
+    for file in _DESCRIPTORS.iterdir():
+        with contextlib.suppress(OSError):
+            if not file.is_socket():
+                continue
+            blocks = os.get_blocking(int(file.name))
+            duplicate = socket.socket(fileno=os.dup(int(file.name)))
+            if socket.getdefaulttimeout() is not None:  # Python has applied it to the original, too
+                os.set_blocking(duplicate.fileno(), blocks)
+            is_internet = duplicate.family in (socket.AF_INET, socket.AF_INET6)
+            if is_internet and duplicate.type == socket.SOCK_STREAM:
+                yield duplicate
+            else:
+                duplicate.close()
+
+
+def _ports(connection: socket.socket) -> set[int]:
+    ports = {connection.getsockname()[1]}
+    with contextlib.suppress(OSError):  # a listener has no peer
+        ports.add(connection.getpeername()[1])
+    return ports
