@@ -16,7 +16,7 @@ def exchange_without_copies() -> None:
     ENV_DIRECT_EXCHANGE disables it.
     """
     if is_enabled(ENV_DIRECT_EXCHANGE):
-        from fl_app.exchange.download import REQUEST, ModelReceiver, ModelSource
+        from fl_app.exchange.download import REQUEST, ModelSource, receive
         from fl_app.nvflare_internals.model_download import replace_model_download
 
-        replace_model_download(ModelSource, ModelReceiver, REQUEST)
+        replace_model_download(ModelSource, receive, REQUEST)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import bisect
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import astuple
 from itertools import accumulate
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from nvflare.fuel.f3.streaming.download_service import Consumer, Downloadable, ProduceRC
 
 from fl_app.exchange.arrays import Layout, allocate, layouts_of, view_of
+from fl_app.exchange.turns import Turn, Turns
 
 _FORMAT, _POSITION = "flarefleet_views", "position"
 _VERSION = 1
@@ -104,13 +106,16 @@ class ModelReceiver(Consumer):
 
     Args:
         own: NVFlare's own consumer, which holds the result in either case.
+        turn: lets the download wait for others.
     """
 
     supports_pipelining = True
 
-    def __init__(self, own: Any) -> None:
+    def __init__(self, own: Any, turn: Turn) -> None:
         super().__init__()
         self._own = own
+        self._turn = turn
+        self._received = 0
         self._arrays: dict[str, Any] | None = None
         self._views: list[memoryview] = []
         self._ends: list[int] = []
@@ -122,6 +127,9 @@ class ModelReceiver(Consumer):
         Raises:
             ValueError: the parts do not belong together.
         """
+        if self._received >= SLICE_BYTES:
+            self._turn.wait()
+        self._received += sum(map(len, data))
         if state.get(_FORMAT) != _VERSION:
             return dict(self._own.consume(ref_id, state, data))
         parts = list(data)
@@ -176,7 +184,17 @@ class ModelReceiver(Consumer):
         self._arrays, self._views, self._ends, self._position = None, [], [], 0
 
 
-def _from(views: list[memoryview], ends: list[int], position: int) -> Any:
+_turns = Turns()
+
+
+@contextmanager
+def receive(own: Any, sender: str) -> Iterator[ModelReceiver]:
+    """Return the receiver of a download for its time; see `ModelReceiver`."""
+    with _turns.take(sender) as turn:
+        yield ModelReceiver(own, turn)
+
+
+def _from(views: list[memoryview], ends: list[int], position: int) -> Iterator[tuple[memoryview, int]]:
     """Yield each view that has bytes at or behind a position of the stream, and where they start in it."""
     for index in range(bisect.bisect_right(ends, position), len(views)):
         if length := len(views[index]):

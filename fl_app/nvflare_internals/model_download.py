@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 USES = {
@@ -20,8 +21,9 @@ _TENSORS = "nvflare.app_opt.pt.tensor_downloader"
 
 Send = Callable[[Mapping[str, Any], Any], Any]
 """Return what is downloaded, given the arrays and NVFlare's own `Downloadable` of them."""
-Receive = Callable[[Any], Any]
-"""Return the consumer of a download, given NVFlare's own for arrays or tensors in memory."""
+Receive = Callable[[Any, str], AbstractContextManager[Any]]
+"""Return the consumer for the time of a download, given NVFlare's own for arrays or tensors in memory, and
+the name of the sender."""
 
 
 def replace_model_download(send: Send, receive: Receive, request: Mapping[str, Any]) -> None:
@@ -47,11 +49,13 @@ def replace_model_download(send: Send, receive: Receive, request: Mapping[str, A
         is_model = self.get_download_dot() in (dots.NUMPY_DOWNLOAD, dots.TENSOR_DOWNLOAD)
         return send(own.base_obj, own) if is_model else own
 
-    def download_object(*, consumer: Any, cell: Any, **arguments: Any) -> None:
+    def download_object(*, consumer: Any, cell: Any, from_fqcn: str, **arguments: Any) -> None:
+        used: AbstractContextManager[Any] = nullcontext(consumer)
         if _receives_in_memory(consumer):
-            consumer = receive(consumer)
+            used = receive(consumer, from_fqcn)
             cell = _Asking(cell, {download_service._PropKey.STATE: dict(request)})
-        download(consumer=consumer, cell=cell, **arguments)
+        with used as receiver:
+            download(consumer=receiver, cell=cell, from_fqcn=from_fqcn, **arguments)
 
     Decomposer._create_downloadable = create_downloadable
     download_service._download_object = download_object

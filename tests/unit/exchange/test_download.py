@@ -25,6 +25,7 @@ from nvflare.fuel.utils.fobs.decomposers.via_downloader import ViaDownloaderDeco
 from deploy.ports import free_ports
 from fl_app.exchange import download, exchange_without_copies
 from fl_app.exchange.download import REQUEST, ModelReceiver, ModelSource
+from fl_app.exchange.turns import Turn, Turns
 
 ARRAYS = {
     "large": np.random.default_rng(1).standard_normal((1000, 1000)),
@@ -171,7 +172,7 @@ def test_a_view_of_a_large_tensor_is_sent_and_not_a_copy() -> None:
 
 def receive(source: ModelSource) -> tuple[ModelReceiver, TensorConsumer]:
     own = TensorConsumer(None, {})
-    return ModelReceiver(own), own
+    return ModelReceiver(own, Turn(Turns(), "server")), own
 
 
 def test_a_receiver_refuses_a_model_that_lacks_a_part() -> None:
