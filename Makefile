@@ -20,7 +20,7 @@ PYTEST := $(BIN)/python -m tests.rerun -n logical --dist loadgroup --no-loadscop
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 FLAREFLEET := $(BIN)/flarefleet --project $(PROJECT) --workspace $(WORKSPACE)
 
-.PHONY: help install check provision up status logs down submit jobs console tensorboard demo dist test test-all test-unit chaos bench-exchange lint format lock images tools charts docs site monitor dashboards examples flower vla clean
+.PHONY: help install check provision up status logs down submit jobs console tensorboard demo dist test test-all test-unit stock chaos bench-exchange bench-start lint format lock images tools charts docs site monitor dashboards examples flower vla clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ test: install ## Run unit tests, chart tests and the core of a federation on pro
 test-all: install ## Run all tests; skipped tests report what this machine lacks (Docker, a cluster)
 	$(PYTEST)
 
+stock: install ## Measure what NVFlare alone does with the failures of the guard's table (after an update of NVFlare)
+	FLAREFLEET_STOCK=1 $(PYTEST) -m stock
+
 test-unit: install ## Run the unit tests alone
 	$(BIN)/python -m pytest -n logical tests/unit
 
@@ -99,6 +102,9 @@ chaos: install ## Kill every part under running jobs; SEED=N walks at random for
 
 bench-exchange: install ## Measure the exchange of a large model beside stock NVFlare: BENCH='--megabytes 1000 --sites 4'
 	$(BIN)/python -m benchmarks.exchange $(BENCH)
+
+bench-start: install ## Measure a job of two rounds from its submission to its end, beside stock NVFlare (ten minutes)
+	$(BIN)/python -m benchmarks.job --long-rounds 0
 
 lint: install $(HELM) ## ruff, mypy, import-linter, yamllint, charts, shellcheck, hadolint
 	$(BIN)/ruff check .

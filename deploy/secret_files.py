@@ -6,9 +6,11 @@ import re
 from pathlib import PurePath
 
 from deploy.errors import InputError
+from fl_app.contract import CONTEXT_SUFFIX
 
 KEY_SUFFIX = ".key"
-SECRET_SUFFIXES = (KEY_SUFFIX, ".p12", ".pfx")
+SECRET_SUFFIXES = (KEY_SUFFIX, CONTEXT_SUFFIX, ".p12", ".pfx")
+"""Private keys, and contexts of homomorphic encryption, of which the clients' hold the secret key."""
 _PEM_PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----")
 
 

@@ -40,6 +40,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("builders", schema.BuilderEntry),
     ("builders: arguments of StaticFileBuilder", schema.StaticFilesArguments),
     ("builders: arguments of CertBuilder", schema.CertArguments),
+    ("builders: arguments of HEBuilder", schema.EncryptionArguments),
     ("studies.NAME", schema.Study),
     ("deployment", schema.DeploymentEntry),
     ("deployment.image", schema.Image),
@@ -75,6 +76,8 @@ this first line:
 NOTES = {
     "builders": "If `builders` is missing, these are used; `flarefleet export-project` writes a file that "
     "contains them, for `nvflare provision`:",
+    "builders: arguments of HEBuilder": "For jobs with homomorphic encryption "
+    "([security.md](security.md#homomorphic-encryption)).",
     "deployment.sites.NAME": "The keys of `deployment.defaults`, and:",
     "deployment.guard": "Two time limits, and the rules that find silent failures, each with its level "
     "([guard.md](guard.md)).",

@@ -38,6 +38,15 @@ SITE_LOG_COMPONENT = "LOG_log.txt_"
 
 KIT_FACTS = "flarefleet.json"
 """File in a kit's local/ that describes its participant. See `fl_app.checks.kit.KitFacts`."""
+CONTEXT_SUFFIX = ".tenseal"
+CONTEXT_SIGNATURE = "context_signature.json"
+"""File in startup/ of a workspace with the signature of its context of homomorphic encryption."""
+
+
+def context_file(role: str) -> str:
+    """Return NVFlare's name for the context of homomorphic encryption in the kit of a server or client."""
+    return f"{role}_context{CONTEXT_SUFFIX}"
+
 
 LABEL_SITE = "flare/site"
 LABEL_ROLE = "flare/role"

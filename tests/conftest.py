@@ -13,13 +13,18 @@ import pytest
 from deploy.docker_engine import connect
 from deploy.errors import MachineError
 from deploy.project import Image
+from fl_app.garbage_collection import paused_for_imports
 from tests.kubernetes.cluster import CONTEXT, PROGRAM, Cluster, CommandFailedError, bring_up, is_up, take_down
 from tests.registry import Registry, registries
 from tests.skipping import skip_or_fail_in_ci
 
 VLA_IMAGE = "FLAREFLEET_VLA_IMAGE"
 """Environment variable that enables the tests of images with lerobot."""
-VLA_IS_REQUESTED = os.environ.get(VLA_IMAGE) == "1"
+STOCK = "FLAREFLEET_STOCK"
+"""Environment variable that enables the tests of NVFlare alone, whose release is pinned (`make stock`)."""
+ON_REQUEST = {"vla_image": VLA_IMAGE, "stock": STOCK}
+"""Marks of tests that run only on request, and the environment variable that requests them."""
+NOT_REQUESTED = {mark: name for mark, name in ON_REQUEST.items() if os.environ.get(name) != "1"}
 LONGEST_FIRST = (
     "kubernetes",
     "docker",
@@ -41,6 +46,13 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect without garbage collections, and exclude the collected tests and modules from later ones."""
+    with paused_for_imports():
+        return (yield)
+
+
 @pytest.hookimpl(optionalhook=True)  # pytest-xdist is not in each environment
 def pytest_xdist_auto_num_workers() -> int:
     """Return one worker more than there are processors: tests of federations wait half of their time."""
@@ -49,9 +61,10 @@ def pytest_xdist_auto_num_workers() -> int:
 
 def pytest_report_header() -> str | None:
     """Report which tests are not run."""
-    if VLA_IS_REQUESTED:
+    if not NOT_REQUESTED:
         return None
-    return f"not run: images with lerobot, 9 GB (tests marked vla_image); {VLA_IMAGE}=1 runs them"
+    marks = ", ".join(f"those marked {mark} ({name}=1 runs them)" for mark, name in NOT_REQUESTED.items())
+    return f"tests that are not run: {marks}"
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
@@ -62,8 +75,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     The longest groups start first and the tests without a group last, so that all workers end together.
     Tests that were not requested are deselected, not skipped: a skip means that this machine lacks something.
     """
-    if not VLA_IS_REQUESTED:
-        excluded = [item for item in items if item.get_closest_marker("vla_image")]
+    excluded = [item for item in items if any(map(item.get_closest_marker, NOT_REQUESTED))]
+    if excluded:
         config.hook.pytest_deselected(items=excluded)
         items[:] = [item for item in items if item not in excluded]
     groups = {item: _group(item) for item in items}

@@ -60,6 +60,13 @@ def commands_in(page: Path) -> list[Command]:
     return [Command(page.stem, line) for line in dict.fromkeys(lines)]
 
 
+def block_with(page: Path, text: str) -> list[str]:
+    """Return the lines of the code block of a page that has `text`."""
+    blocks = re.findall(r"^```\w*\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    (found,) = (block for block in blocks if text in block)
+    return found.splitlines()
+
+
 def commands_of_guides(beginnings: Iterable[str]) -> list[Command]:
     """Return the commands of the guides that begin with one of these words, without comments."""
     found = {}

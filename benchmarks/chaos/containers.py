@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 
 import docker
@@ -48,12 +49,9 @@ class Containers(OnThisMachine):
             },
         )
 
-    def begin(self, fault: Fault, name: str) -> None:
-        """Begin a fault. A container is stopped as `docker stop` does, with the grace period of its own."""
-        if fault is Fault.TERMINATE:
-            self._container(name).stop()
-        else:
-            super().begin(fault, name)
+    def prepare(self, fault: Fault, name: str) -> Callable[[], object]:
+        """Return what begins a fault: to stop a container, `docker stop` with the grace period of its own."""
+        return self._container(name).stop if fault is Fault.TERMINATE else super().prepare(fault, name)
 
     def first_process(self, name: str) -> psutil.Process:
         """Return process 1 of a container."""

@@ -58,6 +58,9 @@ class ChaosFederation(ABC):
 
     runtime: Runtime
     up_seconds = UP_SECONDS
+    loses_output = False
+    """Whether the last lines of a site may go before they are read. Then the final model alone proves that no
+    round is missing."""
 
     def __init__(self, folder: Path, survives: bool = True, sites: int = 2) -> None:
         self.folder = folder
@@ -85,8 +88,8 @@ class ChaosFederation(ABC):
         """Put the workspace of a server or site on a small volume, before `up`."""
 
     @abstractmethod
-    def begin(self, fault: Fault, name: str) -> None:
-        """Begin a fault of a server or site; return when it has begun."""
+    def prepare(self, fault: Fault, name: str) -> Callable[[], object]:
+        """Find the targets of a fault of a server or site; return what begins it."""
 
     def end(self, fault: Fault, name: str) -> None:
         """End a fault that has a duration."""

@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 from abc import abstractmethod
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -23,6 +25,7 @@ UPLOADED = 1_000_000
 """Bytes after which an upload is in its middle."""
 TERMINATION_SECONDS = 60.0
 _BALLAST = "ballast"
+_QDISC, _ETH0 = ("tc", "qdisc"), ("dev", "eth0")
 
 
 class OnThisMachine(ChaosFederation):
@@ -66,59 +69,60 @@ class OnThisMachine(ChaosFederation):
         """Return where this machine sees the workspace of a server or site."""
         return Path(f"/proc/{self.first_process(name).pid}/root{WORKSPACE_PATH}")
 
-    def begin(self, fault: Fault, name: str) -> None:
-        """Begin a fault."""
+    def prepare(self, fault: Fault, name: str) -> Callable[[], object]:
+        """Return what begins a fault."""
         if fault is Fault.KILL_PARENT:
-            self.parent(name).kill()
-        elif fault is Fault.KILL_SUPERVISOR:
-            self.first_process(name).kill()
-        elif fault is Fault.KILL_JOB:
-            _kill(self.job_processes(name))
-        elif fault is Fault.KILL_ALL:
-            _kill(self.all_processes())
-        elif fault is Fault.FREEZE:
-            self._signal(name, signal.SIGSTOP)
-        elif fault is Fault.TERMINATE:
-            process = self.first_process(name)
-            process.terminate()
-            wait_until(lambda: not is_running(process), TERMINATION_SECONDS)
-        elif fault is Fault.CUT:
-            self.drop_packets(name, "-A")
-        elif fault is Fault.FILL_DISK:
-            _fill(self.workspace_folder(name))
-        else:
-            raise NotImplementedError(fault)
+            return self.parent(name).kill
+        if fault is Fault.KILL_SUPERVISOR:
+            return self.first_process(name).kill
+        if fault is Fault.KILL_JOB:
+            return partial(_kill, self.job_processes(name))
+        if fault is Fault.KILL_ALL:
+            return partial(_kill, self.all_processes())
+        if fault is Fault.FREEZE:
+            return partial(_signal, self.processes(name), signal.SIGSTOP)
+        if fault is Fault.TERMINATE:
+            return partial(_terminate, self.first_process(name))
+        if fault is Fault.CUT:
+            return partial(self.drop_packets, self.in_networks(name), "-A")
+        if fault is Fault.FILL_DISK:
+            return partial(_fill, self.workspace_folder(name))
+        raise NotImplementedError(fault)
 
     def end(self, fault: Fault, name: str) -> None:
         """End a fault."""
         if fault is Fault.FREEZE:
-            self._signal(name, signal.SIGCONT)
+            _signal(self.processes(name), signal.SIGCONT)
         elif fault is Fault.CUT:
-            self.drop_packets(name, "-D")
+            self.drop_packets(self.in_networks(name), "-D")
         elif fault is Fault.FILL_DISK:
             (self.workspace_folder(name) / _BALLAST).unlink()
         else:
             raise NotImplementedError(fault)
 
     def before_job(self, mid_upload: bool) -> None:
-        """Limit the rate of the first site's network namespaces, or remove the limit."""
+        """Limit the rate at which the first site sends to the server, or remove the limit."""
         if mid_upload:
             self.slow_down(self.sites[0])
         else:
-            self._in_network(self.sites[0], "tc", "qdisc", "del", "dev", "eth0", "root", may_fail=True)
+            _in_network(self.in_networks(self.sites[0]), *_QDISC, "del", *_ETH0, "root", may_fail=True)
 
     def slow_down(self, site: str) -> None:
-        """Limit the rate at which a site sends."""
-        rate = f"{UPLOAD_BYTES_PER_SECOND * 8}bit"
-        limit = ("root", "tbf", "rate", rate, "burst", "64kb", "latency", "400ms")
-        self._in_network(site, "tc", "qdisc", "replace", "dev", "eth0", *limit)
+        """Limit the rate at which a site sends to the server; between its pods there is no limit."""
+        rate, port = f"{UPLOAD_BYTES_PER_SECOND * 8}bit", str(self.project.server.fed_learn_port)
+        limit = ("tbf", "rate", rate, "burst", "64kb", "latency", "400ms")
+        to_server = ("u32", "match", "ip", "dport", port, "0xffff", "flowid", "1:4")
+        inside = self.in_networks(site)
+        _in_network(inside, *_QDISC, "add", *_ETH0, "root", "handle", "1:", "prio", "bands", "4")
+        _in_network(inside, *_QDISC, "add", *_ETH0, "parent", "1:4", *limit)
+        _in_network(inside, "tc", "filter", "add", *_ETH0, "parent", "1:", "protocol", "ip", *to_server)
 
     def wait_for_upload(self, site: str) -> None:
         """Wait until the site has sent a part of its model."""
         before = self._sent(site)
         wait_until(lambda: self._sent(site) > before + UPLOADED, 30)
 
-    def drop_packets(self, name: str, change: str) -> None:
+    def drop_packets(self, inside: list[psutil.Process], change: str) -> None:
         """Add (-A) or delete (-D) the rules that drop packets between a site and the server's port.
 
         A pod that was started during the cut has no rules to delete.
@@ -126,12 +130,7 @@ class OnThisMachine(ChaosFederation):
         port = str(self.project.server.fed_learn_port)
         for chain, direction in (("OUTPUT", "--dport"), ("INPUT", "--sport")):
             rule = ("-p", "tcp", direction, port, "-j", "DROP")
-            self._in_network(name, "iptables", change, chain, *rule, may_fail=change == "-D")
-
-    def _in_network(self, name: str, *command: str, may_fail: bool = False) -> None:
-        for process in self.in_networks(name):
-            enter = ("nsenter", "--target", str(process.pid), "--net")
-            subprocess.run([*enter, *command], check=not may_fail, capture_output=True)
+            _in_network(inside, "iptables", change, chain, *rule, may_fail=change == "-D")
 
     def _sent(self, name: str) -> int:
         """Return the bytes that left the network namespaces of a server or site."""
@@ -139,10 +138,22 @@ class OnThisMachine(ChaosFederation):
         lines = [line for file in files for line in file.read_text().splitlines()]
         return sum(int(line.split()[9]) for line in lines if line.strip().startswith("eth"))
 
-    def _signal(self, name: str, number: signal.Signals) -> None:
-        for process in self.processes(name):
-            with suppress(psutil.Error):
-                process.send_signal(number)
+
+def _in_network(inside: list[psutil.Process], *command: str, may_fail: bool = False) -> None:
+    for process in inside:
+        enter = ("nsenter", "--target", str(process.pid), "--net")
+        subprocess.run([*enter, *command], check=not may_fail, capture_output=True)
+
+
+def _signal(processes: list[psutil.Process], number: signal.Signals) -> None:
+    for process in processes:
+        with suppress(psutil.Error):
+            process.send_signal(number)
+
+
+def _terminate(process: psutil.Process) -> None:
+    process.terminate()
+    wait_until(lambda: not is_running(process), TERMINATION_SECONDS)
 
 
 def is_running(process: psutil.Process) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from secrets import token_hex
 
@@ -38,6 +38,7 @@ class Kubernetes(OnThisMachine):
     image: Image
     launcher = "process"
     up_seconds = UP_SECONDS
+    loses_output = True  # with a pod that is evicted, or a job pod that has finished
 
     def write_project(self) -> None:
         """Load the image of these sources on every node; write project.yml with a namespace for each part."""
@@ -73,21 +74,20 @@ class Kubernetes(OnThisMachine):
         }
         kubectl("create", "-f", "-", typed=json.dumps(claim))
 
-    def begin(self, fault: Fault, name: str) -> None:
-        """Begin a fault."""
-        pod = ("-n", self._namespace(name), f"{name}-0")
+    def prepare(self, fault: Fault, name: str) -> Callable[[], object]:
+        """Return what begins a fault."""
         if fault is Fault.DELETE_POD:
-            kubectl("delete", "pod", *pod, "--wait=false")
-        elif fault is Fault.EVICT:
-            self._evict(name)
-        elif fault is Fault.DRAIN:
-            kubectl("drain", self._node(name), *_ON_A_NODE)
-        elif fault is Fault.KILL_NODE:
-            self._nodes[name] = self._node(name)
-            print(f"{self._nodes[name]}: {self._pods_of_node(self._nodes[name])}", file=sys.stderr)
-            subprocess.run(["docker", "kill", self._nodes[name]], check=True, capture_output=True)
-        else:
-            super().begin(fault, name)
+            pod = ("-n", self._namespace(name), f"{name}-0")
+            return partial(kubectl, "delete", "pod", *pod, "--wait=false")
+        if fault is Fault.EVICT:
+            return partial(self._evict, name)
+        if fault is Fault.DRAIN:
+            return partial(kubectl, "drain", self._node(name), *_ON_A_NODE)
+        if fault is Fault.KILL_NODE:
+            self._nodes[name] = node = self._node(name)
+            print(f"{node}: {self._pods_of_node(node)}", file=sys.stderr)
+            return partial(subprocess.run, ["docker", "kill", node], check=True, capture_output=True)
+        return super().prepare(fault, name)
 
     def end(self, fault: Fault, name: str) -> None:
         """End a fault."""
@@ -134,8 +134,21 @@ class Kubernetes(OnThisMachine):
             name = runtime_image(self.image)
             if not any(name in one.tags for one in engine.images.list()):
                 build_runtime(engine, self.image)
+        if self._is_loaded(name):
+            return
         cluster = kubectl("config", "current-context").strip()
         subprocess.run([str(_CLUSTER), "load", "--name", cluster, name], check=True, capture_output=True)
+
+    @staticmethod
+    def _is_loaded(image: str) -> bool:
+        """Return whether all nodes that take pods have an image."""
+        nodes = json.loads(kubectl("get", "nodes", "-o", "json"))["items"]
+        images = [
+            [name for one in node["status"].get("images", ()) for name in one.get("names", ())]
+            for node in nodes
+            if not node["spec"].get("taints")
+        ]
+        return all(any(name.endswith(image) for name in names) for names in images)
 
     def _role(self, name: str) -> str:
         return "server" if name == SERVER else "client"
@@ -195,11 +208,6 @@ class KubernetesJobPods(Kubernetes):
     def in_networks(self, name: str) -> list[psutil.Process]:
         """Return a process in each pod of a server or site."""
         return super().in_networks(name) + self.job_processes(name)
-
-    def wait_for_upload(self, site: str) -> None:
-        """Limit the rate of the job pod, too, before the wait: it did not exist before the job."""
-        self.slow_down(site)
-        super().wait_for_upload(site)
 
 
 def kubectl(*arguments: str, typed: str = "") -> str:

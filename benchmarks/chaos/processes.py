@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -78,12 +79,9 @@ class Processes(OnThisMachine):
         before = self.proxy.sent
         wait_until(lambda: self.proxy.sent > before + UPLOADED, 30)
 
-    def begin(self, fault: Fault, name: str) -> None:
-        """Begin a fault."""
-        if fault is Fault.CUT:
-            self.proxy.cut()
-        else:
-            super().begin(fault, name)
+    def prepare(self, fault: Fault, name: str) -> Callable[[], object]:
+        """Return what begins a fault."""
+        return self.proxy.cut if fault is Fault.CUT else super().prepare(fault, name)
 
     def end(self, fault: Fault, name: str) -> None:
         """End a fault."""

@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 _CHUNK = 16_384
 _CONNECT_SECONDS = 60.0
+_BURST_SECONDS = 0.5
+"""Idle time that a link may catch up: on a busy machine, this process is late."""
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER: close() sends RST."""
 
@@ -30,6 +32,9 @@ class Proxy:
         """Bytes from the site to the server."""
         self.bytes_per_second = 0.0
         """Limit in the direction of the server; 0: none."""
+        self._rate = threading.Lock()
+        self._sent_at = 0.0
+        """When the link will have sent what it was given; on the monotonic clock."""
         self._open = threading.Event()
         self._open.set()
         self._connections: list[socket.socket] = []
@@ -82,9 +87,15 @@ class Proxy:
         return None
 
     def _count(self, size: int) -> None:
-        self.sent += size
-        if self.bytes_per_second:
-            time.sleep(size / self.bytes_per_second)
+        """Count bytes, and wait until a link of this rate would have sent them. All connections share it."""
+        with self._rate:
+            self.sent += size
+            if not self.bytes_per_second:
+                return
+            earliest = time.monotonic() - _BURST_SECONDS
+            self._sent_at = max(self._sent_at, earliest) + size / self.bytes_per_second
+            pause = self._sent_at - time.monotonic()
+        time.sleep(max(0.0, pause))
 
     def _forward(self, source: socket.socket, sink: socket.socket, count: Callable[[int], None]) -> None:
         with contextlib.suppress(OSError):

@@ -93,7 +93,7 @@ def main() -> None:
     kinds: dict[str, type[Federation]] = {"stock": Stock, "flarefleet": Flarefleet}
     with TemporaryDirectory(prefix="flarefleet-bench-") as made, ExitStack() as stack:
         federations = {
-            name: kind(Path(made) / name, sites)
+            name: kind(Path(made) / name, sites=sites)
             for name, kind in kinds.items()
             if chosen.only in (None, name)
         }

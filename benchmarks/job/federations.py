@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,18 +56,25 @@ class CpuMeter:
 
 
 class Stock:
-    """NVFlare as `nvflare provision` creates it, started as in its documentation."""
+    """NVFlare as `nvflare provision` creates it, started as in its documentation.
 
-    def __init__(self, folder: Path, sites: Sequence[str] = SITES) -> None:
+    Args:
+        folder: a new folder.
+        builders: further builders of NVFlare, relative to its package of builders.
+        sites: names of the sites.
+    """
+
+    def __init__(self, folder: Path, builders: Iterable[str] = (), sites: Sequence[str] = SITES) -> None:
         self.folder = folder
         self.sites = sites
+        self._builders = builders
         self.kits = folder / "workspace" / NAME / "prod_00"
         self._parents: dict[str, int] = {}
 
     @contextmanager
     def up(self) -> Iterator[None]:
         self.folder.mkdir()
-        _write_project(self.folder, self.sites)
+        _write_project(self.folder, self.sites, self._builders)
         provision = [_program("nvflare"), "provision", "-p", "project.yml", "-w", "workspace"]
         subprocess.run(provision, cwd=self.folder, check=True, capture_output=True)
         with ExitStack() as stack:
@@ -185,6 +192,7 @@ def _program(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
 
 
-def _write_project(folder: Path, sites: Sequence[str]) -> None:
+def _write_project(folder: Path, sites: Sequence[str], builders: Iterable[str] = ()) -> None:
     server = {"name": "server", "fed_learn_port": free_ports(1)[0]}
-    write_project(folder, {**server, "default_host": "localhost", "host_names": ["localhost"]}, sites)
+    hosts = {"default_host": "localhost", "host_names": ["localhost"]}
+    write_project(folder, {**server, **hosts}, sites, builders=builders)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,6 +15,7 @@ import yaml
 
 from deploy.bundle.redaction import SECRET_KEY
 from deploy.secret_files import has_secret_name
+from fl_app.contract import CONTEXT_SUFFIX
 
 MIN_LINE = 16
 """Length from which a line of a private key is a secret of its own."""
@@ -85,7 +86,9 @@ class KnownSecrets:
 
     def _add_file(self, file: Path) -> None:
         is_manifest = "secret" in file.name and file.suffix in (".yaml", ".yml")
-        if has_secret_name(file):
+        if file.suffix == CONTEXT_SUFFIX:  # binary, so that a log can have it only in base64
+            self._add_value(b64encode(file.read_bytes()).decode("ascii"))
+        elif has_secret_name(file):
             self._add_lines(file.read_text(encoding="utf-8", errors="replace"))
         elif file.name == ".env":  # settings of Compose, such as the image
             self.add_settings(file)

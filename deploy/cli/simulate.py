@@ -43,7 +43,11 @@ def simulate(
     ] = 600,
     fetch_to: Annotated[
         Path | None,
-        typer.Option("--fetch", metavar="FOLDER", help="New folder for the results: model, metrics, logs."),
+        typer.Option(
+            "--fetch",
+            metavar="FOLDER",
+            help="New folder for the results: model, metrics, TensorBoard files, logs.",
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

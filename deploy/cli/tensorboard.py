@@ -36,10 +36,19 @@ def tensorboard(
             help="Id of one job, the beginning of its id, or latest (default: all jobs).",
         ),
     ] = None,
+    *,
     port: Annotated[
         int | None,
         typer.Option(
             min=1024, max=65535, metavar="PORT", help="Port on this machine (default: 6006, or a free one)."
+        ),
+    ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            "--url",
+            metavar="URL",
+            help="Only check and print the address of a TensorBoard of the server.",
         ),
     ] = None,
     runtime: RuntimeOption = None,
@@ -47,7 +56,13 @@ def tensorboard(
 ) -> None:
     """Show the metrics of all sites in TensorBoard, live, until Ctrl-C."""
     from deploy.tensorboard.program import choose_port
+    from deploy.tensorboard.remote import check_tensorboard
 
+    if url is not None:
+        if job_id or port or runtime or admin_kit:
+            raise InputError("--url shows all jobs of the server, and excludes JOB and the other options")
+        out.print(check_tensorboard(url), markup=False)
+        return
     context = context_of(ctx)
     kit = choose_kit(context, admin_kit) if runtime is None else None
     chosen_port = choose_port(port)

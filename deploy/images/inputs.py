@@ -43,6 +43,7 @@ _SOURCES = (
     "images/requirements.txt",
     "images/tools.txt",
     "requirements/flower.txt",
+    "requirements/he.txt",
     "requirements/vla-torch.txt",
     "requirements/vla.txt",
     "pyproject.toml",

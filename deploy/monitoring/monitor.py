@@ -8,8 +8,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.charts import chart_file
 from deploy.errors import Failed, InputError
 from deploy.monitoring.grafana import grafana
+from deploy.monitoring.paths import CHART
 from deploy.monitoring.programs import find_grafana, find_prometheus, prometheus
 from deploy.monitoring.scrape import INTERVAL_SECONDS, Scrape
 from deploy.programs import Command, RunningProgram, refuse_port_in_use
@@ -63,10 +65,12 @@ def monitoring(
         Failed: the federation is not running, or a program did not start.
     """
     if runtime.name == "kubernetes":
+        package = f"charts/{chart_file(CHART.name)}"
         raise InputError(
-            "`flarefleet monitor` does not support Kubernetes. Use a Prometheus in the cluster: "
-            "helm install flare-monitoring helm/flare-monitoring -n monitoring "
-            "(helm/flare-monitoring/README.md describes the values)."
+            "`flarefleet monitor` does not support Kubernetes. Use a Prometheus in the cluster:\n"
+            "  flarefleet charts save charts\n"
+            f"  helm install {CHART.name} {package} -n NAMESPACE\n"
+            f"`helm show readme {package}` describes the values."
         )
     program, grafana_program = find_prometheus(), find_grafana()
     refuse_port_in_use(prometheus_port, "Prometheus", "--port")

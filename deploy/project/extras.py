@@ -6,6 +6,8 @@ from collections.abc import Collection
 
 VLA = "vla"
 """lerobot. It requires another torch than the other images have."""
+HE = "he"
+"""tenseal, for homomorphic encryption. The images of a federation with HEBuilder always have it."""
 
 
 def extras_error(extras: Collection[object], variant: object) -> str | None:
@@ -13,9 +15,11 @@ def extras_error(extras: Collection[object], variant: object) -> str | None:
     if VLA not in extras:
         return None
     if len(set(extras)) > 1:
+        others = "homomorphic encryption" if HE in extras else "Flower"
         return (
             f"{VLA} excludes other extras: lerobot and Flower require different versions of their "
-            f"dependencies; write extras: [{VLA}], and run Flower jobs in another federation"
+            f"dependencies, and images with lerobot have no tenseal; write extras: [{VLA}], and run jobs of "
+            f"{others} in another federation"
         )
     if variant == "cpu":
         return (

@@ -19,7 +19,7 @@ from fl_app.contract import FEDERATION_PORT, PARENT_PORT, TELEMETRY_PORT
 
 Launcher = Literal["process", "pod"]
 Variant = Literal["cpu", "gpu"]
-Extra = Literal["flower", "vla"]
+Extra = Literal["flower", "he", "vla"]
 AccessMode = Literal["ro", "rw"]
 Role = Literal["project_admin", "org_admin", "lead", "member"]
 Logs = Literal["private", "shared"]

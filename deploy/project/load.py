@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from deploy.project.extras import HE
 from deploy.project.models import Admin, Project, Server, Site, SiteDeployment
 from deploy.project.participant_schema import (
     PARTICIPANTS,
@@ -17,12 +18,13 @@ from deploy.project.participant_schema import (
 from deploy.project.schema import (
     DefaultsEntry,
     DeploymentEntry,
+    Image,
     ProjectEntry,
     SiteEntry,
     StaticFilesArguments,
 )
 from deploy.project.source import Source, read_source
-from deploy.project.validation.builders import STATIC_FILE_BUILDER, validate_builders
+from deploy.project.validation.builders import HE_BUILDER, STATIC_FILE_BUILDER, validate_builders
 from deploy.project.validation.deployment import validate_deployment
 from deploy.project.validation.diagnostics import Diagnostic, Mistake, ProjectError, key_of
 from deploy.project.validation.participants import (
@@ -104,6 +106,14 @@ def _mistakes(source: Source, errors: Iterable[Diagnostic]) -> list[Mistake]:
     return [Mistake.of(source.path, *found) for found in sorted(lines)]
 
 
+def _image(top: ProjectEntry) -> Image:
+    """Return the settings of images, which have tenseal if the federation has HEBuilder."""
+    image = top.deployment.image
+    if HE in image.extras or all(builder.path != HE_BUILDER for builder in top.builders):
+        return image
+    return image.model_copy(update={"extras": [*image.extras, HE]})
+
+
 def _project(source: Source, top: ProjectEntry, entries: list[ParticipantEntry]) -> Project:
     deployment = top.deployment
     participants = tuple(
@@ -129,7 +139,7 @@ def _project(source: Source, top: ProjectEntry, entries: list[ParticipantEntry])
             for entry in participants
             if isinstance(entry, AdminEntry)
         ),
-        image=deployment.image,
+        image=_image(top),
         scheme=StaticFilesArguments.model_validate(arguments).scheme,
         tracking=deployment.tracking,
         guard=deployment.guard,

@@ -6,7 +6,7 @@ of a required key completes the message "missing; write ...".
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, create_model
 
@@ -68,6 +68,21 @@ class CertArguments(Section):
 
     root_valid_days: Annotated[int, Field(ge=1)] = 360
     """Days for which the certificate authority is valid, which limits every certificate."""
+
+
+class EncryptionArguments(Section):
+    """The arguments of NVFlare's HEBuilder."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+    poly_modulus_degree: Annotated[int, Field(ge=1)] = 8192
+    """Number of values that one ciphertext holds, times two: a power of two."""
+    coeff_mod_bit_sizes: list[Annotated[int, Field(ge=1)]] | None = None
+    """Bits of each prime of the coefficient modulus; NVFlare's default is [60, 40, 40]."""
+    scale_bits: Annotated[int, Field(ge=1)] = 40
+    """Bits of the scale of encrypted values, which limit their precision."""
+    scheme: Literal["CKKS"] = "CKKS"
+    """The only scheme that NVFlare's filters and aggregators use."""
 
 
 class Study(Section):

@@ -28,8 +28,14 @@ from nvflare.lighter.utils import serialize_cert, serialize_pri_key
 
 from deploy.errors import InputError
 from deploy.project import Project
-from deploy.project.validation.builders import CERT_BUILDER, STATIC_FILE_BUILDER, WORKSPACE_BUILDER
+from deploy.project.validation.builders import (
+    CERT_BUILDER,
+    HE_BUILDER,
+    STATIC_FILE_BUILDER,
+    WORKSPACE_BUILDER,
+)
 from deploy.provision.content import builders_of
+from deploy.provision.encryption_context import context_builder
 from deploy.provision.local import LocalBuilder
 from deploy.provision.plan import ProvisionPlan
 from deploy.provision.provisioner_adapters import (
@@ -202,6 +208,8 @@ def _builders(kit_build: KitBuild) -> list[Builder]:
         if path == STATIC_FILE_BUILDER:
             arguments = {"config_folder": CONFIG_FOLDER, **arguments, "scheme": project.scheme}
             return [KitFileBuilder(**arguments), LocalBuilder(project)]
+        if path == HE_BUILDER:
+            return [context_builder(project, kit_build.state, arguments)]
         try:
             builder = instantiate_class(path, arguments)
         except Exception as error:

@@ -15,11 +15,11 @@ from typing import Any
 from deploy.errors import InputError
 from deploy.project import Project
 from deploy.project.allowed_components import kit_classes
-from deploy.project.validation.builders import REQUIRED, SIGNATURE_BUILDER
+from deploy.project.validation.builders import HE_BUILDER, REQUIRED, SIGNATURE_BUILDER
 from deploy.provision.state import CertificateIdentity, digest_of
 from fl_app.contract import NVFLARE_VERSION, flarefleet_version
 
-PER_KIT = (*REQUIRED, SIGNATURE_BUILDER)
+PER_KIT = (*REQUIRED, HE_BUILDER, SIGNATURE_BUILDER)
 """Builders that make each kit from its own entry only. Other builders may put anything into any kit."""
 
 REASONS = {
@@ -43,6 +43,7 @@ MIN_CLIENTS = 100
 _KIT_WRITERS = (
     "builders.py",
     "local.py",
+    "kept_context_builder.py",
     "provisioner_adapters.py",
     "../../fl_app/nvflare_internals/provisioning.py",
 )

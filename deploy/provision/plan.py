@@ -13,6 +13,7 @@ from deploy.errors import InputError
 from deploy.project import Project
 from deploy.project.validation.diagnostics import listed
 from deploy.provision.content import REASONS, KitSpec, kit_specs
+from deploy.provision.encryption_context import ContextPlan
 from deploy.provision.report import AUTHORITY, Expiring
 from deploy.provision.state import (
     CERTIFICATES,
@@ -25,7 +26,7 @@ from deploy.provision.state import (
     digest_of,
     read_kits,
 )
-from deploy.secret_files import KEY_SUFFIX
+from deploy.secret_files import SECRET_SUFFIXES
 from deploy.workspace import Workspace
 
 RENEWAL_PERIOD = timedelta(days=30)
@@ -67,8 +68,9 @@ def make_plan(
         now: the time for checks of expiry; the current time if None.
 
     Raises:
-        InputError: the authority has expired or its key is lost, and `renew` is not set.
-        MachineError: cert.json is damaged.
+        InputError: the authority has expired or its key is lost, and `renew` is not set; or the key of
+            homomorphic encryption is lost.
+        MachineError: cert.json or the key of homomorphic encryption is damaged.
     """
     now = now or datetime.now(timezone.utc)
     specs = kit_specs(project)
@@ -83,11 +85,16 @@ def make_plan(
         or (reason := _reason_to_issue(kit.identity, found[name], now if renew else None)) is not None
     }
     recorded = read_kits(workspace.state)
+    encryption = ContextPlan.make(project, workspace.state)
+    files = {name: record.files for name, record in recorded.items()}
+    encryption.refuse_loss(workspace.state, files, renew=renew or new_authority is not None)
     keep: dict[str, KitRecord] = {}
     build: dict[str, str] = {}
     for name, kit in specs.items():
         last = recorded.get(name)
         reason = issue.get(name) or _reason_to_build(workspace, kit, last, found[name])
+        if reason is None and last is not None:
+            reason = encryption.reason_to_build(kit.identity.kind, last.files)
         if reason is None and name not in issue and last is not None:
             keep[name] = last
         else:
@@ -188,7 +195,7 @@ def _file_damage(path: str, record: FileRecord) -> str | None:
         return "was missing"
     if not stat.S_ISREG(found.st_mode):
         return "was not a file"
-    if path.endswith(KEY_SUFFIX) and found.st_mode & 0o077:
+    if path.endswith(SECRET_SUFFIXES) and found.st_mode & 0o077:
         return "was readable by others"
     if found.st_size != record.size:
         return "had been changed"

@@ -15,7 +15,7 @@ from deploy.project import Project
 from deploy.provision.plan import ProvisionPlan, find_expiring, make_plan
 from deploy.provision.report import AUTHORITY, Expiring, ProvisionReport, Removal, Renewal
 from deploy.provision.state import Credentials, FileRecord, KitRecord, digest_of, write_kits
-from deploy.secret_files import KEY_SUFFIX
+from deploy.secret_files import SECRET_SUFFIXES
 from deploy.workspace import Workspace
 from deploy.workspace_files import (
     OWN_PREFIX,
@@ -178,7 +178,7 @@ def _set_modes(kit: Path) -> dict[str, FileRecord]:
             file = f"{where}/{name}"
             found = os.stat(file)  # noqa: PTH116
             public_mode = 0o755 if found.st_mode & 0o100 else 0o644
-            mode = PRIVATE_FILE if name.endswith(KEY_SUFFIX) else public_mode
+            mode = PRIVATE_FILE if name.endswith(SECRET_SUFFIXES) else public_mode
             if found.st_mode & 0o777 != mode:
                 os.chmod(file, mode)  # noqa: PTH101
             with open(file, "rb") as content:  # noqa: PTH123

@@ -15,6 +15,7 @@ from deploy.hosts import LOOPBACK, is_loopback
 from deploy.project.object_names import compose_name, host_compose_name
 from deploy.project.quantities import amount
 from deploy.project.server_environment import server_environment, site_environment
+from deploy.provision.encryption_context import arguments_of
 from fl_app.contract import (
     CONTAINER_UID,
     ENV_SERVER_ADDRESS,
@@ -22,6 +23,7 @@ from fl_app.contract import (
     LABEL_ROLE,
     LABEL_SITE,
     WORKSPACE_PATH,
+    context_file,
 )
 
 if TYPE_CHECKING:
@@ -129,6 +131,7 @@ def host_file(project: Project, name: str, *, image: str, digest: str = "") -> s
         compose_project=host_compose_name(project.name, name),
         parent=replace(service, digest=digest),
         key_file=f"{service.role}.key",
+        context_file=context_file(service.role) if arguments_of(project) is not None else "",
     )
 
 

@@ -15,6 +15,7 @@ from deploy.project import Project, SiteDeployment
 from deploy.project.object_names import namespace_of, release_name
 from deploy.secret_files import has_secret_name, refuse_private_key
 from deploy.workspace import KIT_FOLDERS, Workspace
+from fl_app.contract import CONTEXT_SUFFIX
 
 MAX_KIT_CHARACTERS = 500_000
 """A Helm release is stored in a Secret and a kit in ConfigMaps, each limited to 1 MiB."""
@@ -48,6 +49,8 @@ class Participant:
         """The name of the Secret with its private key."""
         self.key = self.kit / "startup" / ("server.key" if self.is_server else "client.key")
         """The file of its private key."""
+        self.secret_files = (self.key, *sorted(self.key.parent.glob(f"*{CONTEXT_SUFFIX}")))
+        """The files of its Secret: the private key, and that of homomorphic encryption, if there is one."""
         if is_loopback(host):
             host = f"{release_name(server.name)}.{namespace_of(server.name, server.deployment.namespace)}.svc"
         self.server_host = host
@@ -57,6 +60,11 @@ class Participant:
         """
         self.server_address = f"{host}:{server.fed_learn_port}"
         """HOST:PORT of `server_host`."""
+
+    @property
+    def has_encryption(self) -> bool:
+        """Whether the federation has a key of homomorphic encryption."""
+        return len(self.secret_files) > 1
 
     @cached_property
     def kit_files(self) -> dict[str, dict[str, str]] | None:

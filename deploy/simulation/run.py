@@ -13,7 +13,7 @@ from pathlib import Path
 
 from deploy.errors import Failed, FlarefleetError
 from deploy.session.failure import last_error
-from deploy.session.results import sort_run
+from deploy.session.results import add_event_files, sort_run
 from fl_app.nvflare_internals.simulator import SIMULATOR_MODULE
 from fl_app.telemetry.job_progress import JobProgress, final_progress, read_progress
 
@@ -21,6 +21,8 @@ POLL_INTERVAL = 0.1
 """Seconds between two reads of the progress."""
 RUN = "simulate_job"
 """The simulator's name for its only job."""
+EVENT_FILES = "flarefleet_event_files"
+"""Folder in the server's run folder that holds the event files of the server and of each site."""
 _MAX_TEMPORARY_PATH = 107 - len("/pymp-12345678/listener-12345678")
 
 
@@ -88,7 +90,12 @@ def _exits_within(process: subprocess.Popen[str], seconds: float) -> bool:
 
 def collect_results(work: Path, sites: Sequence[str], folder: Path) -> None:
     """Move the results of a simulation to `folder`, sorted as `flarefleet fetch` sorts them."""
-    sort_run(work / "server" / RUN, folder)
+    run, recorded = work / "server" / RUN, work / EVENT_FILES
+    if (run / EVENT_FILES).is_dir():
+        (run / EVENT_FILES).rename(recorded)
+    sort_run(run, folder)
+    if recorded.is_dir():
+        add_event_files(recorded, folder / "tb_events", sites)
     logs = folder / "logs"
     logs.mkdir(exist_ok=True)
     for name in ("server", *sites):
@@ -130,14 +137,18 @@ def _failure_text(work: Path, sites: Sequence[str], code: str) -> str:
 
 def _report_progress(job: Path) -> None:
     """Add the components that a kit adds to each job: logged values reach the server, which tracks them."""
+    analytics = {"id": "analytics", "path": "fl_app.tracking.job.JobAnalytics", "args": {}}
     components = {
-        "server": {"id": "progress", "path": "fl_app.telemetry.job.JobTelemetry", "args": {"live": True}},
-        "client": {"id": "analytics", "path": "fl_app.tracking.job.JobAnalytics", "args": {}},
+        "server": [
+            {"id": "progress", "path": "fl_app.telemetry.job.JobTelemetry", "args": {"live": True}},
+            {**analytics, "args": {"folder": EVENT_FILES}},
+        ],
+        "client": [analytics],
     }
-    for role, component in components.items():
+    for role, added in components.items():
         for file in job.glob(f"*/config/config_fed_{role}.json"):
             config = json.loads(file.read_text(encoding="utf-8"))
-            config.setdefault("components", []).append(component)
+            config.setdefault("components", []).extend(added)
             file.write_text(json.dumps(config, indent=2), encoding="utf-8")
 
 

@@ -9,6 +9,7 @@ MAX_LINES = 12
 
 _TRACEBACK = "Traceback (most recent call last):"
 _CRASH = "Fatal Python error: "
+_WHILE_HANDLING = "During handling of the above exception, another exception occurred:"
 _OTHER_THREAD = re.compile(r"^(?:Thread 0x|Extension modules:)")
 _FRAME = re.compile(r'^\s+File "(?P<file>[^"]+)", line (?P<line>\d+)')
 _CALLER = re.compile(
@@ -20,7 +21,7 @@ _LIBRARY = re.compile(r"/site-packages/|/lib/python3|^<")
 
 def last_exception(text: str, max_lines: int = MAX_LINES) -> str:
     """Return the last exception in a text, without the frames of NVFlare; the end of a text without one."""
-    last = text.rpartition("During handling of the above exception")[2]
+    last = text.rpartition(_WHILE_HANDLING)[2]
     lines: list[str] = []
     skipping = False
     for line in last.splitlines():

@@ -11,9 +11,11 @@ from fl_app.contract import ENV_PARENT_PID
 from fl_app.exchange import exchange_without_copies
 from fl_app.garbage_collection import paused_for_imports
 from fl_app.launchers.download_timeout import set_download_timeout
+from fl_app.launchers.encryption_context import accept_context
 from fl_app.launchers.process_end import recording_end
+from fl_app.missing_tenseal import explain_missing_package
 from fl_app.nvflare_internals.main_programs import Role, load_job_process
-from fl_app.survival.dead_connections import give_up_dead_connections, port_of
+from fl_app.survival.connections import keep_connected, port_of
 from fl_app.telemetry_opt_out import opt_out_of_telemetry
 
 SHUTDOWN_GRACE_SECONDS = 0.2
@@ -41,8 +43,10 @@ def run_job(role: Role, prepare: Callable[[], None] | None = None) -> int:
         if prepare is not None:
             prepare()
     arguments = program.parse_arguments()
+    explain_missing_package()
+    accept_context(Path(arguments.workspace))
     addresses = (getattr(arguments, "sp_target", ""), arguments.parent_url)
-    give_up_dead_connections({port_of(one) for one in addresses if one})
+    keep_connected({port_of(one) for one in addresses if one})
     folder = Path(arguments.workspace, arguments.job_id)
     return MainProcessMonitor.run(
         main_func=recording_end(program.main, folder),

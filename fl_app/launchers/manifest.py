@@ -2,7 +2,7 @@
 
 They do not contain the site's private key. A job pod connects only to its parent: over TLS for its job, over
 plain HTTP for its metrics, and with a token for each. NVFlare still loads a key: a disposable one that signs
-nothing.
+nothing. The Secret contains the key of homomorphic encryption, if there is one.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 from nvflare.app_opt.job_launcher.k8s_launcher import K8sJobHandle
 
+from fl_app.contract import CONTEXT_SUFFIX
 from fl_app.launchers.pod_failure import CONTAINER
 from fl_app.launchers.pod_settings import LauncherSettings
 from fl_app.survival.checkpoints import FOLDER, folder_of
@@ -23,7 +24,7 @@ from fl_app.survival.checkpoints import FOLDER, folder_of
 PYTHON = "python"
 """The interpreter on the image's PATH; an image with extra packages may have its own."""
 TINI = ["/usr/bin/tini", "-g", "--"]
-_PUBLIC = (".crt", ".pem", ".json")
+_COPIED = (".crt", ".pem", ".json", CONTEXT_SUFFIX)
 _STARTUP_VOLUME = "startup"
 _WORKSPACE_VOLUME = "workspace"
 _MODE = 0o444
@@ -109,8 +110,11 @@ class JobPodPlan:
 
 
 def startup_without_key(folder: Path, role: str) -> dict[str, bytes]:
-    """Return the files that a job process of `role` reads from startup/, with a disposable key."""
-    files = {file.name: file.read_bytes() for file in folder.iterdir() if file.suffix in _PUBLIC}
+    """Return the files that a job process of `role` reads from startup/, with a disposable key.
+
+    The key of homomorphic encryption is among them, if there is one: job processes encrypt with it.
+    """
+    files = {file.name: file.read_bytes() for file in folder.iterdir() if file.suffix in _COPIED}
     files[f"{role}.key"] = _disposable_key()
     return files
 

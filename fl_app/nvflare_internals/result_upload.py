@@ -8,6 +8,7 @@ from typing import Any
 
 from nvflare.apis.fl_constant import ReservedTopic, ReturnCode, ServerCommandNames
 from nvflare.apis.shareable import Shareable
+from nvflare.fuel.f3.streaming.byte_streamer import reliable_retry_scheduler
 from nvflare.fuel.f3.streaming.download_service import DownloadService
 
 USES = {
@@ -16,6 +17,10 @@ USES = {
     "nvflare.private.fed.client.fed_client_base:FederatedClientBase.communicator": "replies to results",
     "nvflare.private.fed.client.communicator:Communicator.cell": "replies to results",
     "nvflare.fuel.f3.streaming.download_service:DownloadService._tx_table": "progress of an upload",
+    "nvflare.fuel.f3.streaming.byte_streamer:reliable_retry_scheduler": "progress of an array of an upload",
+    "nvflare.fuel.f3.streaming.byte_streamer:TxTask.last_ack_progress_ts": (
+        "progress of an array of an upload"
+    ),
 }
 
 _POLLS = 2
@@ -62,13 +67,19 @@ class _UploadCell:
 
 
 def _progress(seconds: float) -> Callable[[], bool]:
-    """Return a function that says whether the server asked for a part of the result in the last `seconds`."""
+    """Return a function that says whether the server received a part of the result in the last `seconds`.
+
+    It asks for one array after the other, and acknowledges the frames of each.
+    """
     last = monotonic()
 
     def is_progressing() -> bool:
         nonlocal last
-        ages = (time() - one.last_active_time for one in tuple(DownloadService._tx_table.values()))
-        last = max(last, monotonic() - min(ages, default=seconds))
+        ages = [time() - one.last_active_time for one in tuple(DownloadService._tx_table.values())]
+        # Other messages are short: their first acknowledgement is their last.
+        streams = tuple(reliable_retry_scheduler.tasks.values())
+        acknowledged = [one.last_ack_progress_ts for one in streams if one.offset_ack]
+        last = max(last, monotonic() - min(ages, default=seconds), *acknowledged)
         return monotonic() - last < seconds
 
     return is_progressing

@@ -13,14 +13,19 @@ import importlib.util
 import re
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-_CLASS = r"^class {name}\b\s*(?:\((?P<bases>[^)]*)\))?(?P<body>.*?)(?=^[A-Za-z@]|\Z)"
-_TOP_LEVEL = r"^(?:async def|def|class)\s+{name}\b|^{name}\s*[:=]"
-_MEMBER = r"^\s+(?:async def|def|class)\s+{name}\b|^\s+{name}\s*[:=]|\bself\.{name}\s*(?:[:,]|=(?!=))"
-_IMPORT = r"^from (?P<module>[\w.]+) import (?:\((?P<many>[^)]*)\)|(?P<few>[^\n]*))"
+_STATEMENT = re.compile(r"^(?=[A-Za-z_@])", re.MULTILINE)
+"""Start of a statement of a module that is not inside another one."""
+_NAME = re.compile(r"(?:async def|def|class)\s+(\w+)\b|(\w+)\s*[:=]")
+_BASES = re.compile(r"class \w+\s*\(([^)]*)\)")
+_BASE = re.compile(r"(?:^|,)\s*(?:\w+\.)*(\w+)\s*(?=,|$)")
+_MEMBER = re.compile(
+    r"^ +(?:(?:async def|def|class) +(\w+)\b|(\w+) *[:=])|\bself\.(\w+)\s*(?:[:,]|=(?!=))", re.MULTILINE
+)
+_IMPORT = re.compile(r"from ([\w.]+) import (?:\(([^)]*)\)|([^\n]*))")
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,7 @@ def _exists(root: Path, name: str) -> bool:
     return not _is_installed(root, module) or _defines(root, module, path.split("."))
 
 
+@cache
 def _is_installed(root: Path, module: str) -> bool:
     return (root / module.partition(".")[0]).is_dir()
 
@@ -97,29 +103,51 @@ def _source(root: Path, module: str) -> str:
 
 def _defines(root: Path, module: str, path: list[str]) -> bool:
     """Return whether a module defines NAME, or CLASS.MEMBER in the class or one of its base classes."""
-    source = _source(root, module)
     name, *members = path
+    found = _definitions(root, module)
+    origin = found.imported.get(name)
     if not members:
-        found = re.search(_TOP_LEVEL.format(name=name), source, re.MULTILINE)
-        return found is not None or _imported_from(source, name) is not None
-    definition = re.search(_CLASS.format(name=name), source, re.MULTILINE | re.DOTALL)
-    if definition is None:
-        origin = _imported_from(source, name)
+        return name in found.names or origin is not None
+    if name not in found.classes:
         return origin is not None and _defines(root, origin[0], [origin[1], *members])
-    if re.search(_MEMBER.format(name=members[0]), definition["body"], re.MULTILINE):
-        return True
-    bases = re.findall(r"(?:^|,)\s*(?:\w+\.)*(\w+)\s*(?=,|$)", definition["bases"] or "")
-    return any(_defines(root, module, [base, *members]) for base in bases if base != name)
+    bases, own = _class(found.classes[name])
+    return members[0] in own or any(
+        _defines(root, module, [base, *members]) for base in bases if base != name
+    )
 
 
-def _imported_from(source: str, name: str) -> tuple[str, str] | None:
-    """Return the module that `name` is imported from, and its name there."""
-    for statement in re.finditer(_IMPORT, source, re.MULTILINE):
-        for item in (statement["many"] or statement["few"] or "").split(","):
-            original, _, alias = item.partition(" as ")
-            if name == (alias or original).strip():
-                return statement["module"], original.strip()
-    return None
+@dataclass
+class _Definitions:
+    """What a module defines and imports."""
+
+    names: set[str] = field(default_factory=set)
+    classes: dict[str, str] = field(default_factory=dict)
+    """Source of each class."""
+    imported: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Imported name -> the module that it is imported from, and its name there."""
+
+
+@cache
+def _definitions(root: Path, module: str) -> _Definitions:
+    found = _Definitions()
+    for statement in _STATEMENT.split(_source(root, module)):
+        if imports := _IMPORT.match(statement):
+            for item in (imports[2] or imports[3] or "").split(","):
+                original, _, alias = (part.strip() for part in item.partition(" as "))
+                found.imported[alias or original] = imports[1], original
+        elif match := _NAME.match(statement):
+            found.names.add(match[1] or match[2])
+            if statement.startswith("class "):
+                found.classes[match[1]] = statement
+    return found
+
+
+@cache
+def _class(source: str) -> tuple[list[str], set[str]]:
+    """Return the names of the base classes of a class, and of the members that it defines itself."""
+    bases = _BASES.match(source)
+    members = {one[1] or one[2] or one[3] for one in _MEMBER.finditer(source)}
+    return _BASE.findall(bases[1]) if bases else [], members
 
 
 def table(names: Iterable[PrivateName]) -> str:

@@ -16,16 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 from fl_app.checks.exit_codes import Exit, StartupError
 from fl_app.checks.kit import Kit
-from fl_app.contract import WORKSPACE_PATH
+from fl_app.contract import CONTEXT_SUFFIX, WORKSPACE_PATH
 from fl_app.files import PRIVATE_FILE, PRIVATE_FOLDER, write_atomically
+from fl_app.startup.encryption_context import SIGNATURES, install_context
 from fl_app.startup.settings import Settings
 
 if TYPE_CHECKING:
     from fl_app.startup.job_pod_config import JobPodConfig
 
 COMMUNICATION = "comm_config.json"
-NOT_INSTALLED = (".key", ".sh", ".ipynb")
-"""Suffixes in startup/: the key is linked, and nothing runs NVFlare's shell scripts."""
+NOT_INSTALLED = (".key", CONTEXT_SUFFIX, ".sh", ".ipynb")
+"""Suffixes in startup/: the keys are linked, and nothing runs NVFlare's shell scripts."""
 
 
 def install_kit(kit: Kit, settings: Settings) -> None:
@@ -72,9 +73,10 @@ def _replace(folder: Path, fill: Callable[[Path], None]) -> None:
 
 def _write_startup(kit: Kit, settings: Settings, folder: Path) -> None:
     for file in _files(kit.startup):
-        if file.suffix not in NOT_INSTALLED:
+        if file.suffix not in NOT_INSTALLED and file.name != SIGNATURES:
             _write(folder / file.relative_to(kit.startup), file.read_bytes())
     (folder / kit.key.name).symlink_to(kit.key)
+    install_context(kit, folder)
     if kit.facts.role == "client" and settings.server_address:
         host, port = settings.server_address
         target = folder / kit.nvflare_file.name
@@ -85,6 +87,8 @@ def _write_startup(kit: Kit, settings: Settings, folder: Path) -> None:
 
 def _write_local(kit: Kit, settings: Settings, pods: JobPodConfig | None, folder: Path) -> None:
     for file in _files(kit.local):
+        if file.name == SIGNATURES:
+            continue
         target = folder / file.relative_to(kit.local)
         if file.name.endswith((".json", ".json.default")):
             _write(target, _json(_relocated(read_json(file), settings.workspace)))

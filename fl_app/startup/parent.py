@@ -22,7 +22,7 @@ from fl_app.startup.installation import install_kit
 from fl_app.startup.restarts import RESTART_REQUEST, SHUTDOWN_REQUEST, Restarts
 from fl_app.startup.settings import Settings
 from fl_app.startup.workspace import locked_workspace
-from fl_app.survival.dead_connections import give_up_dead_connections
+from fl_app.survival.connections import keep_connected
 from fl_app.survival.limits import LATE_SECONDS
 from fl_app.survival.stopping import on_withdrawal
 from fl_app.telemetry.endpoint import Endpoint, open_endpoint
@@ -63,7 +63,7 @@ def run_parent(settings: Settings, restarts: Restarts) -> int:
             _wait_for_server(parent, telemetry)
         log = settings.workspace / ERROR_LOG
         previous_size = log.stat().st_size if log.exists() else 0
-        give_up_dead_connections()
+        keep_connected()
         code = run_nvflare()
         return _check_exit(code, settings.workspace, previous_size, telemetry.was_ready)
 

@@ -32,6 +32,8 @@ MISSING_HEARTBEATS = 2
 """Heartbeats of a site without its job, before the job is started there again."""
 FIRST_RETRY_SECONDS = 2.0
 MAX_RETRY_SECONDS = 60.0
+SERVER_RETRY_SECONDS = 1.0
+"""Pause while the server's own process of the job starts: every site waits for it."""
 _WORKERS = 4
 SERVER = "server"
 """The server among the names of a deploy_map."""
@@ -42,6 +44,10 @@ MISSING = "its job process was not running"
 STUCK = "its job process asked for no task"
 
 _log = logging.getLogger(__name__)
+
+
+class _ServerStartsError(Exception):
+    """The server's process of the job does not answer yet."""
 
 
 @dataclass
@@ -198,8 +204,11 @@ class Rejoin:
             self._jobs.await_outcome(job.job_id, site)
 
     def _rejoin(self, job: Job, participant: Participant, current: Participant, member: Membership) -> None:
+        is_tried = True
         try:
             self._start(job, participant, current, member.reason)
+        except _ServerStartsError:
+            is_tried = False
         except SiteNotReadyError as error:
             _log.warning("job %s: %s cannot rejoin yet: %s", job.job_id, current.name, error)
         except Exception:
@@ -211,13 +220,15 @@ class Rejoin:
             member.joined_at, member.missing, member.reason = self._clock(), 0, ""
             record(self._engine, job.job_id, Intervention(Kind.REJOINED, text, current.name))
         finally:
-            member.tried(self._clock())
+            member.retry_at = self._clock() + SERVER_RETRY_SECONDS
+            if is_tried:
+                member.tried(self._clock())
             member.is_busy = False
 
     def _start(self, job: Job, participant: Participant, current: Participant, reason: str) -> None:
         status = ask_status(self._engine, job.job_id)
         if status is None:
-            raise SiteNotReadyError("the server's job process does not answer")
+            raise _ServerStartsError
         if status.is_ending:
             raise SiteNotReadyError("the job is ending")
         if not runs_job(self._engine, job.job_id, current):

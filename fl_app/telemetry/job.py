@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from numbers import Real
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from nvflare.apis.analytix import ANALYTIC_EVENT_TYPE, AnalyticsData, AnalyticsDataType
-from nvflare.apis.dxo import MetaKey, from_shareable
+from nvflare.apis.dxo import from_shareable
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_constant import FLContextKey, ReservedKey
 from nvflare.apis.fl_context import FLContext
@@ -29,7 +28,14 @@ from fl_app.survival.resumable import Resumable, State
 from fl_app.telemetry.analytics_events import FED_ANALYTICS, site_that_logged
 from fl_app.telemetry.documents import MAX_LABEL
 from fl_app.telemetry.end_of_run import AtEndOfRun
-from fl_app.telemetry.job_metrics import EventHandlers, ServerJobMetrics, SiteJobMetrics, peer, result_error
+from fl_app.telemetry.job_metrics import (
+    EventHandlers,
+    ServerJobMetrics,
+    SiteJobMetrics,
+    peer,
+    result_error,
+    returned_metrics,
+)
 from fl_app.telemetry.job_progress import (
     PROGRESS_FILE,
     SITE_ERROR_EVENT,
@@ -185,13 +191,9 @@ class JobTelemetry(Widget, Resumable):
 
     def _add_returned_metrics(self, name: str, result: Any) -> None:
         """Show the metrics of a result, unless the site logs values of the same name."""
-        try:
-            metrics = from_shareable(result).get_meta_prop(MetaKey.INITIAL_METRICS)
-        except ValueError:  # a result of another kind
-            return
-        for tag, value in metrics.items() if isinstance(metrics, dict) else ():
-            if (name, tag) not in self._logged and isinstance(value, Real):
-                _add(self._progress.sites[name].metrics, str(tag), float(value))
+        for tag, value in returned_metrics(result).items():
+            if (name, tag) not in self._logged:
+                _add(self._progress.sites[name].metrics, tag, value)
 
     def _site_failed(self, fl_ctx: FLContext) -> None:
         name, error = fl_ctx.get_prop(FLContextKey.EVENT_DATA)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from numbers import Real
 from typing import Any
 
 from nvflare.apis.analytix import ANALYTIC_EVENT_TYPE, AnalyticsData
-from nvflare.apis.dxo import from_shareable
+from nvflare.apis.dxo import MetaKey, from_shareable
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_constant import FLContextKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
@@ -91,7 +92,7 @@ class ServerJobMetrics(_JobMetrics):
         with self._lock:
             is_finished = self._round is not None and not self._has_failed
             start, self._round = self._round_start, None
-        if not is_finished or _is_aborted(fl_ctx):
+        if not is_finished or is_aborted(fl_ctx):
             return
         self._find_sites(fl_ctx)
         self._measurements.observe("round_duration_seconds", time.monotonic() - start)
@@ -168,7 +169,7 @@ class SiteJobMetrics(_JobMetrics):
         """Count a task that raised: NVFlare fires no event for it but the sending of its result, an error."""
         if self._task_start is not None:
             self._task_start = None
-            if not _is_aborted(fl_ctx):
+            if not is_aborted(fl_ctx):
                 self._measurements.add("job_errors_total", 1, ReturnCode.EXECUTION_EXCEPTION.lower())
 
     def _logged(self, fl_ctx: FLContext) -> None:
@@ -188,6 +189,18 @@ def result_error(fl_ctx: FLContext) -> str:
     return "" if code in (None, ReturnCode.OK) else str(code)
 
 
+def returned_metrics(result: Any) -> dict[str, float]:
+    """Return the metrics that a site returned with its result, by name; {} if there are none."""
+    if not isinstance(result, Shareable):
+        return {}
+    try:
+        metrics = from_shareable(result).get_meta_prop(MetaKey.INITIAL_METRICS)
+    except ValueError:  # a result of another kind
+        return {}
+    found = metrics.items() if isinstance(metrics, dict) else ()
+    return {str(name): float(value) for name, value in found if isinstance(value, Real)}
+
+
 def array_bytes(value: Any, depth: int = 8) -> int:
     """Return the size of all arrays, tensors and byte strings in a task or a result, in bytes."""
     size = getattr(value, "nbytes", None)
@@ -202,7 +215,8 @@ def array_bytes(value: Any, depth: int = 8) -> int:
     return 0
 
 
-def _is_aborted(fl_ctx: FLContext) -> bool:
+def is_aborted(fl_ctx: FLContext) -> bool:
+    """Return whether the job is being aborted."""
     signal = fl_ctx.get_run_abort_signal()
     return signal is not None and bool(signal.triggered)
 

@@ -3,13 +3,16 @@
 The site's privacy.json loads it.
 
 Events: `fed.analytix_log_stats` (a site logged something), `analytix_log_stats` (the server itself did),
-START_RUN, ABOUT_TO_END_RUN, END_RUN.
+START_RUN, ABOUT_TO_END_RUN, END_RUN, and those of `round_values`.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from nvflare.apis.analytix import ANALYTIC_EVENT_TYPE
@@ -28,11 +31,16 @@ from fl_app.guard.finding import Finding, report
 from fl_app.telemetry.analytics_events import FED_ANALYTICS, site_that_logged
 from fl_app.telemetry.end_of_run import AtEndOfRun
 from fl_app.telemetry.push import job_pusher
+from fl_app.tracking.event_files import EventFiles
 from fl_app.tracking.outbox import AnalyticsOutbox
+from fl_app.tracking.points import AnyPoint
 from fl_app.tracking.reading import points_of
+from fl_app.tracking.round_values import RoundValues
 
 FLUSH_SECONDS = 5.0
 """Maximum time for which the end of a job waits until its last values are pushed; usually milliseconds."""
+SERVER = "server"
+"""Folder of the server's event files in a simulation."""
 LOST_VALUES = "tracking_lost_values"
 """Rule of the guard."""
 
@@ -42,11 +50,17 @@ class JobAnalytics(Widget):
 
     In a site's job process, NVFlare's ConvertToFedEvent sends logged values to the server. Most recipes add
     it; if a job lacks it (NVFlare's CyclicRecipe), this component adds it.
+
+    Args:
+        folder: folder in the server's run folder to write event files to: in a simulation, no parent does.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, folder: str = "") -> None:
         super().__init__()
+        self.folder = folder
         self._outbox: AnalyticsOutbox | None = None
+        self._files: EventFiles | None = None
+        self._rounds = RoundValues()
         self._unreadable = 0
         self._has_reported = False
         self._log = logging.getLogger(type(self).__name__)
@@ -54,6 +68,8 @@ class JobAnalytics(Widget):
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Handle an event of NVFlare."""
         try:
+            if event_type in RoundValues.events and (self._outbox is not None or self._files is not None):
+                self._put(self._rounds.points(event_type, fl_ctx))
             if event_type in (FED_ANALYTICS, ANALYTIC_EVENT_TYPE):
                 self._received(fl_ctx)
             elif event_type == EventType.START_RUN:
@@ -71,6 +87,9 @@ class JobAnalytics(Widget):
             if not any(map(_sends_analytics, engine.handlers)):
                 engine.add_handler(ConvertToFedEvent([ANALYTIC_EVENT_TYPE]))
             return
+        if self.folder and find_spec("tensorboard") is not None:
+            workspace, job_id = engine.get_workspace(), fl_ctx.get_job_id()
+            self._files = EventFiles(Path(workspace.get_result_root(job_id)), server=SERVER)
         pusher = job_pusher()
         if pusher is None:
             return
@@ -81,9 +100,17 @@ class JobAnalytics(Widget):
 
     def _received(self, fl_ctx: FLContext) -> None:
         event: Any = fl_ctx.get_prop(FLContextKey.EVENT_DATA)
-        if self._outbox is None or not isinstance(event, Shareable):
+        if not isinstance(event, Shareable):
             return
-        self._outbox.put(points_of(from_shareable(event), site_that_logged(fl_ctx), time.time()))
+        points = list(points_of(from_shareable(event), site_that_logged(fl_ctx), time.time()))
+        self._rounds.logged(points)
+        self._put(points)
+
+    def _put(self, points: Sequence[AnyPoint]) -> None:
+        if self._outbox is not None:
+            self._outbox.put(points)
+        if self._files is not None and points:
+            self._files.write(self.folder, points)
 
     def _flush(self, fl_ctx: FLContext, *, is_last: bool = False) -> None:
         """Push all values, and report once if values were lost; after the last push, the rest is lost."""

@@ -18,6 +18,7 @@ from deploy.project import load_project
 from deploy.runtimes.docker.volumes import copy_out, volume_container
 from deploy.runtimes.protocol import SiteState
 from fl_app.jobs.hospital.job import HospitalParameters
+from tests.documented import ROOT, block_with, run
 from tests.federation.federation import ADMIN, SERVER, Federation, set_options, write_project
 from tests.unit.hospital.averaging import average
 from tests.waiting import eventually
@@ -245,6 +246,22 @@ def test_down_keeps_only_the_workspaces(
         federation.runtime.admin_kit(ADMIN)
     assert federation.flarefleet("up", "--runtime", "docker").returncode == 0
     assert job in job_ids(federation), "the server keeps its jobs"
+
+
+def test_the_commands_of_the_guide_for_one_machine_work(
+    engine: docker.DockerClient, federation: Federation
+) -> None:
+    """The last one deletes the federation."""
+    lines = block_with(ROOT / "docs" / "docker.md", "flarefleet up --runtime docker")
+    (follow,) = (line for line in lines if "--follow" in line)
+    ended = f"{follow} >log & until grep Successfully log; do sleep 0.2; done; kill $!"
+
+    for line in lines:
+        run(ended if line == follow else line, federation.folder)
+
+    labelled = {"label": f"flare/project={federation.project.name}"}
+    assert engine.containers.list(all=True, filters=labelled) == []
+    assert engine.volumes.list(filters=labelled) == []
 
 
 def run_job(federation: Federation, job: str, results: Path, **parameters: object) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import shutil
 from collections.abc import Iterator
@@ -13,11 +12,12 @@ import pytest
 
 from deploy.runtimes.docker.program import find_compose
 from tests.docker.hosts import NEEDS_ROOT, OTHER_MACHINE, Host, provisioned
-from tests.documented import ROOT, Command, commands_in, run
+from tests.documented import ROOT, Command, block_with, commands_in, run
 from tests.federation.federation import SERVER
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600), NEEDS_ROOT]
 
+GUIDE = ROOT / "docs" / "docker.md"
 NAME = "handover"
 PRELUDE = """\
 set -ex
@@ -27,13 +27,6 @@ docker() {{
 }}
 """
 """The image of these tests has no registry: `compose pull` does nothing."""
-
-
-def block_with(page: str, text: str) -> list[str]:
-    """Return the lines of the code block of a page that has `text`."""
-    blocks = re.findall(r"^```\w*\n(.*?)^```", (ROOT / "docs" / page).read_text(), re.MULTILINE | re.DOTALL)
-    (found,) = (block for block in blocks if text in block)
-    return found.splitlines()
 
 
 def is_kubernetes(command: Command) -> bool:
@@ -57,7 +50,7 @@ def operator(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFacto
     """The operator's folder after the documented steps, with a running server."""
     folder = tmp_path_factory.mktemp(NAME)
     with provisioned(engine, folder, NAME, sites=1) as (workspace, _):
-        lines = block_with("docker.md", "# the hospital")
+        lines = block_with(GUIDE, "# the hospital")
         output = run_lines(lines[: lines.index("# the hospital")], folder)
         assert "sudo ctr -n k8s.io images import site-1.tar" in output
         with Host.receive(workspace.release / SERVER, folder / "server").running():
@@ -92,12 +85,13 @@ def override_of(folder: Path) -> Path:
 
 
 def test_the_steps_of_the_docker_guide_start_a_site(hospital: Path) -> None:
-    lines = block_with("docker.md", "# the hospital")
+    lines = block_with(GUIDE, "# the hospital")
     steps = lines[lines.index("# the hospital") + 1 :]
 
     log = run_lines(with_override(steps, override_of(hospital)), hospital)
 
     assert "Successfully registered client" in log
+    run_lines(block_with(ROOT / "docs" / "upgrade.md", "docker compose"), hospital / "site-1")
 
 
 def test_the_docker_commands_of_install_md_work(hospital: Path) -> None:

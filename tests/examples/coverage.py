@@ -7,6 +7,7 @@ COVERED_BY = {
     "cyclic-pt": "hello-cyclic",
     "fed-task": "task",
     "fedavg": "hello-pt",
+    "fedavg-he-pt": "homomorphic-encryption",
     "fedavg-numpy": "hello-numpy",
     "fedavg-pt": "hello-pt",
     "fedavg-sklearn": "sklearn-linear",
@@ -27,6 +28,7 @@ COVERED_BY = {
 """Example, by recipe. Further examples have no listed recipe, such as hello-collab and Kaplan-Meier."""
 
 WITH_PACKAGES = (
+    "homomorphic-encryption",
     "lightning",
     "private-set-intersection",
     "xgboost-bagging",
@@ -40,14 +42,10 @@ NOT_RUN = {
     "fedavg-tf": "tensorflow",
     "fedopt-tf": "tensorflow",
     "scaffold-tf": "tensorflow",
-    "fedavg-he-pt": "tenseal",
-    "Kaplan-Meier with encryption": "tenseal",
     "LLM examples": "peft",
     "hello-flower": "flwr",
 }
 """Distribution that a recipe or example needs, and that requirements/dev.txt lacks.
 
 Flower has an environment of its own: tests/federation/test_flower_job.py. Edge devices are out of scope.
-Homomorphic encryption: NVFlare's recipe needs kits of HEBuilder, which `flarefleet check` refuses, because
-every kit would contain the secret context of all sites.
 """

@@ -19,6 +19,7 @@ PACKAGES = (
     "lightning-utilities",
     "openmined-psi",
     "pytorch-lightning",
+    "tenseal",
     "torchmetrics",
     "tqdm",
     "xgboost",

@@ -92,4 +92,6 @@ def _plain(value: Any) -> Any:
         value = value.tolist()
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
+    if isinstance(value, bytes):
+        return "encrypted"
     return round(value, _DIGITS) + 0.0 if isinstance(value, float) else value

@@ -21,6 +21,8 @@ from benchmarks.project import ADMIN
 from tests.examples.coverage import WITH_PACKAGES
 from tests.examples.running import add_site_results, run
 
+ENCRYPTION = ("he.HEBuilder", "signature.SignatureBuilder")
+"""Builders for the example of homomorphic encryption."""
 FILE = Path(__file__).with_name("stock.json")
 
 
@@ -28,7 +30,7 @@ def main() -> None:
     """Measure all examples, or replace the measurements of some."""
     chosen = sys.argv[1:]
     with TemporaryDirectory(prefix="stock-examples-") as made:
-        stock = Stock(Path(made) / "stock")
+        stock = Stock(Path(made) / "stock", ENCRYPTION)
         with stock.up():
             outcomes = run(stock.kits / ADMIN, chosen or [*EXAMPLES, *WITH_PACKAGES], Path(made))
             add_site_results(outcomes, {site: stock.kits / site for site in SITES})

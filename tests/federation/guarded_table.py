@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -116,9 +116,10 @@ class Table:
                 session.abort(job.id)
 
 
-def all_jobs() -> Iterable[str]:
-    """Every job that a table can run."""
-    return lists.GUARDED | lists.WARNED | lists.STOCK | lists.ENDLESS | lists.VALID
+def all_jobs(*, stock: bool) -> Collection[str]:
+    """Return every job that a table can run, with or without those of NVFlare alone."""
+    kit = lists.GUARDED | lists.WARNED | lists.VALID
+    return (kit | lists.STOCK | lists.ENDLESS) if stock else kit
 
 
 def _seconds(duration: str) -> float:

@@ -26,7 +26,8 @@ builders:
   - path: nvflare.lighter.impl.static_file.StaticFileBuilder
     args: {{config_folder: config, scheme: {scheme}}}
   - path: nvflare.lighter.impl.cert.CertBuilder
-"""
+{builders}"""
+_BUILDER = "  - path: nvflare.lighter.impl.{name}\n"
 
 
 def write_project(
@@ -40,6 +41,7 @@ def write_project(
     launcher: str = "process",
     extras: Sequence[str] = (),
     role: str = "project_admin",
+    builders: Sequence[str] = (),
     **deployment: object,
 ) -> Path:
     """Write project.yml of a server and some sites.
@@ -54,6 +56,7 @@ def write_project(
         launcher: process or pod, in a cluster.
         extras: extras of images on this machine.
         role: role of the administrator.
+        builders: further builders of NVFlare, relative to its package of builders.
         deployment: further keys of `deployment`.
     """
     file = folder / "project.yml"
@@ -67,6 +70,7 @@ def write_project(
             host=f"{SERVER}.{name}-{SERVER}.svc" if image else "localhost",
             scheme=scheme,
             role=role,
+            builders="".join(_BUILDER.format(name=name) for name in builders),
             sites="\n".join(_SITE.format(name=site) for site in names[1:]),
         ),
         encoding="utf-8",

@@ -70,6 +70,7 @@ def test_a_client_app_that_raises_ends_the_job_with_its_site_and_its_error(
     assert "no images here" in watched.stderr
 
 
+@pytest.mark.stock
 def test_nvflare_completes_a_job_whose_client_app_raises(
     federation: FlowerFederation, tmp_path: Path
 ) -> None:

@@ -46,7 +46,7 @@ def prometheus(federation: Federation) -> Iterator[Prometheus]:
     """A Prometheus that scrapes the federation while a job is running."""
     port, grafana_port = free_ports(2)
     with monitoring(federation.runtime, federation.workspace.monitor, port, grafana_port, INTERVAL) as made:
-        job_id = federation.submit("probe", rounds=1000, seconds=0.5)
+        job_id = federation.submit("probe", rounds=1000, seconds=2)
         yield Prometheus.at(made.prometheus.command.url)
         federation.flarefleet("abort", job_id)
 

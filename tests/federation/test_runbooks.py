@@ -83,7 +83,7 @@ def job_for(command: Command, federation: Federation, ended: tuple[str, str]) ->
     """Return the id of the job for a command."""
     if "abort" not in command.line:
         return ended[0]
-    job_id = federation.submit("probe", rounds=10_000)
+    job_id = federation.submit("probe", rounds=10_000, seconds=1)
     federation.wait_for_job(job_id, RUNNING)
     return job_id
 

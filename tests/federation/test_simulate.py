@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+
+from tests.documented import DOCS, ROOT, commands_in
+from tests.event_files import read_run
+from tests.patients import write_patients
 
 pytestmark = [pytest.mark.federation, pytest.mark.extended]
 
@@ -54,10 +59,11 @@ def test_a_job_without_torch_runs_without_torch_and_its_result_is_printed(
     blocked = tmp_path / "blocked"
     blocked.mkdir()
     (blocked / "sitecustomize.py").write_text("import sys\nsys.modules['torch'] = None\n")
-    job = simulate(
-        "fibonacci", "--sites", "3", "--set", 'levels={"site-2": 100}', "--fetch", "out", "--json",
-        PYTHONPATH=str(blocked),
-    )  # fmt: skip
+    guide = next(
+        one.line for one in commands_in(DOCS / "data-scientist.md") if "simulate hospital" in one.line
+    )
+    words = shlex.split(guide.replace("hospital", "fibonacci").replace("--fetch results", "--fetch out"))[2:]
+    job = simulate(*words, "--set", 'levels={"site-2": 100}', "--json", PYTHONPATH=str(blocked))
     stdout, stderr = job.communicate(timeout=180)
 
     assert job.returncode == 0, stderr
@@ -68,6 +74,8 @@ def test_a_job_without_torch_runs_without_torch_and_its_result_is_printed(
     assert result["total"] == str(5 * (ONE_SUM + 176))
     assert result["best_site"] == "site-2"
     assert json.loads((tmp_path / "out" / "metrics" / "fibonacci.json").read_text()) == result
+    durations = read_run(tmp_path / "out" / "tb_events" / "server").Scalars("round_duration_seconds")
+    assert [value.step for value in durations] == [1, 2, 3, 4, 5], "the job logs and returns no values"
     assert "0 1 1 2 3 5 8 13 21 34\n" in (tmp_path / "out" / "logs" / "site-1.log.txt").read_text()
     assert "fibonacci: FINISHED:COMPLETED after 0:0" in stderr
     assert "round 5 of 5" in stderr
@@ -75,6 +83,21 @@ def test_a_job_without_torch_runs_without_torch_and_its_result_is_printed(
     assert "End the Simulator run" in (tmp_path / "out" / "logs" / "simulator.log").read_text()
     assert processes_of(tmp_path) == []
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_the_job_of_the_tutorial_learns_in_a_simulation(
+    simulate: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    data = write_patients(tmp_path / "sample")
+    lines = [one.line for one in commands_in(DOCS / "bring-your-pytorch-script.md")]
+    (line,) = [line for line in lines if line.startswith("flarefleet simulate")]
+    example = ROOT / "examples" / "pytorch-script" / "after"
+    job = simulate(*shlex.split(line.replace("./after", str(example)).replace("$PWD/sample", str(data)))[2:])
+    _, stderr = job.communicate(timeout=300)
+
+    assert job.returncode == 0, stderr
+    assert "patients: FINISHED:COMPLETED after 0:" in stderr
+    assert re.search(r"site-2: accuracy 0\.[89]\d*, loss 0\.\d+", stderr), stderr
 
 
 def test_a_killed_site_process_fails_the_simulation_and_no_process_is_left(

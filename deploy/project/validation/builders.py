@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from deploy.project.participant_schema import Section
-from deploy.project.schema import CertArguments, StaticFilesArguments
+from deploy.project.schema import CertArguments, EncryptionArguments, StaticFilesArguments
 from deploy.project.validation.diagnostics import Choices, Diagnostic, Location, quoted
 from deploy.project.validation.entries import mapping_of, text_at
 from deploy.project.validation.schema_errors import TextOf, parse
@@ -21,10 +21,12 @@ WORKSPACE_BUILDER = f"{_IMPL}.workspace.WorkspaceBuilder"
 STATIC_FILE_BUILDER = f"{_IMPL}.static_file.StaticFileBuilder"
 CERT_BUILDER = f"{_IMPL}.cert.CertBuilder"
 SIGNATURE_BUILDER = f"{_IMPL}.signature.SignatureBuilder"
+HE_BUILDER = f"{_IMPL}.he.HEBuilder"
 REQUIRED = (WORKSPACE_BUILDER, STATIC_FILE_BUILDER, CERT_BUILDER)
 SUPPORTED = (
     *REQUIRED,
     SIGNATURE_BUILDER,
+    HE_BUILDER,
     f"{_IMPL}.docker.DockerBuilder",
     f"{_IMPL}.aws.AWSBuilder",
     f"{_IMPL}.azure.AzureBuilder",
@@ -32,15 +34,12 @@ SUPPORTED = (
 )
 _UNSUPPORTED = {
     f"{_IMPL}.edge.EdgeBuilder": "Flarefleet does not support edge federations; remove the builder",
-    f"{_IMPL}.he.HEBuilder": (
-        "Flarefleet does not support homomorphic encryption, because every kit would contain its secret "
-        "context; remove the builder"
-    ),
 }
 _MOST_BUILDERS = 50
 _ARGUMENTS: dict[str, type[Section]] = {
     STATIC_FILE_BUILDER: StaticFilesArguments,
     CERT_BUILDER: CertArguments,
+    HE_BUILDER: EncryptionArguments,
 }
 
 
@@ -69,6 +68,7 @@ def validate_builders(builders: Sequence[Any], folder: Path, text_of: TextOf) ->
     for number, builder in enumerate(builders):
         if isinstance(builder, dict) and isinstance(builder.get("path"), str):
             yield from _builder(builder, ("builders", number), folder, text_of)
+    yield from _order([text_at(builder, "path") for builder in builders])
     if any(not path.startswith("nvflare.") for path in paths):
         return  # a custom builder may replace any of NVFlare's
     choices = Choices(SUPPORTED)
@@ -76,6 +76,17 @@ def validate_builders(builders: Sequence[Any], folder: Path, text_of: TextOf) ->
     for required in REQUIRED:
         if required not in paths and required not in misspelt:
             yield Diagnostic(("builders",), f"{required} is missing, and kits require it; add it as a path")
+
+
+def _order(paths: list[str]) -> Iterator[Diagnostic]:
+    """Require that the context of homomorphic encryption is signed: NVFlare refuses an unsigned one."""
+    number = paths.index(HE_BUILDER) if HE_BUILDER in paths else len(paths)
+    if SIGNATURE_BUILDER not in paths[number:] and number < len(paths):
+        yield Diagnostic(
+            ("builders", number, "path"),
+            f"requires {SIGNATURE_BUILDER} after it, because NVFlare uses only a signed context of "
+            "homomorphic encryption; write it below",
+        )
 
 
 def _builder(builder: dict[str, Any], at: Location, folder: Path, text_of: TextOf) -> Iterator[Diagnostic]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from deploy.project.extras import extras_error
+from deploy.project.extras import HE, extras_error
 from deploy.project.quantities import amount, quantity_error
+from deploy.project.validation.builders import HE_BUILDER
 from deploy.project.validation.diagnostics import Choices, Diagnostic, Location, quoted
-from deploy.project.validation.entries import entries_of, list_of, mapping_of
+from deploy.project.validation.entries import entries_of, list_of, mapping_of, text_at
 from deploy.project.validation.names import label_error
 
 _LONGEST_DATASET = 50
@@ -27,6 +28,8 @@ def validate_deployment(document: Mapping[str, Any]) -> Iterator[Diagnostic]:
     yield from _site_names(document, sites)
     image = mapping_of(deployment.get("image"))
     extras = [name for name in list_of(image.get("extras")) if isinstance(name, str)]
+    if any(text_at(builder, "path") == HE_BUILDER for builder in list_of(document.get("builders"))):
+        extras.append(HE)
     if (error := extras_error(extras, image.get("variant", "cpu"))) is not None:
         yield Diagnostic(("deployment", "image", "extras"), error)
     for at, section in sections.items():

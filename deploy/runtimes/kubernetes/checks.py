@@ -38,7 +38,8 @@ CHECKS: tuple[Check[KubernetesRuntime], ...] = (
         "helm",
         Category.KUBERNETES,
         "helm and the charts are on this machine.",
-        "Install helm, or run `make tools` in a checkout.",
+        "Install helm, or download it: `make tools` in a checkout, otherwise `python -m deploy.tools` with "
+        "the Python of Flarefleet.",
         _helm,
     ),
     Check(

@@ -31,8 +31,9 @@ KEY_CHECKSUM = "checksum/key"
 
 
 def ensure_key(cluster: Cluster, target: ReleaseTarget, participant: Participant) -> None:
-    """Create or update the Secret with the private key."""
-    data = {participant.key.name: base64.b64encode(participant.key.read_bytes()).decode("ascii")}
+    """Create or update the Secret with the private key, and the key of homomorphic encryption, if any."""
+    files = participant.secret_files
+    data = {file.name: base64.b64encode(file.read_bytes()).decode("ascii") for file in files}
     labels = {"app.kubernetes.io/part-of": participant.project.name, "flare/site": target.name}
     manifest = {"metadata": {"name": participant.secret, "labels": labels}, "type": "Opaque", "data": data}
     core = cluster.core
@@ -50,9 +51,9 @@ def ensure_key(cluster: Cluster, target: ReleaseTarget, participant: Participant
 def write_values(file: Path, participant: Participant, values: Mapping[str, Any]) -> None:
     """Write the values that `up` adds to those of the release folder.
 
-    The checksum of the key restarts the pod when the key changes.
+    The checksum of the keys restarts the pod when one of them changes.
     """
-    digest = hashlib.sha256(participant.key.read_bytes()).hexdigest()
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in participant.secret_files)).hexdigest()
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_atomically(file, yaml.safe_dump({"podAnnotations": {KEY_CHECKSUM: digest}, **values}).encode())
 

@@ -1,6 +1,6 @@
 {{- /*
 The public part of the kit, mounted at /etc/flare/kit (from the image, from ConfigMaps of this release or from existing ones),
-and the private key, mounted at /run/secrets/flare from its Secret.
+and the private key with the context of homomorphic encryption, if any, mounted at /run/secrets/flare from their Secret.
 
     volumes:
       {{- include "flare-common.kit.volumes" . | nindent 2 }}

@@ -10,6 +10,7 @@ from example_jobs.patient_trees import PatientTrees
 from example_jobs.recipes import ROUNDS, Example, script
 from nvflare.app_common.psi.recipes.dh_psi import DhPSIRecipe
 from nvflare.app_opt.pt.recipes.fedavg import FedAvgRecipe
+from nvflare.app_opt.pt.recipes.fedavg_he import FedAvgRecipeWithHE
 from nvflare.app_opt.xgboost.recipes import XGBBaggingRecipe, XGBHorizontalRecipe, XGBVerticalRecipe
 from nvflare.recipe import set_per_site_config
 from nvflare.recipe.spec import Recipe
@@ -44,11 +45,23 @@ def intersection(name: str, sites: Sequence[str], folder: Path) -> Recipe:
     return DhPSIRecipe(name=name, min_clients=len(sites), local_psi=PatientIds())
 
 
+def encrypted(name: str, sites: Sequence[str], folder: Path) -> Recipe:
+    """Federated averaging with homomorphic encryption; sites write the decrypted model of the third round."""
+    return FedAvgRecipeWithHE(
+        name=name,
+        model={"class_path": "example_jobs.model.Classifier", "args": {}},
+        min_clients=len(sites),
+        num_rounds=3,
+        train_script=script("encrypted"),
+    )
+
+
 EXAMPLES: dict[str, Example] = {
     "lightning": lightning,
     "xgboost-bagging": trees(XGBBaggingRecipe, local_subsample=1.0, max_depth=3, nthread=1),
     "xgboost-horizontal": trees(XGBHorizontalRecipe, xgb_params=_TREES),
     "xgboost-vertical": trees(XGBVerticalRecipe, label_owner="site-1", xgb_params=_TREES),
+    "homomorphic-encryption": encrypted,
     "private-set-intersection": intersection,
 }
 """Every example that needs .venv-examples, by name."""

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
+import subprocess
 import sys
+from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import psutil
+import pytest
 
+from deploy.cli.app import main
 from tests.federation import guarded_jobs
 from tests.federation.federation import ADMIN, Federation
 from tests.processes import is_running
@@ -17,6 +23,24 @@ from tests.processes import is_running
 SITES = ("site-1", "site-2")
 ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 BIN = Path(sys.executable).parent
+SESSION_COMMANDS = ("jobs", "submit", "watch", "fetch", "abort", "export")
+
+
+def run_here(
+    *arguments: str, folder: Path, typed: str = "", environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the command line in this process, which has imported NVFlare already."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["flarefleet", *arguments])
+        patch.setattr(sys, "stdin", io.StringIO(typed))
+        for name, value in (environment or {}).items():
+            patch.setenv(name, value)
+        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as exited:
+            main()
+    code = exited.value.code
+    return subprocess.CompletedProcess(arguments, int(code or 0), out.getvalue(), err.getvalue())
 
 
 class JobsFederation(Federation):
@@ -30,6 +54,14 @@ class JobsFederation(Federation):
     def command(self, *arguments: str) -> list[str]:
         """Return the command line of the installed program."""
         return [str(BIN / "flarefleet"), *arguments]
+
+    def flarefleet(
+        self, *arguments: str, timeout: float = 300.0, typed: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command line; in this process, if it only opens a session."""
+        if arguments[0] in SESSION_COMMANDS:
+            return run_here(*arguments, folder=self.folder, typed=typed)
+        return super().flarefleet(*arguments, timeout=timeout, typed=typed)
 
     def job_process(self, name: str, job_id: str) -> psutil.Process | None:
         """Return the job process of the server or a site; None if there is none."""

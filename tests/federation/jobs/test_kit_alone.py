@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -14,7 +13,7 @@ import pytest
 
 from tests.documented import commands_in, run
 from tests.federation.federation import ADMIN
-from tests.federation.jobs.commands import BIN, SITES, JobsFederation
+from tests.federation.jobs.commands import SITES, JobsFederation, run_here
 
 pytestmark = pytest.mark.federation
 
@@ -38,16 +37,10 @@ def release(federation: JobsFederation, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(scope="module")
 def flarefleet(release: Path, laptop: Path) -> Command:
     """Run a command in that folder; the environment names the release folder."""
-    environment = {**os.environ, "FLAREFLEET_ADMIN_KIT": str(release)}
+    environment = {"FLAREFLEET_ADMIN_KIT": str(release)}
 
-    def run(*arguments: str, typed: str = "", code: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [str(BIN / "flarefleet"), *arguments],
-            **{"cwd": laptop, "env": environment, "input": typed, "timeout": 120},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    def run(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        done = run_here(*arguments, folder=laptop, environment=environment)
         assert done.returncode == code, done.stdout + done.stderr
         assert "project.yml" not in done.stderr
         return done

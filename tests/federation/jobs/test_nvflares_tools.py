@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.documented import DOCS, commands_in
 from tests.federation.federation import ADMIN
 from tests.federation.jobs.commands import BIN, ID, SITES, JobsFederation, job_for_five_sites
 from tests.patients import write_patients
@@ -31,9 +33,15 @@ def test_nvflares_submit_is_rejected_if_sites_are_missing(federation: JobsFedera
 
 
 def test_nvflares_console_works_with_the_kit(federation: JobsFederation) -> None:
-    done = federation.run("console", typed="check_status server\n")
+    done = federation.run("console", typed="check_status server\nlist_jobs\n")
     for site in SITES:
         assert site in done.stdout
+
+
+def test_a_command_of_a_pipe_that_fails_makes_the_console_fail(federation: JobsFederation) -> None:
+    done = federation.flarefleet("console", typed="foo_bar\nabort_job nope\nlist_jobs\n")
+    assert done.returncode == 1
+    assert done.stderr.endswith("The command failed: foo_bar\nThe command failed: abort_job nope\n")
 
 
 def test_nvflares_job_commands_work_with_the_kit(federation: JobsFederation, tmp_path: Path) -> None:
@@ -65,8 +73,11 @@ def test_a_script_of_nvflare_runs_by_itself_and_is_submitted(
         text=True,
     )
     data = write_patients(tmp_path / "data")
-    options = ["--admin-kit", str(federation.admin_kit), "--", "--data", str(data), "--rounds", "3"]
-    done = federation.flarefleet("submit", str(TUTORIAL), *options)
+    lines = [one.line for one in commands_in(DOCS / "bring-your-pytorch-script.md")]
+    (line,) = [line for line in lines if line.startswith("flarefleet submit")]
+    line = line.replace("./after", f"{TUTORIAL} --admin-kit {federation.admin_kit}")
+    line = line.replace("--rounds 10", f"--rounds 3 --data {data}")
+    done = federation.flarefleet(*shlex.split(line)[1:])
 
     assert done.returncode == 0, done.stderr
     assert "submitted to 2 sites" in done.stderr

@@ -101,17 +101,13 @@ def jobs(
         needs_flower = name in IN_FLOWERS_ENVIRONMENT
         where = request.getfixturevalue("tracked_with_flower") if needs_flower else tracked
         submitted[name] = TrackedJob.submit(export(name, folder, where.mlflow.url, where.wandb), where)
-    if any("parameter_twice_jobs" in item.fixturenames for item in selected):
-        for guard in (True, False):
-            job = parameter_twice(folder, tracked.mlflow.url, guard=guard)
-            submitted[job.name] = TrackedJob.submit(job, tracked)
+    if any("parameter_twice_job" in item.fixturenames for item in selected):
+        job = parameter_twice(folder, tracked.mlflow.url, guard=True)
+        submitted[job.name] = TrackedJob.submit(job, tracked)
     return submitted
 
 
 @pytest.fixture(scope="package")
-def parameter_twice_jobs(jobs: dict[str, TrackedJob]) -> dict[bool, TrackedJob]:
-    """Return the ended jobs whose sites log a parameter twice to MLflow, by whether they have the guard."""
-    found = {True: jobs["parameter-twice"], False: jobs["stock-parameter-twice"]}
-    for job in found.values():
-        job.wait()
-    return found
+def parameter_twice_job(jobs: dict[str, TrackedJob]) -> TrackedJob:
+    """Return the job whose sites log a parameter twice to MLflow."""
+    return jobs["parameter-twice"]

@@ -30,7 +30,7 @@ def test_curves_grow_in_tensorboard_while_the_job_runs(
 ) -> None:
     if chromium.PROGRAM is None:
         skip_or_fail_in_ci("no Chromium on PATH")
-    job_id = submit_probe(rounds=1000, seconds=0.2)
+    job_id = submit_probe(rounds=1000, seconds=1)
     eventually((tracked.event_files / job_id / "site-2").is_dir, 60, "site-2 has logged")
     with _tensorboard(tracked, job_id) as url, chromium.chromium(tmp_path) as page:
         page.open(f"{url}#timeseries", 1280)
@@ -73,8 +73,8 @@ def test_no_value_is_lost_if_mlflow_is_down_for_a_part_of_a_job(
     tracked: Tracked, submit_probe: Callable[..., str]
 ) -> None:
     tracked.mlflow.wait()
-    rounds = 60
-    job_id = submit_probe(rounds=rounds, seconds=0.3)
+    rounds = 40
+    job_id = submit_probe(rounds=rounds, seconds=0.6)
     eventually(lambda: tracked.kit_runs(job_id), 60, "the first values are in MLflow")
     tracked.mlflow.stop()
     try:
@@ -100,9 +100,11 @@ def test_no_value_is_lost_if_mlflow_is_down_for_a_part_of_a_job(
 
 @pytest.mark.extended
 def test_event_files_of_an_ended_job_are_removed_when_they_expire(
-    tracked: Tracked, parameter_twice_jobs: dict[bool, TrackedJob]
+    tracked: Tracked, jobs: dict[str, TrackedJob], parameter_twice_job: TrackedJob
 ) -> None:
-    expired, recent = (tracked.event_files / job.id for job in parameter_twice_jobs.values())
+    for job in (parameter_twice_job, jobs["numpy"]):
+        job.wait()
+    expired, recent = (tracked.event_files / job.id for job in (parameter_twice_job, jobs["numpy"]))
     _age(expired, KEEP_DAYS + 1)
     _age(recent, KEEP_DAYS - 1)
 

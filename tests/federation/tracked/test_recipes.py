@@ -11,7 +11,7 @@ from deploy.session.failure import GUARD, explain
 from deploy.session.session import COMPLETED
 from tests.event_files import read_run
 from tests.federation.federation import SERVER
-from tests.federation.tracked.recipes import RECIPES, ROUNDS
+from tests.federation.tracked.recipes import RECIPES, ROUNDS, parameter_twice
 from tests.federation.tracked.tracking import SITES, Tracked, TrackedJob, scalars
 from tests.federation.tracked.wandb_files import logged_keys
 from tests.waiting import eventually
@@ -91,7 +91,8 @@ def test_every_type_of_value_of_a_site_and_of_the_server_is_in_tensorboard(
     folder = job.tracked.event_files / job.id
     site = read_run(folder / "site-1")
 
-    assert set(site.Tags()["scalars"]) == {"train_loss", "error/train", "error/valid"}
+    assert set(site.Tags()["scalars"]) == {"train_loss", "error/train", "error/valid", "accuracy"}
+    assert [value.step for value in site.Scalars("accuracy")] == list(range(1, ROUNDS + 1))  # returned
     assert site.Tensors("note")[0].tensor_proto.string_val == [b"*hello*"]
     assert (site.Images("sample")[0].width, site.Images("sample")[0].height) == (16, 16)
     assert site.Histograms("weights")[0].histogram_value.num == 3
@@ -117,10 +118,13 @@ def test_nvflares_receivers_drop_values_of_the_server_and_the_kits_keep_them(
 
 
 @pytest.mark.extended
+@pytest.mark.stock
 def test_nvflare_loses_the_values_that_are_logged_with_a_repeated_parameter(
-    tracked: Tracked, parameter_twice_jobs: dict[bool, TrackedJob]
+    tracked: Tracked, tmp_path: Path
 ) -> None:
-    job = parameter_twice_jobs[False].wait()
+    tracked.mlflow.wait()
+    folder = parameter_twice(tmp_path, tracked.mlflow.url, guard=False)
+    job = TrackedJob.submit(folder, tracked).wait()
     assert job.status == COMPLETED
     runs = tracked.runs("stock-parameter-twice-experiment", f"tags.job_id = '{job.id}'")
     assert runs
@@ -129,9 +133,9 @@ def test_nvflare_loses_the_values_that_are_logged_with_a_repeated_parameter(
 
 @pytest.mark.extended
 def test_the_guard_fails_a_job_that_repeats_a_parameter(
-    tracked: Tracked, parameter_twice_jobs: dict[bool, TrackedJob]
+    tracked: Tracked, parameter_twice_job: TrackedJob
 ) -> None:
-    job = parameter_twice_jobs[True].wait()
+    job = parameter_twice_job.wait()
     assert job.status == "FINISHED:EXECUTION_EXCEPTION"
     (message,) = [error.text for error in explain(tracked.session, job) if error.site == GUARD]
     assert re.search(r"MLflowReceiver\): tracking could not store .*learning_rate", message)

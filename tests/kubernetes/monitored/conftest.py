@@ -20,7 +20,7 @@ from tests.kubernetes.cluster import Cluster
 
 SITES = ("site-1", "site-2")
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"
-LONG_JOB = {"rounds": 10_000, "seconds": 0.5}
+LONG_JOB = {"rounds": 10_000, "seconds": 2}
 """Parameters with which `probe` runs longer than these tests, and leaves the processor to them."""
 
 

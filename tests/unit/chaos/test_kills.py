@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from itertools import islice
 
 import pytest
@@ -57,6 +58,24 @@ def test_a_cut_drops_packets_and_resets_old_connections_when_it_ends() -> None:
     assert proxy.sent >= 10
     proxy.close()
     server.close()
+
+
+def test_the_connections_of_a_proxy_share_its_rate() -> None:
+    server_port, port = free_ports(2)
+    server = socket.create_server(("localhost", server_port))
+    threading.Thread(target=_echo, args=(server,), daemon=True).start()
+    proxy = Proxy(server_port, port)
+    proxy.bytes_per_second = 14
+    begin = time.monotonic()
+    connections = [socket.create_connection(("localhost", port), timeout=5) for _ in range(2)]
+    for one in connections:
+        one.sendall(b"hello")
+
+    assert [one.recv(100) for one in connections] == [b"hello", b"hello"]
+
+    assert time.monotonic() - begin >= 0.2
+    for one in (*connections, proxy, server):
+        one.close()
 
 
 def test_a_proxy_waits_for_a_server_that_starts() -> None:

@@ -15,6 +15,7 @@ from nvflare.app_common.decomposers import numpy_decomposers
 from nvflare.app_opt.pt.decomposers import TensorDecomposer
 from nvflare.app_opt.pt.tensor_downloader import TensorConsumer, TensorDownloadable
 from nvflare.fuel.f3.cellnet.cell import Cell
+from nvflare.fuel.f3.cellnet.core_cell import CoreCell
 from nvflare.fuel.f3.cellnet.defs import MessageHeaderKey
 from nvflare.fuel.f3.cellnet.utils import make_reply, new_cell_message
 from nvflare.fuel.f3.streaming import download_service
@@ -53,6 +54,7 @@ def installed() -> Iterator[None]:
         ):
             patch.setattr(owner, name, getattr(owner, name))  # restores it
         patch.setattr(download, "SLICE_BYTES", 1 << 20)
+        patch.setattr(CoreCell, "ALL_CELLS", {})  # NVFlare keeps the cells of other tests there
         numpy_decomposers.register()
         fobs.register(TensorDecomposer)
         exchange_without_copies()

@@ -165,9 +165,12 @@ def test_the_gpu_variant_locks_torch_and_its_cuda_packages(
 
 
 LOCKS = ("images/requirements.txt", "images/torch-gpu.txt", "requirements/dev.txt")
+LOCK_OF_TENSEAL = CHECKOUT / "requirements" / "he.txt"
 
 
-@pytest.mark.parametrize("lock", [*(CHECKOUT / name for name in LOCKS), TORCH_LOCK, LOCK_OF_VLA])
+@pytest.mark.parametrize(
+    "lock", [*(CHECKOUT / name for name in LOCKS), TORCH_LOCK, LOCK_OF_VLA, LOCK_OF_TENSEAL]
+)
 def test_every_pin_of_a_lock_has_a_hash(lock: Path) -> None:
     text = lock.read_text(encoding="utf-8")
     assert len(re.findall(r"==\S+ \\\n    --hash=sha256:", text)) == len(LOCK.findall(text)) > 0
@@ -204,6 +207,8 @@ def test_the_lock_of_vla_has_the_versions_of_other_images_where_lerobot_accepts_
         (Image(), {"VARIANT": "cpu"}),
         (Image(variant="gpu", extras=["flower"]), {"VARIANT": "gpu", "EXTRAS": "flower"}),
         (Image(variant="gpu", extras=["vla"]), {"VARIANT": "gpu", "EXTRAS": "vla"}),
+        (Image(extras=["he"]), {"VARIANT": "cpu", "EXTRAS": "he"}),
+        (Image(extras=["he", "flower"]), {"VARIANT": "cpu", "EXTRAS": "flower-he"}),
     ],
     ids=lambda value: "-".join((value.variant, *value.extras)) if isinstance(value, Image) else "",
 )

@@ -35,6 +35,21 @@ def test_the_last_exception_is_shown_without_nvflares_own_frames() -> None:
     assert "^^^" not in error
 
 
+def test_of_two_exceptions_the_second_is_shown_alone() -> None:
+    second = """
+Traceback (most recent call last):
+  File "/app/job.py", line 3, in load
+    raise TypeError("can't load the class")
+TypeError: can't load the class
+"""
+    while_handling = "During handling of the above exception, another exception occurred:"
+
+    shown = last_error(SITE.partition(f"{AT} worker_process")[0] + f"\n{while_handling}\n{second}")
+
+    assert shown.splitlines()[0] == "Traceback (most recent call last):"
+    assert shown.endswith("TypeError: can't load the class")
+
+
 def test_errors_about_the_end_of_the_job_are_no_cause() -> None:
     assert "job aborted" not in last_error(SITE)
 

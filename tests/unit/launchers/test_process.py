@@ -193,7 +193,7 @@ def test_a_job_process_gives_up_dead_connections_to_the_server_and_its_parent_on
     limited: list[set[int]] = []
     monkeypatch.delenv(ENV_PARENT_PID, raising=False)
     monkeypatch.setattr(entry_point, "load_job_process", lambda role: _program(sp_target=target))
-    monkeypatch.setattr(entry_point, "give_up_dead_connections", limited.append)
+    monkeypatch.setattr(entry_point, "keep_connected", limited.append)
     monkeypatch.setattr(MainProcessMonitor, "run", lambda **_: 0)
 
     entry_point.run_job("client")

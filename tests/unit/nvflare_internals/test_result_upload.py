@@ -19,6 +19,7 @@ from nvflare.fuel.f3.message import Message
 from nvflare.fuel.f3.streaming.download_service import DownloadService
 
 from deploy.ports import free_ports
+from fl_app.nvflare_internals import result_upload
 from fl_app.nvflare_internals.result_upload import wait_for_uploads
 
 TIMEOUT = 1.0
@@ -95,6 +96,22 @@ def test_a_site_waits_as_long_as_the_server_downloads_its_result(link: Link) -> 
 
     assert time.monotonic() - started > 2 * TIMEOUT
     assert link.received == before + 1
+
+
+@pytest.mark.parametrize(
+    ("acknowledged", "code"), [(256, CellReturnCode.OK), (0, CellReturnCode.TIMEOUT)], ids=["some", "none"]
+)
+def test_a_site_waits_as_long_as_frames_of_one_large_array_arrive(
+    link: Link, monkeypatch: pytest.MonkeyPatch, acknowledged: int, code: str
+) -> None:
+    class Stream:
+        offset_ack = acknowledged
+        last_ack_progress_ts = property(lambda self: time.monotonic())
+
+    monkeypatch.setattr(result_upload, "reliable_retry_scheduler", SimpleNamespace(tasks={"1": Stream()}))
+    link.active_steps = 0
+
+    assert link.submit() == code
 
 
 def test_a_site_waits_no_longer_if_the_server_stops_downloading(link: Link) -> None:

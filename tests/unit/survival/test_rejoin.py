@@ -105,6 +105,21 @@ def test_no_site_joins_a_job_that_is_ending_or_starting(federation: Federation, 
     assert not federation.jobs.awaits_outcome(federation.job_id, "north")  # its end needs no report
 
 
+def test_a_site_joins_soon_after_the_process_of_the_server_that_starts_slowly(
+    federation: Federation,
+) -> None:
+    federation.restart_parent("north")
+    federation.server.answers = {}
+    for _ in range(25):
+        federation.pass_time(1.0)
+    federation.answer()
+
+    federation.pass_time(1.0)
+    federation.pass_time(1.0)
+
+    assert federation.tokens()["north"] == "new"
+
+
 def test_a_site_that_cannot_join_is_tried_again_later_and_later(federation: Federation) -> None:
     federation.restart_parent("north")
     federation.sites.start_error = "no space"

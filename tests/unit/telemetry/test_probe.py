@@ -44,3 +44,19 @@ def test_a_parent_that_does_not_answer_exits_1() -> None:
 
     assert answer.returncode == 1
     assert "does not answer" in answer.stdout
+
+
+def test_it_imports_little_because_docker_starts_it_every_few_seconds(endpoint: Endpoint) -> None:
+    program = (
+        "import runpy, sys; before = set(sys.modules)\n"
+        "try: runpy.run_module('fl_app.telemetry.probe', run_name='__main__')\nexcept SystemExit: pass\n"
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"FLARE_TELEMETRY_HOST": "0.0.0.0", "FLARE_TELEMETRY_PORT": str(endpoint.port)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert not {"email", "http", "importlib.metadata", "ssl"} & set(done.stdout.split())

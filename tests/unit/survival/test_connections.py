@@ -1,14 +1,21 @@
-"""Connections whose peer does not answer, with the sockets of this machine."""
+"""Connections whose peer does not answer, and the pauses between attempts to connect."""
 
 from __future__ import annotations
 
+import os
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+from nvflare.fuel.f3.drivers.connector_info import ConnectorInfo, Mode
+from nvflare.fuel.f3.sfm import conn_manager
+from nvflare.fuel.utils.config_service import ConfigService
 
-from fl_app.survival.dead_connections import UNACKNOWLEDGED_SECONDS, limit_connections, port_of
+from fl_app.contract import ENV_SURVIVAL
+from fl_app.nvflare_internals.reconnection import reconnect_within
+from fl_app.survival.connections import UNACKNOWLEDGED_SECONDS, keep_connected, limit_connections, port_of
 
 LIMIT = int(UNACKNOWLEDGED_SECONDS * 1000)
 
@@ -75,3 +82,58 @@ def test_a_connection_whose_peer_takes_nothing_ends_after_the_limit(sockets: Exi
 )
 def test_the_port_of_an_address_is_found(address: str, port: int) -> None:
     assert port_of(address) == port
+
+
+class Stopped(threading.Event):
+    """Record the pauses of a connector, and stop it after some."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pauses: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.pauses.append(timeout or 0.0)
+        if len(self.pauses) == 5:
+            self.set()
+        return self.is_set()
+
+
+class Refused:
+    """A driver whose server is down."""
+
+    def connect(self, connector: ConnectorInfo) -> None:
+        raise ConnectionRefusedError
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Restore NVFlare's settings after a test."""
+    for name in ("MAX_WAIT", "SILENT_RECONNECT_TIME"):
+        monkeypatch.setattr(conn_manager, name, getattr(conn_manager, name))
+    monkeypatch.setattr(ConfigService, "_var_values", {})
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    return monkeypatch
+
+
+@pytest.mark.parametrize(("survival", "seconds"), [("true", 2.0), ("false", 5.0)])
+def test_a_site_soon_asks_again_whether_its_result_is_needed(
+    settings: pytest.MonkeyPatch, survival: str, seconds: float
+) -> None:
+    settings.setenv(ENV_SURVIVAL, survival)
+
+    keep_connected(ports=())
+
+    assert ConfigService.get_float_var("task_check_interval", {}, 5.0) == seconds
+
+
+@pytest.mark.usefixtures("settings")
+def test_nvflare_connects_again_within_the_limit() -> None:
+    stopped = Stopped()
+
+    address = {"scheme": "http", "host": "localhost", "port": 1, "path": ""}
+
+    reconnect_within(3)
+    connector = ConnectorInfo("CH1", Refused(), address, Mode.ACTIVE, 0, 0, False, stopped)
+    conn_manager.ConnManager.start_connector_task(connector)
+
+    assert stopped.pauses == [1, 2, 3, 3, 3]

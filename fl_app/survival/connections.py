@@ -1,8 +1,8 @@
-"""Give up connections whose peer does not answer, so that NVFlare opens new ones after a cut of the network.
+"""Connections to the server: give up those whose peer does not answer, and open new ones soon.
 
 Linux keeps such a connection for 15 minutes. The server then sends every second message into the old one of a
-site that has a new one, and the site does not open a new one at all. Containers can be given a shorter limit
-(`tcp_retries2`), pods and plain processes cannot; each process may set it for its own connections.
+site that has a new one, and the site does not open a new one at all. Pods may not change the kernel's setting
+(`tcp_retries2`), but each process may limit its own connections.
 """
 
 from __future__ import annotations
@@ -14,24 +14,33 @@ import threading
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from fl_app.nvflare_internals.reconnection import reconnect_within
 from fl_app.survival.limits import survival_enabled
 
 UNACKNOWLEDGED_SECONDS = 60.0
 """How long the peer may leave data unacknowledged, or refuse to receive more. A suspended process does not
 matter, as its kernel acknowledges. NVFlare sends something on each connection at least once in 65 s."""
+RECONNECT_SECONDS = 3.0
+"""Longest pause between two attempts to connect to a server that is down."""
+RESULT_CHECK_SECONDS = 2.0
+"""Pause before a site asks again whether the server, which did not answer, needs its result; NVFlare: 5 s."""
 SWEEP_SECONDS = 5.0
+_RESULT_CHECK = "NVFLARE_TASK_CHECK_INTERVAL"
 _DESCRIPTORS = Path("/proc/self/fd")
 
 
-def give_up_dead_connections(ports: Collection[int] | None = None) -> None:
-    """Limit every present and future connection of this process, in the background, if survival is enabled.
+def keep_connected(ports: Collection[int] | None = None) -> None:
+    """Give up dead connections in the background, and connect again soon, if survival is enabled.
 
     Args:
         ports: limit only connections from or to these ports, as a training may have others; None: all.
     """
-    if not survival_enabled() or not hasattr(socket, "TCP_USER_TIMEOUT"):
+    if not survival_enabled():
         return
-    threading.Thread(target=_sweep, args=(ports,), name="dead-connections", daemon=True).start()
+    reconnect_within(RECONNECT_SECONDS)
+    os.environ.setdefault(_RESULT_CHECK, str(RESULT_CHECK_SECONDS))
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        threading.Thread(target=_sweep, args=(ports,), name="connections", daemon=True).start()
 
 
 def port_of(address: str) -> int:
@@ -51,7 +60,7 @@ def limit_connections(ports: Collection[int] | None, seconds: float = UNACKNOWLE
     """Limit the TCP connections that this process has now, and those that it accepts.
 
     Args:
-        ports: see `give_up_dead_connections`.
+        ports: see `keep_connected`.
         seconds: the limit. A connection that already has one keeps it.
     """
     for connection in _connections():
