@@ -12,6 +12,8 @@ from threading import RLock
 from types import ModuleType
 from typing import Any
 
+from fl_app.contract import installed_version
+
 _NAME = "nvflare"
 
 
@@ -22,7 +24,7 @@ class _Package(ModuleType):
     _lock = RLock()
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name != "__version__":
+        if name.startswith("__"):
             raise AttributeError(name)
         with self._lock:
             if type(self) is _Package:
@@ -42,4 +44,5 @@ def defer_package_exports() -> None:
         return
     package = module_from_spec(spec)
     package.__class__ = _Package
+    package.__dict__["__version__"] = installed_version(_NAME)  # a login sends it
     sys.modules[_NAME] = package
