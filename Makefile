@@ -20,7 +20,7 @@ PYTEST := $(BIN)/python -m tests.rerun -n logical --dist loadgroup --no-loadscop
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 FLAREFLEET := $(BIN)/flarefleet --project $(PROJECT) --workspace $(WORKSPACE)
 
-.PHONY: help install check provision up status logs down submit jobs console tensorboard demo dist test test-all test-unit stock chaos lint format lock images tools charts docs site monitor dashboards examples flower vla clean
+.PHONY: help install check provision up status logs down submit jobs console tensorboard demo dist test test-all test-unit stock chaos bench-exchange bench-start lint format lock images tools charts docs site monitor dashboards examples flower vla clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -99,6 +99,12 @@ test-unit: install ## Run the unit tests alone
 # As root: the harness signals processes of containers, drops packets and mounts a small volume.
 chaos: install ## Kill every part under running jobs; SEED=N walks at random for DURATION seconds; CHAOS=options
 	$(BIN)/python -m benchmarks.chaos $(if $(SEED),--seed $(SEED) --duration $(DURATION),$(CHAOS))
+
+bench-exchange: install ## Measure the exchange of a large model beside stock NVFlare: BENCH='--megabytes 1000 --sites 4'
+	$(BIN)/python -m benchmarks.exchange $(BENCH)
+
+bench-start: install ## Measure a job of two rounds from its submission to its end, beside stock NVFlare (ten minutes)
+	$(BIN)/python -m benchmarks.job --long-rounds 0
 
 lint: install $(HELM) ## ruff, mypy, import-linter, yamllint, charts, shellcheck, hadolint
 	$(BIN)/ruff check .

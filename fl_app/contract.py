@@ -88,6 +88,8 @@ TRANSFER_TIMEOUT_SECONDS = 20.0
 """Seconds without a byte after which a site asks the server again; longer for large models (NVFlare: 300)."""
 ENV_FORK_JOBS = "FLARE_FORK_JOBS"
 """false: start each job process as a new Python process instead of a fork of a prepared one."""
+ENV_DIRECT_EXCHANGE = "FLARE_DIRECT_EXCHANGE"
+"""false: models cross the network in NVFlare's own format, with its copies of their arrays."""
 ENV_RESTART = "FLARE_RESTART"
 """false: a parent that died is not started again."""
 ENV_RESTARTS = "FLARE_RESTARTS"

@@ -13,6 +13,7 @@ import pytest
 from deploy.docker_engine import connect
 from deploy.errors import MachineError
 from deploy.project import Image
+from fl_app.garbage_collection import paused_for_imports
 from tests.kubernetes.cluster import CONTEXT, PROGRAM, Cluster, CommandFailedError, bring_up, is_up, take_down
 from tests.registry import Registry, registries
 from tests.skipping import skip_or_fail_in_ci
@@ -43,6 +44,13 @@ LONGEST_FIRST = (
 def pytest_configure() -> None:
     """Handle Ctrl-C in the background, too, where a shell makes processes ignore it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect without garbage collections, and exclude the collected tests and modules from later ones."""
+    with paused_for_imports():
+        return (yield)
 
 
 @pytest.hookimpl(optionalhook=True)  # pytest-xdist is not in each environment

@@ -8,8 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import psutil
 
 from benchmarks.project import ADMIN, NAME, write_project
 from deploy.ports import free_ports
+from fl_app import contract
 
 SITES = ("site-1", "site-2")
 READY_WITHIN = 120.0
@@ -60,33 +61,40 @@ class Stock:
     Args:
         folder: a new folder.
         builders: further builders of NVFlare, relative to its package of builders.
+        sites: names of the sites.
     """
 
-    def __init__(self, folder: Path, builders: Iterable[str] = ()) -> None:
+    def __init__(self, folder: Path, builders: Iterable[str] = (), sites: Sequence[str] = SITES) -> None:
         self.folder = folder
+        self.sites = sites
         self._builders = builders
         self.kits = folder / "workspace" / NAME / "prod_00"
-        self._parents: list[int] = []
+        self._parents: dict[str, int] = {}
 
     @contextmanager
     def up(self) -> Iterator[None]:
         self.folder.mkdir()
-        _write_project(self.folder, self._builders)
+        _write_project(self.folder, self.sites, self._builders)
         provision = [_program("nvflare"), "provision", "-p", "project.yml", "-w", "workspace"]
         subprocess.run(provision, cwd=self.folder, check=True, capture_output=True)
         with ExitStack() as stack:
-            for name in ("server", *SITES):
+            for name in ("server", *self.sites):
                 stack.enter_context(self._process(name))
             self._await_sites()
             yield
 
-    def run_job(self, job: str, rounds: int) -> Run:
-        """Run a job to its result."""
+    def roots(self) -> dict[str, int]:
+        """Return the root process of each participant."""
+        return dict(self._parents)
+
+    def run_job(self, job: str, rounds: int, numbers: int = 1000) -> Run:
+        """Run a job to its result; `numbers` is the size of the model of `probe`."""
         empty = self.folder / "cwd"
         empty.mkdir(exist_ok=True)
         script = Path(__file__).with_name("stock_job.py")
-        command = [sys.executable, str(script), job, str(rounds), str(self.kits / ADMIN), *SITES]
-        cpu, begin = CpuMeter(self._parents), time.monotonic()
+        command = [sys.executable, str(script), job, str(rounds), str(self.kits / ADMIN), *self.sites]
+        command += ["--numbers", str(numbers)]
+        cpu, begin = CpuMeter(list(self._parents.values())), time.monotonic()
         done = subprocess.run(command, cwd=empty, capture_output=True, text=True, check=False)
         seconds = time.monotonic() - begin
         result = next((line for line in done.stdout.splitlines() if line.startswith("result: ")), None)
@@ -107,7 +115,7 @@ class Stock:
         command += ["config_folder=config", *([] if role == "server" else [f"uid={name}"])]
         with (self.folder / f"{name}.log").open("w") as log:
             process = subprocess.Popen(command, cwd=kit, stdout=log, stderr=log, start_new_session=True)
-            self._parents.append(process.pid)
+            self._parents[name] = process.pid
             try:
                 yield
             finally:
@@ -123,7 +131,7 @@ class Stock:
     def _await_sites(self) -> None:
         log = self.folder / "server.log"
         deadline = time.monotonic() + READY_WITHIN
-        while f"Total clients: {len(SITES)}" not in log.read_text():
+        while f"Total clients: {len(self.sites)}" not in log.read_text():
             if time.monotonic() > deadline:
                 raise SystemExit(f"stock NVFlare is not ready:\n{log.read_text()[-2000:]}")
             time.sleep(0.2)
@@ -132,13 +140,14 @@ class Stock:
 class Flarefleet:
     """Flarefleet: `provision`, `up`, `submit --fetch`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, sites: Sequence[str] = SITES) -> None:
         self.folder = folder
+        self.sites = sites
 
     @contextmanager
     def up(self) -> Iterator[None]:
         self.folder.mkdir()
-        _write_project(self.folder)
+        _write_project(self.folder, self.sites)
         self._flarefleet("provision")
         try:
             self._flarefleet("up", "--runtime", "process")
@@ -150,21 +159,22 @@ class Flarefleet:
         """Run a job to its result; with its defaults if `rounds` is None."""
         results = self.folder / "results"
         shutil.rmtree(results, ignore_errors=True)
-        cpu, begin = CpuMeter(self._parents()), time.monotonic()
+        cpu, begin = CpuMeter(list(self.roots().values())), time.monotonic()
         given = parameters if rounds is None else {"rounds": rounds, **parameters}
         settings = [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
         self._flarefleet("submit", job, *settings, "--fetch", str(results))
         seconds = time.monotonic() - begin
         return Run(seconds, cpu.elapsed(), (results / "logs" / "server.log.txt").read_text())
 
-    def _parents(self) -> list[int]:
-        """Return the root processes of the federation."""
-        processes = {
-            process.pid: process.ppid()
-            for process in psutil.process_iter(["cmdline"])
-            if str(self.folder) in " ".join(process.info.get("cmdline") or ())
-        }
-        return [pid for pid, parent in processes.items() if parent not in processes]
+    def roots(self) -> dict[str, int]:
+        """Return the root process of each participant: the supervisor of its parent."""
+        found: dict[str, int] = {}
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                kit, above = _kit(process), process.parent()
+                if self.folder in kit.parents and (above is None or _kit(above) != kit):
+                    found[kit.name] = process.pid
+        return found
 
     def _flarefleet(self, *arguments: str) -> None:
         command = [_program("flarefleet"), *arguments]
@@ -173,12 +183,16 @@ class Flarefleet:
             raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
 
 
+def _kit(process: psutil.Process) -> Path:
+    return Path(process.environ().get(contract.ENV_KIT, ""))
+
+
 def _program(name: str) -> str:
     """Return a program of this Python's environment."""
     return str(Path(sys.executable).with_name(name))
 
 
-def _write_project(folder: Path, builders: Iterable[str] = ()) -> None:
+def _write_project(folder: Path, sites: Sequence[str], builders: Iterable[str] = ()) -> None:
     server = {"name": "server", "fed_learn_port": free_ports(1)[0]}
     hosts = {"default_host": "localhost", "host_names": ["localhost"]}
-    write_project(folder, {**server, **hosts}, SITES, builders=builders)
+    write_project(folder, {**server, **hosts}, sites, builders=builders)

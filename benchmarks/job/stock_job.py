@@ -19,7 +19,9 @@ arguments.add_argument("job", choices=MODELS)
 arguments.add_argument("rounds", type=int)
 arguments.add_argument("kit")
 arguments.add_argument("sites", nargs="+")
+arguments.add_argument("--numbers", type=int, default=1000)
 chosen = arguments.parse_args()
+MODELS["probe"]["args"]["count"] = chosen.numbers
 
 recipe = FedAvgRecipe(
     name=chosen.job,

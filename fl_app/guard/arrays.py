@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+_BLOCK = 1 << 20
+"""Numbers that are compared at a time."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def _count_in_tensor(tensor: Any, sent: Any) -> int:
 def equal(before: Any, after: Any) -> bool:
     """Return whether two values are equal number by number; False if they cannot be compared.
 
-    NaN equals NaN.
+    NaN equals NaN. Large arrays are compared in blocks: the first difference ends the comparison.
     """
     if isinstance(before, float) and isinstance(after, float):
         return before == after or (math.isnan(before) and math.isnan(after))
@@ -99,14 +102,32 @@ def equal(before: Any, after: Any) -> bool:
         if before.shape != after.shape or before.dtype != after.dtype or before.is_sparse or after.is_sparse:
             return False
         one, other = before.detach(), after.detach().to(before.device)
-        return bool((one == other).all()) or bool(((one == other) | (one.isnan() & other.isnan())).all())
+        return all(_equal_tensors(*block) for block in _blocks(one, other))
     arrays = np.ndarray | np.generic
-    if not isinstance(before, arrays) or not isinstance(after, arrays):
+    if not isinstance(before, arrays) or not isinstance(after, arrays) or before.shape != after.shape:
         return False
-    if np.array_equal(before, after):
+    return all(_equal_arrays(*block) for block in _blocks(before, after))
+
+
+def _blocks(one: Any, other: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield the same parts of two arrays or tensors of one shape; both as they are if they are small."""
+    if math.prod(one.shape) <= _BLOCK:
+        yield one, other
+        return
+    flat, flat_other = one.reshape(-1), other.reshape(-1)
+    for start in range(0, len(flat), _BLOCK):
+        yield flat[start : start + _BLOCK], flat_other[start : start + _BLOCK]
+
+
+def _equal_tensors(one: Any, other: Any) -> bool:
+    return bool((one == other).all()) or bool(((one == other) | (one.isnan() & other.isnan())).all())
+
+
+def _equal_arrays(one: Any, other: Any) -> bool:
+    if np.array_equal(one, other):
         return True
-    may_be_nan = before.dtype.kind in "fc" and after.dtype.kind in "fc"
-    return may_be_nan and np.array_equal(before, after, equal_nan=True)
+    may_be_nan = one.dtype.kind in "fc" and other.dtype.kind in "fc"
+    return may_be_nan and np.array_equal(one, other, equal_nan=True)
 
 
 def is_zero(value: Any) -> bool:
@@ -129,13 +150,17 @@ def root_mean_square(parameters: Mapping[Any, Any]) -> float:
                 continue
             norm, size = float(value.detach().float().norm()), value.numel()
         elif isinstance(value, np.ndarray | np.generic) and value.dtype.kind == "f":
-            with np.errstate(all="ignore"):
-                largest = float(np.max(np.abs(value), initial=0.0))
-                # Scaled, since the square of a large number overflows.
-                norm = largest * float(np.linalg.norm(np.ravel(value) / largest)) if largest else 0.0
+            norm = math.hypot(*(_norm(block) for block, _ in _blocks(value, value)))
             size = int(np.size(value))
         else:
             continue
         if math.isfinite(norm):
             total, count = math.hypot(total, norm), count + size
     return total / math.sqrt(count) if count else 0.0
+
+
+def _norm(value: Any) -> float:
+    with np.errstate(all="ignore"):
+        largest = float(np.max(np.abs(value), initial=0.0))
+        # Scaled, since the square of a large number overflows.
+        return largest * float(np.linalg.norm(np.ravel(value) / largest)) if largest else 0.0

@@ -8,6 +8,8 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
+from fl_app.missing_tenseal import explain_missing_package
+
 
 class UserCodeError(ValueError):
     """Code that the user wrote fails. The text starts with `FILE:LINE: error`; the user's frames follow."""
@@ -19,6 +21,7 @@ def import_file(name: str, file: Path) -> ModuleType:
     Raises:
         UserCodeError: the file, or code beside it that it imports, fails.
     """
+    explain_missing_package()
     spec = spec_from_file_location(name, file)
     assert spec is not None and spec.loader is not None
     module = module_from_spec(spec)

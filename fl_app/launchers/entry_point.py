@@ -8,10 +8,12 @@ from pathlib import Path
 
 from fl_app.child_process import end_with_parent
 from fl_app.contract import ENV_PARENT_PID
+from fl_app.exchange import exchange_without_copies
 from fl_app.garbage_collection import paused_for_imports
 from fl_app.launchers.download_timeout import set_download_timeout
-from fl_app.launchers.encryption_context import accept_context, explain_missing_package
+from fl_app.launchers.encryption_context import accept_context
 from fl_app.launchers.process_end import recording_end
+from fl_app.missing_tenseal import explain_missing_package
 from fl_app.nvflare_internals.main_programs import Role, load_job_process
 from fl_app.survival.connections import keep_connected, port_of
 from fl_app.telemetry_opt_out import opt_out_of_telemetry
@@ -37,6 +39,7 @@ def run_job(role: Role, prepare: Callable[[], None] | None = None) -> int:
         from nvflare.fuel.f3.mpm import MainProcessMonitor
 
         program = load_job_process(role)
+        exchange_without_copies()
         if prepare is not None:
             prepare()
     arguments = program.parse_arguments()

@@ -20,6 +20,7 @@ from nvflare.apis.shareable import Shareable
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 
+from fl_app.exchange.waiting import WaitingResults
 from fl_app.guard import report
 from fl_app.nvflare_internals import workflow_state
 from fl_app.nvflare_internals.guard import asked_sites, job_components
@@ -105,9 +106,9 @@ class JobAgent:
 
     def _start(self, fl_ctx: FLContext) -> None:
         self._engine, self._job_id = fl_ctx.get_engine(), fl_ctx.get_job_id()
-        _order_sites(self._engine)
         workspace = self._engine.get_workspace()
         run_folder = Path(workspace.get_run_dir(self._job_id))
+        _order_sites(self._engine, run_folder)
         store = CheckpointStore(folder_of(Path(workspace.get_root_dir()), self._job_id))
         self._is_second = store.begin()
         signal = fl_ctx.get_prop(ReservedKey.RUN_ABORT_SIGNAL)
@@ -262,7 +263,7 @@ def _flush_metrics() -> None:
         pusher.flush(_FLUSH_SECONDS)
 
 
-def _order_sites(engine: Any) -> None:
+def _order_sites(engine: Any, run_folder: Path) -> None:
     """Let workflows send, relay and add up in the order of the sites' names, not of their registration."""
     clients = engine.get_clients
 
@@ -276,4 +277,4 @@ def _order_sites(engine: Any) -> None:
         return asked_sites(controller) or [client.name for client in clients()]
 
     engine.get_clients = in_order
-    sum_in_order_of_sites(taking_part)
+    sum_in_order_of_sites(taking_part, WaitingResults(run_folder).keep)

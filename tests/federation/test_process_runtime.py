@@ -121,6 +121,11 @@ def test_the_doctor_and_the_bundle_see_the_federation(federation: Federation, tm
         assert pod["status"]["phase"] == "Running"
         events = json.loads(files["events/site-1.json"])
         assert any(event["object"] == "Pod/site-1-0" for event in events)
+    kit = str(federation.runtime.admin_kit(ADMIN))
+    own = bundle_of(federation, tmp_path / "admin.tar.gz", "--admin-kit", kit)
+    assert "site-1" in json.loads(own["status.json"])["heartbeats"]
+    assert "jobs.json" in own
+    assert own["logs/session.txt"]
     if federation.runtime_name != "process":
         release = str(federation.workspace.release / "site-1")
         site = bundle_of(federation, tmp_path / "site.tar.gz", "--release", release)

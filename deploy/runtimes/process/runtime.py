@@ -242,7 +242,7 @@ class ProcessRuntime:
 def _inherited_environment() -> dict[str, str]:
     """Return this process's environment without the variables that project.yml or a single parent decides."""
     decided = ("FLARE_", *TRACKER_PREFIXES)
-    own = (contract.ENV_METRICS_KEPT, contract.ENV_FORK_JOBS)
+    own = (contract.ENV_METRICS_KEPT, contract.ENV_FORK_JOBS, contract.ENV_DIRECT_EXCHANGE)
     return {name: value for name, value in os.environ.items() if name in own or not name.startswith(decided)}
 
 

@@ -1,4 +1,6 @@
-"""Check the calls of a client script in a training process. Python imports this module when it starts.
+"""Check the calls of a client script in a training process, and exchange models without copies there.
+
+Python imports this module when it starts.
 
 Another sitecustomize, such as that of the operating system, is imported, too. Without NVFlare's client API,
 or without Flarefleet in the environment of the training process, nothing happens.
@@ -18,7 +20,7 @@ CLIENT_API = "nvflare.client.cell.api"
 
 
 class _ClientApiFinder:
-    """Check the calls of the client API from its import on."""
+    """Prepare the process when the client API is imported."""
 
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
@@ -29,20 +31,22 @@ class _ClientApiFinder:
 
             def execute_and_check(module: ModuleType) -> None:
                 execute(module)
-                _check_calls(module)
+                _prepare(module)
 
             spec.loader.exec_module = execute_and_check  # type: ignore[method-assign]
         return spec
 
 
-def _check_calls(module: ModuleType) -> None:
-    """Check the calls, if Flarefleet and what it needs can be imported in this environment."""
+def _prepare(module: ModuleType) -> None:
+    """Prepare the process, if Flarefleet and what it needs can be imported in this environment."""
     package = str(Path(__file__).resolve().parents[3])  # an editable install is in no folder of the path
     sys.path.append(package)
     try:
+        from fl_app.exchange import exchange_without_copies
         from fl_app.guard.script_calls import check_calls
 
         check_calls(module)
+        exchange_without_copies()
     except Exception:  # noqa: S110 - the script has its own environment, perhaps with another Python or NVFlare
         pass
     finally:

@@ -26,6 +26,8 @@ MENTION = re.compile(r"`flarefleet (?P<quoted>[^`\n]+)`|(?<!`)flarefleet (?P<bar
 def texts(file: Path) -> Iterator[str]:
     """Yield the strings of a module without docstrings, or the lines of a template."""
     text = file.read_text(encoding="utf-8")
+    if "flarefleet " not in text:  # parsing every module takes two seconds of each worker
+        return
     if file.suffix != ".py":
         yield re.sub(r"{{.*?}}", "name", text)
         return

@@ -13,8 +13,10 @@ from nvflare.fuel.sec.security_content_service import LoadResult, SecurityConten
 
 from fl_app.checks.exit_codes import Exit, StartupError
 from fl_app.checks.kit import Kit
-from fl_app.launchers.encryption_context import accept_context, explain_missing_package
+from fl_app.jobs.user_code import UserCodeError, import_file
+from fl_app.launchers.encryption_context import accept_context
 from fl_app.launchers.manifest import startup_without_key
+from fl_app.missing_tenseal import explain_missing_package
 from fl_app.startup.installation import install_kit
 from fl_app.startup.settings import Settings
 from tests.unit.provision.federation import Federation
@@ -142,3 +144,17 @@ def test_a_job_without_tenseal_says_how_to_get_it(monkeypatch: pytest.MonkeyPatc
         importlib.import_module("tenseal")
     with pytest.raises(ModuleNotFoundError, match="No module named 'no_such_package'"):
         importlib.import_module("no_such_package")
+
+
+def test_a_job_of_the_user_is_refused_with_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delitem(sys.modules, "tenseal")
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
+    monkeypatch.setattr(sys, "path", [])
+    (tmp_path / "job.py").write_text("import tenseal\n")
+
+    with pytest.raises(
+        UserCodeError, match=r"job.py:1: .* requires the package tenseal, .* pip install tenseal"
+    ):
+        import_file("job_without_tenseal", tmp_path / "job.py")

@@ -66,6 +66,7 @@ def test_a_server_address_consists_of_host_and_port(
         ("FLARE_SITE_PATIENCE", "an hour"),
         ("FLARE_TASK_TIMEOUT", "-1"),
         ("FLARE_FORK_JOBS", "sometimes"),
+        ("FLARE_DIRECT_EXCHANGE", "perhaps"),
         ("FLARE_SURVIVAL", "perhaps"),
         ("FLARE_SITE_WAIT", "-1"),
     ],

@@ -1,0 +1,93 @@
+"""Arrays of NumPy and tensors of PyTorch as bytes of their own memory."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+_NUMPY, _TORCH = "numpy", "torch"
+_KINDS = "biufc"
+"""Kinds of NumPy's numbers that every machine represents in the same way, apart from the byte order."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The description of an array, from which the receiver allocates it."""
+
+    library: str
+    """`numpy` or `torch`."""
+    dtype: str
+    shape: tuple[int, ...]
+    order: str = "C"
+    """`C`, or `F` for an array of NumPy in the order of Fortran. Sums may depend on it."""
+
+
+def layout_of(array: Any) -> Layout | None:
+    """Return the layout of an array; None if its bytes are not its numbers, or differ between machines.
+
+    Such are arrays of objects, records, text and times, of the other byte order and of NumPy's subclasses,
+    and sparse, quantized, nested and meta tensors.
+    """
+    if type(array) is np.ndarray:
+        if array.dtype.kind not in _KINDS or not array.dtype.isnative or _is_extended(array.dtype):
+            return None
+        is_fortran = array.flags.f_contiguous and not array.flags.c_contiguous
+        return Layout(_NUMPY, array.dtype.str, array.shape, "F" if is_fortran else "C")
+    torch = sys.modules.get(_TORCH)
+    if torch is None or type(array) is not torch.Tensor:
+        return None
+    if array.layout is not torch.strided or array.is_quantized or array.is_meta or array.is_nested:
+        return None
+    return Layout(_TORCH, str(array.dtype).removeprefix("torch."), tuple(array.shape))
+
+
+def _is_extended(dtype: Any) -> bool:
+    """Return whether a type depends on the machine, as long double does."""
+    return dtype.type in (np.longdouble, np.clongdouble)
+
+
+def view_of(array: Any, layout: Layout) -> memoryview:
+    """Return the bytes of an array: its own memory; a copy if it is not contiguous, or on another device."""
+    if layout.library == _NUMPY:
+        numbers: Any = (array.T if layout.order == "F" else np.ascontiguousarray(array)).reshape(-1)
+        return memoryview(numbers.view(np.uint8)) if numbers.size else memoryview(bytearray())
+    torch = sys.modules[_TORCH]
+    flat = array.detach().resolve_conj().resolve_neg().cpu().contiguous().reshape(-1)
+    return memoryview(flat.view(torch.uint8).numpy()) if flat.numel() else memoryview(bytearray())
+
+
+def allocate(layout: Layout) -> Any:
+    """Return a new array, whose numbers are not set.
+
+    Raises:
+        ValueError: the layout is invalid, or of a type that this process does not know.
+    """
+    if any(not isinstance(size, int) or size < 0 for size in layout.shape):
+        raise ValueError(f"invalid shape of an array: {layout.shape}")
+    if layout.library == _NUMPY:
+        try:
+            dtype = np.dtype(layout.dtype)
+        except TypeError as error:
+            raise ValueError(f"unknown type of an array: {layout.dtype}") from error
+        if dtype.kind not in _KINDS or layout.order not in ("C", "F"):
+            raise ValueError(f"invalid type of an array: {layout.dtype}, {layout.order}")
+        return np.empty(layout.shape, dtype, order=layout.order)  # type: ignore[call-overload]
+    torch = sys.modules.get(_TORCH)
+    kind = getattr(torch, layout.dtype, None)
+    if torch is None or layout.library != _TORCH or not isinstance(kind, torch.dtype):
+        raise ValueError(f"unknown type of a tensor: {layout.library} {layout.dtype}")
+    return torch.empty(layout.shape, dtype=kind)
+
+
+def layouts_of(arrays: Mapping[str, Any]) -> dict[str, Layout] | None:
+    """Return the layouts of all arrays; None if one has none."""
+    found = {}
+    for name, array in arrays.items():
+        if (layout := layout_of(array)) is None:
+            return None
+        found[name] = layout
+    return found
