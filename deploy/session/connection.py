@@ -11,7 +11,6 @@ from deploy.session.kit import AdminKit
 from deploy.session.nvflare_output import suppressed, working_in
 from deploy.session.requests import ServerUnreachable
 from deploy.session.session import AdminSession
-from fl_app.deferred_exports import defer_package_exports
 
 LOGIN_TIMEOUT = 15.0
 """Seconds."""
@@ -36,7 +35,6 @@ def open_session(kit: AdminKit) -> Iterator[AdminSession]:
 
 
 def _log_in(kit: AdminKit, folder: str) -> Any:
-    defer_package_exports()
     from nvflare.apis.fl_exception import FLCommunicationError
     from nvflare.fuel.flare_api.api_spec import AuthenticationError, InternalError, NoConnection
     from nvflare.fuel.flare_api.flare_api import new_secure_session

@@ -35,7 +35,7 @@ STEPS = {
     "down": COMMAND,
     "status": COMMAND,
     "jobs --available": COMMAND,
-    "a session": COMMAND | {"cryptography", "nvflare"},
+    "a session": COMMAND | {"cryptography", "nvflare", "nvflare.job_config"},
 }
 """Command, or the import of an administrator's session -> the heavy packages that it loads; in this order."""
 PROGRAM = """
@@ -45,8 +45,6 @@ found = {}
 for step in json.loads(sys.argv.pop()):
     if step == "a session":
         from deploy.session import open_session
-        from fl_app.deferred_exports import defer_package_exports
-        defer_package_exports()
         import nvflare.fuel.flare_api.flare_api
     else:
         sys.argv[1:] = step.split()
