@@ -9,7 +9,7 @@ import docker
 import psutil
 from docker.errors import ImageNotFound
 
-from benchmarks.chaos.host import OnThisMachine
+from benchmarks.chaos.host import DISK_MIB, OnThisMachine
 from benchmarks.chaos.kills import SERVER, Fault
 from benchmarks.project import NAME, write_project
 from deploy.images.names import site_image
@@ -17,8 +17,6 @@ from deploy.ports import free_ports
 from deploy.project.object_names import compose_name
 from deploy.runtimes.docker.runtime import DockerRuntime
 from fl_app.contract import CONTAINER_UID
-
-DISK_MIB = 96
 
 
 class Containers(OnThisMachine):

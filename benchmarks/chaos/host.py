@@ -24,6 +24,8 @@ UPLOAD_BYTES_PER_SECOND = 1_000_000
 UPLOADED = 1_000_000
 """Bytes after which an upload is in its middle."""
 TERMINATION_SECONDS = 60.0
+DISK_MIB = 96
+"""Size of the volume in the rows of full disks."""
 _BALLAST = "ballast"
 _QDISC, _ETH0 = ("tc", "qdisc"), ("dev", "eth0")
 

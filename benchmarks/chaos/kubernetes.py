@@ -10,10 +10,11 @@ from contextlib import closing, suppress
 from functools import cached_property, partial
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 
 import psutil
 
-from benchmarks.chaos.host import OnThisMachine
+from benchmarks.chaos.host import DISK_MIB, OnThisMachine
 from benchmarks.chaos.kills import SERVER, Fault
 from benchmarks.project import NAME, write_project
 from deploy.docker_engine import connect
@@ -27,7 +28,8 @@ from deploy.tools import find_tool
 _CLUSTER = Path(__file__).resolve().parents[3] / "shared" / "cluster" / "cluster"
 UP_SECONDS = 240.0
 _SMALL = "tiny"
-"""StorageClass of 64 MiB."""
+"""StorageClass of a file system in the memory of each node; a parent needs more than its 64 MiB."""
+_REMOUNT = ("mount", "-o", f"remount,size={DISK_MIB}m", "/var/lib/volumes/tiny")
 _ON_A_NODE = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=120s")
 
 
@@ -58,7 +60,9 @@ class Kubernetes(OnThisMachine):
         return KubernetesRuntime(self.project, self.workspace)
 
     def mount(self, name: str) -> None:
-        """Create the claim of a server or site before its StatefulSet does."""
+        """Create the claim of a server or site before its StatefulSet does, on a volume of DISK_MIB."""
+        for node in _nodes_for_pods():
+            subprocess.run(["docker", "exec", node, *_REMOUNT], check=True, capture_output=True)
         kubectl("create", "namespace", self._namespace(name))
         spec = {
             "storageClassName": _SMALL,
@@ -142,11 +146,9 @@ class Kubernetes(OnThisMachine):
     @staticmethod
     def _is_loaded(image: str) -> bool:
         """Return whether all nodes that take pods have an image."""
-        nodes = json.loads(kubectl("get", "nodes", "-o", "json"))["items"]
         images = [
             [name for one in node["status"].get("images", ()) for name in one.get("names", ())]
-            for node in nodes
-            if not node["spec"].get("taints")
+            for node in _nodes_for_pods().values()
         ]
         return all(any(name.endswith(image) for name in names) for names in images)
 
@@ -221,6 +223,12 @@ def kubectl(*arguments: str, typed: str = "") -> str:
     if done.returncode:
         raise RuntimeError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
     return done.stdout
+
+
+def _nodes_for_pods() -> dict[str, Any]:
+    """Return the nodes that take pods, by name."""
+    nodes = json.loads(kubectl("get", "nodes", "-o", "json"))["items"]
+    return {node["metadata"]["name"]: node for node in nodes if not node["spec"].get("taints")}
 
 
 def _first_process(uid: str) -> psutil.Process:

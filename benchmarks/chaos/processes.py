@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.chaos.federation import wait_until
-from benchmarks.chaos.host import UPLOAD_BYTES_PER_SECOND, UPLOADED, OnThisMachine
+from benchmarks.chaos.host import DISK_MIB, UPLOAD_BYTES_PER_SECOND, UPLOADED, OnThisMachine
 from benchmarks.chaos.kills import SERVER, SITE, Fault
 from benchmarks.chaos.proxy import Proxy
 from benchmarks.project import write_project
@@ -19,8 +19,6 @@ from deploy.project import Server, Site
 from deploy.runtimes.process import ProcessRuntime
 from deploy.runtimes.process.run_folder import ParentSpec
 from fl_app.contract import ENV_SERVER_ADDRESS
-
-DISK_MIB = 96
 
 
 class ThroughProxy(ProcessRuntime):
