@@ -120,9 +120,9 @@ ENV_JOB_PROCESS = "FLARE_JOB_PROCESS"
 _FALSE = ("0", "f", "false", "n", "no", "off")
 
 
-def is_enabled(variable: str) -> bool:
-    """Return whether a variable of the environment is missing or not false."""
-    return os.environ.get(variable, "").lower() not in _FALSE
+def is_enabled(variable: str, *, default: bool = True) -> bool:
+    """Return whether a variable of the environment is not false; if it is missing, the default."""
+    return os.environ.get(variable, str(default)).lower() not in _FALSE
 
 
 @cache  # it parses a file

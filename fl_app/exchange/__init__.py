@@ -13,9 +13,9 @@ from fl_app.contract import ENV_DIRECT_EXCHANGE, is_enabled
 def exchange_without_copies() -> None:
     """Send and receive models in this process without copies, if the other process does the same.
 
-    ENV_DIRECT_EXCHANGE disables it.
+    Only ENV_DIRECT_EXCHANGE enables it, until it has been measured with many sites and under kills.
     """
-    if is_enabled(ENV_DIRECT_EXCHANGE):
+    if is_enabled(ENV_DIRECT_EXCHANGE, default=False):
         from fl_app.exchange.download import REQUEST, ModelSource, receive
         from fl_app.nvflare_internals.model_download import replace_model_download
 

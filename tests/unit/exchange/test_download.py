@@ -24,6 +24,7 @@ from nvflare.fuel.utils import fobs
 from nvflare.fuel.utils.fobs.decomposers.via_downloader import ViaDownloaderDecomposer
 
 from deploy.ports import free_ports
+from fl_app.contract import ENV_DIRECT_EXCHANGE
 from fl_app.exchange import download, exchange_without_copies
 from fl_app.exchange.download import REQUEST, ModelReceiver, ModelSource
 from fl_app.exchange.turns import Turn, Turns
@@ -57,6 +58,7 @@ def installed() -> Iterator[None]:
         patch.setattr(CoreCell, "ALL_CELLS", {})  # NVFlare keeps the cells of other tests there
         numpy_decomposers.register()
         fobs.register(TensorDecomposer)
+        patch.setenv(ENV_DIRECT_EXCHANGE, "true")
         exchange_without_copies()
         yield
 
