@@ -20,5 +20,6 @@ err = Console(markup=False, emoji=False, stderr=True, highlight=False, soft_wrap
 
 
 def print_json(document: Any) -> None:
-    """Print one JSON document on stdout."""
-    typer.echo(json.dumps(document, indent=2, default=str))
+    """Print one JSON document on stdout; NaN and infinite numbers, which JSON does not have, as null."""
+    finite = json.loads(json.dumps(document, default=str), parse_constant=lambda _: None)
+    typer.echo(json.dumps(finite, indent=2))

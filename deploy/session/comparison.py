@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ class Run:
             name=f"{document.get('name', '')}-{str(document.get('id', ''))[:SHORT_ID]}",
             facts={
                 "status": document.get("status"),
-                DURATION: document.get(DURATION),
+                DURATION: _number(document.get(DURATION)),
                 "rounds": progress.round,
             },
             parameters=dict(document.get("parameters") or {}),
@@ -60,11 +61,17 @@ def read_run(folder: Path) -> Run:
             continue
         except (OSError, ValueError) as error:
             raise InputError(f"{file}: is not valid JSON: {error}") from error
+        if not isinstance(document, dict):
+            raise InputError(f"{file}: must be a JSON object; fetch the results of the job again")
         if name == SUMMARY_FILE:
             return Run.of(document)
         found = Run.of({"progress": document})
         return Run(str(folder), found.facts, found.parameters, found.metrics)
     raise InputError(f"{folder}: has no {SUMMARY_FILE}; fetch the results of the job: flarefleet fetch JOB")
+
+
+def _number(value: Any) -> float | int | None:
+    return value if isinstance(value, float | int) and math.isfinite(value) else None
 
 
 @dataclass(frozen=True)

@@ -27,11 +27,14 @@ def check_tensorboard(url: str) -> str:
     """
     try:
         parts = urlsplit(url)
-        is_url = parts.scheme in ("http", "https") and bool(parts.hostname)
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        (parts.hostname or "").encode("idna")
     except ValueError:  # such as a port that is not a number
         is_url = False
-    if not is_url:
+    if not is_url or not url.isascii():
         raise InputError(f"--url {url}: must be an address such as https://tensorboard.example.org")
+    if parts.username is not None:
+        raise InputError("--url: must be an address without a user and a password")
     address = parts._replace(path=f"{parts.path.rstrip('/')}/", query="", fragment="").geturl()
     try:
         with urlopen(Request(address + _ENVIRONMENT), timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - HTTP

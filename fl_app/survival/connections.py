@@ -8,6 +8,7 @@ site that has a new one, and the site does not open a new one at all. Pods may n
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 import threading
@@ -18,8 +19,12 @@ from fl_app.nvflare_internals.reconnection import reconnect_within
 from fl_app.survival.limits import survival_enabled
 
 UNACKNOWLEDGED_SECONDS = 60.0
-"""How long the peer may leave data unacknowledged, or refuse to receive more. A suspended process does not
-matter, as its kernel acknowledges. NVFlare sends something on each connection at least once in 65 s."""
+"""How long the peer may leave data unacknowledged, or refuse to receive more.
+
+The kernel of a suspended process acknowledges until the buffer of its connection is full: only one that is
+suspended for longer in the middle of a large transfer loses its connection. NVFlare sends something on each
+connection at least once in 65 s.
+"""
 RECONNECT_SECONDS = 3.0
 """Longest pause between two attempts to connect to a server that is down."""
 RESULT_CHECK_SECONDS = 2.0
@@ -27,6 +32,7 @@ RESULT_CHECK_SECONDS = 2.0
 SWEEP_SECONDS = 5.0
 _RESULT_CHECK = "NVFLARE_TASK_CHECK_INTERVAL"
 _DESCRIPTORS = Path("/proc/self/fd")
+_log = logging.getLogger(__name__)
 
 
 def keep_connected(ports: Collection[int] | None = None) -> None:
@@ -51,8 +57,14 @@ def port_of(address: str) -> int:
 
 def _sweep(ports: Collection[int] | None) -> None:
     pause = threading.Event()
+    has_failed = False
     while True:
-        limit_connections(ports)
+        try:
+            limit_connections(ports)
+        except OSError as error:  # no file descriptor is free
+            if not has_failed:
+                _log.warning("new connections have no limit for a peer that does not answer: %s", error)
+            has_failed = True
         pause.wait(SWEEP_SECONDS)
 
 
@@ -77,7 +89,7 @@ def _connections() -> Iterator[socket.socket]:
             if not file.is_socket():
                 continue
             blocks = os.get_blocking(int(file.name))
-            duplicate = socket.socket(fileno=os.dup(int(file.name)))
+            duplicate = _socket_of(os.dup(int(file.name)))
             if socket.getdefaulttimeout() is not None:  # Python has applied it to the original, too
                 os.set_blocking(duplicate.fileno(), blocks)
             is_internet = duplicate.family in (socket.AF_INET, socket.AF_INET6)
@@ -85,6 +97,15 @@ def _connections() -> Iterator[socket.socket]:
                 yield duplicate
             else:
                 duplicate.close()
+
+
+def _socket_of(descriptor: int) -> socket.socket:
+    """Return the socket of a descriptor; close the descriptor if another thread has made it one of a file."""
+    try:
+        return socket.socket(fileno=descriptor)
+    except OSError:
+        os.close(descriptor)
+        raise
 
 
 def _ports(connection: socket.socket) -> set[int]:

@@ -26,7 +26,7 @@ def main() -> int:
         host = "127.0.0.1"
     try:
         status, body = _get(host, int(os.environ.get(ENV_TELEMETRY_PORT) or TELEMETRY_PORT), path)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, ValueError, IndexError) as error:  # also a port that is no number, or no HTTP
         print(f"its telemetry does not answer: {error}")
         return 1
     if status == _OK:
@@ -49,7 +49,7 @@ def _get(host: str, port: int, path: str) -> tuple[str, str]:
     head, end, body = answer.partition(b"\r\n\r\n")
     if not end:
         raise EOFError("it closed the connection")
-    return head.split(maxsplit=2)[1].decode(), body.decode()
+    return head.split(maxsplit=2)[1].decode(), body.decode(errors="replace")
 
 
 def _reason(body: str) -> str:

@@ -67,9 +67,9 @@ class JobAnalytics(Widget):
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Handle an event of NVFlare."""
+        if event_type in RoundValues.events and (self._outbox is not None or self._files is not None):
+            self._put_values_of_rounds(event_type, fl_ctx)
         try:
-            if event_type in RoundValues.events and (self._outbox is not None or self._files is not None):
-                self._put(self._rounds.points(event_type, fl_ctx))
             if event_type in (FED_ANALYTICS, ANALYTIC_EVENT_TYPE):
                 self._received(fl_ctx)
             elif event_type == EventType.START_RUN:
@@ -80,6 +80,14 @@ class JobAnalytics(Widget):
             self._unreadable += 1
             if self._unreadable == 1:
                 self._log.warning("Analytics: a logged value cannot be read and is dropped: %s", error)
+
+    def _put_values_of_rounds(self, event_type: str, fl_ctx: FLContext) -> None:
+        try:
+            self._put(self._rounds.points(event_type, fl_ctx))
+        except Exception as error:  # an error of tracking must not affect the job
+            self._unreadable += 1
+            if self._unreadable == 1:
+                self._log.warning("Analytics: the metrics of a round cannot be read: %s", error)
 
     def _start(self, fl_ctx: FLContext) -> None:
         engine = fl_ctx.get_engine()

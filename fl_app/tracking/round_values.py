@@ -18,6 +18,8 @@ from fl_app.tracking.points import MAX_TAG, AnyPoint, ScalarPoint
 
 DURATION = "round_duration_seconds"
 """Tag of the duration of a round, as the server's value; only of a job that has no other value."""
+MAX_TAGS = 10_000
+"""Tags of all sites that are noted: a site may log a new one in each step."""
 
 
 class RoundValues:
@@ -55,8 +57,10 @@ class RoundValues:
     def logged(self, points: Iterable[AnyPoint]) -> None:
         """Note values that the job logs itself."""
         with self._lock:
-            self._logged |= {(point.site, point.tag) for point in points}
-            self._has_values |= bool(self._logged)
+            for point in points:
+                self._has_values = True
+                if len(self._logged) < MAX_TAGS:
+                    self._logged.add((point.site, point.tag))
 
     def points(self, event_type: str, fl_ctx: FLContext) -> list[ScalarPoint]:
         """Handle one of `events`, and return the points that are known now."""
@@ -92,7 +96,13 @@ class RoundValues:
         number, metrics = self._returned.pop(site, (0, {}))
         for name, value in metrics.items():
             tag = name[:MAX_TAG]
-            if tag and (site, tag) not in self._logged and self._steps.get((site, tag)) != number:
+            is_known = (site, tag) in self._steps or len(self._steps) < MAX_TAGS
+            if (
+                tag
+                and is_known
+                and (site, tag) not in self._logged
+                and self._steps.get((site, tag)) != number
+            ):
                 self._steps[site, tag] = number
                 yield ScalarPoint(site=site, tag=tag, step=number, time=time.time(), value=value)
 

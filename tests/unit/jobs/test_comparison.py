@@ -145,3 +145,18 @@ def test_what_is_neither_a_job_nor_a_folder_is_rejected_without_a_session(
 def test_a_folder_without_results_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="flarefleet fetch JOB"):
         read_run(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["[]", '"done"', "3"])
+def test_results_that_are_no_object_are_rejected(tmp_path: Path, text: str) -> None:
+    (tmp_path / SUMMARY_FILE).write_text(text)
+
+    with pytest.raises(InputError, match=f"{SUMMARY_FILE}: must be a JSON object"):
+        read_run(tmp_path)
+
+
+@pytest.mark.parametrize("duration", ['"abc"', "NaN", "Infinity"])
+def test_a_duration_that_is_no_number_is_left_out(tmp_path: Path, duration: str) -> None:
+    (tmp_path / SUMMARY_FILE).write_text(f'{{"name": "probe", "id": "1", "duration_seconds": {duration}}}')
+
+    assert read_run(tmp_path).facts["duration_seconds"] is None

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from nvflare.fuel.f3.drivers.connector_info import ConnectorInfo, Mode
@@ -15,6 +16,7 @@ from nvflare.fuel.utils.config_service import ConfigService
 
 from fl_app.contract import ENV_SURVIVAL
 from fl_app.nvflare_internals.reconnection import reconnect_within
+from fl_app.survival import connections
 from fl_app.survival.connections import UNACKNOWLEDGED_SECONDS, keep_connected, limit_connections, port_of
 
 LIMIT = int(UNACKNOWLEDGED_SECONDS * 1000)
@@ -137,3 +139,39 @@ def test_nvflare_connects_again_within_the_limit() -> None:
     conn_manager.ConnManager.start_connector_task(connector)
 
     assert stopped.pauses == [1, 2, 3, 3, 3]
+
+
+def test_a_descriptor_that_became_one_of_a_file_is_closed(
+    sockets: ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sockets.enter_context((tmp_path / "file").open("w"))
+    monkeypatch.setattr(Path, "is_socket", lambda _: True)  # as it was a moment ago
+    before = len(os.listdir("/proc/self/fd"))
+
+    limit_connections({1})
+
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_connections_are_limited_again_once_there_are_free_descriptors(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    has_gone_on = threading.Event()
+
+    class Ended(BaseException):
+        """Ends the endless loop."""
+
+    def fail_once(_: object, calls: list[int] = []) -> None:  # noqa: B006 - counts the calls
+        calls.append(1)
+        if len(calls) == 1:
+            raise OSError(24, "Too many open files")
+        has_gone_on.set()
+        raise Ended
+
+    monkeypatch.setattr(connections, "limit_connections", fail_once)
+    monkeypatch.setattr(connections, "SWEEP_SECONDS", 0.0)
+    with pytest.raises(Ended):
+        connections._sweep(None)
+
+    assert has_gone_on.is_set()
+    assert "Too many open files" in caplog.text

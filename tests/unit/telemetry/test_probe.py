@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
+import threading
+
+import pytest
 
 from deploy.ports import free_ports
 from fl_app.telemetry.endpoint import Endpoint
@@ -44,6 +48,26 @@ def test_a_parent_that_does_not_answer_exits_1() -> None:
 
     assert answer.returncode == 1
     assert "does not answer" in answer.stdout
+
+
+@pytest.mark.parametrize("answered", [b"\r\n\r\n", b"HTTP/1.0 503 \xff\r\n\r\n\xff\xfe"])
+def test_what_is_no_answer_of_a_parent_is_reported_without_a_traceback(answered: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer_once() -> None:
+            connection = server.accept()[0]
+            with connection:
+                connection.recv(1000)
+                connection.sendall(answered)
+
+        thread = threading.Thread(target=answer_once)
+        thread.start()
+        answer = probe(server.getsockname()[1])
+        thread.join()
+
+    assert answer.returncode == 1
+    assert answer.stdout.startswith("its telemetry ")
+    assert answer.stderr == ""
 
 
 def test_it_imports_little_because_docker_starts_it_every_few_seconds(endpoint: Endpoint) -> None:

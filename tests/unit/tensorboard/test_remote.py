@@ -84,7 +84,19 @@ def test_an_address_at_which_nothing_answers_is_reported(
         raise found.exception or AssertionError
 
 
-@pytest.mark.parametrize("url", ["localhost:6006", "ftp://a", "http://", "http://[", "file:///etc/passwd"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "localhost:6006",
+        "ftp://a",
+        "http://",
+        "http://[",
+        "file:///etc/passwd",
+        "http://a:b",
+        "http://a/é",
+        f"http://{'a' * 70}",
+    ],
+)
 def test_what_is_no_address_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     found = run(tmp_path, monkeypatch, "--url", url)
     with pytest.raises(InputError, match=r"--url .*: must be an address such as https://"):
@@ -97,3 +109,12 @@ def test_an_address_excludes_what_chooses_event_files(
 ) -> None:
     found = run(tmp_path, monkeypatch, "--url", "http://127.0.0.1:1", *options)
     assert "excludes JOB" in str(found.exception)
+
+
+def test_a_password_in_an_address_is_rejected_and_not_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = run(tmp_path, monkeypatch, "--url", "http://me:secret@127.0.0.1:1")
+    assert isinstance(found.exception, InputError)
+    assert "without a user" in str(found.exception)
+    assert "secret" not in str(found.exception)
