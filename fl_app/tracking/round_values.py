@@ -96,14 +96,10 @@ class RoundValues:
         number, metrics = self._returned.pop(site, (0, {}))
         for name, value in metrics.items():
             tag = name[:MAX_TAG]
-            is_known = (site, tag) in self._steps or len(self._steps) < MAX_TAGS
-            if (
-                tag
-                and is_known
-                and (site, tag) not in self._logged
-                and self._steps.get((site, tag)) != number
-            ):
-                self._steps[site, tag] = number
+            key = site, tag
+            is_noted = key in self._steps or len(self._steps) < MAX_TAGS
+            if tag and is_noted and key not in self._logged and self._steps.get(key) != number:
+                self._steps[key] = number
                 yield ScalarPoint(site=site, tag=tag, step=number, time=time.time(), value=value)
 
     def _round_done(self, fl_ctx: FLContext) -> Iterator[ScalarPoint]:

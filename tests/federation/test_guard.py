@@ -1,8 +1,8 @@
 """The table of silent failures, in one federation: what NVFlare alone does with each, and what the kit does.
 
 The jobs of the kit's rows are NVFlare's own recipes with nothing of the kit in them. Those of the stock rows
-are the same with the guard disabled. They run on request (`make stock`): NVFlare is pinned, and their
-outcome changes only with another release. A stock row that fails then means that NVFlare has fixed the failure.
+are the same with the guard disabled. They run on request (`make stock`): NVFlare is pinned, and their outcome
+changes only with another release. A stock row that fails then means that NVFlare has fixed the failure.
 """
 
 from __future__ import annotations

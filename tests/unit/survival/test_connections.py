@@ -146,11 +146,11 @@ def test_a_descriptor_that_became_one_of_a_file_is_closed(
 ) -> None:
     sockets.enter_context((tmp_path / "file").open("w"))
     monkeypatch.setattr(Path, "is_socket", lambda _: True)  # as it was a moment ago
-    before = len(os.listdir("/proc/self/fd"))
+    before = sum(1 for _ in Path("/proc/self/fd").iterdir())
 
     limit_connections({1})
 
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert sum(1 for _ in Path("/proc/self/fd").iterdir()) == before
 
 
 def test_connections_are_limited_again_once_there_are_free_descriptors(
