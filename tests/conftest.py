@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,9 +101,10 @@ def _group(item: pytest.Item) -> str:
 
 @pytest.fixture(autouse=True)
 def _restored_environment() -> Iterator[None]:
-    """Restore the environment variables and the working directory after each test."""
-    variables, folder = dict(os.environ), Path.cwd()
+    """Restore environment variables, working directory and the search path of modules after each test."""
+    variables, folder, path = dict(os.environ), Path.cwd(), list(sys.path)
     yield
+    sys.path[:] = path
     if os.environ != variables:
         os.environ.clear()
         os.environ.update(variables)

@@ -18,7 +18,7 @@ from tests.waiting import eventually
 
 pytestmark = [pytest.mark.federation, pytest.mark.timeout(600)]
 
-ROUNDS, LATE_ROUNDS, FROZEN = 36, 20, "site-3"
+ROUNDS, LATE_ROUNDS, FROZEN = 60, 40, "site-3"
 HOLDS_INTERPRETER = Path(__file__).with_name("holds_interpreter.py")
 HELD_SECONDS = int(LATE_SECONDS) + 10
 
@@ -58,7 +58,7 @@ def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]
 @pytest.fixture(scope="module")
 def seen(federation: Federation) -> Seen:
     found = Seen()
-    quorum = federation.submit("probe", rounds=ROUNDS, seconds=2, quorum=2, quorum_grace=2)
+    quorum = federation.submit("probe", rounds=ROUNDS, seconds=1, quorum=2, quorum_grace=2)
     held = federation.run(
         "submit", "numpy-fedavg", "--detach", "--site", "site-1", "--site", "site-2",
         "--set", "rounds=1", "--set", "model=[0, 0]", "--set", f"train_script={HOLDS_INTERPRETER}",
@@ -76,7 +76,7 @@ def seen(federation: Federation) -> Seen:
             started = time.monotonic()
             found.submission = federation.flarefleet("submit", "probe", "--timeout", "20").stderr
             found.submission_seconds = time.monotonic() - started
-            late = federation.submit("probe", rounds=LATE_ROUNDS, seconds=2, quorum=2, quorum_grace=2)
+            late = federation.submit("probe", rounds=LATE_ROUNDS, seconds=1, quorum=2, quorum_grace=2)
             eventually(lambda: _round(session, late) >= 1, 60, "a job starts without the site")
         finally:
             for process in site:

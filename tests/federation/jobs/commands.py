@@ -33,6 +33,7 @@ def run_here(
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        patch.setattr(sys, "path", [*sys.path])  # a command adds the folder of a job
         patch.setattr(sys, "argv", ["flarefleet", *arguments])
         patch.setattr(sys, "stdin", io.StringIO(typed))
         for name, value in (environment or {}).items():

@@ -18,6 +18,7 @@ from nvflare.fuel.f3.cellnet.cell import Cell
 from nvflare.fuel.f3.cellnet.core_cell import CoreCell
 from nvflare.fuel.f3.cellnet.defs import MessageHeaderKey
 from nvflare.fuel.f3.cellnet.utils import make_reply, new_cell_message
+from nvflare.fuel.f3.stats_pool import StatsPoolManager
 from nvflare.fuel.f3.streaming import download_service
 from nvflare.fuel.f3.streaming.download_service import ProduceRC
 from nvflare.fuel.utils import fobs
@@ -56,6 +57,7 @@ def installed() -> Iterator[None]:
             patch.setattr(owner, name, getattr(owner, name))  # restores it
         patch.setattr(download, "SLICE_BYTES", 1 << 20)
         patch.setattr(CoreCell, "ALL_CELLS", {})  # NVFlare keeps the cells of other tests there
+        patch.setattr(StatsPoolManager, "pools", {})  # and their statistics, by the names of the cells, here
         numpy_decomposers.register()
         fobs.register(TensorDecomposer)
         patch.setenv(ENV_DIRECT_EXCHANGE, "true")
