@@ -91,18 +91,17 @@ class ChaosFederation(ABC):
     def prepare(self, fault: Fault, name: str) -> Callable[[], object]:
         """Find the targets of a fault of a server or site; return what begins it."""
 
+    @abstractmethod
     def end(self, fault: Fault, name: str) -> None:
         """End a fault that has a duration."""
-        raise NotImplementedError
 
+    @abstractmethod
     def before_job(self, mid_upload: bool) -> None:
         """Make the network slow for uploads, or fast."""
-        if mid_upload:
-            raise NotImplementedError
 
+    @abstractmethod
     def wait_for_upload(self, site: str) -> None:
         """Wait until the site is in the middle of sending its model."""
-        raise NotImplementedError
 
     @contextmanager
     def running(self) -> Iterator[None]:

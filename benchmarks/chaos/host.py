@@ -89,7 +89,7 @@ class OnThisMachine(ChaosFederation):
             return partial(self.drop_packets, self.in_networks(name), "-A")
         if fault is Fault.FILL_DISK:
             return partial(_fill, self.workspace_folder(name))
-        raise NotImplementedError(fault)
+        raise ValueError(f"this runtime has no fault {fault.name}")
 
     def end(self, fault: Fault, name: str) -> None:
         """End a fault."""
@@ -100,7 +100,7 @@ class OnThisMachine(ChaosFederation):
         elif fault is Fault.FILL_DISK:
             (self.workspace_folder(name) / _BALLAST).unlink()
         else:
-            raise NotImplementedError(fault)
+            raise ValueError(f"{fault.name} has no end")
 
     def before_job(self, mid_upload: bool) -> None:
         """Limit the rate at which the first site sends to the server, or remove the limit."""

@@ -94,7 +94,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
-    except Exception:
+    except Exception:  # a fault of Flarefleet: its traceback goes into a file, not to the user
         _print_error(
             f"Internal error of Flarefleet. The traceback is in {_write_traceback()}; please report it."
         )

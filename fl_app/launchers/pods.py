@@ -179,7 +179,7 @@ class _PodLauncher(K8sJobLauncher):
     def _prepare(self) -> None:
         try:
             self._connect()
-        except Exception:
+        except Exception:  # whatever it is, the parent must start; a job reports it
             self.logger.exception("cannot launch job pods now; the first job will retry")
 
 

@@ -19,11 +19,11 @@ _log = logging.getLogger(__name__)
 def wait_for_space() -> None:
     """Let this process wait until a line of its audit log can be written, instead of ending its task."""
     auditor = AuditService.get_auditor()
-    if auditor is not None and not isinstance(auditor.audit_file, PatientFile):
-        auditor.audit_file = PatientFile(auditor.audit_file)
+    if auditor is not None and not isinstance(auditor.audit_file, RetryingFile):
+        auditor.audit_file = RetryingFile(auditor.audit_file)
 
 
-class PatientFile:
+class RetryingFile:
     """A file whose `flush` waits while the volume is full. What was written before stays in its buffer."""
 
     def __init__(self, file: TextIO) -> None:

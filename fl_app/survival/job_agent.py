@@ -20,7 +20,7 @@ from nvflare.apis.shareable import Shareable
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 
-from fl_app.exchange.waiting import WaitingResults
+from fl_app.exchange.results_on_disk import ResultsOnDisk
 from fl_app.guard import report
 from fl_app.nvflare_internals import workflow_state
 from fl_app.nvflare_internals.guard import asked_sites, job_components
@@ -277,4 +277,4 @@ def _order_sites(engine: Any, run_folder: Path) -> None:
         return asked_sites(controller) or [client.name for client in clients()]
 
     engine.get_clients = in_order
-    sum_in_order_of_sites(taking_part, WaitingResults(run_folder).keep)
+    sum_in_order_of_sites(taking_part, ResultsOnDisk(run_folder).keep)

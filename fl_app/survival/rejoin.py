@@ -211,7 +211,7 @@ class Rejoin:
             is_tried = False
         except SiteNotReadyError as error:
             _log.warning("job %s: %s cannot rejoin yet: %s", job.job_id, current.name, error)
-        except Exception:
+        except Exception:  # one site must not keep the others from coming back
             _log.exception("job %s: %s cannot rejoin yet", job.job_id, current.name)
         else:
             seconds = self._clock() - member.noticed_at

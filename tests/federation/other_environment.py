@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 from deploy.runtimes.protocol import FederationStatus
@@ -11,12 +12,12 @@ from tests.federation.federation import Federation
 ROOT = Path(__file__).parents[2]
 
 
-class OtherEnvironment(Federation):
+class OtherEnvironment(Federation, ABC):
     """A federation whose server, sites and commands run in another Python environment."""
 
+    @abstractmethod
     def python(self) -> Path:
         """Return the Python of the environment."""
-        raise NotImplementedError
 
     def up(self, timeout: float | None = None) -> FederationStatus:
         self.run("up", timeout=timeout or 300)

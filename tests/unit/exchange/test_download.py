@@ -29,6 +29,7 @@ from fl_app.contract import ENV_DIRECT_EXCHANGE
 from fl_app.exchange import download, exchange_without_copies
 from fl_app.exchange.download import REQUEST, ModelReceiver, ModelSource
 from fl_app.exchange.turns import Turn, Turns
+from tests.waiting import eventually
 
 ARRAYS = {
     "large": np.random.default_rng(1).standard_normal((1000, 1000)),
@@ -70,15 +71,23 @@ class Link:
 
     def __init__(self, server: Cell, site: str) -> None:
         self.cell, self.site = server, site
+        eventually(lambda: _has_answered(self._send(None)), 20, "the site is connected")  # in the background
 
     def echo(self, model: Any) -> Any:
         """Send a model to the site and return what comes back."""
+        reply = self._send(model)
+        assert _has_answered(reply)
+        return reply.payload["model"]
+
+    def _send(self, model: Any) -> Any:
         request = new_cell_message({}, {"model": model})
-        reply = self.cell.send_request(
+        return self.cell.send_request(
             channel="test", topic="echo", target=self.site, request=request, timeout=20.0
         )
-        assert reply.get_header(MessageHeaderKey.RETURN_CODE) == "ok"
-        return reply.payload["model"]
+
+
+def _has_answered(reply: Any) -> bool:
+    return bool(reply.get_header(MessageHeaderKey.RETURN_CODE) == "ok")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 import torch
 from nvflare.app_common.aggregators.weighted_aggregation_helper import WeightedAggregationHelper
 
-from fl_app.exchange.waiting import WaitingResults
+from fl_app.exchange.results_on_disk import ResultsOnDisk
 from fl_app.nvflare_internals.summation import sum_in_order_of_sites
 
 SITES = ("a", "b", "c", "d")
@@ -144,7 +144,7 @@ def test_all_waiting_results_but_one_are_kept_elsewhere(tmp_path: Path) -> None:
     kept: list[Any] = []
 
     def keep(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-        kept.append(WaitingResults(tmp_path).keep(parameters))
+        kept.append(ResultsOnDisk(tmp_path).keep(parameters))
         return kept[-1]
 
     sum_in_order_of_sites(lambda: SITES, keep)
@@ -166,13 +166,13 @@ def test_all_waiting_results_but_one_are_kept_elsewhere(tmp_path: Path) -> None:
 def test_a_result_stays_in_memory_if_the_volume_is_full(tmp_path: Path) -> None:
     parameters = {"w": torch.ones(1_000_000)}
 
-    assert WaitingResults(tmp_path / "missing").keep(parameters) is parameters
+    assert ResultsOnDisk(tmp_path / "missing").keep(parameters) is parameters
 
 
 def test_a_tensor_is_kept_bit_for_bit(tmp_path: Path) -> None:
     parameters = {"w": torch.linspace(0, 1, 1_000_000).bfloat16(), "v": torch.rand(600, 700)}
 
-    kept = WaitingResults(tmp_path).keep(parameters)
+    kept = ResultsOnDisk(tmp_path).keep(parameters)
 
     for name in ("v", "w"):
         assert torch.equal(kept[name].materialize(), parameters[name])

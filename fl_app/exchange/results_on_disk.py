@@ -17,7 +17,7 @@ SMALL_BYTES = 1 << 20
 _log = logging.getLogger(__name__)
 
 
-class WaitingResults:
+class ResultsOnDisk:
     """Keeps results of a job in files that exist only as long as their results.
 
     Args:
