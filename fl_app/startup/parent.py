@@ -71,6 +71,7 @@ def run_parent(settings: Settings, restarts: Restarts) -> int:
 def _open_telemetry(kit: Kit, settings: Settings) -> Endpoint:
     host, port = settings.telemetry_host, settings.telemetry_port
     endpoint = with_free_port(port, "of telemetry", lambda: open_endpoint(host, port, settings.push_host))
+    ports = [kit.facts.server.fed_learn_port] if kit.facts.role == "server" else []
     certificates = {"own": kit.certificate, "root": kit.root_certificate}
     endpoint.identify(
         ParentIdentity(
@@ -81,7 +82,7 @@ def _open_telemetry(kit: Kit, settings: Settings) -> Endpoint:
                 name: load_certificates(file)[0].not_valid_after_utc.timestamp()
                 for name, file in certificates.items()
             },
-            federation_port=kit.facts.server.fed_learn_port if kit.facts.role == "server" else None,
+            ports=(settings.parent_port, *ports),
         ),
         settings.workspace,
         settings.metrics_kept,
