@@ -12,7 +12,7 @@ from tests.skipping import IN_CI
 _Result = TypeVar("_Result")
 
 TIMEOUT_FACTOR = 3.0 if IN_CI else 1.0
-"""Timeouts are longer in CI, where three workers and their processes share two processors."""
+"""Timeouts are longer in CI, where four workers and their processes share two processors."""
 
 
 def eventually(
