@@ -14,14 +14,19 @@ MODELS = {
     "probe": {"class_path": "fl_app.jobs.probe.model.Numbers", "args": {"count": 1000}},
 }
 
+LOGIN_SECONDS = 60.0
+"""NVFlare's default, 5 s, is too short on a busy machine."""
+
 arguments = argparse.ArgumentParser()
 arguments.add_argument("job", choices=MODELS)
 arguments.add_argument("rounds", type=int)
 arguments.add_argument("kit")
 arguments.add_argument("sites", nargs="+")
 arguments.add_argument("--numbers", type=int, default=1000)
+arguments.add_argument("--dtype", default="float32")
+arguments.add_argument("--format", default="numpy", help="numpy or pytorch")
 chosen = arguments.parse_args()
-MODELS["probe"]["args"]["count"] = chosen.numbers
+MODELS["probe"]["args"] = {"count": chosen.numbers, "dtype": chosen.dtype}
 
 recipe = FedAvgRecipe(
     name=chosen.job,
@@ -31,9 +36,13 @@ recipe = FedAvgRecipe(
     train_script=str(Path(__file__).with_name("stock_client.py")),
     train_args=f"--job {chosen.job} --sites {' '.join(chosen.sites)}",
     key_metric="own_accuracy" if chosen.job == "hospital" else "round",
+    server_expected_format=chosen.format,
 )
 if chosen.job == "hospital":
     add_experiment_tracking(recipe, "tensorboard")
-run = recipe.execute(ProdEnv(startup_kit_location=chosen.kit))
+environment = ProdEnv(
+    startup_kit_location=chosen.kit, username=Path(chosen.kit).name, login_timeout=LOGIN_SECONDS
+)
+run = recipe.execute(environment)
 print("status:", run.get_status())
 print("result:", run.get_result())
