@@ -228,11 +228,10 @@ def _layouts_in(table: bytes) -> dict[str, Layout]:
         ValueError: the table is invalid.
     """
     try:
-        rows = [
-            (str(name), Layout(*kind, tuple(shape), order))
-            for name, *kind, shape, order in json.loads(bytes(table))
-        ]
-        return dict(rows)
+        return {
+            str(name): Layout(library, dtype, tuple(shape), order)
+            for name, library, dtype, shape, order in json.loads(bytes(table))
+        }
     except (TypeError, ValueError) as error:
         raise ValueError(f"the table of a model is invalid: {error}") from error
 

@@ -19,7 +19,7 @@ from nvflare.fuel.f3.cellnet.core_cell import CoreCell
 from nvflare.fuel.f3.cellnet.defs import MessageHeaderKey
 from nvflare.fuel.f3.cellnet.utils import make_reply, new_cell_message
 from nvflare.fuel.f3.stats_pool import StatsPoolManager
-from nvflare.fuel.f3.streaming import download_service
+from nvflare.fuel.f3.streaming import byte_streamer, download_service
 from nvflare.fuel.f3.streaming.download_service import ProduceRC
 from nvflare.fuel.utils import fobs
 from nvflare.fuel.utils.fobs.decomposers.via_downloader import ViaDownloaderDecomposer
@@ -54,6 +54,7 @@ def installed() -> Iterator[None]:
         for owner, name in (
             (ViaDownloaderDecomposer, "_create_downloadable"),
             (download_service, "_download_object"),
+            (byte_streamer, "TxTask"),
         ):
             patch.setattr(owner, name, getattr(owner, name))  # restores it
         patch.setattr(download, "SLICE_BYTES", 1 << 20)
