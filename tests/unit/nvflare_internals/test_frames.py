@@ -32,7 +32,6 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     """Install the frames, with a clock."""
     monkeypatch.setattr(byte_streamer, "TxTask", byte_streamer.TxTask)
-    monkeypatch.setenv("NVFLARE_STREAMING_WINDOW_SIZE", str(4 * SMALL))
     clock = Clock()
     monkeypatch.setattr(frames, "monotonic", clock)
     send_large_frames_on_fast_links()
@@ -56,7 +55,8 @@ def test_a_link_that_was_fast_gets_large_frames(clock: Clock) -> None:
 
     second = stream_to("site-1")
 
-    assert (second.chunk_size, second.window_size) == (FRAME_BYTES, WINDOW_BYTES)
+    assert second.chunk_size == FRAME_BYTES
+    assert second.window_size >= WINDOW_BYTES
     assert stream_to("site-2").chunk_size == SMALL
 
 
