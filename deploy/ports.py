@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import random
 import socket
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Container, Iterable
+from contextlib import ExitStack, suppress
 
 import psutil
 
 from deploy.errors import MachineError
 
+_PORTS = range(10_000, 30_000)
+"""Kubernetes' NodePorts begin at 30000, Linux' ports for connections at 32768."""
 OTHER_PORT = "choose another fed_learn_port (and admin_port) in project.yml and provision again."
 
 
@@ -55,11 +58,28 @@ def holder_of(port: int) -> str | None:
         return f"process {pid}"
 
 
-def free_ports(count: int) -> list[int]:
-    """Return `count` unused ports of the loopback interface."""
+def free_ports(count: int, besides: Container[int] = ()) -> list[int]:
+    """Return `count` unused ports, none of them among `besides`.
+
+    They are below those that the kernel gives to connections and to programs that ask for any port, so that
+    none is taken before its program listens on it, seconds later.
+
+    Raises:
+        MachineError: there are not so many.
+    """
     with ExitStack() as held:
-        probes = [held.enter_context(listen("127.0.0.1", 0)) for _ in range(count)]
-        return [int(probe.getsockname()[1]) for probe in probes]
+        free: list[int] = []
+        for port in random.sample(_PORTS, len(_PORTS)):
+            if len(free) == count:
+                return free
+            if port in besides:
+                continue
+            with suppress(OSError):
+                held.enter_context(listen("", port))
+                free.append(port)
+    raise MachineError(
+        f"Fewer than {count} of the ports {_PORTS[0]} to {_PORTS[-1]} of this machine are free."
+    )
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:

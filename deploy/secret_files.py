@@ -15,7 +15,7 @@ _PEM_PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----"
 
 
 def has_secret_name(file: PurePath) -> bool:
-    """Return whether the name has a suffix of private keys. Such a file is never published."""
+    """Return whether the name has one of SECRET_SUFFIXES. Such a file is never published."""
     return file.suffix.lower() in SECRET_SUFFIXES
 
 

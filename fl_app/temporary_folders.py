@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import shutil
 import tempfile
@@ -52,7 +53,7 @@ def _delete_leftovers(where: Path, prefix: str) -> None:
     """Delete the folders of processes that have exited without deleting them."""
     from filelock import FileLock, Timeout
 
-    for owner in where.glob(f"{prefix}*/{_OWNER}"):
+    for owner in where.glob(f"{glob.escape(prefix)}*/{_OWNER}"):
         folder = owner.parent
         with contextlib.suppress(OSError, Timeout):
             if folder.is_symlink() or folder.stat().st_uid != os.getuid() or (folder / _KEPT).exists():

@@ -24,6 +24,9 @@ _ROUND = re.compile(
     r"^(\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2},\d{3}) - FedAvg .*\n-+\n\s+Round \d+ started", re.MULTILINE
 )
 
+SHORT = (("fibonacci", 5), ("hospital", 2))
+"""Jobs whose start is measured, with their rounds."""
+
 
 @dataclass(frozen=True)
 class Figures:
@@ -32,8 +35,8 @@ class Figures:
     total: float
     """From submission to result."""
     cpu: float
-    between_rounds: float
-    """From the start of a round to the start of the next."""
+    between_rounds: float | None
+    """From the start of a round to the start of the next; None for a job without FedAvg."""
 
     @classmethod
     def of(cls, runs: list[Run]) -> Figures:
@@ -41,7 +44,7 @@ class Figures:
         return cls(
             total=round(statistics.median(run.seconds for run in runs), 2),
             cpu=round(statistics.median(run.cpu_seconds for run in runs), 2),
-            between_rounds=round(statistics.median(rounds), 3),
+            between_rounds=round(statistics.median(rounds), 3) if rounds else None,
         )
 
 
@@ -85,13 +88,15 @@ def _row(result: Result) -> str:
     cells = [f"{result.job:9}{result.rounds:7}"]
     for figure in ("total", "cpu", "between_rounds"):
         ours, theirs = getattr(result.flarefleet, figure), getattr(result.stock, figure)
+        if theirs is None:
+            continue
         cells.append(f"{theirs:7.2f} {ours:7.2f} {result.ratio(figure):6.2f}")
     return "   ".join(cells)
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(prog="python -m benchmarks.job", description=__doc__)
-    arguments.add_argument("--repeats", type=int, default=3, help="repetitions of the two-round job")
+    arguments.add_argument("--repeats", type=int, default=3, help="repetitions of each short job")
     arguments.add_argument("--long-rounds", type=int, default=50, help="rounds of the long job; 0 to skip it")
     arguments.add_argument("--long-repeats", type=int, default=1)
     arguments.add_argument("--json", action="store_true")
@@ -99,7 +104,7 @@ def main() -> None:
     with TemporaryDirectory(prefix="flarefleet-bench-") as made:
         stock, flarefleet = Stock(Path(made) / "stock"), Flarefleet(Path(made) / "flarefleet")
         with stock.up(), flarefleet.up():
-            results = [measure(stock, flarefleet, "hospital", 2, chosen.repeats)]
+            results = [measure(stock, flarefleet, job, rounds, chosen.repeats) for job, rounds in SHORT]
             if chosen.long_rounds:
                 results.append(measure(stock, flarefleet, "probe", chosen.long_rounds, chosen.long_repeats))
     if chosen.json:

@@ -29,7 +29,8 @@ def provision(
         bool,
         typer.Option(
             "--renew",
-            help="Renew certificates that expire within 30 days. A new authority rebuilds every kit.",
+            help="Renew certificates that expire within 30 days; a new authority rebuilds every kit. Replace "
+            "the key of homomorphic encryption if it is lost or HEBuilder's arguments have changed.",
         ),
     ] = False,
     dry_run: Annotated[

@@ -169,8 +169,8 @@ def _check_admin_key(kit: AdminFolder) -> str:
 def _private(files: list[Path]) -> str:
     for file in files:
         if file.stat().st_mode & 0o077:
-            raise Failed(f"other users may read the private key in {file}. Restrict it: chmod 600 {file}")
-    return ", ".join(file.name for file in files) or "no private key in this folder"
+            raise Failed(f"other users may read {file}. Restrict it: chmod 600 {file}")
+    return ", ".join(file.name for file in files) or "no secret in this folder"
 
 
 def _check_programs(release: SiteRelease) -> str:

@@ -17,12 +17,13 @@ import subprocess
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from deploy.checkout import CACHE, CHECKOUT, DATA, IS_CHECKOUT
 from deploy.errors import InputError, MachineError
 from deploy.images.checksum import sha256_of
 from deploy.programs import pip
+from deploy.secret_files import has_secret_name
 from fl_app.files import write_atomically
 
 CONTEXT = CHECKOUT if IS_CHECKOUT else CACHE / "images"
@@ -66,7 +67,7 @@ def build_context() -> Path:
             shutil.rmtree(copy, ignore_errors=True)
             copy.parent.mkdir(parents=True, exist_ok=True)
             if source.is_dir():
-                shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__", "*.key"))
+                shutil.copytree(source, copy, ignore=lambda _, names: {*filter(_is_excluded, names)})
             else:
                 shutil.copyfile(source, copy)
         write_atomically(CONTEXT / _COPIED, digest.encode())
@@ -127,8 +128,12 @@ def _source_files() -> Iterator[tuple[str, Path]]:
         yield from (
             (f"{name}/{file.relative_to(path).as_posix()}", file)
             for file in sorted(path.rglob("*"))
-            if file.is_file() and "__pycache__" not in file.parts and file.suffix != ".key"
+            if file.is_file() and not any(map(_is_excluded, file.relative_to(path).parts))
         )
+
+
+def _is_excluded(name: str) -> bool:
+    return name == "__pycache__" or has_secret_name(PurePath(name))
 
 
 def _torch_version() -> str:

@@ -8,6 +8,9 @@ VLA = "vla"
 """lerobot. It requires another torch than the other images have."""
 HE = "he"
 """tenseal, for homomorphic encryption. The images of a federation with HEBuilder always have it."""
+_JOBS = {"flower": "Flower", HE: "homomorphic encryption"}
+"""What the jobs are about that need an extra which excludes vla."""
+_WITHOUT_HE = "remove HEBuilder from builders"
 
 
 def extras_error(extras: Collection[object], variant: object) -> str | None:
@@ -15,11 +18,13 @@ def extras_error(extras: Collection[object], variant: object) -> str | None:
     if VLA not in extras:
         return None
     if len(set(extras)) > 1:
-        others = "homomorphic encryption" if HE in extras else "Flower"
+        remedy = f"write extras: [{VLA}], "
+        if HE in extras:
+            remedy += f"{_WITHOUT_HE}, "
         return (
             f"{VLA} excludes other extras: lerobot and Flower require different versions of their "
-            f"dependencies, and images with lerobot have no tenseal; write extras: [{VLA}], and run jobs of "
-            f"{others} in another federation"
+            f"dependencies, and images with lerobot have no tenseal; {remedy}and run jobs of "
+            f"{' and '.join(name for extra, name in _JOBS.items() if extra in extras)} in another federation"
         )
     if variant == "cpu":
         return (
@@ -30,11 +35,13 @@ def extras_error(extras: Collection[object], variant: object) -> str | None:
 
 
 def setting_for(present: Collection[str], missing: Collection[str]) -> str:
-    """Return the setting under deployment.image that adds `missing` to the images, and keeps `present`.
+    """Return the settings of project.yml that add `missing` to the images, and keep `present`.
 
     Extras that exclude the missing ones are left out.
     """
     together = {*present, *missing}
     extras = missing if extras_error(together, "gpu") else together
     text = f"extras: [{', '.join(sorted(extras))}]"
-    return f"variant: gpu and {text}" if VLA in extras else text
+    if VLA not in extras:
+        return f"{text} under deployment.image"
+    return f"variant: gpu and {text} under deployment.image" + (f", {_WITHOUT_HE}" if HE in present else "")

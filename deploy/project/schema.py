@@ -84,6 +84,13 @@ class EncryptionArguments(Section):
     scheme: Literal["CKKS"] = "CKKS"
     """The only scheme that NVFlare's filters and aggregators use."""
 
+    def with_defaults(self) -> dict[str, Any]:
+        """Return every argument. An empty list is NVFlare's default, as in HEBuilder."""
+        return {
+            **self.model_dump(),
+            "coeff_mod_bit_sizes": self.coeff_mod_bit_sizes or [60, 40, 40],
+        }
+
 
 class Study(Section):
     """A study: the sites and administrators that take part in it (api_version 4)."""

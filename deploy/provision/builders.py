@@ -209,7 +209,7 @@ def _builders(kit_build: KitBuild) -> list[Builder]:
             arguments = {"config_folder": CONFIG_FOLDER, **arguments, "scheme": project.scheme}
             return [KitFileBuilder(**arguments), LocalBuilder(project)]
         if path == HE_BUILDER:
-            return [context_builder(project, kit_build.state, arguments)]
+            return [context_builder(project, kit_build.plan.context, kit_build.state)]
         try:
             builder = instantiate_class(path, arguments)
         except Exception as error:

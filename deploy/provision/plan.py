@@ -13,7 +13,7 @@ from deploy.errors import InputError
 from deploy.project import Project
 from deploy.project.validation.diagnostics import listed
 from deploy.provision.content import REASONS, KitSpec, kit_specs
-from deploy.provision.encryption_context import ContextPlan
+from deploy.provision.encryption_context import ContextPlan, EncryptionContext
 from deploy.provision.report import AUTHORITY, Expiring
 from deploy.provision.state import (
     CERTIFICATES,
@@ -51,6 +51,8 @@ class ProvisionPlan:
     expiring: tuple[Expiring, ...]
     recorded: dict[str, KitRecord]
     """Every kit as the last run left it."""
+    context: EncryptionContext | None = None
+    """The context of homomorphic encryption to keep; None to make one if project.yml has HEBuilder."""
 
     @property
     def is_empty(self) -> bool:
@@ -64,12 +66,13 @@ def make_plan(
     """Plan the changes of the workspace.
 
     Args:
-        renew: renew certificates that expire within 30 days.
+        renew: renew certificates that expire within 30 days, and replace a key of homomorphic encryption
+            that is lost or was made with other arguments.
         now: the time for checks of expiry; the current time if None.
 
     Raises:
-        InputError: the authority has expired or its key is lost, and `renew` is not set; or the key of
-            homomorphic encryption is lost.
+        InputError: the authority has expired or its key is lost, or the key of homomorphic encryption needs
+            to be replaced, and `renew` is not set.
         MachineError: cert.json or the key of homomorphic encryption is damaged.
     """
     now = now or datetime.now(timezone.utc)
@@ -85,16 +88,15 @@ def make_plan(
         or (reason := _reason_to_issue(kit.identity, found[name], now if renew else None)) is not None
     }
     recorded = read_kits(workspace.state)
-    encryption = ContextPlan.make(project, workspace.state)
-    files = {name: record.files for name, record in recorded.items()}
-    encryption.refuse_loss(workspace.state, files, renew=renew or new_authority is not None)
+    encryption = ContextPlan.make(project, workspace, recorded, renew=renew or new_authority is not None)
     keep: dict[str, KitRecord] = {}
     build: dict[str, str] = {}
     for name, kit in specs.items():
         last = recorded.get(name)
         reason = issue.get(name) or _reason_to_build(workspace, kit, last, found[name])
-        if reason is None and last is not None:
-            reason = encryption.reason_to_build(kit.identity.kind, last.files)
+        if last is not None or new_authority:
+            other = encryption.reason_to_build(kit.identity.kind, last.files if last else {})
+            reason = "; ".join(filter(None, [reason, other])) or reason
         if reason is None and name not in issue and last is not None:
             keep[name] = last
         else:
@@ -123,6 +125,7 @@ def make_plan(
         },
         expiring=tuple(find_expiring(expiry if new_authority is None else None, certificates, now)),
         recorded=recorded,
+        context=encryption.context,
     )
 
 

@@ -39,6 +39,9 @@ def _log_in(kit: AdminKit, folder: str) -> Any:
     from nvflare.fuel.flare_api.api_spec import AuthenticationError, InternalError, NoConnection
     from nvflare.fuel.flare_api.flare_api import new_secure_session
 
+    from fl_app.nvflare_internals.pauses import log_in_soon
+
+    log_in_soon()
     try:
         with suppressed():
             return new_secure_session(kit.user, folder, timeout=LOGIN_TIMEOUT)

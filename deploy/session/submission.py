@@ -149,8 +149,8 @@ def refuse_missing_extras(job: JobDescription, project: Project, runtime: str | 
     if runtime in CONTAINER_RUNTIMES and missing:
         raise InputError(
             f"the job {job.name} needs images with {', '.join(missing)}, which {project.path} does not list: "
-            f"write {setting_for(project.image.extras, missing)} under deployment.image, and update the "
-            f"federation: flarefleet up --runtime {runtime}"
+            f"write {setting_for(project.image.extras, missing)}, and update the federation: "
+            f" flarefleet up --runtime {runtime}"
         )
 
 

@@ -49,6 +49,8 @@ from fl_app.guard.timeouts import Timeouts
 from fl_app.guard.warnings import WARNINGS_FILE, Warnings
 from fl_app.guard.workflows import Expectations, expectations_of
 from fl_app.nvflare_internals.guard import starting_controller
+from fl_app.nvflare_internals.task_requests import adapt_task_requests
+from fl_app.nvflare_internals.workflow_state import runner_of
 from fl_app.survival.resumable import Resumable
 from fl_app.telemetry.analytics_events import FED_ANALYTICS
 
@@ -133,6 +135,7 @@ class ServerGuard:
         engine.register_aux_message_handler(topic=HEARTBEAT_TOPIC, message_handle_func=self._on_heartbeat)
         results = Path(engine.get_workspace().get_result_root(fl_ctx.get_job_id()))
         self._warnings = Warnings(results / WARNINGS_FILE)
+        adapt_task_requests(runner_of(engine), len(engine.get_clients()))
         self._read_levels(fl_ctx)
         self._site_errors.start(engine)
         self._sites.expect((client.name for client in engine.get_clients()), engine)

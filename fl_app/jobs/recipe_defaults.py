@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fl_app.guard.component import JobGuard
 from fl_app.jobs.parameters import QUORUM_GRACE_SECONDS
 from fl_app.nvflare_internals.recipes import FedAvgHooks, add_to_every_app, exclude_packages
+from fl_app.nvflare_internals.task_requests import task_request_interval
 
 if TYPE_CHECKING:
     from nvflare.recipe.spec import Recipe
@@ -18,7 +19,7 @@ TASK_CHECK_PERIOD = 0.05
 """Seconds between two checks by the server's controller whether all sites have answered."""
 
 END_CHECK_PERIOD = 0.1
-"""Seconds between two checks, at the end of a job, whether the server has processed all metrics."""
+"""Seconds between two checks, at the end of a job, whether all metrics and logs were sent and processed."""
 
 RUNNER_SYNC_TIMEOUT = 1.0
 """Seconds (2 in NVFlare) after which a site asks again whether the server's job process has started."""
@@ -26,19 +27,10 @@ RUNNER_SYNC_TIMEOUT = 1.0
 MAX_RUNNER_SYNC = 600.0
 """Seconds (60 in NVFlare) until the server's job process must have started: it may load a large model."""
 
-_FASTEST_POLL = 0.1
-_POLLS_PER_SECOND = 200
-"""Task requests a second that one server job handles without delay."""
-
 GUARD_ID = "job_guard"
 
 APP_PACKAGES = ["fl_app"]
 """Packages of every image. A job that carried a copy would need the right to bring its own code."""
-
-
-def task_request_interval(sites: int) -> float:
-    """Return the seconds between two task requests of one site, for this number of sites."""
-    return max(_FASTEST_POLL, sites / _POLLS_PER_SECOND)
 
 
 def apply_defaults(recipe: Recipe, sites: int) -> None:
@@ -61,6 +53,7 @@ def apply_defaults(recipe: Recipe, sites: int) -> None:
             "default_task_fetch_interval": task_request_interval(sites),
             "runner_sync_timeout": RUNNER_SYNC_TIMEOUT,
             "max_runner_sync_timeout": MAX_RUNNER_SYNC,
+            "end_run_readiness_check_interval": END_CHECK_PERIOD,
         }
     )
     add_to_every_app(recipe, JobGuard, GUARD_ID)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from fl_app.child_process import end_with_parent
 from fl_app.contract import ENV_PARENT_PID
@@ -21,6 +24,18 @@ from fl_app.telemetry_opt_out import opt_out_of_telemetry
 
 SHUTDOWN_GRACE_SECONDS = 0.2
 """Grace period for pending messages after a job. NVFlare's default, 3 s, is longer than needed."""
+
+
+def exit_now(code: int | None) -> NoReturn:
+    """End this process without Python's finalization, which takes up to a second and half a CPU second.
+
+    NVFlare ends its job processes in the same way if a thread is left, as at the server. Handlers of `atexit`
+    are called; no thread is left that must be awaited.
+    """
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code or 0)
 
 
 def run_job(role: Role, prepare: Callable[[], None] | None = None) -> int:

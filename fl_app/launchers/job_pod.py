@@ -187,6 +187,8 @@ class JobPod(JobHandleSpec):
         if state.stage not in (Stage.PENDING, Stage.STARTING):
             self._pending_since = None
         previous, self.pending_reason = self.pending_reason, state.reason if self._pending_since else ""
+        if self.pending_reason and self.pending_reason != previous:
+            _log.info("the pod of job %s is pending: %s", self.job_id, self.pending_reason)
         if self.pending_reason or previous:
             self._callbacks.pending(self.pending_reason)
 

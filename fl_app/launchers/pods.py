@@ -137,9 +137,11 @@ class _PodLauncher(K8sJobLauncher):
         pod.start()
         return pod
 
-    @abstractmethod
     def report_pending(self, cell: Any, job_id: str, reason: str) -> None:
-        """Report why a job's pod does not run yet; an empty reason means it runs."""
+        """Report why a job's pod does not run yet; an empty reason means it runs.
+
+        `fl_app.launchers.pending_jobs` reports the pod of the server to administrators.
+        """
 
     def report_failure(self, workspace: Workspace, job_id: str, reason: str, engine: Any) -> None:
         """Report why a job's pod failed."""
@@ -211,11 +213,6 @@ class ServerPodLauncher(_PodLauncher, ServerK8sJobLauncher):
 
     role = "server"
     program = "fl_app.launchers.server_job"
-
-    def report_pending(self, cell: Any, job_id: str, reason: str) -> None:
-        """Log the reason; `fl_app.launchers.pending_jobs` reports it to administrators."""
-        if reason:
-            self.logger.info("the pod of job %s is pending: %s", job_id, reason)
 
     def restarts(self, plan: JobPodPlan, fl_ctx: FLContext) -> Restarts:
         """Return the restarts of the server's pod."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-
-from fl_app.launchers.entry_point import run_job
+from fl_app.launchers.entry_point import exit_now, run_job
+from fl_app.nvflare_internals.pauses import start_site_job_soon
 
 if __name__ == "__main__":
-    sys.exit(run_job("client"))
+    exit_now(run_job("client", start_site_job_soon))

@@ -33,7 +33,8 @@ class PrivateName:
     """A private name of NVFlare that Flarefleet depends on."""
 
     name: str
-    """MODULE:ATTRIBUTE.PATH, or `log:MODULE:TEXT` for a log text that Flarefleet parses."""
+    """MODULE:ATTRIBUTE.PATH, or `log:MODULE:TEXT` for a text of its source: a log text that
+    Flarefleet parses, or a statement that it changes."""
     purpose: str
 
 

@@ -71,6 +71,7 @@ def run_parent(settings: Settings, restarts: Restarts) -> int:
 def _open_telemetry(kit: Kit, settings: Settings) -> Endpoint:
     host, port = settings.telemetry_host, settings.telemetry_port
     endpoint = with_free_port(port, "of telemetry", lambda: open_endpoint(host, port, settings.push_host))
+    ports = [kit.facts.server.fed_learn_port] if kit.facts.role == "server" else []
     certificates = {"own": kit.certificate, "root": kit.root_certificate}
     endpoint.identify(
         ParentIdentity(
@@ -81,7 +82,7 @@ def _open_telemetry(kit: Kit, settings: Settings) -> Endpoint:
                 name: load_certificates(file)[0].not_valid_after_utc.timestamp()
                 for name, file in certificates.items()
             },
-            federation_port=kit.facts.server.fed_learn_port if kit.facts.role == "server" else None,
+            ports=(settings.parent_port, *ports),
         ),
         settings.workspace,
         settings.metrics_kept,
@@ -115,8 +116,10 @@ def _load_nvflare(kit: Kit, workspace: Path) -> Callable[[], int | None]:
     from nvflare.fuel.f3.mpm import MainProcessMonitor
 
     from fl_app.nvflare_internals.main_programs import load_parent
+    from fl_app.nvflare_internals.pauses import log_in_soon, schedule_jobs_soon
 
     program = load_parent(kit.facts.role)
+    (schedule_jobs_soon if kit.facts.role == "server" else log_in_soon)()
     identity = [f"uid={kit.facts.name}"] if kit.facts.role == "client" else []
     options = ["secure_train=true", *identity, f"org={kit.facts.org}", "config_folder=config"]
     sys.argv = [sys.argv[0], "-m", str(workspace), "-s", kit.nvflare_file.name, "--set", *options]

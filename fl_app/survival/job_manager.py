@@ -12,6 +12,7 @@ from nvflare.apis.impl.job_def_manager import SimpleJobDefManager
 from nvflare.apis.job_def import Job, JobMetaKey, RunStatus
 
 from fl_app.guard.warnings import WARNINGS_META, warning_lines
+from fl_app.nvflare_internals.pauses import job_submitted
 from fl_app.nvflare_internals.server_jobs import failed_process
 from fl_app.nvflare_internals.site_jobs import end_leftovers
 from fl_app.survival import checkpoints, job_files
@@ -45,6 +46,12 @@ class JobManager(SimpleJobDefManager):
         """
         self._starting_over: dict[str, tuple[str, str]] = {}
         """Reason and site of the jobs that end because they start over."""
+
+    def create(self, meta: dict[str, Any], uploaded_content: Any, fl_ctx: FLContext) -> dict[str, Any]:
+        """Store a submitted job, and let the scheduler look at it at once."""
+        created: dict[str, Any] = super().create(meta, uploaded_content, fl_ctx)
+        job_submitted()
+        return created
 
     def update_meta(self, jid: str, meta: dict[str, Any], fl_ctx: FLContext) -> None:
         """Change the given keys of a job's meta."""

@@ -33,6 +33,7 @@ from fl_app.contract import (
 from fl_app.disk_space import shortage
 from fl_app.telemetry.access import new_push_tokens, push_url
 from fl_app.telemetry.interventions import InterventionCounts
+from fl_app.telemetry.listeners import Listeners
 from fl_app.telemetry.metrics import ParentCollector, ParentIdentity, Source, Starting, View, family_of
 from fl_app.telemetry.parent_jobs import ParentJobs
 from fl_app.telemetry.pods import job_pod_metrics
@@ -84,6 +85,7 @@ class Endpoint:
         self.gateway = PushGateway(tokens, self.jobs.may_push)
         self._series: JobSeries | None = None
         self._workspace: Path | None = None
+        self._listeners = Listeners()
         threading.Thread(target=self._server.serve_forever, name="telemetry", daemon=True).start()
 
     @property
@@ -103,6 +105,7 @@ class Endpoint:
             kept: seconds for which the series of a finished job remain.
         """
         self.identity = identity
+        self._listeners = Listeners(identity.ports)
         self.jobs.kept = kept
         self._series = JobSeries(identity, self.jobs, self.gateway.drop)
         self.gateway.register(self._series)
@@ -114,7 +117,8 @@ class Endpoint:
 
     def not_ready(self) -> str | None:
         """Return why the parent is not ready; None if it is."""
-        return self.view.not_ready() or (shortage(self._workspace) if self._workspace else None)
+        space = shortage(self._workspace) if self._workspace else None
+        return self.view.not_ready() or self._listeners.not_ready() or space
 
     def _counters(self, identity: ParentIdentity) -> Iterable[Metric]:
         """Yield counters. Every label value starts at zero, so that `rate()` sees the first increase."""

@@ -30,8 +30,8 @@ class ParentIdentity:
     """server or client."""
     certificate_expiry: Mapping[str, float] = field(default_factory=dict)
     """Expiry of the certificates `own` and `root`, in seconds since 1970."""
-    federation_port: int | None = None
-    """Port of a server to which sites connect."""
+    ports: tuple[int, ...] = ()
+    """Ports on which NVFlare must listen: for job processes, and on a server for sites."""
     project: str = ""
     """Name of the federation; empty if NVFlare was started without `fl_app.startup`."""
 

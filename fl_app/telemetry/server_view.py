@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
-import psutil
 from nvflare.apis.job_def import RunStatus
 from prometheus_client.core import Metric
 
@@ -31,8 +30,6 @@ class ServerView(View):
     def __init__(self, identity: ParentIdentity, server: ServerParent) -> None:
         self._identity = identity
         self._server = server
-        self._port = identity.federation_port
-        self._listens = self._port is None
         self._jobs: Mapping[str, int] = {}
         self._jobs_counted = 0.0
         self._lock = threading.Lock()
@@ -46,8 +43,6 @@ class ServerView(View):
             return "shutting down"
         if not self._server.is_started():
             return "starting"
-        if not self._is_listening():
-            return f"not listening on port {self._port} yet"
         return None
 
     def unhealthy(self) -> str | None:
@@ -60,15 +55,6 @@ class ServerView(View):
         """Return the sites whose heartbeats are late, each with the seconds since the last."""
         late = liveness_of(self._server.engine).late()
         return {site: round(time.time() - last, 1) for site, last in late.items()}
-
-    def _is_listening(self) -> bool:
-        # NVFlare does not report whether it could bind the port, and continues if it could not.
-        if not self._listens:
-            self._listens = any(
-                connection.status == psutil.CONN_LISTEN and connection.laddr.port == self._port
-                for connection in psutil.Process().net_connections(kind="tcp")
-            )
-        return self._listens
 
     def metrics(self) -> Iterable[Metric]:
         """Return contact with every site since the start, and the number of jobs by status."""

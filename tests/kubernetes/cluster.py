@@ -60,6 +60,11 @@ def take_down(name: str) -> None:
     subprocess.run([str(PROGRAM), "down", "--name", name], check=False, capture_output=True)
 
 
+OTHER_STREAMS = {"KUBECTL_REMOTE_COMMAND_WEBSOCKETS": "false"}
+"""kubectl 1.32 loses output that arrives before it has made its streams ("Unknown stream id 1, discarding
+message") if it executes commands over WebSockets, on a busy machine; over SPDY it does not."""
+
+
 @dataclass(frozen=True)
 class Cluster:
     """A running cluster."""
@@ -80,7 +85,7 @@ class Cluster:
         Raises:
             CommandFailedError: its exit status is not 0.
         """
-        environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
+        environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig), **OTHER_STREAMS}
         command = [str(find_tool(program)), *arguments]
         done = subprocess.run(
             command, env=environment, capture_output=True, text=True, check=False, timeout=timeout

@@ -36,10 +36,12 @@ def test_an_upgrade_restarts_the_pod_only_if_its_kit_has_changed(
     assert site.pod_uid == before
     site.upgrade("--values", str(with_file_in_the_kit(tmp_path, "marker.txt", "changed\n")))
     site.wait_until_ready()
-    assert site.pod_uid != before
-    assert site.exec("cat", "/var/lib/flare/local/marker.txt") == "changed\n"
-    site.rollback()
-    site.wait_until_ready()
+    try:
+        assert site.pod_uid != before
+        assert site.exec("cat", "/var/lib/flare/local/marker.txt") == "changed\n"
+    finally:
+        site.rollback()
+        site.wait_until_ready()
     assert "marker.txt" not in site.exec("ls", "/var/lib/flare/local")
 
 

@@ -89,11 +89,11 @@ def test_a_folder_that_another_process_is_about_to_lock_remains(temporary: Path)
 
 
 def test_a_folder_beside_results_is_deleted_by_the_next_command_for_the_same_results(tmp_path: Path) -> None:
-    left, other = tmp_path / ".probe-1-abc", tmp_path / ".probe-2-abc"
+    left, other = tmp_path / ".probe[1]-abc", tmp_path / ".probe1-abc"
     for folder in (left, other):
         folder.mkdir()
         (folder / ".owner").touch()
     make_old(left, other)
-    with temporary_folder(".probe-1-", tmp_path) as folder:
+    with temporary_folder(".probe[1]-", tmp_path) as folder:
         assert folder.parent == tmp_path
     assert (left.exists(), other.exists()) == (False, True)

@@ -79,13 +79,27 @@ def validate_builders(builders: Sequence[Any], folder: Path, text_of: TextOf) ->
 
 
 def _order(paths: list[str]) -> Iterator[Diagnostic]:
-    """Require that the context of homomorphic encryption is signed: NVFlare refuses an unsigned one."""
-    number = paths.index(HE_BUILDER) if HE_BUILDER in paths else len(paths)
-    if SIGNATURE_BUILDER not in paths[number:] and number < len(paths):
+    """Require one HEBuilder, in a kit that exists, and signed: NVFlare refuses an unsigned context."""
+    found = [number for number, path in enumerate(paths) if path == HE_BUILDER]
+    if not found:
+        return
+    first, *others = found
+    if WORKSPACE_BUILDER in paths[first:]:
+        yield Diagnostic(
+            ("builders", first, "path"),
+            f"requires {WORKSPACE_BUILDER} before it, which makes the folders of the kits; write it below",
+        )
+    if SIGNATURE_BUILDER not in paths[first:]:
+        yield Diagnostic(
+            ("builders", first, "path"),
+            f"requires {SIGNATURE_BUILDER} after it, because NVFlare uses only a signed context of "
+            "homomorphic encryption; write it above that builder",
+        )
+    for number in others:
         yield Diagnostic(
             ("builders", number, "path"),
-            f"requires {SIGNATURE_BUILDER} after it, because NVFlare uses only a signed context of "
-            "homomorphic encryption; write it below",
+            f"is a second HEBuilder (first: builders[{first}]), and a federation has one key of homomorphic "
+            "encryption; remove it",
         )
 
 

@@ -161,12 +161,18 @@ class ProcessRuntime:
     def _make_spec(self, before: FederationSpec | None, running: Container[str]) -> FederationSpec:
         """Specify the server and every site. Each keeps its ports if it is running or they are free."""
         address = f"{local_server_host(self.project)}:{self.project.server.fed_learn_port}"
-        members = []
+        server, members = self.project.server, []
+        kept = [
+            one
+            for last in (before.members if before else ())
+            for one in (last.parent_port, last.telemetry_port)
+        ]
+        spare = free_ports(2 * len(self.project.parents), {server.fed_learn_port, server.admin_port, *kept})
         for parent in self.project.parents:
             last = before.member(parent.name) if before else None
             ports = [last.parent_port, last.telemetry_port] if last else []
             if not ports or (parent.name not in running and not all(map(is_free, ports))):
-                ports = free_ports(2)
+                ports = [spare.pop(), spare.pop()]
             members.append(self._member(parent, address, *ports))
         return FederationSpec(project=self.project.name, server_address=address, members=tuple(members))
 

@@ -95,8 +95,8 @@ def test_a_job_that_waits_for_a_gpu_is_reported_and_runs_when_one_is_free(
             assert "Insufficient nvidia.com/gpu" in line
             cluster.kubectl("delete", "pod", "-n", "default", holders[0])
             eventually(lambda: _has_gpu(federation, cluster), TIMEOUT, "the pod has a GPU")
-            process.stderr.read()
-            assert process.wait(TIMEOUT) == 0
+            rest = process.stderr.read()
+            assert process.wait(TIMEOUT) == 0, rest
     finally:
         cluster.kubectl("delete", "pod", "-n", "default", "--ignore-not-found", *holders)
 
@@ -106,7 +106,8 @@ def test_a_job_that_waits_for_its_pod_on_the_server_is_reported_and_runs_when_a_
 ) -> None:
     """The server's parent reports it, because the job's process is in that pod."""
     template(SERVER, "t['pod_template']['spec']['nodeSelector'] = {'flare-test': 'match'}")
-    node = cluster.workers[0]
+    # The only node where it may run: a job's pod uses the volume of the server's pod.
+    node = cluster.get("pod", "-n", namespace(federation, SERVER), f"{SERVER}-0")["spec"]["nodeName"]
     fibonacci = ("fibonacci", "--set", "rounds=1", "--site", "site-1", "--timeout", str(3 * TIMEOUT))
     try:
         with federation.start("submit", *fibonacci) as process:
@@ -116,8 +117,8 @@ def test_a_job_that_waits_for_its_pod_on_the_server_is_reported_and_runs_when_a_
             assert "RUNNING" in listed
             assert "didn't match Pod's node affinity/selector" in listed
             cluster.kubectl("label", "node", node, "flare-test=match")
-            process.stderr.read()
-            assert process.wait(TIMEOUT) == 0
+            rest = process.stderr.read()
+            assert process.wait(TIMEOUT) == 0, rest
     finally:
         cluster.kubectl("label", "node", node, "flare-test-")
     assert "waits" not in federation.flarefleet("jobs").stdout

@@ -209,7 +209,7 @@ def test_a_site_whose_files_are_wrong_learns_which(handed_out: HandedOut, tmp_pa
 
     found = doctor("doctor", "--release", handed_out.release, code=1)
 
-    assert "chmod 600" in found["key-files"]["detail"]
+    assert f"other users may read {key}. Restrict it: chmod 600" in found["key-files"]["detail"]
     assert "does not match the certificate" in found["private-key"]["detail"]
     assert "no-such-server.invalid does not resolve" in found["server-name"]["detail"]
     assert found["server-port"]["status"] == found["server-certificate"]["status"] == "skipped"

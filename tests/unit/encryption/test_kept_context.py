@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from nvflare.fuel.sec.security_content_service import LoadResult, SecurityContentManager
@@ -12,10 +16,13 @@ from typer.testing import CliRunner
 from deploy.backup.state import back_up, restore
 from deploy.cli.app import app
 from deploy.errors import InputError, MachineError
+from deploy.project.schema import EncryptionArguments
 from tests.unit.encryption.conftest import IMPORTS_TENSEAL
 from tests.unit.provision.federation import ADMIN, SERVER, Federation
 
 STATE = "he_context.json"
+OTHER = {"poly_modulus_degree": 4096}
+NEW_KEY = "the federation gets a new key of homomorphic encryption"
 
 
 def context_of(federation: Federation, name: str) -> bytes:
@@ -61,19 +68,94 @@ def test_a_renewed_participant_keeps_the_context(federation: Federation) -> None
     assert context_of(federation, "site-1") == before
 
 
-def test_other_arguments_make_a_new_context_for_all(federation: Federation) -> None:
+@pytest.mark.parametrize("renew", [False, True])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"poly_modulus_degree": 8192},
+        {"coeff_mod_bit_sizes": [60, 40, 40], "scale_bits": 40},
+        {"scheme": "CKKS"},
+    ],
+)
+def test_a_default_that_is_written_out_keeps_the_context(
+    federation: Federation, arguments: dict[str, Any], renew: bool
+) -> None:
     before = context_of(federation, "site-1")
-    federation.document["builders"][3]["args"] = {"poly_modulus_degree": 4096}
+    federation.document["builders"][3]["args"] = arguments
 
-    federation.provision()
+    report = federation.provision(renew=renew)
+
+    assert context_of(federation, "site-1") == before
+    assert all("key of homomorphic" not in one.reason for one in report.renewed)
+
+
+def test_the_defaults_are_those_of_nvflare() -> None:
+    from nvflare.lighter.impl.he import HEBuilder
+
+    builder = HEBuilder()
+
+    assert EncryptionArguments().with_defaults() == {
+        "poly_modulus_degree": builder.poly_modulus_degree,
+        "coeff_mod_bit_sizes": builder.coeff_mod_bit_sizes,
+        "scale_bits": builder.scale_bits,
+        "scheme": "CKKS",
+    }
+    assert (
+        EncryptionArguments(coeff_mod_bit_sizes=[]).with_defaults() == EncryptionArguments().with_defaults()
+    )
+
+
+def test_other_arguments_are_refused_with_what_a_new_key_means(federation: Federation) -> None:
+    federation.document["builders"][3]["args"] = OTHER
+    before = federation.files()
+
+    with pytest.raises(InputError) as raised:
+        federation.provision()
+
+    for part in (
+        f"{federation.project.path}: builders: ",
+        "poly_modulus_degree was 8192 and is now 4096",
+        "every site",
+        "cannot be decrypted",
+        "flarefleet provision --renew",
+    ):
+        assert part in str(raised.value)
+    assert federation.files() == before
+
+
+def test_renewal_makes_the_new_context_for_all_and_keeps_the_old_file(federation: Federation) -> None:
+    before, state = context_of(federation, "site-1"), federation.workspace.state
+    old = (state / STATE).read_bytes()
+    federation.document["builders"][3]["args"] = OTHER
+    federation.entry("site-2")["org"] = "city"
+
+    report = federation.provision(renew=True)
 
     assert context_of(federation, "site-1") == context_of(federation, "site-2") != before
-    assert federation.provision().renewed == ()
+    reasons = {one.name: one.reason for one in report.renewed}
+    assert {name for name, reason in reasons.items() if NEW_KEY in reason} == {SERVER, "site-1", "site-2"}
+    assert "its organization was county" in reasons["site-2"]
+    (kept,) = state.glob("he_context.replaced-*.json")
+    assert (kept.read_bytes(), kept.stat().st_mode & 0o777) == (old, 0o600)
+    assert federation.provision(renew=True).renewed == ()
+    assert len(list(state.glob("he_context*"))) == 2
 
 
-def test_a_lost_context_is_replaced_only_on_request(federation: Federation) -> None:
+def test_a_moved_state_is_a_new_key_for_all_and_each_kit_says_so(federation: Federation) -> None:
+    federation.workspace.state.rename(federation.folder / "moved")
+
+    report = federation.provision()
+
+    told = {one.name for one in report.renewed if "was moved away" in one.reason and NEW_KEY in one.reason}
+    assert told == {SERVER, "site-1", "site-2"}
+
+
+@pytest.mark.parametrize("kits", ["present", "deleted"])
+def test_a_lost_context_is_replaced_only_on_request(federation: Federation, kits: str) -> None:
     before = context_of(federation, "site-1")
     (federation.workspace.state / STATE).unlink()
+    if kits == "deleted":
+        shutil.rmtree(federation.workspace.kits)
 
     with pytest.raises(
         InputError, match=rf"{STATE} is missing, .* backup, or run `flarefleet provision --renew`"
@@ -81,15 +163,85 @@ def test_a_lost_context_is_replaced_only_on_request(federation: Federation) -> N
         federation.provision()
     report = federation.provision(renew=True)
 
-    assert {one.name for one in report.renewed} == {SERVER, "site-1", "site-2"}
+    renewed = {one.name for one in report.renewed if NEW_KEY in one.reason}
+    assert renewed == {SERVER, "site-1", "site-2"}
     assert context_of(federation, "site-1") == context_of(federation, "site-2") != before
 
 
-def test_a_damaged_context_is_refused(federation: Federation) -> None:
-    (federation.workspace.state / STATE).write_text("{}")
+def test_a_state_from_before_the_context_is_refused(federation: Federation, tmp_path: Path) -> None:
+    with_context = federation.document["builders"].pop(3)
+    federation.provision()
+    (federation.workspace.state / STATE).unlink()
+    phrase = "passphrase of nine words"
+    back_up(federation.project, federation.workspace, tmp_path / "old.backup", phrase)
+    federation.document["builders"].insert(3, with_context)
+    federation.provision()
+    before = context_of(federation, "site-1")
+    restore(federation.project, federation.workspace, tmp_path / "old.backup", phrase, force=True)
 
-    with pytest.raises(MachineError, match=f"{STATE} is damaged. .* Restore it from a backup"):
+    with pytest.raises(InputError, match=f"{STATE} is missing, but kits have"):
         federation.provision()
+
+    assert context_of(federation, "site-1") == before
+
+
+def flipped(text: str) -> str:
+    """Change one character in the middle of the clients' context."""
+    document = json.loads(text)
+    content = document["secret"]["client"]
+    middle = len(content) // 2
+    document["secret"]["client"] = (
+        content[:middle] + ("A" if content[middle] != "A" else "B") + content[middle + 1 :]
+    )
+    return json.dumps(document)
+
+
+def shortened(text: str) -> str:
+    """Cut the clients' context at a multiple of four characters, which is valid base64."""
+    document = json.loads(text)
+    document["secret"]["client"] = document["secret"]["client"][:400]
+    return json.dumps(document)
+
+
+def with_foreign_characters(text: str) -> str:
+    document = json.loads(text)
+    document["secret"]["client"] = "*" + document["secret"]["client"]
+    return json.dumps(document)
+
+
+def without_arguments(text: str) -> str:
+    return json.dumps({**json.loads(text), "arguments": None})
+
+
+def with_other_arguments(text: str) -> str:
+    return json.dumps({**json.loads(text), "arguments": OTHER})
+
+
+@pytest.mark.parametrize("renew", [False, True])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _: "{}",
+        lambda text: text[: len(text) // 2],
+        flipped,
+        shortened,
+        with_foreign_characters,
+        without_arguments,
+        with_other_arguments,
+    ],
+    ids=["empty", "cut", "flipped", "shortened", "foreign characters", "no arguments", "other arguments"],
+)
+def test_a_damaged_context_is_refused(federation: Federation, damage: Any, renew: bool) -> None:
+    file = federation.workspace.state / STATE
+    file.write_text(damage(file.read_text()))
+    before = federation.files()
+
+    with pytest.raises(
+        MachineError, match=f"{re.escape(str(file))} is damaged. .* Restore it from a backup, or move it away"
+    ):
+        federation.provision(renew=renew)
+
+    assert federation.files() == before
 
 
 def test_a_backup_brings_the_context_back(federation: Federation, tmp_path: Path) -> None:
@@ -125,7 +277,7 @@ def test_arguments_without_a_usable_context_are_refused(
     before = federation.files()
 
     with pytest.raises(InputError, match=message):
-        federation.provision()
+        federation.provision(renew=True)
 
     assert federation.files() == before
 
@@ -163,6 +315,8 @@ def test_images_with_lerobot_have_no_tenseal(federation: Federation) -> None:
     federation.document["deployment"] = {"image": {"variant": "gpu", "extras": ["vla"]}}
 
     with pytest.raises(
-        InputError, match=r"vla excludes other extras: .* run jobs of homomorphic encryption in another"
+        InputError,
+        match=r"extras: vla excludes other extras: .* write extras: \[vla\], remove HEBuilder from builders, "
+        r"and run jobs of homomorphic encryption in another",
     ):
         federation.provision()

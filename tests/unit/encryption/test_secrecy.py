@@ -145,4 +145,4 @@ def test_a_job_pod_has_the_context_and_a_disposable_key(untouched: Federation) -
 
 def test_the_context_in_the_state_is_marked_as_a_secret(untouched: Federation) -> None:
     content = json.loads((untouched.workspace.state / "he_context.json").read_text())
-    assert content.keys() == {"arguments", "secret"}
+    assert content.keys() == {"arguments", "secret", "digest"}

@@ -235,5 +235,24 @@ def test_a_changed_lock_changes_the_source_digest(monkeypatch: pytest.MonkeyPatc
     assert inputs.source_digest("gpu") != before
 
 
+@pytest.mark.parametrize("secret", ["client.key", "client_context.tenseal", "site.P12"])
+def test_a_secret_file_is_no_source_of_the_image(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, secret: str
+) -> None:
+    sources, context = tmp_path / "checkout" / "fl_app", tmp_path / "context"
+    sources.mkdir(parents=True)
+    (sources / "contract.py").touch()
+    monkeypatch.setattr(inputs, "_SOURCES", ("fl_app",))
+    monkeypatch.setattr(inputs, "CHECKOUT", sources.parent)
+    monkeypatch.setattr(inputs, "CONTEXT", context)
+    before = inputs.source_digest("cpu")
+    (sources / secret).write_text("secret")
+
+    inputs.build_context()
+
+    assert inputs.source_digest("cpu") == before
+    assert [file.name for file in (context / "fl_app").iterdir()] == ["contract.py"]
+
+
 def test_the_base_image_is_read_from_the_dockerfile() -> None:
     assert default_base_image() == "debian:bookworm-slim"

@@ -88,6 +88,8 @@ def test_a_job_that_needs_more_sites_than_are_registered_is_not_submitted() -> N
         ("fedprox-vla", [], r"write variant: gpu and extras: \[vla\] "),
         ("fedprox-vla", ["flower"], r"write variant: gpu and extras: \[vla\] "),
         ("flower-digits", ["vla"], r"write extras: \[flower\] "),
+        ("flower-digits", ["he"], r"write extras: \[flower, he\] "),
+        ("fedprox-vla", ["he"], r"write variant: gpu and extras: \[vla\] .*, remove HEBuilder from builders"),
     ],
 )
 def test_images_without_a_required_extra_are_rejected_with_the_remedy(

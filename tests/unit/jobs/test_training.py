@@ -15,7 +15,6 @@ from nvflare.app_common.utils.fl_model_utils import FLModelUtils
 
 from fl_app.guard import Finding
 from fl_app.guard.finding import REASON_HEADER
-from fl_app.jobs.recipe_defaults import task_request_interval
 from fl_app.jobs.training import ArrayTraining, InvalidResult, LocalResult, Round, Weights, check_result
 
 RECEIVED = {"weight": np.zeros((2, 3)), "bias": np.zeros(2)}
@@ -81,8 +80,3 @@ def test_a_site_counts_rounds_from_1_as_the_messages_do() -> None:
 
     assert (site.round.number, site.round.index, site.round.total) == (1, 0, 5)
     assert reply.get_header(REASON_HEADER) == "round 1: is wrong. Correct it."
-
-
-@pytest.mark.parametrize(("sites", "seconds"), [(1, 0.1), (20, 0.1), (100, 0.5), (1000, 5.0)])
-def test_the_request_interval_grows_with_the_number_of_sites(sites: int, seconds: float) -> None:
-    assert task_request_interval(sites) == pytest.approx(seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
@@ -41,11 +42,15 @@ def test_a_temporary_warning_of_the_kubelet_does_not_fail_a_job(reported: Report
     assert reported.failures == []
 
 
-def test_a_pending_pod_reports_its_reason_until_it_runs(reported: Reported) -> None:
+def test_a_pending_pod_reports_its_reason_until_it_runs_and_logs_it_once(
+    reported: Reported, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     no_room = unschedulable("0/3 nodes are available: 2 Insufficient nvidia.com/gpu.")
     namespace = Namespace([no_room, no_room, pod("Running"), pod("Succeeded")])
     launched(namespace, reported).wait()
     assert reported.pending == ["0/3 nodes are available: 2 Insufficient nvidia.com/gpu."] * 2 + [""]
+    assert caplog.text.count("is pending: 0/3 nodes are available") == 1
 
 
 def test_a_rejected_pod_fails_its_job_and_leaves_no_secret(reported: Reported) -> None:

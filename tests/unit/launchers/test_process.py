@@ -207,3 +207,17 @@ def _program(**arguments: str) -> SimpleNamespace:
         workspace="workspace", job_id="j1", parent_url="tcp://127.0.0.1:8102", **arguments
     )
     return SimpleNamespace(main=None, parse_arguments=lambda: parsed)
+
+
+def test_a_job_process_exits_with_its_code_after_the_handlers_of_atexit() -> None:
+    program = (
+        "import atexit, sys; from fl_app.launchers.entry_point import exit_now\n"
+        "class Late:\n    def __del__(self): print('finalized')\n"
+        "late = Late()\n"
+        "atexit.register(lambda: print('closed'))\n"
+        "exit_now({code})"
+    )
+    for code, status in (("3", 3), ("None", 0)):
+        command = [sys.executable, "-c", program.replace("{code}", code)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (status, "closed\n"), done.stderr

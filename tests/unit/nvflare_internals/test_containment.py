@@ -18,7 +18,7 @@ FILES = [
     for file in sorted((ROOT / package).glob("**/*.py"))
     if INTERNALS not in file.parents
 ]
-_PUBLIC = {"_exit", "_make", "_asdict", "_replace", "_fields"}
+_PUBLIC = {"_exit", "_run_exitfuncs", "_make", "_asdict", "_replace", "_fields"}
 """Names of the standard library."""
 
 

@@ -80,7 +80,7 @@ def test_a_sites_folder_has_nothing_about_other_sites(provisioned: Federation) -
 
 def test_the_install_guide_has_the_commands_of_that_site(provisioned: Federation) -> None:
     text = (provisioned.workspace.release / "site-1" / "INSTALL.md").read_text()
-    assert "kubectl apply -n county-flare -f key-secret.yaml" in text
+    assert "kubectl apply --server-side -n county-flare -f key-secret.yaml" in text
     assert f"helm install site-1 ./{CHART} -n county-flare -f values.yaml" in text
     assert "flare.example.org:8443" in text
     assert "county-data" in text

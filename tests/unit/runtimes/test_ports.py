@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,19 @@ def test_free_ports_differ_and_are_free() -> None:
     assert len(set(ports)) == 20
     assert all(is_free(port) for port in ports)
     refuse_taken_ports(ports)
+
+
+def test_free_ports_are_none_that_the_kernel_chooses_for_other_programs() -> None:
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert max(free_ports(50)) < min(lowest, 30_000)
+
+
+def test_ports_that_are_reserved_are_not_free() -> None:
+    reserved = set(range(10_000, 29_990))
+    ports = free_ports(3, reserved)
+    assert not reserved & set(ports)
+    with pytest.raises(MachineError, match="Fewer than 20 of the ports 10000 to 29999"):
+        free_ports(20, reserved)
 
 
 def test_a_used_port_is_rejected_with_the_name_of_its_process() -> None:

@@ -24,7 +24,7 @@ from fl_app.tracking.parent import ParentAnalytics
     ],
 )
 def test_only_the_end_of_a_job_has_a_result(status: str | None, result: str) -> None:
-    identity: Any = SimpleNamespace(federation_port=None)
+    identity: Any = SimpleNamespace()
     server: Any = SimpleNamespace(job_status=lambda job_id: status)
 
     assert ServerView(identity, server).result("job") == result

@@ -167,3 +167,17 @@ def test_a_parent_that_started_with_the_least_space_stays_ready_while_it_writes_
         assert get(endpoint, "/readyz")[0] == 200
     finally:
         endpoint.close()
+
+
+def test_a_parent_is_not_ready_before_nvflare_listens_on_its_ports(endpoint: Endpoint) -> None:
+    """NVFlare goes on if another process has taken the port for job processes, and every job would fail."""
+    endpoint.view = Fixed()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        endpoint.identify(ParentIdentity("site-1", "client", ports=(port,)))
+        status, answer = get(endpoint, "/readyz")
+        assert status == 503
+        assert f"not listening on port {port} yet; another process may use it" in answer
+        listener.listen()
+        assert get(endpoint, "/readyz")[0] == 200
