@@ -14,12 +14,10 @@ from fl_app.nvflare_internals.frames import send_large_frames_on_fast_links
 def exchange_without_copies() -> None:
     """Send and receive models in this process in large frames, and without copies.
 
-    Without copies only if the other process does the same.
-
-    Only ENV_DIRECT_EXCHANGE enables it, until it has been measured with many sites and under kills.
+    Without copies only if the other process does the same, and ENV_DIRECT_EXCHANGE does not disable it.
     """
     send_large_frames_on_fast_links()
-    if is_enabled(ENV_DIRECT_EXCHANGE, default=False):
+    if is_enabled(ENV_DIRECT_EXCHANGE):
         from fl_app.exchange.download import REQUEST, ModelSource, receive
         from fl_app.nvflare_internals.model_download import replace_model_download
 

@@ -20,6 +20,7 @@ from nvflare.fuel.f3.streaming.download_service import Consumer, Downloadable, P
 from fl_app.exchange.arrays import Layout, allocate, layouts_of, size_of, view_of
 from fl_app.exchange.memory import Memory, ModelTooLarge
 from fl_app.exchange.turns import Turn, Turns
+from fl_app.nvflare_internals.model_download import ModelTooLargeError
 
 _FORMAT, _POSITION = "flarefleet_views", "position"
 _VERSION = 1
@@ -121,6 +122,7 @@ class ModelReceiver(Consumer):
 
     Attributes:
         failure: why the download failed; empty if it did not.
+        is_too_large: whether it failed because the model does not fit into the free memory.
     """
 
     supports_pipelining = True
@@ -128,6 +130,7 @@ class ModelReceiver(Consumer):
     def __init__(self, own: Any, turn: Turn, memory: Memory | None = None) -> None:
         super().__init__()
         self.failure = ""
+        self.is_too_large = False
         self._own = own
         self._turn = turn
         self._memory = memory or Memory()
@@ -185,6 +188,7 @@ class ModelReceiver(Consumer):
         try:
             self._memory.require(sum(map(size_of, layouts.values())))
         except ModelTooLarge as error:
+            self.is_too_large = True
             _log.error("%s", error)  # the cause; NVFlare's errors about failed downloads are consequences
             raise
         self._arrays = {name: allocate(layout) for name, layout in layouts.items()}
@@ -213,12 +217,14 @@ def receive(own: Any, sender: str) -> Iterator[ModelReceiver]:
     """Return the receiver of a download for its time; see `ModelReceiver`.
 
     Raises:
-        RuntimeError: the download failed, as NVFlare's own without the reason.
+        ModelTooLargeError: the model does not fit into the free memory.
+        RuntimeError: the download failed for another reason, as NVFlare raises without it.
     """
     with _turns.take(sender) as turn:
         yield (receiver := ModelReceiver(own, turn))
     if receiver.failure:
-        raise RuntimeError(f"failed to download from {sender}: {receiver.failure}")
+        kind = ModelTooLargeError if receiver.is_too_large else RuntimeError
+        raise kind(f"failed to download from {sender}: {receiver.failure}")
 
 
 def _layouts_in(table: bytes) -> dict[str, Layout]:

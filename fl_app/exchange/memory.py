@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
+
+WAIT_SECONDS = 10.0
+"""Time for which a download waits for memory; its sender gives up after five minutes without a request."""
+_POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -31,15 +36,17 @@ class Memory:
         return free
 
     def require(self, size: int) -> None:
-        """Check whether a model fits.
+        """Wait until a model fits; others may leave the memory.
 
         Args:
             size: its bytes.
 
         Raises:
-            ModelTooLarge: fewer bytes are free.
+            ModelTooLarge: fewer bytes are free after WAIT_SECONDS.
         """
-        free = self.free()
+        deadline = time.monotonic() + WAIT_SECONDS
+        while (free := self.free()) is not None and size > free and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
         if free is not None and size > free:
             raise ModelTooLarge(f"a model of {_gigabytes(size)} does not fit: {_gigabytes(free)} are free")
 

@@ -239,6 +239,7 @@ def test_a_receiver_allocates_nothing_that_does_not_fit(monkeypatch: pytest.Monk
         raise AssertionError("allocated")
 
     monkeypatch.setattr(download, "allocate", fail)
+    monkeypatch.setattr("fl_app.exchange.memory.WAIT_SECONDS", 0)
     receiver, _ = receive(source_of(TENSORS))
     table = b'[["T0", "torch", "float32", [1000000000, 1000000000], "C"]]'
 

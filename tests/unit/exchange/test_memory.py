@@ -13,7 +13,8 @@ MEMINFO = "MemTotal:  9000 kB\nMemAvailable:  4000 kB\nSwapFree:  1000 kB\nHugeP
 
 
 @pytest.fixture
-def memory(tmp_path: Path) -> Memory:
+def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Memory:
+    monkeypatch.setattr("fl_app.exchange.memory.WAIT_SECONDS", 0)
     (tmp_path / "meminfo").write_text(MEMINFO)
     return Memory(tmp_path, tmp_path)
 
@@ -42,6 +43,18 @@ def test_a_model_that_does_not_fit_is_refused_with_both_sizes(memory: Memory) ->
 
     with pytest.raises(ModelTooLarge, match=r"a model of 3\.00 GB does not fit: 0\.01 GB are free"):
         memory.require(3_000_000_000)
+
+
+def test_a_model_waits_until_others_have_left_the_memory(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fl_app.exchange.memory.WAIT_SECONDS", 20)
+    monkeypatch.setattr(
+        "fl_app.exchange.memory.time.sleep",
+        lambda _: (memory.proc / "meminfo").write_text("MemAvailable: 9000 kB\n"),
+    )
+
+    memory.require(8000 * KIB)
 
 
 def test_any_model_is_accepted_where_the_system_does_not_tell(tmp_path: Path) -> None:
