@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,13 +87,13 @@ class Stock:
         """Return the root process of each participant."""
         return dict(self._parents)
 
-    def run_job(self, job: str, rounds: int, numbers: int = 1000) -> Run:
-        """Run a job to its result; `numbers` is the size of the model of `probe`."""
+    def run_job(self, job: str, rounds: int, **parameters: object) -> Run:
+        """Run a job to its result, with parameters of `stock_job.py`."""
         empty = self.folder / "cwd"
         empty.mkdir(exist_ok=True)
         script = Path(__file__).with_name("stock_job.py")
         command = [sys.executable, str(script), job, str(rounds), str(self.kits / ADMIN), *self.sites]
-        command += ["--numbers", str(numbers)]
+        command += [word for name, value in parameters.items() for word in (f"--{name}", str(value))]
         cpu, begin = CpuMeter(list(self._parents.values())), time.monotonic()
         done = subprocess.run(command, cwd=empty, capture_output=True, text=True, check=False)
         seconds = time.monotonic() - begin
@@ -138,11 +138,20 @@ class Stock:
 
 
 class Flarefleet:
-    """Flarefleet: `provision`, `up`, `submit --fetch`."""
+    """Flarefleet: `provision`, `up`, `submit --fetch`.
 
-    def __init__(self, folder: Path, sites: Sequence[str] = SITES) -> None:
+    Args:
+        folder: a new folder.
+        sites: names of the sites.
+        environment: further variables of `up`.
+    """
+
+    def __init__(
+        self, folder: Path, sites: Sequence[str] = SITES, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.folder = folder
         self.sites = sites
+        self._environment = {**os.environ, **(environment or {})}
 
     @contextmanager
     def up(self) -> Iterator[None]:
@@ -178,7 +187,14 @@ class Flarefleet:
 
     def _flarefleet(self, *arguments: str) -> None:
         command = [_program("flarefleet"), *arguments]
-        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if done.returncode:
             raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
 

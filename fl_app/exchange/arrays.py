@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,27 +61,44 @@ def view_of(array: Any, layout: Layout) -> memoryview:
     return memoryview(flat.view(torch.uint8).numpy()) if flat.numel() else memoryview(bytearray())
 
 
-def allocate(layout: Layout) -> Any:
-    """Return a new array, whose numbers are not set.
+def size_of(layout: Layout) -> int:
+    """Return the bytes of an array.
 
     Raises:
         ValueError: the layout is invalid, or of a type that this process does not know.
     """
-    if any(not isinstance(size, int) or size < 0 for size in layout.shape):
+    if any(type(size) is not int or size < 0 for size in layout.shape):
         raise ValueError(f"invalid shape of an array: {layout.shape}")
+    return math.prod(layout.shape) * int(_type_of(layout).itemsize)
+
+
+def allocate(layout: Layout) -> Any:
+    """Return a new array, whose numbers are not set.
+
+    Raises:
+        ValueError: as of `size_of`.
+    """
+    size_of(layout)
+    kind = _type_of(layout)
+    if layout.library == _NUMPY:
+        return np.empty(layout.shape, kind, order=layout.order)  # type: ignore[call-overload]
+    return sys.modules[_TORCH].empty(layout.shape, dtype=kind)
+
+
+def _type_of(layout: Layout) -> Any:
     if layout.library == _NUMPY:
         try:
             dtype = np.dtype(layout.dtype)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise ValueError(f"unknown type of an array: {layout.dtype}") from error
         if dtype.kind not in _KINDS or layout.order not in ("C", "F"):
             raise ValueError(f"invalid type of an array: {layout.dtype}, {layout.order}")
-        return np.empty(layout.shape, dtype, order=layout.order)  # type: ignore[call-overload]
+        return dtype
     torch = sys.modules.get(_TORCH)
-    kind = getattr(torch, layout.dtype, None)
+    kind = getattr(torch, str(layout.dtype), None)
     if torch is None or layout.library != _TORCH or not isinstance(kind, torch.dtype):
         raise ValueError(f"unknown type of a tensor: {layout.library} {layout.dtype}")
-    return torch.empty(layout.shape, dtype=kind)
+    return kind
 
 
 def layouts_of(arrays: Mapping[str, Any]) -> dict[str, Layout] | None:

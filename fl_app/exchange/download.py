@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import astuple
@@ -16,8 +17,10 @@ from typing import Any
 
 from nvflare.fuel.f3.streaming.download_service import Consumer, Downloadable, ProduceRC
 
-from fl_app.exchange.arrays import Layout, allocate, layouts_of, view_of
+from fl_app.exchange.arrays import Layout, allocate, layouts_of, size_of, view_of
+from fl_app.exchange.memory import Memory, ModelTooLarge
 from fl_app.exchange.turns import Turn, Turns
+from fl_app.nvflare_internals.model_download import ModelTooLargeError
 
 _FORMAT, _POSITION = "flarefleet_views", "position"
 _VERSION = 1
@@ -25,6 +28,8 @@ REQUEST: Mapping[str, Any] = {_FORMAT: _VERSION, _POSITION: 0}
 """State of the first request of a receiver that knows this format."""
 SLICE_BYTES = 16 << 20
 """Size of a slice. NVFlare copies parts of a message below 10 MB; the receiver holds two slices."""
+
+_log = logging.getLogger(__name__)
 
 
 class ModelSource(Downloadable):
@@ -44,11 +49,17 @@ class ModelSource(Downloadable):
             self._stream = _Stream(arrays, layouts)
 
     def produce(self, state: dict[str, Any], requester: str) -> tuple[str, Any, dict[str, Any]]:
-        """Return the reply to a request: NVFlare's code, the parts of the message, and the next state."""
+        """Return the reply to a request: NVFlare's code, the parts of the message, and the next state.
+
+        Raises:
+            ValueError: the position of the request is invalid.
+        """
         stream = self._stream
         if stream is None or not state or state.get(_FORMAT) != _VERSION:
             return self._own.produce(state, requester)
-        position = int(state[_POSITION])
+        position = state.get(_POSITION)
+        if type(position) is not int or position < 0:
+            raise ValueError(f"invalid position in a model: {position!r}")
         if position > 0 and position >= stream.size:
             return ProduceRC.EOF, None, {}
         parts: list[bytes | memoryview] = [stream.table] if position == 0 else []
@@ -107,14 +118,22 @@ class ModelReceiver(Consumer):
     Args:
         own: NVFlare's own consumer, which holds the result in either case.
         turn: lets the download wait for others.
+        memory: where the model must fit.
+
+    Attributes:
+        failure: why the download failed; empty if it did not.
+        is_too_large: whether it failed because the model does not fit into the free memory.
     """
 
     supports_pipelining = True
 
-    def __init__(self, own: Any, turn: Turn) -> None:
+    def __init__(self, own: Any, turn: Turn, memory: Memory | None = None) -> None:
         super().__init__()
+        self.failure = ""
+        self.is_too_large = False
         self._own = own
         self._turn = turn
+        self._memory = memory or Memory()
         self._received = 0
         self._arrays: dict[str, Any] | None = None
         self._views: list[memoryview] = []
@@ -125,7 +144,7 @@ class ModelReceiver(Consumer):
         """Copy the parts of a reply to their places.
 
         Raises:
-            ValueError: the parts do not belong together.
+            ValueError: the parts do not belong together, or the model does not fit into the free memory.
         """
         if self._received >= SLICE_BYTES:
             self._turn.wait()
@@ -137,6 +156,8 @@ class ModelReceiver(Consumer):
             self._allocate(parts.pop(0))
         for part in parts:
             self._store(memoryview(part))
+        if state.get(_POSITION) != max(self._position, 1):
+            raise ValueError(f"received a part that ends at {state.get(_POSITION)!r}, not {self._position}")
         return state
 
     def download_completed(self, ref_id: str) -> None:
@@ -154,6 +175,7 @@ class ModelReceiver(Consumer):
 
     def download_failed(self, ref_id: str, reason: str) -> None:
         """Pass on the reason."""
+        self.failure = reason
         self._forget()
         self._own.download_failed(ref_id, reason)
 
@@ -162,13 +184,16 @@ class ModelReceiver(Consumer):
         return self._ends[-1] if self._ends else 0
 
     def _allocate(self, table: bytes) -> None:
-        arrays = {}
-        for name, library, dtype, shape, order in json.loads(bytes(table)):
-            layout = Layout(library, dtype, tuple(shape), order)
-            arrays[name] = array = allocate(layout)
-            self._views.append(view_of(array, layout))
+        layouts = _layouts_in(table)
+        try:
+            self._memory.require(sum(map(size_of, layouts.values())))
+        except ModelTooLarge as error:
+            self.is_too_large = True
+            _log.error("%s", error)  # the cause; NVFlare's errors about failed downloads are consequences
+            raise
+        self._arrays = {name: allocate(layout) for name, layout in layouts.items()}
+        self._views = [view_of(self._arrays[name], layout) for name, layout in layouts.items()]
         self._ends = list(accumulate(map(len, self._views)))
-        self._arrays = arrays
 
     def _store(self, part: memoryview) -> None:
         if self._position + len(part) > self._size:
@@ -189,9 +214,32 @@ _turns = Turns()
 
 @contextmanager
 def receive(own: Any, sender: str) -> Iterator[ModelReceiver]:
-    """Return the receiver of a download for its time; see `ModelReceiver`."""
+    """Return the receiver of a download for its time; see `ModelReceiver`.
+
+    Raises:
+        ModelTooLargeError: the model does not fit into the free memory.
+        RuntimeError: the download failed for another reason, as NVFlare raises without it.
+    """
     with _turns.take(sender) as turn:
-        yield ModelReceiver(own, turn)
+        yield (receiver := ModelReceiver(own, turn))
+    if receiver.failure:
+        kind = ModelTooLargeError if receiver.is_too_large else RuntimeError
+        raise kind(f"failed to download from {sender}: {receiver.failure}")
+
+
+def _layouts_in(table: bytes) -> dict[str, Layout]:
+    """Return the layouts of a table.
+
+    Raises:
+        ValueError: the table is invalid.
+    """
+    try:
+        return {
+            str(name): Layout(library, dtype, tuple(shape), order)
+            for name, library, dtype, shape, order in json.loads(bytes(table))
+        }
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the table of a model is invalid: {error}") from error
 
 
 def _from(views: list[memoryview], ends: list[int], position: int) -> Iterator[tuple[memoryview, int]]:

@@ -19,7 +19,7 @@ from nvflare.fuel.f3.cellnet.core_cell import CoreCell
 from nvflare.fuel.f3.cellnet.defs import MessageHeaderKey
 from nvflare.fuel.f3.cellnet.utils import make_reply, new_cell_message
 from nvflare.fuel.f3.stats_pool import StatsPoolManager
-from nvflare.fuel.f3.streaming import download_service
+from nvflare.fuel.f3.streaming import byte_streamer, download_service
 from nvflare.fuel.f3.streaming.download_service import ProduceRC
 from nvflare.fuel.utils import fobs
 from nvflare.fuel.utils.fobs.decomposers.via_downloader import ViaDownloaderDecomposer
@@ -28,6 +28,7 @@ from deploy.ports import free_ports
 from fl_app.contract import ENV_DIRECT_EXCHANGE
 from fl_app.exchange import download, exchange_without_copies
 from fl_app.exchange.download import REQUEST, ModelReceiver, ModelSource
+from fl_app.exchange.memory import ModelTooLarge
 from fl_app.exchange.turns import Turn, Turns
 from tests.waiting import eventually
 
@@ -54,6 +55,7 @@ def installed() -> Iterator[None]:
         for owner, name in (
             (ViaDownloaderDecomposer, "_create_downloadable"),
             (download_service, "_download_object"),
+            (byte_streamer, "TxTask"),
         ):
             patch.setattr(owner, name, getattr(owner, name))  # restores it
         patch.setattr(download, "SLICE_BYTES", 1 << 20)
@@ -207,6 +209,48 @@ def test_a_receiver_refuses_more_than_the_table_announces() -> None:
 
     with pytest.raises(ValueError, match="more bytes"):
         receiver.consume("ref", state, [*parts, b"1"])
+
+
+@pytest.mark.parametrize("position", [-1, "5", None, 1.5, True])
+def test_a_source_refuses_a_request_with_an_invalid_position(position: Any) -> None:
+    with pytest.raises(ValueError, match="invalid position"):
+        source_of(TENSORS).produce({**REQUEST, "position": position}, "site-1")
+
+
+def test_a_receiver_refuses_a_part_that_follows_another_one() -> None:
+    source = source_of(TENSORS)
+    receiver, _ = receive(source)
+    _, parts, state = source.produce(dict(REQUEST), "site-1")
+
+    with pytest.raises(ValueError, match=r"ends at \d+, not"):
+        receiver.consume("ref", {**state, "position": state["position"] + 1}, parts)
+
+
+@pytest.mark.parametrize("table", [b"1", b"[[1]]", b"{}{", b'[["T0", "torch", "float32", 3, "C"]]', b"\xff"])
+def test_a_receiver_refuses_an_invalid_table(table: bytes) -> None:
+    receiver, _ = receive(source_of(TENSORS))
+
+    with pytest.raises(ValueError, match="the table of a model is invalid"):
+        receiver.consume("ref", {**REQUEST, "position": 1}, [table])
+
+
+def test_a_receiver_allocates_nothing_that_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Any) -> None:
+        raise AssertionError("allocated")
+
+    monkeypatch.setattr(download, "allocate", fail)
+    monkeypatch.setattr("fl_app.exchange.memory.WAIT_SECONDS", 0)
+    receiver, _ = receive(source_of(TENSORS))
+    table = b'[["T0", "torch", "float32", [1000000000, 1000000000], "C"]]'
+
+    with pytest.raises(ModelTooLarge, match=r"a model of 4000000000\.00 GB does not fit"):
+        receiver.consume("ref", {**REQUEST, "position": 1}, [table])
+
+
+def test_a_failed_download_says_why() -> None:
+    with pytest.raises(RuntimeError, match="failed to download from site-1: it does not fit"):  # noqa: SIM117
+        with download.receive(TensorConsumer(None, {}), "site-1") as receiver:
+            receiver.download_failed("ref", "it does not fit")
 
 
 def test_an_empty_model_ends() -> None:

@@ -125,6 +125,14 @@ def test_a_sum_in_place_has_the_bits_of_nvflares(values: list[Any], weights: lis
     assert all(np.array_equal(one, other) for one, other in zip(before, values, strict=True))
 
 
+def test_the_model_of_a_round_does_not_change_in_the_next_one() -> None:
+    helper = WeightedAggregationHelper()
+    first = average([np.full(10, 2.0), np.full(10, 4.0)], [1, 1], helper)
+    average([np.full(10, 6.0), np.full(10, 8.0)], [1, 1], helper)
+
+    assert (first == 3.0).all()
+
+
 def test_a_sum_needs_no_memory_for_products() -> None:
     helper = WeightedAggregationHelper()
     values = [np.ones(4_000_000, np.float32) for _ in SITES]
