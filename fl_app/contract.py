@@ -106,8 +106,8 @@ SERVER_SETTINGS = (
     ENV_SITE_WAIT,
 )
 """Variables that `deployment.tracking`, `deployment.guard` and `deployment.survival` of project.yml set."""
-JOB_SETTINGS = (ENV_TASK_TIMEOUT, ENV_GUARD_RULES, ENV_SURVIVAL, ENV_SITE_WAIT)
-"""Those of them that the processes and pods of jobs read, too."""
+JOB_SETTINGS = (ENV_TASK_TIMEOUT, ENV_GUARD_RULES, ENV_SURVIVAL, ENV_SITE_WAIT, ENV_DIRECT_EXCHANGE)
+"""Variables of a parent that the processes and pods of its jobs read, too."""
 
 # Environment of a job process or pod, set by its parent: `fl_app.telemetry.access.push_environment`.
 ENV_PUSH_URL = "FLARE_PUSH_URL"
@@ -120,9 +120,9 @@ ENV_JOB_PROCESS = "FLARE_JOB_PROCESS"
 _FALSE = ("0", "f", "false", "n", "no", "off")
 
 
-def is_enabled(variable: str, *, default: bool = True) -> bool:
-    """Return whether a variable of the environment is not false; if it is missing, the default."""
-    return os.environ.get(variable, str(default)).lower() not in _FALSE
+def is_enabled(variable: str) -> bool:
+    """Return whether a variable of the environment is missing or not false."""
+    return os.environ.get(variable, "").lower() not in _FALSE
 
 
 @cache  # it parses a file

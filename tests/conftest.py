@@ -10,12 +10,21 @@ from pathlib import Path
 
 import docker
 import pytest
+from filelock import FileLock
 
 from deploy.docker_engine import connect
 from deploy.errors import MachineError
 from deploy.project import Image
 from fl_app.garbage_collection import paused_for_imports
-from tests.kubernetes.cluster import CONTEXT, PROGRAM, Cluster, CommandFailedError, bring_up, is_up, take_down
+from tests.kubernetes.cluster import (
+    CONTEXT,
+    LOCK,
+    PROGRAM,
+    Cluster,
+    CommandFailedError,
+    bring_up,
+)
+from tests.kubernetes.ownership import claim, release
 from tests.registry import Registry, registries
 from tests.skipping import skip_or_fail_in_ci
 
@@ -26,8 +35,13 @@ STOCK = "FLAREFLEET_STOCK"
 ON_REQUEST = {"vla_image": VLA_IMAGE, "stock": STOCK}
 """Marks of tests that run only on request, and the environment variable that requests them."""
 NOT_REQUESTED = {mark: name for mark, name in ON_REQUEST.items() if os.environ.get(name) != "1"}
+RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or str(os.getpid())
+"""Identifies this run of the tests in all its workers."""
+CLUSTER_GROUPS = ("kubernetes", "kubernetes/job_pods")
+POD_FOLDERS = ("job_pods", "monitored")
+"""Folders of tests/kubernetes in the second of these groups: its tests share only the cluster with others."""
 LONGEST_FIRST = (
-    "kubernetes",
+    *CLUSTER_GROUPS,
     "docker",
     "kills",
     "test_guard.py",
@@ -56,8 +70,8 @@ def pytest_collection() -> Iterator[None]:
 
 @pytest.hookimpl(optionalhook=True)  # pytest-xdist is not in each environment
 def pytest_xdist_auto_num_workers() -> int:
-    """Return one worker more than there are processors: tests of federations wait half of their time."""
-    return (os.cpu_count() or 1) + 1
+    """Return two workers more than there are processors: tests of federations wait half of their time."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_report_header() -> str | None:
@@ -73,6 +87,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Run tests that share a costly resource in one worker; distribute all others.
 
     Docker tests share one engine and its images; federation tests of a file or folder share one federation.
+    Two workers share the cluster.
     The longest groups start first and the tests without a group last, so that all workers end together.
     Tests that were not requested are deselected, not skipped: a skip means that this machine lacks something.
     """
@@ -88,11 +103,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: rank.get(groups[item], len(LONGEST_FIRST)))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Delete the cluster of this run after the last test that uses it."""
+    try:
+        return (yield)
+    finally:
+        group = _group(item)
+        if group in CLUSTER_GROUPS and (nextitem is None or _group(nextitem) != group):
+            groups = {_group(one) for one in item.session.items} & set(CLUSTER_GROUPS)
+            release(RUN, group, groups, FileLock(LOCK))
+
+
 def _group(item: pytest.Item) -> str:
     """Return the name of the group that a test runs in; empty if it can run anywhere."""
-    for shared in ("kubernetes", "docker"):
-        if item.get_closest_marker(shared):
-            return shared
+    if item.get_closest_marker("kubernetes"):
+        return CLUSTER_GROUPS[item.path.parent.name in POD_FOLDERS]
+    if item.get_closest_marker("docker"):
+        return "docker"
     if not item.get_closest_marker("federation"):
         return ""
     folder = item.path.parent.name
@@ -133,26 +161,25 @@ def engine() -> Iterator[docker.DockerClient]:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """Return the running cluster, or create one for the session. Sets KUBECONFIG."""
+    """Return the running cluster, or create one for the whole run. Sets KUBECONFIG."""
     from deploy.tools import fetch_tools, find_tool
 
     if not PROGRAM.exists():
         skip_or_fail_in_ci(f"{PROGRAM} does not exist; these tests create a cluster with it")
-    ours = not is_up(CONTEXT)
     try:
-        try:
-            find_tool("helm")
-            find_tool("kubectl")
-        except MachineError:
-            fetch_tools()
-        made = bring_up(CONTEXT, "--workers", "2", "--gpus", "1")
+        with FileLock(LOCK):
+            claim(RUN)
+            try:
+                find_tool("helm")
+                find_tool("kubectl")
+            except MachineError:
+                fetch_tools()
+            made = bring_up(CONTEXT, "--workers", "2", "--gpus", "1")
     except (MachineError, CommandFailedError) as error:
         skip_or_fail_in_ci(str(error))
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("KUBECONFIG", str(made.kubeconfig))
         yield made
-    if ours:
-        take_down(CONTEXT)
 
 
 @pytest.fixture(scope="session")
@@ -167,11 +194,12 @@ def cluster_image(cluster: Cluster, engine: docker.DockerClient) -> Image:
     image = Image(registry=registry, tag=source_digest("cpu")[:12])
     name = runtime_image(image)
     repository = name.rpartition(":")[0]
-    tags = {tag for one in engine.images.list(repository) for tag in one.tags}
-    if name not in tags:
-        build_runtime(engine, image)
-    for tag in tags - {name}:
-        if tag.startswith(f"{repository}:"):
-            engine.images.remove(tag)
-    cluster.load(name)
+    with FileLock(LOCK):
+        tags = {tag for one in engine.images.list(repository) for tag in one.tags}
+        if name not in tags:
+            build_runtime(engine, image)
+        for tag in tags - {name}:
+            if tag.startswith(f"{repository}:"):
+                engine.images.remove(tag)
+        cluster.load(name)
     return image

@@ -155,8 +155,8 @@ class Matrix:
         federation = self.federation
         try:
             self._make_ready()
-            federation.before_job(disturbance.kill.mid_upload)
             self.reference(disturbance.spec)
+            federation.before_job(disturbance.kill.mid_upload)
             self._disturb(cell, disturbance, [federation.submit(disturbance.spec) for _ in range(jobs)])
         except Exception as error:  # a cell that cannot be run has failed
             cell.failed.append(f"harness: {type(error).__name__}: {error}")

@@ -112,11 +112,11 @@ class OnThisMachine(ChaosFederation):
     def slow_down(self, site: str) -> None:
         """Limit the rate at which a site sends to the server; between its pods there is no limit."""
         rate, port = f"{UPLOAD_BYTES_PER_SECOND * 8}bit", str(self.project.server.fed_learn_port)
-        limit = ("tbf", "rate", rate, "burst", "64kb", "latency", "400ms")
+        limit = ("htb", "rate", rate, "burst", "64kb")
         to_server = ("u32", "match", "ip", "dport", port, "0xffff", "flowid", "1:4")
         inside = self.in_networks(site)
-        _in_network(inside, *_QDISC, "add", *_ETH0, "root", "handle", "1:", "prio", "bands", "4")
-        _in_network(inside, *_QDISC, "add", *_ETH0, "parent", "1:4", *limit)
+        _in_network(inside, *_QDISC, "add", *_ETH0, "root", "handle", "1:", "htb")
+        _in_network(inside, "tc", "class", "add", *_ETH0, "parent", "1:", "classid", "1:4", *limit)
         _in_network(inside, "tc", "filter", "add", *_ETH0, "parent", "1:", "protocol", "ip", *to_server)
 
     def wait_for_upload(self, site: str) -> None:

@@ -29,7 +29,7 @@ _CLUSTER = Path(__file__).resolve().parents[3] / "shared" / "cluster" / "cluster
 UP_SECONDS = 240.0
 _SMALL = "tiny"
 """StorageClass of a file system in the memory of each node; a parent needs more than its 64 MiB."""
-_REMOUNT = ("mount", "-o", f"remount,size={DISK_MIB}m", "/var/lib/volumes/tiny")
+_SMALL_FOLDER = "/var/lib/volumes/tiny"
 _ON_A_NODE = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=120s")
 
 
@@ -62,7 +62,8 @@ class Kubernetes(OnThisMachine):
     def mount(self, name: str) -> None:
         """Create the claim of a server or site before its StatefulSet does, on a volume of DISK_MIB."""
         for node in _nodes_for_pods():
-            subprocess.run(["docker", "exec", node, *_REMOUNT], check=True, capture_output=True)
+            self._small_volumes[node] = _size_of_small_volume(node)
+            _resize_small_volume(node, f"size={DISK_MIB}m")
         kubectl("create", "namespace", self._namespace(name))
         spec = {
             "storageClassName": _SMALL,
@@ -116,9 +117,17 @@ class Kubernetes(OnThisMachine):
                 yield from kubectl("logs", *where, *previous).splitlines()
 
     def close(self) -> None:
-        """Delete the namespaces."""
+        """Delete the namespaces, and give the volume of other federations its size back."""
         names = [self._namespace(name) for name in self.parts]
-        kubectl("delete", "namespace", "--ignore-not-found", "--wait=false", *names)
+        wait = f"--wait={'true' if self._small_volumes else 'false'}"
+        kubectl("delete", "namespace", "--ignore-not-found", wait, *names)
+        for node, size in self._small_volumes.items():
+            _resize_small_volume(node, size)
+
+    @cached_property
+    def _small_volumes(self) -> dict[str, str]:
+        """The mount option for the former size of the small volume of each node."""
+        return {}
 
     @property
     def _nodes(self) -> dict[str, str]:
@@ -229,6 +238,22 @@ def _nodes_for_pods() -> dict[str, Any]:
     """Return the nodes that take pods, by name."""
     nodes = json.loads(kubectl("get", "nodes", "-o", "json"))["items"]
     return {node["metadata"]["name"]: node for node in nodes if not node["spec"].get("taints")}
+
+
+def _size_of_small_volume(node: str) -> str:
+    """Return the mount option for its size, such as `size=65536k`."""
+    mounts = _on_node(node, "cat", "/proc/mounts")
+    options = next(line.split()[3] for line in mounts.splitlines() if line.split()[1] == _SMALL_FOLDER)
+    return next(one for one in options.split(",") if one.startswith("size="))
+
+
+def _resize_small_volume(node: str, size: str) -> None:
+    _on_node(node, "mount", "-o", f"remount,{size}", _SMALL_FOLDER)
+
+
+def _on_node(node: str, *command: str) -> str:
+    done = subprocess.run(["docker", "exec", node, *command], check=True, capture_output=True, text=True)
+    return done.stdout
 
 
 def _first_process(uid: str) -> psutil.Process:

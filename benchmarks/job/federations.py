@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,24 +97,18 @@ class Stock:
         return dict(self._parents)
 
     def run_job(
-        self, job: str, rounds: int, numbers: int = 1000, *, sites: Sequence[str] | None = None
+        self, job: str, rounds: int, *, sites: Sequence[str] | None = None, **parameters: object
     ) -> Run:
-        """Run a job to its result on these sites (default: all).
+        """Run a job to its result on these sites (default: all), with parameters of `stock_job.py`.
 
-        `numbers` is the size of the model of `probe`; only `fibonacci` runs on a part of the sites.
+        Only `fibonacci` runs on a part of the sites.
         """
         empty = self.folder / "cwd"
         empty.mkdir(exist_ok=True)
         script = Path(__file__).with_name("stock_job.py")
-        command = [
-            sys.executable,
-            str(script),
-            job,
-            str(rounds),
-            str(self.kits / ADMIN),
-            *(sites or self.sites),
-        ]
-        command += ["--numbers", str(numbers)]
+        command = [sys.executable, str(script), job, str(rounds), str(self.kits / ADMIN)]
+        command += [*(sites or self.sites)]
+        command += [word for name, value in parameters.items() for word in (f"--{name}", str(value))]
         cpu, begin = CpuMeter(list(self._parents.values())), time.monotonic()
         done = subprocess.run(command, cwd=empty, capture_output=True, text=True, check=False)
         seconds = time.monotonic() - begin
@@ -161,13 +155,28 @@ class Stock:
 
 
 class Flarefleet:
-    """Flarefleet: `provision`, `up`, `submit --fetch`; the arguments are those of `Stock`."""
+    """Flarefleet: `provision`, `up`, `submit --fetch`.
 
-    def __init__(self, folder: Path, sites: Sequence[str] = SITES, *, with_sites: bool = True) -> None:
+    Args:
+        folder: a new folder.
+        sites: names of the sites.
+        environment: further variables of `up`.
+        with_sites: whether `up` starts the sites, and not the server alone.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        sites: Sequence[str] = SITES,
+        environment: Mapping[str, str] | None = None,
+        *,
+        with_sites: bool = True,
+    ) -> None:
         self.folder = folder
         self.sites = sites
         self.kits = folder / "workspace" / NAME / "kits"
         self._started = () if with_sites else ("server",)
+        self._environment = {**os.environ, **(environment or {})}
 
     @contextmanager
     def up(self) -> Iterator[None]:
@@ -211,7 +220,14 @@ class Flarefleet:
 
     def _flarefleet(self, *arguments: str) -> None:
         command = [_program("flarefleet"), *arguments]
-        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if done.returncode:
             raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
 

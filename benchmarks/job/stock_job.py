@@ -33,7 +33,7 @@ def fibonacci(sites: list[str], rounds: int) -> Recipe:
     return Recipe(job)
 
 
-def fedavg(job: str, sites: list[str], rounds: int) -> Recipe:
+def fedavg(job: str, sites: list[str], rounds: int, exchanged: str) -> Recipe:
     """Return the recipe of a job that trains a model."""
     from nvflare.app_opt.pt.recipes.fedavg import FedAvgRecipe
 
@@ -45,6 +45,7 @@ def fedavg(job: str, sites: list[str], rounds: int) -> Recipe:
         train_script=str(Path(__file__).with_name("stock_client.py")),
         train_args=f"--job {job} --sites {' '.join(sites)}",
         key_metric="own_accuracy" if job == "hospital" else "round",
+        server_expected_format=exchanged,
     )
 
 
@@ -54,13 +55,15 @@ arguments.add_argument("rounds", type=int)
 arguments.add_argument("kit", type=Path, help="the administrator's startup kit")
 arguments.add_argument("sites", nargs="+")
 arguments.add_argument("--numbers", type=int, default=1000)
+arguments.add_argument("--dtype", default="float32")
+arguments.add_argument("--format", default="numpy", help="of the model on the network: numpy or pytorch")
 chosen = arguments.parse_args()
-MODELS["probe"]["args"]["count"] = chosen.numbers
+MODELS["probe"]["args"] = {"count": chosen.numbers, "dtype": chosen.dtype}
 
 if chosen.job == "fibonacci":
     recipe = fibonacci(chosen.sites, chosen.rounds)
 else:
-    recipe = fedavg(chosen.job, chosen.sites, chosen.rounds)
+    recipe = fedavg(chosen.job, chosen.sites, chosen.rounds, chosen.format)
 if chosen.job == "hospital":
     add_experiment_tracking(recipe, "tensorboard")
 kit = chosen.kit

@@ -1,7 +1,9 @@
-"""Arrays of NumPy and tensors of PyTorch as bytes of their own memory."""
+"""Arrays of NumPy and tensors of PyTorch as bytes."""
 
 from __future__ import annotations
 
+import ctypes
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +14,9 @@ import numpy as np
 _NUMPY, _TORCH = "numpy", "torch"
 _KINDS = "biufc"
 """Kinds of NumPy's numbers that every machine represents in the same way, apart from the byte order."""
+
+_TENSOR_TYPES = ("bfloat", "bool", "complex", "float", "int", "uint")
+"""How the names of PyTorch's plain types begin; others are quantized or of bits."""
 
 
 @dataclass(frozen=True)
@@ -50,37 +55,84 @@ def _is_extended(dtype: Any) -> bool:
     return dtype.type in (np.longdouble, np.clongdouble)
 
 
-def view_of(array: Any, layout: Layout) -> memoryview:
-    """Return the bytes of an array: its own memory; a copy if it is not contiguous, or on another device."""
+class ArrayBytes:
+    """The bytes of an array that is sent. Slices of NumPy's arrays are views, those of tensors are copies.
+
+    A tensor may get other memory with the same numbers, as by `share_memory_()`: a view would then show what
+    was freed, and NumPy's view of a tensor also forbids to resize it.
+
+    Args:
+        array: the array. It is copied only if it is not contiguous.
+        layout: its layout.
+    """
+
+    def __init__(self, array: Any, layout: Layout) -> None:
+        if layout.library == _NUMPY:
+            numbers: Any = array.T if layout.order == "F" else np.ascontiguousarray(array)
+            self._flat: Any = numbers.reshape(-1).view(np.uint8)
+        else:
+            plain = array.detach().resolve_conj().resolve_neg().contiguous()
+            self._flat = plain.reshape(-1).view(sys.modules[_TORCH].uint8)
+        self.size = int(self._flat.shape[0])
+
+    def read(self, start: int, size: int) -> memoryview | bytes:
+        """Return at most `size` bytes from `start`."""
+        piece = self._flat[start : start + size]
+        if isinstance(piece, np.ndarray):
+            return memoryview(piece)  # type: ignore[arg-type] # in the stubs of older versions
+        piece = piece.cpu()
+        return ctypes.string_at(piece.data_ptr(), len(piece))
+
+
+def memory_of(array: Any, layout: Layout) -> memoryview:
+    """Return the writable memory of an array that `allocate` has made."""
     if layout.library == _NUMPY:
-        numbers: Any = (array.T if layout.order == "F" else np.ascontiguousarray(array)).reshape(-1)
-        return memoryview(numbers.view(np.uint8)) if numbers.size else memoryview(bytearray())
-    torch = sys.modules[_TORCH]
-    flat = array.detach().resolve_conj().resolve_neg().cpu().contiguous().reshape(-1)
-    return memoryview(flat.view(torch.uint8).numpy()) if flat.numel() else memoryview(bytearray())
+        flat: Any = (array.T if layout.order == "F" else array).reshape(-1).view(np.uint8)
+    else:
+        memory = (ctypes.c_uint8 * array.nbytes).from_address(array.data_ptr())
+        flat = np.ctypeslib.as_array(memory) if array.nbytes else np.empty(0, np.uint8)
+    return memoryview(flat) if flat.size else memoryview(bytearray())
+
+
+def size_of(layout: Layout) -> int:
+    """Return the bytes of an array.
+
+    Raises:
+        ValueError: the layout is invalid, or of a type that this process does not know.
+    """
+    if any(type(size) is not int or size < 0 for size in layout.shape):
+        raise ValueError(f"invalid shape of an array: {layout.shape}")
+    return math.prod(layout.shape) * int(_type_of(layout).itemsize)
 
 
 def allocate(layout: Layout) -> Any:
     """Return a new array, whose numbers are not set.
 
     Raises:
-        ValueError: the layout is invalid, or of a type that this process does not know.
+        ValueError: as of `size_of`.
     """
-    if any(not isinstance(size, int) or size < 0 for size in layout.shape):
-        raise ValueError(f"invalid shape of an array: {layout.shape}")
+    size_of(layout)
+    kind = _type_of(layout)
+    if layout.library == _NUMPY:
+        return np.empty(layout.shape, kind, order=layout.order)  # type: ignore[call-overload]
+    return sys.modules[_TORCH].empty(layout.shape, dtype=kind, device="cpu")
+
+
+def _type_of(layout: Layout) -> Any:
     if layout.library == _NUMPY:
         try:
-            dtype = np.dtype(layout.dtype)
-        except TypeError as error:
+            dtype = np.dtype(str(layout.dtype))
+        except (TypeError, ValueError) as error:
             raise ValueError(f"unknown type of an array: {layout.dtype}") from error
         if dtype.kind not in _KINDS or layout.order not in ("C", "F"):
             raise ValueError(f"invalid type of an array: {layout.dtype}, {layout.order}")
-        return np.empty(layout.shape, dtype, order=layout.order)  # type: ignore[call-overload]
+        return dtype
     torch = sys.modules.get(_TORCH)
-    kind = getattr(torch, layout.dtype, None)
-    if torch is None or layout.library != _TORCH or not isinstance(kind, torch.dtype):
+    kind = getattr(torch, str(layout.dtype), None)
+    is_plain = str(layout.dtype).startswith(_TENSOR_TYPES)
+    if torch is None or layout.library != _TORCH or not is_plain or not isinstance(kind, torch.dtype):
         raise ValueError(f"unknown type of a tensor: {layout.library} {layout.dtype}")
-    return torch.empty(layout.shape, dtype=kind)
+    return kind
 
 
 def layouts_of(arrays: Mapping[str, Any]) -> dict[str, Layout] | None:

@@ -35,6 +35,7 @@ from nvflare.app_opt.job_launcher.workspace_cell_transfer import (
 )
 from nvflare.utils.job_launcher_utils import get_credential_env
 
+from fl_app.child_process import is_ending
 from fl_app.contract import JOB_SETTINGS
 from fl_app.files import PRIVATE_FOLDER
 from fl_app.guard.site_error import SiteError
@@ -55,7 +56,11 @@ from fl_app.launchers.process_end import tell_server
 from fl_app.launchers.restarts import Restarts
 from fl_app.nvflare_internals.job_launchers import study_runtime
 from fl_app.nvflare_internals.training_script import is_abort_requested
+from fl_app.nvflare_internals.workspace_transfer import deliver_when_there_is_space
 from fl_app.survival.checkpoints import folder_of
+from fl_app.survival.history import record
+from fl_app.survival.interventions import Intervention, Kind
+from fl_app.survival.limits import survival_enabled
 from fl_app.telemetry.access import push_environment
 from fl_app.telemetry.pods import show_job_pods
 
@@ -78,6 +83,8 @@ class _PodLauncher(K8sJobLauncher):
         self._jobs = Path(jobs)
         self._namespace_lock = threading.Lock()
         self._namespace: JobNamespace | None = None
+        self._waiting: set[str] = set()
+        """Jobs whose results wait for disk space."""
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Connect to the cluster when the parent starts, in addition to what NVFlare does."""
@@ -101,6 +108,9 @@ class _PodLauncher(K8sJobLauncher):
         if runtime is None or not runtime.container_image or not runtime.pod_template:
             raise RuntimeError(f"{self._jobs}/study_runtime.yaml has no pod for jobs of this study")
         transfer = WorkspaceTransferManager.get_or_create(cell)
+        if survival_enabled():
+            site = "" if self.role == "server" else plan.site
+            deliver_when_there_is_space(partial(self._results_wait, engine, transfer, site))
         plan.environment[ENV_WORKSPACE_OWNER_FQCN] = transfer.owner_fqcn
         plan.secret_environment[ENV_WORKSPACE_TRANSFER_TOKEN] = transfer.add_job(
             plan.job_id, workspace.root_dir
@@ -140,6 +150,19 @@ class _PodLauncher(K8sJobLauncher):
     @abstractmethod
     def restarts(self, plan: JobPodPlan, fl_ctx: FLContext) -> Restarts:
         """Return the restarts of a job's pod."""
+
+    def _results_wait(
+        self, engine: Any, transfer: WorkspaceTransferManager, site: str, job_id: str, reason: str
+    ) -> bool:
+        """Record once that the results of a job wait for disk space; return whether to wait for it."""
+        if is_ending() or job_id not in transfer.jobs:  # aborted, or its pod is gone
+            return False
+        if job_id not in self._waiting:
+            self._waiting.add(job_id)
+            text = f"the results of its job process wait for disk space: {reason}"
+            self.logger.warning("job %s: %s", job_id, text)
+            record(engine, job_id, Intervention(Kind.WAITING, text, site))
+        return True
 
     def _plan(
         self, job_meta: dict[str, Any], fl_ctx: FLContext, workspace: Workspace, settings: LauncherSettings

@@ -26,6 +26,10 @@ Receive = Callable[[Any, str], AbstractContextManager[Any]]
 the name of the sender."""
 
 
+class ModelTooLargeError(RuntimeError):
+    """A model does not fit into the memory of its receiver. The message has the sizes."""
+
+
 def replace_model_download(send: Send, receive: Receive, request: Mapping[str, Any]) -> None:
     """Replace both ends of the downloads of arrays and tensors in this process.
 

@@ -11,6 +11,8 @@ from nvflare.apis.shareable import Shareable
 from nvflare.fuel.f3.streaming.byte_streamer import reliable_retry_scheduler
 from nvflare.fuel.f3.streaming.download_service import DownloadService
 
+from fl_app.nvflare_internals.model_download import ModelTooLargeError
+
 USES = {
     "nvflare.private.fed.client.client_run_manager:ClientRunManager.aux_runner": "ask again about a task",
     "nvflare.private.fed.client.client_run_manager:ClientRunManager.client": "replies to results",
@@ -23,6 +25,8 @@ USES = {
     ),
 }
 
+MAX_REFUSED = 3
+"""Times in a row that the model of a task does not fit into a site's memory, until its process ends."""
 _POLLS = 2
 """How often the progress of an upload is looked at within the time it may stand still."""
 
@@ -43,10 +47,14 @@ def wait_for_uploads(engine: Any) -> None:
 
 
 class _UploadCell:
-    """NVFlare's cell, with NVFlare's own check of progress for results."""
+    """NVFlare's cell, with NVFlare's own check of progress for results.
+
+    It ends the process if a task cannot be received for lack of memory: NVFlare would ask for it for ever.
+    """
 
     def __init__(self, cell: Any) -> None:
         self._cell = cell
+        self._refused = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cell, name)
@@ -58,12 +66,28 @@ class _UploadCell:
             topic: its topic.
             timeout: seconds without progress after which the reply is a timeout.
             **arguments: as of NVFlare's cell.
+
+        Raises:
+            SystemExit: the model of a task does not fit into the memory, repeatedly.
         """
+        if topic == ServerCommandNames.GET_TASK:
+            return self._get_task(topic=topic, timeout=timeout, **arguments)
         if topic != ServerCommandNames.SUBMIT_UPDATE:
             return self._cell.send_request(topic=topic, timeout=timeout, **arguments)
         return self._cell.send_request(
             topic=topic, timeout=timeout / _POLLS, progress_wait_cb=_progress(timeout), **arguments
         )
+
+    def _get_task(self, **arguments: Any) -> Any:
+        try:
+            reply = self._cell.send_request(**arguments)
+        except ModelTooLargeError as error:
+            self._refused += 1
+            if self._refused == MAX_REFUSED:
+                raise SystemExit(str(error)) from error
+            raise
+        self._refused = 0
+        return reply
 
 
 def _progress(seconds: float) -> Callable[[], bool]:

@@ -119,7 +119,13 @@ def _load_nvflare(kit: Kit, workspace: Path) -> Callable[[], int | None]:
     from fl_app.nvflare_internals.pauses import log_in_soon, schedule_jobs_soon
 
     program = load_parent(kit.facts.role)
-    (schedule_jobs_soon if kit.facts.role == "server" else log_in_soon)()
+    if kit.facts.role == "server":
+        from fl_app.nvflare_internals.server_credentials import load_credentials_at_start
+
+        load_credentials_at_start()
+        schedule_jobs_soon()
+    else:
+        log_in_soon()
     identity = [f"uid={kit.facts.name}"] if kit.facts.role == "client" else []
     options = ["secure_train=true", *identity, f"org={kit.facts.org}", "config_folder=config"]
     sys.argv = [sys.argv[0], "-m", str(workspace), "-s", kit.nvflare_file.name, "--set", *options]

@@ -99,7 +99,7 @@ class Settings(BaseSettings):
     """Seconds for which a running job waits for a site that gives no sign of life."""
     fork_jobs: Annotated[bool, Field(description="true or false")] = True
     """Whether job processes are forked from a prepared process."""
-    direct_exchange: Annotated[bool, Field(description="true or false")] = False
+    direct_exchange: Annotated[bool, Field(description="true or false")] = True
     """Whether job processes exchange models without copies."""
     restart: Annotated[bool, Field(description="true or false")] = True
     """Whether a parent that died is started again without an administrator's request."""

@@ -35,7 +35,7 @@ class Kind(str, Enum):
     BELOW_QUORUM = "below_quorum"
     """Fewer sites than the quorum answered a round, which is repeated."""
     WAITING = "waiting"
-    """A round waits for sites that are not there."""
+    """A round waits for sites or for disk space, or the results of a job pod wait for disk space."""
 
 
 @dataclass(frozen=True)

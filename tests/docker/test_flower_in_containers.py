@@ -24,7 +24,7 @@ from tests.unit.fedadagrad.reference import run
 pytestmark = pytest.mark.docker
 
 SITES = ["site-1", "site-2"]
-PARAMETERS = DigitParameters(rounds=2, fraction_train=1, local_epochs=2, hidden=16, seed=5)
+PARAMETERS = DigitParameters(rounds=1, fraction_train=1, local_epochs=2, hidden=16, seed=5)
 COMMON_PACKAGES = """
 import json, subprocess, sys
 print(sys.prefix)

@@ -30,7 +30,7 @@ def _jobs_in_new_processes() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session", params=RUNTIMES)
+@pytest.fixture(scope="package", params=RUNTIMES)
 def shared_federation(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Federation]:

@@ -17,7 +17,11 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 PROGRAM = CHECKOUT.parent / "shared" / "cluster" / "cluster"
 CONTEXT = os.environ.get("FLAREFLEET_TEST_CLUSTER", "fed")
 """Context of its kubeconfig, and prefix of its node names."""
-
+CACHE = CHECKOUT / ".cache"
+LOCK = CACHE / f"cluster-{CONTEXT}.lock"
+"""File that the workers lock to create or delete the cluster and to load images."""
+GPUS_LOCK = CACHE / f"cluster-{CONTEXT}-gpus.lock"
+"""File that tests lock to use the GPUs of the cluster."""
 
 RESTRICTED: dict[str, Any] = {
     "image": "localhost/busybox:1",

@@ -23,7 +23,7 @@ _NEW_SITES = itertools.cycle(("site-3", "site-4", "site-5"))
 """Kits of new sites. A kit is used again when its previous pod is long gone."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def project(cluster_image: Image, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Workspace]:
     """Provision a federation whose runtime image is on every node."""
     folder = tmp_path_factory.mktemp("cluster")
@@ -56,7 +56,7 @@ def release_of(cluster: Cluster, workspace: Workspace, name: str) -> Release:
     return Release(cluster, name, f"fed-{name}", chart, workspace.release / name)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def federation(cluster: Cluster, project: tuple[Project, Workspace]) -> Iterator[Federation]:
     """Install a server and two sites, and wait until they are ready."""
     names = ("flare-server", "site-1", "site-2")

@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from filelock import FileLock
 
 from deploy.project import Project
 from deploy.workspace import Workspace
-from tests.kubernetes.cluster import CommandFailedError, Release
+from tests.kubernetes.cluster import GPUS_LOCK, CommandFailedError, Release
 from tests.kubernetes.conftest import Federation, added_site
 from tests.kubernetes.test_network_policy import connections
 from tests.waiting import eventually
@@ -29,7 +30,7 @@ def site(
     federation: Federation, project: tuple[Project, Workspace], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Release]:
     """Install a site with a dataset, a GPU and a priority. Later tests of this file upgrade it."""
-    with added_site(federation, project[1]) as release:
+    with FileLock(GPUS_LOCK), added_site(federation, project[1]) as release:
         file = tmp_path_factory.mktemp("claim") / "claim.json"
         file.write_text(json.dumps(CLAIM))
         kubectl, priority = release.cluster.kubectl, f"flare-{release.namespace[-6:]}"

@@ -6,8 +6,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from filelock import FileLock
 
 from tests import conftest
+from tests.kubernetes import ownership
 
 TESTS = Path(conftest.__file__).parent
 
@@ -29,6 +31,7 @@ def test_the_longest_groups_start_first_and_the_tests_without_a_group_last() -> 
         Item("federation/test_telemetry.py", "federation"),
         Item("federation/tracked/test_live.py", "federation"),
         Item("federation/test_telemetry.py", "federation", "docker"),
+        Item("kubernetes/monitored/test_tensorboard.py", "kubernetes"),
         Item("kubernetes/test_up.py", "kubernetes"),
     ]
     config = SimpleNamespace(hook=SimpleNamespace(pytest_deselected=lambda items: None))
@@ -37,6 +40,7 @@ def test_the_longest_groups_start_first_and_the_tests_without_a_group_last() -> 
 
     assert [one.added for one in items] == [
         ["kubernetes"],
+        ["kubernetes/job_pods"],
         ["docker"],
         ["tracked"],
         ["test_telemetry.py"],
@@ -47,3 +51,31 @@ def test_the_longest_groups_start_first_and_the_tests_without_a_group_last() -> 
 @pytest.mark.parametrize("group", conftest.LONGEST_FIRST)
 def test_the_longest_groups_exist(group: str) -> None:
     assert (TESTS / group).exists() or (TESTS / "federation" / group).exists()
+
+
+def test_the_cluster_of_a_run_is_deleted_after_its_last_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, owner, lock = list[str](), tmp_path / "owner", FileLock(tmp_path / "lock")
+    monkeypatch.setattr(ownership, "is_up", running.__contains__)
+    monkeypatch.setattr(ownership, "take_down", running.remove)
+
+    def release(run: str, group: str) -> None:
+        ownership.release(run, group, ["one", "two"], lock, owner)
+
+    ownership.claim("killed", owner)
+    running.append(ownership.CONTEXT)
+    release("killed", "one")
+    ownership.claim("run", owner)
+    ownership.claim("run", owner)  # by the second worker
+    for run, group in (("killed", "two"), ("run", "two"), ("run", "two")):
+        release(run, group)
+        assert running
+    release("run", "one")
+    assert not running
+
+    running.append(ownership.CONTEXT)
+    ownership.claim("run", owner)
+    for group in ("one", "two"):
+        release("run", group)
+    assert running, "the cluster was there before the run"

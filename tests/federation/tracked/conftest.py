@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -47,7 +47,7 @@ def tracked(trackers: MLflowServer, tmp_path_factory: pytest.TempPathFactory) ->
 def tracked_with_flower(
     trackers: MLflowServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Tracked]:
-    """Start a second federation, which has Flower."""
+    """Start a second federation, which has Flower, for one job."""
     with _up(FlowerFederation, "tracked-with-flower", trackers, tmp_path_factory.mktemp("flower")) as found:
         yield found
 
@@ -66,7 +66,7 @@ def _up(kind: type[Federation], name: str, mlflow: MLflowServer, folder: Path) -
     federation = kind(write_project(folder, sites=len(SITES), name=name, tracking=tracking).parent)
     (folder / "wandb").mkdir()
     try:
-        with forking_jobs():
+        with forking_jobs() if kind is Federation else nullcontext():
             up = federation.flarefleet("up")
         assert up.returncode == 0, up.stderr
         with open_session(AdminKit.read(federation.runtime.admin_kit(ADMIN))) as session:

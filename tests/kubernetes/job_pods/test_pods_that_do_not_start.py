@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import yaml
+from filelock import FileLock
 
 from tests.federation.federation import SERVER, Federation
-from tests.kubernetes.cluster import RESTRICTED, Cluster
+from tests.kubernetes.cluster import GPUS_LOCK, RESTRICTED, Cluster
 from tests.kubernetes.job_pods.job_objects import TIMEOUT, is_clean, job_pods, namespace
 from tests.waiting import eventually
 
@@ -73,6 +74,14 @@ def test_a_pod_that_a_quota_rejects_fails_its_job_with_the_reason(
     assert "exceeded quota: few" in message
 
 
+@pytest.fixture
+def _gpus() -> Iterator[None]:
+    """Let no test of another worker use a GPU."""
+    with FileLock(GPUS_LOCK):
+        yield
+
+
+@pytest.mark.usefixtures("_gpus")
 def test_a_job_that_waits_for_a_gpu_is_reported_and_runs_when_one_is_free(
     federation: Federation, cluster: Cluster
 ) -> None:

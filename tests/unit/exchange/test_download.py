@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from nvflare.fuel.f3.cellnet.core_cell import CoreCell
 from nvflare.fuel.f3.cellnet.defs import MessageHeaderKey
 from nvflare.fuel.f3.cellnet.utils import make_reply, new_cell_message
 from nvflare.fuel.f3.stats_pool import StatsPoolManager
-from nvflare.fuel.f3.streaming import download_service
+from nvflare.fuel.f3.streaming import byte_streamer, download_service
 from nvflare.fuel.f3.streaming.download_service import ProduceRC
 from nvflare.fuel.utils import fobs
 from nvflare.fuel.utils.fobs.decomposers.via_downloader import ViaDownloaderDecomposer
@@ -28,6 +29,7 @@ from deploy.ports import free_ports
 from fl_app.contract import ENV_DIRECT_EXCHANGE
 from fl_app.exchange import download, exchange_without_copies
 from fl_app.exchange.download import REQUEST, ModelReceiver, ModelSource
+from fl_app.exchange.memory import ModelTooLarge
 from fl_app.exchange.turns import Turn, Turns
 from tests.waiting import eventually
 
@@ -44,6 +46,7 @@ TENSORS = {
     "no dimension": torch.tensor(4),
     "no element": torch.empty(0),
 }
+TWICE = b'[["T0", "torch", "float32", [3], "C"], ["T0", "torch", "float32", [3], "C"]]'
 RECORDS = {"records": np.array([(1, 2.0)], dtype=[("a", "i4"), ("b", "f4")]), "floats": np.ones(3)}
 
 
@@ -54,6 +57,7 @@ def installed() -> Iterator[None]:
         for owner, name in (
             (ViaDownloaderDecomposer, "_create_downloadable"),
             (download_service, "_download_object"),
+            (byte_streamer, "TxTask"),
         ):
             patch.setattr(owner, name, getattr(owner, name))  # restores it
         patch.setattr(download, "SLICE_BYTES", 1 << 20)
@@ -177,12 +181,20 @@ def test_a_repeated_request_gets_the_same_part() -> None:
     assert first[0] == ProduceRC.OK
 
 
-def test_a_view_of_a_large_tensor_is_sent_and_not_a_copy() -> None:
-    source = source_of(TENSORS)
+def test_a_model_that_cannot_be_described_is_sent_in_the_format_of_nvflare(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As with an older PyTorch in the environment of a training script."""
 
-    _, parts, _ = source.produce(dict(REQUEST), "site-1")
+    def fail(*_: Any) -> None:
+        raise RuntimeError("Numpy is not available")
 
-    assert isinstance(parts[1], memoryview)
+    monkeypatch.setattr(download, "ArrayBytes", fail)
+
+    code, parts, _ = source_of({"T0": torch.ones(2)}).produce(dict(REQUEST), "site-1")
+
+    assert code == ProduceRC.OK
+    assert b"safetensors" in parts[0] or b"T0" in parts[0]
 
 
 def receive(source: ModelSource) -> tuple[ModelReceiver, TensorConsumer]:
@@ -192,12 +204,24 @@ def receive(source: ModelSource) -> tuple[ModelReceiver, TensorConsumer]:
 
 def test_a_receiver_refuses_a_model_that_lacks_a_part() -> None:
     source = source_of(TENSORS)
+    receiver, own = receive(source)
+    _, parts, state = source.produce(dict(REQUEST), "site-1")
+    receiver.consume("ref", state, parts)
+
+    receiver.download_completed("ref")
+
+    assert re.search(r"received 1048576 of \d+ bytes of a model", receiver.failure)
+    assert own.result is None
+
+
+def test_a_receiver_refuses_a_part_without_progress() -> None:
+    source = source_of(TENSORS)
     receiver, _ = receive(source)
     _, parts, state = source.produce(dict(REQUEST), "site-1")
     receiver.consume("ref", state, parts)
 
-    with pytest.raises(RuntimeError, match=r"received 1048576 of \d+ bytes of a model"):
-        receiver.download_completed("ref")
+    with pytest.raises(ValueError, match="without bytes"):
+        receiver.consume("ref", state, [b""])
 
 
 def test_a_receiver_refuses_more_than_the_table_announces() -> None:
@@ -207,6 +231,49 @@ def test_a_receiver_refuses_more_than_the_table_announces() -> None:
 
     with pytest.raises(ValueError, match="more bytes"):
         receiver.consume("ref", state, [*parts, b"1"])
+
+
+@pytest.mark.parametrize("position", [-1, "5", None, 1.5, True])
+def test_a_source_refuses_a_request_with_an_invalid_position(position: Any) -> None:
+    with pytest.raises(ValueError, match="invalid position"):
+        source_of(TENSORS).produce({**REQUEST, "position": position}, "site-1")
+
+
+def test_a_receiver_refuses_a_part_that_follows_another_one() -> None:
+    source = source_of(TENSORS)
+    receiver, _ = receive(source)
+    _, parts, state = source.produce(dict(REQUEST), "site-1")
+
+    with pytest.raises(ValueError, match=r"ends at \d+, not"):
+        receiver.consume("ref", {**state, "position": state["position"] + 1}, parts)
+
+
+@pytest.mark.parametrize(
+    "table", [b"1", b"[[1]]", b"{}{", b'[["T0", "torch", "float32", 3, "C"]]', b"\xff", TWICE]
+)
+def test_a_receiver_refuses_an_invalid_table(table: bytes) -> None:
+    receiver, _ = receive(source_of(TENSORS))
+
+    with pytest.raises(ValueError, match="the table of a model is invalid"):
+        receiver.consume("ref", {**REQUEST, "position": 1}, [table])
+
+
+def test_a_receiver_allocates_nothing_that_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Any) -> None:
+        raise AssertionError("allocated")
+
+    monkeypatch.setattr(download, "allocate", fail)
+    receiver, _ = receive(source_of(TENSORS))
+    table = b'[["T0", "torch", "float32", [1000000000, 1000000000], "C"]]'
+
+    with pytest.raises(ModelTooLarge, match=r"a model of 4000000000\.00 GB does not fit"):
+        receiver.consume("ref", {**REQUEST, "position": 1}, [table])
+
+
+def test_a_failed_download_says_why() -> None:
+    with pytest.raises(RuntimeError, match="failed to download from site-1: it does not fit"):  # noqa: SIM117
+        with download.receive(TensorConsumer(None, {}), "site-1") as receiver:
+            receiver.download_failed("ref", "it does not fit")
 
 
 def test_an_empty_model_ends() -> None:

@@ -100,3 +100,18 @@ def test_the_server_learns_at_once_why_the_pod_of_a_site_failed(
     error = SiteError("its pod failed with exit code 3: x", ends_site=True)
     assert told == ([] if is_aborted else [("a-job", error)])
     assert written == ["its pod failed with exit code 3: x"]
+
+
+def test_results_that_wait_for_space_are_told_once_until_the_job_has_ended(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told: list[tuple[str, str]] = []
+    monkeypatch.setattr(pods, "record", lambda engine, job_id, what: told.append((job_id, what.line)))
+    launcher, transfer = ClientPodLauncher(str(tmp_path)), SimpleNamespace(jobs={"j1": None})
+
+    waits = [launcher._results_wait(None, transfer, "site-1", "j1", "0 MB are free") for _ in range(2)]
+    transfer.jobs.clear()
+
+    assert waits == [True, True]
+    assert told == [("j1", "site-1: the results of its job process wait for disk space: 0 MB are free")]
+    assert not launcher._results_wait(None, transfer, "site-1", "j1", "0 MB are free")

@@ -20,6 +20,7 @@ from nvflare.fuel.f3.streaming.download_service import DownloadService
 
 from deploy.ports import free_ports
 from fl_app.nvflare_internals import result_upload
+from fl_app.nvflare_internals.model_download import ModelTooLargeError
 from fl_app.nvflare_internals.result_upload import wait_for_uploads
 
 TIMEOUT = 1.0
@@ -130,3 +131,28 @@ def test_a_site_asks_again_if_the_server_does_not_say_whether_it_wants_the_resul
 
     link.answer = ReturnCode.TASK_UNKNOWN
     assert link.check(ReservedTopic.TASK_CHECK) == ReturnCode.TASK_UNKNOWN
+
+
+def test_a_site_ends_if_the_model_of_its_task_does_not_fit_three_times_in_a_row() -> None:
+    replies: list[Any] = [ModelTooLargeError("3.00 GB"), "task", *[ModelTooLargeError("4.00 GB")] * 3]
+
+    class Server:
+        def send_request(self, **_: Any) -> Any:
+            if isinstance(reply := replies.pop(0), ModelTooLargeError):
+                raise reply
+            return reply
+
+    communicator = SimpleNamespace(cell=Server())
+    wait_for_uploads(SimpleNamespace(client=SimpleNamespace(communicator=communicator), aux_runner=None))
+
+    def get_task() -> Any:
+        return communicator.cell.send_request(topic=ServerCommandNames.GET_TASK, timeout=TIMEOUT)
+
+    with pytest.raises(ModelTooLargeError):  # NVFlare asks again
+        get_task()
+    assert get_task() == "task"
+    for _ in range(2):
+        with pytest.raises(ModelTooLargeError):
+            get_task()
+    with pytest.raises(SystemExit, match=r"4\.00 GB"):
+        get_task()

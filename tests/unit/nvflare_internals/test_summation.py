@@ -72,6 +72,18 @@ def test_a_result_waits_only_for_the_sites_before_it() -> None:
     assert loaded == ["", "a", "abc", "abcd"]
 
 
+def test_a_result_that_cannot_be_added_does_not_take_others_with_it() -> None:
+    helper = WeightedAggregationHelper()
+    helper.add({"w": np.ones(2)}, 1.0, "c", 0)
+    helper.add({"w": np.ones(3)}, 1.0, "b", 0)
+
+    with pytest.raises(ValueError, match="shape"):
+        helper.add({"w": np.ones(2)}, 1.0, "a", 0)
+
+    helper.add({"w": np.ones(2)}, 1.0, "d", 0)
+    assert [one["contributor_name"] for one in helper.get_history()] == ["a", "c", "d"]
+
+
 def test_two_results_of_one_site_are_both_added() -> None:
     helper = WeightedAggregationHelper()
     for site in ("b", "b", "?"):
@@ -123,6 +135,14 @@ def test_a_sum_in_place_has_the_bits_of_nvflares(values: list[Any], weights: lis
     assert np.asarray(result).dtype == np.asarray(expected).dtype
     assert np.asarray(result).tobytes() == np.asarray(expected).tobytes()
     assert all(np.array_equal(one, other) for one, other in zip(before, values, strict=True))
+
+
+def test_the_model_of_a_round_does_not_change_in_the_next_one() -> None:
+    helper = WeightedAggregationHelper()
+    first = average([np.full(10, 2.0), np.full(10, 4.0)], [1, 1], helper)
+    average([np.full(10, 6.0), np.full(10, 8.0)], [1, 1], helper)
+
+    assert (first == 3.0).all()
 
 
 def test_a_sum_needs_no_memory_for_products() -> None:
