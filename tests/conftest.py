@@ -70,8 +70,8 @@ def pytest_collection() -> Iterator[None]:
 
 @pytest.hookimpl(optionalhook=True)  # pytest-xdist is not in each environment
 def pytest_xdist_auto_num_workers() -> int:
-    """Return twice as many workers as processors: tests of federations wait half of their time."""
-    return 2 * (os.cpu_count() or 1)
+    """Return two workers more than there are processors: tests of federations wait half of their time."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_report_header() -> str | None:

@@ -1,7 +1,7 @@
 """Exchange of models between job processes: large frames on fast links, and no copies of their arrays.
 
 NVFlare serializes each array (`numpy.savez`, `safetensors.save`), keeps the bytes until all sites have them,
-and copies them again when it loads them. Here the sender sends slices of the arrays' own memory, and the
+and copies them again when it loads them. Here the sender sends slices of the arrays, and the
 receiver copies each slice to its place in an array that it allocated once.
 """
 

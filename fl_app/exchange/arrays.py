@@ -1,7 +1,8 @@
-"""Arrays of NumPy and tensors of PyTorch as bytes of their own memory."""
+"""Arrays of NumPy and tensors of PyTorch as bytes."""
 
 from __future__ import annotations
 
+import ctypes
 import math
 import sys
 from collections.abc import Mapping
@@ -13,6 +14,9 @@ import numpy as np
 _NUMPY, _TORCH = "numpy", "torch"
 _KINDS = "biufc"
 """Kinds of NumPy's numbers that every machine represents in the same way, apart from the byte order."""
+
+_TENSOR_TYPES = ("bfloat", "bool", "complex", "float", "int", "uint")
+"""How the names of PyTorch's plain types begin; others are quantized or of bits."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +55,43 @@ def _is_extended(dtype: Any) -> bool:
     return dtype.type in (np.longdouble, np.clongdouble)
 
 
-def view_of(array: Any, layout: Layout) -> memoryview:
-    """Return the bytes of an array: its own memory; a copy if it is not contiguous, or on another device."""
+class ArrayBytes:
+    """The bytes of an array that is sent. Slices of NumPy's arrays are views, those of tensors are copies.
+
+    A tensor may get other memory with the same numbers, as by `share_memory_()`: a view would then show what
+    was freed, and NumPy's view of a tensor also forbids to resize it.
+
+    Args:
+        array: the array. It is copied only if it is not contiguous.
+        layout: its layout.
+    """
+
+    def __init__(self, array: Any, layout: Layout) -> None:
+        if layout.library == _NUMPY:
+            numbers: Any = array.T if layout.order == "F" else np.ascontiguousarray(array)
+            self._flat: Any = numbers.reshape(-1).view(np.uint8)
+        else:
+            plain = array.detach().resolve_conj().resolve_neg().contiguous()
+            self._flat = plain.reshape(-1).view(sys.modules[_TORCH].uint8)
+        self.size = int(self._flat.shape[0])
+
+    def read(self, start: int, size: int) -> memoryview | bytes:
+        """Return at most `size` bytes from `start`."""
+        piece = self._flat[start : start + size]
+        if isinstance(piece, np.ndarray):
+            return memoryview(piece)  # type: ignore[arg-type] # in the stubs of older versions
+        piece = piece.cpu()
+        return ctypes.string_at(piece.data_ptr(), len(piece))
+
+
+def memory_of(array: Any, layout: Layout) -> memoryview:
+    """Return the writable memory of an array that `allocate` has made."""
     if layout.library == _NUMPY:
-        numbers: Any = (array.T if layout.order == "F" else np.ascontiguousarray(array)).reshape(-1)
-        return memoryview(numbers.view(np.uint8)) if numbers.size else memoryview(bytearray())
-    torch = sys.modules[_TORCH]
-    flat = array.detach().resolve_conj().resolve_neg().cpu().contiguous().reshape(-1)
-    return memoryview(flat.view(torch.uint8).numpy()) if flat.numel() else memoryview(bytearray())
+        flat: Any = (array.T if layout.order == "F" else array).reshape(-1).view(np.uint8)
+    else:
+        memory = (ctypes.c_uint8 * array.nbytes).from_address(array.data_ptr())
+        flat = np.ctypeslib.as_array(memory) if array.nbytes else np.empty(0, np.uint8)
+    return memoryview(flat) if flat.size else memoryview(bytearray())
 
 
 def size_of(layout: Layout) -> int:
@@ -82,13 +115,13 @@ def allocate(layout: Layout) -> Any:
     kind = _type_of(layout)
     if layout.library == _NUMPY:
         return np.empty(layout.shape, kind, order=layout.order)  # type: ignore[call-overload]
-    return sys.modules[_TORCH].empty(layout.shape, dtype=kind)
+    return sys.modules[_TORCH].empty(layout.shape, dtype=kind, device="cpu")
 
 
 def _type_of(layout: Layout) -> Any:
     if layout.library == _NUMPY:
         try:
-            dtype = np.dtype(layout.dtype)
+            dtype = np.dtype(str(layout.dtype))
         except (TypeError, ValueError) as error:
             raise ValueError(f"unknown type of an array: {layout.dtype}") from error
         if dtype.kind not in _KINDS or layout.order not in ("C", "F"):
@@ -96,7 +129,8 @@ def _type_of(layout: Layout) -> Any:
         return dtype
     torch = sys.modules.get(_TORCH)
     kind = getattr(torch, str(layout.dtype), None)
-    if torch is None or layout.library != _TORCH or not isinstance(kind, torch.dtype):
+    is_plain = str(layout.dtype).startswith(_TENSOR_TYPES)
+    if torch is None or layout.library != _TORCH or not is_plain or not isinstance(kind, torch.dtype):
         raise ValueError(f"unknown type of a tensor: {layout.library} {layout.dtype}")
     return kind
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from nvflare.fuel.f3.streaming.download_service import Consumer, Downloadable, ProduceRC
 
-from fl_app.exchange.arrays import Layout, allocate, layouts_of, size_of, view_of
+from fl_app.exchange.arrays import ArrayBytes, Layout, allocate, layouts_of, memory_of, size_of
 from fl_app.exchange.memory import Memory, ModelTooLarge
 from fl_app.exchange.turns import Turn, Turns
 from fl_app.nvflare_internals.model_download import ModelTooLargeError
@@ -44,9 +44,14 @@ class ModelSource(Downloadable):
         super().__init__(arrays)
         self._own = own
         self._stream: _Stream | None = None
-        layouts = layouts_of(arrays)
-        if layouts is not None:
-            self._stream = _Stream(arrays, layouts)
+        try:
+            layouts = layouts_of(arrays)
+            if layouts is not None:
+                self._stream = _Stream(arrays, layouts)
+        except (
+            Exception
+        ) as error:  # another PyTorch in the environment of a training script may lack a method
+            _log.warning("a model is sent in NVFlare's format: %s: %s", type(error).__name__, error)
 
     def produce(self, state: dict[str, Any], requester: str) -> tuple[str, Any, dict[str, Any]]:
         """Return the reply to a request: NVFlare's code, the parts of the message, and the next state.
@@ -97,15 +102,15 @@ class _Stream:
     def __init__(self, arrays: Mapping[str, Any], layouts: Mapping[str, Layout]) -> None:
         table = [[name, *astuple(layout)] for name, layout in layouts.items()]
         self.table = json.dumps(table).encode()
-        self._views = [view_of(arrays[name], layout) for name, layout in layouts.items()]
-        self._ends = list(accumulate(map(len, self._views)))
+        self._arrays = [ArrayBytes(arrays[name], layout) for name, layout in layouts.items()]
+        self._ends = list(accumulate(one.size for one in self._arrays))
         self.size = self._ends[-1] if self._ends else 0
 
     def read(self, position: int, size: int) -> memoryview | bytes:
-        """Return a view of one array, or a copy of the ends and beginnings of several."""
-        pieces = []
-        for view, start in _from(self._views, self._ends, position):
-            pieces.append(view[start : start + size])
+        """Return a slice of one array, or a copy of the ends and beginnings of several."""
+        pieces: list[memoryview | bytes] = []
+        for index, start in _from(self._ends, position):
+            pieces.append(self._arrays[index].read(start, size))
             size -= len(pieces[-1])
             if size == 0:
                 break
@@ -122,7 +127,7 @@ class ModelReceiver(Consumer):
 
     Attributes:
         failure: why the download failed; empty if it did not.
-        is_too_large: whether it failed because the model does not fit into the free memory.
+        is_too_large: whether it failed because the model does not fit into the memory.
     """
 
     supports_pipelining = True
@@ -144,7 +149,7 @@ class ModelReceiver(Consumer):
         """Copy the parts of a reply to their places.
 
         Raises:
-            ValueError: the parts do not belong together, or the model does not fit into the free memory.
+            ValueError: the parts do not belong together, or the model does not fit into the memory.
         """
         if self._received >= SLICE_BYTES:
             self._turn.wait()
@@ -154,6 +159,8 @@ class ModelReceiver(Consumer):
         parts = list(data)
         if self._arrays is None:
             self._allocate(parts.pop(0))
+        elif not any(map(len, parts)):
+            raise ValueError("received a part of a model without bytes")
         for part in parts:
             self._store(memoryview(part))
         if state.get(_POSITION) != max(self._position, 1):
@@ -161,14 +168,11 @@ class ModelReceiver(Consumer):
         return state
 
     def download_completed(self, ref_id: str) -> None:
-        """Hand over the arrays.
-
-        Raises:
-            RuntimeError: a part is missing.
-        """
+        """Hand over the arrays; the download has failed if a part is missing."""
         if self._arrays is not None:
             if self._position != self._size:
-                raise RuntimeError(f"received {self._position} of {self._size} bytes of a model")
+                self.download_failed(ref_id, f"received {self._position} of {self._size} bytes of a model")
+                return
             self._own.result = self._arrays
             self._forget()
         self._own.download_completed(ref_id)
@@ -192,13 +196,14 @@ class ModelReceiver(Consumer):
             _log.error("%s", error)  # the cause; NVFlare's errors about failed downloads are consequences
             raise
         self._arrays = {name: allocate(layout) for name, layout in layouts.items()}
-        self._views = [view_of(self._arrays[name], layout) for name, layout in layouts.items()]
+        self._views = [memory_of(self._arrays[name], layout) for name, layout in layouts.items()]
         self._ends = list(accumulate(map(len, self._views)))
 
     def _store(self, part: memoryview) -> None:
         if self._position + len(part) > self._size:
             raise ValueError("received more bytes of a model than its table announces")
-        for view, start in _from(self._views, self._ends, self._position):
+        for index, start in _from(self._ends, self._position):
+            view = self._views[index]
             if not (count := min(len(part), len(view) - start)):
                 break
             view[start : start + count] = part[:count]
@@ -217,7 +222,7 @@ def receive(own: Any, sender: str) -> Iterator[ModelReceiver]:
     """Return the receiver of a download for its time; see `ModelReceiver`.
 
     Raises:
-        ModelTooLargeError: the model does not fit into the free memory.
+        ModelTooLargeError: the model does not fit into the memory.
         RuntimeError: the download failed for another reason, as NVFlare raises without it.
     """
     with _turns.take(sender) as turn:
@@ -234,16 +239,26 @@ def _layouts_in(table: bytes) -> dict[str, Layout]:
         ValueError: the table is invalid.
     """
     try:
-        return {
-            str(name): Layout(library, dtype, tuple(shape), order)
-            for name, library, dtype, shape, order in json.loads(bytes(table))
+        rows = json.loads(bytes(table))
+        layouts = {
+            str(name): Layout(str(library), str(dtype), tuple(shape), order)
+            for name, library, dtype, shape, order in rows
         }
     except (TypeError, ValueError) as error:
         raise ValueError(f"the table of a model is invalid: {error}") from error
+    if len(layouts) != len(rows):
+        raise ValueError("the table of a model is invalid: two arrays have the same name")
+    return layouts
 
 
-def _from(views: list[memoryview], ends: list[int], position: int) -> Iterator[tuple[memoryview, int]]:
-    """Yield each view that has bytes at or behind a position of the stream, and where they start in it."""
-    for index in range(bisect.bisect_right(ends, position), len(views)):
-        if length := len(views[index]):
-            yield views[index], max(0, position - (ends[index] - length))
+def _from(ends: list[int], position: int) -> Iterator[tuple[int, int]]:
+    """Yield the index of each array that has bytes at or behind a position, and where they start in it.
+
+    Args:
+        ends: positions in the stream at which the arrays end.
+        position: position in the stream.
+    """
+    for index in range(bisect.bisect_right(ends, position), len(ends)):
+        start = ends[index - 1] if index else 0
+        if ends[index] > start:
+            yield index, max(0, position - start)

@@ -1,14 +1,13 @@
-"""The memory that is free for a model that arrives."""
+"""The memory in which a model that arrives must fit.
+
+Only what can never fit is refused. Memory that is in use may be free before the model needs it, and the C
+library keeps freed memory that it uses again.
+"""
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
-
-WAIT_SECONDS = 10.0
-"""Time for which a download waits for memory; its sender gives up after five minutes without a request."""
-_POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -22,37 +21,33 @@ class Memory:
     proc: Path = Path("/proc")
     cgroup: Path = Path("/sys/fs/cgroup")
 
-    def free(self) -> int | None:
-        """Return the bytes that can be allocated now; None on systems that do not tell."""
-        machine = _numbers(self.proc / "meminfo")
-        if (available := machine.get("MemAvailable:")) is None:
+    def limit(self) -> int | None:
+        """Return the bytes that this process can have at most; None on systems that do not tell."""
+        machine = _kibibytes(self.proc / "meminfo")
+        if (total := machine.get("MemTotal:")) is None:
             return None
-        free = 1024 * (available + machine.get("SwapFree:", 0))
-        limit, used = (_number(self.cgroup / name) for name in ("memory.max", "memory.current"))
-        if limit is not None and used is not None:
-            cached = _numbers(self.cgroup / "memory.stat")
-            cache = cached.get("inactive_file", 0) + cached.get("active_file", 0)
-            free = min(free, max(0, limit - used + cache))
-        return free
+        limit = 1024 * (total + machine.get("SwapTotal:", 0))
+        of_container = _number(self.cgroup / "memory.max")
+        return limit if of_container is None else min(limit, of_container)
 
     def require(self, size: int) -> None:
-        """Wait until a model fits; others may leave the memory.
+        """Check that a model can fit.
 
         Args:
             size: its bytes.
 
         Raises:
-            ModelTooLarge: fewer bytes are free after WAIT_SECONDS.
+            ModelTooLarge: it is larger than the memory.
         """
-        deadline = time.monotonic() + WAIT_SECONDS
-        while (free := self.free()) is not None and size > free and time.monotonic() < deadline:
-            time.sleep(_POLL_SECONDS)
-        if free is not None and size > free:
-            raise ModelTooLarge(f"a model of {_gigabytes(size)} does not fit: {_gigabytes(free)} are free")
+        limit = self.limit()
+        if limit is not None and size > limit:
+            raise ModelTooLarge(
+                f"a model of {_gigabytes(size)} does not fit into the memory of {_gigabytes(limit)}"
+            )
 
 
 class ModelTooLarge(ValueError):  # noqa: N818 - an outcome that users read
-    """A model that does not fit into the free memory."""
+    """A model that does not fit into the memory."""
 
 
 def _gigabytes(size: int) -> str:
@@ -67,8 +62,8 @@ def _number(file: Path) -> int | None:
     return int(text) if text.isdecimal() else None  # `max` without a limit
 
 
-def _numbers(file: Path) -> dict[str, int]:
-    """Return the lines `NAME NUMBER ...` of a file."""
+def _kibibytes(file: Path) -> dict[str, int]:
+    """Return the lines `NAME NUMBER kB` of a file."""
     try:
         lines = [line.split() for line in file.read_text(encoding="ascii").splitlines()]
     except OSError:

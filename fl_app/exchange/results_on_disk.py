@@ -9,10 +9,11 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
-from fl_app.exchange.arrays import Layout, allocate, layout_of, view_of
+from fl_app.exchange.arrays import ArrayBytes, Layout, allocate, layout_of, memory_of
 
 SMALL_BYTES = 1 << 20
 """Size of an array that stays in memory."""
+_PIECE_BYTES = 16 << 20
 
 _log = logging.getLogger(__name__)
 
@@ -44,10 +45,11 @@ class ResultsOnDisk:
             file = TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115 - the arrays keep it open
             position = 0
             for name, layout in layouts.items():
-                view = view_of(parameters[name], layout)
-                _write(file, view)
+                array = ArrayBytes(parameters[name], layout)
+                for start in range(0, array.size, _PIECE_BYTES):
+                    _write(file, memoryview(array.read(start, _PIECE_BYTES)))
                 kept[name] = _Kept(file, position, layout)
-                position += len(view)
+                position += array.size
         except OSError as error:
             _log.warning("a result that waits for those of other sites stays in memory: %s", error)
             return parameters
@@ -74,7 +76,7 @@ class _Kept:
             OSError: the file cannot be read.
         """
         array = allocate(self.layout)
-        view = view_of(array, self.layout)
+        view = memory_of(array, self.layout)
         self.file.seek(self.position)
         while view:
             count = self.file.readinto(view)  # type: ignore[attr-defined] # of a file without a buffer

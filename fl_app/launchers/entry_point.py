@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
+import gc
+import io
 import os
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from fl_app.child_process import end_with_parent
 from fl_app.contract import ENV_PARENT_PID
@@ -30,12 +34,23 @@ def exit_now(code: int | None) -> NoReturn:
     """End this process without Python's finalization, which takes up to a second and half a CPU second.
 
     NVFlare ends its job processes in the same way if a thread is left, as at the server. Handlers of `atexit`
-    are called; no thread is left that must be awaited.
+    are called, and files that a component has left open are written; no thread is left that must be awaited.
     """
     atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for one in (sys.stdout, sys.stderr, *filter(_is_file, gc.get_objects())):
+        with contextlib.suppress(OSError, ValueError):  # the volume is full, or it was closed
+            one.flush()
     os._exit(code or 0)
+
+
+def _is_file(candidate: Any) -> bool:
+    """Return whether an object is an open file of a volume; to write to a pipe or connection might block."""
+    if not issubclass(type(candidate), io.IOBase):
+        return False
+    try:
+        return stat.S_ISREG(os.fstat(candidate.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def run_job(role: Role, prepare: Callable[[], None] | None = None) -> int:
@@ -68,9 +83,15 @@ def run_job(role: Role, prepare: Callable[[], None] | None = None) -> int:
     addresses = (getattr(arguments, "sp_target", ""), arguments.parent_url)
     keep_connected({port_of(one) for one in addresses if one})
     folder = Path(arguments.workspace, arguments.job_id)
-    return MainProcessMonitor.run(
-        main_func=recording_end(program.main, folder),
-        run_dir=str(folder),
-        shutdown_grace_time=SHUTDOWN_GRACE_SECONDS,
-        args=arguments,
-    )
+    try:
+        return MainProcessMonitor.run(
+            main_func=recording_end(program.main, folder),
+            run_dir=str(folder),
+            shutdown_grace_time=SHUTDOWN_GRACE_SECONDS,
+            args=arguments,
+        )
+    except SystemExit as end:  # Python would await threads that may never end
+        if end.code is None or isinstance(end.code, int):
+            return end.code or 0
+        print(end.code, file=sys.stderr)
+        return 1

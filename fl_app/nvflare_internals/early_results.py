@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from fl_app.nvflare_internals.model_download import ModelTooLargeError
+
 USES = {
     "nvflare.fuel.f3.cellnet.cell:Adapter.call": "results that arrive too early or are cut off",
     "nvflare.fuel.f3.cellnet.cell:Adapter._send_response": "refuse such a result",
@@ -24,10 +26,18 @@ MAX_REFUSALS = 10
 
 
 class _DownloadFailedError(BaseException):
-    """The arrays of a result cannot be downloaded. Not an Exception: NVFlare ends the process for those."""
+    """The arrays of a result cannot be downloaded. Not an Exception: NVFlare ends the process for those.
+
+    Args:
+        reason: NVFlare's error.
+    """
+
+    def __init__(self, reason: RuntimeError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
 
 
-def refuse_undeliverable_results(give_up: Callable[[Any, str, str], object]) -> None:
+def refuse_undeliverable_results(give_up: Callable[[Any, str, RuntimeError], object]) -> None:
     """Let a site send its result again if it arrives too early, or if its arrays cannot be downloaded.
 
     After a restart of the server's process of a job, a site may send the result of its last task at once.
@@ -35,8 +45,8 @@ def refuse_undeliverable_results(give_up: Callable[[Any, str, str], object]) -> 
     cannot. It also ends the process if the site is killed or cut off while its arrays are downloaded.
 
     Args:
-        give_up: called with NVFlare's engine, the site and the reason after MAX_REFUSALS results in a row
-            that were cut off.
+        give_up: called with NVFlare's engine, the site and the error after MAX_REFUSALS results in a row
+            that were cut off, or after one that can never be received: then it is a ModelTooLargeError.
     """
     from nvflare.apis.fl_constant import ServerCommandNames
     from nvflare.fuel.f3.cellnet import cell
@@ -54,7 +64,7 @@ def refuse_undeliverable_results(give_up: Callable[[Any, str, str], object]) -> 
         except RuntimeError as error:
             is_result = message.get_header(StreamHeaderKey.TOPIC) == ServerCommandNames.SUBMIT_UPDATE
             if is_result and str(error).startswith(_DOWNLOAD_FAILED):
-                raise _DownloadFailedError(str(error)) from error
+                raise _DownloadFailedError(error) from error
             raise
 
     def call_after_start(self: Any, future: Any, *args: Any, **kwargs: Any) -> Any:
@@ -67,8 +77,8 @@ def refuse_undeliverable_results(give_up: Callable[[Any, str, str], object]) -> 
             except _DownloadFailedError as error:
                 self.logger.warning(f"a result was not received: {error}; its site sends it again")
                 refusals[site] += 1
-                if refusals[site] == MAX_REFUSALS:
-                    give_up(self.cb.__self__.engine, site, str(error))
+                if refusals[site] == MAX_REFUSALS or isinstance(error.reason, ModelTooLargeError):
+                    give_up(self.cb.__self__.engine, site, error.reason)
             else:
                 if topic == ServerCommandNames.SUBMIT_UPDATE:
                     refusals[site] = 0

@@ -73,12 +73,14 @@ def sum_in_order_of_sites(
         with lock:
             queue = queue_of(helper)
             queue.put(str(contributor_name), (data, weight, contributor_name, contribution_round))
-            for arguments in queue.take():
+            while (arguments := queue.take()) is not None:
                 add_in_place(helper, *arguments)
             queue.keep(Helper.keep_waiting)
 
     def add_rest(helper: Any) -> None:
-        for arguments in queue_of(helper).take_all():
+        queue = queue_of(helper)
+        queue.await_none()
+        while (arguments := queue.take()) is not None:
             add_in_place(helper, *arguments)
 
     def add_in_place(helper: Any, data: Any, weight: Any, *further: Any) -> None:
@@ -237,14 +239,16 @@ class _Queue:
             data, *further = one.arguments
             one.arguments, one.is_kept = (keep(data), *further), True
 
-    def take(self) -> list[tuple[Any, ...]]:
-        """Remove and return what is before all sites whose results are missing."""
-        first = min(self._expected, default=None)
-        ready = [one for one in self._waiting if first is None or one.site < first]
-        self._waiting = self._waiting[len(ready) :]
-        return [one.arguments for one in ready]
+    def take(self) -> tuple[Any, ...] | None:
+        """Remove and return the first result, if it is before all sites whose results are missing.
 
-    def take_all(self) -> list[tuple[Any, ...]]:
-        """Remove and return everything."""
+        One by one: if a result cannot be added, those after it are not lost.
+        """
+        missing = min(self._expected, default=None)
+        if not self._waiting or (missing is not None and self._waiting[0].site >= missing):
+            return None
+        return self._waiting.pop(0).arguments
+
+    def await_none(self) -> None:
+        """Let `take` return everything."""
         self._expected.clear()
-        return self.take()

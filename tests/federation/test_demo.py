@@ -132,10 +132,12 @@ def test_no_process_is_left(finished: FinishedDemo) -> None:
     assert _left_behind(finished.workspace) == []
 
 
-def test_a_second_run_keeps_the_results_of_the_first(finished: FinishedDemo) -> None:
+def test_a_second_run_with_fewer_hospitals_keeps_the_results_of_the_first(
+    finished: FinishedDemo, tmp_path: Path
+) -> None:
     first = finished.folder
 
-    again = _demo(finished.workspace, "--json", "--set", "rounds=1")
+    again = _demo(finished.workspace, "--json", "--set", "rounds=1", project=_two_hospitals(tmp_path))
 
     assert again.returncode == 0, again.stderr
     assert finished.folder != first
@@ -144,6 +146,7 @@ def test_a_second_run_keeps_the_results_of_the_first(finished: FinishedDemo) -> 
         (finished.folder / "report.json").read_text(encoding="utf-8")
     )
     assert finished.report.rounds == 1
+    assert [hospital.name for hospital in finished.report.hospitals] == ["hospital-1", "hospital-2"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -195,10 +198,9 @@ def test_an_invalid_argument_is_rejected_before_anything_is_created(
     assert not workspace.exists()
 
 
-def _demo(workspace: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        _command(workspace, *arguments), capture_output=True, text=True, check=False, timeout=280
-    )
+def _demo(workspace: Path, *arguments: str, project: Path = PROJECT_FILE) -> subprocess.CompletedProcess[str]:
+    command = _command(workspace, *arguments, project=project)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
 
 
 def _command(workspace: Path, *arguments: str, project: Path = PROJECT_FILE) -> list[str]:
@@ -206,14 +208,19 @@ def _command(workspace: Path, *arguments: str, project: Path = PROJECT_FILE) -> 
     return [*program, "--project", str(project), "--workspace", str(workspace), "demo", *arguments]
 
 
-@contextmanager
-def _running_demo(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """Run a long demo of two hospitals after its step `up`; interrupt it at the end of the block."""
+def _two_hospitals(folder: Path) -> Path:
+    """Write the project.yml of the demo with two of its four hospitals."""
     project = folder / "project.yml"
     text = PROJECT_FILE.read_text(encoding="utf-8")
     project.write_text(re.sub(r"  - name: hospital-[34]\n.*\n.*\n", "", text), encoding="utf-8")
+    return project
+
+
+@contextmanager
+def _running_demo(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run a long demo of two hospitals after its step `up`; interrupt it at the end of the block."""
     process = subprocess.Popen(
-        _command(folder, "--set", "rounds=1000", project=project),
+        _command(folder, "--set", "rounds=1000", project=_two_hospitals(folder)),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

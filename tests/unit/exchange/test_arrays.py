@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from fl_app.exchange.arrays import Layout, allocate, layout_of, view_of
+from fl_app.exchange.arrays import ArrayBytes, Layout, allocate, layout_of, memory_of
 
 NUMBERS = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
 ARRAYS = {
@@ -44,7 +44,8 @@ def copy_of(array: Any) -> Any:
     layout = layout_of(array)
     assert layout is not None
     received = allocate(layout)
-    view_of(received, layout)[:] = view_of(array, layout)
+    sent = ArrayBytes(array, layout)
+    memory_of(received, layout)[:] = sent.read(0, sent.size)
     return received
 
 
@@ -72,13 +73,46 @@ def test_a_tensor_is_received_bit_for_bit(tensor: Any) -> None:
     assert not received.requires_grad
 
 
-def test_the_view_of_a_contiguous_array_is_its_own_memory() -> None:
-    array, tensor = np.zeros(3, np.float32), torch.zeros(3)
+def test_a_slice_of_a_contiguous_array_of_numpy_is_its_own_memory() -> None:
+    array = np.zeros(3, np.float32)
+    layout = layout_of(array)
+    assert layout is not None
 
-    for one in (array, tensor):
-        view_of(one, layout_of(one))[:4] = np.float32(2).tobytes()  # type: ignore[arg-type]
+    piece = ArrayBytes(array, layout).read(4, 4)
+    array[1] = 2
 
-    assert array[0] == tensor[0] == 2
+    assert bytes(piece) == np.float32(2).tobytes()
+
+
+def test_a_tensor_that_is_moved_to_other_memory_is_sent_from_there() -> None:
+    """`share_memory_` frees the old memory, which may then hold anything; multiprocessing calls it."""
+    tensor = torch.arange(1000.0)
+    layout = layout_of(tensor)
+    assert layout is not None
+    sent = ArrayBytes(tensor, layout)
+
+    tensor.share_memory_()
+    tensor.neg_()
+
+    assert bytes(sent.read(0, sent.size)) == (-torch.arange(1000.0)).numpy().tobytes()
+
+
+def test_a_tensor_that_was_sent_can_be_resized() -> None:
+    tensor = torch.arange(4.0)
+    layout = layout_of(tensor)
+    assert layout is not None
+
+    sent = ArrayBytes(tensor, layout)
+    sent.read(0, 16)
+    tensor.untyped_storage().resize_(0)
+
+
+def test_a_tensor_is_received_in_memory_that_can_be_written_whatever_the_default_device_is() -> None:
+    """PyTorch allocates on the default device of the thread; the copy of a GPU's memory is another one."""
+    with torch.device("meta"):
+        received = allocate(Layout("torch", "float32", (2,)))
+
+    assert received.device.type == "cpu"
 
 
 @pytest.mark.parametrize(
@@ -109,6 +143,8 @@ def test_what_is_not_plain_numbers_has_no_layout(array: Any) -> None:
         Layout("numpy", "unknown", (2,)),
         Layout("torch", "nn", (2,)),
         Layout("torch", "load", (2,)),
+        Layout("torch", "quint8", (2,)),
+        Layout("numpy", "None", (2,)),
         Layout("other", "float32", (2,)),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -45,6 +46,7 @@ TENSORS = {
     "no dimension": torch.tensor(4),
     "no element": torch.empty(0),
 }
+TWICE = b'[["T0", "torch", "float32", [3], "C"], ["T0", "torch", "float32", [3], "C"]]'
 RECORDS = {"records": np.array([(1, 2.0)], dtype=[("a", "i4"), ("b", "f4")]), "floats": np.ones(3)}
 
 
@@ -179,12 +181,20 @@ def test_a_repeated_request_gets_the_same_part() -> None:
     assert first[0] == ProduceRC.OK
 
 
-def test_a_view_of_a_large_tensor_is_sent_and_not_a_copy() -> None:
-    source = source_of(TENSORS)
+def test_a_model_that_cannot_be_described_is_sent_in_the_format_of_nvflare(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As with an older PyTorch in the environment of a training script."""
 
-    _, parts, _ = source.produce(dict(REQUEST), "site-1")
+    def fail(*_: Any) -> None:
+        raise RuntimeError("Numpy is not available")
 
-    assert isinstance(parts[1], memoryview)
+    monkeypatch.setattr(download, "ArrayBytes", fail)
+
+    code, parts, _ = source_of({"T0": torch.ones(2)}).produce(dict(REQUEST), "site-1")
+
+    assert code == ProduceRC.OK
+    assert b"safetensors" in parts[0] or b"T0" in parts[0]
 
 
 def receive(source: ModelSource) -> tuple[ModelReceiver, TensorConsumer]:
@@ -194,12 +204,24 @@ def receive(source: ModelSource) -> tuple[ModelReceiver, TensorConsumer]:
 
 def test_a_receiver_refuses_a_model_that_lacks_a_part() -> None:
     source = source_of(TENSORS)
+    receiver, own = receive(source)
+    _, parts, state = source.produce(dict(REQUEST), "site-1")
+    receiver.consume("ref", state, parts)
+
+    receiver.download_completed("ref")
+
+    assert re.search(r"received 1048576 of \d+ bytes of a model", receiver.failure)
+    assert own.result is None
+
+
+def test_a_receiver_refuses_a_part_without_progress() -> None:
+    source = source_of(TENSORS)
     receiver, _ = receive(source)
     _, parts, state = source.produce(dict(REQUEST), "site-1")
     receiver.consume("ref", state, parts)
 
-    with pytest.raises(RuntimeError, match=r"received 1048576 of \d+ bytes of a model"):
-        receiver.download_completed("ref")
+    with pytest.raises(ValueError, match="without bytes"):
+        receiver.consume("ref", state, [b""])
 
 
 def test_a_receiver_refuses_more_than_the_table_announces() -> None:
@@ -226,7 +248,9 @@ def test_a_receiver_refuses_a_part_that_follows_another_one() -> None:
         receiver.consume("ref", {**state, "position": state["position"] + 1}, parts)
 
 
-@pytest.mark.parametrize("table", [b"1", b"[[1]]", b"{}{", b'[["T0", "torch", "float32", 3, "C"]]', b"\xff"])
+@pytest.mark.parametrize(
+    "table", [b"1", b"[[1]]", b"{}{", b'[["T0", "torch", "float32", 3, "C"]]', b"\xff", TWICE]
+)
 def test_a_receiver_refuses_an_invalid_table(table: bytes) -> None:
     receiver, _ = receive(source_of(TENSORS))
 
@@ -239,7 +263,6 @@ def test_a_receiver_allocates_nothing_that_does_not_fit(monkeypatch: pytest.Monk
         raise AssertionError("allocated")
 
     monkeypatch.setattr(download, "allocate", fail)
-    monkeypatch.setattr("fl_app.exchange.memory.WAIT_SECONDS", 0)
     receiver, _ = receive(source_of(TENSORS))
     table = b'[["T0", "torch", "float32", [1000000000, 1000000000], "C"]]'
 

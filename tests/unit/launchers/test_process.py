@@ -209,15 +209,34 @@ def _program(**arguments: str) -> SimpleNamespace:
     return SimpleNamespace(main=None, parse_arguments=lambda: parsed)
 
 
-def test_a_job_process_exits_with_its_code_after_the_handlers_of_atexit() -> None:
+@pytest.mark.parametrize(
+    ("end", "code"), [(SystemExit("no memory"), 1), (SystemExit(3), 3), (SystemExit(), 0)]
+)
+def test_a_job_process_that_is_told_to_exit_does_not_wait_for_threads(
+    monkeypatch: pytest.MonkeyPatch, end: SystemExit, code: int
+) -> None:
+    def run(**_: Any) -> None:
+        raise end
+
+    monkeypatch.delenv(ENV_PARENT_PID, raising=False)
+    monkeypatch.setattr(entry_point, "load_job_process", lambda role: _program())
+    monkeypatch.setattr(MainProcessMonitor, "run", run)
+
+    assert entry_point.run_job("client") == code
+
+
+def test_a_job_process_exits_with_its_code_after_the_handlers_of_atexit(tmp_path: Path) -> None:
     program = (
         "import atexit, sys; from fl_app.launchers.entry_point import exit_now\n"
         "class Late:\n    def __del__(self): print('finalized')\n"
         "late = Late()\n"
         "atexit.register(lambda: print('closed'))\n"
+        "kept = open(sys.argv[1], 'w'); kept.write('last line')\n"
         "exit_now({code})"
     )
     for code, status in (("3", 3), ("None", 0)):
-        command = [sys.executable, "-c", program.replace("{code}", code)]
+        file = tmp_path / code
+        command = [sys.executable, "-c", program.replace("{code}", code), str(file)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout) == (status, "closed\n"), done.stderr
+        assert file.read_text() == "last line"

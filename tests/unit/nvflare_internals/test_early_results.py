@@ -23,6 +23,7 @@ from nvflare.fuel.utils import fobs
 from nvflare.private.fed.server.server_command_agent import ServerCommandAgent
 
 from fl_app.nvflare_internals.early_results import MAX_REFUSALS, refuse_undeliverable_results
+from fl_app.nvflare_internals.model_download import ModelTooLargeError
 
 
 class JobCell:
@@ -36,7 +37,7 @@ class JobCell:
         monkeypatch.setattr(cellnet, "decode_payload", cellnet.decode_payload)
         monkeypatch.setattr("os._exit", sys.exit)
         self.given_up: list[tuple[str, str]] = []
-        refuse_undeliverable_results(lambda _, site, reason: self.given_up.append((site, reason)))
+        refuse_undeliverable_results(lambda _, site, reason: self.given_up.append((site, str(reason))))
         runner = None if status is None else SimpleNamespace(status=status)
         engine = SimpleNamespace(server=SimpleNamespace(server_runner=runner))
         agent = ServerCommandAgent(engine, self)
@@ -123,6 +124,19 @@ def test_a_job_ends_whose_results_are_always_cut_off(monkeypatch: pytest.MonkeyP
     ((site, reason),) = cell.given_up
     assert site == "site-1"
     assert "failed to download from" in reason
+
+
+def test_a_job_ends_at_once_if_a_result_can_never_be_received(monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = JobCell("started", monkeypatch)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ModelTooLargeError("failed to download from site-1.job: a model of 3.00 GB does not fit")
+
+    monkeypatch.setattr(NumpyArrayDecomposer, "download", refuse)
+    cell.receive(ServerCommandNames.SUBMIT_UPDATE, result_with_array(cell))
+
+    ((site, reason),) = cell.given_up
+    assert (site, reason) == ("site-1", "failed to download from site-1.job: a model of 3.00 GB does not fit")
 
 
 @pytest.mark.parametrize("is_restarted", [False, True])

@@ -72,6 +72,18 @@ def test_a_result_waits_only_for_the_sites_before_it() -> None:
     assert loaded == ["", "a", "abc", "abcd"]
 
 
+def test_a_result_that_cannot_be_added_does_not_take_others_with_it() -> None:
+    helper = WeightedAggregationHelper()
+    helper.add({"w": np.ones(2)}, 1.0, "c", 0)
+    helper.add({"w": np.ones(3)}, 1.0, "b", 0)
+
+    with pytest.raises(ValueError, match="shape"):
+        helper.add({"w": np.ones(2)}, 1.0, "a", 0)
+
+    helper.add({"w": np.ones(2)}, 1.0, "d", 0)
+    assert [one["contributor_name"] for one in helper.get_history()] == ["a", "c", "d"]
+
+
 def test_two_results_of_one_site_are_both_added() -> None:
     helper = WeightedAggregationHelper()
     for site in ("b", "b", "?"):
