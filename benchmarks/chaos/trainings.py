@@ -46,7 +46,7 @@ class Summary:
     different: tuple[str, ...]
     """Rounds whose global model differs from that of the undisturbed job."""
     repeated: tuple[str, ...]
-    """Trainings of a round that the job had left behind."""
+    """Trainings of a round that the job had left behind, unless it resumed from the checkpoint before."""
     trained_again: int
     """Trainings of a round that was not complete when the fault began: lost work, and no error."""
 
@@ -61,15 +61,23 @@ def summarize(
     missing, different, repeated, again = [], [], [], 0
     for site in sites:
         seen: list[int] = []
-        for one in of_site[site]:
+        for number, one in enumerate(of_site[site]):
             again += one.round in seen
-            if seen and one.round < max(seen):
+            if seen and one.round < max(seen) and not _resumed(of_site[site][number:], max(seen)):
                 repeated.append(f"{site}: round {one.round} after round {max(seen)}")
             if reference and one.model != reference[one.round]:
                 different.append(f"{site}: round {one.round}")
             seen.append(one.round)
         missing += [f"{site}: round {number}" for number in range(1, rounds + 1) if number not in seen]
     return Summary(tuple(missing), tuple(different), tuple(repeated), again)
+
+
+def _resumed(trainings: list[Training], last: int) -> bool:
+    """Return whether the job went back by one round, and trained `last` again with all that follow.
+
+    A server that is killed while it writes the checkpoint of a round goes on with the one before.
+    """
+    return [one.round for one in trainings[:2]] == [last - 1, last]
 
 
 def models_by_round(trainings: Iterable[Training]) -> dict[int, str]:

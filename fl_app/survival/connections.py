@@ -15,6 +15,7 @@ import threading
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from fl_app.nvflare_internals.early_frames import keep_early_messages
 from fl_app.nvflare_internals.reconnection import reconnect_within
 from fl_app.survival.limits import survival_enabled
 
@@ -36,7 +37,9 @@ _log = logging.getLogger(__name__)
 
 
 def keep_connected(ports: Collection[int] | None = None) -> None:
-    """Give up dead connections in the background, and connect again soon, if survival is enabled.
+    """Give up dead connections in the background, connect again soon, and lose no first message.
+
+    Does nothing if survival is disabled.
 
     Args:
         ports: limit only connections from or to these ports, as a training may have others; None: all.
@@ -44,6 +47,7 @@ def keep_connected(ports: Collection[int] | None = None) -> None:
     if not survival_enabled():
         return
     reconnect_within(RECONNECT_SECONDS)
+    keep_early_messages()
     os.environ.setdefault(_RESULT_CHECK, str(RESULT_CHECK_SECONDS))
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         threading.Thread(target=_sweep, args=(ports,), name="connections", daemon=True).start()

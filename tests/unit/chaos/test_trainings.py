@@ -63,10 +63,23 @@ def test_a_training_that_was_lost_may_be_repeated() -> None:
     assert summary.trained_again == 1
 
 
-def test_a_round_that_the_job_had_left_behind_may_not_be_repeated() -> None:
+def test_a_job_may_go_back_by_the_round_whose_checkpoint_was_being_written() -> None:
     done = [training("site-1", number, at) for at, number in enumerate([1, 2, 3, 2, 3])]
 
-    assert summarize(done, REFERENCE, ["site-1"], 3).repeated == ("site-1: round 2 after round 3",)
+    summary = summarize(done, REFERENCE, ["site-1"], 3)
+
+    assert summary.repeated == ()
+    assert summary.trained_again == 2
+
+
+@pytest.mark.parametrize(
+    ("rounds", "repeated"),
+    [([1, 2, 3, 2], "round 2 after round 3"), ([1, 2, 3, 1, 2, 3], "round 1 after round 3")],
+)
+def test_a_round_that_the_job_had_left_behind_may_not_be_repeated(rounds: list[int], repeated: str) -> None:
+    done = [training("site-1", number, at) for at, number in enumerate(rounds)]
+
+    assert f"site-1: {repeated}" in summarize(done, REFERENCE, ["site-1"], 3).repeated
 
 
 def test_a_missing_round_and_a_different_model_are_named() -> None:
