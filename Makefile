@@ -20,7 +20,7 @@ PYTEST := $(BIN)/python -m tests.rerun -n logical --dist loadgroup --no-loadscop
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 FLAREFLEET := $(BIN)/flarefleet --project $(PROJECT) --workspace $(WORKSPACE)
 
-.PHONY: help install check provision up status logs down submit jobs console tensorboard demo dist test test-all test-unit stock chaos bench-exchange bench-start lint format lock images tools charts docs site monitor dashboards examples flower vla clean
+.PHONY: help install check provision up status logs down submit jobs console tensorboard demo dist test test-all test-unit stock chaos bench-exchange bench-start bench-sites lint format lock images tools charts docs site monitor dashboards examples flower vla clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -103,8 +103,11 @@ chaos: install ## Kill every part under running jobs; SEED=N walks at random for
 bench-exchange: install ## Measure the exchange of a large model beside stock NVFlare: BENCH='--megabytes 1000 --sites 4'
 	$(BIN)/python -m benchmarks.exchange $(BENCH)
 
-bench-start: install ## Measure a job of two rounds from its submission to its end, beside stock NVFlare (ten minutes)
+bench-start: install ## Measure short jobs from their submission to their end, beside stock NVFlare (ten minutes)
 	$(BIN)/python -m benchmarks.job --long-rounds 0
+
+bench-sites: install ## Measure a server with 100 sites beside stock NVFlare: BENCH='--registered 1000 --only flarefleet'
+	$(BIN)/python -m benchmarks.sites $(BENCH)
 
 lint: install $(HELM) ## ruff, mypy, import-linter, yamllint, charts, shellcheck, hadolint
 	$(BIN)/ruff check .

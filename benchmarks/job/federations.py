@@ -62,11 +62,20 @@ class Stock:
         folder: a new folder.
         builders: further builders of NVFlare, relative to its package of builders.
         sites: names of the sites.
+        with_sites: whether `up` starts the sites, and not the server alone.
     """
 
-    def __init__(self, folder: Path, builders: Iterable[str] = (), sites: Sequence[str] = SITES) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        builders: Iterable[str] = (),
+        sites: Sequence[str] = SITES,
+        *,
+        with_sites: bool = True,
+    ) -> None:
         self.folder = folder
         self.sites = sites
+        self._started = sites if with_sites else ()
         self._builders = builders
         self.kits = folder / "workspace" / NAME / "prod_00"
         self._parents: dict[str, int] = {}
@@ -78,7 +87,7 @@ class Stock:
         provision = [_program("nvflare"), "provision", "-p", "project.yml", "-w", "workspace"]
         subprocess.run(provision, cwd=self.folder, check=True, capture_output=True)
         with ExitStack() as stack:
-            for name in ("server", *self.sites):
+            for name in ("server", *self._started):
                 stack.enter_context(self._process(name))
             self._await_sites()
             yield
@@ -87,12 +96,18 @@ class Stock:
         """Return the root process of each participant."""
         return dict(self._parents)
 
-    def run_job(self, job: str, rounds: int, **parameters: object) -> Run:
-        """Run a job to its result, with parameters of `stock_job.py`."""
+    def run_job(
+        self, job: str, rounds: int, *, sites: Sequence[str] | None = None, **parameters: object
+    ) -> Run:
+        """Run a job to its result on these sites (default: all), with parameters of `stock_job.py`.
+
+        Only `fibonacci` runs on a part of the sites.
+        """
         empty = self.folder / "cwd"
         empty.mkdir(exist_ok=True)
         script = Path(__file__).with_name("stock_job.py")
-        command = [sys.executable, str(script), job, str(rounds), str(self.kits / ADMIN), *self.sites]
+        command = [sys.executable, str(script), job, str(rounds), str(self.kits / ADMIN)]
+        command += [*(sites or self.sites)]
         command += [word for name, value in parameters.items() for word in (f"--{name}", str(value))]
         cpu, begin = CpuMeter(list(self._parents.values())), time.monotonic()
         done = subprocess.run(command, cwd=empty, capture_output=True, text=True, check=False)
@@ -126,12 +141,14 @@ class Stock:
         """Move stock NVFlare's storage from /tmp/nvflare to the folder of this benchmark."""
         for template in (kit / "local").glob("*.default"):
             text = template.read_text().replace("/tmp/nvflare", str(self.folder / "storage"))
+            text = text.replace('"max_num_clients": 100', f'"max_num_clients": {max(100, len(self.sites))}')
             template.with_suffix("").write_text(text)
 
     def _await_sites(self) -> None:
         log = self.folder / "server.log"
         deadline = time.monotonic() + READY_WITHIN
-        while f"Total clients: {len(self.sites)}" not in log.read_text():
+        ready = f"Total clients: {len(self._started)}" if self._started else "Server started"
+        while ready not in log.read_text():
             if time.monotonic() > deadline:
                 raise SystemExit(f"stock NVFlare is not ready:\n{log.read_text()[-2000:]}")
             time.sleep(0.2)
@@ -144,13 +161,21 @@ class Flarefleet:
         folder: a new folder.
         sites: names of the sites.
         environment: further variables of `up`.
+        with_sites: whether `up` starts the sites, and not the server alone.
     """
 
     def __init__(
-        self, folder: Path, sites: Sequence[str] = SITES, environment: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        sites: Sequence[str] = SITES,
+        environment: Mapping[str, str] | None = None,
+        *,
+        with_sites: bool = True,
     ) -> None:
         self.folder = folder
         self.sites = sites
+        self.kits = folder / "workspace" / NAME / "kits"
+        self._started = () if with_sites else ("server",)
         self._environment = {**os.environ, **(environment or {})}
 
     @contextmanager
@@ -159,18 +184,26 @@ class Flarefleet:
         _write_project(self.folder, self.sites)
         self._flarefleet("provision")
         try:
-            self._flarefleet("up", "--runtime", "process")
+            self._flarefleet("up", "--runtime", "process", *self._started)
             yield
         finally:
             self._flarefleet("down")
 
-    def run_job(self, job: str, rounds: int | None = None, **parameters: object) -> Run:
-        """Run a job to its result; with its defaults if `rounds` is None."""
+    def run_job(
+        self,
+        job: str,
+        rounds: int | None = None,
+        *,
+        sites: Sequence[str] | None = None,
+        **parameters: object,
+    ) -> Run:
+        """Run a job to its result on these sites (default: all); with its defaults if `rounds` is None."""
         results = self.folder / "results"
         shutil.rmtree(results, ignore_errors=True)
         cpu, begin = CpuMeter(list(self.roots().values())), time.monotonic()
         given = parameters if rounds is None else {"rounds": rounds, **parameters}
         settings = [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
+        settings += [word for site in sites or () for word in ("--site", site)]
         self._flarefleet("submit", job, *settings, "--fetch", str(results))
         seconds = time.monotonic() - begin
         return Run(seconds, cpu.elapsed(), (results / "logs" / "server.log.txt").read_text())

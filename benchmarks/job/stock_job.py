@@ -28,7 +28,8 @@ def fibonacci(sites: list[str], rounds: int) -> Recipe:
 
     job = FedJob(name="fibonacci", min_clients=len(sites))
     job.to_server(FibonacciController(dict.fromkeys(sites, 10), rounds, timeout=60))
-    job.to_clients(FibonacciSite(), tasks=[TASK])
+    for site in sites:
+        job.to(FibonacciSite(), site, tasks=[TASK])
     return Recipe(job)
 
 

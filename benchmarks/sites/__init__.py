@@ -1,0 +1,1 @@
+"""Many sites on one server: Flarefleet against stock NVFlare, with simulated sites."""
