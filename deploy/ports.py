@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import socket
 from collections.abc import Container, Iterable
-from contextlib import ExitStack, suppress
 
 import psutil
 
 from deploy.errors import MachineError
 
 _PORTS = range(10_000, 30_000)
-"""Kubernetes' NodePorts begin at 30000, Linux' ports for connections at 32768."""
+"""Kubernetes' NodePorts begin at 30000, Linux' ports for connections by default at 32768."""
 OTHER_PORT = "choose another fed_learn_port (and admin_port) in project.yml and provision again."
 
 
@@ -61,22 +61,25 @@ def holder_of(port: int) -> str | None:
 def free_ports(count: int, besides: Container[int] = ()) -> list[int]:
     """Return `count` unused ports, none of them among `besides`.
 
-    They are below those that the kernel gives to connections and to programs that ask for any port, so that
-    none is taken before its program listens on it, seconds later.
+    They are below those that Linux by default gives to connections and to programs that ask for any port, so
+    that none is taken before its program listens on it, seconds later.
 
     Raises:
         MachineError: there are not so many.
     """
-    with ExitStack() as held:
-        free: list[int] = []
-        for port in random.sample(_PORTS, len(_PORTS)):
-            if len(free) == count:
-                return free
-            if port in besides:
-                continue
-            with suppress(OSError):
-                held.enter_context(listen("", port))
-                free.append(port)
+    free: list[int] = []
+    for port in random.sample(_PORTS, len(_PORTS)):
+        if len(free) == count:
+            return free
+        if port in besides:
+            continue
+        try:
+            listen("", port).close()
+        except OSError as error:
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                raise
+        else:
+            free.append(port)
     raise MachineError(
         f"Fewer than {count} of the ports {_PORTS[0]} to {_PORTS[-1]} of this machine are free."
     )

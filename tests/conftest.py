@@ -35,8 +35,9 @@ STOCK = "FLAREFLEET_STOCK"
 ON_REQUEST = {"vla_image": VLA_IMAGE, "stock": STOCK}
 """Marks of tests that run only on request, and the environment variable that requests them."""
 NOT_REQUESTED = {mark: name for mark, name in ON_REQUEST.items() if os.environ.get(name) != "1"}
-RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or str(os.getpid())
-"""Identifies this run of the tests in all its workers."""
+_UID = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+RUN = f"{_UID}:{os.getppid()}" if _UID else f"alone:{os.getpid()}"
+"""Identifies this run of the tests in all its workers: NAME:PID, with the process that started them."""
 CLUSTER_GROUPS = ("kubernetes", "kubernetes/job_pods")
 POD_FOLDERS = ("job_pods", "monitored")
 """Folders of tests/kubernetes in the second of these groups: its tests share only the cluster with others."""

@@ -45,4 +45,5 @@ def eventually(
         assert time.monotonic() < deadline, (
             f"not true after {seconds * TIMEOUT_FACTOR:.0f} s: {what or condition}"
         )
-        time.sleep(pause or min(max((time.monotonic() - start) / 20, 0.05), 0.25))
+        growing = min(max((time.monotonic() - start) / 20, 0.05), 0.25)
+        time.sleep(growing if pause is None else pause)

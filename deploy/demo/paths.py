@@ -42,8 +42,7 @@ def reserved_paths(project: Project, home: Workspace, port: int | None = None) -
     try:
         obstacle = _obstacle(project, home, lock, port)
         if obstacle:
-            free = (port for port in free_ports(20) if is_free(port, ALL_INTERFACES))
-            yield _copy(project, home.demo, port or next(free), obstacle)
+            yield _copy(project, home.demo, port or free_ports(1)[0], obstacle)
         else:
             yield DemoPaths(project, home)
     finally:

@@ -150,7 +150,7 @@ def refuse_missing_extras(job: JobDescription, project: Project, runtime: str | 
         raise InputError(
             f"the job {job.name} needs images with {', '.join(missing)}, which {project.path} does not list: "
             f"write {setting_for(project.image.extras, missing)}, and update the federation: "
-            f" flarefleet up --runtime {runtime}"
+            f"flarefleet up --runtime {runtime}"
         )
 
 

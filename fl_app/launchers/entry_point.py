@@ -23,7 +23,7 @@ from fl_app.launchers.process_end import recording_end
 from fl_app.missing_tenseal import explain_missing_package
 from fl_app.nvflare_internals.main_programs import Role, load_job_process
 from fl_app.survival.connections import keep_connected, port_of
-from fl_app.survival.limits import site_wait, survival_enabled
+from fl_app.survival.limits import survival_enabled
 from fl_app.telemetry_opt_out import opt_out_of_telemetry
 
 SHUTDOWN_GRACE_SECONDS = 0.2
@@ -74,7 +74,7 @@ def run_job(role: Role, prepare: Callable[[], None] | None = None) -> int:
         program = load_job_process(role)
         exchange_without_copies()
         if survival_enabled():
-            wait_for_delivery(site_wait())
+            wait_for_delivery()
         if prepare is not None:
             prepare()
     arguments = program.parse_arguments()

@@ -71,7 +71,8 @@ class JobPod(JobHandleSpec):
         namespace: namespace of the pod.
         plan: the plan that the manifests were made from.
         pod: manifest of the pod.
-        secret: manifest of its Secret.
+        secret: returns the manifest of its Secret, with a new token for each pod: one that was killed may
+            still deliver its results.
         timeouts: timeouts of its start.
         keep: seconds for which a finished pod stays.
         restarts: restarts of this job.
@@ -86,7 +87,7 @@ class JobPod(JobHandleSpec):
         *,
         plan: JobPodPlan,
         pod: dict[str, Any],
-        secret: dict[str, Any],
+        secret: Callable[[], dict[str, Any]],
         timeouts: StartTimeouts,
         keep: float,
         restarts: Restarts,
@@ -131,7 +132,7 @@ class JobPod(JobHandleSpec):
     def _create(self) -> str:
         """Create the Secret and the pod; return why that failed."""
         try:
-            self._namespace.create_secret(self._secret)
+            self._namespace.create_secret(self._secret())
             self._uid = self._namespace.create_pod(self._pod, self.name)
         except RejectedError as error:
             return f"Kubernetes rejected its pod: {error}"
@@ -243,8 +244,8 @@ class JobPod(JobHandleSpec):
             _pods.pop(self.name, None)
         self._restarts.close()
         try:
-            self._callbacks.finished()
-            with self._objects_lock:
+            with self._objects_lock:  # not while the pod is created again, which makes a token
+                self._callbacks.finished()
                 self._namespace.delete_secret(self.name)
                 self._delete_pod(keep)
         except Exception:

@@ -110,19 +110,23 @@ class _PodLauncher(K8sJobLauncher):
         transfer = WorkspaceTransferManager.get_or_create(cell)
         if survival_enabled():
             site = "" if self.role == "server" else plan.site
-            deliver_when_there_is_space(partial(self._results_wait, engine, transfer, site))
+            deliver_when_there_is_space(transfer.jobs, partial(self._results_wait, engine, site))
         plan.environment[ENV_WORKSPACE_OWNER_FQCN] = transfer.owner_fqcn
-        plan.secret_environment[ENV_WORKSPACE_TRANSFER_TOKEN] = transfer.add_job(
-            plan.job_id, workspace.root_dir
-        )
+        plan.secret_environment[ENV_WORKSPACE_TRANSFER_TOKEN] = ""  # each pod has its own
         if settings.checkpoints:  # as its owner: Kubernetes would make it for root
             checkpoints = folder_of(Path(workspace.root_dir), plan.job_id)
             checkpoints.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+
+        def secret() -> dict[str, Any]:
+            token = transfer.add_job(plan.job_id, workspace.root_dir)
+            plan.secret_environment[ENV_WORKSPACE_TRANSFER_TOKEN] = token
+            return secret_manifest(plan, owner)
+
         pod = JobPod(
             namespace,
             plan=plan,
             pod=pod_manifest(plan, runtime.pod_template, runtime.container_image, settings, owner),
-            secret=secret_manifest(plan, owner),
+            secret=secret,
             timeouts=StartTimeouts(settings.start_timeout_seconds, settings.pending_timeout_seconds),
             keep=settings.ttl_seconds_after_finished,
             restarts=self.restarts(plan, fl_ctx),
@@ -131,7 +135,7 @@ class _PodLauncher(K8sJobLauncher):
                 pending=lambda reason: self.report_pending(cell, plan.job_id, reason),
                 failed=lambda reason: self.report_failure(workspace, plan.job_id, reason, engine),
                 error_output=lambda output: _log_error_output(workspace, plan.job_id, output),
-                finished=lambda: transfer.remove_job(plan.job_id),
+                finished=lambda: self._finished(transfer, plan.job_id),
             ),
         )
         pod.start()
@@ -151,15 +155,18 @@ class _PodLauncher(K8sJobLauncher):
     def restarts(self, plan: JobPodPlan, fl_ctx: FLContext) -> Restarts:
         """Return the restarts of a job's pod."""
 
-    def _results_wait(
-        self, engine: Any, transfer: WorkspaceTransferManager, site: str, job_id: str, reason: str
-    ) -> bool:
+    def _finished(self, transfer: WorkspaceTransferManager, job_id: str) -> None:
+        transfer.remove_job(job_id)
+        self._waiting.discard(job_id)
+
+    def _results_wait(self, engine: Any, site: str, job_id: str, reason: str) -> bool:
         """Record once that the results of a job wait for disk space; return whether to wait for it."""
-        if is_ending() or job_id not in transfer.jobs:  # aborted, or its pod is gone
+        if is_ending():
             return False
         if job_id not in self._waiting:
             self._waiting.add(job_id)
-            text = f"the results of its job process wait for disk space: {reason}"
+            volume = f"the volume of {site or 'the server'} {reason}; free space on it"
+            text = f"the results of its job process wait for disk space: {volume}"
             self.logger.warning("job %s: %s", job_id, text)
             record(engine, job_id, Intervention(Kind.WAITING, text, site))
         return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import wraps
 from types import ModuleType
 from typing import Any
 
@@ -25,19 +26,24 @@ USES = {
         "start a job when it was submitted, and notice its end soon"
     ),
     "nvflare.private.fed.server.job_runner:JobRunner._job_complete_process": (
-        "recognize the thread that notices the end of a job"
+        "shorten the pause of the thread that notices the end of a job"
     ),
 }
 
 SHORT_PAUSE = 0.1
 """Seconds."""
 SHORT_PAUSES = 20
-"""Number of pauses of a process that are short; then something else is wrong, and NVFlare's pause follows."""
+"""Number of pauses of a process that are short; after that, NVFlare's own pause applies, because the cause is
+not the start."""
 END_CHECK_SECONDS = 0.2
 """Pause between two looks at the running jobs, which are in memory; NVFlare: 1 s."""
+END_CHECKS = 20
+"""Short pauses while the same ended jobs stay. NVFlare may log a traceback of each at each look."""
 PARENT_CHECK_SECONDS = 1.0
 
 _submitted = threading.Event()
+_end_loop = threading.local()
+"""Its attribute `pause` is set in the thread that notices the ends of jobs."""
 
 
 class _Time:
@@ -64,6 +70,25 @@ class _ShortPauses:
         time.sleep(seconds)
 
 
+class _EndPause:
+    """Sleep END_CHECK_SECONDS, and NVFlare's second if the same ended jobs have stayed for END_CHECKS looks.
+
+    NVFlare looks again at a job that it cannot save, for example because the volume is full.
+    """
+
+    def __init__(self, runner: Any, engine: Any) -> None:
+        self._runner = runner
+        self._engine = engine
+        self._ended = set[str]()
+        self._looks = 0
+
+    def __call__(self, seconds: float) -> None:
+        ended = set(self._runner.running_jobs) - set(self._engine.run_processes)
+        self._looks = self._looks + 1 if ended and ended == self._ended else 1
+        self._ended = ended
+        time.sleep(min(seconds, END_CHECK_SECONDS) if self._looks <= END_CHECKS else seconds)
+
+
 def log_in_soon() -> None:
     """Let this process ask the server again after SHORT_PAUSE while it connects; NVFlare: 1 s."""
     from nvflare.private.fed import authenticator
@@ -85,7 +110,15 @@ def schedule_jobs_soon() -> None:
     """Let the server's parent start a job after `job_submitted`, and notice the end of one soon."""
     from nvflare.private.fed.server import job_runner
 
+    notice_ends = job_runner.JobRunner._job_complete_process
+
+    @wraps(notice_ends)
+    def notice_ends_soon(runner: Any, engine: Any) -> None:
+        _end_loop.pause = _EndPause(runner, engine)
+        notice_ends(runner, engine)
+
     _replace_time(job_runner, _pause_of_job_runner)
+    job_runner.JobRunner._job_complete_process = notice_ends_soon
 
 
 def job_submitted() -> None:
@@ -94,8 +127,8 @@ def job_submitted() -> None:
 
 
 def _pause_of_job_runner(seconds: float) -> None:
-    if "_job_complete_process" in threading.current_thread().name:
-        time.sleep(min(seconds, END_CHECK_SECONDS))
+    if pause := getattr(_end_loop, "pause", None):
+        pause(seconds)
     elif _submitted.wait(seconds):
         _submitted.clear()
 

@@ -1,8 +1,9 @@
 """The server's key and root certificate, which NVFlare's server knows only after it has started to listen.
 
 A message that it sends before is signed with "NA", and it keeps that signature: if a site connects at that
-moment, as sites do after a restart of the server, nobody accepts a message of this server until its next
-restart, and every command of an administrator times out. Until then it also checks no message.
+moment, as sites do after a restart of the server, sites and administrators reject every message of this
+server until its next restart, and every command of an administrator times out. Until then it also checks no
+message.
 """
 
 from __future__ import annotations

@@ -28,4 +28,7 @@ class Listeners:
         if not self._missing:
             return None
         ports = ", ".join(map(str, sorted(self._missing)))
-        return f"not listening on port {ports} yet; another process may use it"
+        return (
+            f"not listening on port {ports} yet; if another process uses it, stop that process, or run "
+            "flarefleet down, then up"
+        )

@@ -1,4 +1,7 @@
-"""Images with the extra `flower`: Flower has its own environment, and a job runs in it."""
+"""Images with the extra `flower`: Flower has its own environment, and a job of one round runs in it.
+
+tests/federation/test_flower_job.py runs two rounds, on processes.
+"""
 
 from __future__ import annotations
 

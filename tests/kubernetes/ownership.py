@@ -8,20 +8,25 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
+import psutil
 from filelock import FileLock
 
 from tests.kubernetes.cluster import CACHE, CONTEXT, is_up, take_down
 
 OWNER = CACHE / f"cluster-{CONTEXT}.owner"
-"""File with the run that deletes the cluster and its groups that have ended; missing: no run deletes it."""
+"""File with the run that deletes the cluster and its groups that have ended; missing: no run deletes it.
+
+A run is NAME:PID, with the process whose end is the end of the run.
+"""
 
 
 def claim(run: str, owner: Path = OWNER) -> None:
-    """Let this run delete the cluster if it does not exist yet, or if an earlier run should have deleted it.
+    """Let this run delete the cluster if it does not exist yet, or if a run that was killed should have.
 
     The caller holds the lock of the cluster.
     """
-    if not is_up(CONTEXT) or (owner.exists() and owner.read_text().split()[0] != run):
+    earlier = owner.read_text().split()[0] if owner.exists() else run
+    if not is_up(CONTEXT) or (earlier != run and not _is_alive(earlier)):
         owner.write_text(run)
 
 
@@ -45,3 +50,8 @@ def release(run: str, group: str, groups: Collection[str], lock: FileLock, owner
             owner.unlink()
         else:
             owner.write_text("\n".join([run, *ended]))
+
+
+def _is_alive(run: str) -> bool:
+    pid = run.partition(":")[2]
+    return pid.isdigit() and psutil.pid_exists(int(pid))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 from filelock import FileLock
 
@@ -79,3 +81,18 @@ def test_the_cluster_of_a_run_is_deleted_after_its_last_group(
     for group in ("one", "two"):
         release("run", group)
     assert running, "the cluster was there before the run"
+
+
+def test_a_run_does_not_take_the_cluster_of_a_run_that_is_still_alive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, ended = tmp_path / "owner", max(psutil.pids()) + 1
+    monkeypatch.setattr(ownership, "is_up", lambda name: True)
+
+    owner.write_text(f"alive:{os.getpid()}\none")
+    ownership.claim("second:1", owner)
+    assert owner.read_text().split() == [f"alive:{os.getpid()}", "one"]
+
+    owner.write_text(f"killed:{ended}\none")
+    ownership.claim("second:1", owner)
+    assert owner.read_text() == "second:1"

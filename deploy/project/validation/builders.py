@@ -90,10 +90,12 @@ def _order(paths: list[str]) -> Iterator[Diagnostic]:
             f"requires {WORKSPACE_BUILDER} before it, which makes the folders of the kits; write it below",
         )
     if SIGNATURE_BUILDER not in paths[first:]:
+        is_listed = SIGNATURE_BUILDER in paths
+        remedy = "write it above that builder" if is_listed else "add SignatureBuilder below it"
         yield Diagnostic(
             ("builders", first, "path"),
             f"requires {SIGNATURE_BUILDER} after it, because NVFlare uses only a signed context of "
-            "homomorphic encryption; write it above that builder",
+            f"homomorphic encryption; {remedy}",
         )
     for number in others:
         yield Diagnostic(

@@ -130,7 +130,7 @@ def _wanted(
     destinations += [(plan.server, FEDERATION, federation_port)]
     if admin_port != federation_port:
         destinations += [(plan.server, ADMIN, admin_port)]
-    spare = iter(free_ports(len(destinations)))
+    spare = iter(free_ports(len(destinations), {one.local_port for one in before.forwards}))
     forwards = []
     for member, purpose, port in destinations:
         last = before.find(member.name, purpose)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,7 +78,10 @@ class ProcessRuntime:
             # Also those that a supervisor is about to start again, and what a killed parent left behind.
             self._stop([name for name in names if name not in running])
             before = self.folder.spec()
-            spec = self._make_spec(before, running).keeping(before, only)
+            keeping = [
+                name for name, one in running.items() if before and _keeps_port(before.member(name), one)
+            ]
+            spec = self._make_spec(before, keeping).keeping(before, only)
             unchanged = [one.name for one in spec.members if before and one == before.member(one.name)]
             current = set(unchanged) & running.keys()
             starts_server = self.project.server.name in names
@@ -159,20 +163,18 @@ class ProcessRuntime:
         return found
 
     def _make_spec(self, before: FederationSpec | None, running: Container[str]) -> FederationSpec:
-        """Specify the server and every site. Each keeps its ports if it is running or they are free."""
+        """Specify the server and every site. Those in `running` keep their ports, others if they are free."""
         address = f"{local_server_host(self.project)}:{self.project.server.fed_learn_port}"
         server, members = self.project.server, []
-        kept = [
-            one
-            for last in (before.members if before else ())
-            for one in (last.parent_port, last.telemetry_port)
-        ]
-        spare = free_ports(2 * len(self.project.parents), {server.fed_learn_port, server.admin_port, *kept})
+        used = {
+            last.name: (last.parent_port, last.telemetry_port) for last in (before.members if before else ())
+        }
+        kept = {name: ports for name, ports in used.items() if name in running or all(map(is_free, ports))}
+        missing = [parent.name for parent in self.project.parents if parent.name not in kept]
+        besides = {server.fed_learn_port, server.admin_port, *chain(*used.values())}
+        spare = free_ports(2 * len(missing), besides)
         for parent in self.project.parents:
-            last = before.member(parent.name) if before else None
-            ports = [last.parent_port, last.telemetry_port] if last else []
-            if not ports or (parent.name not in running and not all(map(is_free, ports))):
-                ports = [spare.pop(), spare.pop()]
+            ports = kept.get(parent.name) or (spare.pop(), spare.pop())
             members.append(self._member(parent, address, *ports))
         return FederationSpec(project=self.project.name, server_address=address, members=tuple(members))
 
@@ -250,6 +252,12 @@ def _inherited_environment() -> dict[str, str]:
     decided = ("FLARE_", *TRACKER_PREFIXES)
     own = (contract.ENV_METRICS_KEPT, contract.ENV_FORK_JOBS, contract.ENV_DIRECT_EXCHANGE)
     return {name: value for name, value in os.environ.items() if name in own or not name.startswith(decided)}
+
+
+def _keeps_port(member: ParentSpec | None, process: psutil.Process) -> bool:
+    """Return whether no other process has taken the port for job processes of a running server or site."""
+    port = member.parent_port if member else 0
+    return is_free(port) or port in _listening_ports(process)
 
 
 def _listening_ports(process: psutil.Process) -> set[int]:

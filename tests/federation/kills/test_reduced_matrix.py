@@ -21,7 +21,7 @@ INTERVENTIONS = {
     "server job": {(Kind.RESTARTED, ""), (Kind.RESUMED, "")},
     "site parent": {(Kind.REJOINED, "site-1")},
     "site job": {(Kind.RESTARTED, "site-1")},
-    "SIGTERM site": set[tuple[Kind, str]](),
+    "SIGTERM site": {(Kind.REJOINED, "site-1")},
 }
 """The interventions, with their sites, that the history of the killed job must name."""
 

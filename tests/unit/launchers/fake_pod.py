@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,6 +64,14 @@ class Reported:
     failures: list[str] = field(default_factory=list)
     error_output: list[str] = field(default_factory=list)
     finished: int = 0
+    secrets: int = field(default=0, compare=False)
+
+    def new_secret(self, body: dict[str, Any]) -> Callable[[], dict[str, Any]]:
+        def make() -> dict[str, Any]:
+            self.secrets += 1
+            return body
+
+        return make
 
     def finish(self) -> None:
         self.finished += 1
@@ -82,7 +90,7 @@ def launched(
         namespace,  # type: ignore[arg-type]
         plan=PLAN,
         pod=body,
-        secret=body,
+        secret=reported.new_secret(body),
         timeouts=StartTimeouts(60, None),
         keep=keep,
         restarts=restarts or Restarts(None, PLAN.job_id, "north", budget=RestartBudget(limit=0)),

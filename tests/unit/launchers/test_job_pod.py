@@ -46,8 +46,8 @@ def test_a_pending_pod_reports_its_reason_until_it_runs_and_logs_it_once(
     reported: Reported, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    no_room = unschedulable("0/3 nodes are available: 2 Insufficient nvidia.com/gpu.")
-    namespace = Namespace([no_room, no_room, pod("Running"), pod("Succeeded")])
+    unschedulable_pod = unschedulable("0/3 nodes are available: 2 Insufficient nvidia.com/gpu.")
+    namespace = Namespace([unschedulable_pod] * 2 + [pod("Running"), pod("Succeeded")])
     launched(namespace, reported).wait()
     assert reported.pending == ["0/3 nodes are available: 2 Insufficient nvidia.com/gpu."] * 2 + [""]
     assert caplog.text.count("is pending: 0/3 nodes are available") == 1

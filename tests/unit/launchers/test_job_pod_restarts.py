@@ -74,6 +74,7 @@ def test_a_pod_that_was_killed_is_created_again(
     assert made.poll() == JobReturnCode.SUCCESS
     assert namespace.uids == ["uid-1", "uid-2"]
     assert reported == Reported(finished=1)
+    assert reported.secrets == 2, "the pod that was killed may still deliver with the token of its Secret"
     eventually(lambda: [one.line for one in history] == [f"site-1: {reason}; started again"], 5)
 
 

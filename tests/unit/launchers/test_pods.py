@@ -107,11 +107,13 @@ def test_results_that_wait_for_space_are_told_once_until_the_job_has_ended(
 ) -> None:
     told: list[tuple[str, str]] = []
     monkeypatch.setattr(pods, "record", lambda engine, job_id, what: told.append((job_id, what.line)))
-    launcher, transfer = ClientPodLauncher(str(tmp_path)), SimpleNamespace(jobs={"j1": None})
+    launcher, ended = ClientPodLauncher(str(tmp_path)), list[str]()
+    transfer = SimpleNamespace(remove_job=ended.append)
 
-    waits = [launcher._results_wait(None, transfer, "site-1", "j1", "0 MB are free") for _ in range(2)]
-    transfer.jobs.clear()
+    assert [launcher._results_wait(None, "site-1", "j1", "has 0 bytes free") for _ in range(2)] == [True] * 2
+    launcher._finished(transfer, "j1")
 
-    assert waits == [True, True]
-    assert told == [("j1", "site-1: the results of its job process wait for disk space: 0 MB are free")]
-    assert not launcher._results_wait(None, transfer, "site-1", "j1", "0 MB are free")
+    text = "the results of its job process wait for disk space: the volume of site-1 has 0 bytes free"
+    assert told == [("j1", f"site-1: {text}; free space on it")]
+    assert ended == ["j1"]
+    assert not launcher._waiting

@@ -32,6 +32,8 @@ def _nvflares_own_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in MODULES:
         monkeypatch.setattr(module, "time", module.time)
     monkeypatch.setattr(worker_process, "monitor_parent_process", worker_process.monitor_parent_process)
+    end_loop = job_runner.JobRunner._job_complete_process
+    monkeypatch.setattr(job_runner.JobRunner, "_job_complete_process", end_loop)
 
 
 @pytest.fixture
@@ -73,24 +75,60 @@ def _run(target: Callable[[], object]) -> threading.Thread:
 
 
 def test_the_scheduler_waits_until_a_job_is_submitted() -> None:
+    pauses._submitted.clear()
     schedule_jobs_soon()
     scheduler = _run(lambda: job_runner.time.sleep(60.0))
 
+    scheduler.join(0.05)
+    assert scheduler.is_alive()
     job_submitted()
 
     scheduler.join(10)
     assert not scheduler.is_alive()
 
 
-def test_the_end_of_a_job_is_noticed_soon(slept: list[float]) -> None:
+class _JobRunner(SimpleNamespace):
+    """NVFlare's job runner, which stops after `turns` turns of the loop that notices the ends of jobs.
+
+    Those of its jobs that have ended stay. It has another one in the last turns, `with_another`.
+    """
+
+    turns: int
+    with_another: int
+    running_jobs: dict[str, object]
+
+    @property
+    def ask_to_stop(self) -> bool:
+        self.turns -= 1
+        if self.turns < self.with_another:
+            self.running_jobs["another"] = None
+        return self.turns < 0
+
+
+def _notice_ends(turns: int, jobs: list[str], with_another: int = 0) -> None:
     schedule_jobs_soon()
+    runner = _JobRunner(turns=turns, with_another=with_another, running_jobs=dict.fromkeys(jobs))
+    engine = SimpleNamespace(get_component=lambda name: None, run_processes={"running": None})
+    engine.remove_exception_process = lambda job_id: None
+    _run(lambda: job_runner.JobRunner._job_complete_process(runner, engine)).join()
 
-    def _job_complete_process() -> None:
-        job_runner.time.sleep(1.0)
 
-    _run(_job_complete_process).join()
+def test_the_end_of_a_job_is_noticed_soon(slept: list[float]) -> None:
+    turns = pauses.END_CHECKS + 5
 
-    assert slept == [pauses.END_CHECK_SECONDS]
+    _notice_ends(turns, ["running"])
+
+    assert slept == [pauses.END_CHECK_SECONDS] * turns
+
+
+def test_a_job_whose_end_cannot_be_handled_is_tried_again_as_seldom_as_by_nvflare(
+    slept: list[float],
+) -> None:
+    """NVFlare logs a traceback at each try, for example while the volume is full."""
+    _notice_ends(2 * pauses.END_CHECKS + 3, ["running", "ended"], with_another=pauses.END_CHECKS + 1)
+
+    short = [pauses.END_CHECK_SECONDS] * pauses.END_CHECKS
+    assert slept == [*short, 1.0, 1.0, *short, 1.0]
 
 
 def test_a_sites_job_process_does_not_wait_for_the_thread_that_watches_its_parent(

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -146,6 +147,47 @@ def test_up_waits_for_the_port_of_a_server_that_was_just_killed(
     runtime.up()
 
     released.join()
+
+
+def test_a_running_site_whose_port_another_process_has_taken_gets_another(
+    runtime: ProcessRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = runtime._make_spec(None, {})
+    runtime.folder.make()
+    runtime.folder.write_spec(before)
+    started, stopped = Mock(), Mock()
+    monkeypatch.setattr(runtime, "_start", started)
+    monkeypatch.setattr(runtime, "_stop", stopped)
+    monkeypatch.setattr("deploy.runtimes.process.runtime.wait_until_ready", Mock())
+    monkeypatch.setattr(ProcessRunFolder, "is_supervised", lambda self, name: True)
+    with ExitStack() as processes:
+        for member in before.members:
+            site = processes.enter_context(subprocess.Popen(["sleep", "60"]))
+            processes.callback(site.kill)
+            created = psutil.Process(site.pid).create_time()
+            runtime.folder.write_record(member.name, ProcessRecord(pid=site.pid, created=created))
+        processes.enter_context(listen("", before.members[1].parent_port))
+
+        runtime.up()
+
+    after = runtime.folder.spec()
+    assert after is not None
+    assert changed(before, after) == ["site-1"]
+    assert after.members[1].parent_port != before.members[1].parent_port
+    stopped.assert_called_with({"site-1"})
+    started.assert_called_once_with(["site-1"])
+
+
+def test_up_searches_ports_for_those_that_have_none_only(
+    runtime: ProcessRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = runtime._make_spec(None, {})
+    search = Mock(return_value=[])
+    monkeypatch.setattr("deploy.runtimes.process.runtime.free_ports", search)
+
+    assert runtime._make_spec(before, PARTICIPANTS) == before
+
+    assert search.call_args.args[0] == 0
 
 
 def test_up_rejects_a_workspace_with_a_space_in_its_path(tmp_path: Path) -> None:

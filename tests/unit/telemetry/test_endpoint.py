@@ -178,6 +178,8 @@ def test_a_parent_is_not_ready_before_nvflare_listens_on_its_ports(endpoint: End
         endpoint.identify(ParentIdentity("site-1", "client", ports=(port,)))
         status, answer = get(endpoint, "/readyz")
         assert status == 503
-        assert f"not listening on port {port} yet; another process may use it" in answer
+        assert (
+            f"not listening on port {port} yet; if another process uses it, stop that process, or" in answer
+        )
         listener.listen()
         assert get(endpoint, "/readyz")[0] == 200
