@@ -38,7 +38,7 @@ def exit_now(code: int | None) -> NoReturn:
     """
     atexit._run_exitfuncs()
     for one in (sys.stdout, sys.stderr, *filter(_is_file, gc.get_objects())):
-        with contextlib.suppress(OSError, ValueError):  # the volume is full, or it was closed
+        with contextlib.suppress(Exception):  # whatever it is, the job has ended with its code
             one.flush()
     os._exit(code or 0)
 
@@ -49,7 +49,7 @@ def _is_file(candidate: Any) -> bool:
         return False
     try:
         return stat.S_ISREG(os.fstat(candidate.fileno()).st_mode)
-    except (OSError, ValueError):
+    except Exception:  # it is closed, has no descriptor, or belongs to a class of its own
         return False
 
 

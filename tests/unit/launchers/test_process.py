@@ -231,6 +231,9 @@ def test_a_job_process_exits_with_its_code_after_the_handlers_of_atexit(tmp_path
         "class Late:\n    def __del__(self): print('finalized')\n"
         "late = Late()\n"
         "atexit.register(lambda: print('closed'))\n"
+        "import io\n"
+        "class Odd(io.RawIOBase):\n    def fileno(self): return None.fileno()\n"
+        "odd = Odd()\n"
         "kept = open(sys.argv[1], 'w'); kept.write('last line')\n"
         "exit_now({code})"
     )
