@@ -173,9 +173,9 @@ def test_a_template_ends_with_its_parent(tmp_path: Path) -> None:
     file = tmp_path / "process.json"
     parent = subprocess.Popen([sys.executable, "-c", code, *command(file, "wait")], stdin=subprocess.PIPE)
     eventually(file.exists, 60)
-    template, job = sorted(
-        psutil.Process(parent.pid).children(), key=lambda one: one.cmdline() == command(file, "wait")
-    )
+    children = psutil.Process(parent.pid).children
+    eventually(lambda: len(children()) == 2, 60, "the process between template and job has ended")
+    template, job = sorted(children(), key=lambda one: one.cmdline() == command(file, "wait"))
 
     parent.kill()
     parent.wait()
