@@ -63,7 +63,7 @@ def test_a_site_whose_supervisor_is_killed_is_started_again(federation: Federati
 
     eventually(lambda: is_ready_again(federation, "site-1", 1), 40, "the site is ready again")
     assert federation.site("site-1").last_exit == "was killed by signal 9"
-    assert not is_running(parent)
+    eventually(lambda: not is_running(parent), 20, "the former parent has ended")
 
 
 def test_up_takes_over_what_runs_without_the_supervisor_of_the_runtime(federation: Federation) -> None:
