@@ -213,7 +213,7 @@ def main() -> None:
     with ThreadPoolExecutor(WORKERS) as workers:
         try:
             list(workers.map(Site.register, sites))
-        except Exception:
+        except Exception:  # whatever it is, the benchmark must see it and not wait
             traceback.print_exc()
             os._exit(1)  # threads of NVFlare would keep the process running
         print(f"registered {len(sites)}", flush=True)

@@ -157,7 +157,7 @@ class JobPod(JobHandleSpec):
                     is_new = self._uid != uid or (starting and self._stage is Stage.RUNNING)
                     if self._code is not None or is_new:
                         break
-            except Exception:
+            except Exception:  # NVFlare must not take a failed request to Kubernetes for the end of the job
                 _log.exception("watching the pod of job %s", self.job_id)
                 self._namespace.pause()
         if self._code not in (JobReturnCode.SUCCESS, JobReturnCode.ABORTED):
@@ -248,7 +248,7 @@ class JobPod(JobHandleSpec):
                 self._callbacks.finished()
                 self._namespace.delete_secret(self.name)
                 self._delete_pod(keep)
-        except Exception:
+        except Exception:  # the job has ended, whatever becomes of its objects
             _log.exception("the pod %s may stay until its release is deleted", self.name)
 
     def _delete_pod(self, keep: float) -> None:

@@ -188,7 +188,7 @@ class _Request(BaseHTTPRequestHandler):
             status, content_type, body = _response(
                 self.server.endpoint, self.path.partition("?")[0], self.headers.get("Accept", "")
             )
-        except Exception:
+        except Exception:  # a fault of telemetry must not end the parent's thread that serves it
             _log.exception("Telemetry: the request for %s failed", self.path)
             status, content_type, body = HTTPStatus.INTERNAL_SERVER_ERROR, "text/plain", b"see the log\n"
         self._respond(status, content_type, body)

@@ -140,7 +140,7 @@ class ParentCollector(Collector):
     def _guarded(self, collect: Callable[[], _T], default: _T) -> _T:
         try:
             return collect()
-        except Exception:
+        except Exception:  # the other metrics are still served, and this counts
             self._errors += 1
             _log.exception("Telemetry: a metric could not be collected")
             return default
