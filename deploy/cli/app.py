@@ -99,6 +99,10 @@ def main() -> None:
             f"Internal error of Flarefleet. The traceback is in {_write_traceback()}; please report it."
         )
         sys.exit(INTERNAL_ERROR)
+    finally:
+        # If code in a string was interrupted, such as what `dataclasses` generates during an import, Python
+        # would end `python -m` by SIGINT, whatever the exit code. The next code in a string clears that.
+        exec("")  # noqa: S102 - it is empty
 
 
 if __name__ == "__main__":
