@@ -8,7 +8,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -242,7 +242,14 @@ class Federation:
 
     def wait_for_job(self, job_id: str, status: str, seconds: float = 240) -> None:
         """Wait until a job has this status."""
-        with open_session(AdminKit.read(self.runtime.admin_kit(ADMIN))) as session:
+        kit = AdminKit.read(self.runtime.admin_kit(ADMIN))
+        with ExitStack() as stack:
+            session = eventually(  # the server may have been killed
+                lambda: stack.enter_context(open_session(kit)),
+                60,
+                "the server answers",
+                tolerating=[FlarefleetError],
+            )
             eventually(
                 lambda: session.job(job_id).status == status, seconds, f"the job is {status}", pause=0.3
             )
